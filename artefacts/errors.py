@@ -1,0 +1,41 @@
+"""Errors a user can act on: what went wrong, where, and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class AugrecError(Exception):
+    """Something failed that the user can mend; shown without a traceback.
+
+    Args:
+        what: one sentence on what is wrong.
+        where: the file, row, key or request concerned.
+        remedy: what to do about it, as a command or an edit.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | Path | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, where, remedy)
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where:  {self.where}")
+        if self.remedy:
+            lines.append(f"  remedy: {self.remedy}")
+        return "\n".join(lines)
+
+
+class UsageError(AugrecError):
+    """The command line or a config file is wrong; nothing was run."""
+
+    exit_code = 2
+
+
+class DataError(AugrecError):
+    """An input file is missing, malformed or does not fit its neighbours."""
