@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test style format bench lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## Install the pinned CPU environment into .venv (idempotent)
+	@VENV=$(VENV) requirements/setup.sh
+
+demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM, LLMRec, report
+	$(BIN)/augrec run configs/ml-100k/demo.yaml
+
+test: setup style ## Lint, type-check and run every test
+	$(BIN)/python -m pytest
+
+style: setup ## Check format, lint, types and the dependency rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## Format the code and fix what the linter can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Run the benchmarks; fails when one misses its target
+	$(BIN)/python -m benchmarks.parity tests/golden/llmrec/release tests/golden/llmrec/expected.npz
+
+lock: setup ## Resolve the pins of both environments again from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	PYTHON=$(BIN)/python requirements/lock.sh
+
+clean: ## Remove the environment, caches and runs
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
