@@ -1,0 +1,133 @@
+"""Is a difference between two variants more than chance? Tests over users and over seeds, and an interval.
+
+Two kinds of chance are kept apart. Tests over *users* ask whether the trained models at hand differ on users like
+these. Tests over *seeds* ask whether training again would show the same. Neither says anything about other data sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+RESAMPLED_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Test:
+    """A two-sided p-value, or None and the reason why there is none."""
+
+    __test__ = False  # not a test class, whatever pytest makes of the name
+
+    p: float | None
+    reason: str | None = None
+
+
+def paired_t(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test:
+    """Two-sided paired t-test of equal means.
+
+    Assumes that the pairs are independent draws and that the mean difference is roughly normal, which holds for
+    hundreds of users and has to be believed for five seeds. Does not show that a difference is large enough to matter,
+    and a large p does not show that two variants are equal.
+
+    Args:
+        first, second: shape [n], finite, in the same order of users or seeds.
+        what: the name of the pairs, used in the reason when no test is possible.
+    """
+    difference = _differences(first, second)
+    if len(difference) < 2:
+        return Test(None, f"fewer than two {what} in common")
+    if _constant(difference, first, second):
+        return Test(None, f"the difference is the same for all {what}")
+    return Test(float(stats.ttest_rel(first, second).pvalue))
+
+
+def wilcoxon(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test:
+    """Two-sided Wilcoxon signed-rank test; pairs without a difference are left out (`zero_method="wilcox"`).
+
+    Assumes independent pairs whose differences are symmetric about their median. It hears how often and by how many
+    ranks users gain, not by how much: beside the t-test it shows whether a few users make the whole difference.
+    """
+    difference = _differences(first, second)
+    if len(difference) < 2:
+        return Test(None, f"fewer than two {what} in common")
+    if not np.any(difference):
+        return Test(None, f"no difference for any of the {what}")
+    return Test(float(stats.wilcoxon(difference, zero_method="wilcox").pvalue))
+
+
+def seeds_t(first: dict[int, float], second: dict[int, float]) -> Test:
+    """Paired t-test over the seeds both variants were trained with, on the metric's mean over users.
+
+    Assumes that seeds are independent repetitions. With five seeds its power is small. A model without randomness
+    has the same value for every seed: then only the other variant's spread is tested, and between two such models
+    there is nothing to test. Does not cover the choice of users, of the split or of the data set.
+
+    Args:
+        first, second: seed -> value of the metric.
+    """
+    seeds = sorted(set(first) & set(second))
+    return paired_t(np.array([first[s] for s in seeds]), np.array([second[s] for s in seeds]), "seeds")
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction (Holm 1979) of one family of p-values; None stays None and is not counted.
+
+    Keeps the chance of one or more false alarms in the family below alpha, whatever the dependence. It says nothing
+    about variants or metrics that were tried and left out of the family.
+    """
+    known = [i for i, p in enumerate(p_values) if p is not None]
+    order = sorted(known, key=lambda i: p_values[i])  # type: ignore[arg-type,return-value]
+    corrected: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[i]))  # type: ignore[operator]
+        corrected[i] = highest
+    return corrected
+
+
+def bootstrap_intervals(
+    differences: np.ndarray, samples: int, alpha: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap intervals of mean differences; all columns share the same resamples of users.
+
+    Assumes that users are independent draws. The trained models are held fixed, so the interval does not widen for
+    what other seeds would give; with few users it is too narrow.
+
+    Args:
+        differences: shape [n users, k metrics], finite.
+        samples: number of resamples.
+        alpha: the intervals cover 1 - alpha.
+
+    Returns:
+        (low, high), each of shape [k]; NaN where there are fewer than two users.
+    """
+    n, k = differences.shape
+    if n < 2:
+        return np.full(k, np.nan), np.full(k, np.nan)
+    means = np.empty((samples, k))
+    step = max(1, RESAMPLED_CELLS // n)
+    for start in range(0, samples, step):
+        rows = min(step, samples - start)
+        drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        means[start : start + rows] = counts @ differences / n
+    low, high = np.quantile(means, [alpha / 2, 1 - alpha / 2], axis=0)
+    return low, high
+
+
+def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"paired values must be two vectors of one length, got {first.shape} and {second.shape}")
+    difference = first - second
+    if not np.isfinite(difference).all():
+        raise ValueError("paired values must be finite")
+    return difference
+
+
+def _constant(difference: np.ndarray, first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether all differences are equal up to rounding: the t statistic would then be noise, or divided by zero."""
+    scale = max(float(np.abs(first).max()), float(np.abs(second).max()), 1e-300)
+    return float(np.ptp(difference)) <= 1e-12 * scale
