@@ -1,0 +1,1 @@
+"""One recommender per file, and the registry that names them. Importing this package loads no torch."""

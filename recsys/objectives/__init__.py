@@ -1,0 +1,1 @@
+"""Loss terms, one per file, shared by the models."""

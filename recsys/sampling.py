@@ -1,0 +1,200 @@
+"""Training triplets (user, positive, negative): drawn for a whole epoch at once, on the device, without rejection.
+
+A negative is the r-th item that the user does not own, r uniform. With the user's owned items sorted as i_0 < i_1 < ...
+there are i_j - j free items before i_j, so the r-th free item is r + #{j : i_j - j <= r}: one binary search, exactly
+uniform, never a false negative, and as fast for a user who owns nearly everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from artefacts.errors import DataError
+from recsys.augmentation import Edges
+
+
+@dataclass(frozen=True, eq=False)
+class Triplets:
+    """A batch: each user prefers the positive over the negative item. Suggested triplets stand at the end.
+
+    Attributes:
+        user, positive, negative: int64 [b].
+        weight: float32 [b], or None when every triplet counts 1.
+        observed: how many of the first triplets come from interactions; the rest are suggested.
+    """
+
+    user: Tensor
+    positive: Tensor
+    negative: Tensor
+    weight: Tensor | None
+    observed: int
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own for each purpose, so that using one more never shifts the draws of another."""
+    state = int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "little") >> 1
+    return torch.Generator(device=device).manual_seed(state)
+
+
+class BprSampler:
+    """Draws an epoch's batches of observed triplets.
+
+    Args:
+        edges: int64 [m, 2] of training (user, item) pairs, unique.
+        n_users, n_items: the sizes of the catalogue; negatives come from all items.
+        batch_size: triplets per batch.
+        generator: on the device where the batches are wanted.
+        mode: `interactions` passes over all interactions in a random order, with one negative each; `users` is LLMRec's
+            scheme: m // batch_size + 1 batches of distinct users (repeated ones where the batch is larger than their
+            number), each with one of its items.
+
+    Attributes:
+        skipped_users: users left out because they own every item and so have no negative.
+
+    Raises:
+        DataError: no user has both an interaction and an item without one.
+    """
+
+    def __init__(
+        self,
+        edges: np.ndarray,
+        n_users: int,
+        n_items: int,
+        *,
+        batch_size: int,
+        generator: torch.Generator,
+        mode: Literal["interactions", "users"] = "interactions",
+    ) -> None:
+        pairs = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
+        degree = np.bincount(pairs[:, 0], minlength=n_users)
+        start = np.cumsum(degree) - degree
+        users = np.flatnonzero((degree > 0) & (degree < n_items))
+        if not len(users):
+            raise DataError(
+                "no user has both a training interaction and an item left to be a negative",
+                remedy="check the split and the number of items in dataset.json",
+            )
+        free_before = pairs[:, 1] - (np.arange(len(pairs)) - start[pairs[:, 0]])
+        usable = pairs[degree[pairs[:, 0]] < n_items]
+        self.skipped_users = int((degree == n_items).sum())
+        self.n_items, self.batch_size, self.mode = n_items, batch_size, mode
+        self.generator, self.device = generator, generator.device
+        self._users = self._on_device(users)
+        self._degree, self._start = self._on_device(degree), self._on_device(start)
+        self._items = self._on_device(pairs[:, 1])
+        self._keys = self._on_device(pairs[:, 0] * (n_items + 1) + free_before)
+        self._pairs = self._on_device(usable)
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(self.device)
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        observed = len(self._pairs)
+        return observed // self.batch_size + 1 if self.mode == "users" else -(-observed // self.batch_size)
+
+    def epoch(self) -> Iterator[Triplets]:
+        """The batches of one epoch; every call draws anew."""
+        user, positive = self._user_scheme() if self.mode == "users" else self._interaction_scheme()
+        negative = self.negatives(user)
+        for begin in range(0, len(user), self.batch_size):
+            part = slice(begin, begin + self.batch_size)
+            yield Triplets(user[part], positive[part], negative[part], None, len(user[part]))
+
+    def negatives(self, user: Tensor) -> Tensor:
+        """One item per row of `user` (int64 [b]), uniform over the items that user has not in training."""
+        rank = self._uniform(self.n_items - self._degree[user])
+        owned_before = torch.searchsorted(self._keys, user * (self.n_items + 1) + rank, right=True) - self._start[user]
+        return rank + owned_before
+
+    def _interaction_scheme(self) -> tuple[Tensor, Tensor]:
+        order = torch.randperm(len(self._pairs), generator=self.generator, device=self.device)
+        user, positive = self._pairs[order].unbind(1)
+        return user, positive
+
+    def _user_scheme(self) -> tuple[Tensor, Tensor]:
+        population = len(self._users)
+        if self.batch_size > population:
+            count = torch.full((len(self) * self.batch_size,), population, device=self.device)
+            chosen = self._uniform(count)
+        else:
+            shuffles = (
+                torch.randperm(population, generator=self.generator, device=self.device)[: self.batch_size]
+                for _ in range(len(self))
+            )
+            chosen = torch.cat(list(shuffles))
+        user = self._users[chosen]
+        return user, self._items[self._start[user] + self._uniform(self._degree[user])]
+
+    def _uniform(self, below: Tensor) -> Tensor:
+        """int64, one uniform draw from 0..below-1 per element."""
+        share = torch.rand(below.shape, generator=self.generator, device=self.device, dtype=torch.float64)
+        return torch.minimum((share * below).long(), below - 1)
+
+
+class EdgeMixer:
+    """Adds suggested triplets to a batch, for any pairwise model.
+
+    Of a batch of B triplets, int(rate * B) are sampled without replacement, and each sampled row's user contributes one
+    of its suggested triplets, as in LLMRec's code. Users without one, or with an item id beyond the catalogue, add
+    nothing, so their share of suggestions is not handed to other users.
+
+    Args:
+        edges: the suggestions; several per user are drawn from uniformly.
+        rate: between 0 and 1.
+        generator: on the device of the batches; not the sampler's, so that observed triplets are the same with and
+            without suggestions.
+
+    Attributes:
+        ignored: suggestions with a user or item id beyond the catalogue.
+    """
+
+    def __init__(self, edges: Edges, n_users: int, n_items: int, *, rate: float, generator: torch.Generator) -> None:
+        inside = (edges.user < n_users) & (np.maximum(edges.positive, edges.negative) < n_items)
+        self.ignored = int((~inside).sum())
+        self.rate, self.generator = rate, generator
+        order = np.flatnonzero(inside)
+        order = order[np.argsort(edges.user[order], kind="stable")]
+        count = np.bincount(edges.user[order], minlength=n_users)
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(generator.device)
+
+        self._count, self._start = tensor(count), tensor(np.cumsum(count) - count)
+        self._positive, self._negative = tensor(edges.positive[order]), tensor(edges.negative[order])
+        self._weight = None if (edges.weight[order] == 1).all() else tensor(edges.weight[order])
+        self._several = bool((count > 1).any())
+        self._everyone = bool((count > 0).all())
+
+    def mix(self, batch: Triplets) -> Triplets:
+        """`batch` followed by its users' suggested triplets."""
+        device = self.generator.device
+        rows = torch.randperm(len(batch), generator=self.generator, device=device)[: int(self.rate * len(batch))]
+        user = batch.user[rows]
+        if not self._everyone:
+            user = user[self._count[user] > 0]
+        edge = self._start[user]
+        if self._several:
+            share = torch.rand(edge.shape, generator=self.generator, device=device, dtype=torch.float64)
+            edge = edge + torch.minimum((share * self._count[user]).long(), self._count[user] - 1)
+        weight = batch.weight
+        if self._weight is not None:
+            observed = torch.ones(len(batch), device=device) if weight is None else weight
+            weight = torch.cat([observed, self._weight[edge]])
+        return Triplets(
+            torch.cat([batch.user, user]),
+            torch.cat([batch.positive, self._positive[edge]]),
+            torch.cat([batch.negative, self._negative[edge]]),
+            weight,
+            batch.observed,
+        )
