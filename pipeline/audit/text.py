@@ -1,0 +1,147 @@
+"""The audit of what the LLM was shown, what it answered, and what was embedded."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artefacts.files import read_json, read_parquet, sha256_file
+from pipeline.audit.checks import Check, Split
+
+USER_TASKS = ("edges", "user_profile")
+
+
+def audit_records(
+    folder: Path, source: str, summary: dict[str, Any], split: Split
+) -> tuple[list[Check], dict[str, int]]:
+    """Every request has one record, and every list shown to the LLM holds training history only.
+
+    Returns:
+        The checks of one source, and how many of its augmented pairs are held-out interactions.
+    """
+    candidates = _candidate_lists(folder)
+    checks = []
+    overlap = {"edges": 0}
+    for task, counted in summary["tasks"].items():
+        path = folder / "augment" / source / task / "records.parquet"
+        records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
+        name = f"{source} {task}"
+        checks.append(Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split)))
+        if task in USER_TASKS:
+            checks.append(Check(f"{name}: prompts show training history only", len(records), _history(records, split)))
+        if task == "edges":
+            checks.append(Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split)))
+            overlap = _overlap(records, split)
+    return checks, overlap
+
+
+def _counts(records: list[dict[str, Any]], counted: dict[str, Any], task: str, split: Split) -> tuple[str, ...]:
+    problems = []
+    found = Counter(record["status"] for record in records)
+    expected = {"requests": len(records), "ok": found["ok"], "failed": found["failed"]}
+    problems += [
+        f"summary.json counts {counted[key]} {key}, the records hold {value}"
+        for key, value in expected.items()
+        if counted[key] != value
+    ]
+    for column in ("key", "entity"):
+        repeated = [value for value, count in Counter(record[column] for record in records).items() if count > 1]
+        problems += [f"{column} {value} has several records" for value in repeated]
+    entities = {record["entity"] for record in records}
+    wanted = set(split.train_history) if task in USER_TASKS else set(range(split.n_items))
+    problems += [f"entity {entity} has no record" for entity in sorted(wanted - entities)]
+    known = range(split.n_users if task in USER_TASKS else split.n_items)
+    problems += [f"entity {entity} does not exist" for entity in sorted(entities - set(known))]
+    problems += [
+        f"entity {record['entity']} failed without a reason or fallback"
+        for record in records
+        if record["status"] == "failed" and not (record["reason"] and record["fallback"])
+    ]
+    return tuple(problems)
+
+
+def _history(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
+    """The items shown are the user's latest training items, in order, and nothing else."""
+    problems = []
+    for record in records:
+        shown = list(record["shown_history"])
+        train = split.train_history.get(record["entity"], [])
+        if shown != train[len(train) - len(shown) :]:
+            stray = [item for item in shown if item not in train]
+            what = f"item {stray[0]} is not in train" if stray else "not the latest training items in order"
+            problems.append(f"user {record['entity']}: {what} (key {record['key'][:12]})")
+    return tuple(problems)
+
+
+def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split: Split) -> tuple[str, ...]:
+    problems = []
+    for record in records:
+        user, shown = record["entity"], set(record["shown_candidates"])
+        listed = candidates.get(user, set())
+        for item in sorted(shown - listed):
+            problems.append(f"user {user}: item {item} was shown but is not in candidates.parquet")
+        for item in sorted(shown & set(split.train_history.get(user, []))):
+            problems.append(f"user {user}: item {item} was shown as a candidate but is in train")
+        if record["status"] == "ok":
+            fields = json.loads(record["fields"])
+            for side in ("positive", "negative"):
+                if fields[side] not in shown:
+                    problems.append(f"user {user}: {side} {fields[side]} was not among the candidates shown")
+    return tuple(problems)
+
+
+def _overlap(records: list[dict[str, Any]], split: Split) -> dict[str, int]:
+    answered = [(record["entity"], json.loads(record["fields"])) for record in records if record["status"] == "ok"]
+    found = {"edges": len(answered)}
+    for side in ("positive", "negative"):
+        pairs = np.array([(user, fields[side]) for user, fields in answered], dtype=np.int64).reshape(-1, 2)
+        for name in ("valid", "test"):
+            found[f"{side}s_in_{name}"] = int(np.isin(split.key(pairs), split.keys(name)).sum())
+    return found
+
+
+def _candidate_lists(folder: Path) -> dict[int, set[int]]:
+    path = folder / "candidates" / "candidates.parquet"
+    if not path.exists():
+        return {}
+    frame = read_parquet(path).to_pandas()
+    return {int(user): set(items.astype(int)) for user, items in frame.groupby("user")["item"]}
+
+
+def audit_embeddings(folder: Path, split: Split) -> list[Check]:
+    """Each matrix has a row per entity, was made from exactly the text that is on disk, and masks what is missing."""
+    return [
+        Check(f"embedding {path.parent.name}/{path.stem}", rows, problems)
+        for path in sorted((folder / "embed").glob("*/*.npy"))
+        for rows, problems in [_embedding(folder, path, split)]
+    ]
+
+
+def _embedding(folder: Path, path: Path, split: Split) -> tuple[int, tuple[str, ...]]:
+    matrix = np.load(path, allow_pickle=False, mmap_mode="r")
+    meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
+    problems = []
+    rows = split.n_users if path.stem == "user_profile" else split.n_items
+    if matrix.shape[0] != rows or matrix.dtype != np.float32:
+        problems.append(f"is {matrix.dtype} {matrix.shape}, expected float32 with {rows} rows")
+    if not np.isfinite(matrix).all():
+        problems.append(f"row {int(np.argmin(np.isfinite(matrix).all(1)))} is not finite")
+    zero = set(np.flatnonzero(~np.any(matrix, axis=1)).tolist())
+    problems += [f"row {row} is zero but not listed as missing" for row in sorted(zero - set(meta["missing"]))]
+    problems += [f"row {row} is listed as missing but not zero" for row in sorted(set(meta["missing"]) - zero)]
+    source = _source_of(folder, path)
+    if sha256_file(source) != meta["source_sha256"]:
+        problems.append(f"was made from another version of {source.relative_to(folder)}")
+    return rows, tuple(problems)
+
+
+def _source_of(folder: Path, path: Path) -> Path:
+    group = path.parent.name
+    if group == "data":
+        return folder / "dataset" / "items.parquet"
+    task = "user_profile" if path.stem == "user_profile" else "item_attributes"
+    return folder / "augment" / group / task / "records.parquet"

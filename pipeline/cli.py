@@ -1,0 +1,192 @@
+"""The command line: `augrec run CONFIG`, each stage alone, and the checks around them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from artefacts.errors import AugrecError, UsageError
+
+app = typer.Typer(
+    name="augrec",
+    help="LLM augmentation for graph recommenders: offline, on open weights, with controls and significance built in.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
+]
+Download = Annotated[bool, typer.Option("--download", help="Allow fetching the data set from its publisher.")]
+_STAGE_HELP = {
+    "prepare": "Read, filter and split the interactions.",
+    "candidates": "Rank unseen items per user with a base recommender.",
+    "augment": "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes.",
+    "embed": "Encode the generated text and the items' own text.",
+    "train": "Train and evaluate every variant with every seed.",
+    "report": "Audit the run and write results.json and index.html.",
+}
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    _State.debug = debug
+
+
+class _State:
+    debug = False
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    force: Annotated[list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")] = None,
+    download: Download = False,
+) -> None:
+    """Run the whole chain; finished stages are skipped."""
+    from pipeline.config import read_config
+    from pipeline.execute import run_all
+    from pipeline.stages import STAGES
+    from pipeline.stages.base import Run
+
+    unknown = [stage for stage in force or [] if stage not in STAGES]
+    if unknown:
+        raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
+    job = Run(read_config(config, overrides), download)
+    run_all(job, force=force or [], console=_console())
+    _console().print(f"\nReport: {job.folder / 'report' / 'index.html'}", markup=False, highlight=False)
+
+
+def _stage_command(name: str) -> Callable[..., None]:
+    def command(
+        config: ConfigPath,
+        overrides: Overrides = None,
+        force: Annotated[bool, typer.Option("--force", help="Run the stage from nothing.")] = False,
+        download: Download = False,
+    ) -> None:
+        from pipeline.config import read_config
+        from pipeline.execute import run_one
+        from pipeline.stages.base import Run
+
+        run_one(Run(read_config(config, overrides), download), name, force=force, console=_console())
+
+    command.__doc__ = _STAGE_HELP[name]
+    return command
+
+
+for _name in _STAGE_HELP:
+    app.command(name=_name)(_stage_command(_name))
+
+
+@app.command()
+def audit(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]) -> None:
+    """Prove that only training interactions were used, and that the artefacts of a run fit together."""
+    from pipeline.audit import audit_run, render
+
+    findings = audit_run(run_folder)
+    render(findings, _console())
+    if findings.violations:
+        raise typer.Exit(1)
+
+
+@app.command()
+def validate(
+    configs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[CONFIG]...", help="Files or folders; configs/ by default.")
+    ] = None,
+) -> None:
+    """Check config files without running anything."""
+    from pipeline.config import read_config
+
+    paths = [file for path in configs or [Path("configs")] for file in _yaml_files(path)]
+    failed = 0
+    for path in paths:
+        try:
+            read_config(path)
+        except UsageError as error:
+            failed += 1
+            print(f"{path}  wrong\n{error}", file=sys.stderr)
+        else:
+            print(f"{path}  ok")
+    if failed:
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _yaml_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.rglob("*.yaml"))
+    if not found:
+        raise UsageError("no .yaml file here", where=path)
+    return found
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show versions, devices, and which engines, models and data are usable offline."""
+    from pipeline import doctor as checks
+
+    raise typer.Exit(checks.main(as_json=as_json))
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True)
+
+
+def main() -> None:
+    """Runs the command line; every expected error becomes a message and an exit code (2 usage, 1 failure)."""
+    try:
+        app(standalone_mode=True)
+    except AugrecError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if _State.debug or error.errno is None:
+            raise
+        _fail(_os_problem(error), 1)
+    except Exception as error:
+        if _State.debug:
+            raise
+        _fail(
+            f"unexpected {type(error).__name__}: {error}\n"
+            "  remedy: run the same command with --debug before the subcommand (augrec --debug run ...) to see where",
+            1,
+        )
+
+
+def _os_problem(error: OSError) -> str:
+    remedies = {
+        errno.ENOSPC: "free some space or choose another `output`, then run the same command: finished work is kept",
+        errno.EDQUOT: "free some quota or choose another `output`, then run the same command: finished work is kept",
+        errno.EROFS: "the file system is read-only: choose another `output`",
+        errno.EACCES: "you may not write (or read) there: choose another `output` or mend the permissions",
+        errno.EPERM: "you may not write (or read) there: choose another `output` or mend the permissions",
+    }
+    remedy = remedies.get(error.errno or 0, "see the path above; --debug shows where in the code")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{reason}\n  where:  {error.filename or 'unknown file'}\n  remedy: {remedy}"
+
+
+def _fail(message: str, code: int) -> None:
+    if _State.debug:
+        raise
+    print(f"augrec: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

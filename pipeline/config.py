@@ -1,0 +1,194 @@
+"""The typed configuration of a run: one YAML file in, one frozen `Config` out.
+
+Every section belongs to the package that uses it; this file only puts them together and checks what spans several.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from artefacts.errors import UsageError
+from artefacts.files import write_text
+from artefacts.options import Options
+from augment.options import GenerationOptions
+from embed.options import EmbeddingOptions
+from pipeline.explain import explain
+from pipeline.report.options import ReportOptions
+from recsys.data.options import DatasetOptions
+from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
+
+
+class CandidateOptions(Options):
+    """The base recommender that proposes items for the LLM to judge."""
+
+    size: PositiveInt = 10
+    """|C|, the number of candidates shown per user (LLMRec uses 10)."""
+    model: str = "lightgcn"
+    """The base recommender: a name from `models`. It is trained on training interactions alone."""
+
+
+class Variant(Options):
+    """One row of the comparison: a model and what it is given."""
+
+    model: str
+    """A name from `models`."""
+    source: str | None = None
+    """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
+    edges: Literal["as-is", "none", "random"] = "as-is"
+    """Augmented user-item pairs. `random` keeps their number and draws unseen items uniformly: a control."""
+    profiles: Literal["as-is", "none", "shuffled", "random", "constant"] = "as-is"
+    """User profile embeddings. `shuffled` permutes them across users, `random` draws Gaussian unit vectors,
+    `constant` gives everybody the mean vector: three controls that keep the scale and lose the content."""
+    attributes: Literal["as-is", "none", "shuffled"] = "as-is"
+    """Item attribute embeddings written by the LLM. The data's own attributes are always given."""
+
+
+class Config(Options):
+    """One run: what is prepared, generated, trained and compared."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    """The run's name; also the name of its folder under `runs/`."""
+    output: Path | None = None
+    """The run folder; `runs/<name>` unless given."""
+    seed: int = 0
+    """The seed of splits, prompts and sampling. Training seeds are listed in `seeds`."""
+    dataset: DatasetOptions
+    candidates: CandidateOptions = CandidateOptions()
+    generation: GenerationOptions | None = None
+    embedding: EmbeddingOptions | None = None
+    models: dict[str, ModelOptions]
+    """Named recommenders, each with its family and hyper-parameters."""
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
+    """Training seeds: every variant is trained once per seed. Five or more for a claim."""
+    workers: PositiveInt | None = None
+    """Trainings that run side by side; by default one per CPU core, or one on a GPU."""
+    variants: dict[str, Variant] = Field(min_length=1)
+    report: ReportOptions
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.output or Path("runs") / self.name
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        _known(self.candidates.model, self.models, "candidates.model", "models")
+        _known(self.report.baseline, self.variants, "report.baseline", "variants")
+        sources = self.generation.sources if self.generation else {}
+        for name, variant in self.variants.items():
+            _known(variant.model, self.models, f"variants.{name}.model", "models")
+            if variant.source is not None:
+                _known(variant.source, sources, f"variants.{name}.source", "generation.sources")
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Config:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: a seed is listed twice; each training needs its own")
+        if self.generation and not self.embedding:
+            raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
+        for name, model in self.models.items():
+            if model.family == "llmrec" and not self.embedding:
+                raise ValueError(f"models.{name}: family llmrec needs text features; add an `embedding` section")
+        monitored = int(self.training.monitor.rpartition("@")[2])
+        if monitored not in self.evaluation.cutoffs:
+            raise ValueError(
+                f"training.monitor: {self.training.monitor} is not computed at evaluation.cutoffs "
+                f"{list(self.evaluation.cutoffs)}"
+            )
+        return self
+
+
+def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
+    if name not in names:
+        listed = ", ".join(names) or "it is empty"
+        raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Reads a YAML file, applies `key=value` overrides and validates.
+
+    Args:
+        path: the YAML file.
+        overrides: dotted keys with YAML values, e.g. `dataset.k_core=10` or `seeds=[1,2]`.
+
+    Raises:
+        UsageError: the file, an override or a value is wrong; every problem is named with its key.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        raise UsageError("the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped") from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise UsageError("the config is not a text file", where=path) from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"the config is not valid YAML: {_yaml_problem(error)}", where=path) from None
+    if not isinstance(raw, dict):
+        raise UsageError("the config is empty or not a mapping of sections", where=path)
+    for override in overrides or []:
+        _override(raw, override)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        problems = explain(error, Config)
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(
+            f"the config has {count}:\n{listed}", where=path, remedy="edit the file, or override with key=value"
+        ) from None
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"{problem}, line {mark.line + 1}" if mark else problem
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    path = key.split(".")
+    if not equals or not all(path):
+        raise UsageError(f"'{override}' is not key=value", remedy="write e.g. dataset.k_core=10 or seeds=[1,2,3]")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"the value of '{key}' is not valid YAML: {_yaml_problem(error)}", where=override) from None
+    section = raw
+    for step in path[:-1]:
+        inner = section.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"'{step}' in '{key}' is a value, not a section", where=override)
+        section = inner
+    section[path[-1]] = value
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """The resolved config as plain JSON values, every default filled in."""
+    return config.model_dump(mode="json")
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes the resolved config as YAML beside the results."""
+    text = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True, width=110)
+    write_text(path, f"# The resolved configuration of this run; written by augrec, edits are not read.\n{text}")

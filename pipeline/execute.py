@@ -1,0 +1,137 @@
+"""Runs stages in order: skips what is finished and unchanged, says why the rest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from artefacts.errors import AugrecError, UsageError
+from artefacts.files import digest
+from pipeline.config import save_config
+from pipeline.stages import STAGES
+from pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
+
+
+def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
+    """Runs every stage of the pipeline, skipping those that are finished and unchanged.
+
+    Args:
+        run: the run.
+        force: names of stages to run again from nothing.
+        console: where the stage lines go.
+    """
+    forced = set(force)
+    with _exclusive(run):
+        save_config(run.config, run.folder / "config.yaml")
+        for position, stage in enumerate(STAGES.values(), start=1):
+            label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
+            _run_stage(stage, run, stage.name in forced, label, console)
+
+
+def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
+    """Runs one stage, after checking that the stages it reads were made from this same config."""
+    with _exclusive(run):
+        stage = STAGES[name]
+        for before in _all_before(stage):
+            _check_current(STAGES[before], run)
+        save_config(run.config, run.folder / "config.yaml")
+        _run_stage(stage, run, force, f"{stage.name:<10}", console)
+
+
+def _run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console) -> None:
+    watch = Stopwatch()
+    if force:
+        stage.clear(run)
+    identity = stage.identity(run)
+    marker = stage.marker(run)
+    reason = _why(stage, run, marker, identity, force)
+    if reason is None:
+        assert marker is not None
+        console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
+        return
+    console.print(f"{label} running: {reason}", markup=False, highlight=False)
+    (stage.folder(run) / "stage.json").unlink(missing_ok=True)
+    details = stage.run(run)
+    stage.complete(run, identity, details, watch.seconds())
+    console.print(
+        f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False
+    )
+
+
+def _why(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any], force: bool) -> str | None:
+    """Why a stage has to run; None when it can be skipped."""
+    if force:
+        return "forced"
+    if marker is None:
+        return "resuming or first time" if stage.folder(run).exists() else "first time"
+    if marker.fingerprint != digest(identity):
+        return f"changed since it last ran: {'; '.join(differences(marker.identity, identity)) or 'its identity'}"
+    gone = [name for name in marker.outputs if not (run.folder / name).exists()]
+    return f"an output is gone: {gone[0]}" if gone else None
+
+
+def _all_before(stage: Stage) -> Iterator[str]:
+    for name in STAGES:
+        if name == stage.name:
+            return
+        yield name
+
+
+def _check_current(stage: Stage, run: Run) -> None:
+    marker = require_marker(run, stage.name)
+    changed = differences(marker.identity, stage.identity(run))
+    if changed:
+        raise UsageError(
+            f"the stage '{stage.name}' in this folder was made from something else: {'; '.join(changed)}",
+            where=stage.folder(run) / "stage.json",
+            remedy=f"`augrec run CONFIG` brings it up to date; to keep it, give this config another name or `output`; "
+            f"or run `augrec {stage.name} CONFIG` again",
+        )
+
+
+def differences(before: Any, now: Any, path: str = "", limit: int = 4) -> list[str]:
+    """The leaves in which two JSON values differ, as `key: before -> now`, at most `limit` of them."""
+    found = list(_leaves(before, now, path))
+    more = [f"and {len(found) - limit} more"] if len(found) > limit else []
+    return found[:limit] + more
+
+
+def _leaves(before: Any, now: Any, path: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            yield from _leaves(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+    elif before != now:
+        yield f"{path.removeprefix('section.')}: {_short(before)} -> {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
+        return text[:8]
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@contextmanager
+def _exclusive(run: Run) -> Iterator[None]:
+    """Holds the run's lock; the operating system releases it when the process dies, however it dies."""
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError("the run folder's name is taken by a file", where=run.folder) from None
+    lock = FileLock(run.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise AugrecError(
+            "another augrec process is working on this run",
+            where=run.folder,
+            remedy="wait for it, or give this run another `output`",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,81 @@
+"""augment: every source (an LLM, or a control without one) writes edges, profiles and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from artefacts.files import read_json, write_json
+from pipeline.stages.base import Run, Stage
+
+
+class Augment(Stage):
+    """Writes `augment/<source>/<task>/records.parquet` and `augment/summary.json`."""
+
+    name = "augment"
+    after = ("prepare", "candidates")
+    code = ("augment",)
+
+    def section(self, run: Run) -> dict[str, Any]:
+        generation = run.config.generation
+        if generation is None:
+            return {"generation": None}
+        models = {}
+        for name, source in generation.sources.items():
+            model = _model(source)
+            if model is not None:
+                models[name] = model.sha256
+        return {
+            "generation": generation.model_dump(mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}),
+            "models": models,
+            "seed": run.config.seed,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from augment.catalog import Catalog
+        from augment.runner import run_source
+
+        generation = run.config.generation
+        summaries: dict[str, Any] = {}
+        if generation is not None:
+            catalog = Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
+            for name, source in generation.sources.items():
+                model = _model(source)
+                summaries[name] = run_source(
+                    catalog,
+                    name,
+                    source,
+                    generation,
+                    folder=self.folder(run) / name,
+                    model=model.path if model else None,
+                    model_sha256=model.sha256 if model else None,
+                    seed=run.config.seed,
+                )
+        tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
+        totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
+        write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
+        return totals
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        summary = read_json(self.folder(run) / "summary.json")
+        return [
+            self.folder(run) / source / task / "records.parquet"
+            for source, content in summary["sources"].items()
+            for task in content["tasks"]
+        ]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
+
+
+_NOT_IDENTITY = {"max_num_seqs", "max_num_batched_tokens", "kv_cache_gib", "gpu_memory_fraction", "window"}
+"""Engine settings that change speed, not answers."""
+
+
+def _model(source: Any) -> Any:
+    """The resolved local model of a source, or None for engines without one."""
+    from pipeline.weights.resolve import resolve
+
+    name = getattr(source.engine, "model", None)
+    return resolve(name) if name else None

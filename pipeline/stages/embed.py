@@ -1,0 +1,58 @@
+"""embed: a local embedding model encodes the generated text and the items' own text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pipeline.stages.base import Run, Stage
+
+
+class Embed(Stage):
+    """Writes `embed/data/*.npy` from the items' own text and `embed/<source>/*.npy` from each source's records."""
+
+    name = "embed"
+    after = ("prepare", "augment")
+    code = ("embed",)
+
+    def section(self, run: Run) -> dict[str, Any]:
+        from pipeline.weights.resolve import resolve
+
+        options = run.config.embedding
+        if options is None:
+            return {"embedding": None}
+        return {
+            "embedding": options.model_dump(mode="json", exclude={"batch_size", "device"}),
+            "model": resolve(options.model).sha256,
+            "sources": list(run.config.generation.sources) if run.config.generation else [],
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from embed.encoder import Encoder
+        from embed.matrices import embed_items, embed_source
+        from pipeline.weights.resolve import resolve
+        from recsys.data.dataset import Dataset
+
+        options = run.config.embedding
+        if options is None:
+            return {"matrices": 0, "rows": 0}
+        model = resolve(options.model)
+        dataset = Dataset.load(run.folder / "dataset")
+        with Encoder(options, model.path, model_sha256=model.sha256) as encoder:
+            embed_items(encoder, run.folder / "dataset" / "items.parquet", self.folder(run) / "data")
+            for source in run.config.generation.sources if run.config.generation else ():
+                embed_source(
+                    encoder,
+                    run.folder / "augment" / source,
+                    dataset.n_users,
+                    dataset.n_items,
+                    self.folder(run) / source,
+                )
+        return {"matrices": len(list(self.folder(run).glob("*/*.npy"))), "model": options.model}
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        return sorted(path for path in self.folder(run).glob("*/*") if path.suffix in (".npy", ".json"))
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['matrices']} matrices"

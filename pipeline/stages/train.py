@@ -1,0 +1,188 @@
+"""train: every variant with every seed, side by side where there are cores for it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.errors import AugrecError
+from artefacts.files import digest, read_json, sha256_files, write_json
+from artefacts.progress import progress
+from pipeline.code_identity import code_identity
+from pipeline.config import Config, Variant
+from pipeline.side import side_files, side_information
+from pipeline.stages.base import Run, Stage, require_marker
+
+CODE = ("recsys", "pipeline.side")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One variant with one seed."""
+
+    variant: str
+    seed: int
+    fingerprint: str
+    run_folder: Path
+    config: Config
+
+    @property
+    def out(self) -> Path:
+        return self.run_folder / "train" / self.variant / f"seed-{self.seed}"
+
+    def finished(self) -> bool:
+        """Whether the results on disk are those of this very training."""
+        path = self.out / "metrics.json"
+        return path.exists() and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint
+
+
+class Train(Stage):
+    """Writes `train/<variant>/seed-<n>/` for every variant and seed. Trainings that are done are kept."""
+
+    name = "train"
+    after = ("prepare", "augment", "embed")
+    code = CODE
+
+    def section(self, run: Run) -> dict[str, Any]:
+        config = run.config
+        return {
+            "variants": {name: _variant_identity(config, variant) for name, variant in config.variants.items()},
+            "training": config.training.model_dump(mode="json"),
+            "evaluation": config.evaluation.model_dump(mode="json"),
+            "seeds": config.seeds,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        _remove_strangers(self.folder(run), run.config)
+        trainings = _trainings(run)
+        waiting = [training for training in trainings if not training.finished()]
+        failures = _train_all(waiting, _workers(run.config))
+        if failures:
+            write_json(self.folder(run) / "failures.json", failures)
+            listed = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())
+            raise AugrecError(
+                f"{len(failures)} of {len(trainings)} trainings failed:\n{listed}",
+                where=self.folder(run) / "failures.json",
+                remedy="the others are finished and kept; mend the cause and run the same command again",
+            )
+        (self.folder(run) / "failures.json").unlink(missing_ok=True)
+        return {"trainings": len(trainings), "variants": len(run.config.variants), "seeds": len(run.config.seeds)}
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        folders = [
+            self.folder(run) / variant / f"seed-{seed}" for variant in run.config.variants for seed in run.config.seeds
+        ]
+        return [folder / name for folder in folders for name in ("metrics.json", "per_user.parquet")]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['trainings']} trainings ({details['variants']} variants x {details['seeds']} seeds)"
+
+
+def _variant_identity(config: Config, variant: Variant) -> dict[str, Any]:
+    return {**variant.model_dump(mode="json"), "model": config.models[variant.model].model_dump(mode="json")}
+
+
+def _trainings(run: Run) -> list[Training]:
+    """All trainings, each with the fingerprint of everything that determines its result."""
+    config, dataset = run.config, require_marker(run, "prepare").content
+    trainings = []
+    for name, variant in config.variants.items():
+        files = side_files(run.folder, variant) if _uses_side(config, variant) else []
+        identity = {
+            "code": code_identity(CODE),
+            "dataset": dataset,
+            "variant": _variant_identity(config, variant),
+            "training": config.training.model_dump(mode="json"),
+            "evaluation": config.evaluation.model_dump(mode="json"),
+            "side": sha256_files(run.folder, files),
+        }
+        trainings += [
+            Training(name, seed, digest({**identity, "seed": seed}), run.folder, config) for seed in config.seeds
+        ]
+    return trainings
+
+
+def _uses_side(config: Config, variant: Variant) -> bool:
+    """Whether the model can take features or edges; the others need not wait for, or depend on, any."""
+    model = config.models[variant.model]
+    return variant.source is not None or model.family == "llmrec"
+
+
+def _remove_strangers(folder: Path, config: Config) -> None:
+    """Removes variants and seeds that this config does not name, so that the report cannot mix configs."""
+    for path in folder.glob("*/seed-*"):
+        if path.parent.name not in config.variants or path.name not in {f"seed-{seed}" for seed in config.seeds}:
+            shutil.rmtree(path)
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _workers(config: Config) -> int:
+    if config.workers is not None:
+        return config.workers
+    import torch
+
+    if config.training.device.startswith(("cuda", "mps")) or (
+        config.training.device == "auto" and torch.cuda.is_available()
+    ):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // (config.training.threads or 1))
+
+
+def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
+    """Runs trainings in processes of their own; returns the reason of each failure by variant and seed."""
+    if not trainings:
+        return {}
+    failures: dict[str, str] = {}
+    context = multiprocessing.get_context("spawn")
+    with progress("train", len(trainings), "trainings") as ticker:
+        with ProcessPoolExecutor(min(workers, len(trainings)), mp_context=context) as pool:
+            running: dict[Future[str], Training] = {pool.submit(_train, training): training for training in trainings}
+            while running:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    training = running.pop(future)
+                    name = f"{training.variant}/seed-{training.seed}"
+                    try:
+                        ticker.note(f"{name}  {future.result()}")
+                    except Exception as error:
+                        failures[name] = str(error) or type(error).__name__
+                    ticker.advance()
+    return failures
+
+
+def _train(training: Training) -> str:
+    """One training, in a worker process; returns its headline number."""
+    from recsys.data.dataset import Dataset
+    from recsys.train import train
+
+    config = training.config
+    variant = config.variants[training.variant]
+    dataset = Dataset.load(training.run_folder / "dataset")
+    if _uses_side(config, variant):
+        side = side_information(training.run_folder, variant, dataset, training.seed)
+    else:
+        from recsys.augmentation import SideInformation
+
+        side = SideInformation()
+    metrics = train(
+        dataset,
+        config.models[variant.model],
+        side=side,
+        training=config.training,
+        evaluation=config.evaluation,
+        seed=training.seed,
+        out=training.out,
+        variant=training.variant,
+        fingerprint=training.fingerprint,
+    )
+    monitor = config.training.monitor
+    return f"valid {monitor} {metrics['valid'][monitor]:.4f}"
