@@ -1,0 +1,54 @@
+"""The BPR loss and the penalty on the embeddings of a batch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recsys.sampling import Triplets
+
+
+def lookup(table: Tensor, ids: Tensor) -> Tensor:
+    """`table[ids]` with a gradient that is the same in every run.
+
+    Indexing sums the gradients of repeated rows by atomic additions in any order, on the GPU and on several CPU
+    threads; the backward of an embedding look-up does not, and is no slower.
+    """
+    return F.embedding(ids, table)
+
+
+def bpr(user: Tensor, positive: Tensor, negative: Tensor, weight: Tensor | None = None) -> Tensor:
+    """`-mean ln sigmoid(u.p - u.n)`, a weighted mean if `weight` is given. Scalar.
+
+    Source: Rendle et al., UAI 2009 (BPR-Opt without its regulariser).
+
+    Args:
+        user, positive, negative: embeddings [b, d].
+        weight: [b], non-negative; its scale does not matter.
+    """
+    losses = F.softplus(-(user * (positive - negative)).sum(dim=1))
+    return losses.mean() if weight is None else (weight * losses).sum() / weight.sum().clamp_min(1e-12)
+
+
+def batch_l2(
+    users: Tensor, items: Tensor, batch: Triplets, kind: Literal["squared", "norm"] = "squared"
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The batch's rows of two tables, and the penalty on them.
+
+    Args:
+        users, items: tables [n_users, d] and [n_items, d].
+        batch: which rows; one that occurs twice counts twice.
+        kind: `squared` is LightGCN's code, (|U|^2 + |P|^2 + |N|^2) / 2b; `norm` is (|U| + |P| + |N|) / b, unsquared.
+
+    Returns:
+        Rows of users, positives and negatives, each [b, d], and the scalar penalty.
+    """
+    rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
+    if kind == "squared":
+        penalty = sum((part.square().sum() for part in rows), torch.zeros((), device=users.device)) / 2
+    else:
+        penalty = sum((part.norm() for part in rows), torch.zeros((), device=users.device))
+    return *rows, penalty / len(batch)
