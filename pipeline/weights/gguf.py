@@ -1,0 +1,155 @@
+"""GGUF weights, converted once into a folder that vLLM and transformers load.
+
+vLLM reads GGUF through a path of its own that not every build has. transformers reads the file into float32; saved as
+bfloat16 safetensors it is an ordinary model. What the quantisation lost stays lost: the answers are those of the
+quantised weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artefacts.errors import DataError
+from artefacts.files import write_json
+from pipeline.weights.folders import SOURCE_FILE, missing_parts
+from pipeline.weights.hashes import HashCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WRITERS = ("torch", "transformers", "gguf", "safetensors")
+
+
+def converted(source: Path, models: Path, hashes: HashCache) -> Path:
+    """The folder under `models` with the converted weights of `source`; converts when it is not there yet.
+
+    Several processes may ask at once: one converts, the others wait. A killed conversion leaves no half folder.
+
+    Raises:
+        DataError: the file is not readable GGUF, its architecture is unknown, or it has no chat template.
+    """
+    from filelock import FileLock
+
+    sha256 = hashes.sha256(source)
+    folder = models / f"{source.stem}-{sha256[:12]}"
+    if _whole(folder):
+        return folder
+    models.mkdir(parents=True, exist_ok=True)
+    with FileLock(models / f".{folder.name}.lock"):
+        if _whole(folder):
+            return folder
+        # The lock is ours, so whatever lies here was left by a process that died.
+        for left in (folder, *models.glob(f".{folder.name}.*.tmp")):
+            shutil.rmtree(left, ignore_errors=True)
+        print(f"converting {source.name} to safetensors, once, into {folder}", file=sys.stderr, flush=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=models))
+        try:
+            _convert(source, temporary)
+            write_json(temporary / SOURCE_FILE, _provenance(source, sha256))
+            _settle(temporary)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _whole(folder: Path) -> bool:
+    return (folder / SOURCE_FILE).is_file() and not missing_parts(folder)
+
+
+def _convert(source: Path, folder: Path) -> None:
+    try:
+        import gguf  # noqa: F401
+    except ImportError:
+        raise DataError(
+            "GGUF weights need the gguf package", where=source, remedy="python -m pip install 'gguf>=0.17'"
+        ) from None
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = str(source.parent)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=source.name, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                where, gguf_file=source.name, local_files_only=True, dtype=torch.float32
+            )
+    except (ValueError, OSError, KeyError, NotImplementedError, IndexError) as error:
+        raise DataError(
+            f"transformers cannot read this GGUF file ({error})",
+            where=source,
+            remedy="use a file of an architecture transformers converts, or the model's safetensors folder",
+        ) from error
+    if not tokenizer.chat_template:
+        raise DataError(
+            "the GGUF file has no chat template, so it cannot be prompted with messages",
+            where=source,
+            remedy="use the instruction-tuned model of the same family",
+        )
+    _forget_quantisation(model)
+    with _quiet():
+        model.bfloat16().save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    missing = missing_parts(folder)
+    if not AutoTokenizer.from_pretrained(folder, local_files_only=True).chat_template:
+        missing.append("the chat template")
+    if missing:
+        raise DataError(f"the converted model lacks {', '.join(missing)}", where=source, remedy="update transformers")
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """The weights are plain now; a GGUF quantiser left on the model would refuse to save it."""
+    model.hf_quantizer = None  # type: ignore[assignment]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars: one of them obeys transformers' switch, the GGUF reader's only a redirected stderr."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _provenance(source: Path, sha256: str) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "bytes": source.stat().st_size,
+        "sha256": sha256,
+        "dtype": "bfloat16",
+        "versions": {name: _version(name) for name in WRITERS},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _settle(folder: Path) -> None:
+    """Files on the disk, and readable by whoever may read an ordinary new file (safetensors writes 0600)."""
+    mode = (folder / SOURCE_FILE).stat().st_mode & 0o777
+    for path in folder.rglob("*"):
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+        path.chmod(mode)
+    folder.chmod(mode | (mode & 0o444) >> 2)

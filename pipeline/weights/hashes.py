@@ -1,0 +1,40 @@
+"""Hashes of big files, remembered by path, size and modification time so that weights are read once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from artefacts.files import sha256_file, write_json
+
+# A small file is hashed faster than it is looked up, and a config that was just edited is always read.
+REMEMBERED_FROM = 1 << 20
+
+
+class HashCache:
+    """sha256 of files; those of at least 1 MiB are remembered in the JSON file `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        self._known: dict[str, list] = known if isinstance(known, dict) else {}
+
+    def sha256(self, path: Path) -> str:
+        """The sha256 (hex) of the file's bytes, from memory when size and time are the remembered ones."""
+        real = path.resolve()
+        stat = real.stat()
+        if stat.st_size < REMEMBERED_FROM:
+            return sha256_file(real)
+        known = self._known.get(str(real))
+        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return known[2]
+        value = sha256_file(real)
+        self._known[str(real)] = [stat.st_size, stat.st_mtime_ns, value]
+        # A cache folder that cannot be written costs time, not correctness.
+        with contextlib.suppress(OSError):
+            write_json(self._path, self._known)
+        return value
