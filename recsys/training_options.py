@@ -33,14 +33,16 @@ class TrainingOptions(Options):
     """The validation metric that selects the epoch."""
     patience: PositiveInt = 10
     """Evaluations without a strict improvement of the monitor after which training stops."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    """`auto` takes the accelerator that torch finds, else the CPU."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """`auto` is the GPU when torch sees one, else the CPU."""
     precision: Literal["no", "bf16"] = "no"
     """`bf16` runs losses and projections under autocast; parameters, propagation and scores stay float32."""
     threads: PositiveInt | None = None
     """CPU threads while training; None leaves torch's own choice. Figures repeat only for the same number."""
     keep_checkpoint: bool = True
     """Whether the selected model is written as model.safetensors."""
+    resume_minutes: NonNegativeFloat | None = 5.0
+    """Minutes between snapshots from which a killed training goes on; 0 takes one per evaluation, None takes none."""
 
 
 class TrainingOverrides(TrainingOptions):

@@ -1,0 +1,92 @@
+"""Candidate lists: the items a base recommender would show next, written for the LLM to judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from artefacts.errors import AugrecError
+from artefacts.files import write_parquet
+from recsys.data.dataset import Dataset
+from recsys.evaluate import Scores, masked_positions
+from recsys.ranking import TieBreak, top_items
+
+
+def write_candidates(
+    scores: Scores,
+    dataset: Dataset,
+    size: int,
+    out_path: Path,
+    *,
+    seed: int = 0,
+    chunk: int = 1024,
+    device: torch.device | str = "cpu",
+) -> int:
+    """Writes the `size` best items of every user that are not in its training items, as candidates.parquet.
+
+    Columns user:int32, rank:int32 (0 = best), item:int32, score:float32, in this order of rows. Users with fewer items
+    to choose from get fewer rows. Only training interactions are looked at.
+
+    Args:
+        scores: users int64 [b] -> [b, n_items]; an item at -inf is never a candidate.
+        size: items per user, LLMRec's |C|.
+        out_path: the file, written atomically.
+        seed: orders items with exactly equal scores.
+        chunk: users per call; memory only.
+        device: where the users handed to `scores` lie.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        AugrecError: a score is NaN or +inf, or a training item slipped in.
+    """
+    if size < 1:
+        raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
+    starts, ties = dataset.starts("train"), TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
+    parts = []
+    for begin in range(0, dataset.n_users, chunk):
+        users = np.arange(begin, min(begin + chunk, dataset.n_users))
+        parts.append(_best(scores, users, dataset, starts, size, ties, device))
+    user, rank, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    owned = np.isin(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
+    if owned.any():
+        where = f"user {user[owned][0]}, item {item[owned][0]}"
+        raise AugrecError("a training item is among the candidates; this is an error in the program", where=where)
+    columns = {"user": (user, np.int32), "rank": (rank, np.int32), "item": (item, np.int32)}
+    table = {name: array.astype(kind) for name, (array, kind) in columns.items()}
+    write_parquet(out_path, pa.table({**table, "score": score.astype(np.float32)}))
+    return len(user)
+
+
+@torch.no_grad()
+def _best(
+    scores: Scores,
+    users: np.ndarray,
+    dataset: Dataset,
+    starts: np.ndarray,
+    size: int,
+    ties: TieBreak,
+    device: torch.device | str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(user, rank, item, score) of the candidates of `users`, in the order of users, then ranks."""
+    ids = torch.from_numpy(users).to(device)
+    matrix = scores(ids).clone()
+    if matrix.shape != (len(users), dataset.n_items):
+        raise AugrecError(f"the base model scored {tuple(matrix.shape)}, expected {(len(users), dataset.n_items)}")
+    bad = (torch.isnan(matrix) | (matrix == torch.inf)).any(dim=1)
+    if bad.any():
+        raise AugrecError(
+            "the base model's scores hold NaN or infinity",
+            where=f"user {int(users[int(bad.nonzero()[0, 0])])}",
+            remedy="its training diverged: lower its learning rate",
+        )
+    rows, columns = masked_positions(users, dataset.train[:, 1], starts)
+    matrix[torch.from_numpy(rows).to(matrix.device), torch.from_numpy(columns).to(matrix.device)] = -torch.inf
+    top = top_items(matrix, ids.to(matrix.device), size, ties)
+    items, values = top.cpu().numpy(), matrix.gather(1, top.clamp_min(0)).cpu().numpy()
+    row, rank = np.nonzero(items >= 0)  # by row, then by rank
+    return users[row], rank, items[row, rank], values[row, rank]

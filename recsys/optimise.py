@@ -1,0 +1,155 @@
+"""The epoch loop of trained models: sample, step, evaluate on validation, keep the best, stop early."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from artefacts.errors import AugrecError, DataError
+from artefacts.progress import Ticker
+from recsys.augmentation import SideInformation
+from recsys.data.dataset import Dataset
+from recsys.models.base import TrainedRecommender
+from recsys.models.options import EdgeAugmentation, FamilyOptions
+from recsys.sampling import BprSampler, EdgeMixer, seeded
+from recsys.selection import Selection
+from recsys.snapshot import Progress, Snapshot
+from recsys.training_options import TrainingOptions
+
+Log = Callable[[str], None]
+
+
+class Optimisation:
+    """One model's way to its best validation epoch.
+
+    Args:
+        model: on the accelerator's device.
+        options: the model's; `aug_sample_rate` adds `side.edges` to the batches.
+        validate: gives the validation metrics of the model as it is.
+        snapshot: where to keep an unfinished training, if anywhere.
+        log: takes one line of text.
+    """
+
+    def __init__(
+        self,
+        model: TrainedRecommender,
+        dataset: Dataset,
+        side: SideInformation,
+        options: FamilyOptions,
+        training: TrainingOptions,
+        *,
+        accelerator: Accelerator,
+        validate: Callable[[], dict[str, float]],
+        seed: int,
+        snapshot: Snapshot | None,
+        log: Log,
+        ticker: Ticker | None,
+    ) -> None:
+        if not len(dataset.valid):
+            raise DataError(
+                "there is no validation interaction to choose the epoch on",
+                remedy="give dataset.split a part for validation",
+            )
+        self.model, self.training, self.accelerator, self.validate = model, training, accelerator, validate
+        self.snapshot, self.log, self.ticker = snapshot, log, ticker
+        sizes, device = (dataset.n_users, dataset.n_items), accelerator.device
+        self.generators = {name: seeded(seed, name, device) for name in ("sampler", "edges")}
+        self.sampler = BprSampler(
+            dataset.train,
+            *sizes,
+            batch_size=training.batch_size,
+            generator=self.generators["sampler"],
+            mode=training.sampler,
+        )
+        if self.sampler.skipped_users:
+            log(f"{self.sampler.skipped_users} users own every item and are left out of training")
+        rate = options.aug_sample_rate if isinstance(options, EdgeAugmentation) else 0.0
+        self.mixer: EdgeMixer | None = None
+        if rate and side.edges is not None and len(side.edges):
+            self.mixer = EdgeMixer(side.edges, *sizes, rate=rate, generator=self.generators["edges"])
+            log(f"{len(side.edges)} suggested triplets, {self.mixer.ignored} of them ignored (unknown user or item)")
+        self.optimiser = _optimiser(model, training)
+        self.selection = Selection(training.patience)
+        self.progress = Progress()
+
+    def run(self) -> None:
+        """Trains and leaves the model in its best state; `progress` and `selection` tell how it went."""
+        if self.snapshot is not None:
+            found = self.snapshot.restore(self.model, self.optimiser, self.selection, self.generators)
+            if found is not None:
+                self.progress = found
+                self.log(f"going on after epoch {found.epoch}")
+                if self.ticker is not None:
+                    self.ticker.advance(found.epoch)
+        begun = saved = time.monotonic()
+        before = self.progress.seconds
+        while self.progress.epoch < self.training.epochs and not self.selection.exhausted:
+            self._epoch()
+            self.progress.seconds = before + time.monotonic() - begun
+            minutes = self.training.resume_minutes
+            if self.snapshot is not None and minutes is not None and time.monotonic() - saved >= 60 * minutes:
+                saved = time.monotonic()
+                self.snapshot.save(self.progress, self.model, self.optimiser, self.selection, self.generators)
+        self.model.load_state_dict(self.selection.state)
+        self.model.eval()
+
+    def _epoch(self) -> None:
+        begun = time.monotonic()
+        epoch = self.progress.epoch + 1
+        terms = self._train_once(epoch)
+        seconds = time.monotonic() - begun
+        loss = math.fsum(terms.values())
+        valid: dict[str, float] = {}
+        if epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
+            self.model.eval()
+            valid = self.validate()
+            self.selection.offer(valid[self.training.monitor], epoch, self.model)
+        self.progress.epoch = epoch
+        self.progress.history.append({"epoch": epoch, "loss": loss, "terms": terms, "valid": valid, "seconds": seconds})
+        shown = "  ".join(f"{name} {value:.5f}" for name, value in terms.items())
+        text = f"epoch {epoch}  loss {loss:.5f}  {shown}  {seconds:.3f} s"
+        if valid:
+            monitor = f"{self.training.monitor} {valid[self.training.monitor]:.5f}"
+            text += f"  valid {monitor}  best epoch {self.selection.best_epoch}"
+            if self.ticker is not None:
+                self.ticker.note(f"loss {loss:.4f}  {monitor}")
+        self.log(text)
+        if self.ticker is not None:
+            self.ticker.advance()
+
+    def _train_once(self, epoch: int) -> dict[str, float]:
+        """One pass; the mean of each loss term over the batches. Values stay on the device until the pass is over."""
+        self.model.train()
+        totals: dict[str, Tensor] = {}
+        batches = 0
+        for batch in self.sampler.epoch():
+            if self.mixer is not None:
+                batch = self.mixer.mix(batch)
+            self.optimiser.zero_grad(set_to_none=True)
+            with self.accelerator.autocast():
+                terms = self.model.loss(batch)
+                loss = torch.stack(list(terms.values())).sum()
+            self.accelerator.backward(loss)
+            self.optimiser.step()
+            for name, value in terms.items():
+                totals[name] = totals[name] + value.detach() if name in totals else value.detach()
+            batches += 1
+        means = {name: float(total) / batches for name, total in totals.items()}
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        if bad:
+            raise AugrecError(
+                f"the loss became infinite or NaN in epoch {epoch} (term {', '.join(bad)})",
+                remedy=f"lower training.lr (now {self.training.lr:g}), or check the features for outliers",
+            )
+        return means
+
+
+def _optimiser(model: TrainedRecommender, training: TrainingOptions) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kind(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
