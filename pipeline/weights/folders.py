@@ -48,7 +48,7 @@ def missing_parts(folder: Path) -> list[str]:
 def _missing_weights(root: Path) -> list[str]:
     for index in sorted(root.glob("*.safetensors.index.json")) or sorted(root.glob("*.bin.index.json")):
         content = _json(index)
-        shards = sorted(set(content["weight_map"].values())) if isinstance(content, dict) else []
+        shards = sorted(set(content.get("weight_map", {}).values())) if isinstance(content, dict) else []
         return [shard for shard in shards if not _holds_bytes(root / shard)] if shards else [f"a readable {index.name}"]
     if any(_holds_bytes(path) for path in (*root.glob("*.safetensors"), *root.glob("pytorch_model*.bin"))):
         return []

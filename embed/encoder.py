@@ -1,0 +1,176 @@
+"""A sentence-transformers model behind one call: distinct strings in, float32 vectors out.
+
+The model is loaded at the first string, from a local folder, without network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from artefacts.errors import DataError, UsageError
+from embed.options import EmbeddingOptions
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from artefacts.progress import Ticker
+
+BATCHES_PER_CALL = 8
+
+
+class SentenceEncoder:
+    """Encodes texts with the model in `folder`.
+
+    Args:
+        options: how to run it; `options.model` is only the name that is recorded.
+        folder: a sentence-transformers or transformers folder on this machine.
+        sha256: hash of the weights, recorded beside every matrix.
+    """
+
+    def __init__(self, options: EmbeddingOptions, folder: Path, sha256: str) -> None:
+        self.options = options
+        self._folder = folder
+        self._sha256 = sha256
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the vectors apart from the texts; known without loading the model."""
+        options = self.options
+        return {
+            "model": options.model,
+            "model_sha256": self._sha256,
+            "normalised": options.normalise,
+            "prompt": options.prompt,
+            "max_length": options.max_length,
+            "dtype": options.dtype,
+        }
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.encode(["text"]).shape[1]
+
+    @cached_property
+    def pooling(self) -> str:
+        """How token vectors become one vector, e.g. "mean"; "own" when the model does not say."""
+        module: Any
+        for module in self._model:
+            mode = getattr(module, "pooling_mode", None)
+            if mode is None and hasattr(module, "get_pooling_mode_str"):
+                mode = module.get_pooling_mode_str()
+            if mode is not None:
+                return mode if isinstance(mode, str) else "+".join(mode)
+        return "own"
+
+    def encode(self, texts: Sequence[str], ticker: Ticker | None = None) -> np.ndarray:
+        """Vectors of `texts`.
+
+        Longest first, so that batches hold texts of like length and memory runs out at the start or never.
+
+        Args:
+            texts: n strings, best distinct.
+            ticker: told of every text that is done.
+
+        Returns:
+            float32 [n, dim], row i for texts[i].
+
+        Raises:
+            DataError: the model gave a vector that is not finite.
+        """
+        order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), texts[row]))
+        step = self.options.batch_size * BATCHES_PER_CALL
+        chunks = []
+        for start in range(0, len(order), step):
+            chunk = [texts[row] for row in order[start : start + step]]
+            chunks.append(self._encode_chunk(chunk))
+            if ticker is not None:
+                ticker.advance(len(chunk))
+        if not chunks:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        values = np.empty((len(texts), chunks[0].shape[1]), dtype=np.float32)
+        values[order] = np.concatenate(chunks)
+        return values
+
+    def _encode_chunk(self, texts: list[str]) -> np.ndarray:
+        values = self._model.encode(
+            texts, prompt=self.options.prompt, batch_size=self.options.batch_size, show_progress_bar=False
+        )
+        values = np.asarray(values, dtype=np.float32)
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+            raise DataError(
+                f"the embedding of {texts[row][:80]!r} is not finite", where=self._folder, remedy="set dtype: float32"
+            )
+        if not self.options.normalise:
+            return values
+        length = np.linalg.norm(values, axis=1, keepdims=True)
+        return values / np.where(length > 0, length, 1)
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of `texts`, with the prompt before them, are longer than the model reads."""
+        limit = self._model.max_seq_length
+        if not texts or limit is None or not callable(self._model.tokenizer):
+            return 0
+        prompted = [self.options.prompt + text for text in texts]
+        tokens = self._model.tokenizer(prompted, truncation=False, padding=False, verbose=False)["input_ids"]
+        return sum(len(ids) > limit for ids in tokens)
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        # Read when huggingface_hub is first imported; local_files_only covers the case that it already was.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        try:
+            model = SentenceTransformer(
+                str(self._folder),
+                device=_device(self.options.device),
+                local_files_only=True,
+                model_kwargs={"dtype": getattr(torch, self.options.dtype)},
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise DataError(
+                f"sentence-transformers cannot load the model ({error})",
+                where=self._folder,
+                remedy="check the folder with `augrec doctor`, or name another embedding model",
+            ) from error
+        _limit(model, self.options.max_length)
+        return model.eval()
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda"):
+        index = int(wanted.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise UsageError(
+                f"there is no device {wanted}: torch sees {torch.cuda.device_count()} CUDA devices",
+                where="device of the embedding model",
+                remedy="set device: auto",
+            )
+    return wanted
+
+
+def _limit(model: SentenceTransformer, max_length: int | None) -> None:
+    if max_length is None:
+        return
+    most = getattr(model.tokenizer, "model_max_length", None)
+    if most is not None and max_length > most:
+        raise UsageError(
+            f"max_length {max_length} is more than the {most} tokens that the embedding model reads",
+            where="max_length of the embedding model",
+            remedy=f"set max_length to at most {most}",
+        )
+    model.max_seq_length = max_length

@@ -1,0 +1,123 @@
+"""Texts to one matrix: distinct strings encoded once, scattered to their rows, missing rows zero and listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from artefacts.errors import DataError
+from artefacts.files import read_json, write_json, write_npy
+from artefacts.progress import progress
+from embed.records import text_digest
+
+if TYPE_CHECKING:
+    from artefacts.progress import Ticker
+
+
+class Encoder(Protocol):
+    """What a matrix needs of an embedding model."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values that decide the vectors apart from the texts."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def pooling(self) -> str:
+        """How token vectors become one."""
+
+    def encode(self, texts: Sequence[str], ticker: Ticker | None = None) -> np.ndarray:
+        """float32 [n, dim]."""
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the model reads."""
+
+
+def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, source_sha256: str) -> dict[str, Any]:
+    """Writes `out`.npy (float32 [n, d], row = id) and then `out`.json, unless they are there for these texts.
+
+    Args:
+        encoder: the embedding model.
+        texts: one per row; None is a missing row, a zero vector.
+        out: path without suffix, R/embed/<group>/<field>.
+        source_sha256: hash of the file the texts were read from.
+
+    Returns:
+        The content of the JSON file.
+    """
+    inputs = {
+        "field": out.name,
+        "group": out.parent.name,
+        "rows": len(texts),
+        **encoder.settings,
+        "text_sha256": text_digest(texts),
+        "source_sha256": source_sha256,
+    }
+    known = _finished(out, inputs)
+    if known is not None:
+        return known
+    distinct = sorted({text for text in texts if text is not None})
+    with progress(f"embed {out.parent.name}/{out.name}", len(distinct), "strings") as ticker:
+        vectors = encoder.encode(distinct, ticker) if distinct else np.zeros((0, encoder.dim), dtype=np.float32)
+    values = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+    row_of = {text: row for row, text in enumerate(distinct)}
+    filled = [row for row, text in enumerate(texts) if text is not None]
+    values[filled] = vectors[[row_of[texts[row]] for row in filled]]  # type: ignore[index]
+    written = inputs | {
+        "dim": vectors.shape[1],
+        "distinct": len(distinct),
+        "missing": [row for row, text in enumerate(texts) if text is None],
+        "pooling": encoder.pooling,
+        "cut": encoder.cut(distinct),
+    }
+    # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
+    _sidecar(out).unlink(missing_ok=True)
+    write_npy(_matrix(out), values)
+    write_json(_sidecar(out), written)
+    return written
+
+
+def read_field(stem: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """A matrix (float32 [n, d], memory-mapped, read only) and its JSON.
+
+    Raises:
+        DataError: a file is missing or broken, or the two do not fit.
+    """
+    about = read_json(_sidecar(stem), remedy="run the stage `embed` first")
+    try:
+        values = np.load(_matrix(stem), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the matrix cannot be read ({error})", where=_matrix(stem), remedy="run the stage `embed` again"
+        ) from None
+    if values.shape != (about["rows"], about["dim"]) or values.dtype != np.float32:
+        raise DataError(
+            f"the matrix is {values.dtype} {values.shape}, its JSON says float32 ({about['rows']}, {about['dim']})",
+            where=_matrix(stem),
+            remedy="run the stage `embed` again",
+        )
+    return values, about
+
+
+def _finished(out: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        _, about = read_field(out)
+    except (DataError, KeyError, TypeError):
+        return None
+    # Compared as JSON reads it back.
+    return about if {name: about.get(name) for name in inputs} == json.loads(json.dumps(inputs)) else None
+
+
+def _matrix(stem: Path) -> Path:
+    return stem.parent / f"{stem.name}.npy"
+
+
+def _sidecar(stem: Path) -> Path:
+    return stem.parent / f"{stem.name}.json"

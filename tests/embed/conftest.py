@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from artefacts.errors import DataError
+from embed.encoder import SentenceEncoder
+from embed.options import EmbeddingOptions
+from pipeline.weights import resolve
+
+
+class CountingEncoder:
+    """Vectors of characters, and a list of every string it was asked for."""
+
+    dim = 4
+    pooling = "none"
+
+    def __init__(self, **settings):
+        self.settings = {"model": "counting", "model_sha256": "0", **settings}
+        self.asked = []
+
+    def encode(self, texts, ticker=None):
+        self.asked += texts
+        return np.array([[len(text), ord(text[0]), ord(text[-1]), 1] for text in texts], dtype=np.float32)
+
+    def cut(self, texts):
+        return 0
+
+
+@pytest.fixture
+def counting():
+    """The class of an encoder that records what it is asked for."""
+    return CountingEncoder
+
+
+@pytest.fixture(scope="session")
+def minilm(tmp_path_factory):
+    """all-MiniLM-L6-v2 as an encoder, for any options."""
+    try:
+        model = resolve(EmbeddingOptions().model, cache=tmp_path_factory.mktemp("cache"))
+    except DataError as error:
+        pytest.skip(error.what)
+    return lambda **options: SentenceEncoder(EmbeddingOptions(**options), model.path, model.sha256)
