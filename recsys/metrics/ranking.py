@@ -1,8 +1,8 @@
 """Top-k ranking metrics per user, with binary gains.
 
 Each takes `hits` bool [n, m] (the item at rank j, best first, is in the user's truth), `n_positives` int [n] (size
-of the truth) and the cutoff `k`, and returns float64 [n]. A user without truth has no value: NaN, never 0. Fewer columns
-than k are allowed (a small catalogue): the ranks beyond them are misses.
+of the truth) and the cutoff `k`, and returns float64 [n]. A user without truth has no value: NaN, never 0. Where a
+small catalogue gives fewer columns than k, the ranks beyond them are misses.
 
 Definitions follow Manning, Raghavan, Schütze (2008), chapter 8, and Järvelin, Kekäläinen (2002) for DCG.
 """

@@ -1,0 +1,90 @@
+"""Which interactions stay. The order is fixed: duplicates, rating threshold, k-core, user sample, k-core of the sample.
+
+Sampling before the k-core would draw users that the k-core then removes; a sample is thinner than the whole, so its
+items need the k-core again. Frames have columns user and item (int64 codes in the order of the source ids) and, where
+known, rating and timestamp. Nothing depends on the order of the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from artefacts.errors import DataError
+from recsys.data.options import DatasetOptions
+
+
+def filtered(
+    interactions: pd.DataFrame, options: DatasetOptions, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The interactions that stay, sorted by (user, item), and how many were dropped by each step.
+
+    Raises:
+        DataError: a threshold without ratings, or nothing is left.
+    """
+    dropped = {}
+    kept = without_duplicates(interactions)
+    dropped["duplicates"] = len(interactions) - len(kept)
+    before = kept
+    kept = _liked(kept, options)
+    dropped["below_min_rating"] = len(before) - len(kept)
+    _refuse_empty(kept, before, options, f"min_rating {options.min_rating} leaves no interactions")
+    before, kept = kept, k_core(kept, options.k_core)
+    dropped["k_core"] = len(before) - len(kept)
+    _refuse_empty(kept, before, options, f"the {options.k_core}-core is empty")
+    before, kept = kept, sampled_users(kept, options.sample_users, rng)
+    dropped["users_not_sampled"] = len(before) - len(kept)
+    before, kept = kept, k_core(kept, options.k_core if options.sample_users else 0)
+    dropped["k_core_of_sample"] = len(before) - len(kept)
+    _refuse_empty(kept, before, options, f"the {options.k_core}-core of {options.sample_users} sampled users is empty")
+    return kept, dropped
+
+
+def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
+    """One row per (user, item), the latest; at equal or unknown times the higher rating, so row order never matters."""
+    known = [name for name in ("timestamp", "rating") if name in interactions]
+    ordered = interactions.sort_values(["user", "item", *known], kind="stable", ignore_index=True)
+    return ordered.drop_duplicates(["user", "item"], keep="last", ignore_index=True)
+
+
+def k_core(interactions: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The largest subset where every user and item has at least k interactions; rows keep their order."""
+    users, items = (interactions[name].to_numpy() for name in ("user", "item"))
+    keep = np.arange(len(interactions))
+    while k > 1 and len(keep):
+        enough = (np.bincount(users[keep])[users[keep]] >= k) & (np.bincount(items[keep])[items[keep]] >= k)
+        if enough.all():
+            break
+        keep = keep[enough]
+    return interactions.iloc[keep].reset_index(drop=True)
+
+
+def sampled_users(interactions: pd.DataFrame, n: int | None, rng: np.random.Generator) -> pd.DataFrame:
+    """The interactions of n users drawn without replacement; all of them when n is None or exceeds the users there."""
+    users = np.unique(interactions["user"].to_numpy())
+    if n is None or n >= len(users):
+        return interactions
+    drawn = rng.choice(users, size=n, replace=False)
+    return interactions[interactions["user"].isin(drawn)].reset_index(drop=True)
+
+
+def _liked(interactions: pd.DataFrame, options: DatasetOptions) -> pd.DataFrame:
+    if options.min_rating is None:
+        return interactions
+    if "rating" not in interactions:
+        raise DataError(
+            f"min_rating is {options.min_rating} but the data has no ratings",
+            where=options.source.path,
+            remedy="set dataset.min_rating: null, or name the rating column",
+        )
+    return interactions[interactions["rating"] >= options.min_rating].reset_index(drop=True)
+
+
+def _refuse_empty(kept: pd.DataFrame, before: pd.DataFrame, options: DatasetOptions, what: str) -> None:
+    if kept.empty:
+        raise DataError(
+            f"{what}; before it there were {before['user'].nunique()} users, {before['item'].nunique()} items "
+            f"and {len(before)} interactions",
+            where=options.source.path,
+            remedy="lower dataset.k_core or dataset.min_rating, or raise dataset.sample_users",
+        )

@@ -1,0 +1,125 @@
+"""Raw data into a `dataset/` folder: filters, contiguous ids, splits, side tables, and dataset.json on what was done."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from artefacts.files import sha256_file, write_json, write_parquet
+from recsys.data.dataset import SPLITS
+from recsys.data.filters import filtered
+from recsys.data.options import DatasetOptions
+from recsys.data.readers.base import RawData
+from recsys.data.side_tables import genre_vocabulary, side_table
+from recsys.data.splits import TEST, TRAIN, split_interactions
+
+_INTEGER = re.compile(r"-?[0-9]+")
+
+
+def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict[str, Any]:
+    """Writes interactions.parquet, items.parquet, users.parquet and, last, dataset.json; returns what the latter holds.
+
+    Users and items without an interaction left are dropped and counted. Ids follow the source ids: in numeric order
+    when all are whole numbers, else in text order. The same raw data, options and seed give the same files, whatever
+    the order of the rows in the source.
+
+    Raises:
+        DataError: nothing is left, or the protocol asks for ratings or times the source lacks.
+    """
+    sample_rng, split_rng = np.random.default_rng(seed).spawn(2)
+    user_codes, all_users = ranked_ids(raw.interactions["user"])
+    item_codes, all_items = ranked_ids(raw.interactions["item"])
+    kept, dropped = filtered(raw.interactions.assign(user=user_codes, item=item_codes), options, sample_rng)
+    kept_users, kept["user"] = np.unique(kept["user"], return_inverse=True)
+    kept_items, kept["item"] = np.unique(kept["item"], return_inverse=True)
+    users, items = all_users[kept_users], all_items[kept_items]
+    kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
+
+    (out / "dataset.json").unlink(missing_ok=True)  # a folder without it is not a data set: never old and new mixed
+    item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
+    write_parquet(out / "interactions.parquet", _interaction_table(kept))
+    write_parquet(out / "items.parquet", item_table)
+    write_parquet(out / "users.parquet", user_table)
+    meta = {
+        "name": options.name,
+        "source": {
+            "format": options.source.format,
+            "path": options.source.path,
+            "files": {name: sha256_file(path) for name, path in sorted(raw.files.items())},
+        },
+        "licence": options.licence or raw.licence,
+        "domain": options.domain,
+        "protocol": {
+            "min_rating": options.min_rating,
+            "k_core": options.k_core,
+            "sample_users": options.sample_users,
+            "split": options.split.model_dump(mode="json"),
+            "seed": seed,
+        },
+        "counts": _counts(kept, len(users), len(items), moved),
+        "genres": genre_vocabulary(item_table),
+        "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
+        "dropped": dropped
+        | {
+            "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
+            "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
+        },
+    }
+    write_json(out / "dataset.json", meta)
+    return meta
+
+
+def ranked_ids(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """int64 code of each row, and the distinct ids (object array of str) the codes index, in the order of the ids."""
+    codes, distinct = pd.factorize(column)
+    names = [str(name) for name in distinct]
+    numeric = all(_INTEGER.fullmatch(name) for name in names)
+    order = sorted(range(len(names)), key=lambda i: (int(names[i]), names[i]) if numeric else (0, names[i]))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    return rank[codes], np.array([names[i] for i in order], dtype=object)
+
+
+def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
+    """The sha256 of (user int32, item int32, split uint8) in little-endian bytes, sorted by (user, item)."""
+    triples = np.empty(len(users), dtype=[("user", "<i4"), ("item", "<i4"), ("split", "u1")])
+    order = np.lexsort((items, users))
+    triples["user"], triples["item"], triples["split"] = users[order], items[order], splits[order]
+    return hashlib.sha256(triples.tobytes()).hexdigest()
+
+
+def _interaction_table(kept: pd.DataFrame) -> pa.Table:
+    by_time = [name for name in ("timestamp",) if name in kept]
+    ordered = kept.sort_values(["user", "split", *by_time, "item"], kind="stable")
+    columns = {"user": pa.array(ordered["user"], pa.int32()), "item": pa.array(ordered["item"], pa.int32())}
+    for name, kind in (("rating", pa.float32()), ("timestamp", pa.int64())):
+        if name in ordered:
+            columns[name] = pa.array(ordered[name], kind)
+    columns["split"] = pa.array(np.array(SPLITS, dtype=object)[ordered["split"]], pa.string())
+    return pa.table(columns)
+
+
+def _counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
+    sizes = np.bincount(kept["split"], minlength=len(SPLITS))
+    train = kept[kept["split"] == TRAIN]
+    return {
+        "users": n_users,
+        "items": n_items,
+        "interactions": len(kept),
+        **{name: int(size) for name, size in zip(SPLITS, sizes, strict=True)},
+        "users_without_train": n_users - train["user"].nunique(),
+        "items_without_train": n_items - train["item"].nunique(),
+        "users_with_test": kept.loc[kept["split"] == TEST, "user"].nunique(),
+        "moved_to_train": moved,
+    }
+
+
+def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:
+    """How many ids of the source, from either file, have no interaction left."""
+    return len(set(described) | set(seen)) - len(kept)

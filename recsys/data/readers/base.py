@@ -1,0 +1,76 @@
+"""What every reader hands on, and the errors they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from artefacts.errors import DataError
+from recsys.data.options import SourceOptions
+
+ML100K_HINT = (
+    "ML-100K comes with RecBole: `pip install --no-deps recbole==1.2.1`, then `format: recbole` and "
+    "`path: pkg:recbole/dataset_example/ml-100k`; `augrec prepare --download` fetches the original from GroupLens"
+)
+GROUPLENS_TERMS = "GroupLens MovieLens terms: research use, no redistribution, no commercial use without permission"
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """A source as it was found: nothing filtered, ids as the source writes them."""
+
+    interactions: pd.DataFrame
+    """Columns user, item (str) and, where the source has them, rating (float32) and timestamp (int64, seconds)."""
+    items: pd.DataFrame
+    """Column item (str, unique) and typed side columns: title (str), year (Int16), genres (list of str), ..."""
+    users: pd.DataFrame
+    """Column user (str, unique) and typed side columns: age, gender, occupation, ..."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """The files that were read, by name."""
+    licence: str | None = None
+    """Terms of the data, where the format implies them."""
+
+
+class Reader(Protocol):
+    """Reads one layout."""
+
+    def __call__(self, source: SourceOptions, folder: Path) -> RawData:
+        """Reads the files in `folder`.
+
+        Raises:
+            DataError: a file is missing, empty or malformed; names the file and line and says what was expected.
+        """
+
+
+def require_files(folder: Path, names: Sequence[str], remedy: str) -> dict[str, Path]:
+    """The paths of `names` in `folder`; `DataError` names those that are missing."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        what = f"{', '.join(missing)} not found" if folder.is_dir() else "the folder does not exist"
+        raise DataError(f"{what}; expected the files {', '.join(names)}", where=folder, remedy=remedy)
+    return {name: folder / name for name in names}
+
+
+def unique_ids(frame: pd.DataFrame, column: str, path: Path) -> pd.DataFrame:
+    """`frame` unchanged, or a `DataError` naming the first id that has two rows."""
+    repeated = frame[column].duplicated()
+    if repeated.any():
+        value = frame.loc[repeated, column].iloc[0]
+        raise DataError(f"{column} {value!r} has more than one row", where=path, remedy="keep one row per id")
+    return frame
+
+
+def whole_seconds(times: np.ndarray, path: Path) -> np.ndarray:
+    """int64 seconds of `times`; a `DataError` for times that look like milliseconds or finer."""
+    if len(times) and np.abs(times).max() > 1e11:  # the year 5138 in seconds
+        raise DataError(
+            f"timestamps such as {int(np.abs(times).max())} are not seconds since 1970",
+            where=path,
+            remedy="divide milliseconds by 1000 before reading",
+        )
+    return times.astype(np.int64)

@@ -1,0 +1,147 @@
+"""MovieLens as GroupLens publishes it: 100K, 1M, 10M and the CSV releases ("latest", 20M, 25M, 32M).
+
+Layouts are those of each release's README. Harper, Konstan: The MovieLens Datasets, ACM TiiS 5 (2015).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from artefacts.errors import DataError
+from recsys.data.options import SourceOptions
+from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, require_files, unique_ids, whole_seconds
+from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
+from recsys.data.readers.text import numbers, read_columns, read_text
+from recsys.data.readers.titles import title_and_year
+
+RATING_FIELDS = ["user", "item", "rating", "timestamp"]
+ITEM_FIELDS_100K = ["item", "title", "release_date", "video_release_date", "url", *GENRES_100K]
+ELSEWHERE = "point source.path at the unpacked folder of https://grouplens.org/datasets/movielens/"
+
+
+def read_100k(source: SourceOptions, folder: Path) -> RawData:
+    """u.data (tabs), u.item and u.user (bars, Latin-1); the genres are 19 columns of 0 and 1."""
+    files = require_files(folder, ["u.data", "u.item", "u.user"], f"{ELSEWHERE}100k/. {ML100K_HINT}")
+    items = read_columns(files["u.item"], "|", ITEM_FIELDS_100K, encoding="latin-1")
+    flags = np.stack([numbers(items, genre, files["u.item"], integer=True) for genre in GENRES_100K], axis=1)
+    genres = [[genre for genre, on in zip(GENRES_100K, row, strict=True) if on] for row in flags]
+    users = read_columns(files["u.user"], "|", ["user", "age", "gender", "occupation", "zip_code"], encoding="latin-1")
+    users["age"] = numbers(users, "age", files["u.user"], integer=True).astype(np.int16)
+    return RawData(
+        _ratings(files["u.data"], "\t"),
+        _movies(items, genres, files["u.item"]),
+        unique_ids(users, "user", files["u.user"]).reset_index(drop=True),
+        files,
+        GROUPLENS_TERMS,
+    )
+
+
+def read_1m(source: SourceOptions, folder: Path) -> RawData:
+    """ratings.dat, movies.dat, users.dat (`::`, Latin-1); age and occupation are codes, written out here."""
+    files = require_files(folder, ["ratings.dat", "movies.dat", "users.dat"], f"{ELSEWHERE}1m/")
+    path = files["users.dat"]
+    users = read_columns(path, "::", ["user", "gender", "age", "occupation", "zip_code"], encoding="latin-1")
+    users["age"] = _decoded(users, "age", AGES_1M, path)
+    users["occupation"] = _decoded(users, "occupation", dict(enumerate(OCCUPATIONS_1M)), path)
+    return RawData(
+        _ratings(files["ratings.dat"], "::"),
+        _dat_movies(files["movies.dat"], "latin-1"),
+        unique_ids(users, "user", path).reset_index(drop=True),
+        files,
+        GROUPLENS_TERMS,
+    )
+
+
+def read_10m(source: SourceOptions, folder: Path) -> RawData:
+    """ratings.dat and movies.dat (`::`, UTF-8), half stars, no users."""
+    files = require_files(folder, ["ratings.dat", "movies.dat"], f"{ELSEWHERE}10m/")
+    ratings = _ratings(files["ratings.dat"], "::")
+    return RawData(ratings, _dat_movies(files["movies.dat"], "utf-8"), _no_users(), files, GROUPLENS_TERMS)
+
+
+def read_latest(source: SourceOptions, folder: Path) -> RawData:
+    """ratings.csv and movies.csv (UTF-8, header, quoted titles), half stars, no users."""
+    files = require_files(folder, ["ratings.csv", "movies.csv"], f"{ELSEWHERE}latest/")
+    _expect_header(files["ratings.csv"], "userId,movieId,rating,timestamp")
+    _expect_header(files["movies.csv"], "movieId,title,genres")
+    items = _csv_movies(files["movies.csv"])
+    genres = [text.split("|") for text in items["genres"]]
+    ratings = _ratings(files["ratings.csv"], ",", header=True)
+    return RawData(ratings, _movies(items, genres, files["movies.csv"]), _no_users(), files, GROUPLENS_TERMS)
+
+
+def _ratings(path: Path, separator: str, *, header: bool = False) -> pd.DataFrame:
+    frame = read_columns(path, separator, RATING_FIELDS, header=header)
+    return pd.DataFrame(
+        {
+            "user": numbers(frame, "user", path, integer=True).astype(str),
+            "item": numbers(frame, "item", path, integer=True).astype(str),
+            "rating": numbers(frame, "rating", path).astype(np.float32),
+            "timestamp": whole_seconds(numbers(frame, "timestamp", path, integer=True), path),
+        }
+    )
+
+
+def _dat_movies(path: Path, encoding: str) -> pd.DataFrame:
+    items = read_columns(path, "::", ["item", "title", "genres"], encoding=encoding)
+    return _movies(items, [text.split("|") for text in items["genres"]], path)
+
+
+def _csv_movies(path: Path) -> pd.DataFrame:
+    reader = csv.reader(io.StringIO(read_text(path, "utf-8"), newline=""))
+    next(reader)
+    rows, lines = [], []
+    for row in reader:
+        if row and len(row) != 3:
+            raise DataError(
+                f"expected 3 fields (movieId, title, genres), found {len(row)}",
+                where=f"{path}:{reader.line_num}",
+                remedy="a title with a comma needs quotation marks around it",
+            )
+        if row:
+            rows.append(row)
+            lines.append(reader.line_num)
+    return pd.DataFrame(rows, columns=["item", "title", "genres"], index=pd.Index(lines), dtype=str)
+
+
+def _movies(items: pd.DataFrame, genres: list[list[str]], path: Path) -> pd.DataFrame:
+    parsed = [title_and_year(title) for title in items["title"]]
+    frame = pd.DataFrame(
+        {
+            "item": numbers(items, "item", path, integer=True).astype(str),
+            "title": [title for title, _ in parsed],
+            "year": pd.array([year for _, year in parsed], dtype="Int16"),
+            "genres": pd.Series(genres, dtype=object),
+        }
+    )
+    return unique_ids(frame, "item", path)
+
+
+def _decoded(users: pd.DataFrame, column: str, names: dict[int, str], path: Path) -> list[str]:
+    codes = numbers(users, column, path, integer=True)
+    unknown = ~np.isin(codes, list(names))
+    if unknown.any():
+        place = int(np.argmax(unknown))
+        raise DataError(
+            f"{column} code {codes[place]} is none of {', '.join(map(str, names))}",
+            where=f"{path}:{users.index[place]}",
+            remedy="use the users.dat of MovieLens 1M as published",
+        )
+    return [names[int(code)] for code in codes]
+
+
+def _no_users() -> pd.DataFrame:
+    return pd.DataFrame({"user": pd.Series(dtype=str)})
+
+
+def _expect_header(path: Path, header: str) -> None:
+    first = read_text(path, "utf-8-sig").split("\n", 1)[0].strip()
+    if first != header:
+        raise DataError(
+            f"the first line is {first[:80]!r}, expected {header!r}", where=f"{path}:1", remedy=f"{ELSEWHERE}latest/"
+        )

@@ -1,0 +1,85 @@
+"""Each user's interactions divided into train (0), valid (1) and test (2).
+
+Frames have int64 columns user and item, one row per pair, sorted by (user, item), so the result depends on the
+interactions and the seed only, not on the order of any file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from artefacts.errors import DataError
+from recsys.data.options import RandomSplit, Split, TemporalSplit
+
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+def split_interactions(
+    interactions: pd.DataFrame, split: Split, rng: np.random.Generator, source: str
+) -> tuple[np.ndarray, int]:
+    """uint8 [m] split of each row, and how many held-out interactions were moved to train to give an item one.
+
+    Every user keeps at least one training interaction. A user with two has no valid item.
+
+    Args:
+        interactions: user, item and, for splits by time, timestamp.
+        split: the options.
+        rng: decides random splits; not drawn from otherwise.
+        source: names the data in errors.
+
+    Raises:
+        DataError: a split by time of data without timestamps.
+    """
+    users, items = (interactions[name].to_numpy() for name in ("user", "item"))
+    if isinstance(split, RandomSplit):
+        keys = rng.random(len(interactions))
+        parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
+        return _items_into_train(parts, items, keys)
+    if "timestamp" not in interactions:
+        raise DataError(
+            f"a {split.kind} split needs timestamps and the interactions have none",
+            where=source,
+            remedy="name the column that holds them, or set dataset.split.kind: random",
+        )
+    ranks, counts = _rank_within(users, interactions["timestamp"].to_numpy(), items), _counts(users)
+    if isinstance(split, TemporalSplit):
+        return _by_ratio(ranks, counts, split.ratios), 0
+    return _last_out(ranks, counts), 0
+
+
+def _rank_within(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """int64 [m]: each row's place among its user's rows in order of (key, item)."""
+    order = np.lexsort((items, keys, users))
+    starts = np.searchsorted(users, users)  # users are sorted, and stay so under this order
+    ranks = np.empty(len(users), dtype=np.int64)
+    ranks[order] = np.arange(len(users)) - starts
+    return ranks
+
+
+def _counts(users: np.ndarray) -> np.ndarray:
+    return np.bincount(users, minlength=1)[users]
+
+
+def _by_ratio(ranks: np.ndarray, counts: np.ndarray, ratios: tuple[int, int, int]) -> np.ndarray:
+    """The first floor(n a / t) are train, up to floor(n (a + b) / t) valid, the rest test; t = a + b + c."""
+    train_end = np.maximum(counts * ratios[0] // sum(ratios), 1)
+    valid_end = np.maximum(counts * (ratios[0] + ratios[1]) // sum(ratios), train_end)
+    return (TRAIN + (ranks >= train_end) + (ranks >= valid_end)).astype(np.uint8)
+
+
+def _last_out(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The last is test from two interactions on, the one before it valid from three on."""
+    parts = np.where((ranks == counts - 2) & (counts >= 3), VALID, TRAIN)
+    return np.where((ranks == counts - 1) & (counts >= 2), TEST, parts).astype(np.uint8)
+
+
+def _items_into_train(parts: np.ndarray, items: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, int]:
+    """Moves one held-out interaction (the one with the lowest key) of each item that has none in train."""
+    trained = np.bincount(items, weights=parts == TRAIN, minlength=1) > 0
+    orphans = np.flatnonzero(~trained[items])
+    by_item = orphans[np.lexsort((keys[orphans], items[orphans]))]
+    _, first = np.unique(items[by_item], return_index=True)
+    moved = parts.copy()
+    moved[by_item[first]] = TRAIN
+    return moved, len(first)
