@@ -53,7 +53,9 @@ class _State:
 def run(
     config: ConfigPath,
     overrides: Overrides = None,
-    force: Annotated[list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")] = None,
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")
+    ] = None,
     download: Download = False,
 ) -> None:
     """Run the whole chain; finished stages are skipped."""

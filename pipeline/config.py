@@ -82,6 +82,10 @@ class Config(Options):
     def _names_exist(self) -> Config:
         _known(self.candidates.model, self.models, "candidates.model", "models")
         _known(self.report.baseline, self.variants, "report.baseline", "variants")
+        if self.report.claim is not None:
+            _known(self.report.claim, self.variants, "report.claim", "variants")
+        for control in self.report.controls or ():
+            _known(control, self.variants, "report.controls", "variants")
         sources = self.generation.sources if self.generation else {}
         for name, variant in self.variants.items():
             _known(variant.model, self.models, f"variants.{name}.model", "models")
@@ -98,12 +102,12 @@ class Config(Options):
         for name, model in self.models.items():
             if model.family == "llmrec" and not self.embedding:
                 raise ValueError(f"models.{name}: family llmrec needs text features; add an `embedding` section")
-        monitored = int(self.training.monitor.rpartition("@")[2])
-        if monitored not in self.evaluation.cutoffs:
-            raise ValueError(
-                f"training.monitor: {self.training.monitor} is not computed at evaluation.cutoffs "
-                f"{list(self.evaluation.cutoffs)}"
-            )
+        shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
+        shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
+        for key, metric in shown.items():
+            if int(metric.rpartition("@")[2]) not in self.evaluation.cutoffs:
+                cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
+                raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
         return self
 
 
@@ -121,7 +125,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -139,7 +145,9 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
-        raise UsageError("the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped") from None
+        raise UsageError(
+            "the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped"
+        ) from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise UsageError("the config is not a text file", where=path) from None
     except yaml.YAMLError as error:

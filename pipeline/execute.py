@@ -57,9 +57,7 @@ def _run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console
     (stage.folder(run) / "stage.json").unlink(missing_ok=True)
     details = stage.run(run)
     stage.complete(run, identity, details, watch.seconds())
-    console.print(
-        f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False
-    )
+    console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
 
 
 def _why(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any], force: bool) -> str | None:

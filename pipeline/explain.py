@@ -29,7 +29,7 @@ def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
         expected = context.get("expected_tags") or context.get("expected", "")
         known = [value.strip().strip("'") for value in expected.replace(" or ", ", ").split(",")]
         where = ".".join((*location, context["discriminator"].strip("'"))) if "tag" in context else key
-        return f"{where}: '{given}' is not one of {', '.join(known)}{_did_you_mean(str(given), known)}"
+        return f"{where}: '{given}' is not one of {', '.join(known)}{_nearest(str(given), known)}"
     if kind == "union_tag_not_found":
         return f"{key}: the key {problem['ctx']['discriminator']} is missing; it says which kind of section this is"
     message = problem["msg"].removeprefix("Value error, ")
@@ -91,7 +91,9 @@ def _is_model(annotation: Any) -> bool:
 
 def _tags(model: type[BaseModel]) -> set[Any]:
     """The values of a model's Literal fields that can serve as its discriminator."""
-    annotations = (_bare(model.model_fields[name].annotation) for name in ("kind", "family") if name in model.model_fields)
+    annotations = (
+        _bare(model.model_fields[name].annotation) for name in ("kind", "family") if name in model.model_fields
+    )
     return {value for annotation in annotations if get_origin(annotation) is Literal for value in get_args(annotation)}
 
 
@@ -101,7 +103,9 @@ def _keys(model: type[BaseModel] | None) -> list[str]:
 
 def _did_you_mean(given: str, known: Iterable[str]) -> str:
     known = list(known)
-    close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known here: {', '.join(known)}" if known else ""
+    return _nearest(given, known) or (f"; known here: {', '.join(known)}" if known else "")
+
+
+def _nearest(given: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""

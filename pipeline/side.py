@@ -89,7 +89,9 @@ def _edges(path: Path) -> Edges:
     records = read_parquet(path, remedy="run `augrec augment CONFIG`")
     rows = [
         (entity, fields["positive"], fields["negative"])
-        for entity, status, text in zip(*(records[name].to_pylist() for name in ("entity", "status", "fields")), strict=True)
+        for entity, status, text in zip(
+            *(records[name].to_pylist() for name in ("entity", "status", "fields")), strict=True
+        )
         if status == "ok"
         for fields in [json.loads(text)]
     ]

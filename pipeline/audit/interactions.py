@@ -19,11 +19,11 @@ def read_split(folder: Path) -> Split:
     frame = table.to_pandas()
     n_users = read_parquet(folder / "users.parquet").num_rows
     n_items = read_parquet(folder / "items.parquet").num_rows
-    pairs = {
-        name: frame.loc[frame["split"] == name, ["user", "item"]].to_numpy(dtype=np.int64) for name in SPLITS
-    }
+    pairs = {name: frame.loc[frame["split"] == name, ["user", "item"]].to_numpy(dtype=np.int64) for name in SPLITS}
     train = frame[frame["split"] == "train"]
-    keys = ["user", "timestamp", "item"] if "timestamp" in train and train["timestamp"].notna().all() else ["user", "item"]
+    keys = (
+        ["user", "timestamp", "item"] if "timestamp" in train and train["timestamp"].notna().all() else ["user", "item"]
+    )
     train = train.sort_values(keys)
     history = {int(user): items.astype(int).tolist() for user, items in train.groupby("user")["item"]}
     return Split(n_users, n_items, pairs, history)

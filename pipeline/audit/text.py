@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from artefacts.files import read_json, read_parquet, sha256_file
+from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
+from pipeline.side import DATA_GROUP
 
 USER_TASKS = ("edges", "user_profile")
 
@@ -34,7 +36,9 @@ def audit_records(
         if task in USER_TASKS:
             checks.append(Check(f"{name}: prompts show training history only", len(records), _history(records, split)))
         if task == "edges":
-            checks.append(Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split)))
+            checks.append(
+                Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split))
+            )
             overlap = _overlap(records, split)
     return checks, overlap
 
@@ -136,12 +140,21 @@ def _embedding(folder: Path, path: Path, split: Split) -> tuple[int, tuple[str, 
     source = _source_of(folder, path)
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
+    if text_digest(_texts(folder, path, split)) != meta["text_sha256"]:
+        problems.append(f"was not made from the text in {source.relative_to(folder)}")
     return rows, tuple(problems)
+
+
+def _texts(folder: Path, path: Path, split: Split) -> list[str | None]:
+    """The texts a matrix must have been made from, read again from the records or the item table."""
+    if path.parent.name == DATA_GROUP:
+        return texts_of_items(folder / "dataset" / "items.parquet")[path.stem]
+    return texts_of_source(folder / "augment" / path.parent.name, split.n_users, split.n_items)[path.stem]
 
 
 def _source_of(folder: Path, path: Path) -> Path:
     group = path.parent.name
-    if group == "data":
+    if group == DATA_GROUP:
         return folder / "dataset" / "items.parquet"
     task = "user_profile" if path.stem == "user_profile" else "item_attributes"
     return folder / "augment" / group / task / "records.parquet"

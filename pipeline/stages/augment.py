@@ -27,7 +27,9 @@ class Augment(Stage):
             if model is not None:
                 models[name] = model.sha256
         return {
-            "generation": generation.model_dump(mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}),
+            "generation": generation.model_dump(
+                mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}
+            ),
             "models": models,
             "seed": run.config.seed,
         }

@@ -18,7 +18,6 @@ from artefacts.files import digest, read_json, sha256_file, write_json
 from pipeline.code_identity import code_identity
 from pipeline.config import Config
 
-
 FOLDERS = {
     "prepare": "dataset",
     "candidates": "candidates",

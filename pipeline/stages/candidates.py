@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.base import Run, Stage, require_marker
+from artefacts.files import digest
+from artefacts.progress import progress
+from pipeline.stages.base import Run, Stage
 
 
 class Candidates(Stage):
@@ -22,25 +23,42 @@ class Candidates(Stage):
             "size": config.candidates.size,
             "model": config.models[config.candidates.model].model_dump(mode="json"),
             "training": config.training.model_dump(mode="json"),
-            "monitor": config.evaluation.model_dump(mode="json"),
+            "evaluation": config.evaluation.model_dump(mode="json"),
             "seed": config.seed,
         }
 
     def run(self, run: Run) -> dict[str, Any]:
+        from recsys.augmentation import SideInformation
         from recsys.candidates import write_candidates
         from recsys.data.dataset import Dataset
-        from recsys.train import fit
+        from recsys.restore import restore
+        from recsys.train import train
 
         config = run.config
         dataset = Dataset.load(run.folder / "dataset")
         model = config.models[config.candidates.model]
-        fitted = fit(dataset, model, training=config.training, evaluation=config.evaluation, seed=config.seed)
-        counts = write_candidates(
-            fitted.scores, dataset, config.candidates.size, self.folder(run) / "candidates.parquet", seed=config.seed
+        training = config.training.model_copy(update={"keep_checkpoint": True})
+        base = self.folder(run) / "base"
+        with progress(f"candidates: {model.family}", training.epochs, "epochs") as ticker:
+            train(
+                dataset,
+                model,
+                SideInformation(),
+                training,
+                config.evaluation,
+                config.seed,
+                out=base,
+                variant="candidates",
+                fingerprint=digest(self.section(run)),
+                ticker=ticker,
+            )
+        recommender = restore(base, dataset, model, SideInformation())
+        rows = write_candidates(
+            recommender.scores, dataset, config.candidates.size, self.outputs(run)[0], seed=config.seed
         )
-        return {"model": model.family, "candidates": counts}
+        return {"model": model.family, "candidates": rows}
 
-    def outputs(self, run: Run) -> Iterable[Path]:
+    def outputs(self, run: Run) -> list[Path]:
         return [self.folder(run) / "candidates.parquet"]
 
     def summary(self, details: dict[str, Any]) -> str:

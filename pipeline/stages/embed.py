@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipeline.side import DATA_GROUP
 from pipeline.stages.base import Run, Stage
 
 
@@ -29,8 +31,8 @@ class Embed(Stage):
         }
 
     def run(self, run: Run) -> dict[str, Any]:
-        from embed.encoder import Encoder
-        from embed.matrices import embed_items, embed_source
+        from embed.encoder import SentenceEncoder
+        from embed.stage import embed_items, embed_source
         from pipeline.weights.resolve import resolve
         from recsys.data.dataset import Dataset
 
@@ -39,17 +41,21 @@ class Embed(Stage):
             return {"matrices": 0, "rows": 0}
         model = resolve(options.model)
         dataset = Dataset.load(run.folder / "dataset")
-        with Encoder(options, model.path, model_sha256=model.sha256) as encoder:
-            embed_items(encoder, run.folder / "dataset" / "items.parquet", self.folder(run) / "data")
-            for source in run.config.generation.sources if run.config.generation else ():
-                embed_source(
-                    encoder,
-                    run.folder / "augment" / source,
-                    dataset.n_users,
-                    dataset.n_items,
-                    self.folder(run) / source,
-                )
+        encoder = SentenceEncoder(options, model.path, model.sha256)
+        items = run.folder / "dataset" / "items.parquet"
+        embed_items(encoder, items, self.folder(run) / DATA_GROUP)
+        sources = list(run.config.generation.sources) if run.config.generation else []
+        for source in sources:
+            records = run.folder / "augment" / source
+            embed_source(encoder, records, dataset.n_users, dataset.n_items, self.folder(run) / source)
+        self._remove_strangers(run, {DATA_GROUP, *sources})
         return {"matrices": len(list(self.folder(run).glob("*/*.npy"))), "model": options.model}
+
+    def _remove_strangers(self, run: Run, groups: set[str]) -> None:
+        """Removes matrices of sources that this config no longer names."""
+        for folder in self.folder(run).iterdir():
+            if folder.is_dir() and folder.name not in groups:
+                shutil.rmtree(folder)
 
     def outputs(self, run: Run) -> Iterable[Path]:
         return sorted(path for path in self.folder(run).glob("*/*") if path.suffix in (".npy", ".json"))

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,10 @@ class Training:
     def finished(self) -> bool:
         """Whether the results on disk are those of this very training."""
         path = self.out / "metrics.json"
-        return path.exists() and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint
+        return (
+            path.exists()
+            and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint
+        )
 
 
 class Train(Stage):
@@ -143,19 +146,19 @@ def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
         return {}
     failures: dict[str, str] = {}
     context = multiprocessing.get_context("spawn")
-    with progress("train", len(trainings), "trainings") as ticker:
-        with ProcessPoolExecutor(min(workers, len(trainings)), mp_context=context) as pool:
-            running: dict[Future[str], Training] = {pool.submit(_train, training): training for training in trainings}
-            while running:
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    training = running.pop(future)
-                    name = f"{training.variant}/seed-{training.seed}"
-                    try:
-                        ticker.note(f"{name}  {future.result()}")
-                    except Exception as error:
-                        failures[name] = str(error) or type(error).__name__
-                    ticker.advance()
+    with (
+        progress("train", len(trainings), "trainings") as ticker,
+        ProcessPoolExecutor(min(workers, len(trainings)), mp_context=context) as pool,
+    ):
+        running: dict[Future[str], Training] = {pool.submit(_train, training): training for training in trainings}
+        for future in as_completed(running):
+            training = running[future]
+            name = f"{training.variant}/seed-{training.seed}"
+            try:
+                ticker.note(f"{name}  {future.result()}")
+            except Exception as error:
+                failures[name] = str(error) or type(error).__name__
+            ticker.advance()
     return failures
 
 
@@ -176,10 +179,10 @@ def _train(training: Training) -> str:
     metrics = train(
         dataset,
         config.models[variant.model],
-        side=side,
-        training=config.training,
-        evaluation=config.evaluation,
-        seed=training.seed,
+        side,
+        config.training,
+        config.evaluation,
+        training.seed,
         out=training.out,
         variant=training.variant,
         fingerprint=training.fingerprint,

@@ -1,0 +1,75 @@
+"""prepare: raw data in, a split data set with contiguous ids out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from artefacts.errors import UsageError
+from pipeline.stages.base import Run, Stage
+from recsys.data.options import SourceOptions
+
+
+class Prepare(Stage):
+    """Writes `dataset/`: interactions with their split, items, users, and how they came to be."""
+
+    name = "prepare"
+    code = ("recsys.data",)
+
+    def section(self, run: Run) -> dict[str, Any]:
+        from pipeline.weights.hashes import HashCache
+        from pipeline.weights.resolve import cache_folder
+
+        options = run.config.dataset
+        hashes = HashCache(cache_folder() / "hashes.json")
+        files = _source_files(options.source, _source_folder(run))
+        return {
+            "dataset": options.model_dump(mode="json", exclude={"source": {"path"}}),
+            "files": {path.name: hashes.sha256(path) for path in files},
+            "seed": run.config.seed,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from recsys.data.prepare import prepare
+        from recsys.data.readers.registry import read
+
+        options = run.config.dataset
+        meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed)
+        return dict(meta["counts"])
+
+    def outputs(self, run: Run) -> list[Path]:
+        names = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
+        return [self.folder(run) / name for name in names]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        text = f"{details['users']:,} users, {details['items']:,} items, {details['interactions']:,} interactions"
+        for name in ("users", "items"):
+            alone = details[f"{name}_without_train"]
+            text += f", {alone:,} {name} without a training interaction" if alone else ""
+        return text
+
+
+def _source_folder(run: Run) -> Path:
+    """The folder of the raw data; fetched first where that was asked for."""
+    from pipeline.weights.resolve import resolve_path
+
+    source = run.config.dataset.source
+    if run.download:
+        if source.format != "ml-100k" or source.path.startswith("pkg:"):
+            raise UsageError(
+                "only MovieLens 100K can be downloaded",
+                where=f"dataset.source: format {source.format}, path {source.path}",
+                remedy="set dataset.source.format=ml-100k and dataset.source.path=FOLDER, or fetch the data yourself",
+            )
+        from recsys.data.download import download_ml100k
+
+        return download_ml100k(Path(source.path).expanduser())
+    return resolve_path(source.path)
+
+
+def _source_files(source: SourceOptions, folder: Path) -> list[Path]:
+    """The files whose content the data set may depend on."""
+    if source.table is None:
+        return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    names = (source.table.interactions, source.table.items, source.table.users)
+    return [folder / name for name in names if name is not None and (folder / name).is_file()]
