@@ -21,19 +21,26 @@ class Ticker(Protocol):
     def advance(self, done: int = 1) -> None:
         """Says that `done` more units are finished."""
 
+    def skip(self, done: int = 1) -> None:
+        """Takes `done` units out of the total: an earlier run finished them, so they say nothing of the rate."""
+
     def note(self, text: str) -> None:
         """Shows a short state beside the count, e.g. the current loss."""
 
 
 class _Bar:
-    def __init__(self, bar: RichProgress, task: int, unit: str) -> None:
-        self._bar, self._task, self._unit = bar, task, unit
+    def __init__(self, bar: RichProgress, task: int, total: int, unit: str) -> None:
+        self._bar, self._task, self._total, self._unit = bar, task, total, unit
         self._started, self._done = time.monotonic(), 0
 
     def advance(self, done: int = 1) -> None:
         self._done += done
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
         self._bar.update(self._task, advance=done, rate=f"{rate:.1f} {self._unit}/s")  # type: ignore[arg-type]
+
+    def skip(self, done: int = 1) -> None:
+        self._total -= done
+        self._bar.update(self._task, total=self._total)  # type: ignore[arg-type]
 
     def note(self, text: str) -> None:
         self._bar.update(self._task, note=text)  # type: ignore[arg-type]
@@ -52,14 +59,17 @@ class _Lines:
             self._printed = now
             self.print()
 
+    def skip(self, done: int = 1) -> None:
+        self._total -= done
+
     def note(self, text: str) -> None:
         self._note = text
 
-    def print(self) -> None:
+    def print(self, *, ended: bool = False) -> None:
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = self._done / seconds
         left = (self._total - self._done) / rate if rate else float("inf")
-        eta = f"ETA {left:.0f} s" if self._done < self._total else f"took {seconds:.0f} s"
+        eta = f"took {seconds:.0f} s" if ended else f"ETA {left:.0f} s"
         note = f"  {self._note}" if self._note else ""
         print(
             f"{self._title}  {self._done}/{self._total} {self._unit}  {rate:.1f}/s  {eta}{note}",
@@ -75,7 +85,7 @@ def progress(title: str, total: int, unit: str) -> Iterator[Ticker]:
     if not console.is_terminal:
         lines = _Lines(title, total, unit)
         yield lines
-        lines.print()
+        lines.print(ended=True)
         return
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -88,4 +98,4 @@ def progress(title: str, total: int, unit: str) -> Iterator[Ticker]:
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with RichProgress(*columns, console=console) as bar:
-        yield _Bar(bar, bar.add_task(title, total=total, rate="", note=""), unit)
+        yield _Bar(bar, bar.add_task(title, total=total, rate="", note=""), total, unit)

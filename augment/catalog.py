@@ -1,0 +1,193 @@
+"""What may be told to a language model: items, and the training history of users. Nothing else is ever read.
+
+Validation and test interactions cannot reach a prompt, because they are dropped while the file is read and no method
+here can name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from artefacts.errors import DataError
+from artefacts.files import read_json, read_parquet
+from augment.domains import Domain, domain_named
+from augment.text import plain
+
+PREPARE = "run the prepare stage again"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item as a prompt sees it; every string has passed `augment.text.plain`."""
+
+    item: int
+    title: str
+    year: int | None = None
+    genres: tuple[str, ...] = ()
+    text: dict[str, str] = field(default_factory=dict, compare=False)
+    """Other text columns, e.g. description; for user templates."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntity:
+    """One user: liked items of the training split, oldest first, and the candidates, best first."""
+
+    user: int
+    history: tuple[Item, ...]
+    candidates: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Item ids of every user, one after the other: those of user u are `items[starts[u]:starts[u + 1]]`."""
+
+    starts: np.ndarray
+    items: np.ndarray
+
+    @classmethod
+    def build(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> Lists:
+        """From parallel arrays already sorted by user."""
+        return cls(np.searchsorted(users, np.arange(n_users + 1)), items)
+
+    def of(self, user: int) -> np.ndarray:
+        return self.items[self.starts[user] : self.starts[user + 1]]
+
+
+class Catalog:
+    """Items and users of a prepared data set, built one by one when asked for.
+
+    Attributes:
+        n_users, n_items: counts of contiguous ids.
+        genres: the vocabulary, sorted; empty when the data set has none.
+        domain: words for the prompts.
+    """
+
+    def __init__(
+        self, items: pa.Table, history: Lists, candidates: Lists | None, domain: Domain, genres: tuple[str, ...]
+    ) -> None:
+        self.n_users = len(history.starts) - 1
+        self.n_items = items.num_rows
+        self.domain, self.genres = domain, genres
+        self._items, self._history, self._candidates = items, history, candidates
+        known = ("item", "source_id", "title", "year", "genres")
+        self._text = [
+            column.name
+            for column in items.schema
+            if column.name not in known and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+        ]
+        self.item = lru_cache(maxsize=65536)(self._item)
+
+    @classmethod
+    def load(cls, dataset: Path, candidates: Path | None = None) -> Catalog:
+        """Reads R/dataset and, if given, R/candidates/candidates.parquet. Raises DataError on anything inconsistent."""
+        meta = read_json(dataset / "dataset.json", remedy=PREPARE)
+        items = read_parquet(dataset / "items.parquet", remedy=PREPARE)
+        n_users = pq.read_metadata(dataset / "users.parquet").num_rows
+        _check_items(items, dataset / "items.parquet")
+        history = _train_history(dataset / "interactions.parquet", n_users, items.num_rows)
+        shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
+        genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
+        return cls(items, history, shown, domain_named(meta.get("domain")), genres)
+
+    @property
+    def has_candidates(self) -> bool:
+        return self._candidates is not None
+
+    @cached_property
+    def genre_counts(self) -> dict[str, int]:
+        """How many items have each genre of the vocabulary, in the vocabulary's order."""
+        counts = dict.fromkeys(self.genres, 0)
+        if "genres" in self._items.column_names:
+            for entry in pc.value_counts(pc.list_flatten(self._items["genres"])).to_pylist():
+                if (genre := plain(entry["values"] or "")) in counts:
+                    counts[genre] += entry["counts"]
+        return counts
+
+    def user(self, user: int) -> UserEntity:
+        """One user with history and candidates."""
+        candidates = () if self._candidates is None else self._candidates.of(user)
+        return UserEntity(
+            user,
+            tuple(self.item(int(item)) for item in self._history.of(user)),
+            tuple(self.item(int(item)) for item in candidates),
+        )
+
+    def users(self) -> Iterator[UserEntity]:
+        return (self.user(user) for user in range(self.n_users))
+
+    def items(self) -> Iterator[Item]:
+        return (self.item(item) for item in range(self.n_items))
+
+    def _item(self, item: int) -> Item:
+        def value(column: str) -> Any:
+            return self._items[column][item].as_py() if column in self._items.column_names else None
+
+        genres = tuple(dict.fromkeys(plain(genre) for genre in value("genres") or ()))
+        return Item(
+            item,
+            plain(value("title") or "") or f"untitled {self.domain.one}",
+            value("year"),
+            tuple(genre for genre in genres if not self.genres or genre in self.genres),
+            {name: plain(value(name) or "", longest=1000) for name in self._text},
+        )
+
+
+def _check_items(items: pa.Table, path: Path) -> None:
+    for column in ("item", "title"):
+        if column not in items.column_names:
+            raise DataError(f"the items have no column {column!r}, so there is nothing to tell a model", where=path)
+    if not np.array_equal(items["item"].to_numpy(), np.arange(items.num_rows)):
+        raise DataError("item ids are not 0, 1, 2, ... in order", where=path, remedy=PREPARE)
+
+
+def _train_history(path: Path, n_users: int, n_items: int) -> Lists:
+    """Training items of every user, oldest first. Rows of other splits are filtered out by the reader itself."""
+    if not path.exists():
+        raise DataError("the file does not exist", where=path, remedy=PREPARE)
+    try:
+        names = pq.read_schema(path).names
+        columns = [name for name in ("user", "item", "timestamp") if name in names]
+        table = pq.read_table(path, columns=columns, filters=pc.field("split") == "train")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"the file is not a readable interaction table ({error})", where=path, remedy=PREPARE) from None
+    users, items = (table[name].to_numpy() for name in ("user", "item"))
+    _check_range(users, n_users, "user", path)
+    _check_range(items, n_items, "item", path)
+    time = np.zeros(len(users), np.int64)
+    if "timestamp" in columns:
+        time = table["timestamp"].fill_null(0).to_numpy()
+    order = np.lexsort((items, time, users))
+    return Lists.build(users[order], items[order], n_users)
+
+
+def _candidates(path: Path, n_users: int, n_items: int, history: Lists) -> Lists:
+    table = read_parquet(path, remedy="run the candidates stage again")
+    users, ranks, items = (table[name].to_numpy() for name in ("user", "rank", "item"))
+    _check_range(users, n_users, "user", path)
+    _check_range(items, n_items, "item", path)
+    order = np.lexsort((ranks, users))
+    lists = Lists.build(users[order], items[order], n_users)
+    for user in range(n_users):
+        shown = lists.of(user)
+        known = np.intersect1d(shown, history.of(user))
+        if len(known) or len(np.unique(shown)) < len(shown):
+            what = f"known from training (item {known[0]})" if len(known) else "listed twice"
+            raise DataError(
+                f"a candidate of user {user} is {what}", where=path, remedy="run the candidates stage again"
+            )
+    return lists
+
+
+def _check_range(ids: np.ndarray, count: int, what: str, path: Path) -> None:
+    if len(ids) and (ids.min() < 0 or ids.max() >= count):
+        wrong = ids.max() if ids.max() >= count else ids.min()
+        raise DataError(f"{what} {wrong} is outside 0..{count - 1}", where=path, remedy=PREPARE)

@@ -1,0 +1,51 @@
+"""What an engine is: it answers requests. It knows nothing of tasks, shards or files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+from augment.shapes import Completion, Messages, Request
+
+
+class Engine(Protocol):
+    """A context manager; what `start` starts is gone when the block ends.
+
+    Attributes:
+        identity: what of the engine decides an answer (weights, number format, chat template, ...); part of every
+            request's key. Speed settings stay out of it.
+        context: longest prompt and answer together, in tokens; None when there is no limit.
+        block: how many requests `run` is given at once.
+        exact: whether a block's answers depend on nothing but the block, so that it must be run whole again when any
+            of its answers is missing. False: every answer stands for itself.
+    """
+
+    identity: dict[str, Any]
+    context: int | None
+    block: int
+    exact: bool
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def start(self) -> None:
+        """Makes ready to run; does nothing the second time. Called before the first `run`."""
+
+    def count_tokens(self, messages: Messages) -> int:
+        """Length of a prompt in tokens, chat markers included."""
+
+    def forget(self) -> None:
+        """Drops what was kept of earlier requests (the prefix cache), as before the first one."""
+
+    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Answers requests in any order, each as soon as it is finished; returns when all are.
+
+        A request the engine cannot take is answered with finish reason "error"; it never affects the others.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Engine, model, versions, device and settings, for provenance. JSON values only."""

@@ -1,0 +1,89 @@
+"""What vLLM does to the process it runs in, and how it is undone: training and embedding follow in the same process.
+
+vLLM reads its settings from environment variables; on the CPU it replaces `torch.set_num_threads` by a function that
+does nothing, may pin threads to cores, and talks on stdout and stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def environment(values: dict[str, str | None]) -> Iterator[None]:
+    """Sets environment variables while the block runs (None removes one), then puts the old values back."""
+    before = {name: os.environ.get(name) for name in values}
+    _apply(values)
+    try:
+        yield
+    finally:
+        _apply(before)
+
+
+def _apply(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextmanager
+def threads_restored() -> Iterator[None]:
+    """Restores torch's thread count and the cores every thread may run on when the block ends."""
+    torch: Any = sys.modules["torch"]
+    set_threads, count = torch.set_num_threads, torch.get_num_threads()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        yield
+    finally:
+        torch.set_num_threads = set_threads
+        if cores is not None:
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(OSError, ValueError):
+                    os.sched_setaffinity(int(thread.name), cores)
+        set_threads(count)
+
+
+@contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Sends everything written to stdout and stderr, by whatever language, to the end of a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with log.open("ab") as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for target, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, target)
+            os.close(copy)
+
+
+@contextmanager
+def logger_to(name: str, log: Path) -> Iterator[None]:
+    """Sends a logger's messages to a file and nowhere else."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger(name)
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    handler = logging.FileHandler(log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        handler.close()
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)

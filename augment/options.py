@@ -1,0 +1,150 @@
+"""What can be configured about generation. Importable without vLLM and torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from artefacts.options import Options
+from augment.tasks import TASKS
+from augment.tasks.base import TaskOptions
+
+
+class VllmOptions(Options):
+    """An open-weight model run by vLLM in this process, on its GPUs or on the CPU."""
+
+    kind: Literal["vllm"] = "vllm"
+    """Which engine."""
+    model: str
+    """A local folder, or a name that the pipeline resolves to one."""
+    revision: str | None = None
+    """Revision of a named model; recorded, and used when weights are fetched."""
+    tokenizer: str | None = None
+    """Folder of another tokenizer than the model's own."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights and of the key-value cache."""
+    max_model_len: int = Field(default=2048, ge=128)
+    """Longest prompt and answer together, in tokens. Longer histories are shortened, oldest first, and recorded."""
+    max_num_seqs: int = Field(default=64, ge=1)
+    """Requests computed at once."""
+    max_num_batched_tokens: int | None = Field(default=None, ge=128)
+    """Tokens computed in one step. None: vLLM's default on a GPU; twice max_model_len, at least 4096, on the CPU."""
+    block_size: int | None = Field(default=None, ge=16)
+    """Tokens per block of the prefix cache. None: vLLM's default on a GPU; 32 on the CPU, where the default of 128
+    forgets most of a short shared beginning."""
+    kv_cache_gib: float = Field(default=2.0, gt=0.0)
+    """GiB of memory for the key-value cache on the CPU. Ignored on a GPU."""
+    gpu_memory_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Share of GPU memory for weights and cache. Ignored on the CPU."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that share each layer."""
+    pipeline_parallel: int = Field(default=1, ge=1)
+    """Groups of GPUs that hold consecutive layers."""
+    quantization: str | None = None
+    """vLLM's name of a quantization method, e.g. "fp8"; None: what the weights say."""
+    lora: Path | None = None
+    """Folder of a LoRA adapter to apply."""
+    enforce_eager: bool | None = None
+    """Skip compilation and graph capture: starts faster, runs slower on a GPU. None: only on the CPU."""
+    grammar_backend: Literal["xgrammar", "guidance"] = "xgrammar"
+    """What holds answers to their grammar. Never chosen per request, so behaviour cannot change with the schema."""
+    window: int = Field(default=2, ge=1, le=16)
+    """Requests handed to the engine ahead of time, in multiples of max_num_seqs."""
+    exact: bool = True
+    """Same text however often the run is interrupted. Requests are admitted in fixed blocks that are computed whole and
+    from an empty prefix cache, because the other requests in a batch change the last bits of a result. Off: a sliding
+    window, faster; an interrupted run then gives other answers than an uninterrupted one to some requests."""
+    block: int = Field(default=4, ge=1, le=64)
+    """Size of a fixed block, in multiples of max_num_seqs. Smaller loses less work when killed and runs slower."""
+    batch_invariant: bool = False
+    """vLLM's batch-invariant kernels (NVIDIA, compute capability 8 and above): exact without fixed blocks."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the chat template, e.g. {"enable_thinking": false} for Qwen3."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> VllmOptions:
+        if self.max_num_batched_tokens is not None and self.max_num_batched_tokens < self.max_num_seqs:
+            raise ValueError("max_num_batched_tokens must be at least max_num_seqs")
+        if self.block_size is not None and self.block_size % 16:
+            raise ValueError("block_size must be a multiple of 16")
+        return self
+
+
+class HeuristicOptions(Options):
+    """The control: each task's rule, no language model."""
+
+    kind: Literal["heuristic"] = "heuristic"
+    """Which engine."""
+
+
+EngineOptions = Annotated[VllmOptions | HeuristicOptions, Field(discriminator="kind")]
+
+
+class SourceOptions(Options):
+    """One source of augmentation: an engine and what it is asked."""
+
+    engine: EngineOptions
+    """What answers."""
+    tasks: tuple[str, ...] = tuple(TASKS)
+    """Which of edges, user_profile, item_attributes."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [task for task in tasks if task not in TASKS]
+        if unknown:
+            raise ValueError(f"unknown task {unknown[0]!r}; known are {', '.join(TASKS)}")
+        if not tasks or len(set(tasks)) < len(tasks):
+            raise ValueError("name at least one task, and none twice")
+        return tuple(task for task in TASKS if task in tasks)
+
+
+class _TasksBase(Options):
+    """Settings of each task."""
+
+    def of(self, task: str) -> TaskOptions:
+        """One task's settings."""
+        return getattr(self, task)
+
+
+TasksOptions: type[_TasksBase] = create_model(
+    "TasksOptions",
+    __base__=_TasksBase,
+    __doc__="Settings of each task: sampling, and bounds on its answer.",
+    **{
+        name: (task.Options, Field(default=task.Options(), description=task.Options.__doc__))
+        for name, task in TASKS.items()
+    },  # type: ignore[call-overload]
+)
+
+
+class GenerationOptions(Options):
+    """The augmentation stage."""
+
+    sources: dict[str, SourceOptions]
+    """Sources by a name of your own; each gets a folder of that name."""
+    tasks: TasksOptions = TasksOptions()  # type: ignore[valid-type]
+    """Settings of each task, the same for all sources so that sources can be compared."""
+    max_history: int = Field(default=15, ge=1)
+    """How many of a user's latest training items a prompt shows."""
+    attempts: int = Field(default=3, ge=1, le=20)
+    """How often a request is asked before it is recorded as failed; each attempt draws with a seed of its own."""
+    shards: int = Field(default=4, ge=1, le=99_999)
+    """Files per task. Fixed when a source is first run; also the most array tasks that can share the work."""
+    templates: Path | None = None
+    """A folder of templates that replace the built-in ones of the same names."""
+
+    @field_validator("sources")
+    @classmethod
+    def _nameable(cls, sources: dict[str, SourceOptions]) -> dict[str, SourceOptions]:
+        if not sources:
+            raise ValueError("name at least one source")
+        for name in sources:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+                raise ValueError(f"source name {name!r} cannot be a folder: use letters, digits, dot, dash, underscore")
+            if name == "data":
+                raise ValueError('the source name "data" is taken by the data set\'s own text')
+        return sources

@@ -1,0 +1,140 @@
+"""The three shapes everything here passes on: a request, what an engine made of it, and what is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from augment.answers import Answer
+from augment.sampling import Sampling
+
+FinishReason = Literal["stop", "length", "error", "none"]
+
+
+class Message(NamedTuple):
+    """One turn of a chat prompt."""
+
+    role: Literal["system", "user"]
+    content: str
+
+
+Messages = tuple[Message, ...]
+
+
+class Control(NamedTuple):
+    """The answer of a task without a language model: a rule, and the shape it answers in (it may say "unknown")."""
+
+    rule: Callable[[], dict[str, Any]]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a task asks about one entity, before it has an identity.
+
+    Args:
+        entity: contiguous id of the user or item.
+        messages: the chat prompt.
+        answer: the shape the reply must have; its schema is the decoding grammar.
+        control: used by the heuristic engine only.
+        shown_history: item ids in the prompt, oldest first.
+        shown_candidates: item ids in label order: label k is `shown_candidates[k - 1]`.
+        dropped_history: how many of the oldest items were left out because the context is too short.
+    """
+
+    entity: int
+    messages: Messages
+    answer: Answer
+    control: Control
+    shown_history: tuple[int, ...] = ()
+    shown_candidates: tuple[int, ...] = ()
+    dropped_history: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A draft with its identity: what an engine is given.
+
+    `key` names the question whatever the attempt; `seed` and `grammar` are those of this attempt. A grammar other
+    than the answer's own is a narrower one, for a retry after a contradiction.
+    """
+
+    key: str
+    task: str
+    draft: Draft
+    sampling: Sampling
+    seed: int
+    attempt: int = 1
+    grammar: str = ""
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names this attempt; unique among requests in flight."""
+        return f"{self.key}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine made of a request. Counts are tokens; `cached_tokens` of the prompt came from the prefix cache.
+
+    `answer` is the shape the text is in; `error` says why there is no text.
+    """
+
+    request: Request
+    text: str
+    finish_reason: FinishReason
+    answer: Answer
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored of one request: one line of a shard, one row of `records.parquet`.
+
+    Token counts are sums over all attempts; `text` and `finish_reason` are the last attempt's.
+    """
+
+    key: str
+    task: str
+    entity: int
+    status: Literal["ok", "failed"]
+    reason: str | None
+    fields: str | None
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    attempt: int
+    repairs: tuple[str, ...] = ()
+    shown_history: tuple[int, ...] = ()
+    shown_candidates: tuple[int, ...] = ()
+    dropped_history: int = 0
+    fallback: str | None = None
+
+    def line(self) -> str:
+        """The record as one line of JSON, without the newline."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_line(cls, line: str | bytes) -> Record:
+        """Reads `line()` back. Raises ValueError when the line is not a record."""
+        value = json.loads(line)
+        if not isinstance(value, dict):
+            raise ValueError("not a JSON object")
+        try:
+            record = cls(**value)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        return replace(
+            record,
+            repairs=tuple(record.repairs),
+            shown_history=tuple(record.shown_history),
+            shown_candidates=tuple(record.shown_candidates),
+        )

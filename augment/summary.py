@@ -1,0 +1,149 @@
+"""What a source did: counts over its records, engine seconds, and the merged table."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from artefacts.files import read_json, write_json, write_parquet
+from augment.shapes import Record
+
+SECONDS_ARE = (
+    "wall-clock seconds of generating, summed over all runs of this source, engine start left out; "
+    "shared among tasks that run at the same time by the tokens each had computed"
+)
+
+ROWS_PER_BATCH = 10_000
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("task", pa.string()),
+        ("entity", pa.int32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("fields", pa.string()),
+        ("text", pa.string()),
+        ("finish_reason", pa.string()),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("cached_tokens", pa.int32()),
+        ("attempt", pa.int32()),
+        ("repairs", pa.list_(pa.string())),
+        ("shown_history", pa.list_(pa.int32())),
+        ("shown_candidates", pa.list_(pa.int32())),
+        ("dropped_history", pa.int32()),
+        ("fallback", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Tally:
+    """Counts over the records of one task."""
+
+    requests: int = 0
+    ok: int = 0
+    failed: int = 0
+    failed_by_reason: Counter[str] = field(default_factory=Counter)
+    first_attempt_ok: int = 0
+    repaired: int = 0
+    shortened: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    stale: int = 0
+
+    def add(self, record: Record) -> None:
+        self.requests += 1
+        self.ok += record.status == "ok"
+        self.failed += record.status == "failed"
+        if record.reason:
+            self.failed_by_reason[record.reason.partition(":")[0]] += 1
+        self.first_attempt_ok += record.status == "ok" and record.attempt == 1
+        self.repaired += bool(record.repairs)
+        self.shortened += record.dropped_history > 0
+        self.prompt_tokens += record.prompt_tokens
+        self.completion_tokens += record.completion_tokens
+        self.cached_tokens += record.cached_tokens
+
+    def summary(self, seconds: float) -> dict[str, Any]:
+        """The task's part of the summary. Rates are None where nothing was generated."""
+        return asdict(self) | {
+            "failed_by_reason": dict(sorted(self.failed_by_reason.items())),
+            "seconds": round(seconds, 3),
+            "completion_tokens_per_second": _ratio(self.completion_tokens, seconds),
+            "prompt_tokens_per_second": _ratio(self.prompt_tokens, seconds),
+            "prefix_cache_hit_rate": _ratio(self.cached_tokens, self.prompt_tokens),
+        }
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if part and whole else None
+
+
+class Seconds:
+    """Engine seconds per task, kept in a small file that is replaced whole, so that they add up over runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seconds: defaultdict[str, float] = defaultdict(float, read_json(path) if path.exists() else {})
+        self._tokens: Counter[str] = Counter()
+        self._mark = time.monotonic()
+
+    def begin(self) -> None:
+        """Time before this is not counted."""
+        self._mark = time.monotonic()
+
+    def add(self, task: str, tokens: int) -> None:
+        """Says that a request of a task was answered, which took computing `tokens` tokens."""
+        self._tokens[task] += max(tokens, 1)
+
+    def share_every(self, seconds: float) -> None:
+        """Shares when the last time is this long ago."""
+        if time.monotonic() - self._mark >= seconds:
+            self.share()
+
+    def share(self) -> None:
+        """Gives the time since the last call to the tasks answered meanwhile, and writes the file."""
+        now = time.monotonic()
+        total = sum(self._tokens.values())
+        if total:
+            for task, tokens in self._tokens.items():
+                self._seconds[task] += (now - self._mark) * tokens / total
+            self._mark = now
+            self._tokens.clear()
+            write_json(self._path, dict(self._seconds))
+
+
+def seconds_of(folder: Path, task: str) -> float:
+    """Seconds of one task over all processes that worked on a source."""
+    return sum(read_json(path).get(task, 0.0) for path in sorted((folder / "seconds").glob("*.json")))
+
+
+def merge(records: Iterable[Record], present: set[str], path: Path) -> Tally:
+    """Writes the records of present requests as one table sorted by entity; others are counted as stale."""
+    tally = Tally()
+    rows = _present(records, present, tally)
+    batches = []
+    while chunk := list(islice(rows, ROWS_PER_BATCH)):
+        batches.append(pa.RecordBatch.from_pylist([asdict(record) for record in chunk], schema=SCHEMA))
+    table = pa.Table.from_batches(batches, schema=SCHEMA)
+    write_parquet(path, table.sort_by("entity"))
+    return tally
+
+
+def _present(records: Iterable[Record], present: set[str], tally: Tally) -> Iterator[Record]:
+    for record in records:
+        if record.key in present:
+            tally.add(record)
+            yield record
+        else:
+            tally.stale += 1

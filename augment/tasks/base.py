@@ -1,0 +1,92 @@
+"""What a task is: one thing a language model is asked about every user or every item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from artefacts.options import Options
+from augment.answers import Answer
+from augment.sampling import Sampling
+from augment.shapes import Draft
+
+if TYPE_CHECKING:
+    from augment.catalog import Catalog
+    from augment.prompting import Prompts
+
+
+class TaskOptions(Options):
+    """What every task can be told."""
+
+    sampling: Sampling = Sampling()
+    """How tokens are drawn."""
+
+
+class NamingOptions(TaskOptions):
+    """For tasks whose answers hold names of people, companies, countries or languages."""
+
+    name_words: int = Field(default=3, ge=1, le=8)
+    """Most words in a name."""
+    word_letters: int = Field(default=14, ge=1, le=40)
+    """Most characters in a word of a name."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What tasks are built from.
+
+    Args:
+        max_history: how many of a user's latest training items are shown.
+        seed: the run's seed; fixes the order in which candidates are shown.
+    """
+
+    catalog: Catalog
+    prompts: Prompts
+    max_history: int
+    seed: int
+
+
+class Impossible(Exception):
+    """This entity cannot be asked about; the text is the recorded reason, `code: detail`."""
+
+
+@dataclass
+class Contradiction(Exception):
+    """The answer fits the grammar but not itself; `narrower` is a grammar that rules this contradiction out.
+
+    Args:
+        reason: what contradicts what.
+        narrower: the answer type for the next attempt, a subset of the task's own; None to ask the same again.
+        note: what the narrower grammar did, recorded among the repairs.
+    """
+
+    reason: str
+    narrower: Answer | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An accepted answer in its stored form, and what had to be mended for it."""
+
+    fields: dict[str, Any]
+    repairs: tuple[str, ...] = field(default=())
+
+
+class Task(Protocol):
+    """One file in this folder and one template in `augment/prompts`."""
+
+    name: ClassVar[str]
+    about: ClassVar[Literal["user", "item"]]
+    Options: ClassVar[type[TaskOptions]]
+    options: TaskOptions
+
+    def __init__(self, context: Context, options: Any) -> None: ...
+
+    def draft(self, entity: Any, drop: int = 0) -> Draft:
+        """The question about one entity without its `drop` oldest history items. Raises Impossible."""
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """What a grammar cannot say, and the stored form. Raises Contradiction."""

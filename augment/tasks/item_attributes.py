@@ -1,0 +1,54 @@
+"""Item attributes: facts about an item that the data set lacks (LLMRec, section 3.2).
+
+Nothing here can check a fact. What can be checked is that the answer is a name and not a placeholder or the echo of
+the field's own name, which the published data hold in several of every hundred rows; those become "unknown".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import create_model
+
+from augment.answers import Answer, AnswerModel
+from augment.shapes import Control, Draft
+from augment.tasks.base import Checked, Context, NamingOptions, TaskOptions
+from augment.tasks.naming import UNKNOWN, known_or_missing, name_type
+
+if TYPE_CHECKING:
+    from augment.catalog import Item
+
+
+class ItemAttributesOptions(NamingOptions):
+    """Asking who made an item, where, and in which language."""
+
+
+class ItemAttributes:
+    """Stored fields (movies): director, country, language."""
+
+    name: ClassVar[str] = "item_attributes"
+    about: ClassVar[Literal["user", "item"]] = "item"
+    Options: ClassVar[type[TaskOptions]] = ItemAttributesOptions
+
+    def __init__(self, context: Context, options: ItemAttributesOptions) -> None:
+        self.options: ItemAttributesOptions = options
+        self._context = context
+        domain = context.catalog.domain
+        name = name_type(options)
+        kinds = {domain.creator: name_type(options, digits=domain.digits), "country": name, "language": name}
+        fields: dict[str, Any] = {field: (kind, ...) for field, kind in kinds.items()}
+        self._answer = Answer(create_model("Attributes", __base__=AnswerModel, **fields))
+        self._nothing = dict.fromkeys(fields, UNKNOWN)
+
+    def draft(self, entity: Item, drop: int = 0) -> Draft:
+        """See Task. There is no history to drop."""
+        messages = self._context.prompts.messages(
+            "item_attributes.j2", domain=self._context.catalog.domain, item=entity
+        )
+        return Draft(entity.item, messages, self._answer, Control(lambda: self._nothing, self._answer))
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """Placeholders become "unknown"."""
+        repairs: list[str] = []
+        fields = {field: known_or_missing(value, field, repairs) for field, value in answer.items()}
+        return Checked(fields, tuple(repairs))

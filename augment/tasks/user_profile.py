@@ -1,0 +1,131 @@
+"""User profiles: who a user may be and what they like, guessed from their history (LLMRec, section 3.2).
+
+Deviations from the authors' prompt: every field has a closed or bounded form, genres come from the data set's own
+vocabulary when it has one, and a genre cannot be liked and disliked. A grammar cannot say the last without one branch
+per subset, so an answer that breaks it is asked again with the contested genres taken out of the dislikes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, create_model
+
+from augment.answers import Answer, AnswerModel
+from augment.shapes import Control, Draft
+from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, TaskOptions
+from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
+
+AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
+GENDERS = ("female", "male")
+
+if TYPE_CHECKING:
+    from augment.catalog import Item, UserEntity
+
+
+class UserProfileOptions(NamingOptions):
+    """Asking who a user is."""
+
+    liked_genres: int = Field(default=3, ge=1, le=10)
+    """Most genres a user likes."""
+    disliked_genres: int = Field(default=2, ge=1, le=10)
+    """Most genres a user dislikes."""
+    creators: int = Field(default=2, ge=1, le=10)
+    """Most directors (authors, developers, ...) a user likes."""
+
+
+class UserProfile:
+    """Stored fields (movies): age, gender, liked_genres, disliked_genres, liked_directors, country, language."""
+
+    name: ClassVar[str] = "user_profile"
+    about: ClassVar[Literal["user", "item"]] = "user"
+    Options: ClassVar[type[TaskOptions]] = UserProfileOptions
+
+    def __init__(self, context: Context, options: UserProfileOptions) -> None:
+        self.options: UserProfileOptions = options
+        self._context = context
+        self._domain = context.catalog.domain
+        self._genres = context.catalog.genres
+        self._answer = self._answer_with(self._genres, self._genres)
+        self._control = self._answer_with(self._genres, self._genres, control=True)
+
+    def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
+        """See Task. A user without history cannot be asked about."""
+        if not entity.history:
+            raise Impossible("no_history: the user has no training interaction")
+        history = entity.history[-self._context.max_history :][drop:]
+        return Draft(
+            entity.user,
+            self._context.prompts.messages("user_profile.j2", domain=self._domain, history=history),
+            self._answer,
+            Control(lambda: self._by_counts(history), self._control),
+            shown_history=tuple(item.item for item in history),
+            dropped_history=drop,
+        )
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """Lists without repeats or placeholders; liked and disliked genres apart, else a Contradiction."""
+        repairs: list[str] = []
+        fields = dict(answer)
+        creators = self._domain.liked_creators
+        for name in ("liked_genres", "disliked_genres", creators):
+            fields[name] = distinct(fields[name], name, repairs)
+        both = {genre.casefold() for genre in fields["liked_genres"]} & {
+            g.casefold() for g in fields["disliked_genres"]
+        }
+        if both:
+            raise self._contradiction(fields["liked_genres"], both)
+        named = [name for name in fields[creators] if informative(name, creators)]
+        if len(named) < len(fields[creators]):
+            repairs.append(f"{creators}: {len(fields[creators]) - len(named)} placeholder")
+            fields[creators] = named
+        for name in ("country", "language"):
+            fields[name] = known_or_missing(fields[name], name, repairs)
+        return Checked(fields, tuple(repairs))
+
+    def _contradiction(self, liked: list[str], both: set[str]) -> Contradiction:
+        reason = f"liked and disliked: {', '.join(sorted(both))}"
+        dislikable = tuple(genre for genre in self._genres if genre not in liked)
+        if not dislikable:
+            return Contradiction(reason)
+        narrower = self._answer_with(tuple(liked), dislikable)
+        return Contradiction(reason, narrower, "disliked_genres: drawn again without the liked ones")
+
+    def _answer_with(self, likable: tuple[str, ...], dislikable: tuple[str, ...], *, control: bool = False) -> Answer:
+        """The answer over these genres. The control may leave lists empty and say that it does not know."""
+        options, name = self.options, name_type(self.options)
+        least, ages, genders = (0, (*AGES, UNKNOWN), (*GENDERS, UNKNOWN)) if control else (1, AGES, GENDERS)
+        fields: dict[str, Any] = {
+            "age": Literal[ages],
+            "gender": Literal[genders],
+            "liked_genres": list_of(Literal[likable] if likable else name, least, options.liked_genres),
+            "disliked_genres": list_of(Literal[dislikable] if dislikable else name, least, options.disliked_genres),
+            self._domain.liked_creators: list_of(
+                name_type(options, digits=self._domain.digits), least, options.creators
+            ),
+            "country": name,
+            "language": name,
+        }
+        required: Any = {key: (kind, ...) for key, kind in fields.items()}
+        return Answer(create_model("Profile", __base__=AnswerModel, **required))
+
+    def _by_counts(self, history: tuple[Item, ...]) -> dict[str, Any]:
+        """The control: the history's commonest genres are liked; the catalogue's commonest absent ones disliked.
+
+        A user who knows every genre dislikes those they know least. Ties go by name.
+        """
+        counts = Counter(genre for item in history for genre in item.genres)
+        common = self._context.catalog.genre_counts
+        liked = sorted(counts, key=lambda genre: (-counts[genre], genre))[: self.options.liked_genres]
+        others = [genre for genre in common if genre not in liked]
+        disliked = sorted(others, key=lambda genre: (counts[genre], -common[genre], genre))
+        return {
+            "age": UNKNOWN,
+            "gender": UNKNOWN,
+            "liked_genres": liked,
+            "disliked_genres": disliked[: self.options.disliked_genres],
+            self._domain.liked_creators: [],
+            "country": UNKNOWN,
+            "language": UNKNOWN,
+        }

@@ -1,0 +1,21 @@
+"""Makes text from a data set safe to put into a prompt.
+
+Titles are written by anybody. One with a line break could add a line to the list it stands in, and one with a chat
+marker such as `<|im_end|>` or `[/INST]` could end the user's turn, because tokenizers read markers inside text too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 120
+_MARKERS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}": ")", "▁": " "})
+_SPACE = re.compile(r"\s+")
+
+
+def plain(text: str, longest: int = LONGEST) -> str:
+    """One line of printable text without brackets that chat templates use, cut to `longest` characters."""
+    visible = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
+    line = _SPACE.sub(" ", visible.translate(_MARKERS)).strip()
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
