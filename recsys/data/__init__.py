@@ -1,0 +1,1 @@
+"""From raw files to a `Dataset`: readers, filters, splits and the artefacts on disk."""

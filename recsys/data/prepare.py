@@ -1,4 +1,4 @@
-"""Raw data into a `dataset/` folder: filters, contiguous ids, splits, side tables, and dataset.json on what was done."""
+"""Raw data into a `dataset/` folder: filters, contiguous ids, splits, side tables; dataset.json says what was done."""
 
 from __future__ import annotations
 
