@@ -1,0 +1,140 @@
+"""What was found and how sure it is, in sentences made from the numbers by fixed rules.
+
+A difference counts as found only when it is significant over users (after Holm's correction) *and* over seeds. A
+control that is not beaten is said to be not beaten: the absence of a difference is never reported as equality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.report.options import ReportOptions
+from pipeline.report.results import Comparison, Summaries, compare
+from pipeline.report.roles import control_kind, find_claim, find_controls
+from pipeline.report.runs import Trained
+from pipeline.report.statistics import holm
+from pipeline.report.wording import counted, interval, listed, number, p_equals, signed
+
+AT_STAKE = {
+    "content": "the content of the augmentation, rather than merely having more inputs, is what helps",
+    "heuristic": "the LLM adds anything to simple rules",
+    "without": "the augmentation helps",
+    "other": "what sets the two apart helps",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """`lead` is one sentence; `details` follow it, one finding each."""
+
+    lead: str
+    details: tuple[str, ...]
+
+
+def find_headline(
+    trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, llm_sources: list[str]
+) -> Headline:
+    """Says whether the claimed variant beats the baseline and the controls, and what else stands out."""
+    claim = find_claim(trained, options, llm_sources)
+    if claim is None:
+        return Headline("Only one variant was trained, so there is nothing to compare.", ())
+    versus = summaries[claim.name, options.primary].versus
+    lead = (
+        f"{claim.name} reaches {options.primary} {number(claim.mean(options.primary))} against "
+        f"{number(trained[options.baseline].mean(options.primary))} for {options.baseline} "
+        f"({_evidence(versus, options, holm_over=len(trained) - 1)}): {_verdict(versus, options)}"
+    )
+    controls = find_controls(trained, options, claim)
+    against = _against_controls(claim, controls, options)
+    unbeaten = [c.name for c, result in zip(controls, against, strict=True) if not _better(result, options)]
+    if unbeaten and _better(versus, options):
+        lead += f", but {listed(unbeaten)} {'does' if len(unbeaten) == 1 else 'do'} as well within the noise"
+    details = [_control(claim, c, result, options) for c, result in zip(controls, against, strict=True)]
+    if not controls:
+        details.append(
+            f"No control of the same model stands beside {claim.name}, so what causes a difference stays open."
+        )
+    return Headline(lead + ".", (*details, *_overview(trained, summaries, options, claim)))
+
+
+def _against_controls(claim: Trained, controls: list[Trained], options: ReportOptions) -> list[Comparison]:
+    results = [compare(claim, control, [options.primary], options)[options.primary] for control in controls]
+    corrected = holm([result.p_users for result in results])
+    return [replace(result, p_users_holm=p) for result, p in zip(results, corrected, strict=True)]
+
+
+def _evidence(versus: Comparison, options: ReportOptions, holm_over: int) -> str:
+    parts = [f"difference {signed(versus.difference)}"]
+    if versus.ci_low is not None:
+        parts.append(f"{100 * (1 - options.alpha):g} % interval {interval(versus.ci_low, versus.ci_high)}")
+    if versus.p_users_holm is not None:
+        correction = f" after Holm over {holm_over}" if holm_over > 1 else ""
+        parts.append(f"over users {p_equals(versus.p_users_holm)}{correction}")
+    if versus.p_seeds is not None:
+        parts.append(f"over seeds {p_equals(versus.p_seeds)}")
+    return ", ".join(parts)
+
+
+def _better(versus: Comparison, options: ReportOptions) -> bool:
+    """Significantly above, over users and, where that can be tested, over seeds."""
+    p, seeds = versus.p_users_holm, versus.p_seeds
+    return (
+        p is not None
+        and p < options.alpha
+        and (versus.difference or 0) > 0
+        and (seeds is None or seeds < options.alpha)
+    )
+
+
+def _verdict(versus: Comparison, options: ReportOptions) -> str:
+    if versus.p_users_holm is None:
+        return f"no test is possible ({versus.users_reason})"
+    if versus.p_users_holm >= options.alpha:
+        return "no significant difference"
+    direction = "better" if (versus.difference or 0) > 0 else "worse"
+    if versus.p_seeds is None:
+        return f"significantly {direction} over users, untested over seeds ({versus.seeds_reason})"
+    if versus.p_seeds >= options.alpha:
+        return (
+            f"{direction} over users for these trained models, but not over seeds, so training again may not repeat it"
+        )
+    return f"significantly {direction}, over users and over seeds"
+
+
+def _control(claim: Trained, control: Trained, versus: Comparison, options: ReportOptions) -> str:
+    at_stake = AT_STAKE[control_kind(control.name) or "other"]
+    mean, evidence = number(control.mean(options.primary)), _evidence(versus, options, holm_over=1)
+    facts = f"{mean}; {claim.name} minus control: {evidence}"
+    if _better(versus, options):
+        return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
+    p = versus.p_users_holm
+    if p is not None and p < options.alpha and (versus.difference or 0) < 0:
+        return f"The control {control.name} does better than {claim.name} ({facts}). It is not so that {at_stake}."
+    if p is None:
+        relation = f"cannot be tested against ({versus.users_reason})"
+    elif p < options.alpha:
+        relation = "is below over users but not over seeds"
+    else:
+        relation = "is as good within the noise"
+    return f"The control {control.name} {relation} ({facts}). This run does not show that {at_stake}."
+
+
+def _overview(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, claim: Trained) -> list[str]:
+    sentences = []
+    others = [summaries[name, options.primary].versus for name in trained if name != options.baseline]
+    if len(others) > 1:
+        found = [v for v in others if v.p_users_holm is not None and v.p_users_holm < options.alpha]
+        above = sum((v.difference or 0) > 0 for v in found)
+        sentences.append(
+            f"Of the {len(others)} variants compared with {options.baseline}, {above} are significantly better over "
+            f"users, {len(found) - above} significantly worse and {len(others) - len(found)} not distinguishable."
+        )
+    best = max(trained.values(), key=lambda variant: variant.mean(options.primary))
+    if best.name not in (claim.name, options.baseline):
+        mean = number(best.mean(options.primary))
+        sentences.append(f"The highest mean of all variants is {best.name}'s, {mean}, not {claim.name}'s.")
+    seeds = min(len(variant.metrics) for variant in trained.values())
+    if seeds < 5:
+        fewest = counted(seeds, "seed")
+        sentences.append(f"With {fewest} the spread of training is known poorly; five seeds or more are advisable.")
+    return sentences

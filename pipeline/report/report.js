@@ -1,0 +1,24 @@
+// Sorts the rows of a table by a column. Without it the page reads the same, in the order of the config.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  const original = [...body.rows];
+  table.querySelectorAll("thead th").forEach((header, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...header.childNodes);
+    header.append(button);
+    button.addEventListener("click", () => {
+      const descending = header.getAttribute("aria-sort") !== "descending";
+      for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
+      header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      const direction = descending ? -1 : 1;
+      const rows = [...original].sort((a, b) => {
+        const [x, y] = [a.cells[column].dataset.value, b.cells[column].dataset.value];
+        if (column === 0) return -direction * a.cells[0].textContent.localeCompare(b.cells[0].textContent);
+        if (x === "" || y === "") return (x === "") - (y === ""); // missing values stay last
+        return direction * (Number(x) - Number(y));
+      });
+      body.append(...rows);
+    });
+  });
+}

@@ -1,0 +1,78 @@
+"""Numbers as a reader wants them: a true minus sign, fixed digits, and never a p-value of zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """0.1234, or a dash when there is no value."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """+0.0123 or −0.0123."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """0.012, or "< 0.001" below that."""
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_equals(value: float) -> str:
+    """ "p = 0.012" or "p < 0.001"."""
+    return f"p {p_value(value)}" if value < 0.001 else f"p = {p_value(value)}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """−0.0010 to +0.0123."""
+    return DASH if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def count(value: object) -> str:
+    """Thousands set apart by a narrow space; anything but an integer is shown as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}".replace(",", "\u202f")
+    return DASH if value is None else str(value)
+
+
+def rate(value: float | None, digits: int = 0) -> str:
+    """A rate such as tokens per second."""
+    return DASH if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] as "12 %"; below one per cent, but not zero, "< 1 %"."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return "< 1 %" if 0 < value < 0.01 else f"{100 * value:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """12.3 s, 4 min 05 s, 2 h 03 min."""
+    if value is None:
+        return DASH
+    if value < 120:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(number_of: int, singular: str, plural: str | None = None) -> str:
+    """1 seed, 5 seeds."""
+    return f"{count(number_of)} {singular if number_of == 1 else plural or singular + 's'}"
