@@ -1,0 +1,83 @@
+"""What stays after thresholds, k-core and sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artefacts.errors import DataError
+from recsys.data.filters import filtered, k_core, sampled_users, without_duplicates
+
+
+def random_pairs(seed: int, n: int = 120) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"user": rng.integers(0, 15, n), "item": rng.integers(0, 20, n)})
+    return frame.assign(rating=rng.integers(1, 6, n).astype(np.float32), timestamp=rng.integers(0, 9, n))
+
+
+def test_the_latest_of_duplicates_stays_and_the_higher_rating_at_equal_times() -> None:
+    rows = [(0, 1, 5.0, 10), (0, 1, 2.0, 20), (0, 2, 3.0, 5), (0, 2, 4.0, 5), (1, 1, 1.0, 0)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "rating", "timestamp"])
+    for order in (frame, frame.iloc[::-1]):
+        kept = without_duplicates(order)
+        assert kept.to_numpy().tolist() == [[0, 1, 2.0, 20], [0, 2, 4.0, 5], [1, 1, 1.0, 0]]
+
+
+@given(seed=st.integers(0, 200), k=st.integers(0, 6))
+def test_k_core_is_the_largest_set_with_k_each(seed: int, k: int) -> None:
+    frame = without_duplicates(random_pairs(seed))
+    kept = k_core(frame, k)
+    for column in ("user", "item"):
+        assert kept.empty or kept[column].value_counts().min() >= k
+    # The textbook loop: take away one weak node at a time; the k-core does not depend on the order.
+    slow = frame
+    while len(slow):
+        weak = [(c, v) for c in ("user", "item") for v, n in slow[c].value_counts().items() if n < k]
+        if not weak:
+            break
+        slow = slow[slow[weak[0][0]] != weak[0][1]]
+    assert kept[["user", "item"]].to_numpy().tolist() == slow[["user", "item"]].to_numpy().tolist()
+
+
+def test_sampling_draws_whole_users_with_the_seed() -> None:
+    frame = random_pairs(1)
+    draw = lambda seed: sampled_users(frame, 5, np.random.default_rng(seed))  # noqa: E731
+    assert draw(0)["user"].nunique() == 5
+    assert draw(0).equals(draw(0))
+    assert set(draw(0)["user"]) != set(draw(1)["user"])
+    whole = frame[frame["user"].isin(draw(0)["user"])].reset_index(drop=True)
+    assert draw(0).equals(whole)
+    assert sampled_users(frame, 500, np.random.default_rng(0)) is frame
+
+
+def test_each_step_counts_what_it_drops(options: Callable) -> None:
+    frame = random_pairs(2, 400)
+    chosen = options(min_rating=3, k_core=2, sample_users=6)
+    kept, dropped = filtered(frame, chosen, np.random.default_rng(0))
+    assert len(frame) - sum(dropped.values()) == len(kept)
+    assert all(dropped[name] > 0 for name in ("duplicates", "below_min_rating", "users_not_sampled"))
+    assert kept["rating"].min() >= 3
+    assert min(kept[column].value_counts().min() for column in ("user", "item")) >= 2
+
+
+def test_an_empty_core_gives_the_counts_before_it(options: Callable) -> None:
+    frame = random_pairs(0)
+    unique = without_duplicates(frame)
+    with pytest.raises(DataError, match=rf"50-core is empty.*\b{len(unique)} interactions") as caught:
+        filtered(frame, options(k_core=50), np.random.default_rng(0))
+    assert "dataset.k_core" in str(caught.value)
+
+
+def test_a_threshold_that_leaves_nothing_is_named(options: Callable) -> None:
+    with pytest.raises(DataError, match=r"min_rating 9\.0 leaves no interactions"):
+        filtered(random_pairs(0), options(min_rating=9), np.random.default_rng(0))
+
+
+def test_a_threshold_without_ratings_is_refused(options: Callable) -> None:
+    with pytest.raises(DataError, match="no ratings"):
+        filtered(random_pairs(0)[["user", "item"]], options(min_rating=4), np.random.default_rng(0))

@@ -1,0 +1,109 @@
+"""MovieLens' own layouts, in small, with their encodings; and what a wrong file is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from artefacts.errors import DataError
+
+FLAGS = {"none": "1" + "|0" * 18, "Animation Comedy": "|".join("1" if i in (3, 5) else "0" for i in range(19))}
+ML100K = {
+    "u.data": "196\t242\t3\t881250949\n186\t302\t5\t891717742\n",
+    "u.item": (
+        f"242|Kolya (1996)|24-Jan-1997||http://x|{FLAGS['none']}\n"
+        f"302|Misérables, Les (1995)|01-Jan-1995||http://y|{FLAGS['Animation Comedy']}\n"
+    ).encode("latin-1"),
+    "u.user": "196|49|M|writer|55105\n186|39|F|executive|00000\n",
+}
+ML1M = {
+    "ratings.dat": "1::1193::5::978300760\n2::661::3::978302109\n",
+    "movies.dat": "1193::Été, L' (1975)::Drama\n661::Mission: Impossible (1996)::Action|Children's\n".encode("latin-1"),
+    "users.dat": "1::F::1::10::48067\n2::M::56::16::70072\n",
+}
+ML10M = {
+    "ratings.dat": "1::122::4.5::838985046\n",
+    "movies.dat": "122::Amélie, or: “Le fabuleux” (2001)::Comedy|Romance\n",
+}
+LATEST = {
+    "ratings.csv": "userId,movieId,rating,timestamp\r\n1,1,4.0,964982703\r\n1,11,0.5,964981247\r\n",
+    "movies.csv": (
+        "movieId,title,genres\r\n1,Toy Story (1995),Adventure|Animation\r\n"
+        '11,"American President, The (1995)",Comedy\r\n'
+        '12,"Dracula: ""Dead"", and Loving It (1995)",(no genres listed)\r\n'
+    ),
+}
+
+
+def test_100k(read_files: Callable) -> None:
+    raw = read_files("ml-100k", ML100K)
+    assert raw.interactions["user"].tolist() == ["196", "186"]
+    assert raw.interactions["rating"].dtype == np.float32
+    assert raw.interactions["timestamp"].tolist() == [881250949, 891717742]
+    assert raw.items["title"].tolist() == ["Kolya", "Les Misérables"]
+    assert raw.items["year"].tolist() == [1996, 1995]
+    assert raw.items["genres"].tolist() == [["unknown"], ["Animation", "Comedy"]]
+    assert raw.users[["age", "gender", "occupation"]].to_numpy().tolist() == [
+        [49, "M", "writer"],
+        [39, "F", "executive"],
+    ]
+    assert set(raw.files) == set(ML100K)
+
+
+def test_1m_writes_codes_out(read_files: Callable) -> None:
+    raw = read_files("ml-1m", ML1M)
+    assert raw.items["title"].tolist() == ["L'Été", "Mission: Impossible"]
+    assert raw.items["genres"].tolist() == [["Drama"], ["Action", "Children's"]]
+    assert raw.users["age"].tolist() == ["under 18", "56 or older"]
+    assert raw.users["occupation"].tolist() == ["K-12 student", "self-employed"]
+
+
+def test_10m_is_utf8_with_half_stars_and_no_users(read_files: Callable) -> None:
+    raw = read_files("ml-10m", ML10M)
+    assert raw.items["title"].tolist() == ["Amélie, or: “Le fabuleux”"]
+    assert raw.interactions["rating"].tolist() == [4.5]
+    assert raw.users.empty
+
+
+def test_latest_reads_quoted_titles(read_files: Callable) -> None:
+    raw = read_files("ml-latest", LATEST)
+    assert raw.items["title"].tolist() == ["Toy Story", "The American President", 'Dracula: "Dead", and Loving It']
+    assert raw.items["year"].tolist() == [1995, 1995, 1995]
+    assert raw.interactions["rating"].tolist() == [4.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("layout", "files", "name", "content", "message"),
+    [
+        ("ml-100k", ML100K, "u.data", "196,242,3,881250949\n", r"separated by '\\t'.*u\.data:1"),
+        ("ml-100k", ML100K, "u.data", "1\t2\t3\t4\n1\t2\t3\n", r"found 3.*u\.data:2"),
+        ("ml-100k", ML100K, "u.data", "1\t2\tgood\t4\n", r"rating is 'good', expected a number.*u\.data:1"),
+        ("ml-100k", ML100K, "u.data", "1\t2\t3\t4\nbob\t2\t3\t4\n", r"user is 'bob', expected a whole.*u\.data:2"),
+        ("ml-100k", ML100K, "u.data", "1\t2\tnan\t4\n", r"rating is 'nan'"),
+        ("ml-100k", ML100K, "u.data", "1\t2\t3\t881250949000\n", r"not seconds since 1970"),
+        ("ml-100k", ML100K, "u.data", "", r"empty.*u\.data"),
+        ("ml-100k", ML100K, "u.data", "1\t2\t3\t4\n\n1\t3\t3\t4\n", r"found 1.*u\.data:2"),
+        ("ml-1m", ML1M, "users.dat", "1::F::7::10::48067\n", r"age code 7.*users\.dat:1"),
+        ("ml-1m", ML1M, "movies.dat", "5::A::x\n5::B::y\n", r"item '5' has more than one row.*movies\.dat"),
+        ("ml-10m", ML10M, "movies.dat", b"122::Am\xe9lie (2001)::Comedy\n", r"not utf-8.*movies\.dat"),
+        ("ml-latest", LATEST, "movies.csv", "movieId,title,genres\n1,A, B (1999),Drama\n", r"found 4.*movies\.csv:2"),
+        ("ml-latest", LATEST, "ratings.csv", "1,1,4.0,964982703\n", r"first line.*expected 'userId.*ratings\.csv:1"),
+        ("ml-latest", LATEST, "ratings.csv", "userId,movieId,rating,timestamp\n", r"header and no rows"),
+        ("ml-latest", LATEST, "ratings.csv", "userId,movieId,rating,timestamp\n1,1,x,1\n", r"ratings\.csv:2"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(
+    read_files: Callable, layout: str, files: dict, name: str, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        read_files(layout, files | {name: content})
+
+
+def test_missing_files_are_listed_with_where_to_find_them(read_files: Callable) -> None:
+    with pytest.raises(DataError) as caught:
+        read_files("ml-100k", {"u.data": ML100K["u.data"]})
+    assert "u.item, u.user not found" in str(caught.value)
+    assert "recbole" in str(caught.value)
+    assert "grouplens.org" in str(caught.value)

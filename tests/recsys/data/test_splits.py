@@ -1,0 +1,84 @@
+"""How each user's interactions are divided."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artefacts.errors import DataError
+from recsys.data.options import LeaveLastOut, RandomSplit, TemporalSplit
+from recsys.data.splits import TEST, TRAIN, VALID, split_interactions
+
+RANDOM, LAST, BY_TIME = (
+    RandomSplit(kind="random"),
+    LeaveLastOut(kind="leave_last_out"),
+    TemporalSplit(kind="temporal"),
+)
+
+
+def frame_of(counts: list[int], n_items: int = 40, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [(u, i, rng.integers(0, 5)) for u, n in enumerate(counts) for i in sorted(rng.choice(n_items, n, False))]
+    return pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+
+
+def run(
+    frame: pd.DataFrame, split: RandomSplit | LeaveLastOut | TemporalSplit, seed: int = 0
+) -> tuple[np.ndarray, int]:
+    return split_interactions(frame, split, np.random.default_rng(seed), "here")
+
+
+@given(counts=st.lists(st.integers(1, 25), min_size=1, max_size=12), seed=st.integers(0, 50))
+def test_random_split_leaves_no_user_and_no_item_without_train(counts: list[int], seed: int) -> None:
+    frame = frame_of(counts, seed=seed)
+    parts, moved = run(frame, RANDOM, seed)
+    train = frame[parts == TRAIN]
+    assert set(train["user"]) == set(frame["user"])
+    assert set(train["item"]) == set(frame["item"])
+    # Before the moves each user has exactly its share, so the moves account for every difference.
+    shares = sum(max(n * 3 // 5, 1) for n in counts)
+    assert len(train) == shares + moved
+
+
+def test_random_split_has_the_ratio_and_follows_the_seed() -> None:
+    frame = frame_of([20] * 30, n_items=25)
+    parts, moved = run(frame, RANDOM)
+    assert moved == 0
+    assert np.bincount(parts).tolist() == [360, 120, 120]
+    assert np.array_equal(parts, run(frame, RANDOM)[0])
+    assert not np.array_equal(parts, run(frame, RANDOM, 1)[0])
+
+
+def test_an_item_seen_once_always_trains() -> None:
+    rows = [(0, item) for item in range(10)] + [(1, 0), (1, 1)]
+    frame = pd.DataFrame(rows, columns=["user", "item"])
+    parts, moved = run(frame, RANDOM)
+    assert moved >= 2
+    assert (parts[2:10] == TRAIN).all()
+
+
+def test_leave_last_out_by_time_then_item() -> None:
+    rows = [(0, 1, 30), (0, 2, 10), (0, 3, 20), (0, 4, 30), (1, 5, 2), (1, 6, 1), (2, 7, 0)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    assert run(frame, LAST)[0].tolist() == [VALID, TRAIN, TRAIN, TEST, TEST, TRAIN, TRAIN]
+
+
+@given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=10), seed=st.integers(0, 50))
+def test_temporal_split_cuts_at_the_floors(counts: list[int], seed: int) -> None:
+    frame = frame_of(counts, seed=seed)
+    parts, moved = run(frame, BY_TIME)
+    assert moved == 0
+    for user, n in enumerate(counts):
+        mine = frame["user"] == user
+        ordered = parts[mine][np.lexsort((frame["item"][mine], frame["timestamp"][mine]))]
+        train, valid = max(int(np.floor(0.8 * n)), 1), int(np.floor(0.9 * n))
+        assert ordered.tolist() == [TRAIN] * train + [VALID] * (valid - train) + [TEST] * (n - max(valid, train))
+
+
+@pytest.mark.parametrize("split", [LAST, BY_TIME])
+def test_a_split_by_time_needs_times(split: LeaveLastOut | TemporalSplit) -> None:
+    with pytest.raises(DataError, match=r"(?s)needs timestamps.*here.*kind: random"):
+        run(frame_of([3])[["user", "item"]], split)
