@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from artefacts.errors import DataError
+from recsys.graph import Operator, adjacency, bipartite
+
+Edges = tuple[np.ndarray, int, int]
+
+
+@pytest.fixture
+def random_edges() -> Edges:
+    pairs = np.unique(np.random.default_rng(1).integers(0, (30, 50), (200, 2)), axis=0)
+    return pairs, 30, 50
+
+
+def dense(operator: Operator) -> np.ndarray:
+    return operator.matrix().to_dense().double().numpy()
+
+
+def test_the_adjacency_of_six_nodes_by_hand(six_nodes: Edges) -> None:
+    half = 2**-0.5
+    expected = np.zeros((6, 6))
+    expected[0, 3] = half  # user 0 has two items, item 0 one user
+    expected[0, 4] = 0.5
+    expected[1, 4] = half
+    expected += expected.T
+    np.testing.assert_allclose(dense(adjacency(*six_nodes)), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("norm", "to_user", "to_item"),
+    [
+        ("symmetric", [[2**-0.5, 0.5, 0], [0, 2**-0.5, 0], [0, 0, 0]], [[2**-0.5, 0, 0], [0.5, 2**-0.5, 0], [0, 0, 0]]),
+        ("row-sqrt", [[2**-0.5, 2**-0.5, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [2**-0.5, 2**-0.5, 0], [0, 0, 0]]),
+        ("row-mean", [[0.5, 0.5, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0]]),
+    ],
+)
+def test_both_directions_by_hand(six_nodes: Edges, norm: str, to_user: list, to_item: list) -> None:
+    user_from_item, item_from_user = bipartite(*six_nodes, norm=norm)
+    np.testing.assert_allclose(dense(user_from_item), to_user, atol=1e-7)
+    np.testing.assert_allclose(dense(item_from_user), to_item, atol=1e-7)
+
+
+def test_the_adjacency_is_symmetric_with_spectral_radius_one(random_edges: Edges) -> None:
+    matrix = dense(adjacency(*random_edges))
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert np.abs(np.linalg.eigvalsh(matrix)).max() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_message_reaches_the_neighbour_and_nobody_else(six_nodes: Edges) -> None:
+    operator = adjacency(*six_nodes)
+    x = torch.ones(6, 2)
+    changed = x.clone()
+    changed[1] += 1.0  # user 1, whose only item is item 1 (node 4)
+    moved = (operator @ x != operator @ changed).any(dim=1)
+    assert moved.tolist() == [False, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_the_mean_of_powers_equals_dense_numpy(random_edges: Edges, layers: int) -> None:
+    operator = adjacency(*random_edges).double()
+    x = torch.randn(80, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    matrix = dense(operator)
+    expected = sum(np.linalg.matrix_power(matrix, power) @ x.numpy() for power in range(layers + 1)) / (layers + 1)
+    np.testing.assert_allclose(operator.mean_of_powers(x, layers).numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_of_asymmetric_and_symmetric_operators_are_right(six_nodes: Edges) -> None:
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
+    for operator in bipartite(*six_nodes, norm="row-sqrt"):
+        operator.double()
+        assert torch.autograd.gradcheck(operator, x)
+        assert torch.autograd.gradgradcheck(operator, x)
+        assert torch.autograd.gradcheck(lambda y, op=operator: op.mean_of_powers(y, 3), x)
+    joint = torch.cat([x, x]).detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: adjacency(*six_nodes).double().mean_of_powers(y, 2), joint)
+
+
+@pytest.mark.parametrize("norm", ["symmetric", "row-sqrt", "row-mean"])
+def test_isolated_nodes_and_an_empty_graph_stay_finite(six_nodes: Edges, norm: str) -> None:
+    for edges in (six_nodes[0], np.zeros((0, 2), dtype=np.int64)):
+        for operator in bipartite(edges, 3, 3, norm=norm):
+            result = operator @ torch.ones(3, 2)
+            assert torch.isfinite(result).all()
+            assert (result[2] == 0).all()
+
+
+def test_wrong_edges_are_named() -> None:
+    with pytest.raises(DataError, match="outside the 2 x 2"):
+        adjacency(np.array([[0, 2]]), 2, 2)
+    with pytest.raises(DataError, match="1 training interactions occur more than once"):
+        adjacency(np.array([[0, 1], [0, 1]]), 2, 2)
+    with pytest.raises(DataError, match="declared symmetric"):
+        Operator(sp.csr_array(np.array([[0.0, 1.0], [2.0, 0.0]])), symmetric=True)
+
+
+def test_the_operator_follows_its_model_and_is_not_saved_with_it(six_nodes: Edges) -> None:
+    operator = adjacency(*six_nodes)
+    before = operator @ torch.eye(6)
+    twin = copy.deepcopy(operator).double()
+    assert (twin @ torch.eye(6, dtype=torch.float64)).dtype == torch.float64
+    assert torch.equal(operator @ torch.eye(6), before)
+    assert not operator.state_dict()
+
+
+def test_propagation_stays_in_full_precision_under_autocast(six_nodes: Edges) -> None:
+    operator = adjacency(*six_nodes)
+    x = torch.eye(6, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = operator @ x.bfloat16()
+        result.sum().backward()
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(
+        x.grad, operator.matrix().to_dense().T.sum(1, keepdim=True).expand(6, 6), atol=1e-2, rtol=0
+    )
+
+
+def test_no_warning_reaches_the_user_and_none_is_switched_off_elsewhere(six_nodes: Edges) -> None:
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            filters = list(warnings.filters)
+            adjacency(*six_nodes) @ torch.ones(6, 1)
+            assert warnings.filters == filters
+    finally:
+        torch.set_warn_always(False)
