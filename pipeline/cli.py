@@ -143,7 +143,12 @@ def doctor(
     """Show versions, devices, and which engines, models and data are usable offline."""
     from pipeline import doctor as checks
 
-    raise typer.Exit(checks.main(as_json=as_json))
+    sections = checks.collect()
+    if as_json:
+        print(checks.as_json(sections))
+    else:
+        checks.render(sections)
+    raise typer.Exit(checks.exit_code(sections))
 
 
 def _console() -> Console:

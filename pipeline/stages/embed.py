@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,22 +42,24 @@ class Embed(Stage):
         dataset = Dataset.load(run.folder / "dataset")
         encoder = SentenceEncoder(options, model.path, model.sha256)
         items = run.folder / "dataset" / "items.parquet"
-        embed_items(encoder, items, self.folder(run) / DATA_GROUP)
-        sources = list(run.config.generation.sources) if run.config.generation else []
-        for source in sources:
+        written = {DATA_GROUP: embed_items(encoder, items, self.folder(run) / DATA_GROUP)}
+        for source in run.config.generation.sources if run.config.generation else ():
             records = run.folder / "augment" / source
-            embed_source(encoder, records, dataset.n_users, dataset.n_items, self.folder(run) / source)
-        self._remove_strangers(run, {DATA_GROUP, *sources})
+            written[source] = embed_source(
+                encoder, records, dataset.n_users, dataset.n_items, self.folder(run) / source
+            )
+        _remove_strangers(self.folder(run), written)
         return {"matrices": len(list(self.folder(run).glob("*/*.npy"))), "model": options.model}
-
-    def _remove_strangers(self, run: Run, groups: set[str]) -> None:
-        """Removes matrices of sources that this config no longer names."""
-        for folder in self.folder(run).iterdir():
-            if folder.is_dir() and folder.name not in groups:
-                shutil.rmtree(folder)
 
     def outputs(self, run: Run) -> Iterable[Path]:
         return sorted(path for path in self.folder(run).glob("*/*") if path.suffix in (".npy", ".json"))
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['matrices']} matrices"
+
+
+def _remove_strangers(folder: Path, written: dict[str, dict[str, Any]]) -> None:
+    """Removes matrices of sources and fields that this run no longer writes."""
+    for path in folder.glob("*/*"):
+        if path.stem not in written.get(path.parent.name, {}):
+            path.unlink()
