@@ -70,7 +70,7 @@ def collect() -> list[Section]:
         Section("Engines", _engines(gpus)),
         Section("Models usable offline", _models()),
         Section("Data", [_packaged("MovieLens 100K", ML_100K)]),
-        Section("Parts that only the tests and the cluster scripts need", _system_parts()),
+        Section("Parts that only the tests need", _system_parts()),
     ]
 
 
@@ -266,8 +266,6 @@ def _free(place: Path) -> int:
 def _engines(gpus: list[Row]) -> list[Row]:
     return [
         Row("heuristic", "ok", "always (no LLM: the control)"),
-        Row("replay", "ok", "always (records that exist already)"),
-        Row("openai", "info", "any OpenAI-compatible server that a config names"),
         _vllm(gpus),
         _gguf(),
     ]
@@ -334,18 +332,12 @@ def _converted() -> Row:
 
 def _system_parts() -> list[Row]:
     browser = "apt-get install -y chromium chromium-driver"
-    slurm = "apt-get install -y slurm-wlm munge"
     return [
         _program("chromium", ("chromium", "chromium-browser", "google-chrome"), browser),
         _program("chromedriver", ("chromedriver",), browser),
-        _program("sbatch", ("sbatch",), slurm),
-        _program("slurmctld", ("slurmctld",), slurm),
-        _program("munged", ("munged",), slurm),
     ]
 
 
 def _program(title: str, names: tuple[str, ...], remedy: str) -> Row:
-    # Daemons live in sbin, which an ordinary user's PATH often lacks.
-    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = next((place for name in names if (place := shutil.which(name, path=search))), None)
+    found = next((place for name in names if (place := shutil.which(name))), None)
     return Row(title, "ok", found) if found else Row(title, "missing", "not on PATH", remedy)

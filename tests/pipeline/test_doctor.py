@@ -127,8 +127,8 @@ def test_programs_are_found_on_the_path(bare_path):
     bare_path("chromedriver", "")
     found = rows(doctor.collect())
     assert found["chromedriver"].state == "ok"
-    if found["sbatch"].state == "missing":
-        assert found["sbatch"].remedy == "apt-get install -y slurm-wlm munge"
+    assert found["chromium"].state == "missing"
+    assert found["chromium"].remedy == "apt-get install -y chromium chromium-driver"
 
 
 def test_every_gap_comes_with_a_remedy(bare_path):
