@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 from pydantic import Field
 
 from artefacts.errors import UsageError
+from recsys.models.llmrec_options import LLMRecOptions
 from recsys.models.options import EaseOptions, FamilyOptions, LightGcnOptions, MfBprOptions, PopularityOptions
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _ALL = (
     Family(EaseOptions, "recsys.models.ease:Ease", "Steck, WWW 2019"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "He et al., SIGIR 2020"),
+    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024", ("text features",)),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
