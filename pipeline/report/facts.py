@@ -47,6 +47,7 @@ class Facts:
     training: Pairs
     machine: str
     stages: list[dict[str, str]]
+    hashes: Pairs
     config: str
 
     @property
@@ -64,9 +65,9 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
     engines = {name: (sources.get(name) or {}).get("engine") or {} for name in (*sources, *unlisted)}
     markers = _markers(run)
     source = dataset.get("source") or {}
-    hashes = [(name, sha) for name, sha in (source.get("files") or {}).items()]
+    hashes = {**(source.get("files") or {}), "the split": dataset.get("split_sha256")}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
-    data += [("licence", dataset.get("licence")), ("sha256 of the split", dataset.get("split_sha256")), *hashes]
+    data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
     return Facts(
         dataset=dataset,
         data=[(name, str(value)) for name, value in data if value],
@@ -79,10 +80,11 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
             for name, found in sources.items()
             for task, numbers in (found.get("tasks") or {}).items()
         ],
-        audit=flatten(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
+        audit=_audit(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=[_stage(marker) for marker in markers],
+        hashes=[(name, str(sha)) for name, sha in hashes.items() if sha],
         config=as_yaml(config),
     )
 
@@ -131,6 +133,16 @@ def _requests(source: str, task: str, numbers: dict[str, Any]) -> Requests:
             seconds(numbers.get("seconds")),
         ),
     )
+
+
+def _audit(found: dict[str, Any]) -> Pairs:
+    """The checks in one line, and per source the augmented pairs that are held-out interactions."""
+    pairs: Pairs = []
+    if isinstance(checks := found.get("checks"), list):
+        violations = found.get("violations") or 0
+        result = f"✗ {counted(violations, 'violation')}" if violations else "✓ all passed"
+        pairs.append(("checks", f"{counted(len(checks), 'check')}, {result}"))
+    return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations")})
 
 
 def _embeddings(run: Path) -> list[dict[str, str]]:

@@ -10,51 +10,48 @@ from dataclasses import dataclass, replace
 
 from pipeline.report.options import ReportOptions
 from pipeline.report.results import Comparison, Summaries, compare
-from pipeline.report.roles import control_kind, find_claim, find_controls
+from pipeline.report.roles import Roles
 from pipeline.report.runs import Trained
 from pipeline.report.statistics import holm
 from pipeline.report.wording import counted, interval, listed, number, p_equals, signed
 
-AT_STAKE = {
-    "content": "the content of the augmentation, rather than merely having more inputs, is what helps",
-    "heuristic": "the LLM adds anything to simple rules",
-    "without": "the augmentation helps",
-    "other": "what sets the two apart helps",
-}
-
 
 @dataclass(frozen=True)
 class Headline:
-    """`lead` is one sentence; `details` follow it, one finding each."""
+    """`lead` is one sentence, `evidence` the numbers behind it; `details` follow, one finding each."""
 
     lead: str
+    evidence: str
     details: tuple[str, ...]
 
 
-def find_headline(
-    trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, llm_sources: list[str]
-) -> Headline:
+def find_headline(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, roles: Roles) -> Headline:
     """Says whether the claimed variant beats the baseline and the controls, and what else stands out."""
-    claim = find_claim(trained, options, llm_sources)
+    claim = roles.claim()
     if claim is None:
-        return Headline("Only one variant was trained, so there is nothing to compare.", ())
+        return Headline("Only one variant was trained, so there is nothing to compare.", "", ())
     versus = summaries[claim.name, options.primary].versus
-    lead = (
-        f"{claim.name} reaches {options.primary} {number(claim.mean(options.primary))} against "
-        f"{number(trained[options.baseline].mean(options.primary))} for {options.baseline} "
-        f"({_evidence(versus, options, holm_over=len(trained) - 1)}): {_verdict(versus, options)}"
-    )
-    controls = find_controls(trained, options, claim)
+    means = number(claim.mean(options.primary)), number(trained[options.baseline].mean(options.primary))
+    lead = f"{claim.name} reaches {options.primary} {means[0]} against {means[1]} for {options.baseline}"
+    lead += f": {_verdict(versus, options)}"
+    controls = roles.controls(claim)
     against = _against_controls(claim, controls, options)
     unbeaten = [c.name for c, result in zip(controls, against, strict=True) if not _better(result, options)]
     if unbeaten and _better(versus, options):
-        lead += f", but {listed(unbeaten)} {'does' if len(unbeaten) == 1 else 'do'} as well within the noise"
-    details = [_control(claim, c, result, options) for c, result in zip(controls, against, strict=True)]
+        lead += f". But {listed(unbeaten)} {'does' if len(unbeaten) == 1 else 'do'} as well within the noise"
+    details = [
+        _control(claim, control, result, options, roles.at_stake(claim, control), len(controls))
+        for control, result in zip(controls, against, strict=True)
+    ]
     if not controls:
         details.append(
             f"No control of the same model stands beside {claim.name}, so what causes a difference stays open."
         )
-    return Headline(lead + ".", (*details, *_overview(trained, summaries, options, claim)))
+    return Headline(
+        lead=lead + ".",
+        evidence=_capital(_evidence(versus, options, len(trained) - 1)) + ".",
+        details=(*details, *_overview(trained, summaries, options, claim)),
+    )
 
 
 def _against_controls(claim: Trained, controls: list[Trained], options: ReportOptions) -> list[Comparison]:
@@ -66,9 +63,9 @@ def _against_controls(claim: Trained, controls: list[Trained], options: ReportOp
 def _evidence(versus: Comparison, options: ReportOptions, holm_over: int) -> str:
     parts = [f"difference {signed(versus.difference)}"]
     if versus.ci_low is not None:
-        parts.append(f"{100 * (1 - options.alpha):g} % interval {interval(versus.ci_low, versus.ci_high)}")
+        parts.append(f"{100 * (1 - options.alpha):g}\u00a0% interval {interval(versus.ci_low, versus.ci_high)}")
     if versus.p_users_holm is not None:
-        correction = f" after Holm over {holm_over}" if holm_over > 1 else ""
+        correction = f" (Holm over {holm_over})" if holm_over > 1 else ""
         parts.append(f"over users {p_equals(versus.p_users_holm)}{correction}")
     if versus.p_seeds is not None:
         parts.append(f"over seeds {p_equals(versus.p_seeds)}")
@@ -101,10 +98,11 @@ def _verdict(versus: Comparison, options: ReportOptions) -> str:
     return f"significantly {direction}, over users and over seeds"
 
 
-def _control(claim: Trained, control: Trained, versus: Comparison, options: ReportOptions) -> str:
-    at_stake = AT_STAKE[control_kind(control.name) or "other"]
-    mean, evidence = number(control.mean(options.primary)), _evidence(versus, options, holm_over=1)
-    facts = f"{mean}; {claim.name} minus control: {evidence}"
+def _control(
+    claim: Trained, control: Trained, versus: Comparison, options: ReportOptions, at_stake: str, controls: int
+) -> str:
+    mean, evidence = number(control.mean(options.primary)), _evidence(versus, options, controls)
+    facts = f"{mean}; {claim.name} minus {control.name}: {evidence}"
     if _better(versus, options):
         return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
     p = versus.p_users_holm
@@ -138,3 +136,7 @@ def _overview(trained: dict[str, Trained], summaries: Summaries, options: Report
         fewest = counted(seeds, "seed")
         sentences.append(f"With {fewest} the spread of training is known poorly; five seeds or more are advisable.")
     return sentences
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from artefacts.files import read_parquet
+from artefacts.files import read_parquet, write_json, write_text
 from pipeline.report import wording
 from pipeline.report.examples import failed_examples, item_examples, user_examples
 from pipeline.report.facts import Facts, read_facts
@@ -20,8 +20,9 @@ from pipeline.report.generated import count_values, genre_shares, read_records
 from pipeline.report.headline import find_headline
 from pipeline.report.options import ReportOptions
 from pipeline.report.plots import curve_figures, genre_figure, primary_figure, training_curves
-from pipeline.report.results import Summaries, Summary, describe_tests
-from pipeline.report.runs import Trained
+from pipeline.report.results import Summaries, Summary, describe_tests, results_json, summarise
+from pipeline.report.roles import Roles
+from pipeline.report.runs import Trained, read_trained
 
 HERE = Path(__file__).parent
 
@@ -37,16 +38,38 @@ class Cell:
     best: bool = False
 
 
+def write_report(run: Path, options: ReportOptions, config: dict[str, Any], *, variants: list[str]) -> None:
+    """Writes `report/results.json` and `report/index.html` into a run folder, reading nothing else.
+
+    Args:
+        run: the run folder.
+        options: what is compared with what.
+        config: the resolved config. It is shown on the page; its `seeds`, when there, say which seeds are read (else
+            every `seed-<n>` folder is), and its `variants` which variant is a control of which.
+        variants: the trained variants, in the order in which they are shown.
+
+    Raises:
+        UsageError: the options name a variant that is not among `variants`.
+        DataError: a file of the run is missing, unfinished or does not fit the others.
+    """
+    trained = read_trained(run, options, variants, config.get("seeds"))
+    summaries = summarise(trained, options)
+    page = render(run, trained, summaries, options, config)
+    write_json(run / "report" / "results.json", results_json(trained, summaries, options))
+    write_text(run / "report" / "index.html", page)
+
+
 def render(
     run: Path, trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, config: dict[str, Any]
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped."""
     facts = read_facts(run, trained, config)
+    roles = Roles(trained, options, config.get("variants") or {}, facts.llm_sources)
     curves = training_curves(trained, options.primary)
     context = {
         "options": options,
         "facts": facts,
-        "headline": find_headline(trained, summaries, options, facts.llm_sources),
+        "headline": find_headline(trained, summaries, options, roles),
         "columns": [options.primary, *options.secondary],
         "rows": [(name, _cells(name, summaries, options)) for name in trained],
         "reasons": _reasons(trained, summaries, options),

@@ -17,7 +17,7 @@ from pipeline.report.runs import Trained
 from pipeline.report.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
 from pipeline.report.wording import number
 
-WIDE, NARROW = 860, 340
+WIDE, NARROW = 944, 340
 MARKERS = ("s", "o", "^", "D", "v")
 
 
@@ -41,7 +41,7 @@ def primary_figure(trained: dict[str, Trained], summaries: Summaries, options: R
 
     def draw(figure: Figure, width: int) -> None:
         wide = width == WIDE
-        left = (min(0.36, 0.02 + 0.0092 * max(map(len, trained)))) if wide else 0.05
+        left = (min(0.36, 0.02 + 0.0084 * max(map(len, trained)))) if wide else 0.05
         pixels = figure.get_figheight() * 72
         axes = figure.add_axes((left, 46 / pixels, 0.975 - left, 1 - 52 / pixels))
         _draw_variants(axes, trained, summaries, options, labels_above=not wide)
@@ -135,7 +135,7 @@ def genre_figure(genres: list[str], shares: dict[str, list[float]]) -> Markup:
     def draw(figure: Figure, width: int) -> None:
         pixels = figure.get_figheight() * 72
         left = (16 + 7.8 * min(18, max(map(len, genres)))) / width
-        above = 30 * (1 if width == WIDE else len(shares)) / pixels
+        above = (30 if width == WIDE else 10 + 20 * len(shares)) / pixels
         axes = figure.add_axes((left, 46 / pixels, 0.975 - left, 1 - 46 / pixels - above))
         rows = np.arange(len(genres))
         values = np.array([shares[source] for source in shares]) * 100
@@ -165,7 +165,7 @@ def genre_figure(genres: list[str], shares: dict[str, list[float]]) -> Markup:
 
     label = f"Share of each genre in histories and in generated profiles. {told}."
     height = 62 + 24 * len(genres)
-    return _responsive("genres", label, draw, height + 30, height + 30 * len(shares))
+    return _responsive("genres", label, draw, height + 30, height + 10 + 20 * len(shares))
 
 
 def _source_name(source: str) -> str:

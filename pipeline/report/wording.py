@@ -26,12 +26,12 @@ def p_value(value: float | None) -> str:
     """0.012, or "< 0.001" below that."""
     if value is None:
         return DASH
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "<\u00a00.001" if value < 0.001 else f"{value:.3f}"
 
 
 def p_equals(value: float) -> str:
     """ "p = 0.012" or "p < 0.001"."""
-    return f"p {p_value(value)}" if value < 0.001 else f"p = {p_value(value)}"
+    return f"p\u00a0{p_value(value)}" if value < 0.001 else f"p\u00a0=\u00a0{p_value(value)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -55,7 +55,7 @@ def percent(value: float | None) -> str:
     """A share in [0, 1] as "12 %"; below one per cent, but not zero, "< 1 %"."""
     if value is None or not math.isfinite(value):
         return DASH
-    return "< 1 %" if 0 < value < 0.01 else f"{100 * value:.0f} %"
+    return "<\u00a01\u00a0%" if 0 < value < 0.01 else f"{100 * value:.0f}\u00a0%"
 
 
 def seconds(value: float | None) -> str:

@@ -1,5 +1,5 @@
 """The page and results.json of a synthetic run, read as text."""
-from pipeline.report import write_report
+from pipeline.report.page import write_report
 
 
 def test_x(make_run, options, config, variants):
