@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet
 from pipeline.audit.checks import Check, Split, broken
 
@@ -74,14 +75,18 @@ def audit_graph(folder: Path, split: Split) -> list[Check]:
     from recsys.data.dataset import Dataset
     from recsys.graph import bipartite
 
-    dataset = Dataset.load(folder)
+    name = "graph edges are exactly the training interactions"
+    try:
+        dataset = Dataset.load(folder)
+    except DataError as error:
+        return [Check(name, len(split.pairs["train"]), (f"no graph can be built: {error.what} ({error.where})",))]
     graph = bipartite(dataset.train, dataset.n_users, dataset.n_items, norm="row-sqrt")
     edges = split.key(_coordinates(graph.user_from_item))
     train = split.keys("train")
     extra, lost = np.setdiff1d(edges, train), np.setdiff1d(train, edges)
     describe = [f"edge user {key // split.n_items}, item {key % split.n_items} is not in train" for key in extra]
     describe += [f"training pair user {key // split.n_items}, item {key % split.n_items} is no edge" for key in lost]
-    return [Check("graph edges are exactly the training interactions", len(edges), tuple(describe))]
+    return [Check(name, len(edges), tuple(describe))]
 
 
 def _coordinates(operator: object) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
@@ -140,8 +141,15 @@ def _embedding(folder: Path, path: Path, split: Split) -> tuple[int, tuple[str, 
     source = _source_of(folder, path)
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
-    if text_digest(_texts(folder, path, split)) != meta["text_sha256"]:
-        problems.append(f"was not made from the text in {source.relative_to(folder)}")
+    try:
+        made_from = text_digest(_texts(folder, path, split))
+    except DataError as error:
+        problems.append(f"its text cannot be derived again: {error.what}")
+    except KeyError:
+        problems.append(f"{source.relative_to(folder)} holds no such field")
+    else:
+        if made_from != meta["text_sha256"]:
+            problems.append(f"was not made from the text in {source.relative_to(folder)}")
     return rows, tuple(problems)
 
 

@@ -23,7 +23,7 @@ class Report(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         from pipeline.audit import audit_run
-        from pipeline.report import write_report
+        from pipeline.report.page import write_report
 
         audit = audit_run(run.folder)
         if audit.violations:

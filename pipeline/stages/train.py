@@ -65,7 +65,7 @@ class Train(Stage):
         _remove_strangers(self.folder(run), run.config)
         trainings = _trainings(run)
         waiting = [training for training in trainings if not training.finished()]
-        failures = _train_all(waiting, _workers(run.config))
+        failures = _train_all(waiting, min(_workers(run.config), len(waiting)))
         if failures:
             write_json(self.folder(run) / "failures.json", failures)
             listed = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())
@@ -128,16 +128,15 @@ def _remove_strangers(folder: Path, config: Config) -> None:
 
 
 def _workers(config: Config) -> int:
+    """How many trainings run side by side: one on an accelerator, else one per CPU core (or per group of threads)."""
     if config.workers is not None:
         return config.workers
     import torch
 
-    if config.training.device.startswith(("cuda", "mps")) or (
-        config.training.device == "auto" and torch.cuda.is_available()
-    ):
+    device = config.training.device
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // (config.training.threads or 1))
+    return max(1, len(os.sched_getaffinity(0)) // (config.training.threads or 1))
 
 
 def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
@@ -148,9 +147,11 @@ def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
     context = multiprocessing.get_context("spawn")
     with (
         progress("train", len(trainings), "trainings") as ticker,
-        ProcessPoolExecutor(min(workers, len(trainings)), mp_context=context) as pool,
+        ProcessPoolExecutor(workers, mp_context=context) as pool,
     ):
-        running: dict[Future[str], Training] = {pool.submit(_train, training): training for training in trainings}
+        running: dict[Future[str], Training] = {
+            pool.submit(_train, training, workers > 1): training for training in trainings
+        }
         for future in as_completed(running):
             training = running[future]
             name = f"{training.variant}/seed-{training.seed}"
@@ -162,8 +163,11 @@ def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
     return failures
 
 
-def _train(training: Training) -> str:
-    """One training, in a worker process; returns its headline number."""
+def _train(training: Training, beside_others: bool) -> str:
+    """One training, in a worker process; returns its headline number.
+
+    Small models beside each other would fight for the cores, so each keeps to one thread unless the config says more.
+    """
     from recsys.data.dataset import Dataset
     from recsys.train import train
 
@@ -176,11 +180,14 @@ def _train(training: Training) -> str:
         from recsys.augmentation import SideInformation
 
         side = SideInformation()
+    options = config.training
+    if beside_others and options.threads is None:
+        options = options.model_copy(update={"threads": 1})
     metrics = train(
         dataset,
         config.models[variant.model],
         side,
-        config.training,
+        options,
         config.evaluation,
         training.seed,
         out=training.out,
