@@ -28,7 +28,7 @@ def pruned(
     Returns:
         A scalar, or [...] for several terms.
     """
-    values = F.logsigmoid((user * positive).sum(-1) - (user * negative).sum(-1) + MARGIN_EPSILON)
+    values = F.logsigmoid((user * (positive - negative)).sum(-1) + MARGIN_EPSILON)
     size = len(values)
     kept = size if keep == "all" else max(int((1 - rate) * size), 1)
     if kept < size:
