@@ -29,8 +29,9 @@ COMPACT = 8  # shorter lists of floats stay lists
 def load(path: Path) -> Any:
     """The content of the pickle `path`: dicts, lists, tuples, text, numbers, arrays and a top-level CSR matrix.
 
-    Lists of 8 or more floats come back as lists of float32 arrays (concatenate them). A SciPy sparse matrix at the top
-    comes back as a checked `csr_matrix`, a torch tensor as an array. A file written by `torch.save` is read too.
+    Lists of 8 or more floats come back as lists of float32 arrays and at most a few floats: concatenate them. A SciPy
+    sparse matrix at the top comes back as a checked `csr_matrix`, a torch tensor as an array. A file written by
+    `torch.save` is read too.
 
     Raises:
         DataError: the file is missing or broken, or names anything else; nothing in it has been executed.
