@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from augment.answers import Malformed
 from augment.engines.base import Engine
@@ -21,36 +21,53 @@ class Failed(Exception):
     """One attempt failed; the text is the reason, `code: detail`."""
 
 
-def converse(engine: Engine, tasks: Mapping[str, Task], requests: Sequence[Request], attempts: int) -> Iterator[Record]:
-    """Answers a block of requests: every request ends as one record.
+@dataclass
+class Spent:
+    """What the attempts of one request cost together."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    busy: float = 0.0
+
+    def add(self, completion: Completion) -> None:
+        self.prompt_tokens += completion.prompt_tokens
+        self.completion_tokens += completion.completion_tokens
+        self.cached_tokens += completion.cached_tokens
+        self.busy += completion.busy
+
+    def total(self, record: Record) -> Record:
+        """The record with the counts of all attempts instead of the last one's."""
+        return replace(
+            record,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
+        )
+
+
+def converse(
+    engine: Engine, tasks: Mapping[str, Task], requests: Sequence[Request], attempts: int
+) -> Iterator[tuple[Record, float]]:
+    """Answers a block of requests: every request ends as one record, with the seconds it was in the batch.
 
     Attempts go round by round, each in the order of the first, so that the engine meets the same batches whenever the
     block is answered. Token counts of a record are sums over its attempts.
     """
-    spent = {request.key: (0, 0, 0) for request in requests}
+    spent = {request.key: Spent() for request in requests}
     place = {request.key: index for index, request in enumerate(requests)}
     pending = list(requests)
     while pending:
         again: list[Request] = []
         for completion in engine.run(pending):
             key = completion.request.key
-            spent[key] = _sum(spent[key], completion)
+            spent[key].add(completion)
             outcome = _judge(tasks[completion.request.task], completion, attempts)
             if isinstance(outcome, Request):
                 again.append(outcome)
             else:
-                prompt, written, cached = spent[key]
-                yield replace(outcome, prompt_tokens=prompt, completion_tokens=written, cached_tokens=cached)
+                yield spent[key].total(outcome), spent[key].busy
         pending = sorted(again, key=lambda request: place[request.key])
-
-
-def _sum(spent: tuple[int, int, int], completion: Completion) -> tuple[int, int, int]:
-    prompt, written, cached = spent
-    return (
-        prompt + completion.prompt_tokens,
-        written + completion.completion_tokens,
-        cached + completion.cached_tokens,
-    )
 
 
 def _judge(task: Task, completion: Completion, attempts: int) -> Record | Request:

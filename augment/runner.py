@@ -159,8 +159,8 @@ class _Run:
         if self.engine.exact:
             self.engine.forget()
         self.seconds.begin()
-        for record in converse(self.engine, self.tasks, questions, self.attempts):
-            self.seconds.add(record.task, record.prompt_tokens - record.cached_tokens + record.completion_tokens)
+        for record, busy in converse(self.engine, self.tasks, questions, self.attempts):
+            self.seconds.add(record.task, busy)
             self.seconds.share_every(2.0)
             if record.key in self.store:
                 self.recomputed += 1

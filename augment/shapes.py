@@ -80,7 +80,8 @@ class Request:
 class Completion:
     """What an engine made of a request. Counts are tokens; `cached_tokens` of the prompt came from the prefix cache.
 
-    `answer` is the shape the text is in; `error` says why there is no text.
+    `answer` is the shape the text is in; `busy` is how many seconds the request was in the batch; `error` says why
+    there is no text.
     """
 
     request: Request
@@ -90,6 +91,7 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    busy: float = 0.0
     error: str | None = None
 
 

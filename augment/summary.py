@@ -17,7 +17,7 @@ from augment.shapes import Record
 
 SECONDS_ARE = (
     "wall-clock seconds of generating, summed over all runs of this source, engine start left out; "
-    "shared among tasks that run at the same time by the tokens each had computed"
+    "shared among tasks that run at the same time by how long their requests were in the batch"
 )
 
 ROWS_PER_BATCH = 10_000
@@ -95,16 +95,16 @@ class Seconds:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seconds: defaultdict[str, float] = defaultdict(float, read_json(path) if path.exists() else {})
-        self._tokens: Counter[str] = Counter()
+        self._busy: defaultdict[str, float] = defaultdict(float)
         self._mark = time.monotonic()
 
     def begin(self) -> None:
         """Time before this is not counted."""
         self._mark = time.monotonic()
 
-    def add(self, task: str, tokens: int) -> None:
-        """Says that a request of a task was answered, which took computing `tokens` tokens."""
-        self._tokens[task] += max(tokens, 1)
+    def add(self, task: str, busy: float) -> None:
+        """Says that a request of a task was answered after `busy` seconds in the batch."""
+        self._busy[task] += max(busy, 1e-6)
 
     def share_every(self, seconds: float) -> None:
         """Shares when the last time is this long ago."""
@@ -112,14 +112,14 @@ class Seconds:
             self.share()
 
     def share(self) -> None:
-        """Gives the time since the last call to the tasks answered meanwhile, and writes the file."""
+        """Gives the time since the last call among the tasks answered meanwhile, and writes the file."""
         now = time.monotonic()
-        total = sum(self._tokens.values())
+        total = sum(self._busy.values())
         if total:
-            for task, tokens in self._tokens.items():
-                self._seconds[task] += (now - self._mark) * tokens / total
+            for task, busy in self._busy.items():
+                self._seconds[task] += (now - self._mark) * busy / total
             self._mark = now
-            self._tokens.clear()
+            self._busy.clear()
             write_json(self._path, dict(self._seconds))
 
 

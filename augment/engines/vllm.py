@@ -173,8 +173,15 @@ class VllmEngine:
                 prompt_tokens=len(output.prompt_token_ids),
                 completion_tokens=len(written.token_ids),
                 cached_tokens=output.num_cached_tokens or 0,
+                busy=_busy(output.metrics),
                 error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
             )
+
+
+def _busy(metrics: Any) -> float:
+    """Seconds from joining the batch to the last token; 0 when this vLLM does not say."""
+    joined, last = (getattr(metrics, name, 0.0) or 0.0 for name in ("scheduled_ts", "last_token_ts"))
+    return max(last - joined, 0.0) if joined else 0.0
 
 
 def vllm_engine(options: VllmOptions, model: Path | None, model_sha256: str | None, log: Path) -> VllmEngine:

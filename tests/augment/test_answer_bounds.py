@@ -1,0 +1,139 @@
+"""Whatever a grammar allows is parsed, and never longer than the token budget computed from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artefacts.errors import UsageError
+from augment.answers import Answer, AnswerModel, Malformed
+from augment.bounds import pattern_bytes, token_budget
+from augment.catalog import Catalog, Lists
+from augment.domains import DOMAINS, domain_named
+from augment.prompting import Prompts
+from augment.tasks.base import Context, NamingOptions
+from augment.tasks.edges import edge_answer
+from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
+from augment.tasks.naming import name_type
+from augment.tasks.user_profile import UserProfile, UserProfileOptions
+
+
+def values(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Strategy for every value a schema allows."""
+    if "$ref" in schema:
+        return values(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return st.one_of([values(branch, definitions) for branch in schema["anyOf"]])
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if schema["type"] == "object":
+        return st.fixed_dictionaries({k: values(v, definitions) for k, v in schema["properties"].items()})
+    if schema["type"] == "array":
+        return st.lists(
+            values(schema["items"], definitions), min_size=schema.get("minItems", 0), max_size=schema["maxItems"]
+        )
+    return st.from_regex(re.compile(schema["pattern"].removesuffix("$") + r"\Z"))
+
+
+def answers(domain: str, genres: tuple[str, ...]) -> list[Answer]:
+    import numpy as np
+    import pyarrow as pa
+
+    items = pa.table({"item": [0], "title": ["A"]})
+    catalog = Catalog(items, Lists(np.zeros(1, int), np.zeros(0, int)), None, domain_named(domain), genres)
+    context = Context(catalog, Prompts(), 15, 0)
+    profile = UserProfile(context, UserProfileOptions())
+    attributes = ItemAttributes(context, ItemAttributesOptions(name_words=2, word_letters=5))
+    return [profile._answer, profile._control, attributes._answer, edge_answer(2), edge_answer(11)]
+
+
+ANSWERS = [*answers("movies", ("Action", "Film-Noir", "Children's")), *answers("games", ())]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_every_legal_answer_parses_and_fits_the_budget(data: st.DataObject) -> None:
+    answer = data.draw(st.sampled_from(ANSWERS))
+    value = data.draw(values(answer.schema, answer.schema.get("$defs", {})))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert answer.parse(text) == value
+    assert len(text.encode()) + 1 <= answer.max_tokens
+
+
+def test_budget_is_reached_by_the_longest_answer() -> None:
+    assert token_budget(edge_answer(10).schema) == len('{"most_likely":10,"least_likely":9}') + 1
+
+
+@pytest.mark.parametrize("domain", [*DOMAINS, "teapots"])
+def test_every_domain_names_its_creator_in_the_answer(domain: str) -> None:
+    profile, _, attributes, *_ = answers(domain, ())
+    assert set(attributes.schema["properties"]) == {domain_named(domain).creator, "country", "language"}
+    assert domain_named(domain).liked_creators in profile.schema["properties"]
+
+
+def test_names_of_people_and_places_are_allowed() -> None:
+    pattern = Answer(name_type(NamingOptions())).schema["pattern"]
+    for name in ("Agnès Varda", "J.R.R. Tolkien", "Conan O'Brien", "Bong Joon-ho", "Krzysztof Kieślowski", "unknown"):
+        assert re.match(pattern, name), name
+    for junk in ("", " Ann", 'An"n', "An\nn", "a b c d", "x" * 15, "A\\n"):
+        assert not re.match(pattern, junk), junk
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("[a-z]{1,3}", "anchored"),
+        ("^[a-z]+$", "without a maximum"),
+        ('^[a-z"]{1,3}$', "quote"),
+        ("^[ -~]{1,3}$", "quote"),
+        ("^[^a]{1,3}$", "not_literal"),
+        ("^[^ab]{1,3}$", "negate"),
+        ("^.{1,3}$", "any"),
+        (r"^\w{1,3}$", "category"),
+    ],
+)
+def test_patterns_without_a_safe_bound_are_refused(pattern: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        pattern_bytes(pattern)
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [(str, "no pattern"), (list[int], "no maxItems"), (float, "number"), (dict[str, int], "open-ended")],
+)
+def test_open_answers_are_refused(kind: Any, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        _ = Answer(kind).max_tokens
+
+
+def test_a_field_called_title_survives_in_the_schema() -> None:
+    class Titled(AnswerModel):
+        title: bool
+
+    assert list(Answer(Titled).schema["properties"]) == ["title"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"most_likely":1}',
+        '{"most_likely":1,"least_likely":1}',
+        '{"most_likely":"1","least_likely":2}',
+        '{"most_likely":1,"least_likely":2,"why":3}',
+        '{"most_likely":1,"least_likely":12}',
+        "null",
+        "[1,2]",
+    ],
+)
+def test_anything_else_is_malformed(text: str) -> None:
+    with pytest.raises(Malformed):
+        edge_answer(11).parse(text)

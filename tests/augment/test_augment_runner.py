@@ -1,0 +1,240 @@
+"""A source from start to end: order, interruptions, resumption, merging, counting."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from artefacts.errors import UsageError
+from augment.shapes import Request
+
+TOTAL = 12 + 12 + 20
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in sorted(folder.glob("*/shards/*.jsonl")) for line in path.open("rb")]
+
+
+def test_everything_is_asked_once_and_merged_in_order(run: Any, records: Any, fake: Any) -> None:
+    engine = fake()
+    summary = run(engine)
+    tables = records()
+    assert {name: len(rows) for name, rows in tables.items()} == {
+        "edges": 12,
+        "user_profile": 12,
+        "item_attributes": 20,
+    }
+    for name, rows in tables.items():
+        assert [row["entity"] for row in rows] == list(range(len(rows)))
+        assert summary["tasks"][name]["requests"] == summary["tasks"][name]["ok"] == len(rows)
+    edge = tables["edges"][0]
+    fields = json.loads(edge["fields"])
+    assert {fields["positive"], fields["negative"]} < set(edge["shown_candidates"])
+    assert summary["tasks"]["edges"]["prompt_tokens"] == sum(row["prompt_tokens"] for row in tables["edges"])
+    assert summary["tasks"]["edges"]["prefix_cache_hit_rate"] == pytest.approx(0.5, abs=0.02)
+    assert summary["engine"]["engine"] == "fake"
+
+
+def test_requests_come_user_by_user_then_items(run: Any, fake: Any) -> None:
+    blocks: list[Sequence[Request]] = []
+
+    def answer(request: Request, company: Sequence[Request]) -> str:
+        if company not in blocks and company[0].attempt == 1:
+            blocks.append(company)
+        return fake.honest(request, company)
+
+    run(fake(answer, block=1000))
+    order = [(request.task, request.draft.entity) for request in blocks[0]]
+    users = [(task, user) for user in range(12) for task in ("edges", "user_profile")]
+    assert order == users + [("item_attributes", item) for item in range(20)]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_dying_again_and_again_changes_nothing(run: Any, records: Any, fake: Any, tmp_path: Path, exact: bool) -> None:
+    """An exact engine may answer by company: the promise holds because blocks are run whole."""
+    answer = fake.sociable if exact else fake.honest
+    run(fake(answer, exact=exact), "whole")
+    deaths = 0
+    for lives in itertools.chain([0, 3, 11, 19, 5, 14, 9, 7, 13, 10, 20, 17, 18], itertools.repeat(None)):
+        try:
+            summary = run(fake(answer, exact=exact, lives=lives), "cut")
+        except fake.Killed:
+            deaths += 1
+        else:
+            break
+    assert deaths > 3
+    assert records("cut") == records("whole")
+    assert len(lines(tmp_path / "cut")) == TOTAL
+    assert summary["recomputed_alike"] == summary["recomputed"]
+
+
+def test_company_matters_to_this_engine_without_blocks(run: Any, records: Any, fake: Any) -> None:
+    """The control of the test above: without whole blocks an interruption does change answers."""
+    run(fake(fake.sociable), "whole")
+    with pytest.raises(fake.Killed):
+        run(fake(fake.sociable, lives=13), "cut")
+    run(fake(fake.sociable), "cut")
+    assert records("cut") != records("whole")
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from conftest import FakeEngine, sociable
+from augment.catalog import Catalog
+from augment.options import GenerationOptions
+from augment.runner import run_source
+
+def slow(request, company):
+    time.sleep(0.01)
+    return sociable(request, company)
+
+data, out = Path(sys.argv[1]), Path(sys.argv[2])
+options = GenerationOptions(sources={{"fake": {{"engine": {{"kind": "heuristic"}}}}}}, shards=3)
+run_source(Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet"), "fake", options.sources["fake"],
+           options, folder=out, model=None, model_sha256=None, seed=0, engine=FakeEngine(slow, exact=True))
+"""
+
+
+def test_kill_nine_at_any_moment(dataset: Path, run: Any, records: Any, fake: Any, tmp_path: Path) -> None:
+    run(fake(fake.sociable, exact=True), "whole")
+    out = tmp_path / "cut"
+    command = [sys.executable, "-c", SCRIPT.format(tests=str(Path(__file__).parent)), str(dataset), str(out)]
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    for goal in (5, 17, 30):
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            while sum(path.read_bytes().count(b"\n") for path in out.glob("*/shards/*.jsonl")) < goal:
+                assert process.poll() is None
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert records("cut") == records("whole")
+    assert len(lines(out)) == TOTAL
+
+
+def test_a_finished_run_starts_no_engine(run: Any, fake: Any) -> None:
+    first = run(fake())
+    again = fake()
+    second = run(again)
+    assert again.starts == 0
+    assert not again.asked
+    assert second == first
+
+
+def test_seconds_and_tokens_add_up_over_runs(run: Any, fake: Any) -> None:
+    def slowly(request: Request, company: Sequence[Request]) -> str:
+        time.sleep(0.004)
+        return fake.honest(request, company)
+
+    with pytest.raises(fake.Killed):
+        run(fake(slowly, lives=30))
+    summary = run(fake(slowly))
+    whole = run(fake(), "other")
+    for task in ("edges", "user_profile", "item_attributes"):
+        assert summary["tasks"][task]["prompt_tokens"] == whole["tasks"][task]["prompt_tokens"]
+        assert summary["tasks"][task]["completion_tokens"] == whole["tasks"][task]["completion_tokens"]
+    seconds = sum(task["seconds"] for task in summary["tasks"].values())
+    assert seconds >= 0.004 * (TOTAL - 8), "only the block in which the engine died is not counted"
+
+
+def test_changed_questions_are_asked_anew_and_old_answers_counted(run: Any, records: Any, fake: Any) -> None:
+    run(fake())
+    summary = run(fake(), max_history=2)
+    assert summary["tasks"]["edges"]["stale"] == 12
+    assert summary["tasks"]["item_attributes"]["stale"] == 0
+    assert all(len(row["shown_history"]) == 2 for row in records()["edges"])
+
+
+def test_long_histories_lose_their_oldest_items_and_it_is_recorded(run: Any, records: Any, fake: Any) -> None:
+    whole = fake()
+    run(whole, "whole")
+    longest = max(
+        whole.count_tokens(request.draft.messages) + request.draft.answer.max_tokens
+        for request in whole.asked
+        if request.task == "user_profile"
+    )
+    summary = run(fake(context=longest - 12), "short")
+    rows = records("short")["user_profile"]
+    assert summary["tasks"]["user_profile"]["shortened"] > 0
+    assert summary["tasks"]["user_profile"]["ok"] == 12
+    for row in rows:
+        assert row["shown_history"] == [(row["entity"] + k) % 20 for k in range(row["dropped_history"], 5)]
+
+
+def test_a_prompt_that_never_fits_is_a_failed_record(run: Any, records: Any, fake: Any) -> None:
+    engine = fake(context=60)
+    summary = run(engine)
+    assert summary["tasks"]["user_profile"]["failed_by_reason"] == {"prompt_too_long": 12}
+    row = records()["user_profile"][0]
+    assert (row["status"], row["fallback"], row["attempt"], row["fields"]) == ("failed", "masked", 0, None)
+    assert not any(request.task == "user_profile" for request in engine.asked)
+    again = fake(context=60)
+    run(again)
+    assert again.starts == 0, "what failed counts as done"
+
+
+def test_failures_are_counted_by_reason(run: Any, fake: Any) -> None:
+    summary = run(fake(lambda request, company: "no"), attempts=2)
+    counts = summary["tasks"]["edges"]
+    assert (counts["ok"], counts["failed"], counts["failed_by_reason"]) == (0, 12, {"malformed": 12})
+
+
+def test_array_tasks_share_the_work(run: Any, records: Any, fake: Any, tmp_path: Path) -> None:
+    run(fake(), "whole")
+    for shard in range(3):
+        run(fake(), "parts", only=[shard])
+    assert not (tmp_path / "parts" / "edges" / "records.parquet").exists()
+    merging = fake()
+    run(merging, "parts")
+    assert merging.starts == 0
+    assert records("parts") == records("whole")
+
+
+def test_other_shards_may_not_be_asked_for_later(run: Any, fake: Any) -> None:
+    run(fake())
+    with pytest.raises(UsageError, match="begun with 3 shards"):
+        run(fake(), shards=5)
+
+
+def test_the_table_has_the_documented_columns(run: Any, fake: Any, tmp_path: Path) -> None:
+    run(fake())
+    schema = pq.read_schema(tmp_path / "out" / "edges" / "records.parquet")
+    assert [str(schema.field(name).type) for name in ("entity", "attempt", "repairs", "shown_candidates")] == [
+        "int32",
+        "int32",
+        "list<element: string>",
+        "list<element: int32>",
+    ]
+
+
+def test_edges_without_candidates_are_refused(dataset: Path, tmp_path: Path, generation: Any) -> None:
+    from augment.catalog import Catalog
+    from augment.runner import run_source
+
+    catalog = Catalog.load(dataset / "dataset")
+    source = generation.sources["fake"]
+    with pytest.raises(UsageError, match="candidates"):
+        run_source(catalog, "x", source, generation, folder=tmp_path / "x", model=None, model_sha256=None, seed=0)
+
+
+def test_the_control_runs_end_to_end(catalog: Any, generation: Any, tmp_path: Path) -> None:
+    from augment.runner import run_source
+
+    source = generation.sources["fake"]
+    summary = run_source(
+        catalog, "control", source, generation, folder=tmp_path / "control", model=None, model_sha256=None, seed=0
+    )
+    assert all(task["failed"] == 0 for task in summary["tasks"].values())
+    assert summary["tasks"]["edges"]["completion_tokens_per_second"] is None
