@@ -39,6 +39,7 @@ class Facts:
     dataset: dict[str, Any]
     data: Pairs
     counts: Pairs
+    dropped: Pairs
     protocol: Pairs
     sources: list[tuple[str, bool, Pairs]]
     embeddings: list[dict[str, str]]
@@ -71,7 +72,8 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
     return Facts(
         dataset=dataset,
         data=[(name, str(value)) for name, value in data if value],
-        counts=flatten(dataset.get("counts") or {}) + flatten(dataset.get("dropped") or {}, "dropped: "),
+        counts=flatten(dataset.get("counts") or {}),
+        dropped=flatten(dataset.get("dropped") or {}),
         protocol=flatten(dataset.get("protocol") or {}),
         sources=[(name, is_llm(name, described), flatten(described)) for name, described in engines.items()],
         embeddings=_embeddings(run),
@@ -99,7 +101,8 @@ def flatten(value: dict[str, Any], prefix: str = "") -> Pairs:
         elif isinstance(entry, list | tuple):
             pairs += [(name, ", ".join(str(part) for part in entry))] if entry else []
         elif entry is not None and entry != "":
-            pairs.append((name, {True: "yes", False: "no"}[entry] if isinstance(entry, bool) else count(entry)))
+            told = str(entry) if "seed" in name else count(entry)
+            pairs.append((name, {True: "yes", False: "no"}[entry] if isinstance(entry, bool) else told))
     return pairs
 
 
@@ -142,7 +145,10 @@ def _audit(found: dict[str, Any]) -> Pairs:
         violations = found.get("violations") or 0
         result = f"✗ {counted(violations, 'violation')}" if violations else "✓ all passed"
         pairs.append(("checks", f"{counted(len(checks), 'check')}, {result}"))
-    return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations")})
+    overlaps = found.get("augmented_pairs")
+    if isinstance(overlaps, dict):
+        pairs += flatten(overlaps)
+    return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations", "augmented_pairs")})
 
 
 def _embeddings(run: Path) -> list[dict[str, str]]:

@@ -36,9 +36,8 @@ def find_headline(trained: dict[str, Trained], summaries: Summaries, options: Re
     lead += f": {_verdict(versus, options)}"
     controls = roles.controls(claim)
     against = _against_controls(claim, controls, options)
-    unbeaten = [c.name for c, result in zip(controls, against, strict=True) if not _better(result, options)]
-    if unbeaten and _better(versus, options):
-        lead += f". But {listed(unbeaten)} {'does' if len(unbeaten) == 1 else 'do'} as well within the noise"
+    if _better(versus, options):
+        lead += _but(claim, controls, against, options)
     details = [
         _control(claim, control, result, options, roles.at_stake(claim, control), len(controls))
         for control, result in zip(controls, against, strict=True)
@@ -52,6 +51,16 @@ def find_headline(trained: dict[str, Trained], summaries: Summaries, options: Re
         evidence=_capital(_evidence(versus, options, len(trained) - 1)) + ".",
         details=(*details, *_overview(trained, summaries, options, claim)),
     )
+
+
+def _but(claim: Trained, controls: list[Trained], against: list[Comparison], options: ReportOptions) -> str:
+    """The controls that stand between a better variant and its cause: those as high, and those not reliably beaten."""
+    unbeaten = [c for c, result in zip(controls, against, strict=True) if not _better(result, options)]
+    high = [c.name for c in unbeaten if c.mean(options.primary) >= claim.mean(options.primary)]
+    rest = [c.name for c in unbeaten if c.name not in high]
+    parts = [f"{listed(high)} {'does' if len(high) == 1 else 'do'} as well"] if high else []
+    parts += [f"{listed(rest)} {'is' if len(rest) == 1 else 'are'} not reliably beaten"] if rest else []
+    return f". But {', and '.join(parts)}" if parts else ""
 
 
 def _against_controls(claim: Trained, controls: list[Trained], options: ReportOptions) -> list[Comparison]:
@@ -72,15 +81,11 @@ def _evidence(versus: Comparison, options: ReportOptions, holm_over: int) -> str
     return ", ".join(parts)
 
 
-def _better(versus: Comparison, options: ReportOptions) -> bool:
-    """Significantly above, over users and, where that can be tested, over seeds."""
-    p, seeds = versus.p_users_holm, versus.p_seeds
-    return (
-        p is not None
-        and p < options.alpha
-        and (versus.difference or 0) > 0
-        and (seeds is None or seeds < options.alpha)
-    )
+def _better(versus: Comparison, options: ReportOptions, sign: int = 1) -> bool:
+    """Significantly above (`sign` -1: below), over users and, where that can be tested, over seeds."""
+    users, seeds = versus.p_users_holm, versus.p_seeds
+    found = users is not None and users < options.alpha and (seeds is None or seeds < options.alpha)
+    return found and sign * (versus.difference or 0) > 0
 
 
 def _verdict(versus: Comparison, options: ReportOptions) -> str:
@@ -105,15 +110,18 @@ def _control(
     facts = f"{mean}; {claim.name} minus {control.name}: {evidence}"
     if _better(versus, options):
         return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
-    p = versus.p_users_holm
-    if p is not None and p < options.alpha and (versus.difference or 0) < 0:
-        return f"The control {control.name} does better than {claim.name} ({facts}). It is not so that {at_stake}."
+    if _better(versus, options, sign=-1):
+        return (
+            f"The control {control.name} does better than {claim.name} ({facts}). "
+            f"This run speaks against the claim that {at_stake}."
+        )
+    p, high = versus.p_users_holm, control.mean(options.primary) >= claim.mean(options.primary)
     if p is None:
         relation = f"cannot be tested against ({versus.users_reason})"
     elif p < options.alpha:
-        relation = "is below over users but not over seeds"
+        relation = f"is {'above' if high else 'below'} over users but not over seeds"
     else:
-        relation = "is as good within the noise"
+        relation = "does as well" if high else "cannot be told apart"
     return f"The control {control.name} {relation} ({facts}). This run does not show that {at_stake}."
 
 

@@ -17,7 +17,7 @@ from pipeline.report.runs import Trained
 from pipeline.report.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
 from pipeline.report.wording import number
 
-WIDE, NARROW = 944, 340
+WIDE, NARROW = 860, 340
 MARKERS = ("s", "o", "^", "D", "v")
 
 
@@ -41,7 +41,7 @@ def primary_figure(trained: dict[str, Trained], summaries: Summaries, options: R
 
     def draw(figure: Figure, width: int) -> None:
         wide = width == WIDE
-        left = (min(0.36, 0.02 + 0.0084 * max(map(len, trained)))) if wide else 0.05
+        left = (min(0.36, 0.02 + 0.0085 * max(map(len, trained)))) if wide else 0.05
         pixels = figure.get_figheight() * 72
         axes = figure.add_axes((left, 46 / pixels, 0.975 - left, 1 - 52 / pixels))
         _draw_variants(axes, trained, summaries, options, labels_above=not wide)
@@ -54,6 +54,7 @@ def _draw_variants(
     axes: Axes, trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, labels_above: bool
 ) -> None:
     baseline = trained[options.baseline].mean(options.primary)
+    tick = 0.18 if labels_above else 0.3
     axes.axvline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     for y, (name, variant) in enumerate(trained.items()):
         versus = summaries[name, options.primary].versus
@@ -62,9 +63,9 @@ def _draw_variants(
             axes.plot(ends, [y, y], color=SERIES[0], linewidth=7, solid_capstyle="butt", alpha=0.3, zorder=2)
         values = list(variant.values(options.primary).values())
         axes.scatter(values, [y] * len(values), s=30, facecolors="none", edgecolors=INK, linewidths=1.1, zorder=3)
-        axes.plot([variant.mean(options.primary)] * 2, [y - 0.3, y + 0.3], color=SERIES[0], linewidth=3, zorder=4)
+        axes.plot([variant.mean(options.primary)] * 2, [y - tick, y + tick], color=SERIES[0], linewidth=3, zorder=4)
         if labels_above:
-            axes.annotate(_short(name, 42), (0, y), (0, 10), ("axes fraction", "data"), "offset points", fontsize=12)
+            axes.annotate(_short(name, 42), (0, y), (0, 13), ("axes fraction", "data"), "offset points")
     names = [""] * len(trained) if labels_above else [_short(name, 34) for name in trained]
     axes.set_yticks(range(len(trained)), names)
     axes.tick_params(axis="y", length=0)
@@ -99,8 +100,10 @@ def curve_figures(curves: list[Curve], metric: str) -> list[tuple[str, Markup]]:
     """One small figure per variant, all on the same axes, the other variants thin behind it: (name, figure)."""
     if not curves:
         return []
-    last = max(curve.epochs[-1] for curve in curves)
-    low, high = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
+    kept = [point for curve in curves for point in curve.best]
+    last = max([curve.epochs[-1] for curve in curves] + [epoch for epoch, _ in kept])
+    low = min([curve.low.min() for curve in curves] + [value for _, value in kept])
+    high = max([curve.high.max() for curve in curves] + [value for _, value in kept])
     margin = 0.06 * (high - low) or 0.01
     figures = []
     for n, curve in enumerate(curves):

@@ -109,7 +109,7 @@ def summarise(trained: dict[str, Trained], options: ReportOptions) -> Summaries:
                 variant=variant.name,
                 metric=metric,
                 mean=_number(variant.mean(metric)),
-                std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                std=_spread(values),
                 n_seeds=len(values),
                 versus=versus.get(metric, Comparison()),
             )
@@ -166,6 +166,13 @@ def _positions(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
 def _words(name: str) -> list[int]:
     """A name as integers, so that its random stream does not depend on which other variants there are."""
     return list(hashlib.sha256(name.encode()).digest()[:8])
+
+
+def _spread(values: list[float]) -> float | None:
+    """Standard deviation (ddof=1); exactly 0 for equal values, where the rounding of their mean would leave a trace."""
+    if len(values) < 2:
+        return None
+    return 0.0 if min(values) == max(values) else float(np.std(values, ddof=1))
 
 
 def _number(value: float) -> float | None:
