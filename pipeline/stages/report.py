@@ -19,7 +19,7 @@ class Report(Stage):
     code = ("pipeline.report", "pipeline.audit")
 
     def section(self, run: Run) -> dict[str, Any]:
-        return {"report": run.config.report.model_dump(mode="json"), "name": run.config.name}
+        return as_plain(run.config)  # the page shows all of it
 
     def run(self, run: Run) -> dict[str, Any]:
         from pipeline.audit import audit_run

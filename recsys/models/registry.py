@@ -56,7 +56,7 @@ _ALL = (
     Family(EaseOptions, "recsys.models.ease:Ease", "Steck, WWW 2019"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "He et al., SIGIR 2020"),
-    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024", ("text features",)),
+    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024"),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
