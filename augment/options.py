@@ -37,6 +37,9 @@ class VllmOptions(Options):
     forgets most of a short shared beginning."""
     kv_cache_gib: float = Field(default=2.0, gt=0.0)
     """GiB of memory for the key-value cache on the CPU. Ignored on a GPU."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads on the CPU. None: torch's own number. On a machine whose cores others use too, one thread is often
+    faster than many, because every operation waits for the slowest."""
     gpu_memory_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
     """Share of GPU memory for weights and cache. Ignored on the CPU."""
     tensor_parallel: int = Field(default=1, ge=1)

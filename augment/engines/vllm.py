@@ -140,7 +140,7 @@ class VllmEngine:
                 parameters,
                 lora_request=self._started.lora if self._started else None,
             )
-        except (ValueError, TypeError) as error:
+        except _refusals() as error:
             engine.abort_request([request.name])
             return f"refused_by_engine: {str(error).splitlines()[0][:200]}"
         return None
@@ -176,6 +176,14 @@ class VllmEngine:
                 busy=_busy(output.metrics),
                 error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
             )
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What vLLM raises for a request it cannot take; since 0.32 no longer a ValueError."""
+    from vllm import exceptions
+
+    named = (getattr(exceptions, name, ValueError) for name in ("VLLMClientError", "VLLMValidationError"))
+    return (ValueError, TypeError, *named)
 
 
 def _busy(metrics: Any) -> float:

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -96,6 +97,8 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
             import vllm
         on_cpu = _check_device(options)
         with threads_restored():
+            if on_cpu and options.threads is not None:
+                sys.modules["torch"].set_num_threads(options.threads)
             with output_to(log):
                 llm = _build(vllm.LLM, _settings(options, model, on_cpu), log)
             try:
@@ -112,8 +115,6 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
 
 def _check_device(options: VllmOptions) -> bool:
     """Whether vLLM runs on the CPU. Raises UsageError when the options need devices that are not there."""
-    import sys
-
     from vllm.platforms import current_platform
 
     wanted = options.tensor_parallel * options.pipeline_parallel
@@ -238,7 +239,9 @@ def _describe(llm: Any, options: VllmOptions, on_cpu: bool, in_step: bool) -> di
             versions[name] = importlib.metadata.version(name)
     return {
         "versions": versions,
-        "device": f"CPU, {len(os.sched_getaffinity(0))} cores" if on_cpu else current_platform.get_device_name(),
+        "device": f"CPU, {sys.modules['torch'].get_num_threads()} threads"
+        if on_cpu
+        else current_platform.get_device_name(),
         "devices": options.tensor_parallel * options.pipeline_parallel,
         "dtype": str(config.model_config.dtype).removeprefix("torch."),
         "cache_block_tokens": config.cache_config.block_size,
