@@ -15,6 +15,7 @@ from augment.engines import build_engine
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
 
 HEURISTIC = {"engine": {"kind": "heuristic"}}
+VLLM = {"kind": "vllm", "model": "m"}
 
 
 def test_defaults_are_valid_and_every_field_is_documented() -> None:
