@@ -1,7 +1,7 @@
 """Item attributes: facts about an item that the data set lacks (LLMRec, section 3.2).
 
-Nothing here can check a fact. What can be checked is that the answer is a name and not a placeholder or the echo of
-the field's own name, which the published data hold in several of every hundred rows; those become "unknown".
+Nothing here can check a fact. What can be checked is that the answer is a name and not a placeholder, the echo of
+the field's own name or the item's title, all of which the published data hold; those become "unknown".
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ class ItemAttributes:
         return Draft(entity.item, messages, self._answer, Control(lambda: self._nothing, self._answer))
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        """Placeholders become "unknown"."""
+        """Placeholders, and the item's own title in place of its creator, become "unknown"."""
         repairs: list[str] = []
         fields = {field: known_or_missing(value, field, repairs) for field, value in answer.items()}
+        creator = self._context.catalog.domain.creator
+        if fields[creator].casefold() == self._context.catalog.item(draft.entity).title.casefold():
+            fields[creator] = UNKNOWN
+            repairs.append(f"{creator}: echoes the title")
         return Checked(fields, tuple(repairs))

@@ -126,6 +126,17 @@ def test_placeholders_become_unknown_and_are_listed(context: Context) -> None:
     assert checked.repairs == ("director: placeholder 'Director'", "country: placeholder 'N/A'")
 
 
+def test_a_title_is_not_a_director(make_dataset: Any, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "run", titles={1: "Antonia's Line"})
+    task = ItemAttributes(
+        Context(Catalog.load(tmp_path / "run" / "dataset"), Prompts(), 15, 0), ItemAttributesOptions()
+    )
+    item = task.draft(task._context.catalog.item(1))
+    checked = task.check({"director": "Antonia's line", "country": "Chile", "language": "Spanish"}, item)
+    assert checked.fields == {"director": "unknown", "country": "Chile", "language": "Spanish"}
+    assert checked.repairs == ("director: echoes the title",)
+
+
 def test_a_contradiction_narrows_the_grammar_so_that_it_cannot_come_back(context: Context) -> None:
     task = UserProfile(context, UserProfileOptions())
     draft = task.draft(context.catalog.user(0))
