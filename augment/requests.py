@@ -6,12 +6,15 @@ and the engine computes it once. Nothing is held in memory but the request at ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from augment.catalog import Catalog
 from augment.engines.base import Engine
-from augment.identity import engine_seed, refusal_key, request_key
+from augment.identity import engine_seed, refusal_key, request_key, shard_of
 from augment.shapes import Draft, Record, Request
 from augment.tasks.base import Impossible, Task
 
@@ -19,22 +22,52 @@ MASKED = "masked"
 """The declared fallback of every failed record: the row is missing downstream, and never text."""
 
 
-def requests(
-    catalog: Catalog, tasks: list[Task], engine: Engine, seed: int, mine: Callable[[str, int], bool]
-) -> Iterator[Request | Record]:
-    """Requests, and failed records for entities that cannot be asked about.
+class Questions:
+    """All questions of a source, shard by shard, so that what shares a block does not depend on who runs which shards.
 
     Args:
-        mine: whether a (task, entity) belongs to this process.
+        tasks: what is asked.
+        total: number of shards.
+        selected: shards of this process.
     """
-    for about, count, entity in (("user", catalog.n_users, catalog.user), ("item", catalog.n_items, catalog.item)):
-        asked = [task for task in tasks if task.about == about]
-        for number in range(count):
-            theirs = [task for task in asked if mine(task.name, number)]
-            if theirs:
-                whom = entity(number)
-                for task in theirs:
-                    yield ask(task, number, whom, engine, seed)
+
+    def __init__(
+        self, catalog: Catalog, tasks: list[Task], engine: Engine, seed: int, total: int, selected: Iterable[int]
+    ) -> None:
+        self._catalog, self._tasks, self._engine, self._seed = catalog, tasks, engine, seed
+        self._selected = list(selected)
+        counts = {"user": catalog.n_users, "item": catalog.n_items}
+        self._shards = {
+            about: np.fromiter((shard_of(about, entity, total) for entity in range(count)), np.int32, count)
+            for about, count in counts.items()
+            if any(task.about == about for task in tasks)
+        }
+
+    def __len__(self) -> int:
+        mine = {about: int(np.isin(shards, self._selected).sum()) for about, shards in self._shards.items()}
+        return sum(mine[task.about] for task in self._tasks)
+
+    def blocks(self, size: int) -> Iterator[list[Request | Record]]:
+        """Consecutive questions of one shard, about `size` at a time; a small rest joins the block before it."""
+        for shard in self._selected:
+            stream = self._of(shard)
+            block = list(islice(stream, size))
+            while rest := list(islice(stream, size)):
+                if len(rest) < size // 2:
+                    block += rest
+                else:
+                    yield block
+                    block = rest
+            if block:
+                yield block
+
+    def _of(self, shard: int) -> Iterator[Request | Record]:
+        for about, shards in self._shards.items():
+            asked = [task for task in self._tasks if task.about == about]
+            for number in np.flatnonzero(shards == shard).tolist():
+                whom = self._catalog.user(number) if about == "user" else self._catalog.item(number)
+                for task in asked:
+                    yield ask(task, number, whom, self._engine, self._seed)
 
 
 def ask(task: Task, number: int, entity: Any, engine: Engine, seed: int) -> Request | Record:

@@ -7,9 +7,8 @@ same text. What was stored before stays, and is compared with the new answer; th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,16 @@ from augment.engines import build_engine
 from augment.engines.base import Engine
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompting import Prompts
-from augment.requests import requests
+from augment.requests import Questions
 from augment.shapes import Record, Request
 from augment.store import Store
 from augment.summary import SECONDS_ARE, Seconds, merge, seconds_of
 from augment.tasks import TASKS, Task
 from augment.tasks.base import Context
+
+SECONDS_BETWEEN_SHARES = 2.0
+
+Block = list[Request | Record]
 
 
 def run_source(
@@ -68,19 +71,17 @@ def run_source(
     engine = engine or build_engine(
         source.engine, model=model, model_sha256=model_sha256, log=folder / f"engine{_suffix(shards)}.log"
     )
-    with store, engine:
-        run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
-        run.seconds = Seconds(folder / "seconds" / f"{store.selected[0]:05d}.json")
-        with progress(f"augment {name}", _total(catalog, tasks, store), "requests") as ticker:
-            for block in _blocks(requests(catalog, tasks, engine, seed, store.mine), engine.block):
-                run.answer(block, ticker)
-            run.finish()
-        described = _described(engine, folder, run.started)
-    summaries = {}
-    for task in tasks:
-        target = folder / task.name / ("records.parquet" if shards is None else f"records{_suffix(shards)}.parquet")
-        tally = merge(store.records(task.name), run.present[task.name], target)
-        summaries[task.name] = tally.summary(seconds_of(folder, task.name))
+    with store:
+        with engine:
+            run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
+            questions = Questions(catalog, tasks, engine, seed, store.total, store.selected)
+            run.go(questions, f"augment {name}")
+            described = _described(engine, folder, run.started)
+        summaries = {}
+        for task in tasks:
+            target = folder / task.name / f"records{_suffix(shards)}.parquet"
+            tally = merge(store.records(task.name), run.present[task.name], target)
+            summaries[task.name] = tally.summary(seconds_of(folder, task.name))
     return {
         "engine": described,
         "tasks": summaries,
@@ -94,18 +95,6 @@ def _suffix(shards: Collection[int] | None) -> str:
     return "" if shards is None else f"-{min(shards):05d}"
 
 
-def _total(catalog: Catalog, tasks: list[Task], store: Store) -> int:
-    count = {"user": catalog.n_users, "item": catalog.n_items}
-    if len(store.selected) == store.total:
-        return sum(count[task.about] for task in tasks)
-    return sum(store.mine(task.name, entity) for task in tasks for entity in range(count[task.about]))
-
-
-def _blocks(stream: Iterator[Request | Record], size: int) -> Iterator[list[Request | Record]]:
-    while block := list(islice(stream, size)):
-        yield block
-
-
 def _described(engine: Engine, folder: Path, started: bool) -> dict[str, Any]:
     """What answered; kept in a file, because a run with nothing left to do starts no engine to ask."""
     path = folder / "engine.json"
@@ -114,64 +103,72 @@ def _described(engine: Engine, folder: Path, started: bool) -> dict[str, Any]:
     return read_json(path)
 
 
-@dataclass
 class _Run:
-    """One pass over the stream of requests."""
+    """One pass over the questions of a source."""
 
-    engine: Engine
-    store: Store
-    tasks: dict[str, Task]
-    attempts: int
-    seconds: Seconds = field(init=False)
-    present: dict[str, set[str]] = field(init=False)
-    started: bool = False
-    failed: int = 0
-    recomputed: int = 0
-    alike: int = 0
+    def __init__(self, engine: Engine, store: Store, tasks: dict[str, Task], attempts: int) -> None:
+        self._engine, self._store, self._tasks, self._attempts = engine, store, tasks, attempts
+        self._seconds = Seconds(store.folder / "seconds" / f"{store.selected[0]:05d}.json")
+        self._failed = 0
+        self.present: dict[str, set[str]] = {task: set() for task in tasks}
+        self.started = False
+        self.recomputed = self.alike = 0
 
-    def __post_init__(self) -> None:
-        self.present = {task: set() for task in self.tasks}
+    def go(self, questions: Questions, title: str) -> None:
+        """Answers everything that is not answered yet."""
+        blocks = questions.blocks(self._engine.block)
+        passed = 0
+        for first in blocks:
+            if self._missing(first):
+                break
+            self._note(first)
+            passed += len(first)
+        else:
+            return
+        # The engine starts before the clock of the progress display does.
+        self._engine.start()
+        self.started = True
+        with progress(title, len(questions) - passed, "requests") as ticker:
+            for block in chain([first], blocks):
+                self._note(block)
+                self._answer(block, ticker)
+        self._store.sync()
 
-    def answer(self, block: Sequence[Request | Record], ticker: Ticker) -> None:
-        """Answers what is missing of a block; all of it when the engine is exact."""
-        missing = [asked for asked in block if asked.key not in self.store]
+    def _missing(self, block: Block) -> Block:
+        return [asked for asked in block if asked.key not in self._store]
+
+    def _note(self, block: Block) -> None:
         for asked in block:
             self.present[asked.task].add(asked.key)
+
+    def _answer(self, block: Block, ticker: Ticker) -> None:
+        """Answers what is missing of a block; all of it when the engine is exact."""
+        missing = self._missing(block)
         ticker.skip(len(block) - len(missing))
         for asked in missing:
             if isinstance(asked, Record):
-                self._store(asked, ticker)
-        wanted = block if self.engine.exact else missing
-        questions = [asked for asked in wanted if isinstance(asked, Request)]
+                self._keep(asked, ticker)
         if any(isinstance(asked, Request) for asked in missing):
-            self._generate(questions, ticker)
+            wanted = block if self._engine.exact else missing
+            self._generate([asked for asked in wanted if isinstance(asked, Request)], ticker)
 
-    def finish(self) -> None:
-        """Waits for the disk."""
-        self.store.sync()
-
-    def _generate(self, questions: list[Request], ticker: Ticker) -> None:
-        if not self.started:
-            ticker.note("starting the engine")
-            self.engine.start()
-            self.started = True
-            ticker.note("")
-        if self.engine.exact:
-            self.engine.forget()
-        self.seconds.begin()
-        for record, busy in converse(self.engine, self.tasks, questions, self.attempts):
-            self.seconds.add(record.task, busy)
-            self.seconds.share_every(2.0)
-            if record.key in self.store:
+    def _generate(self, requests: list[Request], ticker: Ticker) -> None:
+        if self._engine.exact:
+            self._engine.forget()
+        self._seconds.begin()
+        for record, busy in converse(self._engine, self._tasks, requests, self._attempts):
+            self._seconds.add(record.task, busy)
+            self._seconds.share_every(SECONDS_BETWEEN_SHARES)
+            if record.key in self._store:
                 self.recomputed += 1
-                self.alike += self.store.agrees(record)
+                self.alike += self._store.agrees(record)
             else:
-                self._store(record, ticker)
-        self.seconds.share()
+                self._keep(record, ticker)
+        self._seconds.share()
 
-    def _store(self, record: Record, ticker: Ticker) -> None:
-        self.store.append(record)
-        self.failed += record.status == "failed"
+    def _keep(self, record: Record, ticker: Ticker) -> None:
+        self._store.append(record)
+        self._failed += record.status == "failed"
         ticker.advance()
-        if self.failed:
-            ticker.note(f"{self.failed} failed")
+        if self._failed:
+            ticker.note(f"{self._failed} failed")

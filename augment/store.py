@@ -109,10 +109,6 @@ class Store:
             self._files.clear()
             self._locks.close()
 
-    def mine(self, task: str, entity: int) -> bool:
-        """Whether an entity's record belongs to a selected shard."""
-        return len(self.selected) == self.total or self._shard(task, entity) in self.selected
-
     def __contains__(self, key: str) -> bool:
         return key in self._done
 
