@@ -71,8 +71,8 @@ class Augment(Stage):
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
 
 
-_NOT_IDENTITY = {"max_num_seqs", "max_num_batched_tokens", "kv_cache_gib", "gpu_memory_fraction", "window"}
-"""Engine settings that change speed, not answers."""
+_NOT_IDENTITY = {"kv_cache_gib", "gpu_memory_fraction"}
+"""Engine settings that change memory, not answers."""
 
 
 def _model(source: Any) -> Any:
