@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -29,14 +30,14 @@ class Ticker(Protocol):
 
 
 class _Bar:
-    def __init__(self, bar: RichProgress, task: int, total: int, unit: str) -> None:
-        self._bar, self._task, self._total, self._unit = bar, task, total, unit
+    def __init__(self, bar: RichProgress, task: int, total: int) -> None:
+        self._bar, self._task, self._total = bar, task, total
         self._started, self._done = time.monotonic(), 0
 
     def advance(self, done: int = 1) -> None:
         self._done += done
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
-        self._bar.update(self._task, advance=done, rate=f"{rate:.1f} {self._unit}/s")  # type: ignore[arg-type]
+        self._bar.update(self._task, advance=done, rate=f"{rate:.1f}/s")  # type: ignore[arg-type]
 
     def skip(self, done: int = 1) -> None:
         self._total -= done
@@ -87,15 +88,15 @@ def progress(title: str, total: int, unit: str) -> Iterator[Ticker]:
         yield lines
         lines.print(ended=True)
         return
+    fixed, flexible = Column(no_wrap=True, min_width=8), Column(no_wrap=True, ratio=1)
     columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
+        TextColumn("[bold]{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
         TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim", markup=False),
+        TimeRemainingColumn(table_column=fixed),
+        TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=flexible),
     )
-    with RichProgress(*columns, console=console) as bar:
-        yield _Bar(bar, bar.add_task(title, total=total, rate="", note=""), total, unit)
+    with RichProgress(*columns, console=console, expand=True) as bar:
+        yield _Bar(bar, bar.add_task(f"{title} ({unit})", total=total, rate="", note=""), total)
