@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -147,7 +149,7 @@ def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
     context = multiprocessing.get_context("spawn")
     with (
         progress("train", len(trainings), "trainings") as ticker,
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
     ):
         running: dict[Future[str], Training] = {
             pool.submit(_train, training, workers > 1): training for training in trainings
@@ -161,6 +163,18 @@ def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
                 failures[name] = str(error) or type(error).__name__
             ticker.advance()
     return failures
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that started it dies: a worker waiting for work would never notice."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _train(training: Training, beside_others: bool) -> str:

@@ -7,6 +7,9 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,20 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(
     assert killed > 0
     assert values(run) == values(finished_run)
     assert records(run) == records(finished_run)
+
+
+def test_the_workers_of_a_killed_run_die_with_it(config: Path, tmp_path: Path) -> None:
+    run = tmp_path / "orphans"
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(config), f"output={run}", "training.epochs=2000"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not list(run.glob("train/*/*/train.log")):
+            assert process.poll() is None
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.1)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+    assert len(children) >= 2
+    deadline = time.monotonic() + 20
+    while alive := [child for child in children if Path(f"/proc/{child}").exists()]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
+        threading.Event().wait(0.1)
