@@ -64,8 +64,10 @@ def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, sou
     if known is not None:
         return known
     distinct = sorted({text for text in texts if text is not None})
-    with progress(f"embed {out.parent.name}/{out.name}", len(distinct), "strings") as ticker:
-        vectors = encoder.encode(distinct, ticker) if distinct else np.zeros((0, encoder.dim), dtype=np.float32)
+    vectors = np.zeros((0, encoder.dim), dtype=np.float32)
+    if distinct:
+        with progress(f"embed {out.parent.name}/{out.name}", len(distinct), "strings") as ticker:
+            vectors = encoder.encode(distinct, ticker)
     values = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
     row_of = {text: row for row, text in enumerate(distinct)}
     filled = [row for row, text in enumerate(texts) if text is not None]
