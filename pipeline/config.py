@@ -19,6 +19,7 @@ from embed.options import EmbeddingOptions
 from pipeline.explain import explain
 from pipeline.report.options import ReportOptions
 from recsys.data.options import DatasetOptions
+from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
@@ -100,8 +101,10 @@ class Config(Options):
         if self.generation and not self.embedding:
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
-            if model.family == "llmrec" and not self.embedding:
-                raise ValueError(f"models.{name}: family llmrec needs text features; add an `embedding` section")
+            if FAMILIES[model.family].uses_features and not self.embedding:
+                raise ValueError(
+                    f"models.{name}: family {model.family} needs text features; add an `embedding` section"
+                )
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         for key, metric in shown.items():

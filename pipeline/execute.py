@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -36,7 +37,7 @@ def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
     """Runs one stage, after checking that the stages it reads were made from this same config."""
     with _exclusive(run):
         stage = STAGES[name]
-        for before in _all_before(stage):
+        for before in takewhile(lambda before: before != name, STAGES):
             _check_current(STAGES[before], run)
         save_config(run.config, run.folder / "config.yaml")
         _run_stage(stage, run, force, f"{stage.name:<10}", console)
@@ -70,13 +71,6 @@ def _why(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]
         return f"changed since it last ran: {'; '.join(differences(marker.identity, identity)) or 'its identity'}"
     gone = [name for name in marker.outputs if not (run.folder / name).exists()]
     return f"an output is gone: {gone[0]}" if gone else None
-
-
-def _all_before(stage: Stage) -> Iterator[str]:
-    for name in STAGES:
-        if name == stage.name:
-            return
-        yield name
 
 
 def _check_current(stage: Stage, run: Run) -> None:

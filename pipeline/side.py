@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from artefacts.errors import DataError
-from artefacts.files import read_json, read_parquet
+from artefacts.files import read_parquet
+from embed.matrices import read_field
 from pipeline.config import Variant
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 PROFILE = "user_profile"
 OWN_TEXT = "text"
 DATA_GROUP = "data"
-EMBED = "run `augrec embed CONFIG`"
 
 
 def side_files(run: Path, variant: Variant) -> list[Path]:
@@ -69,11 +68,8 @@ def _matrices(run: Path, group: str) -> list[Path]:
 
 
 def _matrix(path: Path) -> FeatureMatrix:
-    try:
-        dense = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"the matrix cannot be read ({error})", where=path, remedy=EMBED) from None
-    return FeatureMatrix.from_dense(dense, missing=read_json(path.with_suffix(".json"), remedy=EMBED)["missing"])
+    values, about = read_field(path.parent / path.stem)
+    return FeatureMatrix.from_dense(values, missing=about["missing"])
 
 
 def _informative(attributes: dict[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:

