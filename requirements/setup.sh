@@ -4,9 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
+pins=(requirements/cpu.txt requirements/dev.txt requirements/parts.txt)
 pytorch_cpu_index=https://download.pytorch.org/whl/cpu
 
-wanted=$(cat requirements/setup.sh requirements/*.txt requirements/cpu.constraints pyproject.toml | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements/setup.sh "${pins[@]}" requirements/cpu.constraints pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ -f "$venv/.augrec-pins" ] && [ "$(cat "$venv/.augrec-pins")" = "$wanted" ]; then
   exit 0
 fi
@@ -42,8 +43,8 @@ else
   "${pip[@]}" --index-url "$pytorch_cpu_index" "$torch"
 fi
 
-echo "setup: installing $(cat requirements/*.txt | grep -c '==') pinned packages (a few minutes the first time)"
-"${pip[@]}" -r requirements/cpu.txt -r requirements/dev.txt -r requirements/parts.txt
+echo "setup: installing $(cat "${pins[@]}" | grep -c '==') pinned packages (a few minutes the first time)"
+"${pip[@]}" "${pins[@]/#/-r}"
 "${pip[@]}" --editable .
 echo "$wanted" >"$venv/.augrec-pins"
 echo "setup: done"
