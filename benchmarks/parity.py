@@ -24,7 +24,7 @@ from benchmarks.result import Result, add_json_option, report, run
 from recsys.data.released.reader import Release, read_release
 from recsys.evaluate import evaluate
 from recsys.models.llmrec import LLMRec
-from recsys.models.llmrec_options import LLMRecOptions
+from recsys.models.options.llmrec import LLMRecOptions
 from recsys.sampling import Triplets
 
 FORWARD, LOSS, PARAMETERS, METRICS = 1e-5, 1e-5, 1e-5, 1e-6

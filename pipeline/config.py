@@ -101,7 +101,7 @@ class Config(Options):
         if self.generation and not self.embedding:
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
-            if FAMILIES[model.family].uses_features and not self.embedding:
+            if FAMILIES[model.family].uses_features(model) and not self.embedding:
                 raise ValueError(
                     f"models.{name}: family {model.family} needs text features; add an `embedding` section"
                 )

@@ -15,7 +15,7 @@ from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
-from recsys.models.options import EdgeAugmentation, FamilyOptions
+from recsys.models.options.base import EdgeAugmentation, FamilyOptions
 from recsys.sampling import BprSampler, EdgeMixer, seeded
 from recsys.selection import Selection
 from recsys.snapshot import Progress, Snapshot

@@ -11,7 +11,7 @@ from artefacts.errors import DataError
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
-from recsys.models.options import FamilyOptions
+from recsys.models.options.base import FamilyOptions
 from recsys.models.registry import family_of
 from recsys.sampling import seeded
 

@@ -25,7 +25,7 @@ from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
 from recsys.evaluate import Evaluation, evaluate
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
-from recsys.models.options import FamilyOptions
+from recsys.models.options.base import FamilyOptions
 from recsys.models.registry import family_of
 from recsys.optimise import Log, Optimisation
 from recsys.options import EvaluationOptions
@@ -46,6 +46,8 @@ def train(
     variant: str,
     fingerprint: str,
     ticker: Ticker | None = None,
+    *,
+    judge_test: bool = True,
 ) -> dict[str, Any]:
     """Trains one model with one seed and writes its folder. A killed training goes on where its last snapshot was.
 
@@ -60,6 +62,7 @@ def train(
         out: the folder.
         variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
         ticker: advanced once per epoch (a closed form: once).
+        judge_test: whether the test split is evaluated at the end. A search for options leaves it alone.
 
     Returns:
         The content of metrics.json.
@@ -109,12 +112,13 @@ def train(
                 ticker.advance()
         seconds = progress.seconds or time.monotonic() - begun
         valid = judge("valid") if len(dataset.valid) else None
-        test = judge("test")
-        log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
+        test = judge("test") if judge_test else None
+        if test is not None:
+            log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
     metrics = {
         **identity,
         "valid": _finite(valid.mean) if valid else {},
-        "test": _finite(test.mean),
+        "test": _finite(test.mean) if test else {},
         "best_epoch": best_epoch,
         "epochs": progress.epoch,
         "history": progress.history,
@@ -122,7 +126,7 @@ def train(
         "seconds": seconds,
         "peak_memory_mb": peak_memory_mb(accelerator.device),
         "device": str(accelerator.device),
-        "n_test_users": test.n_users,
+        "n_test_users": test.n_users if test else 0,
         "n_valid_users": valid.n_users if valid else 0,
     }
     _write(out, recommender, test, metrics, keep=training.keep_checkpoint)
@@ -172,11 +176,14 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _write(out: Path, recommender: Recommender, test: Evaluation, metrics: dict[str, Any], *, keep: bool) -> None:
+def _write(
+    out: Path, recommender: Recommender, test: Evaluation | None, metrics: dict[str, Any], *, keep: bool
+) -> None:
     if keep:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in recommender.state_dict().items()}
         with atomic_path(out / "model.safetensors") as temporary:
             save_file(state, temporary)
-    users = np.arange(len(next(iter(test.per_user.values()))), dtype=np.int32)
-    write_parquet(out / "per_user.parquet", pa.table({"user": users, **test.per_user}))
+    if test is not None:
+        users = np.arange(len(next(iter(test.per_user.values()))), dtype=np.int32)
+        write_parquet(out / "per_user.parquet", pa.table({"user": users, **test.per_user}))
     write_json(out / "metrics.json", metrics)

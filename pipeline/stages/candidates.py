@@ -51,6 +51,7 @@ class Candidates(Stage):
                 variant="candidates",
                 fingerprint=digest(self.section(run)),
                 ticker=ticker,
+                judge_test=False,
             )
         recommender = restore(base, dataset, model, SideInformation())
         rows = write_candidates(

@@ -117,7 +117,8 @@ def _trainings(run: Run) -> list[Training]:
 
 def _uses_side(config: Config, variant: Variant) -> bool:
     """Whether the model can take features or edges; the others need not wait for, or depend on, any."""
-    return variant.source is not None or FAMILIES[config.models[variant.model].family].uses_features
+    model = config.models[variant.model]
+    return variant.source is not None or FAMILIES[model.family].uses_features(model)
 
 
 def _remove_strangers(folder: Path, config: Config) -> None:

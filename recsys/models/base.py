@@ -28,10 +28,17 @@ class TrainedRecommender(Recommender):
 
     `scores` outside of training mode computes the embeddings once and keeps them until a parameter may have changed
     (`train()`, `load_state_dict()`, `.to()`), so an evaluation over chunks of users propagates once.
+
+    Attributes:
+        embedding_dim: length of the embeddings that `with_side` is given; every model sets it.
+        side: side features that join the final embeddings, or None.
     """
+
+    embedding_dim: int
 
     def __init__(self) -> None:
         super().__init__()
+        self.side: nn.Module | None = None
         self._embeddings: tuple[Tensor, Tensor] | None = None
 
     @abstractmethod
@@ -41,6 +48,17 @@ class TrainedRecommender(Recommender):
     @abstractmethod
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Named scalar terms, already weighted: their sum is the training loss."""
+
+    def attach_side(self, side: nn.Module) -> None:
+        """Adds side features to every later pass; `side()` gives what is added to users and to items."""
+        self.side = side
+
+    def with_side(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The embeddings [n, embedding_dim] plus the attached side features: the end of every `forward`."""
+        if self.side is None:
+            return users, items
+        added_users, added_items = self.side()
+        return users + added_users, items + added_items
 
     @torch.no_grad()
     def scores(self, users: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from recsys.models.base import ClosedFormRecommender
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.options import EaseOptions
+    from recsys.models.options.ease import EaseOptions
 
 
 class Ease(ClosedFormRecommender):

@@ -24,7 +24,7 @@ from recsys.sampling import Triplets
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.options import LightGcnOptions
+    from recsys.models.options.lightgcn import LightGcnOptions
 
 
 class LightGCN(TrainedRecommender):
@@ -54,6 +54,7 @@ class LightGCN(TrainedRecommender):
     ) -> None:
         super().__init__()
         self.sizes, self.layers, self.l2, self.l2_kind = (n_users, n_items), layers, l2, l2_kind
+        self.embedding_dim = dim
         self.user_embedding = embedding_table(n_users, dim, generator)
         self.item_embedding = embedding_table(n_items, dim, generator)
         self.adjacency = adjacency(edges, n_users, n_items)
@@ -78,7 +79,7 @@ class LightGCN(TrainedRecommender):
         """See `TrainedRecommender.forward`."""
         joint = torch.cat([self.user_embedding, self.item_embedding])
         users, items = self.adjacency.mean_of_powers(joint, self.layers).split(self.sizes)
-        return users, items
+        return self.with_side(users, items)
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""

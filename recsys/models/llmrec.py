@@ -37,7 +37,7 @@ from recsys.sampling import Triplets
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.llmrec_options import LLMRecOptions
+    from recsys.models.options.llmrec import LLMRecOptions
 
 MODALITY, PROFILE, ATTRIBUTE = "modality", "profile", "attribute"
 
@@ -83,7 +83,7 @@ class LLMRec(TrainedRecommender):
     ) -> None:
         super().__init__()
         side.check(n_users, n_items)
-        self.options = options
+        self.options, self.embedding_dim = options, options.dim
         self.user_embedding = embedding_table(n_users, options.dim, generator)
         self.item_embedding = embedding_table(n_items, options.dim, generator)
         self.to_users, self.to_items = bipartite(edges, n_users, n_items, options.norm)

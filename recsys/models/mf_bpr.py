@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from recsys.models.base import TrainedRecommender, embedding_table
-from recsys.objectives.bpr import batch_l2, bpr
+from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.options import MfBprOptions
+    from recsys.models.options.mf_bpr import MfBprOptions
 
 
 class MfBpr(TrainedRecommender):
@@ -46,6 +46,7 @@ class MfBpr(TrainedRecommender):
     ) -> None:
         super().__init__()
         self.l2, self.l2_kind = l2, l2_kind
+        self.embedding_dim = dim
         self.user_embedding = embedding_table(n_users, dim, generator)
         self.item_embedding = embedding_table(n_items, dim, generator)
 
@@ -57,9 +58,16 @@ class MfBpr(TrainedRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """See `TrainedRecommender.forward`."""
-        return self.user_embedding, self.item_embedding
+        return self.with_side(self.user_embedding, self.item_embedding)
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""
         user, positive, negative, penalty = batch_l2(self.user_embedding, self.item_embedding, batch, self.l2_kind)
+        if self.side is not None:
+            users, items = self()
+            user, positive, negative = (
+                lookup(users, batch.user),
+                lookup(items, batch.positive),
+                lookup(items, batch.negative),
+            )
         return {"bpr": bpr(user, positive, negative, batch.weight), "l2": self.l2 * penalty}

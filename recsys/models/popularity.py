@@ -16,7 +16,7 @@ from recsys.models.base import ClosedFormRecommender
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.options import PopularityOptions
+    from recsys.models.options.popularity import PopularityOptions
 
 
 class Popularity(ClosedFormRecommender):

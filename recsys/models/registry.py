@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field
 
 from artefacts.errors import UsageError
-from recsys.models.llmrec_options import LLMRecOptions
-from recsys.models.options import EaseOptions, FamilyOptions, LightGcnOptions, MfBprOptions, PopularityOptions
+from recsys.models.options.base import FamilyOptions, SideAugmentation
+from recsys.models.options.ease import EaseOptions
+from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.llmrec import LLMRecOptions
+from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.popularity import PopularityOptions
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
     from recsys.models.base import Recommender
+
+
+Input = Literal["item", "user", "attributes"]
 
 
 @dataclass(frozen=True)
@@ -29,34 +36,56 @@ class Family:
         options: its options; their `family` is its name.
         model: `module:class`, imported when a model is built, so that reading a config loads no torch. The class has
             a classmethod `build(dataset, side, options, generator)`.
+        kind: the group it stands in in tables.
+        title: its name in tables.
         paper: the source.
-        uses_features: whether it takes user, item or attribute features; the others are given none.
+        takes: the parts of `SideInformation` that it reads by itself (edges and side scales are options of their own).
+        needs: those of them without which it cannot be built.
     """
 
     options: type[FamilyOptions]
     model: str
+    kind: Literal["general", "text", "side information", "augmentation", "self-supervised", "LLM", "blend"]
+    title: str
     paper: str
-    uses_features: bool = False
+    takes: tuple[Input, ...] = ()
+    needs: tuple[Input, ...] = ()
 
     @property
     def name(self) -> str:
         """The name in configs."""
         return self.options.model_fields["family"].default
 
+    def uses_features(self, options: FamilyOptions) -> bool:
+        """Whether a model of these options reads user, item or attribute features; the others are given none."""
+        return bool(self.takes) or (isinstance(options, SideAugmentation) and options.side.active)
+
     def build(
         self, dataset: Dataset, side: SideInformation, options: FamilyOptions, generator: torch.Generator
     ) -> Recommender:
         """An untrained model; `generator` (on the CPU) draws its initial parameters."""
         module, _, cls = self.model.partition(":")
-        return getattr(import_module(module), cls).build(dataset, side, options, generator)
+        model = getattr(import_module(module), cls).build(dataset, side, options, generator)
+        if isinstance(options, SideAugmentation) and options.side.active:
+            from recsys.models.side_augmentation import SideEmbeddings
+
+            model.attach_side(SideEmbeddings.build(dataset, side, options.side, model.embedding_dim, generator))
+        return model
 
 
 _ALL = (
-    Family(PopularityOptions, "recsys.models.popularity:Popularity", "the standard non-personalised baseline"),
-    Family(EaseOptions, "recsys.models.ease:Ease", "Steck, WWW 2019"),
-    Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "Rendle et al., UAI 2009"),
-    Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "He et al., SIGIR 2020"),
-    Family(LLMRecOptions, "recsys.models.llmrec:LLMRec", "Wei et al., WSDM 2024", uses_features=True),
+    Family(PopularityOptions, "recsys.models.popularity:Popularity", "general", "Popularity", "the standard baseline"),
+    Family(EaseOptions, "recsys.models.ease:Ease", "general", "EASE", "Steck, WWW 2019"),
+    Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
+    Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
+    Family(
+        LLMRecOptions,
+        "recsys.models.llmrec:LLMRec",
+        "LLM",
+        "LLMRec",
+        "Wei et al., WSDM 2024",
+        takes=("item", "user", "attributes"),
+    ),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 

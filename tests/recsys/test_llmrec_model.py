@@ -15,7 +15,7 @@ from artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.llmrec import LLMRec
-from recsys.models.llmrec_options import LLMRecOptions
+from recsys.models.options.llmrec import LLMRecOptions
 from recsys.sampling import BprSampler, Triplets
 from recsys.training_options import TrainingOptions
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.models.llmrec import LLMRec
-from recsys.models.llmrec_options import LLMRecOptions
+from recsys.models.options.llmrec import LLMRecOptions
 from recsys.sampling import Triplets
 
 USERS, ITEMS, DIM = 7, 9, 4

@@ -16,7 +16,11 @@ from recsys import train as train_module
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.lightgcn import LightGCN
-from recsys.models.options import EaseOptions, FamilyOptions, LightGcnOptions, MfBprOptions, PopularityOptions
+from recsys.models.options.base import FamilyOptions
+from recsys.models.options.ease import EaseOptions
+from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.popularity import PopularityOptions
 from recsys.models.registry import FAMILIES
 from recsys.optimise import Optimisation
 from recsys.options import EvaluationOptions, TrainingOptions

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
 
 from artefacts.options import Options
-from recsys.models.options import EdgeAugmentation, FamilyOptions
+from recsys.models.options.base import EdgeAugmentation, FamilyOptions
 from recsys.training_options import TrainingOverrides
 
 OPTIMISER = {"optimiser": "adamw", "weight_decay": 0.01}

@@ -1,0 +1,54 @@
+"""What the options of every model family have in common, and what several of them share."""
+
+from __future__ import annotations
+
+from pydantic import Field, NonNegativeFloat
+
+from artefacts.options import Options
+from recsys.training_options import TrainingOverrides
+
+
+class FamilyOptions(Options):
+    """Base of every family's options; `family` is a `Literal` in the subclass and tells them apart."""
+
+    family: str
+    """The name of the model family."""
+    training: TrainingOverrides | None = None
+    """Training options that this model sets differently."""
+
+
+class EdgeAugmentation(Options):
+    """Mixin of every pairwise model: suggested edges (`SideInformation.edges`) join the observed triplets."""
+
+    aug_sample_rate: NonNegativeFloat = Field(0.0, le=1.0)
+    """The share of a batch's triplets whose user also contributes its suggested triplet; 0 uses none."""
+
+
+class SideScales(Options):
+    """How much of each kind of side feature is added to a model's final embeddings; 0 leaves a kind out."""
+
+    modality: NonNegativeFloat = 0.0
+    """Weight of each normalised item modality (text, image)."""
+    profile: NonNegativeFloat = 0.0
+    """Weight of the normalised user profile."""
+    attribute: NonNegativeFloat = 0.0
+    """Weight of each normalised item attribute."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is added."""
+        return max(self.modality, self.profile, self.attribute) > 0
+
+
+class SideAugmentation(Options):
+    """Mixin of every model to whose embeddings LLMRec's side features can be added, as LLMRec adds them to its own."""
+
+    side: SideScales = SideScales()
+    """Projected, propagated, normalised and scaled side features join the final embeddings; none by default."""
+
+
+class ModalityOptions(Options):
+    """Mixin of every model that reads item modalities."""
+
+    modalities: tuple[str, ...] | None = Field(None, min_length=1)
+    """Which item modalities are read, e.g. [text, image]; null reads all that the data have, and needs at least one."""
