@@ -1,0 +1,54 @@
+"""Which item modalities a model reads, and what to do when they are not there."""
+
+from __future__ import annotations
+
+import difflib
+
+from artefacts.errors import DataError
+from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.models.options.base import ModalityOptions
+
+
+def modalities_of(family: str, side: SideInformation, options: ModalityOptions) -> dict[str, FeatureMatrix]:
+    """The item modalities that `options.modalities` names, in its order; all of the data's when it is null.
+
+    Args:
+        family: the model family, for the messages.
+        side: holds the modalities in `item`.
+        options: of the family.
+
+    Raises:
+        DataError: the data have no item modality, or not one that is named, or one of no dimension or without any
+            vector, or their numbers of rows differ.
+    """
+    present = ", ".join(side.item) or "none"
+    add = "name a file of vectors for it in the config, or have the embed stage write it"
+    if not side.item:
+        raise DataError(
+            f"the model '{family}' needs item features, and the data have none",
+            where="item features",
+            remedy=f"{add}; models without features are e.g. lightgcn and mf_bpr",
+        )
+    names = tuple(side.item) if options.modalities is None else options.modalities
+    for name in names:
+        if name not in side.item:
+            near = difflib.get_close_matches(name, side.item, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise DataError(
+                f"the model '{family}' asks for the item modality '{name}', which the data do not have",
+                where=f"modalities of '{family}'; the data have: {present}",
+                remedy=f"{hint}{add}, or leave it out of `modalities`",
+            )
+    chosen = {name: side.item[name] for name in names}
+    rows = {matrix.rows for matrix in chosen.values()}
+    if len(rows) > 1:
+        counts = ", ".join(f"{name} {matrix.rows}" for name, matrix in chosen.items())
+        raise DataError(f"the item modalities differ in rows ({counts})", remedy="embed all of them on one dataset")
+    for name, matrix in chosen.items():
+        if not matrix.dim or not matrix.mask.any():
+            raise DataError(
+                f"the model '{family}' reads the item modality '{name}', and no item has a vector",
+                where=f"item.{name}",
+                remedy="check the file of vectors, or leave it out of `modalities`",
+            )
+    return chosen
