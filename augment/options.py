@@ -148,6 +148,6 @@ class GenerationOptions(Options):
         for name in sources:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
                 raise ValueError(f"source name {name!r} cannot be a folder: use letters, digits, dot, dash, underscore")
-            if name == "data":
-                raise ValueError('the source name "data" is taken by the data set\'s own text')
+            if name in ("data", "features"):
+                raise ValueError(f'the source name "{name}" is taken by what the data set brings itself')
         return sources

@@ -80,9 +80,9 @@ def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, sou
         "cut": encoder.cut(distinct),
     }
     # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
-    _sidecar(out).unlink(missing_ok=True)
-    write_npy(_matrix(out), values)
-    write_json(_sidecar(out), written)
+    sidecar_of(out).unlink(missing_ok=True)
+    write_npy(matrix_of(out), values)
+    write_json(sidecar_of(out), written)
     return written
 
 
@@ -92,17 +92,17 @@ def read_field(stem: Path) -> tuple[np.ndarray, dict[str, Any]]:
     Raises:
         DataError: a file is missing or broken, or the two do not fit.
     """
-    about = read_json(_sidecar(stem), remedy="run the stage `embed` first")
+    about = read_json(sidecar_of(stem), remedy="run the stage `embed` first")
     try:
-        values = np.load(_matrix(stem), mmap_mode="r", allow_pickle=False)
+        values = np.load(matrix_of(stem), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"the matrix cannot be read ({error})", where=_matrix(stem), remedy="run the stage `embed` again"
+            f"the matrix cannot be read ({error})", where=matrix_of(stem), remedy="run the stage `embed` again"
         ) from None
     if values.shape != (about["rows"], about["dim"]) or values.dtype != np.float32:
         raise DataError(
             f"the matrix is {values.dtype} {values.shape}, its JSON says float32 ({about['rows']}, {about['dim']})",
-            where=_matrix(stem),
+            where=matrix_of(stem),
             remedy="run the stage `embed` again",
         )
     return values, about
@@ -117,9 +117,11 @@ def _finished(out: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
     return about if {name: about.get(name) for name in inputs} == json.loads(json.dumps(inputs)) else None
 
 
-def _matrix(stem: Path) -> Path:
+def matrix_of(stem: Path) -> Path:
+    """The file with the numbers of a field."""
     return stem.parent / f"{stem.name}.npy"
 
 
-def _sidecar(stem: Path) -> Path:
+def sidecar_of(stem: Path) -> Path:
+    """The JSON file of a field; it exists when the matrix is finished."""
     return stem.parent / f"{stem.name}.json"

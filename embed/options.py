@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -26,3 +27,15 @@ class EmbeddingOptions(Options):
     """Tokens kept of each text; null keeps the model's own limit. Longer texts are cut, and counted."""
     prompt: str = ""
     """Put before every text, for models trained with an instruction, e.g. "query: "."""
+
+
+class FeatureFileOptions(Options):
+    """A matrix of item features that is brought along, e.g. vectors of pictures."""
+
+    path: Path
+    """A .npy file of numbers [n, d]."""
+    ids: Path | None = None
+    """A text file with the source id of each row's item, one per line; items that it does not name have no vector.
+    null: row r is the item in row r of dataset/items.parquet."""
+    zero_rows: Literal["error", "missing"] = "error"
+    """What a row of zeros means: a mistake, or an item without a vector."""

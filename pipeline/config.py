@@ -15,10 +15,11 @@ from artefacts.errors import UsageError
 from artefacts.files import write_text
 from artefacts.options import Options
 from augment.options import GenerationOptions
-from embed.options import EmbeddingOptions
+from embed.options import EmbeddingOptions, FeatureFileOptions
 from pipeline.explain import explain
 from pipeline.report.options import ReportOptions
 from recsys.data.options import DatasetOptions
+from recsys.models.options.base import FamilyOptions, ModalityOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
@@ -63,6 +64,8 @@ class Config(Options):
     candidates: CandidateOptions = CandidateOptions()
     generation: GenerationOptions | None = None
     embedding: EmbeddingOptions | None = None
+    features: dict[str, FeatureFileOptions] = Field(default_factory=dict)
+    """Item modalities that are brought along as matrices, by name, e.g. `image`."""
     models: dict[str, ModelOptions]
     """Named recommenders, each with its family and hyper-parameters."""
     training: TrainingOptions = TrainingOptions()
@@ -98,13 +101,12 @@ class Config(Options):
     def _sections_fit(self) -> Config:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is listed twice; each training needs its own")
+        for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
+            raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
         if self.generation and not self.embedding:
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
-            if FAMILIES[model.family].uses_features(model) and not self.embedding:
-                raise ValueError(
-                    f"models.{name}: family {model.family} needs text features; add an `embedding` section"
-                )
+            self._features_exist(name, model)
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         for key, metric in shown.items():
@@ -112,6 +114,21 @@ class Config(Options):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
                 raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
         return self
+
+    def _features_exist(self, name: str, model: FamilyOptions) -> None:
+        if FAMILIES[model.family].uses_features(model) and not (self.embedding or self.features):
+            raise ValueError(
+                f"models.{name}: family {model.family} needs item features; add an `embedding` section for text, or "
+                "`features` with matrices of your own"
+            )
+        there = [*(["text"] if self.embedding else []), *self.features]
+        named: tuple[str, ...] = (model.modalities or ()) if isinstance(model, ModalityOptions) else ()
+        for modality in named:
+            if modality not in there:
+                raise ValueError(
+                    f"models.{name}.modalities: the data have no '{modality}' features (they have: "
+                    f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
+                )
 
 
 def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:

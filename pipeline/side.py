@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 PROFILE = "user_profile"
 OWN_TEXT = "text"
 DATA_GROUP = "data"
+FEATURES_GROUP = "features"
 
 
 def side_files(run: Path, variant: Variant) -> list[Path]:
     """The files that `side_information` reads for a variant; their hashes belong to its identity."""
+    files = [*_matrices(run, DATA_GROUP), *_matrices(run, FEATURES_GROUP)]
     if variant.source is None:
-        return _matrices(run, DATA_GROUP)
-    files = [*_matrices(run, DATA_GROUP), *_matrices(run, variant.source)]
+        return files
+    files += _matrices(run, variant.source)
     return [*files, _edge_records(run, variant.source)] if variant.edges != "none" else files
 
 
@@ -42,8 +44,9 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
         seed: the training seed.
     """
     own = {path.stem: _matrix(path) for path in _matrices(run, DATA_GROUP)}
+    given = {path.stem: _matrix(path) for path in _matrices(run, FEATURES_GROUP)}
     side = SideInformation(
-        item={name: matrix for name, matrix in own.items() if name == OWN_TEXT},
+        item={name: matrix for name, matrix in own.items() if name == OWN_TEXT} | given,
         attributes={name: matrix for name, matrix in own.items() if name != OWN_TEXT},
     )
     if variant.source is None:

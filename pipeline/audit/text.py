@@ -13,7 +13,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
-from pipeline.side import DATA_GROUP
+from pipeline.side import DATA_GROUP, FEATURES_GROUP
 
 Texts = dict[str, list[str | None]]
 """A text or None per row, by field."""
@@ -142,6 +142,8 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
     zero = set(np.flatnonzero(~np.any(matrix, axis=1)).tolist())
     problems += [f"row {row} is zero but not listed as missing" for row in sorted(zero - set(meta["missing"]))]
     problems += [f"row {row} is listed as missing but not zero" for row in sorted(set(meta["missing"]) - zero)]
+    if path.parent.name == FEATURES_GROUP:
+        return rows, tuple(problems)
     source = _source_of(folder, path)
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
@@ -157,6 +159,8 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
 def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
     """The texts a group's matrices must have been made from, read again; or why they cannot be."""
     try:
+        if group == FEATURES_GROUP:
+            return {}
         if group == DATA_GROUP:
             return texts_of_items(folder / "dataset" / "items.parquet")
         return texts_of_source(folder / "augment" / group, split.n_users, split.n_items)

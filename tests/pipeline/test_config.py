@@ -143,3 +143,17 @@ def test_gpu_settings_are_part_of_the_schema(config_file: Path) -> None:
     config = read_config(config_file, [f"generation.sources.rule.engine={engine}"])
     assert config.generation is not None
     assert config.generation.sources["rule"].engine.kind == "vllm"
+
+
+def test_modalities_that_the_data_lack_are_named(config_file: Path) -> None:
+    wanted = "models.llmrec={family: vbpr, modalities: [text, image]}"
+    with pytest.raises(UsageError, match=r"models\.llmrec\.modalities: the data have no 'image' features") as error:
+        read_config(config_file, [wanted])
+    assert "features.image.path" in str(error.value)
+    assert read_config(config_file, [wanted, "features.image.path=image.npy"]).features["image"].zero_rows == "error"
+
+
+def test_features_may_not_take_the_name_of_text_or_a_source(config_file: Path) -> None:
+    for name in ("text", "rule"):
+        with pytest.raises(UsageError, match=f"features.{name}: the name is taken"):
+            read_config(config_file, [f"features.{name}.path=x.npy"])

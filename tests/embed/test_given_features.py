@@ -1,0 +1,80 @@
+"""Matrices that the user brings: put in the order of ids, missing rows masked, mistakes named by file and row."""
+
+import numpy as np
+import pytest
+
+from artefacts.errors import DataError
+from embed.given import place_features
+from embed.matrices import read_field
+from embed.options import FeatureFileOptions
+
+IDS = ["i7", "i3", "i9"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    def call(values, ids=None, source_ids=IDS, **options):
+        np.save(tmp_path / "image.npy", values)
+        if ids is not None:
+            (tmp_path / "ids.txt").write_text("\n".join(ids))
+            options["ids"] = tmp_path / "ids.txt"
+        given = FeatureFileOptions(path=tmp_path / "image.npy", **options)
+        place_features("image", given, source_ids, tmp_path / "features" / "image")
+        return read_field(tmp_path / "features" / "image")
+
+    return call
+
+
+def test_rows_without_ids_are_taken_as_they_are(place):
+    values = np.arange(1, 7).reshape(3, 2)
+    placed, about = place(values)
+    np.testing.assert_array_equal(placed, values.astype(np.float32))
+    assert (about["missing"], about["unused"], about["dim"]) == ([], 0, 2)
+
+
+def test_rows_with_ids_are_brought_into_order_and_the_rest_is_missing(place):
+    placed, about = place(np.array([[1.0, 1], [2, 2], [3, 3]]), ids=["i9", "other", "i7"])
+    assert placed.tolist() == [[3, 3], [0, 0], [1, 1]]
+    assert (about["missing"], about["unused"]) == ([1], 1)
+
+
+def test_zero_rows_are_an_error_or_missing(place):
+    values = np.array([[1.0, 1], [0, 0], [3, 3]])
+    with pytest.raises(DataError, match=r"row 1 \(from 0\) is all zeros") as error:
+        place(values)
+    assert "zero_rows: missing" in str(error.value)
+    assert place(values, zero_rows="missing")[1]["missing"] == [1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named_by_their_row_in_the_file(place, bad):
+    values = np.array([[1.0, 1], [2, 2], [bad, 3]])
+    with pytest.raises(DataError, match=r"row 2 \(from 0\) holds NaN or infinity"):
+        place(values, ids=["i9", "i3", "i7"])
+
+
+def test_a_wrong_number_of_rows_is_refused(place):
+    with pytest.raises(DataError, match="has 2 rows, the data set has 3 items") as error:
+        place(np.ones((2, 2)))
+    assert "features.image.ids" in str(error.value)
+    with pytest.raises(DataError, match=r"has 2 rows, .*ids\.txt names 3"):
+        place(np.ones((2, 2)), ids=IDS)
+
+
+def test_ids_must_be_unique_and_known(place):
+    with pytest.raises(DataError, match="'i7' names rows 0 and 2"):
+        place(np.ones((3, 2)), ids=["i7", "i3", "i7"])
+    with pytest.raises(DataError, match="none of its 3 ids is an item"):
+        place(np.ones((3, 2)), ids=["a", "b", "c"])
+
+
+def test_what_is_no_matrix_of_numbers_is_refused(place, tmp_path):
+    with pytest.raises(DataError, match="one matrix of numbers"):
+        place(np.ones(3))
+    with pytest.raises(DataError, match="one matrix of numbers"):
+        place(np.array([["a"], ["b"], ["c"]]))
+    with pytest.raises(DataError, match="cannot be read"):
+        place(np.array([[{}]] * 3, dtype=object))
+    gone = FeatureFileOptions(path=tmp_path / "gone.npy")
+    with pytest.raises(DataError, match="does not exist"):
+        place_features("image", gone, IDS, tmp_path / "out")
