@@ -137,6 +137,22 @@ def _yaml_files(path: Path) -> list[Path]:
 
 
 @app.command()
+def models(
+    family: Annotated[str | None, typer.Argument(metavar="[FAMILY]", help="Show the options of this one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the recommenders: paper, inputs, options."""
+    from pipeline import model_list
+
+    if as_json:
+        print(model_list.render_json(family))
+    elif family is None:
+        model_list.render_families(_console())
+    else:
+        model_list.render_family(family, _console())
+
+
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
