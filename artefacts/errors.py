@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class AugrecError(Exception):
@@ -22,6 +23,9 @@ class AugrecError(Exception):
         self.where = str(where) if where is not None else None
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.what, self.where, self.remedy)  # errors travel between processes
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:
@@ -29,6 +33,10 @@ class AugrecError(Exception):
         if self.remedy:
             lines.append(f"  remedy: {self.remedy}")
         return "\n".join(lines)
+
+
+def _again(kind: type[AugrecError], what: str, where: str | None, remedy: str | None) -> AugrecError:
+    return kind(what, where=where, remedy=remedy)
 
 
 class UsageError(AugrecError):

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
-from recsys.metrics.ranking import coverage, per_user_metrics
+from recsys.metrics.ranking import per_user_metrics
 from recsys.ranking import TieBreak, top_items
 
 Scores = Callable[[Tensor], Tensor]
+NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,17 @@ class Evaluation:
     """Mean over the users with truth, and "coverage@k", which has no value per user. NaN when nobody has truth."""
     n_users: int
     """How many users were averaged."""
+    first_rank: np.ndarray
+    """int64 [n_items], the best rank (from 0) at which anyone is shown the item, `NEVER` for none."""
+
+    @classmethod
+    def of(cls, per_user: dict[str, np.ndarray], users: np.ndarray, first_rank: np.ndarray) -> Evaluation:
+        """Adds the means over `users` (int64 [n], in order) to values per user, and the coverage at each of their k."""
+        mean = {name: float(values[users].mean()) if len(users) else float("nan") for name, values in per_user.items()}
+        for k in sorted({int(name.rpartition("@")[2]) for name in per_user}):
+            shown = (first_rank < k).sum() / max(len(first_rank), 1)
+            mean[f"coverage@{k}"] = float(shown) if len(users) else float("nan")
+        return cls(per_user, mean, len(users), first_rank)
 
 
 def evaluate(
@@ -41,6 +53,7 @@ def evaluate(
     chunk: int = 1024,
     official: bool = False,
     device: torch.device | str = "cpu",
+    users: np.ndarray | None = None,
 ) -> Evaluation:
     """Ranks all items for every user with truth in `split` and scores the lists.
 
@@ -54,15 +67,15 @@ def evaluate(
         chunk: users per call; a matter of memory only, the result is the same.
         official: LLMRec's own protocol: its NDCG, and ties by lower item id. For comparison with its tables only.
         device: where the users handed to `scores` lie.
+        users: int64, only these are judged (those of them with truth), in this order; None judges everyone.
 
     Raises:
         AugrecError: the scores of a user hold NaN, or have the wrong shape.
     """
     if not cutoffs or min(cutoffs) < 1:
         raise ValueError(f"cutoffs are positive and there is at least one, not {list(cutoffs)}")
-    truth, starts = dataset.pairs(split), dataset.starts(split)
-    n_positives = np.diff(starts)
-    users = np.flatnonzero(n_positives)
+    known = np.diff(dataset.starts(split)) > 0
+    users = np.flatnonzero(known) if users is None else users[known[users]]
     masked = _masked_splits(split, mask_train, mask_valid_at_test)
     masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in masked]
     ties = (TieBreak.lower_id_first if official else _seeded(tie_seed))(dataset.n_users, dataset.n_items)
@@ -71,16 +84,30 @@ def evaluate(
     for start in range(0, len(users), chunk):
         batch = users[start : start + chunk]
         top[start : start + chunk] = _recommend(scores, batch, dataset.n_items, longest, masks, ties, device)
+    return judged(top, users, dataset, split, cutoffs=cutoffs, official=official)
+
+
+def judged(
+    top: np.ndarray, users: np.ndarray, dataset: Dataset, split: str, *, cutoffs: Sequence[int], official: bool = False
+) -> Evaluation:
+    """The metrics of recommended lists.
+
+    Args:
+        top: int64 [n, m], item ids, best first, -1 for none; m is the largest cutoff (or the catalogue, if smaller).
+        users: int64 [n], whose lists they are; each has truth in `split`.
+    """
+    truth, n_positives = dataset.pairs(split), np.diff(dataset.starts(split))
     hits = _hits(top, users, truth, dataset.n_items)
-    per_user, mean = {}, {}
+    per_user = {}
     for k in cutoffs:
         for name, metric in per_user_metrics(official).items():
             values = np.full(dataset.n_users, np.nan)
             values[users] = metric(hits, n_positives[users], k)
             per_user[f"{name}@{k}"] = values
-            mean[f"{name}@{k}"] = float(values[users].mean()) if len(users) else float("nan")
-        mean[f"coverage@{k}"] = coverage(top, dataset.n_items, k) if len(users) else float("nan")
-    return Evaluation(per_user, mean, len(users))
+    first_rank = np.full(dataset.n_items, NEVER, dtype=np.int64)
+    for rank in reversed(range(top.shape[1])):
+        first_rank[top[top[:, rank] >= 0, rank]] = rank
+    return Evaluation.of(per_user, users, first_rank)
 
 
 def masked_positions(users: np.ndarray, items: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
