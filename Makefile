@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test style format bench lock clean
+.PHONY: help setup demo test style format bench sparse lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ format: setup ## Format the code and fix what the linter can fix
 
 bench: setup ## Run the benchmarks; fails when one misses its target
 	$(BIN)/python -m benchmarks.parity tests/golden/llmrec/release tests/golden/llmrec/expected.npz
+
+sparse: setup ## Compile the optional torch-sparse backend (ten minutes, needs a C++ compiler)
+	$(BIN)/python -c 'import torch_sparse' 2>/dev/null || \
+	  FORCE_ONLY_CPU=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -r requirements/sparse.txt
 
 lock: setup ## Resolve the pins of both environments again from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
