@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -26,24 +27,25 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
         console: where the stage lines go.
     """
     forced = set(force)
-    with _exclusive(run):
+    with exclusive(run.folder):
         save_config(run.config, run.folder / "config.yaml")
         for position, stage in enumerate(STAGES.values(), start=1):
             label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
-            _run_stage(stage, run, stage.name in forced, label, console)
+            run_stage(stage, run, stage.name in forced, label, console)
 
 
 def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
     """Runs one stage, after checking that the stages it reads were made from this same config."""
-    with _exclusive(run):
+    with exclusive(run.folder):
         stage = STAGES[name]
         for before in takewhile(lambda before: before != name, STAGES):
             _check_current(STAGES[before], run)
         save_config(run.config, run.folder / "config.yaml")
-        _run_stage(stage, run, force, f"{stage.name:<10}", console)
+        run_stage(stage, run, force, f"{stage.name:<10}", console)
 
 
-def _run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console) -> None:
+def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console) -> None:
+    """Runs one stage unless it is finished and unchanged; says on the console which, and why."""
     watch = Stopwatch()
     if force:
         stage.clear(run)
@@ -108,19 +110,22 @@ def _short(value: Any) -> str:
 
 
 @contextmanager
-def _exclusive(run: Run) -> Iterator[None]:
-    """Holds the run's lock; the operating system releases it when the process dies, however it dies."""
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's or an experiment's folder.
+
+    The operating system releases it when the process dies, however it dies.
+    """
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise UsageError("the run folder's name is taken by a file", where=run.folder) from None
-    lock = FileLock(run.folder / ".lock")
+        raise UsageError("the run folder's name is taken by a file", where=folder) from None
+    lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise AugrecError(
             "another augrec process is working on this run",
-            where=run.folder,
+            where=folder,
             remedy="wait for it, or give this run another `output`",
         ) from None
     try:

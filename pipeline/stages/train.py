@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import threading
 from collections.abc import Iterable
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from pipeline.code_identity import code_identity
 from pipeline.config import Config, Variant
 from pipeline.side import side_files, side_information
 from pipeline.stages.base import Run, Stage, require_marker
+from pipeline.workers import run_tasks
 from recsys.augmentation import SideInformation
 from recsys.models.registry import FAMILIES
 
@@ -35,10 +33,14 @@ class Training:
     fingerprint: str
     run_folder: Path
     config: Config
+    folder: Path | None = None
+    """Where it writes, unless that is `train/<variant>/seed-<n>`."""
+    judge_test: bool = True
+    """Whether the test split is evaluated at the end; a search for options leaves it alone."""
 
     @property
     def out(self) -> Path:
-        return self.run_folder / "train" / self.variant / f"seed-{self.seed}"
+        return self.folder or self.run_folder / "train" / self.variant / f"seed-{self.seed}"
 
     def finished(self) -> bool:
         """Whether the results on disk are those of this very training."""
@@ -59,7 +61,7 @@ class Train(Stage):
     def section(self, run: Run) -> dict[str, Any]:
         config = run.config
         return {
-            "variants": {name: _variant_identity(config, variant) for name, variant in config.variants.items()},
+            "variants": {name: variant_identity(config, variant) for name, variant in config.variants.items()},
             "training": config.training.model_dump(mode="json"),
             "evaluation": config.evaluation.model_dump(mode="json"),
             "seeds": config.seeds,
@@ -67,9 +69,9 @@ class Train(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         _remove_strangers(self.folder(run), run.config)
-        trainings = _trainings(run)
+        trainings = trainings_of(run)
         waiting = [training for training in trainings if not training.finished()]
-        failures = _train_all(waiting, min(_workers(run.config), len(waiting)))
+        failures = _train_all(waiting, min(default_workers(run.config), len(waiting)))
         if failures:
             write_json(self.folder(run) / "failures.json", failures)
             listed = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())
@@ -91,20 +93,21 @@ class Train(Stage):
         return f"{details['trainings']} trainings ({details['variants']} variants x {details['seeds']} seeds)"
 
 
-def _variant_identity(config: Config, variant: Variant) -> dict[str, Any]:
+def variant_identity(config: Config, variant: Variant) -> dict[str, Any]:
+    """A variant with its model's options: what a training is, apart from data, seed and code."""
     return {**variant.model_dump(mode="json"), "model": config.models[variant.model].model_dump(mode="json")}
 
 
-def _trainings(run: Run) -> list[Training]:
+def trainings_of(run: Run) -> list[Training]:
     """All trainings, each with the fingerprint of everything that determines its result."""
     config, dataset = run.config, require_marker(run, "prepare").content
     trainings = []
     for name, variant in config.variants.items():
-        files = side_files(run.folder, variant) if _uses_side(config, variant) else []
+        files = side_files(run.folder, variant) if uses_side(config, variant) else []
         identity = {
             "code": code_identity(CODE),
             "dataset": dataset,
-            "variant": _variant_identity(config, variant),
+            "variant": variant_identity(config, variant),
             "training": config.training.model_dump(mode="json"),
             "evaluation": config.evaluation.model_dump(mode="json"),
             "side": sha256_files(run.folder, files),
@@ -115,7 +118,7 @@ def _trainings(run: Run) -> list[Training]:
     return trainings
 
 
-def _uses_side(config: Config, variant: Variant) -> bool:
+def uses_side(config: Config, variant: Variant) -> bool:
     """Whether the model can take features or edges; the others need not wait for, or depend on, any."""
     model = config.models[variant.model]
     return variant.source is not None or FAMILIES[model.family].uses_features(model)
@@ -131,7 +134,7 @@ def _remove_strangers(folder: Path, config: Config) -> None:
             path.rmdir()
 
 
-def _workers(config: Config) -> int:
+def default_workers(config: Config) -> int:
     """How many trainings run side by side: one on an accelerator, else one per CPU core (or per group of threads)."""
     if config.workers is not None:
         return config.workers
@@ -145,42 +148,26 @@ def _workers(config: Config) -> int:
 
 def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:
     """Runs trainings in processes of their own; returns the reason of each failure by variant and seed."""
-    if not trainings:
-        return {}
     failures: dict[str, str] = {}
-    context = multiprocessing.get_context("spawn")
-    with (
-        progress("train", len(trainings), "trainings") as ticker,
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
-    ):
-        running: dict[Future[str], Training] = {
-            pool.submit(_train, training, workers > 1): training for training in trainings
-        }
-        for future in as_completed(running):
-            training = running[future]
+    if not trainings:
+        return failures
+    with progress("train", len(trainings), "trainings") as ticker:
+
+        def done(training: Training, value: float | None, problem: str | None) -> Iterable[Training]:
             name = f"{training.variant}/seed-{training.seed}"
-            try:
-                ticker.note(f"{name}  {future.result()}")
-            except Exception as error:
-                failures[name] = str(error) or type(error).__name__
+            if problem is not None:
+                failures[name] = problem
+            else:
+                ticker.note(f"{name}  valid {training.config.training.monitor} {value:.4f}")
             ticker.advance()
+            return ()
+
+        run_tasks(partial(train_one, beside_others=workers > 1), trainings, workers, done)
     return failures
 
 
-def _end_with_parent() -> None:
-    """Ends this worker when the process that started it dies: a worker waiting for work would never notice."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _train(training: Training, beside_others: bool) -> str:
-    """One training, in a worker process; returns its headline number.
+def train_one(training: Training, beside_others: bool) -> float:
+    """One training, in a worker process; returns the monitored metric on validation.
 
     Small models beside each other would fight for the cores, so each keeps to one thread unless the config says more.
     """
@@ -191,7 +178,7 @@ def _train(training: Training, beside_others: bool) -> str:
     variant = config.variants[training.variant]
     dataset = Dataset.load(training.run_folder / "dataset")
     side = SideInformation()
-    if _uses_side(config, variant):
+    if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)
     options = config.training
     if beside_others and options.threads is None:
@@ -206,6 +193,6 @@ def _train(training: Training, beside_others: bool) -> str:
         out=training.out,
         variant=training.variant,
         fingerprint=training.fingerprint,
+        judge_test=training.judge_test,
     )
-    monitor = config.training.monitor
-    return f"valid {monitor} {metrics['valid'][monitor]:.4f}"
+    return float(metrics["valid"][config.training.monitor])
