@@ -130,14 +130,16 @@ class Optimisation:
         for batch in self.sampler.epoch():
             if self.mixer is not None:
                 batch = self.mixer.mix(batch)
-            self.optimiser.zero_grad(set_to_none=True)
-            with self.accelerator.autocast():
-                terms = self.model.loss(batch)
-                loss = torch.stack(list(terms.values())).sum()
-            self.accelerator.backward(loss)
-            self.optimiser.step()
-            for name, value in terms.items():
-                totals[name] = totals[name] + value.detach() if name in totals else value.detach()
+            for objective in self.model.objectives():
+                self.optimiser.zero_grad(set_to_none=True)
+                with self.accelerator.autocast():
+                    terms = objective(batch)
+                if not terms:
+                    continue
+                self.accelerator.backward(torch.stack(list(terms.values())).sum())
+                self.optimiser.step()
+                for name, value in terms.items():
+                    totals[name] = totals[name] + value.detach() if name in totals else value.detach()
             batches += 1
         means = {name: float(total) / batches for name, total in totals.items()}
         bad = [name for name, value in means.items() if not math.isfinite(value)]
@@ -151,5 +153,4 @@ class Optimisation:
 
 def _optimiser(model: TrainedRecommender, training: TrainingOptions) -> torch.optim.Optimizer:
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return kind(parameters, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+    return kind(model.parameter_groups(), lr=training.lr, weight_decay=training.weight_decay, fused=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from recsys.data.dataset import Dataset
 
 
+Objective = Callable[[Triplets], dict[str, Tensor]]
+
+
 class Recommender(nn.Module, ABC):
     """Scores every item for given users. Persistent buffers and parameters are what model.safetensors keeps."""
 
@@ -48,6 +51,18 @@ class TrainedRecommender(Recommender):
     @abstractmethod
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Named scalar terms, already weighted: their sum is the training loss."""
+
+    def objectives(self) -> tuple[Objective, ...]:
+        """The losses of a batch, taken in turn; after each one the optimiser moves what got a gradient from it.
+
+        One for most models. A second player's comes first, and neither gives the other's parameters a gradient; one
+        without terms for a batch is passed over.
+        """
+        return (self.loss,)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser is given. A group may hold settings of its own, such as `lr`, beside its `params`."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def attach_side(self, side: nn.Module) -> None:
         """Adds side features to every later pass; `side()` gives what is added to users and to items."""

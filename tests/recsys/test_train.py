@@ -107,7 +107,9 @@ def test_every_family_trains_repeatably_and_beats_chance(
 def test_every_parameter_is_registered_and_gets_a_gradient(tastes: Dataset, side: SideInformation, name: str) -> None:
     model = FAMILIES[name].build(tastes, side, FAMILIES[name].options(), seeded(0, "parameters"))
     sampler = BprSampler(tastes.train, 60, 40, batch_size=512, generator=seeded(0, "sampler"))
-    sum(model.loss(next(iter(sampler.epoch()))).values()).backward()
+    batch = next(iter(sampler.epoch()))
+    for objective in model.objectives():
+        sum(objective(batch).values()).backward()
     registered = {id(parameter) for parameter in model.parameters()}
     for module in model.modules():
         for key, value in vars(module).items():
