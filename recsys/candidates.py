@@ -11,7 +11,8 @@ import torch
 from artefacts.errors import AugrecError
 from artefacts.files import write_parquet
 from recsys.data.dataset import Dataset
-from recsys.evaluate import Scores, masked_positions
+from recsys.evaluate import Scores
+from recsys.masking import masked_positions
 from recsys.ranking import TieBreak, top_items
 
 
@@ -86,7 +87,6 @@ def _best(
         )
     rows, columns = masked_positions(users, dataset.train[:, 1], starts)
     matrix[torch.from_numpy(rows).to(matrix.device), torch.from_numpy(columns).to(matrix.device)] = -torch.inf
-    top = top_items(matrix, ids.to(matrix.device), size, ties)
-    items, values = top.cpu().numpy(), matrix.gather(1, top.clamp_min(0)).cpu().numpy()
+    items, values = (part.cpu().numpy() for part in top_items(matrix, ids.to(matrix.device), size, ties))
     row, rank = np.nonzero(items >= 0)  # by row, then by rank
     return users[row], rank, items[row, rank], values[row, rank]

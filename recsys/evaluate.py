@@ -11,11 +11,14 @@ from torch import Tensor
 
 from artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
-from recsys.metrics.ranking import per_user_metrics
+from recsys.masking import masked, masked_positions, writable
+from recsys.metrics.ranking import coverage, per_user_metrics
 from recsys.ranking import TieBreak, top_items
 
 Scores = Callable[[Tensor], Tensor]
-NEVER = np.iinfo(np.int64).max
+Split = tuple[np.ndarray, np.ndarray]  # the items in user order, and where each user's begin
+NEVER = torch.iinfo(torch.int64).max
+SCORES_PER_CHUNK = 2**24  # 64 MiB of float32; beyond that, memory grows and speed does not
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ class Evaluation:
         """Adds the means over `users` (int64 [n], in order) to values per user, and the coverage at each of their k."""
         mean = {name: float(values[users].mean()) if len(users) else float("nan") for name, values in per_user.items()}
         for k in sorted({int(name.rpartition("@")[2]) for name in per_user}):
-            shown = (first_rank < k).sum() / max(len(first_rank), 1)
-            mean[f"coverage@{k}"] = float(shown) if len(users) else float("nan")
+            mean[f"coverage@{k}"] = coverage(torch.from_numpy(first_rank), k) if len(users) else float("nan")
         return cls(per_user, mean, len(users), first_rank)
 
 
@@ -50,12 +52,14 @@ def evaluate(
     mask_train: bool = True,
     mask_valid_at_test: bool = False,
     tie_seed: int = 0,
-    chunk: int = 1024,
+    chunk: int | None = None,
     official: bool = False,
     device: torch.device | str = "cpu",
     users: np.ndarray | None = None,
 ) -> Evaluation:
-    """Ranks all items for every user with truth in `split` and scores the lists.
+    """Ranks all items for every user with truth in `split` and scores the lists, on the device.
+
+    The largest thing in memory is one chunk of scores, twice where the scorer's result is part of a larger tensor.
 
     Args:
         scores: users int64 [b] -> [b, n_items], called once per chunk. An item it gives -inf is not recommended.
@@ -64,7 +68,7 @@ def evaluate(
         mask_train: takes a user's training items out of the candidates.
         mask_valid_at_test: at test, takes the validation items out as well; raises recall, so say which was used.
         tie_seed: orders items with exactly equal scores (see `TieBreak`).
-        chunk: users per call; a matter of memory only, the result is the same.
+        chunk: users per call; a matter of memory only, the result is the same. None takes `SCORES_PER_CHUNK` scores.
         official: LLMRec's own protocol: its NDCG, and ties by lower item id. For comparison with its tables only.
         device: where the users handed to `scores` lie.
         users: int64, only these are judged (those of them with truth), in this order; None judges everyone.
@@ -74,103 +78,68 @@ def evaluate(
     """
     if not cutoffs or min(cutoffs) < 1:
         raise ValueError(f"cutoffs are positive and there is at least one, not {list(cutoffs)}")
-    known = np.diff(dataset.starts(split)) > 0
-    users = np.flatnonzero(known) if users is None else users[known[users]]
-    masked = _masked_splits(split, mask_train, mask_valid_at_test)
-    masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in masked]
-    ties = (TieBreak.lower_id_first if official else _seeded(tie_seed))(dataset.n_users, dataset.n_items)
-    longest = min(max(cutoffs), dataset.n_items)
-    top = np.full((len(users), longest), -1, dtype=np.int64)
+    n_users, n_items = dataset.n_users, dataset.n_items
+    n_positives = np.diff(dataset.starts(split))
+    users = np.flatnonzero(n_positives) if users is None else users[n_positives[users] > 0]
+    hidden = _hidden_splits(split, mask_train, mask_valid_at_test)
+    masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in hidden]
+    ties = TieBreak.lower_id_first(n_users, n_items) if official else TieBreak.seeded(n_users, n_items, tie_seed)
+    known = torch.from_numpy(dataset.pairs(split) @ np.array([n_items, 1])).to(device)  # sorted, as the pairs are
+    longest = min(max(cutoffs), n_items)
+    first_rank = torch.full((n_items + 1,), NEVER, device=device)  # the last one is the empty place's
+    metrics = {f"{name}@{k}": (metric, k) for k in cutoffs for name, metric in per_user_metrics(official).items()}
+    values = np.full((len(metrics), n_users), np.nan)
+    chunk = chunk or max(1, SCORES_PER_CHUNK // max(n_items, 1))
     for start in range(0, len(users), chunk):
         batch = users[start : start + chunk]
-        top[start : start + chunk] = _recommend(scores, batch, dataset.n_items, longest, masks, ties, device)
-    return judged(top, users, dataset, split, cutoffs=cutoffs, official=official)
+        ids = torch.from_numpy(batch).to(device)
+        top = _recommend(scores, batch, ids, n_items, longest, masks, ties)
+        hits = _hits(top, ids, known, n_items)
+        totals = torch.from_numpy(n_positives[batch]).to(device)
+        values[:, batch] = torch.stack([metric(hits, totals, k) for metric, k in metrics.values()]).cpu().numpy()
+        ranks = torch.arange(longest, device=device).expand_as(top)
+        first_rank.scatter_reduce_(0, top.where(top >= 0, n_items).flatten(), ranks.flatten(), "amin")
+    return Evaluation.of(dict(zip(metrics, values, strict=True)), users, first_rank[:-1].cpu().numpy())
 
 
-def judged(
-    top: np.ndarray, users: np.ndarray, dataset: Dataset, split: str, *, cutoffs: Sequence[int], official: bool = False
-) -> Evaluation:
-    """The metrics of recommended lists.
-
-    Args:
-        top: int64 [n, m], item ids, best first, -1 for none; m is the largest cutoff (or the catalogue, if smaller).
-        users: int64 [n], whose lists they are; each has truth in `split`.
-    """
-    truth, n_positives = dataset.pairs(split), np.diff(dataset.starts(split))
-    hits = _hits(top, users, truth, dataset.n_items)
-    per_user = {}
-    for k in cutoffs:
-        for name, metric in per_user_metrics(official).items():
-            values = np.full(dataset.n_users, np.nan)
-            values[users] = metric(hits, n_positives[users], k)
-            per_user[f"{name}@{k}"] = values
-    first_rank = np.full(dataset.n_items, NEVER, dtype=np.int64)
-    for rank in reversed(range(top.shape[1])):
-        first_rank[top[top[:, rank] >= 0, rank]] = rank
-    return Evaluation.of(per_user, users, first_rank)
-
-
-def masked_positions(users: np.ndarray, items: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(row, item) of every interaction of `users`, the row being the place in `users`; int64 [m] each.
-
-    Args:
-        users: int64 [b].
-        items: int64, the items of a split in user order.
-        starts: int64 [n_users + 1], user u's items are items[starts[u] : starts[u + 1]].
-    """
-    lengths = starts[users + 1] - starts[users]
-    rows = np.repeat(np.arange(len(users)), lengths)
-    offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return rows, items[starts[users][rows] + offsets]
-
-
+@torch.no_grad()
 def _recommend(
-    scores: Scores,
-    batch: np.ndarray,
-    n_items: int,
-    k: int,
-    masks: list[tuple[np.ndarray, np.ndarray]],
-    ties: TieBreak,
-    device: torch.device | str,
-) -> np.ndarray:
-    with torch.no_grad():
-        matrix = scores(torch.from_numpy(batch).to(device))
-        _check(matrix, batch, n_items)
-        matrix = matrix.clone()  # the scorer may have handed out a view of its own table
-        for items, starts in masks:
-            rows, columns = masked_positions(batch, items, starts)
-            matrix[torch.from_numpy(rows).to(matrix.device), torch.from_numpy(columns).to(matrix.device)] = -torch.inf
-        return top_items(matrix, torch.from_numpy(batch).to(matrix.device), k, ties).cpu().numpy()
-
-
-def _check(matrix: Tensor, batch: np.ndarray, n_items: int) -> None:
+    scores: Scores, batch: np.ndarray, ids: Tensor, n_items: int, k: int, masks: list[Split], ties: TieBreak
+) -> Tensor:
+    """int64 [b, k], -1 for none."""
+    matrix = scores(ids)
     if matrix.shape != (len(batch), n_items):
         raise AugrecError(
             f"the model scored {tuple(matrix.shape)}, expected {(len(batch), n_items)} (users, items)",
             remedy="scores(users) must return one score per item of the data set",
         )
-    bad = torch.isnan(matrix).any(dim=1)
-    if bad.any():
-        user = int(batch[int(bad.nonzero()[0, 0])])
-        raise AugrecError(
-            f"the model's scores hold NaN for {int(bad.sum())} of {len(batch)} users",
-            where=f"user {user}",
-            remedy="the training diverged: lower the learning rate, or check the features for NaN",
-        )
+    matrix = writable(matrix.to(ids.device))
+    places = [rows * n_items + items for rows, items in (masked_positions(batch, *mask) for mask in masks)]
+    with masked(matrix, torch.from_numpy(np.concatenate([*places, np.empty(0, np.int64)])).to(ids.device)) as before:
+        top = top_items(matrix, ids, k, ties)
+    # NaN comes first in a list, so the matrix need not be searched.
+    if top.values[:, 0].isnan().any() | before.isnan().any():
+        _refuse_nan(matrix, batch)
+    return top.items
 
 
-def _hits(top: np.ndarray, users: np.ndarray, truth: np.ndarray, n_items: int) -> np.ndarray:
+def _refuse_nan(matrix: Tensor, batch: np.ndarray) -> None:
+    bad = matrix.isnan().any(dim=1)
+    raise AugrecError(
+        f"the model's scores hold NaN for {int(bad.sum())} of {len(batch)} users",
+        where=f"user {int(batch[int(bad.nonzero()[0, 0])])}",
+        remedy="the training diverged: lower the learning rate, or check the features for NaN",
+    )
+
+
+def _hits(top: Tensor, users: Tensor, known: Tensor, n_items: int) -> Tensor:
+    """bool [b, k]: which of the recommended items are in the truth, given as sorted user * n_items + item."""
     keys = users[:, None] * n_items + top
-    known = truth[:, 0] * n_items + truth[:, 1]  # sorted, as the pairs are
-    found = np.searchsorted(known, keys).clip(max=max(len(known) - 1, 0))
-    return (known[found] == keys) & (top >= 0) if len(known) else np.zeros_like(top, dtype=bool)
+    found = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+    return (known[found] == keys) & (top >= 0)
 
 
-def _masked_splits(split: str, mask_train: bool, mask_valid_at_test: bool) -> list[str]:
+def _hidden_splits(split: str, mask_train: bool, mask_valid_at_test: bool) -> list[str]:
     if split not in ("valid", "test"):
         raise ValueError(f"split is valid or test, not {split!r}")
     return ["train"] * mask_train + ["valid"] * (mask_valid_at_test and split == "test")
-
-
-def _seeded(seed: int) -> Callable[[int, int], TieBreak]:
-    return lambda n_users, n_items: TieBreak.seeded(n_users, n_items, seed)

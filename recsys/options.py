@@ -25,8 +25,8 @@ class EvaluationOptions(Options):
     on validation in both."""
     mask_valid_at_test: bool | None = None
     """Whether validation items are left out of the test ranking; None follows the protocol."""
-    chunk: PositiveInt = 1024
-    """Users scored at a time: memory, not speed or results."""
+    chunk: PositiveInt | None = None
+    """Users scored at a time, a matter of memory only; None takes as many as have 2^24 scores (64 MiB)."""
     tie_seed: NonNegativeInt = 0
     """Seeds the permutation of items that breaks ties between equal scores."""
 

@@ -1,1 +1,1 @@
-"""Ranking metrics as functions of arrays; nothing here knows of models, data sets or torch."""
+"""Ranking metrics as functions of tensors; nothing here knows of models or data sets."""

@@ -29,7 +29,7 @@ def test_top_items_equals_sorting_by_score_and_priority(dtype: torch.dtype, k: i
     scores[1] = rng.permutation(12) - 6
     scores[2] = [np.inf, np.inf, 1e30 if dtype != torch.float16 else 1e4, *[-5.0] * 9]
     users, ties = torch.arange(30), TieBreak.seeded(30, 12, 3)
-    top = top_items(torch.from_numpy(scores).to(dtype), users, k, ties)
+    top = top_items(torch.from_numpy(scores).to(dtype), users, k, ties).items
     assert np.array_equal(top.numpy(), reference(scores, ties.priorities(users).numpy(), min(k, 12)))
 
 
@@ -39,7 +39,8 @@ def test_scores_that_differ_in_the_last_bit_are_not_ties() -> None:
     scores[0, 37] = np.nextafter(base, np.float32(99))
     scores[0, 11] = np.nextafter(base, np.float32(0))
     for seed in range(5):
-        top = top_items(torch.from_numpy(scores), torch.tensor([0]), 50, TieBreak.seeded(1, 50, seed))[0].tolist()
+        ranked = top_items(torch.from_numpy(scores), torch.tensor([0]), 50, TieBreak.seeded(1, 50, seed))
+        top = ranked.items[0].tolist()
         assert top[0] == 37
         assert top[-1] == 11
 
@@ -47,7 +48,8 @@ def test_scores_that_differ_in_the_last_bit_are_not_ties() -> None:
 def test_masked_items_leave_empty_places_at_the_end() -> None:
     scores = torch.tensor([[1.0, -torch.inf, 1.0, -torch.inf]])
     top = top_items(scores, torch.tensor([0]), 4, TieBreak.lower_id_first(1, 4))
-    assert top.tolist() == [[0, 2, -1, -1]]
+    assert top.items.tolist() == [[0, 2, -1, -1]]
+    assert top.values.tolist() == [[1.0, 1.0, -torch.inf, -torch.inf]]
 
 
 def test_priorities_are_a_permutation_of_the_items_for_every_user() -> None:

@@ -1,4 +1,4 @@
-"""Ranking metrics against a hand-computed table, a per-user loop, and scikit-learn."""
+"""Ranking metrics against a hand-computed table, a per-user loop, scikit-learn and torchmetrics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from recsys.metrics.ranking import (
+    Metric,
     coverage,
     hit_rate,
     mrr,
@@ -33,11 +35,17 @@ HAND = [
 ]
 
 
+def computed(metric: Metric, hits: np.ndarray, n_positives: np.ndarray, k: int) -> np.ndarray:
+    values = metric(torch.from_numpy(hits), torch.from_numpy(n_positives), k)
+    assert values.dtype == torch.float64
+    return values.numpy()
+
+
 @pytest.mark.parametrize("case", HAND)
 def test_hand_table(case: tuple) -> None:
     row, n_positives, k, *expected = case
     arguments = np.array([row], dtype=bool), np.array([n_positives]), k
-    got = [metric(*arguments)[0] for metric in (recall, precision, ndcg, hit_rate, mrr)]
+    got = [computed(metric, *arguments)[0] for metric in (recall, precision, ndcg, hit_rate, mrr)]
     assert got == pytest.approx(expected, abs=1e-12)
 
 
@@ -74,7 +82,7 @@ def test_every_metric_equals_a_loop_over_users(n: int, width: int, k: int, seed:
         expected = [
             naive(name, list(row), int(total), k, official) for row, total in zip(hits, n_positives, strict=True)
         ]
-        np.testing.assert_allclose(metric(hits, n_positives, k), expected, rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(computed(metric, hits, n_positives, k), expected, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_ndcg_agrees_with_scikit_learn() -> None:
@@ -84,13 +92,15 @@ def test_ndcg_agrees_with_scikit_learn() -> None:
     order = np.argsort(-scores, axis=1)
     hits = np.take_along_axis(truth, order, axis=1)
     for k in (1, 5, 30):
-        assert ndcg(hits, truth.sum(axis=1), k).mean() == pytest.approx(ndcg_score(truth, scores, k=k), abs=1e-12)
+        assert computed(ndcg, hits, truth.sum(axis=1), k).mean() == pytest.approx(
+            ndcg_score(truth, scores, k=k), abs=1e-12
+        )
 
 
 def test_users_without_truth_have_no_value() -> None:
     hits, none = np.zeros((2, 3), dtype=bool), np.array([0, 0])
     for metric in (*per_user_metrics().values(), *per_user_metrics(official=True).values()):
-        assert np.isnan(metric(hits, none, 3)).all()
+        assert np.isnan(computed(metric, hits, none, 3)).all()
 
 
 def test_recall_and_hit_rate_never_fall_as_k_grows() -> None:
@@ -98,29 +108,27 @@ def test_recall_and_hit_rate_never_fall_as_k_grows() -> None:
     hits = rng.random((50, 20)) < 0.2
     n_positives = hits.sum(axis=1) + 1
     for metric in (recall, hit_rate, mrr):
-        values = np.stack([metric(hits, n_positives, k) for k in range(1, 25)])
+        values = np.stack([computed(metric, hits, n_positives, k) for k in range(1, 25)])
         assert (np.diff(values, axis=0) >= 0).all()
 
 
 def test_official_ndcg_rewards_missing_most_of_the_truth() -> None:
     hits, n_positives = np.array([[True, False, False]]), np.array([10])
-    assert ndcg_official(hits, n_positives, 3)[0] == 1.0
-    assert ndcg(hits, n_positives, 3)[0] < 0.5
+    assert computed(ndcg_official, hits, n_positives, 3)[0] == 1.0
+    assert computed(ndcg, hits, n_positives, 3)[0] < 0.5
 
 
 def test_official_ndcg_is_the_textbook_value_with_one_positive() -> None:
     hits = np.eye(6, dtype=bool)
     one = np.ones(6, dtype=int)
-    np.testing.assert_allclose(ndcg_official(hits, one, 6), ndcg(hits, one, 6), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(computed(ndcg_official, hits, one, 6), computed(ndcg, hits, one, 6), rtol=0, atol=1e-12)
 
 
 def test_official_ideal_counts_hits_beyond_k() -> None:
     hits = np.array([[False, True, False, True]])
-    assert ndcg_official(hits, np.array([2]), 2)[0] == pytest.approx((1 / L3) / (1 + 1 / L3))
+    assert computed(ndcg_official, hits, np.array([2]), 2)[0] == pytest.approx((1 / L3) / (1 + 1 / L3))
 
 
-def test_coverage_ignores_empty_places() -> None:
-    top = np.array([[0, 1, -1], [1, -1, -1]])
-    assert coverage(top, 4, 3) == 0.5
-    assert coverage(top, 4, 1) == 0.5
-    assert coverage(np.full((2, 3), -1), 4, 3) == 0.0
+def test_coverage_counts_items_somebody_is_shown_in_time() -> None:
+    best_rank = torch.tensor([0, 1, 9, 4])
+    assert [coverage(best_rank, k) for k in (1, 2, 5, 9, 10)] == [0.25, 0.5, 0.75, 0.75, 1.0]
