@@ -71,13 +71,14 @@ class Pattern(nn.Module):
         """`left[row] . right[column]` for every edge: [m], from left [rows, d] and right [columns, d]."""
         return _Dots.apply(left, right, self)
 
-    def softmax(self, values: Tensor) -> Tensor:
-        """Values [m] to weights [m] that are positive and sum to 1 over the edges of each row."""
-        largest = torch.full((self.shape[0],), -torch.inf, dtype=values.dtype, device=values.device)
-        largest = largest.scatter_reduce(0, self.row, values.detach(), "amax")
-        powers = (values - largest[self.row]).exp()
-        sums = self.product(powers, powers.new_ones(self.shape[1], 1))
-        return powers / lookup(sums, self.row)[:, 0]
+    def softmax(self, values: Tensor, *, transposed: bool = False) -> Tensor:
+        """Values [m] to weights [m], positive, that sum to 1 over the edges of each row (transposed: column)."""
+        ends, size = (self.column, self.shape[1]) if transposed else (self.row, self.shape[0])
+        largest = torch.full((size,), -torch.inf, dtype=values.dtype, device=values.device)
+        largest = largest.scatter_reduce(0, ends, values.detach(), "amax")
+        powers = (values - largest[ends]).exp()
+        ones = powers.new_ones(self.shape[0 if transposed else 1], 1)
+        return powers / lookup(self.product(powers, ones, transposed=transposed), ends)[:, 0]
 
     def matrix(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """The torch CSR tensor of these values; no copy, except that the transpose has its values reordered."""

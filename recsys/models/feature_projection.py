@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ class Features(nn.Module):
         """The vectors of `ids` (int64 [m]): [m, d]."""
         return self.values[ids if self.index is None else self.index[ids]]
 
-    def projected(self, layer: nn.Module, hidden: Tensor | None = None) -> Tensor:
+    def projected(self, layer: Callable[[Tensor], Tensor], hidden: Tensor | None = None) -> Tensor:
         """`layer` applied to every id's vector: [n, dim]. Only distinct vectors are multiplied.
 
         Ids without a vector get zeros: they would contribute the layer's bias otherwise.

@@ -12,10 +12,14 @@ from pydantic import Field
 from artefacts.errors import UsageError
 from recsys.models.options.base import FamilyOptions, SideAugmentation
 from recsys.models.options.ease import EaseOptions
+from recsys.models.options.grcn import GrcnOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.mmgcn import MmgcnOptions
+from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
+from recsys.models.options.vbpr import VbprOptions
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +82,34 @@ _ALL = (
     Family(EaseOptions, "recsys.models.ease:Ease", "general", "EASE", "Steck, WWW 2019"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
+    Family(NgcfOptions, "recsys.models.ngcf:NGCF", "general", "NGCF", "Wang et al., SIGIR 2019"),
+    Family(
+        VbprOptions,
+        "recsys.models.vbpr:VBPR",
+        "side information",
+        "VBPR",
+        "He & McAuley, AAAI 2016",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        MmgcnOptions,
+        "recsys.models.mmgcn:MMGCN",
+        "side information",
+        "MMGCN",
+        "Wei et al., MM 2019",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        GrcnOptions,
+        "recsys.models.grcn:GRCN",
+        "side information",
+        "GRCN",
+        "Wei et al., MM 2020",
+        takes=("item",),
+        needs=("item",),
+    ),
     Family(
         LLMRecOptions,
         "recsys.models.llmrec:LLMRec",

@@ -40,13 +40,14 @@ def test_products_and_dots_are_those_of_loops(pattern: Pattern) -> None:
     torch.testing.assert_close(pattern.dots(y, x), expected)
 
 
-def test_softmax_over_the_edges_of_each_row(pattern: Pattern) -> None:
+@pytest.mark.parametrize("transposed", [False, True])
+def test_softmax_over_the_edges_of_each_row_or_column(pattern: Pattern, transposed: bool) -> None:
     values = draw(7) * 300  # large enough to overflow without a shift
     expected = torch.zeros(7).double()
-    for i in range(ROWS):
-        mine = torch.from_numpy(EDGES[:, 0] == i)
+    for end in range(max(ROWS, COLUMNS)):
+        mine = torch.from_numpy(EDGES[:, int(transposed)] == end)
         expected[mine] = values[mine].softmax(0)
-    torch.testing.assert_close(pattern.softmax(values), expected)
+    torch.testing.assert_close(pattern.softmax(values, transposed=transposed), expected)
 
 
 def test_gradients_of_both_orders_are_right(pattern: Pattern) -> None:
@@ -56,6 +57,7 @@ def test_gradients_of_both_orders_are_right(pattern: Pattern) -> None:
         assert check(lambda v, r: pattern.product(v, r, transposed=True), (values, y))
         assert check(pattern.dots, (y, x))
     assert torch.autograd.gradcheck(pattern.softmax, values)
+    assert torch.autograd.gradcheck(lambda v: pattern.softmax(v, transposed=True), values)
 
 
 def test_an_empty_pattern(pattern: Pattern) -> None:
