@@ -81,25 +81,55 @@ def evaluate(
     n_users, n_items = dataset.n_users, dataset.n_items
     n_positives = np.diff(dataset.starts(split))
     users = np.flatnonzero(n_positives) if users is None else users[n_positives[users] > 0]
-    hidden = _hidden_splits(split, mask_train, mask_valid_at_test)
+    hidden = hidden_splits(split, mask_train, mask_valid_at_test)
     masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in hidden]
     ties = TieBreak.lower_id_first(n_users, n_items) if official else TieBreak.seeded(n_users, n_items, tie_seed)
-    known = torch.from_numpy(dataset.pairs(split) @ np.array([n_items, 1])).to(device)  # sorted, as the pairs are
     longest = min(max(cutoffs), n_items)
-    first_rank = torch.full((n_items + 1,), NEVER, device=device)  # the last one is the empty place's
-    metrics = {f"{name}@{k}": (metric, k) for k in cutoffs for name, metric in per_user_metrics(official).items()}
-    values = np.full((len(metrics), n_users), np.nan)
+    tally = Tally(dataset, split, cutoffs, official=official, device=device)
     chunk = chunk or max(1, SCORES_PER_CHUNK // max(n_items, 1))
     for start in range(0, len(users), chunk):
         batch = users[start : start + chunk]
         ids = torch.from_numpy(batch).to(device)
-        top = _recommend(scores, batch, ids, n_items, longest, masks, ties)
-        hits = _hits(top, ids, known, n_items)
-        totals = torch.from_numpy(n_positives[batch]).to(device)
-        values[:, batch] = torch.stack([metric(hits, totals, k) for metric, k in metrics.values()]).cpu().numpy()
-        ranks = torch.arange(longest, device=device).expand_as(top)
-        first_rank.scatter_reduce_(0, top.where(top >= 0, n_items).flatten(), ranks.flatten(), "amin")
-    return Evaluation.of(dict(zip(metrics, values, strict=True)), users, first_rank[:-1].cpu().numpy())
+        tally.add(batch, _recommend(scores, batch, ids, n_items, longest, masks, ties))
+    return tally.result(users)
+
+
+class Tally:
+    """Adds up the metrics of recommended lists, chunk by chunk, on the device.
+
+    Args:
+        dataset, split: whose truth counts.
+        cutoffs: values of k.
+        official: see `evaluate`.
+        device: where the lists lie.
+    """
+
+    def __init__(
+        self, dataset: Dataset, split: str, cutoffs: Sequence[int], *, official: bool, device: torch.device | str
+    ) -> None:
+        self.n_items, self.device = dataset.n_items, device
+        self.n_positives = np.diff(dataset.starts(split))
+        # Sorted, as the pairs are.
+        self.known = torch.from_numpy(dataset.pairs(split) @ np.array([dataset.n_items, 1])).to(device)
+        named = per_user_metrics(official).items()
+        self.metrics = {f"{name}@{k}": (metric, k) for k in cutoffs for name, metric in named}
+        self.values = np.full((len(self.metrics), dataset.n_users), np.nan)
+        self.first_rank = torch.full((self.n_items + 1,), NEVER, device=device)  # the last one is the empty place's
+
+    def add(self, users: np.ndarray, top: Tensor) -> None:
+        """Counts the lists `top` (int64 [b, m], best first, -1 for none) of `users` (int64 [b], each with truth)."""
+        hits = _hits(top, torch.from_numpy(users).to(self.device), self.known, self.n_items)
+        totals = torch.from_numpy(self.n_positives[users]).to(self.device)
+        values = torch.stack([metric(hits, totals, k) for metric, k in self.metrics.values()])
+        self.values[:, users] = values.cpu().numpy()
+        ranks = torch.arange(top.shape[1], device=self.device).expand_as(top)
+        self.first_rank.scatter_reduce_(0, top.where(top >= 0, self.n_items).flatten(), ranks.flatten(), "amin")
+
+    def result(self, users: np.ndarray) -> Evaluation:
+        """The evaluation of `users`, in this order; their lists were added."""
+        return Evaluation.of(
+            dict(zip(self.metrics, self.values, strict=True)), users, self.first_rank[:-1].cpu().numpy()
+        )
 
 
 @torch.no_grad()
@@ -119,11 +149,12 @@ def _recommend(
         top = top_items(matrix, ids, k, ties)
     # NaN comes first in a list, so the matrix need not be searched.
     if top.values[:, 0].isnan().any() | before.isnan().any():
-        _refuse_nan(matrix, batch)
+        refuse_nan(matrix, batch)
     return top.items
 
 
-def _refuse_nan(matrix: Tensor, batch: np.ndarray) -> None:
+def refuse_nan(matrix: Tensor, batch: np.ndarray) -> None:
+    """Raises the error that names the users whose scores [b, m] hold NaN."""
     bad = matrix.isnan().any(dim=1)
     raise AugrecError(
         f"the model's scores hold NaN for {int(bad.sum())} of {len(batch)} users",
@@ -139,7 +170,8 @@ def _hits(top: Tensor, users: Tensor, known: Tensor, n_items: int) -> Tensor:
     return (known[found] == keys) & (top >= 0)
 
 
-def _hidden_splits(split: str, mask_train: bool, mask_valid_at_test: bool) -> list[str]:
+def hidden_splits(split: str, mask_train: bool, mask_valid_at_test: bool) -> list[str]:
+    """The splits whose items are no candidates in an evaluation on `split`."""
     if split not in ("valid", "test"):
         raise ValueError(f"split is valid or test, not {split!r}")
     return ["train"] * mask_train + ["valid"] * (mask_valid_at_test and split == "test")
