@@ -6,7 +6,7 @@ Every section belongs to the package that uses it; this file only puts them toge
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -23,6 +23,7 @@ from recsys.models.options.base import FamilyOptions, ModalityOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
+Section = TypeVar("Section", bound=Options)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
 
 
@@ -153,7 +154,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_config(path: Path, overrides: list[str] | None = None) -> Config:
-    """Reads a YAML file, applies `key=value` overrides and validates.
+    """Reads a run's YAML file, applies `key=value` overrides and validates.
 
     Args:
         path: the YAML file.
@@ -162,6 +163,16 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
     """
+    raw = read_sections(path, overrides)
+    if "base" in raw:
+        raise UsageError(
+            "this is an experiment (it has a `base`), not a run", where=path, remedy=f"augrec experiment {path}"
+        )
+    return validated(raw, Config, path)
+
+
+def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """A YAML file as plain sections with the overrides applied; nothing in it is checked yet."""
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
@@ -176,14 +187,19 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
         raise UsageError("the config is empty or not a mapping of sections", where=path)
     for override in overrides or []:
         _override(raw, override)
+    return raw
+
+
+def validated(raw: dict[str, Any], kind: type[Section], where: Path | str) -> Section:
+    """The sections as typed options; otherwise a `UsageError` that lists every problem with its key."""
     try:
-        return Config.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        problems = explain(error, Config)
+        problems = explain(error, kind)
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"the config has {count}:\n{listed}", where=path, remedy="edit the file, or override with key=value"
+            f"the config has {count}:\n{listed}", where=where, remedy="edit the file, or override with key=value"
         ) from None
 
 

@@ -109,7 +109,7 @@ def summarise(trained: dict[str, Trained], options: ReportOptions) -> Summaries:
                 variant=variant.name,
                 metric=metric,
                 mean=_number(variant.mean(metric)),
-                std=_spread(values),
+                std=spread(values),
                 n_seeds=len(values),
                 versus=versus.get(metric, Comparison()),
             )
@@ -168,7 +168,7 @@ def _words(name: str) -> list[int]:
     return list(hashlib.sha256(name.encode()).digest()[:8])
 
 
-def _spread(values: list[float]) -> float | None:
+def spread(values: list[float]) -> float | None:
     """Standard deviation (ddof=1); exactly 0 for equal values, where the rounding of their mean would leave a trace."""
     if len(values) < 2:
         return None

@@ -63,7 +63,7 @@ def read_trained(
             remedy = f"name one of: {', '.join(variants)}"
             raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
     wanted = None if seeds is None else sorted(set(seeds))
-    trained = {name: _read_variant(run / "train" / name, name, wanted) for name in variants}
+    trained = {name: read_variant(run / "train" / name, name, wanted) for name in variants}
     for variant in trained.values():
         for seed, metrics in variant.metrics.items():
             _require_metrics(run, variant.name, seed, metrics["test"], (options.primary, *options.secondary))
@@ -73,7 +73,8 @@ def read_trained(
     return trained
 
 
-def _read_variant(folder: Path, name: str, wanted: list[int] | None) -> Trained:
+def read_variant(folder: Path, name: str, wanted: list[int] | None) -> Trained:
+    """Reads one variant's folder; `wanted` are the seeds to read, None for all that are there."""
     if wanted is None:
         numbers = [re.fullmatch(r"seed-(\d+)", path.name) for path in folder.glob("seed-*")]
         wanted = sorted(int(number[1]) for number in numbers if number)
