@@ -155,6 +155,17 @@ def adjacency(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
     return Operator(sp.block_array([[None, scaled], [scaled.T, None]], format="csr"), symmetric=True)
 
 
+def row_mean_with_self(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
+    """`D^-1 (A + I)` of the joint graph, the degrees counting a node itself; [n, n], users first.
+
+    Source: the default graph of NGCF's published code, and of its descendants LATTICE and MICRO.
+    """
+    interactions = _incidence(edges, n_users, n_items)
+    joint = sp.block_array([[None, interactions], [interactions.T, None]], format="csr")
+    joint = joint + sp.eye_array(n_users + n_items, format="csr")
+    return Operator(_diagonal(_degree(joint, 1), -1.0) @ joint)
+
+
 def _incidence(edges: np.ndarray, n_users: int, n_items: int) -> sp.csr_array:
     users, items = np.asarray(edges, dtype=np.int64).reshape(-1, 2).T
     if len(users) and (min(users.min(), items.min()) < 0 or users.max() >= n_users or items.max() >= n_items):

@@ -63,9 +63,17 @@ def cosines(features: Tensor, pattern: Pattern) -> Tensor:
     return pattern.dots(unit, unit).clamp_min(0)
 
 
-def symmetric(values: Tensor, pattern: Pattern) -> Tensor:
-    """`D^-1/2 W D^-1/2` for the values [m] of W and its row sums D; rows that sum to 0 stay zero. Differentiable."""
-    degree = pattern.product(values, values.new_ones(pattern.shape[1], 1))
+def row_sums(values: Tensor, pattern: Pattern) -> Tensor:
+    """The sums [n, 1] of the values [m] over the edges of each row."""
+    return pattern.product(values, values.new_ones(pattern.shape[1], 1))
+
+
+def symmetric(values: Tensor, pattern: Pattern, degree: Tensor | None = None) -> Tensor:
+    """`D^-1/2 W D^-1/2` for the values [m] of W; rows that sum to 0 stay zero. Differentiable.
+
+    `degree` [n, 1] takes the place of W's own row sums, where W is one part of a graph.
+    """
+    degree = row_sums(values, pattern) if degree is None else degree
     positive = degree > 0
     scale = torch.where(positive, torch.where(positive, degree, 1.0) ** -0.5, 0.0)
     return values * (lookup(scale, pattern.row) * lookup(scale, pattern.column))[:, 0]

@@ -13,9 +13,11 @@ from artefacts.errors import UsageError
 from recsys.models.options.base import FamilyOptions, SideAugmentation
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.grcn import GrcnOptions
+from recsys.models.options.lattice import LatticeOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.micro import MicroOptions
 from recsys.models.options.mmgcn import MmgcnOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
@@ -107,6 +109,24 @@ _ALL = (
         "side information",
         "GRCN",
         "Wei et al., MM 2020",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        LatticeOptions,
+        "recsys.models.lattice:LATTICE",
+        "augmentation",
+        "LATTICE",
+        "Zhang et al., MM 2021",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        MicroOptions,
+        "recsys.models.micro:MICRO",
+        "augmentation",
+        "MICRO",
+        "Zhang et al., TKDE 2022",
         takes=("item",),
         needs=("item",),
     ),
