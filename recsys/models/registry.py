@@ -11,6 +11,7 @@ from pydantic import Field
 
 from artefacts.errors import UsageError
 from recsys.models.options.base import FamilyOptions, SideAugmentation
+from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.grcn import GrcnOptions
 from recsys.models.options.lattice import LatticeOptions
@@ -127,6 +128,15 @@ _ALL = (
         "augmentation",
         "MICRO",
         "Zhang et al., TKDE 2022",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        ClcrecOptions,
+        "recsys.models.clcrec:CLCRec",
+        "self-supervised",
+        "CLCRec",
+        "Wei et al., MM 2021",
         takes=("item",),
         needs=("item",),
     ),
