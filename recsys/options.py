@@ -26,7 +26,7 @@ class EvaluationOptions(Options):
     mask_valid_at_test: bool | None = None
     """Whether validation items are left out of the test ranking; None follows the protocol."""
     chunk: PositiveInt | None = None
-    """Users scored at a time, a matter of memory only; None takes as many as have 2^24 scores (64 MiB)."""
+    """Users scored at a time, a matter of memory only; None takes as many as have 2^22 scores (16 MiB), at least 64."""
     tie_seed: NonNegativeInt = 0
     """Seeds the permutation of items that breaks ties between equal scores."""
 
