@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -72,12 +72,19 @@ class Catalog:
     """
 
     def __init__(
-        self, items: pa.Table, history: Lists, candidates: Lists | None, domain: Domain, genres: tuple[str, ...]
+        self,
+        items: pa.Table,
+        history: Lists,
+        candidates: Lists | None,
+        domain: Domain,
+        genres: tuple[str, ...],
+        users: Path | None = None,
     ) -> None:
         self.n_users = len(history.starts) - 1
         self.n_items = items.num_rows
         self.domain, self.genres = domain, genres
-        self._items, self._history, self._candidates = items, history, candidates
+        self._source_ids: dict[str, list[str]] = {}
+        self._items, self._history, self._candidates, self._users = items, history, candidates, users
         known = ("item", "source_id", "title", "year", "genres")
         self._text = [
             column.name
@@ -96,7 +103,8 @@ class Catalog:
         history = _train_history(dataset / "interactions.parquet", n_users, items.num_rows)
         shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
         genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
-        return cls(items, history, shown, domain_named(meta.get("domain")), genres)
+        users = dataset / "users.parquet"
+        return cls(items, history, shown, domain_named(meta.get("domain")), genres, users)
 
     @property
     def has_candidates(self) -> bool:
@@ -120,6 +128,19 @@ class Catalog:
             tuple(self.item(int(item)) for item in self._history.of(user)),
             tuple(self.item(int(item)) for item in candidates),
         )
+
+    def train_items(self, user: int) -> np.ndarray:
+        """Ids of a user's training items, oldest first."""
+        return self._history.of(user)
+
+    def source_ids(self, about: Literal["user", "item"]) -> list[str]:
+        """What the data's own source calls every user or item, row = contiguous id."""
+        if about not in self._source_ids:
+            table = self._items if about == "item" else read_parquet(self._users or Path(), remedy=PREPARE)
+            if "source_id" not in table.column_names:
+                raise DataError(f"the {about}s have no column 'source_id'", where=self._users, remedy=PREPARE)
+            self._source_ids[about] = [str(value) for value in table["source_id"].to_pylist()]
+        return self._source_ids[about]
 
     def users(self) -> Iterator[UserEntity]:
         return (self.user(user) for user in range(self.n_users))

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from augment.answers import Malformed
 from augment.engines.base import Engine
 from augment.identity import engine_seed
-from augment.requests import MASKED
-from augment.shapes import Completion, Record, Request
+from augment.shapes import MASKED, Completion, Record, Request
 from augment.tasks.base import Contradiction, Task
 
 FINAL_ERRORS = ("prompt_too_long", "refused_by_engine")

@@ -83,7 +83,21 @@ class HeuristicOptions(Options):
     """Which engine."""
 
 
-EngineOptions = Annotated[VllmOptions | HeuristicOptions, Field(discriminator="kind")]
+class ReplayOptions(Options):
+    """Records that exist already, published ones or an earlier run's; nothing is generated."""
+
+    kind: Literal["replay"] = "replay"
+    """Which engine."""
+    records: Path
+    """Folder with <task>/records.parquet: a run's augment/<source>, or what `augrec import` wrote."""
+    dataset: Path | None = None
+    """Folder of the data set the records were written for. null: the one of the run or import they lie in."""
+    match: Literal["source_id", "position"] = "source_id"
+    """How users and items of the two data sets are matched: by the ids their source gave them, or by their position
+    (right only where both have the same users and items in the same order)."""
+
+
+EngineOptions = Annotated[VllmOptions | HeuristicOptions | ReplayOptions, Field(discriminator="kind")]
 
 
 class SourceOptions(Options):

@@ -6,7 +6,7 @@ and the engine computes it once. Nothing is held in memory but the request at ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 from augment.catalog import Catalog
 from augment.engines.base import Engine
 from augment.identity import engine_seed, refusal_key, request_key, shard_of
-from augment.shapes import Draft, Record, Request
+from augment.shapes import MASKED, Draft, Record, Request
 from augment.tasks.base import Impossible, Task
 
-MASKED = "masked"
-"""The declared fallback of every failed record: the row is missing downstream, and never text."""
+Ask = Callable[[Sequence[Task], int], Iterable[Request | Record]]
+"""The questions of several tasks about one entity: requests, or the records of why there is none."""
 
 
 class Questions:
@@ -27,14 +27,13 @@ class Questions:
 
     Args:
         tasks: what is asked.
+        ask: makes the questions about an entity.
         total: number of shards.
         selected: shards of this process.
     """
 
-    def __init__(
-        self, catalog: Catalog, tasks: list[Task], engine: Engine, seed: int, total: int, selected: Iterable[int]
-    ) -> None:
-        self._catalog, self._tasks, self._engine, self._seed = catalog, tasks, engine, seed
+    def __init__(self, catalog: Catalog, tasks: Sequence[Task], ask: Ask, total: int, selected: Iterable[int]) -> None:
+        self._catalog, self._tasks, self._ask = catalog, tasks, ask
         self._selected = list(selected)
         counts = {"user": catalog.n_users, "item": catalog.n_items}
         self._shards = {
@@ -65,9 +64,17 @@ class Questions:
         for about, shards in self._shards.items():
             asked = [task for task in self._tasks if task.about == about]
             for number in np.flatnonzero(shards == shard).tolist():
-                whom = self._catalog.user(number) if about == "user" else self._catalog.item(number)
-                for task in asked:
-                    yield ask(task, number, whom, self._engine, self._seed)
+                yield from self._ask(asked, number)
+
+
+def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:
+    """Asks an engine with prompts from the catalogue."""
+
+    def questions(tasks: Sequence[Task], number: int) -> Iterator[Request | Record]:
+        whom = catalog.user(number) if tasks[0].about == "user" else catalog.item(number)
+        return (ask(task, number, whom, engine, seed) for task in tasks)
+
+    return questions
 
 
 def ask(task: Task, number: int, entity: Any, engine: Engine, seed: int) -> Request | Record:

@@ -19,9 +19,10 @@ from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.engines import build_engine
 from augment.engines.base import Engine
-from augment.options import GenerationOptions, SourceOptions
+from augment.engines.replay import ReplayEngine
+from augment.options import GenerationOptions, ReplayOptions, SourceOptions
 from augment.prompting import Prompts
-from augment.requests import Questions
+from augment.requests import Questions, asker
 from augment.shapes import Record, Request
 from augment.store import Store
 from augment.summary import SECONDS_ARE, Seconds, merge, seconds_of
@@ -63,18 +64,20 @@ def run_source(
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text}.
         The tasks of a run over some shards are counted, not merged.
     """
-    if "edges" in source.tasks and not catalog.has_candidates:
+    replayed = isinstance(source.engine, ReplayOptions)
+    if "edges" in source.tasks and not catalog.has_candidates and not replayed:
         raise UsageError("edges need candidates, and none were computed", where=name, remedy="run the candidates stage")
     context = Context(catalog, Prompts(generation.templates), generation.max_history, seed)
     tasks = [TASKS[task](context, generation.tasks.of(task)) for task in source.tasks]  # type: ignore[attr-defined]
     store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards)
     engine = engine or build_engine(
-        source.engine, model=model, model_sha256=model_sha256, log=folder / f"engine{_suffix(shards)}.log"
+        source.engine, catalog, model=model, model_sha256=model_sha256, log=folder / f"engine{_suffix(shards)}.log"
     )
+    ask = engine.questions if isinstance(engine, ReplayEngine) else asker(catalog, engine, seed)
     with store:
         with engine:
             run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
-            questions = Questions(catalog, tasks, engine, seed, store.total, store.selected)
+            questions = Questions(catalog, tasks, ask, store.total, store.selected)
             run.go(questions, f"augment {name}")
             described = _described(engine, folder, run.started)
         summaries = {}

@@ -11,6 +11,8 @@ from augment.answers import Answer
 from augment.sampling import Sampling
 
 FinishReason = Literal["stop", "length", "error", "none"]
+MASKED = "masked"
+"""The declared fallback of every failed record: the row is missing downstream, and never text."""
 
 
 class Message(NamedTuple):

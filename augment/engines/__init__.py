@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from augment.engines.base import Engine
 from augment.engines.heuristic import HeuristicEngine
-from augment.options import HeuristicOptions, VllmOptions
+from augment.options import HeuristicOptions, ReplayOptions, VllmOptions
+
+if TYPE_CHECKING:
+    from augment.catalog import Catalog
 
 __all__ = ["Engine", "build_engine"]
 
 
 def build_engine(
-    options: VllmOptions | HeuristicOptions, *, model: Path | None, model_sha256: str | None, log: Path
+    options: VllmOptions | HeuristicOptions | ReplayOptions,
+    catalog: Catalog | None = None,
+    *,
+    model: Path | None,
+    model_sha256: str | None,
+    log: Path,
 ) -> Engine:
-    """The engine of a source, not yet started."""
+    """The engine of a source, not yet started; only replay needs the catalogue."""
     match options:
+        case ReplayOptions():
+            from augment.engines.replay import ReplayEngine
+
+            assert catalog is not None
+            return ReplayEngine(options, catalog)
         case HeuristicOptions():
             return HeuristicEngine()
         case VllmOptions():

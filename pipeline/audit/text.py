@@ -13,6 +13,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
+from pipeline.audit.replayed import audit_replayed
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 
 Texts = dict[str, list[str | None]]
@@ -29,19 +30,23 @@ def audit_records(
         The checks of one source, and how many of its augmented pairs are held-out interactions.
     """
     candidates = _candidate_lists(folder)
-    checks = []
+    replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
+    checks: list[Check] = []
     overlap = {"edges": 0}
     for task, counted in summary["tasks"].items():
         path = folder / "augment" / source / task / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
         name = f"{source} {task}"
         checks.append(Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split)))
-        if task in USER_TASKS:
+        if replayed:
+            checks += audit_replayed(name, task, records, split)
+        elif task in USER_TASKS:
             checks.append(Check(f"{name}: prompts show training history only", len(records), _history(records, split)))
-        if task == "edges":
+        if task == "edges" and not replayed:
             checks.append(
                 Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split))
             )
+        if task == "edges":
             overlap = _overlap(records, split)
     return checks, overlap
 

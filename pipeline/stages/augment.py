@@ -21,6 +21,8 @@ class Augment(Stage):
         generation = run.config.generation
         if generation is None:
             return {"generation": None}
+        from augment.engines.replay import replayed_files
+
         models = {}
         for name, source in generation.sources.items():
             model = _model(source)
@@ -31,6 +33,11 @@ class Augment(Stage):
                 mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}
             ),
             "models": models,
+            "replayed": {
+                name: replayed_files(source.engine)
+                for name, source in generation.sources.items()
+                if source.engine.kind == "replay"
+            },
             "seed": run.config.seed,
         }
 
@@ -71,13 +78,12 @@ class Augment(Stage):
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
 
 
-_NOT_IDENTITY = {"kv_cache_gib", "gpu_memory_fraction"}
-"""Engine settings that change memory, not answers."""
+_NOT_IDENTITY = {"kv_cache_gib", "gpu_memory_fraction", "records", "dataset"}
+"""Engine settings that change memory, not answers, and paths, whose files are identified by their content."""
 
 
 def _model(source: Any) -> Any:
     """The resolved local model of a source, or None for engines without one."""
     from pipeline.weights.resolve import resolve
 
-    name = getattr(source.engine, "model", None)
-    return resolve(name) if name else None
+    return resolve(source.engine.model) if source.engine.kind == "vllm" else None

@@ -1,0 +1,71 @@
+"""Ids of one data set in another's: by the names their source gave them, or by position."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from artefacts.errors import DataError, UsageError
+from artefacts.files import read_parquet
+from augment.catalog import Catalog
+from augment.options import ReplayOptions
+
+About = Literal["user", "item"]
+
+
+def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:
+    """The data set the records were written for: the one named, or that of the run or import they lie in."""
+    if options.dataset is not None:
+        return options.dataset
+    beside = records.resolve().parent.parent / "dataset"
+    return beside if beside.is_dir() else None
+
+
+class Translation:
+    """Between the ids of the records and those of this data set."""
+
+    def __init__(self, options: ReplayOptions, records: Path, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._dataset = dataset_folder(options, records)
+        self._by_position = options.match == "position"
+        if not self._by_position and self._dataset is None:
+            raise UsageError(
+                "the records cannot be matched: the data set they were written for is not beside them",
+                where=records,
+                remedy="name its folder (items.parquet, users.parquet) in the engine's `dataset`; or, if ids are the "
+                "same in both, set `match: position`",
+            )
+
+    def to_source(self, about: About, entity: int) -> int | None:
+        """The source's id of an entity of this data set; None when it does not know it."""
+        if self._by_position:
+            return entity
+        return self._theirs[about].get(self._catalog.source_ids(about)[entity])
+
+    def item_here(self, item: int) -> int | None:
+        """This data set's id of an item of the source; None when it is not here."""
+        if self._by_position:
+            return item if 0 <= item < self._catalog.n_items else None
+        return self._items_here.get(item)
+
+    @cached_property
+    def _theirs(self) -> dict[About, dict[str, int]]:
+        assert self._dataset is not None
+        return {"user": _ids(self._dataset, "user"), "item": _ids(self._dataset, "item")}
+
+    @cached_property
+    def _items_here(self) -> dict[int, int]:
+        here = {source_id: item for item, source_id in enumerate(self._catalog.source_ids("item"))}
+        return {item: here[source_id] for source_id, item in self._theirs["item"].items() if source_id in here}
+
+
+def _ids(dataset: Path, about: About) -> dict[str, int]:
+    path = dataset / f"{about}s.parquet"
+    table = read_parquet(path, remedy="the engine's `dataset` names a prepared data set's folder")
+    if not {about, "source_id"} <= set(table.column_names):
+        raise DataError(f"the columns `{about}` and `source_id` are needed to match ids", where=path)
+    return {
+        str(source_id): entity
+        for source_id, entity in zip(table["source_id"].to_pylist(), table[about].to_pylist(), strict=True)
+    }
