@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.graph import adjacency
+from recsys.graph import SmoothingGraph
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.sampling import Triplets
@@ -53,11 +53,11 @@ class LightGCN(TrainedRecommender):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.sizes, self.layers, self.l2, self.l2_kind = (n_users, n_items), layers, l2, l2_kind
+        self.layers, self.l2, self.l2_kind = layers, l2, l2_kind
         self.embedding_dim = dim
         self.user_embedding = embedding_table(n_users, dim, generator)
         self.item_embedding = embedding_table(n_items, dim, generator)
-        self.adjacency = adjacency(edges, n_users, n_items)
+        self.graph = SmoothingGraph(edges, n_users, n_items)
 
     @classmethod
     def build(
@@ -77,9 +77,7 @@ class LightGCN(TrainedRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """See `TrainedRecommender.forward`."""
-        joint = torch.cat([self.user_embedding, self.item_embedding])
-        users, items = self.adjacency.mean_of_powers(joint, self.layers).split(self.sizes)
-        return self.with_side(users, items)
+        return self.with_side(*self.graph(self.user_embedding, self.item_embedding, self.layers))
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import DataError
-from recsys.graph import Operator, adjacency, bipartite
+from artefacts.errors import DataError, UsageError
+from recsys.graph import Operator, SmoothingGraph, adjacency, bipartite, row_mean_with_self
+from recsys.sparse_operator import use_backend
 
 Edges = tuple[np.ndarray, int, int]
 
@@ -132,3 +134,52 @@ def test_no_warning_reaches_the_user_and_none_is_switched_off_elsewhere(six_node
             assert warnings.filters == filters
     finally:
         torch.set_warn_always(False)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_smoothing_is_the_mean_of_powers_of_the_joint_matrix(random_edges: Edges, layers: int) -> None:
+    _, n_users, n_items = random_edges
+    generator = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 4, dtype=torch.float64, generator=generator) for n in (n_users, n_items))
+    smoothed = torch.cat(SmoothingGraph(*random_edges).double()(users, items, layers))
+    matrix, x = dense(adjacency(*random_edges)), torch.cat([users, items]).numpy()
+    expected = sum(np.linalg.matrix_power(matrix, power) @ x for power in range(layers + 1)) / (layers + 1)
+    np.testing.assert_allclose(smoothed, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_smoothing_has_the_right_gradient(six_nodes: Edges) -> None:
+    graph = SmoothingGraph(*six_nodes).double()
+    generator = torch.Generator().manual_seed(0)
+    x = [torch.randn(3, 2, dtype=torch.float64, requires_grad=True, generator=generator) for _ in range(2)]
+    for layers in (0, 1, 3):
+        assert torch.autograd.gradcheck(lambda u, i, n=layers: graph(u, i, n), x)
+        assert torch.autograd.gradgradcheck(lambda u, i, n=layers: graph(u, i, n), x)
+
+
+@pytest.mark.parametrize("norm", ["symmetric", "row-sqrt", "row-mean"])
+def test_every_operator_is_stored_with_its_own_transpose(random_edges: Edges, norm: str) -> None:
+    for operator in (*bipartite(*random_edges, norm=norm), row_mean_with_self(*random_edges)):
+        assert torch.equal(operator.matrix().to_dense().T, operator.matrix(transposed=True).to_dense())
+
+
+def test_torch_sparse_gives_the_same(random_edges: Edges) -> None:
+    pytest.importorskip("torch_sparse", reason="needs the extra torch-sparse")
+    generator = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 4, generator=generator, requires_grad=True) for n in random_edges[1:])
+    results = []
+    for backend in ("csr", "torch-sparse"):
+        graph = SmoothingGraph(*random_edges)
+        one_sided = bipartite(*random_edges, norm="row-sqrt").user_from_item
+        for module in (graph, one_sided):
+            use_backend(module, backend)
+        smoothed = graph(users, items, 3)
+        outputs = [*smoothed, one_sided @ items, adjacency(*random_edges).mean_of_powers(torch.cat([users, items]), 2)]
+        results.append(outputs + list(torch.autograd.grad(sum(x.square().sum() for x in outputs), [users, items])))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_backend_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_sparse", None)
+    with pytest.raises(UsageError, match=r"(?s)training.backend is torch-sparse.*augrec\[torch-sparse\]"):
+        use_backend(torch.nn.Linear(1, 1), "torch-sparse")

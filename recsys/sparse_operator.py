@@ -1,0 +1,199 @@
+"""A constant sparse matrix as a module: stored with its transpose, multiplied by one of two backends."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from artefacts.errors import DataError, UsageError
+
+Backend = Literal["csr", "torch-sparse"]
+BUFFERS = ("row_pointers", "columns", "values")
+
+
+class Operator(nn.Module):
+    """A constant sparse matrix [rows, columns] that multiplies dense ones, with a cheap backward.
+
+    Its buffers follow `.to(device)` and `.double()` but are no part of `state_dict`: they are rebuilt from the data.
+
+    Args:
+        matrix: the entries; duplicates are summed, explicit zeros kept.
+        transpose: its transpose, where it is at hand (not checked); else it is built.
+        symmetric: the matrix equals its transpose, which is then not stored.
+        checked: the caller vouches for the symmetry; else it is checked.
+
+    Attributes:
+        backend: what multiplies, see `use_backend`.
+    """
+
+    def __init__(
+        self,
+        matrix: sp.spmatrix | sp.sparray,
+        transpose: sp.csr_array | None = None,
+        *,
+        symmetric: bool = False,
+        checked: bool = False,
+    ) -> None:
+        super().__init__()
+        forward = _sorted(matrix)
+        if transpose is None and not (symmetric and checked):
+            transpose = _sorted(forward.T)
+        if symmetric and not checked and (forward.shape[0] != forward.shape[1] or abs(forward - transpose).max() > 0):
+            raise DataError("the matrix is declared symmetric and is not")
+        self.shape: tuple[int, int] = forward.shape
+        self.symmetric = symmetric
+        self.backend: Backend = "csr"
+        self._store("", forward)
+        if not symmetric:
+            assert transpose is not None
+            self._store("transposed_", _sorted(transpose))
+        self._cache: dict[str, Any] = {}
+
+    @staticmethod
+    def index_type(entries: int, size: int) -> type[np.int32] | type[np.int64]:
+        """int32 where it can hold the number of entries and every column."""
+        return np.int32 if max(entries, size) <= np.iinfo(np.int32).max else np.int64
+
+    def _store(self, prefix: str, matrix: sp.csr_array) -> None:
+        index = self.index_type(matrix.nnz, max(matrix.shape))
+        parts = (
+            matrix.indptr.astype(index, copy=False),
+            matrix.indices.astype(index, copy=False),
+            matrix.data.astype(np.float32, copy=False),
+        )
+        for name, part in zip(BUFFERS, parts, strict=True):
+            self.register_buffer(prefix + name, torch.from_numpy(part), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Operator:
+        self._cache = {}
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}}
+
+    def _stored(self, transposed: bool) -> tuple[str, tuple[int, int]]:
+        flip = transposed and not self.symmetric
+        return ("transposed_", self.shape[::-1]) if flip else ("", self.shape)
+
+    def matrix(self, *, transposed: bool = False) -> Tensor:
+        """The stored matrix as a torch CSR tensor of the buffers' device and type (transposed: its transpose)."""
+        prefix, shape = self._stored(transposed)
+        if prefix not in self._cache:
+            rows, columns, values = (getattr(self, prefix + name) for name in BUFFERS)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+                self._cache[prefix] = torch.sparse_csr_tensor(rows, columns, values, size=shape, check_invariants=False)
+        return self._cache[prefix]
+
+    def _torch_sparse(self, transposed: bool) -> Any:
+        prefix, shape = self._stored(transposed)
+        key = prefix + "torch-sparse"
+        if key not in self._cache:
+            from torch_sparse import SparseTensor
+
+            rows, columns, values = (getattr(self, prefix + name) for name in BUFFERS)
+            self._cache[key] = SparseTensor(
+                rowptr=rows.long(),
+                col=columns.long(),
+                value=values,
+                sparse_sizes=shape,
+                is_sorted=True,
+                trust_data=True,
+            )
+        return self._cache[key]
+
+    def cast(self, x: Tensor) -> Tensor:
+        """x in the operator's type: sparse products exist in float32 and float64 only, also under autocast."""
+        return x.to(self.values.dtype)
+
+    def multiply(
+        self, x: Tensor, *, plus: Tensor | None = None, scale: float = 1.0, transposed: bool = False
+    ) -> Tensor:
+        """`scale * (plus + A x)`, without a gradient; x is of the operator's type."""
+        with torch.autocast(x.device.type, enabled=False):
+            if self.backend == "torch-sparse":
+                product = self._torch_sparse(transposed).matmul(x.contiguous())
+                product = product if plus is None else product.add_(plus)
+                return product if scale == 1.0 else product.mul_(scale)
+            matrix = self.matrix(transposed=transposed)
+            if plus is None:
+                return matrix @ x if scale == 1.0 else (matrix @ x).mul_(scale)
+            return torch.addmm(plus, matrix, x, beta=scale, alpha=scale)
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """`A x` for dense x [columns, d]; result [rows, d], of the operator's type also under autocast."""
+        return _Product.apply(x, self, False)
+
+    def mean_of_powers(self, x: Tensor, layers: int) -> Tensor:
+        """`(x + A x + ... + A^layers x) / (layers + 1)` for a square A, as one autograd node that stores no layer."""
+        return _MeanOfPowers.apply(x, self, layers, False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same as `apply_to`."""
+        return self.apply_to(x)
+
+    __matmul__ = apply_to
+
+
+class _Product(torch.autograd.Function):
+    """`A x`; the gradient with respect to x is `A^T g`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, operator: Operator, transposed: bool) -> Tensor:
+        ctx.operator, ctx.transposed = operator, transposed
+        return operator.multiply(operator.cast(x), transposed=transposed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Product.apply(gradient, ctx.operator, not ctx.transposed), None, None
+
+
+class _MeanOfPowers(torch.autograd.Function):
+    """Horner's scheme `h <- x + A h`. The transpose of a polynomial in A is that polynomial in A^T."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, operator: Operator, layers: int, transposed: bool) -> Tensor:
+        ctx.operator, ctx.layers, ctx.transposed = operator, layers, transposed
+        x = operator.cast(x)
+        powers = x if layers else x.clone()
+        for layer in range(layers):
+            scale = 1.0 if layer < layers - 1 else 1.0 / (layers + 1)
+            powers = operator.multiply(powers, plus=x, scale=scale, transposed=transposed)
+        return powers
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _MeanOfPowers.apply(gradient, ctx.operator, ctx.layers, not ctx.transposed), None, None, None
+
+
+def use_backend(model: nn.Module, backend: Backend) -> None:
+    """Lets every operator in `model` multiply by `backend`: torch's CSR products, or the package torch-sparse.
+
+    Both give the same results; which is faster depends on the device, see docs/performance.md.
+
+    Raises:
+        UsageError: torch-sparse is wanted and cannot be imported.
+    """
+    if backend == "torch-sparse":
+        try:
+            import torch_sparse  # noqa: F401
+        except (ImportError, OSError) as error:  # OSError: built for another version of torch
+            raise UsageError(
+                f"training.backend is torch-sparse, and that package cannot be imported ({error})",
+                remedy='install the extra, pip install "augrec[torch-sparse]", or set training.backend=csr',
+            ) from error
+    for module in model.modules():
+        if isinstance(module, Operator):
+            module.backend = backend
+
+
+def _sorted(matrix: sp.spmatrix | sp.sparray) -> sp.csr_array:
+    entries = sp.csr_array(matrix)
+    entries.sum_duplicates()
+    return entries
