@@ -73,12 +73,13 @@ class Pattern(nn.Module):
 
     def softmax(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """Values [m] to weights [m], positive, that sum to 1 over the edges of each row (transposed: column)."""
-        ends, size = (self.column, self.shape[1]) if transposed else (self.row, self.shape[0])
-        largest = torch.full((size,), -torch.inf, dtype=values.dtype, device=values.device)
-        largest = largest.scatter_reduce(0, ends, values.detach(), "amax")
-        powers = (values - largest[ends]).exp()
-        ones = powers.new_ones(self.shape[0 if transposed else 1], 1)
-        return powers / lookup(self.product(powers, ones, transposed=transposed), ends)[:, 0]
+        return _Softmax.apply(values, self, transposed)
+
+    def sums(self, values: Tensor, *, transposed: bool = False) -> Tensor:
+        """For every edge the sum of the values [m] over the edges of its row (transposed: column): [m]."""
+        ends, others = (self.column, self.shape[0]) if transposed else (self.row, self.shape[1])
+        sums = self.product(values, values.new_ones(others, 1), transposed=transposed)
+        return lookup(sums, ends)[:, 0]
 
     def matrix(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """The torch CSR tensor of these values; no copy, except that the transpose has its values reordered."""
@@ -119,6 +120,28 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_x = pattern.product(values, gradient, transposed=not transposed)
         return of_values, of_x, None, None
+
+
+class _Softmax(torch.autograd.Function):
+    """Softmax p over the edges of a row or column; the gradient is `p (g - sum of p g over them)`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, pattern: Pattern, transposed: bool) -> Tensor:
+        values = _full(values)
+        ends, size = (pattern.column, pattern.shape[1]) if transposed else (pattern.row, pattern.shape[0])
+        largest = torch.full((size,), -torch.inf, dtype=values.dtype, device=values.device)
+        largest = largest.scatter_reduce(0, ends, values, "amax")
+        powers = (values - largest[ends]).exp()
+        weights = powers / pattern.sums(powers, transposed=transposed)
+        ctx.save_for_backward(weights)
+        ctx.pattern, ctx.transposed = pattern, transposed
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (weights,) = ctx.saved_tensors
+        moved = weights * gradient
+        return moved - weights * ctx.pattern.sums(moved, transposed=ctx.transposed), None, None
 
 
 class _Dots(torch.autograd.Function):

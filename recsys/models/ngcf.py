@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recsys.graph import Operator, adjacency
+from recsys.graph import adjacency, row_mean_with_self
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.sampling import Triplets
@@ -59,7 +59,7 @@ class NGCF(TrainedRecommender):
         for inputs, outputs in zip((options.dim, *options.layer_dims), options.layer_dims, strict=False):
             self.sums.append(_layer(inputs, outputs, options.bias, generator))
             self.products.append(_layer(inputs, outputs, options.bias, generator))
-        self.graph = adjacency(edges, *self.sizes) if options.graph == "symmetric" else _row_mean(edges, *self.sizes)
+        self.graph = {"symmetric": adjacency, "row-mean": row_mean_with_self}[options.graph](edges, *self.sizes)
         self.pattern: Pattern | None = None
         if options.node_dropout and options.node_dropout_kind == "entries":
             matrix = self.graph.matrix()
@@ -125,12 +125,3 @@ def _layer(inputs: int, outputs: int, bias: bool, generator: torch.Generator) ->
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def _row_mean(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
-    """`D^-1 (A + I)`, the degrees counting a node itself; [n, n]."""
-    n = n_users + n_items
-    users, items, own = edges[:, 0], n_users + edges[:, 1], np.arange(n)
-    places = np.concatenate([users, items, own]), np.concatenate([items, users, own])
-    ones = sp.coo_array((np.ones(len(places[0])), places), shape=(n, n)).tocsr()
-    return Operator(sp.diags_array(1.0 / ones.sum(axis=1)) @ ones)
