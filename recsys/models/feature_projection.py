@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
+from recsys.objectives.bpr import lookup
 
 
 class Features(nn.Module):
@@ -30,9 +31,7 @@ class Features(nn.Module):
 
     def __init__(self, matrix: FeatureMatrix, preprocess: Literal["none", "centre"] = "none") -> None:
         super().__init__()
-        values, mean = matrix.values, _mean(matrix)
-        if preprocess == "centre":
-            values, mean = values - mean, np.zeros_like(mean)
+        values, mean = centred(matrix) if preprocess == "centre" else (matrix.values, _mean(matrix))
         one_row_each = len(values) == matrix.rows and bool((matrix.index == np.arange(matrix.rows)).all())
         self._keep("values", values)
         self._keep("mean", mean)
@@ -64,11 +63,17 @@ class Features(nn.Module):
         """
         projected = layer(self.values)
         if self.index is not None:
-            projected = projected.index_select(0, self.index)
+            projected = lookup(projected, self.index)
         if hidden is not None and len(hidden):
             stand_in = layer(self.mean).expand(len(hidden), -1)
             projected = projected.index_copy(0, hidden, stand_in)
         return projected if self.mask is None else projected * self.mask
+
+
+def centred(matrix: FeatureMatrix) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows [k, d] less the mean over the ids that have a vector, and the mean that is left: zeros [d]."""
+    mean = _mean(matrix)
+    return matrix.values - mean, np.zeros_like(mean)
 
 
 def _mean(matrix: FeatureMatrix) -> np.ndarray:

@@ -140,10 +140,10 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(kind: str) -> None:
     model.train()
     torch.manual_seed(0)
     x = torch.eye(USERS + ITEMS, dtype=torch.float64)
-    draws = torch.stack([model._messages(x, model._kept_entries()) for _ in range(2000)])
+    draws = torch.stack([model._messages(x, model._kept_entries()) for _ in range(400)])
     messages = plain._messages(x, None)
     assert ((draws == 0) | torch.isclose(draws, 2 * messages)).all()  # whole messages, the rest scaled up
-    torch.testing.assert_close(draws.mean(0), messages, rtol=0, atol=0.1)
+    torch.testing.assert_close(draws.mean(0), messages, rtol=0, atol=0.2)
     same = (draws[:, 0, USERS + 1] == 0) == (draws[:, 1, USERS + 1] == 0)  # item 1 to each of its users
     assert bool(same.all()) == (kind == "nodes")
 
