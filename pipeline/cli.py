@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
+ExperimentPath = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="An experiment, e.g. configs/ml-100k/table2.yaml.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
 ]
@@ -61,15 +64,46 @@ def run(
     """Run the whole chain; finished stages are skipped."""
     from pipeline.config import read_config
     from pipeline.execute import run_all
-    from pipeline.stages import STAGES
     from pipeline.stages.base import Run
 
-    unknown = [stage for stage in force or [] if stage not in STAGES]
-    if unknown:
-        raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
+    _check_stages(force)
     job = Run(read_config(config, overrides), download)
     run_all(job, force=force or [], console=_console())
     _console().print(f"\nReport: {job.folder / 'report' / 'index.html'}", markup=False, highlight=False)
+
+
+@app.command()
+def experiment(
+    config: ExperimentPath,
+    overrides: Overrides = None,
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing, in every run.")
+    ] = None,
+    download: Download = False,
+) -> None:
+    """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
+    from pipeline.experiment.read import read_experiment
+    from pipeline.experiment.run import run_experiment
+
+    _check_stages(force)
+    plan = read_experiment(config, overrides)
+    _, failures = run_experiment(plan, console=_console(), force=force or [], download=download)
+    folder = plan.experiment.folder
+    _console().print(f"\nTables and plots: {folder / 'index.html'}", markup=False, highlight=False)
+    if failures:
+        raise AugrecError(
+            f"{len(failures)} of the experiment's steps failed; their rows say why",
+            where=folder / "failures.json",
+            remedy="mend the cause and run the same command again; what is finished is kept",
+        )
+
+
+def _check_stages(names: list[str] | None) -> None:
+    from pipeline.stages import STAGES
+
+    unknown = [name for name in names or [] if name not in STAGES]
+    if unknown:
+        raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
 
 
 def _stage_command(name: str) -> Callable[..., None]:
@@ -111,18 +145,18 @@ def validate(
     ] = None,
 ) -> None:
     """Check config files without running anything."""
-    from pipeline.config import read_config
+    from pipeline.experiment.kinds import check_file
 
     paths = [file for path in configs or [Path("configs")] for file in _yaml_files(path)]
     failed = 0
     for path in paths:
         try:
-            read_config(path)
+            kind = check_file(path)
         except UsageError as error:
             failed += 1
             print(f"{path}  wrong\n{error}", file=sys.stderr)
         else:
-            print(f"{path}  ok")
+            print(f"{path}  ok  ({kind})")
     if failed:
         raise typer.Exit(UsageError.exit_code)
 

@@ -17,7 +17,7 @@ from artefacts.errors import AugrecError
 Task = TypeVar("Task")
 Done = Callable[[Task, Any, str | None], Iterable[Task]]
 KILLED = (
-    "its process was killed, most likely by the system for want of memory; "
+    "its process ended abruptly, most likely killed by the system for want of memory; "
     "set `workers: 1`, or make `training.batch_size` or the model's `dim` smaller"
 )
 

@@ -42,9 +42,14 @@ class Training:
     def out(self) -> Path:
         return self.folder or self.run_folder / "train" / self.variant / f"seed-{self.seed}"
 
-    def finished(self) -> bool:
-        """Whether the results on disk are those of this very training."""
-        path = self.out / "metrics.json"
+    def metrics(self) -> dict[str, Any]:
+        """What a finished training wrote about itself."""
+        found: dict[str, Any] = read_json(self.out / "metrics.json", remedy="delete this file and run again")
+        return found
+
+    def finished(self, folder: Path | None = None) -> bool:
+        """Whether the results in its folder (or another one) are those of this very training."""
+        path = (folder or self.out) / "metrics.json"
         return (
             path.exists()
             and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint

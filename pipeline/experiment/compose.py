@@ -1,0 +1,127 @@
+"""From an experiment to run configs: one for every data set and setting."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from artefacts.errors import UsageError
+from pipeline.experiment.options import Experiment, Sweep
+
+DISCRIMINATORS = ("kind", "family", "format")
+CANDIDATES_MODEL = "candidates-base"
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, section by section; neither is modified.
+
+    A section of another kind (`kind`, `family` or `format` differ) replaces the old one as a whole, and null removes a
+    section of the base. A dotted key names a value inside sections.
+    """
+    result = copy.deepcopy(dict(base))
+    for key, value in nested(change).items():
+        old = result.get(key)
+        if isinstance(old, dict) and value is None:
+            del result[key]
+        elif isinstance(old, dict) and isinstance(value, dict) and not _of_another_kind(old, value):
+            result[key] = merged(old, value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def _of_another_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return any(key in old and key in new and old[key] != new[key] for key in DISCRIMINATORS)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as sections within sections: {"a.b": 1} is {"a": {"b": 1}}."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        section, *inner = str(key).split(".", 1)
+        content = nested({inner[0]: value}) if inner else nested(value) if isinstance(value, Mapping) else value
+        old = result.get(section)
+        both = isinstance(old, dict) and isinstance(content, dict)
+        result[section] = merged(old, content) if both else content  # type: ignore[arg-type]
+    return result
+
+
+def compose(
+    experiment: Experiment,
+    base: Mapping[str, Any],
+    dataset: str,
+    setting: str,
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The sections of one run: base, then the experiment's changes, the data set's and the setting's, then sweeps.
+
+    Args:
+        experiment: the experiment.
+        base: the sections of its base.
+        dataset, setting: names.
+        tuned: options found by the search, by model; dotted keys.
+    """
+    raw = merged(base, experiment.change)
+    raw["models"] = merged(raw.get("models") or {}, experiment.models)
+    if experiment.variants is not None:
+        raw["variants"] = copy.deepcopy(experiment.variants)
+    if experiment.seeds is not None:
+        raw["seeds"] = list(experiment.seeds)
+    raw = merged(raw, experiment.datasets[dataset].change)
+    raw = merged(raw, experiment.settings[setting].change)
+    if experiment.search is not None:
+        _keep_candidates_model(raw)
+    for model, options in (tuned or {}).items():
+        raw["models"][model] = merged(raw["models"][model], options)
+    for name, sweep in experiment.sweeps.items():
+        _add_sweep(raw, name, sweep)
+    raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")
+    raw["output"] = str(experiment.folder / dataset / setting)
+    raw["report"] = _report(experiment, raw, dataset, setting)
+    return raw
+
+
+def swept_variant(sweep: str, value: Any) -> str:
+    """The name of the variant that a sweep makes for one value."""
+    return re.sub(r"[^A-Za-z0-9_+.=-]", "-", f"{sweep}={value}")
+
+
+def _add_sweep(raw: dict[str, Any], name: str, sweep: Sweep) -> None:
+    """A model and a variant for every value."""
+    variant = (raw.get("variants") or {}).get(sweep.variant)
+    if not isinstance(variant, dict) or variant.get("model") not in raw["models"]:
+        known = ", ".join(raw.get("variants") or {}) or "there are none"
+        raise UsageError(f"sweeps.{name}.variant: '{sweep.variant}' is not a variant with a model ({known})")
+    for value in sweep.values:
+        made = swept_variant(name, value)
+        raw["models"][made] = merged(raw["models"][variant["model"]], {sweep.option: value})
+        raw["variants"][made] = {**variant, "model": made}
+
+
+def _keep_candidates_model(raw: dict[str, Any]) -> None:
+    """The base recommender of candidates keeps its options, whatever the search finds for the model of that name."""
+    section = raw.setdefault("candidates", {})
+    model = section.get("model", "lightgcn")
+    if model in raw["models"]:
+        raw["models"][CANDIDATES_MODEL] = copy.deepcopy(raw["models"][model])
+        section["model"] = CANDIDATES_MODEL
+
+
+def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: str) -> dict[str, Any]:
+    """The `report` section of a run: its own page compares with the first table's baseline."""
+    table = next(
+        (
+            table
+            for table in experiment.tables.values()
+            if dataset in (table.datasets or (dataset,)) and setting in (table.settings or (setting,))
+        ),
+        None,
+    )
+    variants = list(raw.get("variants") or {})
+    title = f"{experiment.title or experiment.name}: {dataset}, {setting}"
+    if table is None:
+        return {"baseline": variants[0] if variants else "none", "title": title}
+    primary, *others = table.metrics
+    return {"baseline": table.baseline, "primary": primary, "secondary": others, "title": title}

@@ -1,0 +1,64 @@
+"""Finished stages and trainings of other runs, copied when they were made from exactly the same."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from artefacts.files import digest
+from pipeline.stages.base import FOLDERS, Run, Stage, read_marker
+from pipeline.stages.train import trainings_of
+
+
+def runs_below(folders: Iterable[Path]) -> list[Path]:
+    """Run folders among the given folders and two levels below them (an experiment's data sets and settings)."""
+    found = []
+    for folder in folders:
+        markers = [path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}dataset/stage.json")]
+        found += [path.parent.parent for path in sorted(markers)]
+    return found
+
+
+def adopt_stage(stage: Stage, run: Run, others: Iterable[Path]) -> Path | None:
+    """Copies a stage's folder from the first run whose stage has the same fingerprint; says from which.
+
+    Copied, not linked: records are appended to in place.
+    """
+    fingerprint = digest(stage.identity(run))
+    own = stage.marker(run)
+    if own is not None and own.fingerprint == fingerprint:
+        return None
+    for other in others:
+        folder = other / FOLDERS[stage.name]
+        marker = read_marker(folder) if other.resolve() != run.folder.resolve() else None
+        if marker and marker.fingerprint == fingerprint and all((other / name).exists() for name in marker.outputs):
+            _copy(folder, stage.folder(run))
+            return other
+    return None
+
+
+def adopt_trainings(run: Run, others: Iterable[Path]) -> int:
+    """Copies finished trainings of the same fingerprint, e.g. a baseline that a setting does not touch; how many."""
+    others = list(others)
+    copied = 0
+    for training in trainings_of(run):
+        if training.finished():
+            continue
+        for other in others:
+            folder = other / training.out.relative_to(run.folder)
+            if training.finished(folder):
+                _copy(folder, training.out)
+                copied += 1
+                break
+    return copied
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a folder so that `target` is whole or absent."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as temporary:
+        copied = shutil.copytree(source, Path(temporary) / source.name)
+        shutil.rmtree(target, ignore_errors=True)
+        copied.rename(target)

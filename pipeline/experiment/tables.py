@@ -1,0 +1,174 @@
+"""A table as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from pipeline.experiment.results import Block, Row, Value, verdict
+from pipeline.report.wording import interval, number, p_value, signed
+
+MARK = {1: " ▲", -1: " ▼", 0: ""}
+LATEX_MARK = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}
+CSV_COLUMNS = (
+    "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
+    "low", "high", "best", "paper", "baseline", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
+    "p_users_wilcoxon", "p_users_wilcoxon_holm", "p_seeds", "p_seeds_holm", "problem",
+)  # fmt: skip
+
+
+def grouped(block: Block) -> list[tuple[str | None, list[Row]]]:
+    """The rows by group, in order; one group without a name where the table asks for none."""
+    if not block.groups:
+        return [(None, list(block.rows))]
+    names = list(dict.fromkeys(row.group for row in block.rows))
+    return [(name, [row for row in block.rows if row.group == name]) for name in names]
+
+
+def markdown(block: Block) -> str:
+    """The table, its tests and its notes."""
+    head = ["", *block.metrics, *(f"paper: {m}" for m in printed_metrics(block))]
+    lines = [f"## {block.title}", "", _pipes(head), _pipes(["---", *["---:"] * (len(head) - 1)])]
+    for group, rows in grouped(block):
+        if group is not None:
+            lines.append(_pipes([f"*{group}*", *[""] * (len(head) - 1)]))
+        lines += [_pipes([_escaped(row.label), *_cells(block, row)]) for row in rows]
+    lines += ["", block.tests, ""]
+    if block.paper:
+        lines += [f"Paper: {block.paper}.", ""]
+    lines += [f"- {_escaped(row.label)}: {row.problem}" for row in block.rows if row.problem]
+    tests = tests_of(block)
+    if tests:
+        head = [f"against {block.baseline}", "metric", *TEST_COLUMNS]
+        lines += ["", "<details><summary>Tests</summary>", "", _pipes(head), _pipes(["---"] * len(head))]
+        lines += [_pipes([_escaped(cell) for cell in row]) for row in tests]
+        lines += ["", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+TEST_COLUMNS = ("difference", "interval", "p users", "Holm", "p Wilcoxon", "Holm", "p seeds", "Holm")
+
+
+def tests_of(block: Block) -> list[list[str]]:
+    """One line per row and metric that was compared: label, metric, and the columns of `TEST_COLUMNS`."""
+    return [
+        [
+            row.label,
+            metric,
+            signed(versus.difference),
+            interval(versus.ci_low, versus.ci_high),
+            p_value(versus.p_users),
+            p_value(value.holm.get("p_users")),
+            p_value(versus.p_users_wilcoxon),
+            p_value(value.holm.get("p_users_wilcoxon")),
+            p_value(versus.p_seeds),
+            p_value(value.holm.get("p_seeds")),
+        ]
+        for row in block.rows
+        for metric, value in row.values.items()
+        if (versus := value.versus) is not None
+    ]
+
+
+def printed_metrics(block: Block) -> list[str]:
+    """The metrics for which the paper prints a figure of at least one row."""
+    return [m for m in block.metrics if any(row.values[m].paper is not None for row in block.rows)]
+
+
+def shown(value: Value, alpha: float) -> str:
+    """0.1234 ± 0.0012 and the mark of its comparison."""
+    spread = "" if value.std is None else f" ± {number(value.std)}"
+    return f"{number(value.mean)}{spread}{MARK[verdict(value, alpha)]}"
+
+
+def _cells(block: Block, row: Row) -> list[str]:
+    if not row.seeds:
+        ours = [row.problem or "failed", *[""] * (len(block.metrics) - 1)]
+    else:
+        texts = [(row.values[m], shown(row.values[m], block.alpha)) for m in block.metrics]
+        ours = [f"**{text}**" if value.best else text for value, text in texts]
+    return [*(_escaped(text) for text in ours), *(number(row.values[m].paper) for m in printed_metrics(block))]
+
+
+def csv_text(block: Block) -> str:
+    """One line per row and metric, at full precision."""
+    out = io.StringIO()
+    table = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for row in block.rows:
+        for metric, value in row.values.items():
+            versus = value.versus
+            line = {
+                "table": block.table,
+                "metric": metric,
+                "n_seeds": len(row.seeds),
+                "baseline": block.baseline if versus else "",
+                **{f"{test}_holm": p for test, p in value.holm.items()},
+            }
+            line |= {name: getattr(row, name) for name in CSV_COLUMNS if name in Row.__dataclass_fields__}
+            line |= {name: getattr(value, name) for name in CSV_COLUMNS if name in Value.__dataclass_fields__}
+            if versus is not None:
+                of_test = versus.__dataclass_fields__.keys() - line.keys()
+                line |= {name: getattr(versus, name) for name in CSV_COLUMNS if name in of_test}
+            table.writerow(line)
+    return out.getvalue()
+
+
+def latex(block: Block) -> str:
+    """A `table` environment with booktabs rules, to be included as it is."""
+    printed = printed_metrics(block)
+    columns = len(block.metrics) + len(printed)
+    heads = [_latex(m) for m in block.metrics] + [f"{_latex(m)} (paper)" for m in printed]
+    lines = [
+        "% needs \\usepackage{booktabs,amssymb}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(block.title)}. {_latex(block.tests)}}}",
+        rf"\label{{tab:{block.table}-{block.dataset}}}",
+        rf"\begin{{tabular}}{{l{'r' * columns}}}",
+        r"\toprule",
+        " & ".join(["", *heads]) + r" \\",
+    ]
+    for group, rows in grouped(block):
+        lines.append(r"\midrule")
+        if group is not None:
+            lines.append(rf"\multicolumn{{{columns + 1}}}{{l}}{{\textit{{{_latex(group)}}}}} \\")
+        lines += [" & ".join([_latex(row.label), *_latex_cells(block, row, printed)]) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _latex_cells(block: Block, row: Row, printed: list[str]) -> list[str]:
+    paper = [_latex_number(row.values[m].paper) for m in printed]
+    if not row.seeds:
+        return [rf"\multicolumn{{{len(block.metrics)}}}{{l}}{{{_latex(row.problem or 'failed')}}}", *paper]
+    cells = []
+    for metric in block.metrics:
+        value = row.values[metric]
+        spread = "" if value.std is None else rf" {{\scriptsize $\pm$ {_latex_number(value.std)}}}"
+        mean = _latex_number(value.mean)
+        mean = rf"\textbf{{{mean}}}" if value.best else mean
+        cells.append(f"{mean}{spread}{LATEX_MARK[verdict(value, block.alpha)]}")
+    return [*cells, *paper]
+
+
+def _latex_number(value: float | None) -> str:
+    return number(value).replace("−", "$-$").replace("–", "--")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$",
+    "±": r"$\pm$", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _pipes(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
