@@ -24,6 +24,8 @@ class VbprOptions(FamilyOptions, ModalityOptions, EdgeAugmentation, SideAugmenta
     l2: NonNegativeFloat = 1e-4
     """Weight of the penalty on the batch's factors and item biases."""
     feature_l2: NonNegativeFloat = 0.0
-    """Weight of the penalty on the projection and the feature bias, half the sum of their squares; none as usual."""
+    """Weight of the penalty on the projection and the feature bias, half the sum of their squares. None, as these few
+    parameters usually go without; with few interactions and long vectors a little (1e-3) avoids overfitting."""
     preprocess: Literal["none", "centre"] = "none"
-    """`centre` subtracts each feature's mean over the items that have one: sentence embeddings share a large part."""
+    """`centre` subtracts each feature's mean over the items that have one. Where all have one, no ranking changes; else
+    items without vectors stand at the mean instead of apart."""
