@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from artefacts.options import Options
 
-Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table"]
+Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec"]
 Domain = Literal["movies", "books", "games", "businesses"]
 Ratios = tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -42,7 +42,8 @@ class SourceOptions(Options):
     """Where the raw data lies and in which layout."""
 
     format: Format
-    """Layout of the files: RecBole's atomic files, one of MovieLens' own releases, or your own tables."""
+    """Layout of the files: RecBole's atomic files, one of MovieLens' own releases, your own tables, or RLMRec's release
+    (texts and a split of its own; see `split.kind: given`)."""
     path: str
     """Folder of the files. `pkg:<distribution>/<path>` names a folder inside an installed package."""
     table: TableOptions | None = None
@@ -84,7 +85,14 @@ class TemporalSplit(Options):
     """Parts of a user's interactions that go to train, valid and test, oldest first."""
 
 
-Split = Annotated[RandomSplit | LeaveLastOut | TemporalSplit, Field(discriminator="kind")]
+class GivenSplit(Options):
+    """The split that the source comes with, as it is."""
+
+    kind: Literal["given"]
+    """Selects this split; only `source.format: rlmrec` has one."""
+
+
+Split = Annotated[RandomSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field(discriminator="kind")]
 
 
 class DatasetOptions(Options):
@@ -110,4 +118,4 @@ class DatasetOptions(Options):
     @property
     def needs_time(self) -> bool:
         """Whether the split asks for timestamps."""
-        return self.split.kind != "random"
+        return self.split.kind in ("leave_last_out", "temporal")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from artefacts.errors import DataError
-from recsys.data.options import RandomSplit, Split, TemporalSplit
+from recsys.data.options import GivenSplit, RandomSplit, Split, TemporalSplit
 
 TRAIN, VALID, TEST = 0, 1, 2
 
@@ -20,17 +20,26 @@ def split_interactions(
 ) -> tuple[np.ndarray, int]:
     """uint8 [m] split of each row, and how many held-out interactions were moved to train to give an item one.
 
-    Every user keeps at least one training interaction. A user with two has no valid item.
+    Every user keeps at least one training interaction, and a user with two has no valid item, except in given splits,
+    which are taken as they are.
 
     Args:
-        interactions: user, item and, for splits by time, timestamp.
+        interactions: user, item and, for splits by time, timestamp; for given ones, split.
         split: the options.
         rng: decides random splits; not drawn from otherwise.
         source: names the data in errors.
 
     Raises:
-        DataError: a split by time of data without timestamps.
+        DataError: a split by time of data without timestamps, or a given split of data that have none.
     """
+    if isinstance(split, GivenSplit):
+        if "split" not in interactions:
+            raise DataError(
+                "a given split needs a source that comes with one, and this one does not",
+                where=source,
+                remedy="set dataset.split.kind: random, leave_last_out or temporal",
+            )
+        return interactions["split"].to_numpy(dtype=np.uint8), 0
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
     if isinstance(split, RandomSplit):
         keys = rng.random(len(interactions))

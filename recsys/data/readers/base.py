@@ -25,7 +25,8 @@ class RawData:
     """A source as it was found: nothing filtered, ids as the source writes them."""
 
     interactions: pd.DataFrame
-    """Columns user, item (str) and, where the source has them, rating (float32) and timestamp (int64, seconds)."""
+    """Columns user, item (str) and, where the source has them, rating (float32), timestamp (int64, seconds) and split
+    (uint8: 0 train, 1 valid, 2 test)."""
     items: pd.DataFrame
     """Column item (str, unique) and typed side columns: title (str), year (Int16), genres (list of str), ..."""
     users: pd.DataFrame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recsys.data.options import DatasetOptions, Format
-from recsys.data.readers import movielens, recbole, table
+from recsys.data.readers import movielens, recbole, rlmrec, table
 from recsys.data.readers.base import RawData, Reader
 
 READERS: dict[Format, Reader] = {
@@ -15,6 +15,7 @@ READERS: dict[Format, Reader] = {
     "ml-10m": movielens.read_10m,
     "ml-latest": movielens.read_latest,
     "table": table.read,
+    "rlmrec": rlmrec.read,
 }
 
 
