@@ -12,71 +12,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from artefacts.errors import AugrecError
-from recsys.models.base import ClosedFormRecommender
+from recsys.models.item_item import ItemItem, incidence
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
     from recsys.models.options.ease import EaseOptions
 
+BYTES_PER_PAIR = 3 * 8 + 4
 
-class Ease(ClosedFormRecommender):
-    """Item-item weights learned by ridge regression with a zero diagonal.
 
-    Attributes:
-        weights: float32 [n_items, n_items], B.
+class ZeroDiagonalRidge(ItemItem):
+    """Item-item weights learned by ridge regression with a zero diagonal; see `ItemItem`.
+
+    Args:
+        l2: lambda.
     """
 
-    weights: Tensor
-    pointers: Tensor
-    items: Tensor
-
     def __init__(self, edges: np.ndarray, n_users: int, n_items: int, l2: float) -> None:
-        super().__init__()
+        super().__init__(edges, n_users, n_items, bytes_per_pair=BYTES_PER_PAIR)
         self.l2 = l2
-        ordered = edges[np.argsort(edges[:, 0], kind="stable")]
-        pointers = np.searchsorted(ordered[:, 0], np.arange(n_users + 1))
-        self.register_buffer("pointers", torch.from_numpy(pointers), persistent=False)
-        self.register_buffer("items", torch.from_numpy(ordered[:, 1].copy()), persistent=False)
-        self.register_buffer("weights", torch.zeros(n_items, n_items))
+
+    @torch.no_grad()
+    def fit(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.fit`."""
+        x = incidence(dataset)
+        try:
+            gram = torch.from_numpy((x.T @ x).toarray()).to(self.weights.device)
+            self.regularise(gram)
+            inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        except (MemoryError, RuntimeError) as error:
+            raise AugrecError(
+                f"EASE could not invert a {dataset.n_items} x {dataset.n_items} matrix ({error})",
+                remedy=f"it needs about {BYTES_PER_PAIR} n_items^2 bytes: raise dataset.k_core, or leave it out",
+            ) from error
+        weights = -inverse / inverse.diagonal()
+        weights.fill_diagonal_(0.0)
+        self.weights.copy_(weights)  # by rows, which scoring sums, where the inverse lies by columns
+
+    def regularise(self, gram: Tensor) -> None:
+        """Adds to X^T X (float64 [n_items, n_items], in place) what keeps B small."""
+        gram.diagonal().add_(self.l2)
+
+
+class Ease(ZeroDiagonalRidge):
+    """See the module."""
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: EaseOptions, generator: torch.Generator) -> Ease:
         """See `Family.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, options.l2)
-
-    @torch.no_grad()
-    def fit(self, dataset: Dataset) -> None:
-        """See `ClosedFormRecommender.fit`."""
-        users, items = dataset.train.T
-        x = sp.coo_array((np.ones(len(users)), (users, items)), shape=(dataset.n_users, dataset.n_items)).tocsr()
-        try:
-            gram = torch.from_numpy((x.T @ x).toarray()).to(self.weights.device)
-            gram.diagonal().add_(self.l2)
-            inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        except (MemoryError, RuntimeError) as error:
-            raise AugrecError(
-                f"EASE could not invert a {dataset.n_items} x {dataset.n_items} matrix ({error})",
-                remedy="it needs about 24 n_items^2 bytes: raise dataset.k_core, or leave this baseline out",
-            ) from error
-        weights = -inverse / inverse.diagonal()
-        weights.fill_diagonal_(0.0)
-        self.weights = weights.to(self.weights)
-
-    def scores(self, users: Tensor) -> Tensor:
-        """See `Recommender.scores`."""
-        return self._history(users) @ self.weights
-
-    def _history(self, users: Tensor) -> Tensor:
-        """X_u, float32 [b, n_items]."""
-        history = torch.zeros(len(users), self.weights.shape[0], device=users.device)
-        begin, length = self.pointers[users], self.pointers[users + 1] - self.pointers[users]
-        rows = torch.repeat_interleave(torch.arange(len(users), device=users.device), length)
-        offsets = torch.arange(len(rows), device=users.device) - (torch.cumsum(length, 0) - length)[rows]
-        history[rows, self.items[begin[rows] + offsets]] = 1.0
-        return history

@@ -1,0 +1,39 @@
+"""Options of the blend of several models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator
+
+from recsys.models.options.base import FamilyOptions
+from recsys.models.options.ease import EaseOptions
+from recsys.models.options.item_knn import ItemKnnOptions
+
+if TYPE_CHECKING:
+    ModelOptions = FamilyOptions
+
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
+
+
+class BlendOptions(FamilyOptions):
+    """A weighted sum of the scores of several models, with weights chosen on validation."""
+
+    family: Literal["blend"] = "blend"
+    members: dict[Annotated[str, Field(pattern=FOLDER_NAME)], ModelOptions] = Field(
+        default_factory=lambda: {"ease": EaseOptions(), "item_knn": ItemKnnOptions()}, min_length=2
+    )
+    """The models by name, each with its family and options, as under `models`; also ones that are trained."""
+    standardise: bool = True
+    """Whether each member's scores are brought to mean 0 and variance 1 over a user's candidates before they are
+    summed; without it a member with large scores drowns the others."""
+    steps: PositiveInt = 10
+    """Weights are multiples of 1 / steps that sum to 1."""
+
+    @field_validator("members")
+    @classmethod
+    def _flat(cls, members: dict[str, FamilyOptions]) -> dict[str, FamilyOptions]:
+        for name, options in members.items():
+            if isinstance(options, BlendOptions):
+                raise ValueError(f"'{name}' is itself a blend: list its members here instead")
+        return members
