@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -13,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from artefacts.errors import AugrecError
+from artefacts.processes import end_with_parent
 
 Task = TypeVar("Task")
 Done = Callable[[Task, Any, str | None], Iterable[Task]]
@@ -49,7 +47,7 @@ def _until_killed(
     """Works off `source`; returns the tasks that were running when a process was killed, else nothing."""
     running: dict[Future[Any], Task] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         while source or running:
             try:
                 while source and len(running) < workers:
@@ -84,15 +82,3 @@ def reason(error: BaseException) -> str:
     if isinstance(error, AugrecError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when the process that started it dies: a worker waiting for work would never notice."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -8,15 +8,17 @@ from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from artefacts.errors import AugrecError, DataError
 from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
+from recsys.distributed import NOTHING, Team, align_buffers, averaged, share_of
 from recsys.models.base import TrainedRecommender
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions
-from recsys.sampling import BprSampler, EdgeMixer, seeded
+from recsys.out_of_memory import Explanation, explained
+from recsys.sampling import BprSampler, EdgeMixer, Triplets, seeded
 from recsys.selection import Selection
 from recsys.snapshot import Progress, Snapshot
 from recsys.training_options import TrainingOptions
@@ -33,6 +35,9 @@ class Optimisation:
         validate: gives the validation metrics of the model as it is.
         snapshot: where to keep an unfinished training, if anywhere.
         log: takes one line of text.
+        out_of_memory: what to say when memory runs out in a step.
+        sharded: the model is split over the processes and computes the loss of whole batches; else each process has
+            the whole model and takes its share of a batch.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class Optimisation:
         snapshot: Snapshot | None,
         log: Log,
         ticker: Ticker | None,
+        out_of_memory: Explanation | None = None,
+        sharded: bool = False,
     ) -> None:
         if not len(dataset.valid):
             raise DataError(
@@ -57,7 +64,10 @@ class Optimisation:
             )
         self.model, self.training, self.accelerator, self.validate = model, training, accelerator, validate
         self.snapshot, self.log, self.ticker = snapshot, log, ticker
-        sizes, device = (dataset.n_users, dataset.n_items), accelerator.device
+        self.team, self.sharded = Team.of(accelerator), sharded
+        self.out_of_memory = out_of_memory or Explanation()
+        # What is split over GPUs leaves them no room for the interactions of everybody.
+        sizes, device = (dataset.n_users, dataset.n_items), "cpu" if sharded else accelerator.device
         self.generators = {name: seeded(seed, name, device) for name in ("sampler", "edges")}
         self.sampler = BprSampler(
             dataset.train,
@@ -76,11 +86,22 @@ class Optimisation:
         self.optimiser = _optimiser(model, training)
         self.selection = Selection(training.patience)
         self.progress = Progress()
+        self.wrapped: nn.Module | None = None
+        if self.team.size > 1 and not sharded:
+            self.wrapped = averaged(model, accelerator)
 
     def run(self) -> None:
         """Trains and leaves the model in its best state; `progress` and `selection` tell how it went."""
         if self.snapshot is not None:
             found = self.snapshot.restore(self.model, self.optimiser, self.selection, self.generators)
+            if self.snapshot.refused:
+                self.log(f"starting anew: {self.snapshot.refused}")
+            if len(set(self.team.gather(found and found.epoch))) > 1:
+                raise AugrecError(
+                    "the processes of this training do not find the same snapshot",
+                    where=self.snapshot.folder,
+                    remedy="delete unfinished* there, and give all processes the same disk",
+                )
             if found is not None:
                 self.progress = found
                 self.log(f"going on after epoch {found.epoch}")
@@ -92,7 +113,8 @@ class Optimisation:
             self._epoch()
             self.progress.seconds = before + time.monotonic() - begun
             minutes = self.training.resume_minutes
-            if self.snapshot is not None and minutes is not None and time.monotonic() - saved >= 60 * minutes:
+            due = minutes is not None and time.monotonic() - saved >= 60 * minutes
+            if self.snapshot is not None and self.team.decide(due):
                 saved = time.monotonic()
                 self.snapshot.save(self.progress, self.model, self.optimiser, self.selection, self.generators)
         self.model.load_state_dict(self.selection.state)
@@ -107,6 +129,8 @@ class Optimisation:
         valid: dict[str, float] = {}
         if epoch % self.training.evaluate_every == 0 or epoch == self.training.epochs:
             self.model.eval()
+            if not self.sharded:
+                align_buffers(self.model, self.team)
             valid = self.validate()
             self.selection.offer(valid[self.training.monitor], epoch, self.model)
         self.progress.epoch = epoch
@@ -127,20 +151,16 @@ class Optimisation:
         self.model.train()
         totals: dict[str, Tensor] = {}
         batches = 0
-        for batch in self.sampler.epoch():
-            if self.mixer is not None:
-                batch = self.mixer.mix(batch)
-            for objective in self.model.objectives():
-                self.optimiser.zero_grad(set_to_none=True)
-                with self.accelerator.autocast():
-                    terms = objective(batch)
-                if not terms:
-                    continue
-                self.accelerator.backward(torch.stack(list(terms.values())).sum())
-                self.optimiser.step()
-                for name, value in terms.items():
-                    totals[name] = totals[name] + value.detach() if name in totals else value.detach()
-            batches += 1
+        with explained("training", self.out_of_memory):
+            for batch in self.sampler.epoch():
+                if self.mixer is not None:
+                    batch = self.mixer.mix(batch)
+                for number in range(len(self.model.objectives())):
+                    for name, value in self._step(number, batch).items():
+                        totals[name] = totals[name] + value if name in totals else value
+                batches += 1
+        if self.team.size > 1 and not self.sharded:
+            totals = dict(zip(totals, self.team.sum(torch.stack(list(totals.values()))) / self.team.size, strict=True))
         means = {name: float(total) / batches for name, total in totals.items()}
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         if bad:
@@ -149,6 +169,33 @@ class Optimisation:
                 remedy=f"lower training.lr (now {self.training.lr:g}), or check the features for outliers",
             )
         return means
+
+    def _step(self, number: int, batch: Triplets) -> dict[str, Tensor]:
+        """One move of the optimiser for an objective; its terms, as this process's part of the mean over processes."""
+        self.optimiser.zero_grad(set_to_none=True)
+        scale = 1.0
+        if self.sharded:
+            batch = batch.to(self.accelerator.device)
+        else:
+            batch, scale = share_of(batch, self.team)
+        with self.accelerator.autocast():
+            terms = self.wrapped(batch, number) if self.wrapped else self.model.objectives()[number](batch)
+        if not terms:
+            return {}
+        loss = torch.stack(list(terms.values())).sum()
+        self.accelerator.backward(loss if scale == 1 else loss * scale)
+        if self._passed_over(terms):
+            return {}
+        self.optimiser.step()
+        return {name: value.detach() if scale == 1 else value.detach() * scale for name, value in terms.items()}
+
+    def _passed_over(self, terms: dict[str, Tensor]) -> bool:
+        """Whether an objective had no terms for the share of some process; all of them then make no move."""
+        if self.wrapped is None or len(self.model.objectives()) == 1:
+            return False
+        return bool(
+            self.team.minimum(torch.tensor(NOTHING not in terms, dtype=torch.int, device=self.team.device)) == 0
+        )
 
 
 def _optimiser(model: TrainedRecommender, training: TrainingOptions) -> torch.optim.Optimizer:

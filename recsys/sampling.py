@@ -39,6 +39,12 @@ class Triplets:
     def __len__(self) -> int:
         return len(self.user)
 
+    def to(self, device: torch.device | str) -> Triplets:
+        """The batch on another device."""
+        weight = None if self.weight is None else self.weight.to(device)
+        user, positive, negative = (part.to(device) for part in (self.user, self.positive, self.negative))
+        return Triplets(user, positive, negative, weight, self.observed)
+
 
 def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own for each purpose, so that using one more never shifts the draws of another."""

@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from safetensors.torch import save_file
 
 from artefacts.errors import AugrecError
-from artefacts.files import atomic_path, write_json, write_parquet
+from artefacts.files import atomic_path, read_json, write_json, write_parquet
 from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
-from recsys.evaluate import Evaluation, evaluate
+from recsys.distributed import ALONE, Team, merged
+from recsys.evaluate import Evaluation, default_chunk, evaluate
+from recsys.launch import launch, launched
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
 from recsys.models.options.base import FamilyOptions
+from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.registry import family_of
 from recsys.optimise import Log, Optimisation
 from recsys.options import EvaluationOptions
+from recsys.out_of_memory import Explanation, explained
 from recsys.sampling import seeded
-from recsys.snapshot import NAME as SNAPSHOT
+from recsys.sharded_evaluation import evaluate_sharded
+from recsys.sharded_files import ShardedSnapshot, save_gathered
+from recsys.sharded_model import ShardedLightGCN, check_shardable
 from recsys.snapshot import Progress, Snapshot
+from recsys.sparse_operator import use_backend
 from recsys.training_options import TrainingOptions
 
 
@@ -72,23 +81,53 @@ def train(
     """
     side.check(dataset.n_users, dataset.n_items)
     training = model.training.applied_to(training) if model.training else training
+    learns = issubclass(family_of(model.family).model_class(), TrainedRecommender)
+    if learns and training.processes > 1 and not launched():
+        if training.shard:
+            check_shardable(model, training.processes)
+        given = (dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+        launch(
+            _train_as_one_of_several,
+            given,
+            processes=training.processes,
+            device=training.device,
+            threads=training.threads,
+            ticker=ticker,
+        )
+        return read_json(out / "metrics.json")
+    accelerator = accelerator_for(training)
+    team = Team.of(accelerator)
+    training = training.model_copy(update={"processes": team.size if learns else 1})
+    shard = learns and training.shard
+    if shard:
+        check_shardable(model, team.size)
     identity = {"variant": variant, "model": model.family, "seed": seed, "fingerprint": fingerprint}
     options = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "metrics.json").unlink(missing_ok=True)
-    snapshot = Snapshot(out / SNAPSHOT, {**identity, **options})
-    accelerator = accelerator_for(training)
+    if team.main:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "metrics.json").unlink(missing_ok=True)
+    snapshot = (ShardedSnapshot if shard else Snapshot)(out, {**identity, **options}, team)
+    explanation = _explanation(dataset, model, training, evaluation, team if shard else ALONE)
     reset_peak_memory(accelerator.device)
     begun = time.monotonic()
+    log_path = out / "train.log" if team.main else Path(os.devnull)
     with (
-        (out / "train.log").open("a" if snapshot.path.exists() else "w", encoding="utf-8", buffering=1) as log_file,
+        log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
         own_randomness_and_threads(seeded(seed, "layers").initial_seed(), training.threads),
     ):
         log: Log = lambda line: print(line, file=log_file)  # noqa: E731
         log(f"{json.dumps(identity)}\n{json.dumps(options)}")
-        recommender = family_of(model.family).build(dataset, side, model, seeded(seed, "parameters"))
-        recommender.to(accelerator.device)
-        judge = Judge(recommender, dataset, training, evaluation, accelerator.device)
+        with explained("building the model", explanation):
+            generator = seeded(seed, "parameters")
+            recommender: Recommender
+            if shard:
+                assert isinstance(model, LightGcnOptions | MfBprOptions)
+                recommender = ShardedLightGCN(dataset, model, generator, team)
+            else:
+                recommender = family_of(model.family).build(dataset, side, model, generator)
+            use_backend(recommender, training.backend)
+            recommender.to(accelerator.device)
+        judge = Judge(recommender, dataset, training, evaluation, team, explanation)
         progress, best_epoch = Progress(), 0
         if isinstance(recommender, TrainedRecommender):
             optimisation = Optimisation(
@@ -103,11 +142,14 @@ def train(
                 snapshot=snapshot,
                 log=log,
                 ticker=ticker,
+                out_of_memory=explanation,
+                sharded=shard,
             )
             optimisation.run()
             progress, best_epoch = optimisation.progress, optimisation.selection.best_epoch
         elif isinstance(recommender, ClosedFormRecommender):
-            recommender.fit(dataset)
+            with explained("building the model", explanation):
+                recommender.fit(dataset)
             if ticker is not None:
                 ticker.advance()
         seconds = progress.seconds or time.monotonic() - begun
@@ -122,16 +164,44 @@ def train(
         "best_epoch": best_epoch,
         "epochs": progress.epoch,
         "history": progress.history,
-        "parameters": _size(recommender),
+        "parameters": sum(team.gather(_size(recommender))) if shard else _size(recommender),
         "seconds": seconds,
-        "peak_memory_mb": peak_memory_mb(accelerator.device),
+        "seconds_per_epoch": statistics.median(epoch["seconds"] for epoch in progress.history)
+        if progress.history
+        else None,
+        "processes": training.processes,
+        "peak_memory_mb": max(team.gather(peak_memory_mb(accelerator.device))),
         "device": str(accelerator.device),
         "n_test_users": test.n_users if test else 0,
         "n_valid_users": valid.n_users if valid else 0,
     }
-    _write(out, recommender, test, metrics, keep=training.keep_checkpoint)
+    metrics = team.decide(metrics)
+    _write(out, recommender, test, metrics, team, keep=training.keep_checkpoint)
     snapshot.discard()
+    team.gather(None)  # nobody goes on before the files are there
     return metrics
+
+
+def _train_as_one_of_several(*given: Any) -> None:
+    """`train` in a process that `launch` started; the last argument is its ticker."""
+    *arguments, judge_test, ticker = given
+    settings: tuple[Any, ...] = (*arguments, ticker)
+    train(*settings, judge_test=judge_test)
+
+
+def _explanation(
+    dataset: Dataset, model: FamilyOptions, training: TrainingOptions, evaluation: EvaluationOptions, team: Team
+) -> Explanation:
+    """What this training needs on each device."""
+    n_users, n_items = -(-dataset.n_users // team.size), -(-dataset.n_items // team.size)
+    return Explanation(
+        n_users=n_users,
+        n_items=n_items,
+        dim=getattr(model, "dim", 0),
+        batch_size=training.batch_size,
+        chunk=evaluation.chunk or default_chunk(n_items),
+        candidates=n_items,
+    )
 
 
 class Judge:
@@ -143,25 +213,32 @@ class Judge:
         dataset: Dataset,
         training: TrainingOptions,
         options: EvaluationOptions,
-        device: torch.device,
+        team: Team,
+        explanation: Explanation,
     ) -> None:
-        self.recommender, self.dataset, self.options, self.device = recommender, dataset, options, device
+        self.recommender, self.dataset, self.options = recommender, dataset, options
+        self.team, self.explanation = team, explanation
         self.cutoffs = sorted({*options.cutoffs, int(training.monitor.rpartition("@")[2])})
 
     def __call__(self, split: str) -> Evaluation:
         """The evaluation on "valid" or "test"."""
         self.recommender.eval()
-        result = evaluate(
-            self.recommender.scores,
-            self.dataset,
-            split,
-            cutoffs=self.cutoffs,
-            mask_valid_at_test=self.options.masks_validation,
-            tie_seed=self.options.tie_seed,
-            chunk=self.options.chunk,
-            official=self.options.protocol == "official",
-            device=self.device,
-        )
+        options: dict[str, Any] = {
+            "cutoffs": self.cutoffs,
+            "mask_valid_at_test": self.options.masks_validation,
+            "tie_seed": self.options.tie_seed,
+            "chunk": self.options.chunk,
+            "official": self.options.protocol == "official",
+            "device": self.team.device,
+        }
+        with explained("evaluation", self.explanation):
+            if isinstance(self.recommender, ShardedLightGCN):
+                result = evaluate_sharded(self.recommender, self.dataset, split, **options)
+            else:
+                users = np.flatnonzero(np.diff(self.dataset.starts(split)))
+                own = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
+                part = evaluate(self.recommender.scores, self.dataset, split, users=own, **options)
+                result = merged(part, users, self.team)
         if not result.n_users:
             raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
         return result
@@ -177,9 +254,13 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _write(
-    out: Path, recommender: Recommender, test: Evaluation | None, metrics: dict[str, Any], *, keep: bool
+    out: Path, recommender: Recommender, test: Evaluation | None, metrics: dict[str, Any], team: Team, *, keep: bool
 ) -> None:
-    if keep:
+    if keep and isinstance(recommender, ShardedLightGCN):
+        save_gathered(recommender, out / "model.safetensors")
+    if not team.main:
+        return
+    if keep and not isinstance(recommender, ShardedLightGCN):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in recommender.state_dict().items()}
         with atomic_path(out / "model.safetensors") as temporary:
             save_file(state, temporary)

@@ -37,6 +37,12 @@ class TrainingOptions(Options):
     """`auto` is the GPU when torch sees one, else the CPU."""
     precision: Literal["no", "bf16"] = "no"
     """`bf16` runs losses and projections under autocast; parameters, propagation and scores stay float32."""
+    processes: PositiveInt = 1
+    """Processes that train one model together, one per GPU (or several on the CPU). Each takes its share of every
+    batch; with `shard` each holds its share of the model. See docs/training.md."""
+    shard: bool = False
+    """Splits embedding tables, graph and Adam's state by rows over the processes, for what one GPU cannot hold.
+    `lightgcn` and `mf_bpr` can."""
     threads: PositiveInt | None = None
     """CPU threads while training; None leaves torch's own choice. Figures repeat only for the same number."""
     keep_checkpoint: bool = True

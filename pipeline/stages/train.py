@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import AugrecError
+from artefacts.errors import AugrecError, UsageError
 from artefacts.files import digest, read_json, sha256_files, write_json
 from artefacts.progress import progress
 from pipeline.code_identity import code_identity
@@ -73,6 +73,11 @@ class Train(Stage):
         }
 
     def run(self, run: Run) -> dict[str, Any]:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(
+                "the stages run in one process, and several were launched",
+                remedy="start augrec without torchrun or accelerate launch, with training.processes=N",
+            )
         _remove_strangers(self.folder(run), run.config)
         trainings = trainings_of(run)
         waiting = [training for training in trainings if not training.finished()]
@@ -148,7 +153,9 @@ def default_workers(config: Config) -> int:
     device = config.training.device
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // (config.training.threads or 1))
+    own = [model.training.processes for model in config.models.values() if model.training]
+    processes = max(config.training.processes, *own, 1)
+    return max(1, len(os.sched_getaffinity(0)) // ((config.training.threads or 1) * processes))
 
 
 def _train_all(trainings: list[Training], workers: int) -> dict[str, str]:

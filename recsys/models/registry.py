@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
@@ -67,12 +67,16 @@ class Family:
         """Whether a model of these options reads user, item or attribute features; the others are given none."""
         return bool(self.takes) or (isinstance(options, SideAugmentation) and options.side.active)
 
+    def model_class(self) -> Any:
+        """The class of its models; imports it."""
+        module, _, name = self.model.partition(":")
+        return getattr(import_module(module), name)
+
     def build(
         self, dataset: Dataset, side: SideInformation, options: FamilyOptions, generator: torch.Generator
     ) -> Recommender:
         """An untrained model; `generator` (on the CPU) draws its initial parameters."""
-        module, _, cls = self.model.partition(":")
-        model = getattr(import_module(module), cls).build(dataset, side, options, generator)
+        model = self.model_class().build(dataset, side, options, generator)
         if isinstance(options, SideAugmentation) and options.side.active:
             from recsys.models.side_augmentation import SideEmbeddings
 

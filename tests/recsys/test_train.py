@@ -31,7 +31,7 @@ from recsys.train import train
 QUICK = TrainingOptions(epochs=4, batch_size=128, lr=0.02, threads=1, device="cpu")
 CUTOFFS = EvaluationOptions(cutoffs=(5, 20))
 SMALL = LightGcnOptions(dim=8, layers=2)
-CLOSED = ("popularity", "ease")
+CLOSED = ("popularity", "item_knn", "rp3beta", "ease", "ease_text", "blend")
 
 
 def features(rows: int, dim: int = 6, seed: int = 0) -> FeatureMatrix:
@@ -58,7 +58,9 @@ def run(
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
     """metrics.json without what may differ between two runs of the same training."""
-    kept = {name: value for name, value in metrics.items() if name not in ("seconds", "peak_memory_mb")}
+    kept = {
+        name: value for name, value in metrics.items() if name not in ("seconds", "seconds_per_epoch", "peak_memory_mb")
+    }
     history = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in kept["history"]]
     return {**kept, "history": history}
 
