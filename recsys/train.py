@@ -22,13 +22,16 @@ from artefacts.errors import AugrecError
 from artefacts.files import atomic_path, read_json, write_json, write_parquet
 from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
+from recsys.blending import fit_blend
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
 from recsys.distributed import ALONE, Team, merged
 from recsys.evaluate import Evaluation, default_chunk, evaluate
 from recsys.launch import launch, launched
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
+from recsys.models.blend import Blend
 from recsys.models.options.base import FamilyOptions
+from recsys.models.options.blend import BlendOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.registry import family_of
@@ -152,6 +155,27 @@ def train(
                 recommender.fit(dataset)
             if ticker is not None:
                 ticker.advance()
+        blended: dict[str, Any] = {}
+        if isinstance(recommender, Blend) and isinstance(model, BlendOptions):
+
+            def train_member(member: FamilyOptions, name: str, own: str) -> None:
+                part = out / "members" / name
+                settings = (training, evaluation, seed, part, f"{variant}/{name}", own)
+                train(dataset, member, side, *settings, judge_test=False)
+
+            blended = fit_blend(
+                recommender,
+                model,
+                dataset,
+                training,
+                evaluation,
+                folder=out / "members",
+                fingerprint=fingerprint,
+                train_member=train_member,
+                device=accelerator.device,
+            )
+            if ticker is not None:
+                ticker.advance()
         seconds = progress.seconds or time.monotonic() - begun
         valid = judge("valid") if len(dataset.valid) else None
         test = judge("test") if judge_test else None
@@ -174,6 +198,7 @@ def train(
         "device": str(accelerator.device),
         "n_test_users": test.n_users if test else 0,
         "n_valid_users": valid.n_users if valid else 0,
+        **({"blend": blended} if blended else {}),
     }
     metrics = team.decide(metrics)
     _write(out, recommender, test, metrics, team, keep=training.keep_checkpoint)

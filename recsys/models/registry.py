@@ -11,9 +11,12 @@ from pydantic import Field
 
 from artefacts.errors import UsageError
 from recsys.models.options.base import FamilyOptions, SideAugmentation
+from recsys.models.options.blend import BlendOptions
 from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.ease import EaseOptions
+from recsys.models.options.ease_text import EaseTextOptions
 from recsys.models.options.grcn import GrcnOptions
+from recsys.models.options.item_knn import ItemKnnOptions
 from recsys.models.options.lattice import LatticeOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
@@ -22,6 +25,7 @@ from recsys.models.options.micro import MicroOptions
 from recsys.models.options.mmgcn import MmgcnOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
+from recsys.models.options.rp3beta import Rp3betaOptions
 from recsys.models.options.vbpr import VbprOptions
 
 if TYPE_CHECKING:
@@ -65,6 +69,8 @@ class Family:
 
     def uses_features(self, options: FamilyOptions) -> bool:
         """Whether a model of these options reads user, item or attribute features; the others are given none."""
+        if isinstance(options, BlendOptions):
+            return any(FAMILIES[member.family].uses_features(member) for member in options.members.values())
         return bool(self.takes) or (isinstance(options, SideAugmentation) and options.side.active)
 
     def model_class(self) -> Any:
@@ -86,7 +92,21 @@ class Family:
 
 _ALL = (
     Family(PopularityOptions, "recsys.models.popularity:Popularity", "general", "Popularity", "the standard baseline"),
+    Family(ItemKnnOptions, "recsys.models.item_knn:ItemKnn", "general", "Item-kNN", "Deshpande and Karypis, TOIS 2004"),
+    Family(Rp3betaOptions, "recsys.models.rp3beta:Rp3beta", "general", "RP3beta", "Paudel et al., TiiS 2017"),
     Family(EaseOptions, "recsys.models.ease:Ease", "general", "EASE", "Steck, WWW 2019"),
+    Family(
+        EaseTextOptions,
+        "recsys.models.ease_text:EaseText",
+        "text",
+        "EASE with text",
+        "Jeunen et al., RecSys 2020; L3AE, CIKM 2025",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        BlendOptions, "recsys.models.blend:Blend", "blend", "Blend", "Vogt and Cottrell, Information Retrieval 1999"
+    ),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
     Family(NgcfOptions, "recsys.models.ngcf:NGCF", "general", "NGCF", "Wang et al., SIGIR 2019"),
@@ -159,6 +179,7 @@ if TYPE_CHECKING:
     ModelOptions = FamilyOptions
 else:
     ModelOptions = Annotated[Union[tuple(family.options for family in _ALL)], Field(discriminator="family")]  # noqa: UP007
+    BlendOptions.model_rebuild(_types_namespace={"ModelOptions": ModelOptions})
 
 
 def family_of(name: str) -> Family:
