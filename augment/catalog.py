@@ -129,6 +129,13 @@ class Catalog:
             tuple(self.item(int(item)) for item in candidates),
         )
 
+    def require_titles(self) -> None:
+        """Raises DataError when items have no titles, so that there is nothing to tell a model."""
+        if "title" not in self._items.column_names:
+            raise DataError(
+                "the items have no column 'title', so there is nothing to tell a model", where="dataset/items.parquet"
+            )
+
     def train_items(self, user: int) -> np.ndarray:
         """Ids of a user's training items, oldest first."""
         return self._history.of(user)
@@ -163,9 +170,8 @@ class Catalog:
 
 
 def _check_items(items: pa.Table, path: Path) -> None:
-    for column in ("item", "title"):
-        if column not in items.column_names:
-            raise DataError(f"the items have no column {column!r}, so there is nothing to tell a model", where=path)
+    if "item" not in items.column_names:
+        raise DataError("the items have no column 'item'", where=path, remedy=PREPARE)
     if not np.array_equal(items["item"].to_numpy(), np.arange(items.num_rows)):
         raise DataError("item ids are not 0, 1, 2, ... in order", where=path, remedy=PREPARE)
 

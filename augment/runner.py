@@ -67,6 +67,8 @@ def run_source(
     replayed = isinstance(source.engine, ReplayOptions)
     if "edges" in source.tasks and not catalog.has_candidates and not replayed:
         raise UsageError("edges need candidates, and none were computed", where=name, remedy="run the candidates stage")
+    if not replayed:
+        catalog.require_titles()
     context = Context(catalog, Prompts(generation.templates), generation.max_history, seed)
     tasks = [TASKS[task](context, generation.tasks.of(task)) for task in source.tasks]  # type: ignore[attr-defined]
     store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
+from pipeline.exchange.commands import import_app
 
 app = typer.Typer(
     name="augrec",
@@ -199,6 +200,9 @@ def doctor(
     else:
         checks.render(sections)
     raise typer.Exit(checks.exit_code(sections))
+
+
+app.add_typer(import_app, name="import")
 
 
 def _console() -> Console:

@@ -12,7 +12,8 @@ from artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix
 from recsys.data.released.unpickle import load
 
-Report = Callable[[str, str, int], None]
+Report = Callable[..., None]
+"""Takes file, what, count and, if it is no fault, "note"."""
 PROFILE = "augmented_user_init_embedding"
 STACKED_PROFILE = "augmented_user_init_embedding_final"
 ATTRIBUTES = "augmented_atttribute_embedding_dict"  # three t's, as released
@@ -36,7 +37,7 @@ def user_features(folder: Path, n_users: int, report: Report) -> dict[str, Featu
     for name in (PROFILE, STACKED_PROFILE):
         if (folder / name).exists():
             return {"profile": _rows(load(folder / name), n_users, name, str(folder / name), report)}
-    report(PROFILE, "file is absent; there is no user profile", 1)
+    report(PROFILE, "file is absent; there is no user profile", 1, "note")
     return {}
 
 
@@ -44,7 +45,7 @@ def attribute_features(folder: Path, n_items: int, report: Report) -> dict[str, 
     """The embedded item attributes by name, in the order of the file; empty where the folder has none."""
     path = folder / ATTRIBUTES
     if not path.exists():
-        report(ATTRIBUTES, "file is absent; there are no item attributes", 1)
+        report(ATTRIBUTES, "file is absent; there are no item attributes", 1, "note")
         return {}
     table = load(path)
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table):
@@ -64,7 +65,7 @@ def _rows(table: Any, n: int, label: str, where: str, report: Report) -> Feature
         raise DataError(f"expected a dict of id: vector, found {type(table).__name__}", where=where)
     dense, seen, beyond = None, np.zeros(n, dtype=np.bool_), 0
     for key in list(table):
-        row, vector = _id(key, where), _vector(table.pop(key), key, where)
+        row, vector = id_of(key, where), _vector(table.pop(key), key, where)
         if dense is None:
             dense = np.zeros((n, len(vector)), dtype=np.float32)
         if len(vector) != dense.shape[1]:
@@ -87,7 +88,8 @@ def _features(dense: np.ndarray, missing: list[int], label: str, report: Report)
     return FeatureMatrix.from_dense(dense, missing=[*missing, *broken.tolist()])
 
 
-def _id(key: Any, where: str) -> int:
+def id_of(key: Any, where: str) -> int:
+    """An id that may be written as text, within quotes or not."""
     try:
         return int(key.strip("'\" ")) if isinstance(key, str) else int(key)
     except (TypeError, ValueError):

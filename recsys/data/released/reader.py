@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,11 +28,15 @@ LAYOUT = "a released folder holds train.json, val.json, test.json, train_mat, te
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a released file that a careful reader should know; nothing is dropped without one."""
+    """Something in a released file that a careful reader should know; nothing is dropped without one.
+
+    A fault is something that the file should not hold; a note is something allowed that bears on what it shows.
+    """
 
     file: str
     what: str
     count: int
+    kind: Literal["fault", "note"] = "fault"
 
     def __str__(self) -> str:
         return f"{self.file}: {self.count} {self.what}"
@@ -59,11 +63,13 @@ class Release:
     findings: tuple[Finding, ...]
 
 
-class _Findings(list[Finding]):
-    def add(self, file: str, what: str, count: int) -> None:
+class Findings(list[Finding]):
+    """Findings as they are made."""
+
+    def add(self, file: str, what: str, count: int, kind: Literal["fault", "note"] = "fault") -> None:
         """Keeps the finding if there is anything to it."""
         if count:
-            self.append(Finding(file, what, int(count)))
+            self.append(Finding(file, what, int(count), kind))
 
 
 def read_release(folder: Path) -> Release:
@@ -76,7 +82,7 @@ def read_release(folder: Path) -> Release:
     """
     if not folder.is_dir():
         raise DataError("the folder does not exist", where=folder, remedy=LAYOUT)
-    findings = _Findings()
+    findings = Findings()
     splits = {name: _split(folder / f"{name}.json", findings) for name in ("train", "test", "val")}
     if not len(splits["train"][0]):
         raise DataError("there is no training interaction", where=folder / "train.json", remedy=LAYOUT)
@@ -103,7 +109,7 @@ def _optional(path: Path, read: Callable[[Path], Any]) -> Any:
     return read(path) if path.exists() else None
 
 
-def _split(path: Path, findings: _Findings) -> tuple[np.ndarray, int]:
+def _split(path: Path, findings: Findings) -> tuple[np.ndarray, int]:
     """The unique pairs [m, 2] of a split, and the highest user id among its keys."""
     table = read_json(path, remedy=LAYOUT)
     if not isinstance(table, dict):
@@ -127,9 +133,7 @@ def _split(path: Path, findings: _Findings) -> tuple[np.ndarray, int]:
     return unique, highest
 
 
-def _dataset(
-    folder: Path, splits: Mapping[str, np.ndarray], n_users: int, n_items: int, findings: _Findings
-) -> Dataset:
+def _dataset(folder: Path, splits: Mapping[str, np.ndarray], n_users: int, n_items: int, findings: Findings) -> Dataset:
     beyond = splits["train"][:, 1] >= n_items
     if beyond.any():
         user, item = splits["train"][np.argmax(beyond)]
@@ -137,6 +141,12 @@ def _dataset(
             f"item {item} has no row in text_feat.npy, which has {n_items}",
             where=f"{folder / 'train.json'}, user {user}",
             remedy="use the features and the splits of the same release",
+        )
+    if len(splits["val"]) and np.array_equal(splits["val"], splits["test"]):
+        findings.add(
+            "val.json",
+            "interactions, the same as in test.json: what is selected on it has seen test",
+            len(splits["val"]),
         )
     kept: dict[str, np.ndarray] = {}
     known = np.empty(0, dtype=np.int64)
@@ -158,9 +168,9 @@ def _keys(pairs: np.ndarray, n_items: int) -> np.ndarray:
     return pairs[:, 0] * n_items + pairs[:, 1]
 
 
-def _matrix(path: Path, findings: _Findings) -> sp.csr_matrix | None:
+def _matrix(path: Path, findings: Findings) -> sp.csr_matrix | None:
     if not path.exists():
-        findings.add(path.name, "file is absent; the graph is train.json", 1)
+        findings.add(path.name, "file is absent; the graph is train.json", 1, "note")
         return None
     matrix = load(path)
     if not sp.issparse(matrix):
@@ -168,10 +178,10 @@ def _matrix(path: Path, findings: _Findings) -> sp.csr_matrix | None:
     return matrix
 
 
-def _n_items(folder: Path, item: Mapping[str, FeatureMatrix], matrix: sp.csr_matrix | None, findings: _Findings) -> int:
+def _n_items(folder: Path, item: Mapping[str, FeatureMatrix], matrix: sp.csr_matrix | None, findings: Findings) -> int:
     """Rows of text_feat.npy; without it, of the other features or the columns of train_mat."""
     if "text" not in item:
-        findings.add(MODALITIES["text"], "file is absent; there is no text modality", 1)
+        findings.add(MODALITIES["text"], "file is absent; there is no text modality", 1, "note")
     if item:
         return item.get("text", next(iter(item.values()))).rows
     if matrix is None:
@@ -181,7 +191,7 @@ def _n_items(folder: Path, item: Mapping[str, FeatureMatrix], matrix: sp.csr_mat
     return matrix.shape[1]
 
 
-def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: _Findings) -> np.ndarray:
+def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: Findings) -> np.ndarray:
     if matrix.shape != (dataset.n_users, dataset.n_items):
         raise DataError(
             f"the matrix is {matrix.shape[0]} x {matrix.shape[1]}, expected {dataset.n_users} users (train.json) x "
@@ -200,7 +210,7 @@ def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: _Findi
     return pairs
 
 
-def _edges(path: Path, dataset: Dataset, findings: _Findings) -> Edges:
+def _edges(path: Path, dataset: Dataset, findings: Findings) -> Edges:
     """Triplets as the reference trainer takes them: both item ids < n_items. A negative id, which there wraps around
     to the end of the table, is dropped."""
     table = load(path)
@@ -227,15 +237,16 @@ def _edges(path: Path, dataset: Dataset, findings: _Findings) -> Edges:
     keep = ~(below | beyond)
     user, positive, negative = user[keep], positive[keep], negative[keep]
     findings.add(path.name, "triplets whose positive is their negative", (positive == negative).sum())
-    findings.add(path.name, "users without a triplet", dataset.n_users - len(np.unique(user)))
+    findings.add(path.name, "users without a triplet", dataset.n_users - len(np.unique(user)), "note")
     for split in ("train", "valid", "test"):
         known = _keys(dataset.pairs(split), dataset.n_items)
         hits = np.isin(user * dataset.n_items + positive, known).sum()
-        findings.add(path.name, f"positives are {split} interactions" + ("" if split == "train" else ": a leak?"), hits)
+        what = f"positives are {split} interactions" + ("" if split == "train" else ": a leak?")
+        findings.add(path.name, what, hits, "note")
     return Edges.from_arrays(user, positive, negative)
 
 
-def _candidates(path: Path, dataset: Dataset, findings: _Findings) -> np.ndarray:
+def _candidates(path: Path, dataset: Dataset, findings: Findings) -> np.ndarray:
     table = np.asarray(load(path))
     if table.ndim != 2 or table.dtype.kind not in "iu" or len(table) != dataset.n_users:
         raise DataError(
@@ -247,5 +258,5 @@ def _candidates(path: Path, dataset: Dataset, findings: _Findings) -> np.ndarray
         raise DataError(f"a candidate lies outside the {dataset.n_items} items", where=f"{path}, row {row}")
     keys = np.arange(dataset.n_users)[:, None] * dataset.n_items + table
     shown = np.isin(keys, _keys(dataset.train, dataset.n_items))
-    findings.add(path.name, "candidates are training items of their user", shown.sum())
+    findings.add(path.name, "candidates are training items of their user", shown.sum(), "note")
     return table

@@ -1,0 +1,33 @@
+"""`augrec import` and `augrec export`: the command line of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
+export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The published folder.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the artefacts.")]
+
+
+@import_app.command("llmrec")
+def import_llmrec_command(folder: Folder, out: Out) -> None:
+    """LLMRec's released layout: splits, edges, profiles, attributes, vectors."""
+    from pipeline.exchange.findings import render
+    from pipeline.exchange.import_llmrec import import_llmrec
+
+    render(import_llmrec(folder, out), out, Console(soft_wrap=True))
+
+
+@import_app.command("rlmrec")
+def import_rlmrec_command(folder: Folder, out: Out) -> None:
+    """RLMRec's released layout: splits, and profile texts of users and items."""
+    from pipeline.exchange.findings import render
+    from pipeline.exchange.import_rlmrec import import_rlmrec
+
+    render(import_rlmrec(folder, out), out, Console(soft_wrap=True))
