@@ -17,6 +17,14 @@ from recsys.weighted_graph import Pattern
 
 BLOCK = 2**22  # pairs in memory at a time, some 30 bytes each
 RESOLUTION = 2**20  # cosines that differ by less than a millionth are ties: rounding differs between machines
+LAST = torch.iinfo(torch.int64).min  # the rank of what is not to be chosen
+
+
+def ranked(similarities: Tensor) -> Tensor:
+    """int64 [b, n], larger for larger similarities in [-1, 1] and, where these are tied, for lower columns."""
+    count = similarities.shape[1]
+    preference = torch.arange(count - 1, -1, -1, device=similarities.device)
+    return (similarities * RESOLUTION).round().long() * count + preference
 
 
 @torch.no_grad()
@@ -39,14 +47,11 @@ def nearest(features: Tensor, k: int, *, include_self: bool = True) -> Tensor:
         if k <= 0:
             return present.new_zeros(0, 2)
         own = torch.arange(count, device=present.device)
-        preference = own.flip(0)
         found = []
         for rows in own.split(max(1, BLOCK // count)):
-            cosine = (unit[rows] @ unit.T * RESOLUTION).round().long()
-            rank = cosine * count + preference
-            extreme = torch.iinfo(torch.int64).max if include_self else torch.iinfo(torch.int64).min
-            rank[rows - rows[0], rows] = extreme
-            found.append(rank.topk(k, dim=1).indices)
+            ranks = ranked(unit[rows] @ unit.T)
+            ranks[rows - rows[0], rows] = torch.iinfo(torch.int64).max if include_self else LAST
+            found.append(ranks.topk(k, dim=1).indices)
     neighbours = present[torch.cat(found)].sort(1).values
     return torch.stack([present[:, None].expand_as(neighbours), neighbours], 2).reshape(-1, 2)
 

@@ -23,6 +23,7 @@ from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.options.micro import MicroOptions
 from recsys.models.options.mmgcn import MmgcnOptions
+from recsys.models.options.mmssl import MmsslOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
@@ -161,6 +162,15 @@ _ALL = (
         "self-supervised",
         "CLCRec",
         "Wei et al., MM 2021",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        MmsslOptions,
+        "recsys.models.mmssl:MMSSL",
+        "self-supervised",
+        "MMSSL",
+        "Wei et al., WWW 2023",
         takes=("item",),
         needs=("item",),
     ),

@@ -24,13 +24,14 @@ def two_views(anchor: Tensor, other: Tensor, temperature: float) -> Tensor:
     """
     if not len(anchor):
         return (anchor.sum() + other.sum()) * 0.0
-    anchor, other = F.normalize(anchor.float() if anchor.dtype != torch.float64 else anchor), F.normalize(other)
-    rows = torch.arange(len(anchor), device=anchor.device)
-    blocks = rows.split(max(1, BLOCK // len(anchor)))
-    if len(blocks) == 1:
-        return _losses(anchor, other, rows, temperature).mean()
-    losses = [checkpoint(_losses, anchor, other, block, temperature, use_reentrant=False) for block in blocks]
-    return torch.cat(losses).mean()
+    with torch.autocast(anchor.device.type, enabled=False):
+        anchor, other = (F.normalize(view if view.dtype == torch.float64 else view.float()) for view in (anchor, other))
+        rows = torch.arange(len(anchor), device=anchor.device)
+        blocks = rows.split(max(1, BLOCK // len(anchor)))
+        if len(blocks) == 1:
+            return _losses(anchor, other, rows, temperature).mean()
+        losses = [checkpoint(_losses, anchor, other, block, temperature, use_reentrant=False) for block in blocks]
+        return torch.cat(losses).mean()
 
 
 def _losses(anchor: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
