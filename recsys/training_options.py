@@ -43,6 +43,8 @@ class TrainingOptions(Options):
     shard: bool = False
     """Splits embedding tables, graph and Adam's state by rows over the processes, for what one GPU cannot hold.
     `lightgcn` and `mf_bpr` can."""
+    backend: Literal["csr", "torch-sparse"] = "csr"
+    """What multiplies by graphs: torch's own CSR products, or the package torch-sparse (the extra `torch-sparse`)."""
     threads: PositiveInt | None = None
     """CPU threads while training; None leaves torch's own choice. Figures repeat only for the same number."""
     keep_checkpoint: bool = True
