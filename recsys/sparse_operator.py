@@ -62,10 +62,11 @@ class Operator(nn.Module):
 
     def _store(self, prefix: str, matrix: sp.csr_array) -> None:
         index = self.index_type(matrix.nnz, max(matrix.shape))
+        value = np.float64 if torch.get_default_dtype() == torch.float64 else np.float32
         parts = (
             matrix.indptr.astype(index, copy=False),
             matrix.indices.astype(index, copy=False),
-            matrix.data.astype(np.float32, copy=False),
+            matrix.data.astype(value, copy=False),
         )
         for name, part in zip(BUFFERS, parts, strict=True):
             self.register_buffer(prefix + name, torch.from_numpy(part), persistent=False)

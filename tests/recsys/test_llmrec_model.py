@@ -118,7 +118,7 @@ def test_scales_weight_normalised_features(edges: np.ndarray, side: SideInformat
 def test_dropout_only_in_training(edges: np.ndarray, side: SideInformation) -> None:
     model = build(edges, side, dropout=0.5)
     plain = build(edges, side)
-    assert torch.equal(scores(model), scores(plain))
+    torch.testing.assert_close(scores(model), scores(plain), rtol=1e-4, atol=1e-5)
     model.train()
     assert not torch.allclose(model()[0], model()[0])
 
@@ -189,7 +189,8 @@ def test_distinct_rows_are_the_dense_projection(edges: np.ndarray, side: SideInf
 
     dense = replace(side, attributes={name: undone(matrix) for name, matrix in side.attributes.items()})
     few, many = build(edges, side, preprocess="centre"), build(edges, dense, preprocess="centre")
-    assert len(few.features["attribute/type"].values) < len(many.features["attribute/type"].values)
+    assert few.features["attribute/type"].distinct
+    assert not many.features["attribute/type"].distinct
     np.testing.assert_allclose(scores(few), scores(many), rtol=1e-5, atol=1e-5)
     total(few.loss(batch)).backward()
     total(many.loss(batch)).backward()
@@ -221,7 +222,8 @@ def test_same_generator_same_start(edges: np.ndarray, side: SideInformation) -> 
 def test_scores_propagate_once_per_evaluation(edges: np.ndarray, side: SideInformation) -> None:
     model = build(edges, side).eval()
     passes = []
-    model.dropout.register_forward_hook(lambda *_: passes.append(1))
+    propagate = model.propagate
+    model.propagate = lambda: passes.append(1) or propagate()
     model.scores(torch.arange(3))
     once = len(passes)
     model.scores(torch.arange(3, 9))
@@ -268,7 +270,7 @@ def test_restoration_is_off_in_evaluation_and_changes_no_feature(
         assert torch.equal(value, stored[name]), name
     model.eval()
     assert "restoration" not in model.loss(batch)
-    assert torch.equal(scores(model), scores(build(edges, side)))
+    torch.testing.assert_close(scores(model), scores(build(edges, side)), rtol=1e-4, atol=1e-5)
 
 
 def test_restoration_alpha_and_weight(edges: np.ndarray, side: SideInformation, batch: Triplets) -> None:
