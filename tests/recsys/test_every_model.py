@@ -291,3 +291,13 @@ def test_attached_side_features_join_scores_and_loss(name: str, data: Dataset, s
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in added.parameters())
     assert (scores(model.eval(), data)[:, -1] > scores(model, data)[:, 0]).all()  # 1 . 1 against 1 . -1, for everybody
+
+
+@pytest.mark.parametrize("name", WITH_SIDE)
+def test_the_side_switch_changes_scores(name: str, data: Dataset, side: SideInformation) -> None:
+    plain = scores(built(name, data, side), data)
+    for kind in ("modality", "profile", "attribute"):
+        options = FAMILIES[name].options.model_validate({"family": name, "side": {kind: 1.0}})
+        changed = scores(built(name, data, side, options), data)
+        assert torch.isfinite(changed).all()
+        assert not torch.allclose(changed, plain), kind
