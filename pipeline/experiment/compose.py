@@ -124,4 +124,5 @@ def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: 
     if table is None:
         return {"baseline": variants[0] if variants else "none", "title": title}
     primary, *others = table.metrics
-    return {"baseline": table.baseline, "primary": primary, "secondary": others, "title": title}
+    baseline = table.baseline or next(iter(table.against.values()))
+    return {"baseline": baseline, "primary": primary, "secondary": others, "title": title}

@@ -72,8 +72,10 @@ class Table(Options):
     """What variants are called in this table."""
     metrics: tuple[Metric, ...] = Field(("recall@10", "ndcg@10", "recall@20", "ndcg@20"), min_length=1)
     """The columns."""
-    baseline: str
+    baseline: str | None = None
     """The variant every row is compared with, in its own setting unless `baseline_setting` is given."""
+    against: dict[str, str] = Field(default_factory=dict)
+    """Rows that are compared with a variant of their own, e.g. `lattice+llm: lattice`."""
     baseline_setting: str | None = None
     """The setting whose baseline every row is compared with."""
     groups: bool = False
@@ -90,6 +92,12 @@ class Table(Options):
     """Of the resamples."""
     plot: bool = True
     """Whether the table is also drawn as bars."""
+
+    @model_validator(mode="after")
+    def _compares(self) -> Table:
+        if self.baseline is None and not self.against:
+            raise ValueError("baseline: missing; name the variant to compare with, or pairs of variants in `against`")
+        return self
 
 
 class Experiment(Options):

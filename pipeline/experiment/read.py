@@ -116,10 +116,15 @@ def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Ce
         and cell.setting in (table.settings or experiment.settings)
     ]
     for cell in shown:
-        for row in (table.baseline, *(table.rows or ())):
-            _known(row, cell.config.variants, f"tables.{name}", path)
-        for label in table.labels:
-            _known(label, cell.config.variants, f"tables.{name}.labels", path)
+        named = {
+            "rows": table.rows or (),
+            "baseline": [table.baseline] if table.baseline else [],
+            "against": [*table.against, *table.against.values()],
+            "labels": table.labels,
+        }
+        for key, variants in named.items():
+            for variant in variants:
+                _known(variant, cell.config.variants, f"tables.{name}.{key}", path)
     for metric in table.metrics:
         _check_metric(metric, f"tables.{name}.metrics", shown, path)
 

@@ -51,6 +51,7 @@ class Row:
     seeds: tuple[int, ...]
     values: dict[str, Value]
     is_baseline: bool = False
+    against: str | None = None
     problem: str | None = None
 
 
@@ -63,7 +64,6 @@ class Block:
     dataset: str
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
-    baseline: str
     alpha: float
     groups: bool
     paper: str | None
@@ -144,7 +144,7 @@ class Results:
         variants = table.rows or tuple(variant for variant in first if variant not in swept)
         title = self.plan.experiment.datasets[dataset].title or dataset
         options = ReportOptions(
-            baseline=table.baseline,
+            baseline=table.baseline or "none",
             primary=table.metrics[0],
             secondary=table.metrics[1:],
             alpha=table.alpha,
@@ -167,7 +167,6 @@ class Results:
             dataset,
             table.metrics,
             tuple(rows),
-            table.baseline if table.baseline_setting is None else f"{table.baseline_setting} / {table.baseline}",
             table.alpha,
             table.groups,
             paper.source if paper else None,
@@ -194,8 +193,10 @@ class Results:
         family = config.models[model].family
         found, problem = self.trained(dataset, setting, variant)
         base_setting = table.baseline_setting or setting
-        is_baseline = (variant, setting) == (table.baseline, base_setting)
-        baseline = None if is_baseline else self._baseline(dataset, base_setting, setting, table.baseline)
+        against = table.against.get(variant, table.baseline)
+        if (against, base_setting) == (variant, setting):
+            against = None
+        baseline = self._baseline(dataset, base_setting, setting, against) if against else None
         name = table.labels.get(variant, variant)
         told = self.plan.experiment.settings[setting].title or setting
         label = f"{told} / {name}" if several_settings and several_variants else told if several_settings else name
@@ -216,9 +217,15 @@ class Results:
             family,
             tuple(found.metrics) if found else (),
             values,
-            is_baseline,
+            variant in (table.baseline, *table.against.values()) and setting == base_setting,
+            self._against(table, base_setting, setting, against) if baseline is not None and against else None,
             problem,
         )
+
+    def _against(self, table: Table, base_setting: str, setting: str, variant: str) -> str:
+        name = table.labels.get(variant, variant)
+        told = self.plan.experiment.settings[base_setting].title or base_setting
+        return name if base_setting == setting else f"{told} / {name}"
 
     def _baseline(self, dataset: str, base_setting: str, setting: str, variant: str) -> Trained | None:
         """The baseline's trainings; None where they failed or are of another split, whose users cannot be paired."""
@@ -338,7 +345,10 @@ def verdict(value: Value, alpha: float) -> int:
 
 def describe_tests(table: Table, rows: int) -> str:
     """Says which tests stand behind a table's marks."""
-    against = table.baseline + (f" in the setting {table.baseline_setting}" if table.baseline_setting else "")
+    baseline = table.labels.get(table.baseline or "", table.baseline)
+    against = f"{baseline} in the setting {table.baseline_setting}" if table.baseline_setting else baseline
+    if table.against:
+        against = "the row it is compared with (named in the table of tests)"
     comparisons = rows * len(table.metrics)
     return (
         f"Mean over seeds ± standard deviation over seeds; bold is the best of its column. ▲ and ▼: better or worse "

@@ -12,7 +12,7 @@ MARK = {1: " ▲", -1: " ▼", 0: ""}
 LATEX_MARK = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
-    "low", "high", "best", "paper", "baseline", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
+    "low", "high", "best", "paper", "against", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
     "p_users_wilcoxon", "p_users_wilcoxon_holm", "p_seeds", "p_seeds_holm", "problem",
 )  # fmt: skip
 
@@ -39,21 +39,33 @@ def markdown(block: Block) -> str:
     lines += [f"- {_escaped(row.label)}: {row.problem}" for row in block.rows if row.problem]
     tests = tests_of(block)
     if tests:
-        head = [f"against {block.baseline}", "metric", *TEST_COLUMNS]
+        head = ["", *TEST_COLUMNS]
         lines += ["", "<details><summary>Tests</summary>", "", _pipes(head), _pipes(["---"] * len(head))]
         lines += [_pipes([_escaped(cell) for cell in row]) for row in tests]
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 
-TEST_COLUMNS = ("difference", "interval", "p users", "Holm", "p Wilcoxon", "Holm", "p seeds", "Holm")
+TEST_COLUMNS = (
+    "against",
+    "metric",
+    "difference",
+    "interval",
+    "p users",
+    "Holm",
+    "p Wilcoxon",
+    "Holm",
+    "p seeds",
+    "Holm",
+)
 
 
 def tests_of(block: Block) -> list[list[str]]:
-    """One line per row and metric that was compared: label, metric, and the columns of `TEST_COLUMNS`."""
+    """One line per row and metric that was compared: label, then the columns of `TEST_COLUMNS`."""
     return [
         [
             row.label,
+            row.against or "",
             metric,
             signed(versus.difference),
             interval(versus.ci_low, versus.ci_high),
@@ -102,7 +114,6 @@ def csv_text(block: Block) -> str:
                 "table": block.table,
                 "metric": metric,
                 "n_seeds": len(row.seeds),
-                "baseline": block.baseline if versus else "",
                 **{f"{test}_holm": p for test, p in value.holm.items()},
             }
             line |= {name: getattr(row, name) for name in CSV_COLUMNS if name in Row.__dataclass_fields__}
