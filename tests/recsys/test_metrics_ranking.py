@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
+from torchmetrics.functional import retrieval
 
 from recsys.metrics.ranking import (
     Metric,
@@ -67,6 +68,7 @@ def naive(name: str, hits: list[bool], n_positives: int, k: int, official: bool)
     return dcg / ideal if ideal else 0.0
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     n=st.integers(1, 12),
     width=st.integers(0, 9),
@@ -95,6 +97,25 @@ def test_ndcg_agrees_with_scikit_learn() -> None:
         assert computed(ndcg, hits, truth.sum(axis=1), k).mean() == pytest.approx(
             ndcg_score(truth, scores, k=k), abs=1e-12
         )
+
+
+@pytest.mark.parametrize("k", [1, 4, 20, 25])  # the last one beyond the list
+def test_every_metric_agrees_with_torchmetrics(k: int) -> None:
+    rng = np.random.default_rng(k)
+    hits = rng.random((30, 20)) < 0.2
+    hits[:, 0] |= ~hits.any(axis=1)
+    scores = torch.arange(20, 0, -1).float()
+    theirs = {
+        "recall": retrieval.retrieval_recall,
+        "precision": retrieval.retrieval_precision,
+        "ndcg": retrieval.retrieval_normalized_dcg,
+        "hit_rate": retrieval.retrieval_hit_rate,
+        "mrr": retrieval.retrieval_reciprocal_rank,
+    }
+    for name, metric in per_user_metrics().items():
+        expected = [float(theirs[name](scores, torch.from_numpy(row), top_k=k)) for row in hits]
+        found = computed(metric, hits, hits.sum(axis=1), k)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6, err_msg=name)  # theirs is float32
 
 
 def test_users_without_truth_have_no_value() -> None:
