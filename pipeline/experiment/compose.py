@@ -9,6 +9,7 @@ from typing import Any
 
 from artefacts.errors import UsageError
 from pipeline.experiment.options import Experiment, Sweep
+from recsys.options import EvaluationOptions
 
 DISCRIMINATORS = ("kind", "family", "format")
 CANDIDATES_MODEL = "candidates-base"
@@ -110,19 +111,19 @@ def _keep_candidates_model(raw: dict[str, Any]) -> None:
 
 
 def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: str) -> dict[str, Any]:
-    """The `report` section of a run: its own page compares with the first table's baseline."""
-    table = next(
-        (
-            table
-            for table in experiment.tables.values()
-            if dataset in (table.datasets or (dataset,)) and setting in (table.settings or (setting,))
-        ),
-        None,
-    )
+    """The `report` section of a run: its own page shows what the first table shows. Mistakes in that table are left
+    out here, because they are named where the table is checked."""
+    shown = [
+        (table.metrics, [table.baseline, *table.against.values()])
+        for table in experiment.tables.values()
+        if dataset in (table.datasets or (dataset,)) and setting in (table.settings or (setting,))
+    ]
+    shown += [(sweep.metrics, [sweep.variant]) for sweep in experiment.sweeps.values()]
+    wanted, baselines = shown[0] if shown else ((), [])
     variants = list(raw.get("variants") or {})
+    cutoffs = (raw.get("evaluation") or {}).get("cutoffs") or EvaluationOptions().cutoffs
+    metrics = [metric for metric in wanted if metric.rpartition("@")[2] in map(str, cutoffs)]
+    primary, *others = metrics or [f"recall@{cutoffs[0]}"]
+    baseline = next((name for name in (*baselines, *variants) if name in variants), "none")
     title = f"{experiment.title or experiment.name}: {dataset}, {setting}"
-    if table is None:
-        return {"baseline": variants[0] if variants else "none", "title": title}
-    primary, *others = table.metrics
-    baseline = table.baseline or next(iter(table.against.values()))
     return {"baseline": baseline, "primary": primary, "secondary": others, "title": title}

@@ -16,6 +16,7 @@ from pipeline.experiment.results import Block, Line, Row
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
 SERIES = ("#0b6bcb", "#c4510b", "#1a7f4b", "#7a3fc4", "#a5264f", "#5f6b00")
+PANELS_SIDE_BY_SIDE = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -43,14 +44,17 @@ def draw_bars(block: Block, path: Path) -> None:
         block: the table.
         path: without suffix; gets `.svg` and `.png`.
     """
+    columns = min(len(block.metrics), PANELS_SIDE_BY_SIDE)
+    lines = -(-len(block.metrics) // columns)
     with rc_context({**_STYLE, "svg.hashsalt": path.name}):
-        width = 2.2 + 2.6 * len(block.metrics)
-        figure = Figure(figsize=(width, 1.0 + 0.28 * len(block.rows)), layout="constrained")
-        panels = figure.subplots(1, len(block.metrics), sharey=True, squeeze=False)[0]
-        for axes, metric in zip(panels, block.metrics, strict=True):
+        figure = Figure(figsize=(2.0 + 2.4 * columns, lines * (0.9 + 0.26 * len(block.rows))), layout="constrained")
+        panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for axes, metric in zip(panels.flat, block.metrics, strict=False):
             _bars(axes, block.rows, metric)
-        panels[0].set_yticks(range(len(block.rows)), [row.label for row in block.rows])
-        panels[0].set_ylim(len(block.rows) - 0.4, -0.6)
+        for axes in panels.flat[len(block.metrics) :]:
+            axes.set_visible(False)
+        panels[0][0].set_yticks(range(len(block.rows)), [row.label for row in block.rows])
+        panels[0][0].set_ylim(len(block.rows) - 0.4, -0.6)
         _save(figure, path)
 
 

@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from artefacts.errors import UsageError
-from pipeline.config import as_plain, read_config, save_config
+from pipeline.config import as_plain, read_config, read_sections, save_config
 
-CONFIGS = sorted(Path("configs").rglob("*.yaml"))
+CONFIGS = [
+    path for path in sorted(Path("configs").rglob("*.yaml")) if {"dataset", "variants"} <= read_sections(path).keys()
+]
 MINIMAL = """
 name: small
 dataset:
