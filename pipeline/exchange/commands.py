@@ -31,3 +31,25 @@ def import_rlmrec_command(folder: Folder, out: Out) -> None:
     from pipeline.exchange.import_rlmrec import import_rlmrec
 
     render(import_rlmrec(folder, out), out, Console(soft_wrap=True))
+
+
+@export_app.command("llmrec")
+def export_llmrec_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the files.")],
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Whose augmentation.")] = None,
+    zero_image: Annotated[
+        bool, typer.Option("--zero-image", help="Write zeros for pictures where the run has none.")
+    ] = False,
+) -> None:
+    """LLMRec's released layout, so that its authors' code trains on this run's augmentation."""
+    from pipeline.exchange.export_llmrec import EXPORT_FILE, export_llmrec
+    from pipeline.exchange.findings import render
+
+    written = export_llmrec(run, out, source, zero_image=zero_image)
+    render(written, out, Console(soft_wrap=True), EXPORT_FILE)
+
+
+@export_app.callback()
+def _export() -> None:
+    """Write a run for other people's code."""

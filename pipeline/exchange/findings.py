@@ -39,8 +39,8 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
     return written
 
 
-def render(written: dict[str, Any], out: Path, console: Console) -> None:
-    """Prints counts, faults and notes."""
+def render(written: dict[str, Any], out: Path, console: Console, file: str = IMPORT_FILE) -> None:
+    """Prints counts, faults and notes; `file` holds them too."""
     console.print(
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in written["counts"].items()),
         markup=False,
@@ -55,6 +55,6 @@ def render(written: dict[str, Any], out: Path, console: Console) -> None:
         for finding in written[kind]:
             table.add_row(finding["file"], f"{finding['count']:,}", finding["what"])
         console.print(table)
-    if not written["faults"]:
+    if not written["faults"] and file == IMPORT_FILE:
         console.print("No fault was found in the files.")
-    console.print(f"Written to {out}; everything above is in {out / IMPORT_FILE}", markup=False, highlight=False)
+    console.print(f"Written to {out}; everything above is in {out / file}", markup=False, highlight=False)

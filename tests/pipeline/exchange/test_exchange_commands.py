@@ -30,6 +30,9 @@ def test_import_says_what_it_found(
     rows = [" ".join(line.replace("│", " ").split()) for line in shown.splitlines()]
     assert "item_attribute_filter.csv 3 items have no year" in rows
     assert str(tmp_path / "out" / "import.json") in shown
+    code, shown = run(monkeypatch, capsys, "export", "llmrec", tmp_path / "out", tmp_path / "release")
+    assert code == 0
+    assert str(tmp_path / "release" / "export.json") in shown
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,7 @@ def test_import_says_what_it_found(
         (["import", "rlmrec", "nowhere", "out"], 1, "trn_mat.pkl"),
         (["import", "llmrec", str(GOLDEN), str(GOLDEN)], 2, "something else"),
         (["import", "frobnicate"], 2, "No such command"),
+        (["export", "llmrec", "nowhere", "out"], 1, "dataset.json"),
     ],
 )
 def test_mistakes_get_a_message(
