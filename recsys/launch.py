@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import queue
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,8 +112,14 @@ def _rank(
     except AugrecError as error:
         (folder / f"error-{rank}").write_bytes(pickle.dumps(error))
         raise
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()
+    if messages is not None:
+        messages.close()
+        messages.join_thread()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of gloo may outlive the group; taking the interpreter down under them sometimes aborts a finished process.
+    os._exit(0)
 
 
 @contextmanager
