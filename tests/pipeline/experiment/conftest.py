@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pipeline.workers import reason
 
 BASE = """
 name: toy
@@ -59,3 +63,25 @@ def experiment_with_data(experiment_file: Path, toy_data: Callable[[], Path]) ->
     """The same with its data."""
     toy_data()
     return experiment_file
+
+
+def in_this_process(
+    work: Callable[[Any], Any], tasks: Iterable[Any], workers: int, done: Callable[..., Iterable[Any]]
+) -> None:
+    """What `run_tasks` does, without processes, which take seconds to start."""
+    waiting = deque(tasks)
+    while waiting:
+        task = waiting.popleft()
+        try:
+            result = work(task)
+        except Exception as error:
+            waiting.extend(done(task, None, reason(error)))
+        else:
+            waiting.extend(done(task, result, None))
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings and trials run in this process."""
+    monkeypatch.setattr("pipeline.stages.train.run_tasks", in_this_process)
+    monkeypatch.setattr("pipeline.experiment.search.run_tasks", in_this_process)
