@@ -1,0 +1,245 @@
+"""How long is a training epoch, and does it learn as much, beside PyG's LightGCN and Cornac's BPR?
+
+    python -m benchmarks.epoch [--json FILE] [--epochs N] [--seed N]
+
+Data: MovieLens-100K from the installed recbole package; ratings of 4 and 5, 5-core, each user's first 80 % by time for
+training, 10 % for validation, 10 % for test. All models have embeddings of 64, are trained until validation recall@20
+has not risen for 10 evaluations, and are then judged once on test by our evaluator. One thread, CPU time.
+
+PyG's LightGCN is trained as in PyG's example: an `edge_index`, a shuffling `DataLoader`, the model's own loss. Learning
+rate, batches, layers and the weight of the penalty are the same as ours. The example draws negatives without a look at
+what a user has, which costs recall; so there is a second training with our sampler's negatives, and that one, which
+learns as much as ours, is held against ours. Cornac's BPR is plain SGD on single triplets in C++, with item biases and
+a learning rate of its own. Exit status: 0 within targets, 1 not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.result import Result, add_json_option, report, run
+from benchmarks.timing import one_thread
+from pipeline.weights.packages import locate
+from recsys.augmentation import SideInformation
+from recsys.data.dataset import Dataset
+from recsys.data.options import DatasetOptions
+from recsys.data.prepare import prepare
+from recsys.data.readers.registry import read
+from recsys.evaluate import evaluate
+from recsys.models.options.base import FamilyOptions
+from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.sampling import BprSampler
+from recsys.train import train
+
+SOURCE = "pkg:recbole/recbole/dataset_example/ml-100k"
+DIM, LAYERS, LR, BATCH, L2, PATIENCE = 64, 2, 2e-3, 2048, 1e-4, 10
+MF_L2, CORNAC_LR, CORNAC_STEP = 0.01, 0.05, 5
+FASTER, APART = 2.0, 0.01
+MISSING = "not installed: `make bench` does"
+
+Embeddings = tuple[Tensor, Tensor]
+
+
+class Trained(NamedTuple):
+    """What one training took and gave."""
+
+    epoch: float
+    """CPU seconds of an epoch, validation left out: the median."""
+    best_epoch: int
+    recall: float
+    """Test recall@20 at the best epoch."""
+
+
+class Clock:
+    """A `Ticker` that notes the CPU time at which each epoch ended."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def advance(self, done: int = 1) -> None:
+        """See `Ticker`."""
+        self.times.append(time.process_time())
+
+    def skip(self, done: int = 1) -> None:
+        """See `Ticker`."""
+
+    def note(self, text: str) -> None:
+        """See `Ticker`."""
+
+
+def movielens(folder: Path) -> Dataset:
+    """The data of the module's docstring."""
+    options = DatasetOptions.model_validate(
+        {
+            "name": "MovieLens-100K",
+            "source": {"format": "recbole", "path": SOURCE},
+            "min_rating": 4,
+            "k_core": 5,
+            "split": {"kind": "temporal", "ratios": [8, 1, 1]},
+        }
+    )
+    prepare(read(options, locate(SOURCE)), options, folder, seed=0)
+    return Dataset.load(folder)
+
+
+def ours(dataset: Dataset, model: FamilyOptions, epochs: int, seed: int, folder: Path) -> Trained:
+    """Two trainings: one to its best epoch, and a short one without validation, for the time."""
+
+    def trained(**changes: int) -> tuple[dict, Clock]:
+        training = TrainingOptions(
+            lr=LR, batch_size=BATCH, device="cpu", threads=1, resume_minutes=None, keep_checkpoint=False
+        ).model_copy(update=changes)
+        clock = Clock()
+        judging = EvaluationOptions(cutoffs=(20,), mask_valid_at_test=False)
+        out = folder / f"{model.family}-{len(changes)}"
+        return train(dataset, model, SideInformation(), training, judging, seed, out, "", "", clock), clock
+
+    short = min(epochs, 14)
+    _, clock = trained(epochs=short, evaluate_every=short, patience=1)
+    metrics, _ = trained(epochs=epochs, patience=PATIENCE)
+    # The first epoch follows the set-up, the last one holds the validation.
+    return Trained(statistics.median(np.diff(clock.times)[:-1]), metrics["best_epoch"], metrics["test"]["recall@20"])
+
+
+def selected(
+    dataset: Dataset, step: Callable[[], None], embeddings: Callable[[], Embeddings], steps: int, per_step: int = 1
+) -> Trained:
+    """Trains by `step`, of `per_step` epochs each, and judges as `train` does."""
+
+    def recall(split: str, given: Embeddings) -> float:
+        users, items = given
+        return evaluate(lambda batch: users[batch] @ items.T, dataset, split, cutoffs=[20]).mean["recall@20"]
+
+    times: list[float] = []
+    best, best_step, kept = -1.0, 0, embeddings()
+    for number in range(1, steps + 1):
+        begun = time.process_time()
+        step()
+        times.append((time.process_time() - begun) / per_step)
+        found = recall("valid", embeddings())
+        if found > best:
+            best, best_step, kept = found, number, embeddings()
+        elif number - best_step >= PATIENCE:
+            break
+    return Trained(statistics.median(times), best_step * per_step, recall("test", kept))
+
+
+def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool) -> Trained:
+    """PyG's model in PyG's kind of loop; `avoid_owned` draws negatives by our sampler."""
+    from torch_geometric.nn.models import LightGCN
+
+    n_users, n_nodes = dataset.n_users, dataset.n_users + dataset.n_items
+    observed = torch.from_numpy(dataset.train.T + np.array([[0], [n_users]]))
+    graph = torch.cat([observed, observed.flip(0)], dim=1)
+    model = LightGCN(n_nodes, DIM, LAYERS)
+    sampler = BprSampler(
+        dataset.train, n_users, dataset.n_items, batch_size=BATCH, generator=torch.Generator().manual_seed(seed)
+    )
+    optimiser = torch.optim.Adam(model.parameters(), lr=LR)
+    loader = torch.utils.data.DataLoader(range(observed.shape[1]), batch_size=BATCH, shuffle=True)  # type: ignore[arg-type]
+
+    def step() -> None:
+        for rows in loader:
+            positive = observed[:, rows]
+            drawn = torch.randint(dataset.n_items, (len(rows),)) if not avoid_owned else sampler.negatives(positive[0])
+            negative = torch.stack([positive[0], drawn + n_users])
+            both = torch.cat([positive, negative], dim=1)
+            optimiser.zero_grad()
+            ranks = model(graph, both).chunk(2)
+            loss = model.recommendation_loss(*ranks, node_id=both.unique(), lambda_reg=L2)
+            loss.backward()
+            optimiser.step()
+
+    def embeddings() -> Embeddings:
+        with torch.no_grad():
+            users, items = model.get_embedding(graph).split([n_users, dataset.n_items])
+        return users, items
+
+    return selected(dataset, step, embeddings, epochs)
+
+
+def cornac_bpr(dataset: Dataset, epochs: int, seed: int) -> Trained:
+    """Cornac's model, fitted a few epochs at a time from where it stood."""
+    from cornac.data import Dataset as CornacDataset
+    from cornac.models import BPR
+
+    users, items = dataset.train.T
+    maps = ({i: i for i in range(size)} for size in (dataset.n_users, dataset.n_items))
+    data = CornacDataset(dataset.n_users, dataset.n_items, *maps, (users, items, np.ones(len(users))), seed=seed)
+    model = BPR(k=DIM, max_iter=CORNAC_STEP, learning_rate=CORNAC_LR, lambda_reg=MF_L2, seed=seed)
+
+    def step() -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Model is already fitted")
+            model.fit(data)
+
+    def embeddings() -> Embeddings:
+        if model.u_factors is None:
+            return torch.zeros(dataset.n_users, 1), torch.zeros(dataset.n_items, 1)
+        ones = np.ones((dataset.n_users, 1), dtype=np.float32)
+        with_bias = np.hstack([model.u_factors, ones]), np.column_stack([model.i_factors, model.i_biases])
+        return torch.from_numpy(with_bias[0]), torch.from_numpy(with_bias[1])
+
+    return selected(dataset, step, embeddings, max(1, 10 * epochs // CORNAC_STEP), CORNAC_STEP)
+
+
+def measure(epochs: int, seed: int) -> list[Result]:
+    """Every training, the ratios and their targets."""
+    results: list[Result] = []
+
+    def note(name: str, trained: Trained) -> Trained:
+        results.append(Result.unjudged(f"{name}: epoch", 1e3 * trained.epoch, "CPU-ms", "one thread"))
+        reason = f"best of validation: epoch {trained.best_epoch}"
+        results.append(Result.unjudged(f"{name}: recall@20", trained.recall, "", reason))
+        return trained
+
+    with one_thread(), torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(seed)
+        dataset = movielens(Path(folder) / "dataset")
+        graph = LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2)
+        own = note("LightGCN", ours(dataset, graph, epochs, seed, Path(folder)))
+        own_mf = note("MF-BPR", ours(dataset, MfBprOptions(dim=DIM, l2=MF_L2), epochs, seed, Path(folder)))
+        if find_spec("torch_geometric") is None:
+            results.append(Result.unjudged("PyG LightGCN", None, "", MISSING))
+        else:
+            note("PyG LightGCN, example", pyg_lightgcn(dataset, epochs, seed, avoid_owned=False))
+            pyg = note("PyG LightGCN", pyg_lightgcn(dataset, epochs, seed, avoid_owned=True))
+            apart = abs(pyg.recall - own.recall)
+            results.append(Result.at_least("PyG LightGCN / LightGCN: epoch", pyg.epoch / own.epoch, FASTER, "x"))
+            results.append(Result.at_most("PyG LightGCN - LightGCN: recall@20", apart, APART, "absolute"))
+        if find_spec("cornac") is None:
+            results.append(Result.unjudged("Cornac BPR", None, "", MISSING))
+        else:
+            cornac = note("Cornac BPR", cornac_bpr(dataset, epochs, seed))
+            whole = cornac.epoch * cornac.best_epoch / (own_mf.epoch * own_mf.best_epoch)
+            results.append(Result.unjudged("Cornac BPR / MF-BPR: epoch", cornac.epoch / own_mf.epoch, "x", "reported"))
+            results.append(Result.unjudged("Cornac BPR / MF-BPR: to the best epoch", whole, "x", "reported"))
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=60, help="most epochs; Cornac's smaller steps get ten times that")
+    parser.add_argument("--seed", type=int, default=1)
+    add_json_option(parser)
+    given = parser.parse_args(arguments)
+    return report("Epochs", measure(given.epochs, given.seed), given.json)
+
+
+if __name__ == "__main__":
+    run(main)
