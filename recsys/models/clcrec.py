@@ -28,6 +28,7 @@ from recsys.augmentation import FeatureMatrix
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.models.feature_projection import Features, xavier_linear
 from recsys.models.modalities import modalities_of
+from recsys.models.relations import Interactions
 from recsys.objectives.bpr import lookup
 from recsys.sampling import Triplets
 
@@ -60,7 +61,6 @@ class CLCRec(TrainedRecommender):
     warm: Tensor
     is_warm: Tensor
     has_features: Tensor
-    owned: Tensor
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class CLCRec(TrainedRecommender):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.options, self.embedding_dim, self.n_items = options, options.dim, n_items
+        self.options, self.embedding_dim = options, options.dim
         self.user_embedding = embedding_table(n_users, options.dim, generator)
         self.item_embedding = embedding_table(n_items, options.dim, generator)
         self.features, self.inner = nn.ModuleDict(), nn.ModuleDict()
@@ -85,7 +85,7 @@ class CLCRec(TrainedRecommender):
         self._keep("warm", np.flatnonzero(is_warm))
         self._keep("is_warm", is_warm)
         self._keep("has_features", np.any([matrix.mask for matrix in modalities.values()], axis=0))
-        self._keep("owned", np.sort(edges[:, 0] * n_items + edges[:, 1]))
+        self.holders = Interactions(edges[:, ::-1], n_items, n_users)
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(array), persistent=False)
@@ -149,9 +149,8 @@ class CLCRec(TrainedRecommender):
 
     def _outside(self, batch: Triplets, shared: Tensor) -> tuple[Tensor, Tensor]:
         """Which candidates are no negatives of a triplet: its own one [b], the shared ones [b, k]."""
-        pairs = batch.user[:, None] * self.n_items + shared
-        place = torch.searchsorted(self.owned, pairs).clamp_max(len(self.owned) - 1)
-        return ~self.is_warm[batch.negative], (self.owned[place] == pairs) | (shared == batch.positive[:, None])
+        owned = self.holders.rows(shared, torch.bool)[:, batch.user].T
+        return ~self.is_warm[batch.negative], owned | (shared == batch.positive[:, None])
 
 
 def _contrast(

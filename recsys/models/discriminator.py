@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
         size = n_items
         for width, dropout in zip(_widths(n_items, options), options.dropout, strict=True):
             layers += [_kaiming_linear(size, width, generator), nn.LeakyReLU(options.slope)]
-            layers += [nn.BatchNorm1d(width), nn.Dropout(dropout)]
+            layers += [nn.BatchNorm1d(width) if options.batch_norm else nn.Identity(), nn.Dropout(dropout)]
             size = width
         self.layers = nn.Sequential(*layers, _kaiming_linear(size, 1, generator), nn.Sigmoid())
 

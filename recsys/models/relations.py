@@ -14,7 +14,7 @@ class Interactions(nn.Module):
     """The training interactions by user, on the device. Its buffers are no part of `state_dict`.
 
     Args:
-        edges: int64 [m, 2] of (user, item) pairs, unique.
+        edges: int64 [m, 2] of (user, item) pairs, unique. With columns and sizes exchanged it tells who has an item.
         n_users, n_items: the sizes.
     """
 

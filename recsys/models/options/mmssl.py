@@ -28,6 +28,9 @@ class AdversaryOptions(Options):
     weights."""
     slope: float = Field(0.01, ge=0, le=1)
     """LeakyReLU's slope for negatives. The published `LeakyReLU(True)` is a slope of 1, which makes it linear."""
+    batch_norm: bool = True
+    """Batch norms after its hidden layers, as in paper and code. The authors of the gradient penalty advise against
+    them: gradients are thousands of times too large at first, and the penalty is most of its loss for a while."""
     dropout: tuple[float, float] = (0.31, 0.5)
     """Dropout after each hidden layer (`G_drop1`, `G_drop2`)."""
     scale: PositiveFloat = 100.0
