@@ -14,7 +14,7 @@ from markupsafe import Markup
 from artefacts.files import read_json, write_json, write_text
 from pipeline.experiment.plots import draw_bars, draw_lines
 from pipeline.experiment.read import Plan
-from pipeline.experiment.results import Block, Line, Point, Results, results_json
+from pipeline.experiment.results import Results, results_json
 from pipeline.experiment.run import Outcome
 from pipeline.experiment.tables import (
     TEST_COLUMNS,
@@ -26,6 +26,7 @@ from pipeline.experiment.tables import (
     shown,
     tests_of,
 )
+from pipeline.experiment.values import Block, Line, Point
 from pipeline.report.wording import number, seconds
 from pipeline.stages.base import FOLDERS
 

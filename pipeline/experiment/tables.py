@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from pipeline.experiment.results import Block, Row, Value, verdict
+from pipeline.experiment.values import Block, Row, Value, verdict
 from pipeline.report.wording import interval, number, p_value, signed
 
 MARK = {1: " ▲", -1: " ▼", 0: ""}

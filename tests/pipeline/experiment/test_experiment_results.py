@@ -14,9 +14,10 @@ from artefacts.files import digest, write_json, write_parquet
 from pipeline.config import read_config
 from pipeline.experiment import memory
 from pipeline.experiment.read import Plan, read_experiment
-from pipeline.experiment.results import Block, Results
+from pipeline.experiment.results import Results
 from pipeline.experiment.reuse import adopt_stage, adopt_trainings, runs_below
 from pipeline.experiment.run import Outcome
+from pipeline.experiment.values import Block
 from pipeline.report.statistics import holm, paired_t, wilcoxon
 from pipeline.stages.base import Run
 from pipeline.stages.prepare import Prepare

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from artefacts.files import read_json
+from pipeline.cli import main
 from pipeline.experiment.read import read_experiment
 from pipeline.experiment.run import Failure, run_experiment
 
@@ -97,3 +98,23 @@ def test_a_cell_that_fails_early_leaves_the_other_alone(experiment_with_data: Pa
     assert all("failed: " in row["problem"] and row["values"]["ndcg@5"]["mean"] is None for row in gone["rows"])
     assert all(row["problem"] is None for row in data["rows"])
     assert data["title"] == "Main: data"
+
+
+def test_the_command_line_says_what_failed_and_exits_with_1(
+    experiment_with_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ["models.popular={family: lightgcn, training: {lr: 1.0e+30}}", "seeds=[1]"]
+    command = ["augrec", "experiment", str(experiment_with_data)]
+    monkeypatch.setattr("sys.argv", [*command, *broken])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    shown = capsys.readouterr()
+    assert "Tables and plots: " in shown.out
+    assert "1 of the experiment's steps failed" in shown.err
+    assert "failures.json" in shown.err
+    monkeypatch.setattr("sys.argv", [*command, "tabels={}"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert "did you mean 'tables'?" in capsys.readouterr().err

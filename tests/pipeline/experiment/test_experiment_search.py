@@ -17,7 +17,8 @@ from artefacts.files import read_json, write_json
 from pipeline.execute import run_stage
 from pipeline.experiment import search as module
 from pipeline.experiment.read import Plan, read_experiment
-from pipeline.experiment.search import Found, Step, search_models
+from pipeline.experiment.search import Step, search_models
+from pipeline.experiment.study import Found
 from pipeline.stages import STAGES
 from pipeline.stages.base import Run
 from pipeline.workers import KILLED

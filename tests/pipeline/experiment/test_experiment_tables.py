@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.experiment.paper import load, published
-from pipeline.experiment.results import Block, Row, Value, verdict
 from pipeline.experiment.tables import csv_text, latex, markdown
+from pipeline.experiment.values import Block, Row, Value, verdict
 from pipeline.report.results import Comparison
 
 BETTER = Value(
