@@ -20,12 +20,14 @@ from safetensors.torch import load_file
 
 from artefacts.errors import DataError, UsageError
 from artefacts.files import read_json, read_parquet
-from recsys.augmentation import Edges, SideInformation
+from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.distributed import Team, share_of
 from recsys.launch import launch
+from recsys.models.base import TrainedRecommender
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.registry import FAMILIES
 from recsys.optimise import Optimisation
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.sampling import Triplets
@@ -110,8 +112,23 @@ def killed_in_the_middle(out: Path) -> None:
         Optimisation._epoch = epoch  # type: ignore[method-assign]
 
 
+def learning_families() -> list[str]:
+    return [name for name, family in FAMILIES.items() if issubclass(family.model_class(), TrainedRecommender)]
+
+
+def run_family(out: Path, name: str) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    users, *items = (FeatureMatrix.from_dense(rng.normal(size=(rows, 6))) for rows in (60, 40, 40, 40))
+    dataset, side = world()
+    side = SideInformation(side.edges, {"profile": users}, {"text": items[0], "image": items[1]}, {"title": items[2]})
+    training = QUICK.model_copy(update={"epochs": 2, "batch_size": 160})
+    cutoffs = EvaluationOptions(cutoffs=(5, 20))
+    return train(dataset, FAMILIES[name].options(), side, training, cutoffs, 3, out / name, "variant", "fingerprint")
+
+
 def as_rank(out: Path) -> None:
     returned = {name: run(out / "two", name) for name in CASES}
+    returned |= {name: run_family(out / "families", name) for name in learning_families()}
     killed_in_the_middle(out / "resumed")
     returned["resumed"] = run(out / "resumed", "odd batches", resume_minutes=0.0)
     (out / f"returned-{os.environ['RANK']}.json").write_text(json.dumps(returned))
@@ -145,6 +162,14 @@ def test_two_processes_train_what_one_trains(trained: Path, name: str) -> None:
         assert torch.allclose(tensor, states[1][key], atol=2e-4), key
     tables = [read_parquet(trained / which / name / "per_user.parquet") for which in ("one", "two")]
     assert tables[0].equals(tables[1])
+
+
+@pytest.mark.parametrize("name", learning_families())
+def test_every_family_that_learns_can_be_shared(trained: Path, name: str) -> None:
+    metrics = read_json(trained / "families" / name / "metrics.json")
+    assert metrics["processes"] == 2
+    assert all(np.isfinite(list(epoch["terms"].values())).all() for epoch in metrics["history"])
+    assert metrics["valid"]["recall@20"] > 0
 
 
 def test_what_no_loss_uses_stays_as_it_was(trained: Path) -> None:
