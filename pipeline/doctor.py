@@ -268,6 +268,8 @@ def _engines(gpus: list[Row]) -> list[Row]:
         Row("heuristic", "ok", "always (no LLM: the control)"),
         _vllm(gpus),
         _gguf(),
+        Row("openai", "ok", "any OpenAI-compatible server that a config names; no other engine opens a socket"),
+        Row("replay", "ok", "records of an earlier run, or of augrec import"),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from augment.engines.base import Engine
 from augment.engines.heuristic import HeuristicEngine
-from augment.options import HeuristicOptions, ReplayOptions, VllmOptions
+from augment.options import HeuristicOptions, OpenAIOptions, ReplayOptions, VllmOptions
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
@@ -16,7 +16,7 @@ __all__ = ["Engine", "build_engine"]
 
 
 def build_engine(
-    options: VllmOptions | HeuristicOptions | ReplayOptions,
+    options: VllmOptions | OpenAIOptions | HeuristicOptions | ReplayOptions,
     catalog: Catalog | None = None,
     *,
     model: Path | None,
@@ -32,6 +32,10 @@ def build_engine(
             return ReplayEngine(options, catalog)
         case HeuristicOptions():
             return HeuristicEngine()
+        case OpenAIOptions():
+            from augment.engines.openai import OpenAIEngine
+
+            return OpenAIEngine(options)
         case VllmOptions():
             from augment.engines.vllm import vllm_engine
 

@@ -17,20 +17,13 @@ from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
 from artefacts.files import sha256_files
+from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
 from augment.options import VllmOptions
 from augment.shapes import Message
 
 GIB = 1 << 30
-CANARY_WORDS = ["amber", "cobalt"]
-CANARY = {
-    "type": "object",
-    "properties": {"canary": {"enum": CANARY_WORDS}},
-    "required": ["canary"],
-    "additionalProperties": False,
-}
-CANARY_PROMPTS = ("Say hello.", "Count from one to five in words.", "Write a short poem about rain.")
 
 
 @dataclass(frozen=True)
@@ -211,17 +204,18 @@ def _check_grammar(llm: Any, chat: Chat, lora: Any, log: Path) -> None:
 
     prompts = [{"prompt_token_ids": list(chat.tokens((Message("user", text),)))} for text in CANARY_PROMPTS]
     parameters = [
-        SamplingParams(temperature=0.0, max_tokens=32, structured_outputs=StructuredOutputsParams(json=CANARY))
+        SamplingParams(
+            temperature=0.0, max_tokens=CANARY_TOKENS, structured_outputs=StructuredOutputsParams(json=CANARY)
+        )
         for _ in prompts
     ]
     with output_to(log):
         outputs = llm.generate(prompts, parameters, use_tqdm=False, lora_request=lora)
-    allowed = {json.dumps({"canary": colour}, separators=(",", ":")) for colour in CANARY_WORDS}  # type: ignore[index]
-    wrong = [output.outputs[0].text for output in outputs if output.outputs[0].text not in allowed]
+    wrong = [output.outputs[0].text for output in outputs if not held(output.outputs[0].text, compact=True)]
     if wrong:
         raise AugrecError(
-            f"vLLM does not hold answers to their grammar: it wrote {wrong[0][:80]!r} where only {min(allowed)} or "
-            f"{max(allowed)} were possible",
+            f"vLLM does not hold answers to their grammar: it wrote {wrong[0][:80]!r} where only one of two words, "
+            f"{' or '.join(CANARY_WORDS)}, was possible",
             where=log,
             remedy="try the other grammar_backend, or vLLM 0.32 or 0.33",
         )

@@ -1,0 +1,382 @@
+"""The engine for OpenAI-compatible servers, against a real socket that misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from artefacts.errors import AugrecError, UsageError
+from augment.catalog import Catalog
+from augment.conversation import converse
+from augment.engines import build_engine
+from augment.engines.openai import OpenAIEngine
+from augment.options import GenerationOptions, OpenAIOptions
+from augment.requests import ask
+from augment.runner import run_source
+from augment.shapes import Record, Request
+from augment.tasks import TASKS
+from augment.tasks.base import Context
+
+KEY = "sk-very-secret-0123456789"
+Answer = Callable[["Asked"], Any]
+
+
+class Asked:
+    """One request as the server saw it: `number` counts how often this very prompt was sent."""
+
+    def __init__(self, body: dict[str, Any], headers: Any, number: int) -> None:
+        self.body, self.headers, self.number = body, headers, number
+        self.schema = body["response_format"]["json_schema"]["schema"]
+        self.canary = "canary" in self.schema.get("properties", {}) or "canary" in str(self.schema)
+
+
+class FakeServer:
+    """Chat completions on the loopback. `answer(asked)` is a text, a body, (status, body, headers), or None to hang."""
+
+    def __init__(self, draw: Callable[..., Any]) -> None:
+        self.answer: Answer = self.honest
+        self.asked: list[Asked] = []
+        self.at_once = self.most_at_once = 0
+        self.released = threading.Event()
+        self._draw, self._lock, self._seen = draw, threading.Lock(), Counter[str]()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                server.handle(self)
+
+            def log_message(self, *arguments: object) -> None:
+                return None
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def honest(self, asked: Asked) -> str:
+        """A text the schema allows that depends on the seed only."""
+        return json.dumps(self._draw(asked.schema, random.Random(asked.body["seed"])), ensure_ascii=False)
+
+    def handle(self, http: BaseHTTPRequestHandler) -> None:
+        body = json.loads(http.rfile.read(int(http.headers["Content-Length"])))
+        with self._lock:
+            name = json.dumps([body["messages"], body["seed"]])
+            self._seen[name] += 1
+            asked = Asked(body, http.headers, self._seen[name])
+            asked.path = http.path  # type: ignore[attr-defined]
+            self.asked.append(asked)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            self._reply(http, self.answer(asked) if not asked.canary else self.honest(asked))
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+    def _reply(self, http: BaseHTTPRequestHandler, said: Any) -> None:
+        if said is None:  # hangs until the test is over
+            self.released.wait(5)
+            http.close_connection = True
+            return
+        status, headers = 200, {}
+        if isinstance(said, str):
+            said = completion(said)
+        if isinstance(said, tuple):
+            status, said, headers = said
+        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        cut = headers.pop("cut", None)
+        http.send_response(status)
+        http.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            http.send_header(name, value)
+        http.end_headers()
+        http.wfile.write(data[:cut])
+        if cut is not None:
+            http.close_connection = True
+
+
+def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    return {
+        "choices": [{"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 32}},
+        "system_fingerprint": "vllm-0.33",
+    }
+
+
+@pytest.fixture
+def server(draw_legal: Callable[..., Any]) -> Iterator[FakeServer]:
+    running = FakeServer(draw_legal)
+    yield running
+    running.close()
+
+
+def options(server: FakeServer, **changes: Any) -> OpenAIOptions:
+    quick = {"backoff": 0.001, "longest_wait": 0.004, "timeout": 0.5, "retries": 3, "concurrency": 4}
+    return OpenAIOptions.model_validate({"base_url": server.url, "model": "m"} | quick | changes)
+
+
+def requests(context: Context, engine: OpenAIEngine, task: str = "user_profile", count: int = 12) -> list[Request]:
+    made = TASKS[task](context, TASKS[task].Options())
+    asked = [ask(made, user, context.catalog.user(user), engine, seed=0) for user in range(count)]
+    return [request for request in asked if isinstance(request, Request)]
+
+
+def records(
+    context: Context, engine: OpenAIEngine, task: str = "user_profile", attempts: int = 1, count: int = 12
+) -> dict[int, Record]:
+    tasks = {task: TASKS[task](context, TASKS[task].Options())}
+    with engine:
+        found = converse(engine, tasks, requests(context, engine, task, count), attempts)
+        return {record.entity: record for record, _ in found}
+
+
+@pytest.mark.parametrize("task", ["user_profile", "edges"])
+@pytest.mark.parametrize("dialect", ["vllm", "openai"])
+def test_answers_arrive(server: FakeServer, context: Context, task: str, dialect: str) -> None:
+    found = records(context, OpenAIEngine(options(server, dialect=dialect)), task, attempts=5)
+    assert [found[user].status for user in range(12)] == ["ok"] * 12
+    record = found[3]
+    assert record.prompt_tokens == 40 * record.attempt
+    assert (record.completion_tokens, record.cached_tokens) == (9 * record.attempt, 32 * record.attempt)
+    body = next(asked.body for asked in server.asked if not asked.canary)
+    assert body["model"] == "m"
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert ("top_k" in body, "max_tokens" in body) == (dialect == "vllm", dialect == "vllm")
+    assert (list(body["response_format"]["json_schema"]["schema"].get("properties", {})) == ["answer"]) == (
+        dialect == "openai"
+    )
+    assert {asked.path for asked in server.asked} == {"/v1/chat/completions"}  # type: ignore[attr-defined]
+
+
+def test_as_many_fly_as_may(server: FakeServer, context: Context) -> None:
+    together = threading.Barrier(4, timeout=5)
+
+    def answer(asked: Asked) -> str:
+        together.wait()
+        return server.honest(asked)
+
+    server.answer = answer
+    engine = OpenAIEngine(options(server, timeout=10.0))
+    with engine:
+        assert len(list(engine.run(requests(context, engine)))) == 12
+    assert server.most_at_once == 4
+
+
+def test_the_same_seeds_give_the_same_requests(server: FakeServer, context: Context) -> None:
+    first = records(context, OpenAIEngine(options(server)))
+    assert records(context, OpenAIEngine(options(server, concurrency=1, timeout=2.0))) == first
+
+
+@pytest.mark.parametrize(
+    ("trouble", "retried"),
+    [
+        ((500, {"error": {"message": "oops"}}, {}), "server_error"),
+        ((503, b"<html>busy</html>", {}), "server_error"),
+        ((429, {"error": "slow down"}, {"Retry-After": "0.002"}), "server_error"),
+        ((429, {}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), "server_error"),
+        ((429, {}, {"Retry-After": "soon"}), "server_error"),
+        ((200, completion("{}" * 500), {"cut": 40}), "connection_lost"),
+        ((200, b"not json", {}), "broken_body"),
+        ((200, {"choices": []}, {}), "broken_body"),
+    ],
+)
+def test_trouble_that_passes_is_asked_again(
+    server: FakeServer, context: Context, trouble: tuple[int, Any, dict[str, Any]], retried: str
+) -> None:
+    status, body, headers = trouble
+    server.answer = lambda asked: (status, body, dict(headers)) if asked.number <= 2 else server.honest(asked)
+    engine = OpenAIEngine(options(server))
+    with engine:
+        for found in engine.run(requests(context, engine, count=5)):
+            assert (found.finish_reason, found.error) == ("stop", None)
+        assert engine.describe()["retried"] == {retried: 10}
+
+
+def test_trouble_that_stays_is_a_failed_record_with_its_reason(server: FakeServer, context: Context) -> None:
+    server.answer = lambda asked: (500, {}, {}) if "Title 03" in str(asked.body) else server.honest(asked)
+    found = records(context, OpenAIEngine(options(server)), "user_profile", attempts=1)
+    failed = {user: record.reason for user, record in found.items() if record.reason == found[0].reason}
+    assert set(failed) == {0, 1, 2, 3}  # whose history holds item 3
+    assert failed[0] == "server_error: status 500, 4 times"
+    assert found[0].fallback == "masked"
+    assert len(found) == 12
+
+
+def test_a_server_that_hangs(server: FakeServer, context: Context) -> None:
+    server.answer = lambda asked: None if asked.number == 1 else server.honest(asked)
+    began = time.monotonic()
+    found = records(context, OpenAIEngine(options(server, timeout=0.1)), count=4, attempts=5)
+    assert {record.status for record in found.values()} == {"ok"}
+    assert time.monotonic() - began < 4
+
+
+def test_a_server_that_goes_away_ends_the_run_and_fails_nobody(server: FakeServer, context: Context) -> None:
+    answered = []
+
+    def dies(asked: Asked) -> Any:
+        answered.append(asked)
+        return server.honest(asked) if len(answered) <= 3 else (502, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, give_up=5, concurrency=1))
+    found = []
+    with engine, pytest.raises(AugrecError, match=r"stopped answering: 5 requests in a row[\s\S]*are kept"):
+        found.extend(engine.run(requests(context, engine)))
+    assert [completed.finish_reason for completed in found] == ["stop"] * 3
+
+
+def test_what_was_answered_is_handed_on_before_the_run_ends(server: FakeServer, context: Context) -> None:
+    count = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        count["all"] += 1
+        return server.honest(asked) if count["all"] <= 3 else (401, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, concurrency=1))
+    found = []
+    with engine, pytest.raises(AugrecError, match="refuses the key"):
+        found.extend(engine.run(requests(context, engine)))
+    assert [completed.finish_reason for completed in found] == ["stop"] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, "variable AUGREC_TEST_KEY"),
+        (403, "variable AUGREC_TEST_KEY"),
+        (404, "no model 'm'"),
+        (400, "schema"),
+        (422, "schema"),
+    ],
+)
+def test_refusals_end_the_run_and_hold_no_key(
+    server: FakeServer, context: Context, monkeypatch: pytest.MonkeyPatch, status: int, expected: str
+) -> None:
+    monkeypatch.setenv("AUGREC_TEST_KEY", KEY)
+    server.answer = lambda asked: (status, {"error": {"message": f"no good, {KEY}!"}}, {})
+    engine = OpenAIEngine(options(server, api_key_env="AUGREC_TEST_KEY"))
+    with engine, pytest.raises(AugrecError) as error:
+        list(engine.run(requests(context, engine, count=2)))
+    assert expected in str(error.value)
+    assert KEY not in str(error.value)
+    assert len([asked for asked in server.asked if not asked.canary]) <= 2
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_prompt_that_is_too_long_concerns_itself_alone(server: FakeServer, context: Context) -> None:
+    said = {"message": "This model's maximum context length is 128 tokens."}
+    server.answer = lambda asked: (400, said, {}) if "Title 03" in str(asked.body) else server.honest(asked)
+    found = records(context, OpenAIEngine(options(server)), attempts=3)
+    assert found[1].reason is not None
+    assert found[1].reason.startswith("prompt_too_long")
+    assert (found[1].attempt, found[9].status) == (1, "ok")
+
+
+def test_other_ways_not_to_answer(server: FakeServer, context: Context) -> None:
+    by_user = {
+        0: completion("{", "length"), 1: completion(None, "content_filter"),
+        2: completion(None, "stop", refusal="I would rather not."), 3: completion("hello"), 4: completion(None),
+    }  # fmt: skip
+    engine = OpenAIEngine(options(server, concurrency=1))
+    order = iter(range(5))
+    server.answer = lambda asked: by_user[next(order)]
+    found = records(context, engine, count=5)
+    assert [found[user].reason.partition(":")[0] for user in range(5)] == [  # type: ignore[union-attr]
+        "not_finished", "engine_error", "refused_by_engine", "malformed", "malformed",
+    ]  # fmt: skip
+
+
+def test_a_server_that_ignores_schemas_is_found_out(server: FakeServer, context: Context) -> None:
+    server.honest = lambda asked: "Hello! How can I help?"  # type: ignore[method-assign]
+    engine = OpenAIEngine(options(server))
+    with engine, pytest.raises(AugrecError, match=r"does not hold answers to their schema: it wrote 'Hello!"):
+        engine.start()
+    assert len(server.asked) == 1
+
+
+def test_nobody_listens(server: FakeServer) -> None:
+    unused = options(server, base_url="http://127.0.0.1:9/v1", backoff=5.0)
+    with OpenAIEngine(unused) as engine, pytest.raises(AugrecError, match=r"no server can be reached[\s\S]*vllm serve"):
+        engine.start()
+
+
+def test_nothing_is_opened_before_it_starts(server: FakeServer) -> None:
+    with OpenAIEngine(options(server)) as engine:
+        engine.describe()
+    assert server.asked == []
+
+
+def test_no_key_in_the_environment(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUGREC_TEST_KEY", raising=False)
+    engine = OpenAIEngine(options(server, api_key_env="AUGREC_TEST_KEY"))
+    with engine, pytest.raises(UsageError, match="AUGREC_TEST_KEY holds no key"):
+        engine.start()
+
+
+@pytest.mark.parametrize("url", ["gpu7:8000", "ftp://x/v1", "http://me:pw@x/v1", "http://x/v1?key=abc"])
+def test_addresses_that_cannot_be_right(url: str) -> None:
+    with pytest.raises(ValidationError, match="base_url"):
+        OpenAIOptions(base_url=url, model="m")
+
+
+def test_the_key_is_in_no_file_of_a_run(
+    server: FakeServer,
+    catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AUGREC_TEST_KEY", KEY)
+    server.answer = lambda asked: (
+        (400, {"error": f"{KEY}: maximum context length"}, {}) if asked.body["seed"] % 3 == 0 else server.honest(asked)
+    )
+    engine = options(server, api_key_env="AUGREC_TEST_KEY").model_dump()
+    generation = GenerationOptions.model_validate({"sources": {"api": {"engine": engine}}, "shards": 2})
+    out = tmp_path / "out"
+    summary = run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+    tally = summary["tasks"]["user_profile"]
+    assert (tally["requests"], tally["ok"] + tally["failed"]) == (12, 12)
+    assert tally["prompt_tokens"] > 0
+    rows = pq.read_table(out / "user_profile" / "records.parquet").to_pylist()
+    assert any("***: maximum context length" in (row["reason"] or "") for row in rows)
+    assert KEY not in json.dumps(summary) + caplog.text
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    before = len(server.asked)
+    again = run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+    assert (len(server.asked), again["tasks"]["edges"]["ok"]) == (before, summary["tasks"]["edges"]["ok"])
+
+
+def test_the_factory_knows_it(server: FakeServer, tmp_path: Path) -> None:
+    engine = build_engine(options(server), model=None, model_sha256=None, log=tmp_path / "log")
+    assert engine.identity["engine"] == "openai"
+    assert all(field.description for field in OpenAIOptions.model_fields.values())
