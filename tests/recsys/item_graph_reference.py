@@ -67,7 +67,12 @@ class Reference:
     def normalised(graph: list[list[Any]], degrees: list[Any] | None = None) -> list[list[Any]]:
         degrees = [sum(row) for row in graph] if degrees is None else degrees
         return [
-            [graph[i][j] / (degrees[i] * degrees[j]) ** 0.5 if float(graph[i][j]) else 0.0 for j in range(ITEMS)]
+            [
+                graph[i][j] / (degrees[i] * degrees[j]) ** 0.5
+                if isinstance(graph[i][j], Tensor) and graph[i][j].item()
+                else 0.0
+                for j in range(ITEMS)
+            ]
             for i in range(ITEMS)
         ]
 
