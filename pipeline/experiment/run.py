@@ -50,9 +50,9 @@ class Outcome:
     failures: tuple[Failure, ...]
 
     def finished_seeds(self) -> dict[str, list[int]]:
-        """The seeds of each variant whose results on disk are those of this config."""
+        """The seeds of each variant whose results on disk are those of this config; none where training never began."""
         seeds: dict[str, list[int]] = {name: [] for name in self.config.variants}
-        if not (self.cell.folder / "dataset" / "stage.json").exists():
+        if any(failure.variant is None and failure.stage not in ("train", "report") for failure in self.failures):
             return seeds
         for training in trainings_of(Run(self.config)):
             if training.finished():

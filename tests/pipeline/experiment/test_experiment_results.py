@@ -16,7 +16,7 @@ from pipeline.experiment import memory
 from pipeline.experiment.read import Plan, read_experiment
 from pipeline.experiment.results import Results
 from pipeline.experiment.reuse import adopt_stage, adopt_trainings, runs_below
-from pipeline.experiment.run import Outcome
+from pipeline.experiment.run import Failure, Outcome
 from pipeline.experiment.values import Block
 from pipeline.report.statistics import holm, paired_t, wilcoxon
 from pipeline.stages.base import Run
@@ -121,6 +121,15 @@ def test_a_missing_seed_is_told_and_the_rest_used(planned: tuple[Plan, Run]) -> 
     assert popular.seeds == (1,)
     assert popular.problem == "1 of 2 seeds: it was not trained"
     assert popular.values["recall@10"].std is None
+
+
+def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(planned: tuple[Plan, Run]) -> None:
+    plan, run = planned
+    fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
+    stopped = Failure("data", "base", "augment", "the engine did not start\n  remedy: none")
+    outcome = Outcome(plan.cells[0], plan.cells[0].config, (), (stopped,))
+    rows = Results(plan, [outcome]).blocks()[0].rows
+    assert {row.problem for row in rows} == {"failed: the engine did not start"}
 
 
 def test_published_figures_stand_beside_ours_only_where_the_data_are_declared(planned: tuple[Plan, Run]) -> None:
