@@ -30,7 +30,12 @@ class Operator(nn.Module):
 
     Attributes:
         backend: what multiplies, see `use_backend`.
+        row_pointers, columns, values: the entries in CSR form.
     """
+
+    row_pointers: Tensor
+    columns: Tensor
+    values: Tensor
 
     def __init__(
         self,

@@ -33,7 +33,6 @@ from recsys.models.side_features import (
     MODALITY,
     PROFILE,
     SideFeatures,
-    SideRows,
     grouped,
     layer_of,
     named_matrices,
@@ -102,9 +101,9 @@ class LLMRec(TrainedRecommender):
         remedy = "embed them with one model, or set share_item_projection: false"
         self.layers = projection_layers(matrices, options.dim, of, generator, remedy)
         self.decoders = nn.ModuleDict()
-        for name, layer in self.layers.items() if options.restoration.active else ():
-            if not name.startswith(MODALITY):
-                self.decoders[name] = xavier_linear(options.dim, layer.in_features, generator)
+        for name, matrix in matrices.items() if options.restoration.active else ():
+            if not name.startswith(MODALITY) and of(name) not in self.decoders:
+                self.decoders[of(name)] = xavier_linear(options.dim, matrix.dim, generator)
         self.features: SideFeatures | HiddenFeatures
         if options.dropout or options.restoration.active:
             self.features = HiddenFeatures(matrices, hops, of, options)
@@ -124,28 +123,24 @@ class LLMRec(TrainedRecommender):
         return self.propagate()[:2]
 
     def propagate(self, users: Tensor | None = None, items: Tensor | None = None) -> Propagated:
-        """One pass over the graph. With ids (int64), everything but IDs is computed at these users and items alone."""
+        """One pass over the graph. With ids (int64), which needs fixed features, the rows of these users and items."""
         options = self.options
         hidden: dict[str, Tensor] = {}
         if isinstance(self.features, SideFeatures):
             side = self.features.rows(self.layers, users, items)
         else:
             hidden = self.features.hidden_rows()
-            side = SideRows(
-                *(
-                    rows if ids is None else lookup(rows, ids)
-                    for rows, ids in zip(self.features.rows(self.layers, hidden), 3 * [users, items], strict=True)
-                )
-            )
+            side = self.features.rows(self.layers, hidden)
         added = side.added(options.modality_scale, options.profile_scale, options.attribute_scale)
         final = []
         for embeddings, ids, features in zip(self._smoothed(), (users, items), added, strict=True):
             final.append((embeddings if ids is None else lookup(embeddings, ids)) + features)
-        return Propagated(*final, *side, hidden)
+        return Propagated(final[0], final[1], *side, hidden)
 
     def _smoothed(self) -> tuple[Tensor, Tensor]:
         """The mean over the layers of the ID embeddings."""
-        users, items = self.user_embedding, self.item_embedding
+        users: Tensor = self.user_embedding
+        items: Tensor = self.item_embedding
         sum_users, sum_items = users, items
         for layer in range(1, self.options.layers + 1):
             users = self._activated(self.to_users @ items, layer)

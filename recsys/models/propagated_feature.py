@@ -8,6 +8,7 @@ few distinct rows V, with X = S V, it is cheaper to project those and to apply t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from recsys.sparse_operator import Operator
 Preprocess = Literal["none", "centre"]
 ROWS = 1024  # of a batch, in the rule that chooses the form
 ENTRY = 4  # a sparse entry costs as much as so many multiplications in a dense product: it reads memory at random
-COLUMNS_AT_ONCE, ROWS_AT_ONCE = 128, 4096
+COLUMNS_AT_ONCE, ROWS_AT_ONCE, GATHERED_AT_ONCE = 128, 4096, 256
 
 
 class PropagatedFeature(nn.Module):
@@ -42,6 +43,9 @@ class PropagatedFeature(nn.Module):
         distinct: whether the distinct rows are projected; chosen by `prefers_distinct` if None.
     """
 
+    values: Tensor
+    near_table: Tensor
+    far_table: Tensor
     gram: Tensor
 
     def __init__(
@@ -71,7 +75,7 @@ class PropagatedFeature(nn.Module):
             tables = _tables(places, values, hops)
             self._keep("near_table", tables[0])
             self._keep("far_table", tables[1])
-            gram = sum(map(_gram_of_rows, tables)) if penalised else None
+            gram = _gram_of_rows(tables[0]) + _gram_of_rows(tables[1]) if penalised else None
         if gram is not None:
             self._keep("gram", gram.to(torch.get_default_dtype()))
 
@@ -109,20 +113,38 @@ def prefers_distinct(places: sp.csr_array, hops: tuple[sp.csr_array, sp.csr_arra
 
 
 class _ProjectedRows(torch.autograd.Function):
-    """`table[ids] @ weights^T`. The backward reads only the rows that have a gradient, and stores none."""
+    """`table[ids] @ weights^T`, by blocks that stay in the cache; the backward reads only rows that have a gradient."""
 
     @staticmethod
     def forward(ctx: Any, weights: Tensor, table: Tensor, ids: Tensor | None) -> Tensor:
         ctx.table, ctx.ids = table, ids
-        rows = table if ids is None else table.index_select(0, ids)
-        return (rows @ weights.T).to(table.dtype)
+        with torch.autocast(table.device.type, enabled=False):
+            weights = weights.to(table.dtype)
+            if ids is None:
+                return table @ weights.T
+            result = table.new_empty(len(ids), len(weights))
+            for block, rows in _blocks(table, ids):
+                torch.mm(rows, weights.T, out=result[block])
+            return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        used = gradient.any(dim=1).nonzero()[:, 0]
-        rows = ctx.table.index_select(0, used if ctx.ids is None else ctx.ids[used])
-        return gradient[used].T @ rows, None, None
+        used = (gradient.abs().amax(1) > 0).nonzero()[:, 0]
+        result = gradient.new_zeros(gradient.shape[1], ctx.table.shape[1])
+        gradient = gradient[used]
+        for block, rows in _blocks(ctx.table, used if ctx.ids is None else ctx.ids[used]):
+            result.addmm_(gradient[block].T, rows)
+        return result, None, None
+
+
+def _blocks(table: Tensor, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Rows `ids` of the table, some at a time; on the CPU each block overwrites the last."""
+    size = GATHERED_AT_ONCE if table.device.type == "cpu" else max(len(ids), 1)
+    buffer = table.new_empty(min(size, len(ids)), table.shape[1])
+    for start in range(0, len(ids), size):
+        part = ids[start : start + size]
+        yield slice(start, start + size), torch.index_select(table, 0, part, out=buffer[: len(part)])
 
 
 def _augmented(layer: nn.Linear) -> Tensor:
@@ -155,7 +177,7 @@ def _ones(matrix: sp.csr_array) -> sp.csr_array:
 def _tables(places: sp.csr_array, values: np.ndarray, hops: tuple[sp.csr_array, sp.csr_array]) -> tuple[Tensor, Tensor]:
     """[P X, P m] and [Q P X, Q P m], a few columns at a time so that little beside the results is held."""
     dim = values.shape[1]
-    tables = tuple(torch.empty(hop.shape[0], dim + 1) for hop in hops)
+    tables = torch.empty(hops[0].shape[0], dim + 1), torch.empty(hops[1].shape[0], dim + 1)
     for start in range(0, dim, COLUMNS_AT_ONCE):
         end = min(start + COLUMNS_AT_ONCE, dim)
         _fill(tables, places @ values[:, start:end].astype(np.float64), hops, slice(start, end))

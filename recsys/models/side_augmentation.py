@@ -52,15 +52,17 @@ class SideEmbeddings(nn.Module):
         Raises:
             DataError: a group has a scale above 0 and there are no such features.
         """
-        kept = {}
         for group, (field, what, remedy) in MISSING.items():
             scale = getattr(scales, group)
-            kept[field] = getattr(side, field) if scale else {}
-            if scale and not kept[field]:
+            if scale and not getattr(side, field):
                 raise DataError(
                     f"side.{group} is {scale:g} and there are no {what}", remedy=f"{remedy}, or set side.{group}=0"
                 )
-        wanted = SideInformation(**kept)
+        wanted = SideInformation(
+            user=side.user if scales.profile else {},
+            item=side.item if scales.modality else {},
+            attributes=side.attributes if scales.attribute else {},
+        )
         wanted.check(dataset.n_users, dataset.n_items)
         matrices = named_matrices(wanted)
         layers = projection_layers(matrices, dim, layer_of, generator, "embed them with one model")

@@ -88,19 +88,19 @@ class SideFeatures(nn.Module):
             for group in (MODALITY, ATTRIBUTE)
         )
         profile = [self[name].rows(self._layer(layers, name), items, users) for name in self.groups[PROFILE]]
-        n_users, n_items = (
-            size if ids is None else len(ids) for size, ids in zip(self.sizes, (users, items), strict=True)
-        )
-        stacks = []
-        for pairs, (first, second) in (
-            (modality, (n_users, n_items)),
-            (attribute, (n_users, n_items)),
-            (profile, (n_items, n_users)),
-        ):
-            stacks += [self._stacked([near for near, _ in pairs], first, layers)]
-            stacks += [self._stacked([far for _, far in pairs], second, layers)]
-        *others, profile_items, profile_users = stacks
-        return SideRows(*others, profile_users, profile_items)
+        n_users, n_items = (n if ids is None else len(ids) for n, ids in zip(self.sizes, (users, items), strict=True))
+        stacked = {
+            group: (
+                self._stacked([near for near, _ in pairs], sizes[0], layers),
+                self._stacked([far for _, far in pairs], sizes[1], layers),
+            )
+            for group, pairs, sizes in (
+                (MODALITY, modality, (n_users, n_items)),
+                (ATTRIBUTE, attribute, (n_users, n_items)),
+                (PROFILE, profile, (n_items, n_users)),
+            )
+        }
+        return SideRows(*stacked[MODALITY], *stacked[ATTRIBUTE], *stacked[PROFILE][::-1])
 
     def _stacked(self, parts: list[Tensor], rows: int, layers: nn.ModuleDict) -> Tensor:
         if parts:
