@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from artefacts.options import Options
 
-Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec"]
+Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
 Domain = Literal["movies", "books", "games", "businesses"]
 Ratios = tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -42,8 +42,8 @@ class SourceOptions(Options):
     """Where the raw data lies and in which layout."""
 
     format: Format
-    """Layout of the files: RecBole's atomic files, one of MovieLens' own releases, your own tables, or RLMRec's release
-    (texts and a split of its own; see `split.kind: given`)."""
+    """Layout of the files: RecBole's atomic files, one of MovieLens' own releases, your own tables, RLMRec's release;
+    or `augrec`, a dataset/ folder of an import or another run. The last two bring a split (`split.kind: given`)."""
     path: str
     """Folder of the files. `pkg:<distribution>/<path>` names a folder inside an installed package."""
     table: TableOptions | None = None
@@ -89,7 +89,7 @@ class GivenSplit(Options):
     """The split that the source comes with, as it is."""
 
     kind: Literal["given"]
-    """Selects this split; only `source.format: rlmrec` has one."""
+    """Selects this split; only the formats rlmrec and augrec have one."""
 
 
 Split = Annotated[RandomSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field(discriminator="kind")]

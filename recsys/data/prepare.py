@@ -25,19 +25,19 @@ _INTEGER = re.compile(r"-?[0-9]+")
 def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict[str, Any]:
     """Writes interactions.parquet, items.parquet, users.parquet and, last, dataset.json; returns what the latter holds.
 
-    Users and items without an interaction left are dropped and counted. Ids follow the source ids: in numeric order
-    when all are whole numbers, else in text order. The same raw data, options and seed give the same files, whatever
-    the order of the rows in the source.
+    Users and items without an interaction left are dropped and counted; of a source that keeps everyone, only those
+    whose interactions a filter took. Ids follow the source ids: in numeric order when all are whole numbers, else in
+    text order. The same raw data, options and seed give the same files, whatever the order of the rows in the source.
 
     Raises:
         DataError: nothing is left, or the protocol asks for ratings or times the source lacks.
     """
     sample_rng, split_rng = np.random.default_rng(seed).spawn(2)
-    user_codes, all_users = ranked_ids(raw.interactions["user"])
-    item_codes, all_items = ranked_ids(raw.interactions["item"])
+    user_codes, all_users = _codes(raw, "user")
+    item_codes, all_items = _codes(raw, "item")
     kept, dropped = filtered(raw.interactions.assign(user=user_codes, item=item_codes), options, sample_rng)
-    kept_users, kept["user"] = np.unique(kept["user"], return_inverse=True)
-    kept_items, kept["item"] = np.unique(kept["item"], return_inverse=True)
+    kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
+    kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
     users, items = all_users[kept_users], all_items[kept_items]
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
 
@@ -73,6 +73,25 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     }
     write_json(out / "dataset.json", meta)
     return meta
+
+
+def _codes(raw: RawData, about: str) -> tuple[np.ndarray, np.ndarray]:
+    """The code of each interaction's user or item, and all ids the codes index."""
+    column = raw.interactions[about]
+    if not raw.keeps_everyone:
+        return ranked_ids(column)
+    side = raw.users if about == "user" else raw.items
+    codes, ids = ranked_ids(pd.concat([column, side[about]], ignore_index=True))
+    return codes[: len(column)], ids
+
+
+def _staying(before: np.ndarray, kept: pd.Series, n: int, keeps_everyone: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The codes that stay, and for each interaction the place of its code among them."""
+    stays = np.bincount(kept, minlength=n) > 0
+    if keeps_everyone:
+        stays |= np.bincount(before, minlength=n) == 0
+    codes = np.flatnonzero(stays)
+    return codes, np.searchsorted(codes, kept)
 
 
 def ranked_ids(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,8 @@ class RawData:
     """The files that were read, by name."""
     licence: str | None = None
     """Terms of the data, where the format implies them."""
+    keeps_everyone: bool = False
+    """Whether users and items of the side tables stay when they have no interaction, unless a filter took it."""
 
 
 class Reader(Protocol):

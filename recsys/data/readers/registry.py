@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recsys.data.options import DatasetOptions, Format
-from recsys.data.readers import movielens, recbole, rlmrec, table
+from recsys.data.readers import movielens, prepared, recbole, rlmrec, table
 from recsys.data.readers.base import RawData, Reader
 
 READERS: dict[Format, Reader] = {
@@ -16,6 +16,7 @@ READERS: dict[Format, Reader] = {
     "ml-latest": movielens.read_latest,
     "table": table.read,
     "rlmrec": rlmrec.read,
+    "augrec": prepared.read,
 }
 
 

@@ -1,0 +1,43 @@
+"""A `dataset/` folder that Augrec wrote itself: an import's, or another run's, with its split and all its ids.
+
+Users and items without an interaction keep their place, because released files rank them too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from artefacts.errors import DataError
+from recsys.data.dataset import SPLITS, Dataset
+from recsys.data.options import SourceOptions
+from recsys.data.readers.base import RawData, require_files
+
+FILES = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
+REMEDY = "`path` is the folder that `augrec prepare` or `augrec import` wrote: runs/demo/dataset, imported/dataset"
+
+
+def read(source: SourceOptions, folder: Path) -> RawData:
+    """Reads the folder; see `Reader`. Ids are the source ids it holds."""
+    files = require_files(folder, FILES, REMEDY)
+    dataset = Dataset.load(folder)
+    sides = {about: _side(folder, about, getattr(dataset, f"{about}s")) for about in ("item", "user")}
+    raw = pd.read_parquet(files["interactions.parquet"])
+    interactions = pd.DataFrame({about: sides[about][about].to_numpy()[raw[about]] for about in ("user", "item")})
+    for name in ("rating", "timestamp"):
+        if name in raw and not raw[name].isna().any():
+            interactions[name] = raw[name]
+    interactions["split"] = raw["split"].map({name: number for number, name in enumerate(SPLITS)}).astype(np.uint8)
+    return RawData(interactions, sides["item"], sides["user"], files, dataset.meta.get("licence"), keeps_everyone=True)
+
+
+def _side(folder: Path, about: str, table: object) -> pd.DataFrame:
+    """The side table by source id."""
+    frame = table.to_pandas()  # type: ignore[attr-defined]
+    if "source_id" not in frame or frame["source_id"].isna().any() or frame["source_id"].duplicated().any():
+        raise DataError("source_id is missing, empty or not unique", where=folder / f"{about}s.parquet", remedy=REMEDY)
+    if "year" in frame:
+        frame["year"] = frame["year"].astype("Int16")
+    return frame.drop(columns=about).rename(columns={"source_id": about})
