@@ -148,14 +148,13 @@ class ShardedAdjacency(nn.Module):
         """This process's rows of `(x + A x + ... + A^layers x) / (layers + 1)`; `block` is its rows of x."""
         return _MeanOfPowers.apply(block, self, layers)
 
-    def product(self, block: Tensor) -> Tensor:
-        """This process's rows of `A x`."""
+    def add_product(self, added: Tensor, block: Tensor) -> Tensor:
+        """This process's rows of `added + A x`, written into `added`; `block` is its rows of x."""
         team, layout = self.layout.team, self.layout
-        result = torch.zeros_like(block)
         for owner, columns in enumerate(self.blocks):
             theirs = block if owner == team.rank else block.new_empty(layout.rows(owner), block.shape[1])
-            result = columns(result, team.share_out(theirs, owner))
-        return result
+            columns(added, team.share_out(theirs, owner))
+        return added
 
 
 class _Block(nn.Module):
@@ -171,13 +170,13 @@ class _Block(nn.Module):
             self.register_buffer(name, torch.from_numpy(part.astype(index)), persistent=False)
         self.register_buffer("values", torch.from_numpy(rows.data.astype(np.float32)), persistent=False)
 
-    def forward(self, added: Tensor, x: Tensor) -> Tensor:
-        """`added + A x`."""
+    def forward(self, added: Tensor, x: Tensor) -> None:
+        """Adds `A x` to `added`."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
             pointers, columns, values = (self.get_buffer(name) for name in ("pointers", "columns", "values"))
             matrix = torch.sparse_csr_tensor(pointers, columns, values, size=self.shape, check_invariants=False)
-        return torch.addmm(added, matrix, x)
+        added.addmm_(matrix, x)
 
 
 class _MeanOfPowers(torch.autograd.Function):
@@ -190,8 +189,8 @@ class _MeanOfPowers(torch.autograd.Function):
             x = x.float().contiguous()
             sum_of_powers = x
             for _ in range(layers):
-                sum_of_powers = adjacency.product(sum_of_powers).add_(x)
-            return sum_of_powers / (layers + 1)
+                sum_of_powers = adjacency.add_product(x.clone(), sum_of_powers)
+            return sum_of_powers.div_(layers + 1) if layers else x.clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
