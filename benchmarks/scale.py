@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -145,7 +146,7 @@ def results_of(sizes: Sequence[Measured]) -> list[Result]:
             else Result.unjudged(f"{name}: peak memory / formula", size.memory / formula, "x", "too small to judge"),
             Result.unjudged(f"{name}: peak memory", size.memory / 1e9, "GB", "for information"),
         ]
-    for before, last in zip(sizes, sizes[1:], strict=False):
+    for before, last in pairwise(sizes):
         name = f"time per edge, {last.n_users:,} users / {before.n_users:,}"
         growth = _per_edge(last) / _per_edge(before)
         results.append(
