@@ -142,13 +142,16 @@ class OpenAIEngine:
     async def _answer(self, request: Request) -> tuple[Completion, bool]:
         """The completion of a request, and whether the server was silent."""
         assert self._server is not None
+        began = time.monotonic()
+        reply = await self._server.ask(self.payload(request), request.name)
+        return self._completion(request, reply, time.monotonic() - began), reply.lost
+
+    def payload(self, request: Request) -> dict[str, Any]:
+        """The body of a request."""
         answer = request.draft.answer
         room = int(answer.max_tokens * self._options.slack)
         grammar = request.grammar or answer.grammar
-        payload = self._payload(request.draft.messages, grammar, request.task, room, request.sampling, request.seed)
-        began = time.monotonic()
-        reply = await self._server.ask(payload, request.name)
-        return self._completion(request, reply, time.monotonic() - began), reply.lost
+        return self._payload(request.draft.messages, grammar, request.task, room, request.sampling, request.seed)
 
     def _payload(
         self,

@@ -159,10 +159,17 @@ def _key(variable: str | None) -> str | None:
 def _body(response: httpx.Response) -> dict[str, Any] | None:
     try:
         body = response.json()
-        message = body["choices"][0]["message"]
-    except (ValueError, LookupError, TypeError):
+    except ValueError:
         return None
-    return body if isinstance(message, dict) else None
+    return body if usable(body) else None
+
+
+def usable(body: Any) -> bool:
+    """Whether a body is a chat completion."""
+    try:
+        return isinstance(body["choices"][0]["message"], dict)
+    except (LookupError, TypeError):
+        return False
 
 
 def _message(response: httpx.Response) -> str:

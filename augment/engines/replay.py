@@ -250,5 +250,7 @@ def replayed_files(options: ReplayOptions) -> dict[str, str]:
 
 
 def _written_by(folder: Path) -> dict[str, Any]:
+    """What is known of the engine that wrote the records, without the list of its files."""
     path = folder / "engine.json"
-    return read_json(path) if path.exists() else {}
+    known = read_json(path) if path.exists() else {}
+    return {name: value for name, value in known.items() if name != "files"}

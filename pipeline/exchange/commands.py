@@ -11,6 +11,13 @@ from rich.console import Console
 import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
 
+requests_app = typer.Typer(
+    help="Ask a source's questions by batch files instead of a server.", no_args_is_help=True, rich_markup_mode=None
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML file.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A source whose engine is of kind openai.")]
+Override = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The published folder.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the artefacts.")]
 
@@ -53,3 +60,32 @@ def export_llmrec_command(
 @export_app.callback()
 def _export() -> None:
     """Write a run for other people's code."""
+
+
+@requests_app.command("export")
+def export_requests_command(
+    config: ConfigPath,
+    source: Source,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The batch file to write (.jsonl).")],
+    overrides: Override = None,
+) -> None:
+    """Write what has no answer yet, for OpenAI's batch service or `vllm run-batch`."""
+    from pipeline.exchange.request_files import render, take_answers
+
+    render(take_answers(config, overrides, source, [], file), Console(soft_wrap=True))
+
+
+@requests_app.command("import")
+def import_requests_command(
+    config: ConfigPath,
+    source: Source,
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Every file of results so far.")],
+    again: Annotated[
+        Path | None, typer.Option("--next", metavar="FILE", help="Write what is still to be asked, second tries too.")
+    ] = None,
+    overrides: Override = None,
+) -> None:
+    """Store the answers of batch files; `augrec augment` then finishes the stage."""
+    from pipeline.exchange.request_files import render, take_answers
+
+    render(take_answers(config, overrides, source, results, again), Console(soft_wrap=True))
