@@ -112,7 +112,9 @@ def ours(dataset: Dataset, model: FamilyOptions, epochs: int, seed: int, folder:
     _, clock = trained(epochs=short, evaluate_every=short, patience=1)
     metrics, _ = trained(epochs=epochs, patience=PATIENCE)
     # The first epoch follows the set-up, the last one holds the validation.
-    return Trained(statistics.median(np.diff(clock.times)[:-1]), metrics["best_epoch"], metrics["test"]["recall@20"])
+    return Trained(
+        statistics.median(np.diff(clock.times)[:-1].tolist()), metrics["best_epoch"], metrics["test"]["recall@20"]
+    )
 
 
 def selected(

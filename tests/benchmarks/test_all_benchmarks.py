@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,10 @@ def test_the_anchors_run_when_their_folder_is_named(runs: list[list[str]], monke
     assert everything.main(["anchors", "parity"]) == 0
     assert [command[0] for command in runs] == ["benchmarks.parity", "benchmarks.anchors"]
     assert runs[1] == ["benchmarks.anchors", "/data/amazon"]
+
+
+def test_every_name_is_a_module() -> None:
+    assert all(find_spec(f"benchmarks.{name}") for name in everything.BENCHMARKS)
 
 
 def test_an_unknown_name_is_refused(runs: list[list[str]]) -> None:

@@ -62,11 +62,12 @@ def test_the_part_of_cornac_runs(two_tastes: Dataset) -> None:
 
 
 def test_missing_packages_are_said(
-    two_tastes: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    two_tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(epoch, "find_spec", lambda name: None)
     monkeypatch.setattr(epoch, "movielens", lambda folder: two_tastes)
-    assert epoch.main(["--epochs", "4"]) == 0
+    assert epoch.main(["--epochs", "4", "--json", str(tmp_path / "out.json")]) == 0
+    assert "MF-BPR: recall@20" in (tmp_path / "out.json").read_text()
     printed = capsys.readouterr().out
     assert "PyG LightGCN" in printed
     assert "not installed" in printed
