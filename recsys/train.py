@@ -11,6 +11,7 @@ import math
 import os
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ import numpy as np
 import pyarrow as pa
 from safetensors.torch import save_file
 
-from artefacts.errors import AugrecError
 from artefacts.files import atomic_path, read_json, write_json, write_parquet
 from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.blending import fit_blend
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
-from recsys.distributed import ALONE, Team, merged
-from recsys.evaluate import Evaluation, default_chunk, evaluate
+from recsys.distributed import ALONE, Team
+from recsys.evaluate import Evaluation, default_chunk
+from recsys.judge import Judge
 from recsys.launch import launch, launched
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
 from recsys.models.blend import Blend
@@ -39,7 +40,6 @@ from recsys.optimise import Log, Optimisation
 from recsys.options import EvaluationOptions
 from recsys.out_of_memory import Explanation, explained
 from recsys.sampling import seeded
-from recsys.sharded_evaluation import evaluate_sharded
 from recsys.sharded_files import ShardedSnapshot, save_gathered
 from recsys.sharded_model import ShardedLightGCN, check_shardable
 from recsys.snapshot import Progress, Snapshot
@@ -88,123 +88,189 @@ def train(
     if learns and training.processes > 1 and not launched():
         if training.shard:
             check_shardable(model, training.processes)
-        given = (dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+        arguments = (dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
         launch(
             _train_as_one_of_several,
-            given,
+            arguments,
             processes=training.processes,
             device=training.device,
             threads=training.threads,
             ticker=ticker,
         )
         return read_json(out / "metrics.json")
-    accelerator = accelerator_for(training)
-    team = Team.of(accelerator)
-    training = training.model_copy(update={"processes": team.size if learns else 1})
-    shard = learns and training.shard
-    if shard:
-        check_shardable(model, team.size)
-    identity = {"variant": variant, "model": model.family, "seed": seed, "fingerprint": fingerprint}
-    options = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    if team.main:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "metrics.json").unlink(missing_ok=True)
-    snapshot = (ShardedSnapshot if shard else Snapshot)(out, {**identity, **options}, team)
-    explanation = _explanation(dataset, model, training, evaluation, team if shard else ALONE)
-    reset_peak_memory(accelerator.device)
-    begun = time.monotonic()
-    log_path = out / "train.log" if team.main else Path(os.devnull)
-    with (
-        log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
-        own_randomness_and_threads(seeded(seed, "layers").initial_seed(), training.threads),
-    ):
-        log: Log = lambda line: print(line, file=log_file)  # noqa: E731
-        log(f"{json.dumps(identity)}\n{json.dumps(options)}")
-        with explained("building the model", explanation):
-            generator = seeded(seed, "parameters")
-            recommender: Recommender
-            if shard:
-                assert isinstance(model, LightGcnOptions | MfBprOptions)
-                recommender = ShardedLightGCN(dataset, model, generator, team)
+    given = Given(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+    return _Process(given, ticker).run()
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What `train` was given, its training options resolved."""
+
+    dataset: Dataset
+    model: FamilyOptions
+    side: SideInformation
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    seed: int
+    out: Path
+    variant: str
+    fingerprint: str
+    judge_test: bool
+
+    @property
+    def learns(self) -> bool:
+        """Whether the family is trained in epochs."""
+        return issubclass(family_of(self.model.family).model_class(), TrainedRecommender)
+
+
+class _Process:
+    """One training, in the one process it has or in one of several."""
+
+    def __init__(self, given: Given, ticker: Ticker | None) -> None:
+        self.accelerator = accelerator_for(given.training)
+        self.team = Team.of(self.accelerator)
+        self.training = given.training.model_copy(update={"processes": self.team.size if given.learns else 1})
+        self.shard = given.learns and given.training.shard
+        if self.shard:
+            check_shardable(given.model, self.team.size)
+        self.given, self.ticker = given, ticker
+        self.identity = {
+            "variant": given.variant,
+            "model": given.model.family,
+            "seed": given.seed,
+            "fingerprint": given.fingerprint,
+        }
+        self.options = {
+            "model": given.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
+        own = self.team if self.shard else ALONE
+        self.explanation = _explanation(given.dataset, given.model, self.training, given.evaluation, own)
+        self.progress, self.best_epoch, self.blended = Progress(), 0, dict[str, Any]()
+
+    def run(self) -> dict[str, Any]:
+        """Trains, judges, writes; returns the content of metrics.json."""
+        given, team = self.given, self.team
+        if team.main:
+            given.out.mkdir(parents=True, exist_ok=True)
+            (given.out / "metrics.json").unlink(missing_ok=True)
+        snapshot = (ShardedSnapshot if self.shard else Snapshot)(given.out, {**self.identity, **self.options}, team)
+        reset_peak_memory(self.accelerator.device)
+        begun = time.monotonic()
+        log_path = given.out / "train.log" if team.main else Path(os.devnull)
+        with (
+            log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
+            own_randomness_and_threads(seeded(given.seed, "layers").initial_seed(), self.training.threads),
+        ):
+            log: Log = lambda line: print(line, file=log_file)  # noqa: E731
+            log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
+            recommender = self._built()
+            judge = Judge(recommender, given.dataset, self.training, given.evaluation, team, self.explanation)
+            self._fit(recommender, judge, snapshot, log)
+            seconds = self.progress.seconds or time.monotonic() - begun
+            valid = judge("valid") if len(given.dataset.valid) else None
+            test = judge("test") if given.judge_test else None
+            if test is not None:
+                log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
+        metrics = team.decide(self._metrics(recommender, valid, test, seconds))
+        _write(given.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
+        snapshot.discard()
+        team.gather(None)  # nobody goes on before the files are there
+        return metrics
+
+    def _built(self) -> Recommender:
+        """The model with its initial parameters, on the device."""
+        given = self.given
+        recommender: Recommender
+        with explained("building the model", self.explanation):
+            generator = seeded(given.seed, "parameters")
+            if self.shard:
+                assert isinstance(given.model, LightGcnOptions | MfBprOptions)
+                recommender = ShardedLightGCN(given.dataset, given.model, generator, self.team)
             else:
-                recommender = family_of(model.family).build(dataset, side, model, generator)
-            use_backend(recommender, training.backend)
-            recommender.to(accelerator.device)
-        judge = Judge(recommender, dataset, training, evaluation, team, explanation)
-        progress, best_epoch = Progress(), 0
+                recommender = family_of(given.model.family).build(given.dataset, given.side, given.model, generator)
+            use_backend(recommender, self.training.backend)
+            return recommender.to(self.accelerator.device)
+
+    def _fit(self, recommender: Recommender, judge: Judge, snapshot: Snapshot | ShardedSnapshot, log: Log) -> None:
+        """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
+        given = self.given
         if isinstance(recommender, TrainedRecommender):
             optimisation = Optimisation(
                 recommender,
-                dataset,
-                side,
-                model,
-                training,
-                accelerator=accelerator,
+                given.dataset,
+                given.side,
+                given.model,
+                self.training,
+                accelerator=self.accelerator,
                 validate=lambda: judge("valid").mean,
-                seed=seed,
+                seed=given.seed,
                 snapshot=snapshot,
                 log=log,
-                ticker=ticker,
-                out_of_memory=explanation,
-                sharded=shard,
+                ticker=self.ticker,
+                out_of_memory=self.explanation,
+                sharded=self.shard,
             )
             optimisation.run()
-            progress, best_epoch = optimisation.progress, optimisation.selection.best_epoch
-        elif isinstance(recommender, ClosedFormRecommender):
-            with explained("building the model", explanation):
-                recommender.fit(dataset)
-            if ticker is not None:
-                ticker.advance()
-        blended: dict[str, Any] = {}
-        if isinstance(recommender, Blend) and isinstance(model, BlendOptions):
-
-            def train_member(member: FamilyOptions, name: str, own: str) -> None:
-                part = out / "members" / name
-                settings = (training, evaluation, seed, part, f"{variant}/{name}", own)
-                train(dataset, member, side, *settings, judge_test=False)
-
-            blended = fit_blend(
+            self.progress, self.best_epoch = optimisation.progress, optimisation.selection.best_epoch
+            return
+        if isinstance(recommender, ClosedFormRecommender):
+            with explained("building the model", self.explanation):
+                recommender.fit(given.dataset)
+        elif isinstance(recommender, Blend) and isinstance(given.model, BlendOptions):
+            self.blended = fit_blend(
                 recommender,
-                model,
-                dataset,
-                training,
-                evaluation,
-                folder=out / "members",
-                fingerprint=fingerprint,
-                train_member=train_member,
-                device=accelerator.device,
+                given.model,
+                given.dataset,
+                self.training,
+                given.evaluation,
+                folder=given.out / "members",
+                fingerprint=given.fingerprint,
+                train_member=self._train_member,
+                device=self.accelerator.device,
             )
-            if ticker is not None:
-                ticker.advance()
-        seconds = progress.seconds or time.monotonic() - begun
-        valid = judge("valid") if len(dataset.valid) else None
-        test = judge("test") if judge_test else None
-        if test is not None:
-            log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
-    metrics = {
-        **identity,
-        "valid": _finite(valid.mean) if valid else {},
-        "test": _finite(test.mean) if test else {},
-        "best_epoch": best_epoch,
-        "epochs": progress.epoch,
-        "history": progress.history,
-        "parameters": sum(team.gather(_size(recommender))) if shard else _size(recommender),
-        "seconds": seconds,
-        "seconds_per_epoch": statistics.median(epoch["seconds"] for epoch in progress.history)
-        if progress.history
-        else None,
-        "processes": training.processes,
-        "peak_memory_mb": max(team.gather(peak_memory_mb(accelerator.device))),
-        "device": str(accelerator.device),
-        "n_test_users": test.n_users if test else 0,
-        "n_valid_users": valid.n_users if valid else 0,
-        **({"blend": blended} if blended else {}),
-    }
-    metrics = team.decide(metrics)
-    _write(out, recommender, test, metrics, team, keep=training.keep_checkpoint)
-    snapshot.discard()
-    team.gather(None)  # nobody goes on before the files are there
-    return metrics
+        if self.ticker is not None:
+            self.ticker.advance()
+
+    def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> None:
+        """Trains one member of a blend into a folder of its own; the test split is not its business."""
+        given = self.given
+        train(
+            given.dataset,
+            member,
+            given.side,
+            self.training,
+            given.evaluation,
+            given.seed,
+            given.out / "members" / name,
+            f"{given.variant}/{name}",
+            fingerprint,
+            judge_test=False,
+        )
+
+    def _metrics(
+        self, recommender: Recommender, valid: Evaluation | None, test: Evaluation | None, seconds: float
+    ) -> dict[str, Any]:
+        """The content of metrics.json."""
+        history, device = self.progress.history, self.accelerator.device
+        size = _size(recommender)
+        return {
+            **self.identity,
+            "valid": _finite(valid.mean) if valid else {},
+            "test": _finite(test.mean) if test else {},
+            "best_epoch": self.best_epoch,
+            "epochs": self.progress.epoch,
+            "history": history,
+            "parameters": sum(self.team.gather(size)) if self.shard else size,
+            "seconds": seconds,
+            "seconds_per_epoch": statistics.median(epoch["seconds"] for epoch in history) if history else None,
+            "processes": self.training.processes,
+            "peak_memory_mb": max(self.team.gather(peak_memory_mb(device))),
+            "device": str(device),
+            "n_test_users": test.n_users if test else 0,
+            "n_valid_users": valid.n_users if valid else 0,
+            **({"blend": self.blended} if self.blended else {}),
+        }
 
 
 def _train_as_one_of_several(*given: Any) -> None:
@@ -227,46 +293,6 @@ def _explanation(
         chunk=evaluation.chunk or default_chunk(n_items),
         candidates=n_items,
     )
-
-
-class Judge:
-    """Evaluates a model as it stands on a split, always in the same way."""
-
-    def __init__(
-        self,
-        recommender: Recommender,
-        dataset: Dataset,
-        training: TrainingOptions,
-        options: EvaluationOptions,
-        team: Team,
-        explanation: Explanation,
-    ) -> None:
-        self.recommender, self.dataset, self.options = recommender, dataset, options
-        self.team, self.explanation = team, explanation
-        self.cutoffs = sorted({*options.cutoffs, int(training.monitor.rpartition("@")[2])})
-
-    def __call__(self, split: str) -> Evaluation:
-        """The evaluation on "valid" or "test"."""
-        self.recommender.eval()
-        options: dict[str, Any] = {
-            "cutoffs": self.cutoffs,
-            "mask_valid_at_test": self.options.masks_validation,
-            "tie_seed": self.options.tie_seed,
-            "chunk": self.options.chunk,
-            "official": self.options.protocol == "official",
-            "device": self.team.device,
-        }
-        with explained("evaluation", self.explanation):
-            if isinstance(self.recommender, ShardedLightGCN):
-                result = evaluate_sharded(self.recommender, self.dataset, split, **options)
-            else:
-                users = np.flatnonzero(np.diff(self.dataset.starts(split)))
-                own = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
-                part = evaluate(self.recommender.scores, self.dataset, split, users=own, **options)
-                result = merged(part, users, self.team)
-        if not result.n_users:
-            raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
-        return result
 
 
 def _size(recommender: Recommender) -> int:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from artefacts.errors import AugrecError, DataError, UsageError
 from artefacts.files import read_json, read_parquet
+from recsys import judge as judge_module
 from recsys import train as train_module
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
@@ -199,14 +200,14 @@ def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
         Guarded.chosen = True
 
     splits = []
-    judge = train_module.evaluate
+    judge = judge_module.evaluate
 
     def counting(scores: Any, dataset: Dataset, split: str, **rest: Any) -> Any:
         splits.append(split)
         return judge(scores, dataset, split, **rest)
 
     monkeypatch.setattr(Optimisation, "run", run_then_open)
-    monkeypatch.setattr(train_module, "evaluate", counting)
+    monkeypatch.setattr(judge_module, "evaluate", counting)
     guarded = Guarded(**{name: getattr(tastes, name) for name in Dataset.__dataclass_fields__})
     run(guarded, tmp_path)
     assert looks
