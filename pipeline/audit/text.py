@@ -32,7 +32,7 @@ def audit_records(
     candidates = _candidate_lists(folder)
     replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
     checks: list[Check] = []
-    overlap = {"edges": 0}
+    overlap = _overlap([], split)
     for task, counted in summary["tasks"].items():
         path = folder / "augment" / source / task / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from artefacts.files import read_json
 from embed.records import texts_of_source
-from pipeline.audit import audit_run
+from pipeline.audit import audit_run, render
 from pipeline.config import read_config
 from pipeline.exchange.import_llmrec import import_llmrec
 from pipeline.execute import run_one
@@ -59,3 +59,13 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
     audit = audit_run(run.folder)
     assert audit.violations == 0
     assert (audit.leaks["gpt35"]["positives_in_valid"], audit.leaks["gpt35"]["positives_in_test"]) == (77, 101)
+    without_edges = [f"output={run.folder}", "generation.sources.gpt35.tasks=[user_profile]"]
+    run_one(
+        Run(read_config(tmp_path / "run.yaml", without_edges)),
+        "augment",
+        force=False,
+        console=Console(file=io.StringIO()),
+    )
+    said = io.StringIO()
+    render(audit_run(run.folder), Console(file=said, width=200))
+    assert "gpt35: of 0 augmented edges, 0 positives" in said.getvalue()
