@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
-from pipeline.exchange.commands import export_app, import_app
+from pipeline.exchange.commands import export_app, import_app, requests_app
 
 app = typer.Typer(
     name="augrec",
@@ -204,6 +204,7 @@ def doctor(
 
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
+app.add_typer(requests_app, name="requests")
 
 
 def _console() -> Console:
