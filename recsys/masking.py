@@ -32,7 +32,7 @@ def writable(matrix: Tensor) -> Tensor:
 
 @contextmanager
 def masked(matrix: Tensor, places: Tensor) -> Iterator[Tensor]:
-    """Sets the scores at `places` of the flattened matrix (int64 [m], distinct) to -inf; gives what was there; restores.
+    """Sets the scores at `places` (int64 [m], distinct, in the flattened matrix) to -inf, gives the old ones, restores.
 
     Cheaper than a copy of the matrix, and right also where the matrix is somebody's whole table.
     """
