@@ -19,10 +19,12 @@ class Candidates(Stage):
 
     def section(self, run: Run) -> dict[str, Any]:
         config = run.config
+        model = config.models[config.candidates.model]
+        training = model.training.applied_to(config.training) if model.training else config.training
         return {
             "size": config.candidates.size,
-            "model": config.models[config.candidates.model].model_dump(mode="json"),
-            "training": config.training.model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes"}),
             "evaluation": config.evaluation.model_dump(mode="json"),
             "seed": config.seed,
         }
