@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
+from pipeline.cluster.commands import register as register_cluster_commands
 from pipeline.exchange.commands import export_app, import_app, requests_app
 
 app = typer.Typer(
@@ -35,9 +36,6 @@ Download = Annotated[bool, typer.Option("--download", help="Allow fetching the d
 _STAGE_HELP = {
     "prepare": "Read, filter and split the interactions.",
     "candidates": "Rank unseen items per user with a base recommender.",
-    "augment": "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes.",
-    "embed": "Encode the generated text and the items' own text.",
-    "train": "Train and evaluate every variant with every seed.",
     "report": "Audit the run and write results.json and index.html.",
 }
 
@@ -61,6 +59,10 @@ def run(
         list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")
     ] = None,
     download: Download = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Processes that share shards and trainings."),
+    ] = None,
 ) -> None:
     """Run the whole chain; finished stages are skipped."""
     from pipeline.config import read_config
@@ -68,8 +70,9 @@ def run(
     from pipeline.stages.base import Run
 
     _check_stages(force)
-    job = Run(read_config(config, overrides), download)
-    run_all(job, force=force or [], console=_console())
+    job = Run(read_config(config, overrides), download, workers)
+    with job.stop.listening():
+        run_all(job, force=force or [], console=_console())
     _console().print(f"\nReport: {job.folder / 'report' / 'index.html'}", markup=False, highlight=False)
 
 
@@ -126,6 +129,7 @@ def _stage_command(name: str) -> Callable[..., None]:
 
 for _name in _STAGE_HELP:
     app.command(name=_name)(_stage_command(_name))
+register_cluster_commands(app)
 
 
 @app.command()

@@ -190,7 +190,7 @@ def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, A
     return raw
 
 
-def validated(raw: dict[str, Any], kind: type[Section], where: Path | str) -> Section:
+def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what: str = "config") -> Section:
     """The sections as typed options; otherwise a `UsageError` that lists every problem with its key."""
     try:
         return kind.model_validate(raw)
@@ -199,7 +199,9 @@ def validated(raw: dict[str, Any], kind: type[Section], where: Path | str) -> Se
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"the config has {count}:\n{listed}", where=where, remedy="edit the file, or override with key=value"
+            f"the {what} has {count}:\n{listed}",
+            where=where,
+            remedy="edit the file, or override with key=value" if what == "config" else "edit the file",
         ) from None
 
 

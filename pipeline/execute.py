@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
@@ -39,7 +40,7 @@ def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
     with exclusive(run.folder):
         stage = STAGES[name]
         for before in takewhile(lambda before: before != name, STAGES):
-            _check_current(STAGES[before], run)
+            check_current(STAGES[before], run)
         save_config(run.config, run.folder / "config.yaml")
         run_stage(stage, run, force, f"{stage.name:<10}", console)
 
@@ -51,7 +52,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
         stage.clear(run)
     identity = stage.identity(run)
     marker = stage.marker(run)
-    reason = _why(stage, run, marker, identity, force)
+    reason = "forced" if force else why_run(stage, run, marker, identity)
     if reason is None:
         assert marker is not None
         console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
@@ -63,10 +64,8 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
 
 
-def _why(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any], force: bool) -> str | None:
+def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
     """Why a stage has to run; None when it can be skipped."""
-    if force:
-        return "forced"
     if marker is None:
         return "resuming or first time" if stage.folder(run).exists() else "first time"
     if marker.fingerprint != digest(identity):
@@ -75,7 +74,8 @@ def _why(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]
     return f"an output is gone: {gone[0]}" if gone else None
 
 
-def _check_current(stage: Stage, run: Run) -> None:
+def check_current(stage: Stage, run: Run) -> None:
+    """Raises where a stage has not finished, or was made from something else than this run says."""
     marker = require_marker(run, stage.name)
     changed = differences(marker.identity, stage.identity(run))
     if changed:
@@ -111,24 +111,34 @@ def _short(value: Any) -> str:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run's or an experiment's folder.
+    """Holds the lock of a run's or an experiment's folder; nobody else may work there.
 
     The operating system releases it when the process dies, however it dies.
     """
+    with _locked(folder, fcntl.LOCK_EX, "another augrec process is working on this run"):
+        yield
+
+
+@contextmanager
+def beside_others(folder: Path) -> Iterator[None]:
+    """Holds a share of the lock: any number of array tasks may, as long as no whole run is at work."""
+    with _locked(folder, fcntl.LOCK_SH, "a whole run is at work in this folder"):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, kind: int, refusal: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise UsageError("the run folder's name is taken by a file", where=folder) from None
-    lock = FileLock(folder / ".lock")
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise AugrecError(
-            "another augrec process is working on this run",
-            where=folder,
-            remedy="wait for it, or give this run another `output`",
-        ) from None
-    try:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "wait for it, or give this run another `output`"
+            raise AugrecError(refusal, where=folder, remedy=remedy) from None
         yield
     finally:
-        lock.release()
+        os.close(handle)

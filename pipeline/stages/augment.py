@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from artefacts.files import read_json, write_json
+from pipeline.cluster.engine import StoppableEngine
+from pipeline.cluster.staging import staged
 from pipeline.stages.base import Run, Stage
 
 
@@ -25,7 +28,7 @@ class Augment(Stage):
 
         models = {}
         for name, source in generation.sources.items():
-            model = _model(source)
+            model = source_model(source)
             if model is not None:
                 models[name] = model.sha256
         return {
@@ -44,23 +47,29 @@ class Augment(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         from augment.catalog import Catalog
         from augment.runner import run_source
+        from pipeline.cluster.side_by_side import answer_side_by_side
 
         generation = run.config.generation
         summaries: dict[str, Any] = {}
         if generation is not None:
             catalog = Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
+            if (run.workers or 1) > 1:
+                answer_side_by_side(run, run.workers or 1)
             for name, source in generation.sources.items():
-                model = _model(source)
-                summaries[name] = run_source(
-                    catalog,
-                    name,
-                    source,
-                    generation,
-                    folder=self.folder(run) / name,
-                    model=model.path if model else None,
-                    model_sha256=model.sha256 if model else None,
-                    seed=run.config.seed,
-                )
+                with engine_of(run, name, catalog) or nullcontext() as engine:
+                    summaries[name] = run_source(
+                        catalog,
+                        name,
+                        source,
+                        generation,
+                        folder=self.folder(run) / name,
+                        model=None,
+                        model_sha256=None,
+                        seed=run.config.seed,
+                        engine=StoppableEngine(engine, run.stop) if engine else None,
+                    )
+                for part in (self.folder(run) / name).glob("*/records-*.parquet"):
+                    part.unlink()  # an array task's own table; the merged one has all of them
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
         totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
         write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
@@ -86,8 +95,33 @@ _NOT_IDENTITY = {
 """Engine settings that change no answer."""
 
 
-def _model(source: Any) -> Any:
+def source_model(source: Any) -> Any:
     """The resolved local model of a source, or None for engines without one."""
     from pipeline.weights.resolve import resolve
 
     return resolve(source.engine.model) if source.engine.kind == "vllm" else None
+
+
+def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
+    """A source's engine, not yet entered; None for a replayed one, which the runner knows by its options.
+
+    Args:
+        run: the run.
+        name: the source.
+        catalog: what may be told to a model.
+        suffix: put into the name of the engine's log, where several engines write beside each other.
+    """
+    from augment.engines import build_engine
+
+    assert run.config.generation is not None
+    source = run.config.generation.sources[name]
+    if source.engine.kind == "replay":
+        return None
+    model = source_model(source)
+    return build_engine(
+        source.engine,
+        catalog,
+        model=staged(model.path, model.sha256) if model else None,
+        model_sha256=model.sha256 if model else None,
+        log=run.folder / "augment" / name / f"engine{suffix}.log",
+    )

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from artefacts.errors import DataError
 from artefacts.files import digest, read_json, sha256_file, write_json
+from pipeline.cluster.stopping import Stopper
 from pipeline.code_identity import code_identity
 from pipeline.config import Config
 
@@ -38,6 +39,10 @@ class Run:
     config: Config
     download: bool = False
     """Whether the user allowed fetching a data set from its publisher."""
+    workers: int | None = None
+    """Processes that answer shards, and trainings, beside each other; None leaves it to the config."""
+    stop: Stopper = field(default_factory=Stopper, compare=False, repr=False)
+    """Whether this process was asked to stop."""
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:

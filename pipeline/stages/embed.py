@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artefacts.errors import DataError
 from artefacts.files import sha256_file
 from embed.options import FeatureFileOptions
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 from pipeline.stages.base import Run, Stage
+
+if TYPE_CHECKING:
+    from embed.encoder import SentenceEncoder
 
 
 class Embed(Stage):
@@ -39,37 +42,49 @@ class Embed(Stage):
         }
 
     def run(self, run: Run) -> dict[str, Any]:
-        from embed.encoder import SentenceEncoder
+        from pipeline.cluster.units import embed_groups
+
+        encoder = encoder_of(run)
+        written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
+        _remove_strangers(self.folder(run), written)
+        options = run.config.embedding
+        return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
+
+    def write_group(self, run: Run, group: str, encoder: SentenceEncoder | None) -> dict[str, Any]:
+        """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
         from embed.given import place_features
         from embed.stage import embed_items, embed_source
-        from pipeline.weights.resolve import resolve
         from recsys.data.dataset import Dataset
 
-        dataset = Dataset.load(run.folder / "dataset")
-        written = {}
-        if run.config.features:
+        dataset, out = Dataset.load(run.folder / "dataset"), self.folder(run) / group
+        if group == FEATURES_GROUP:
             ids = [str(source_id) for source_id in dataset.items["source_id"].to_pylist()]
-            written[FEATURES_GROUP] = {
-                name: place_features(name, feature, ids, self.folder(run) / FEATURES_GROUP / name)
-                for name, feature in run.config.features.items()
+            return {
+                name: place_features(name, feature, ids, out / name) for name, feature in run.config.features.items()
             }
-        options = run.config.embedding
-        if options is not None:
-            model = resolve(options.model)
-            encoder = SentenceEncoder(options, model.path, model.sha256)
-            items = run.folder / "dataset" / "items.parquet"
-            written[DATA_GROUP] = embed_items(encoder, items, self.folder(run) / DATA_GROUP)
-            for source in run.config.generation.sources if run.config.generation else ():
-                records, out = run.folder / "augment" / source, self.folder(run) / source
-                written[source] = embed_source(encoder, records, dataset.n_users, dataset.n_items, out)
-        _remove_strangers(self.folder(run), written)
-        return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
+        assert encoder is not None
+        if group == DATA_GROUP:
+            return embed_items(encoder, run.folder / "dataset" / "items.parquet", out)
+        return embed_source(encoder, run.folder / "augment" / group, dataset.n_users, dataset.n_items, out)
 
     def outputs(self, run: Run) -> Iterable[Path]:
         return sorted(path for path in self.folder(run).glob("*/*") if path.suffix in (".npy", ".json"))
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['matrices']} matrices"
+
+
+def encoder_of(run: Run) -> SentenceEncoder | None:
+    """The embedding model, loaded when a text has to be encoded; None where the config names none."""
+    from embed.encoder import SentenceEncoder
+    from pipeline.cluster.staging import staged
+    from pipeline.weights.resolve import resolve
+
+    options = run.config.embedding
+    if options is None:
+        return None
+    model = resolve(options.model)
+    return SentenceEncoder(options, staged(model.path, model.sha256), model.sha256)
 
 
 def _hashes(feature: FeatureFileOptions) -> list[str]:

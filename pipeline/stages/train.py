@@ -81,7 +81,7 @@ class Train(Stage):
         _remove_strangers(self.folder(run), run.config)
         trainings = trainings_of(run)
         waiting = [training for training in trainings if not training.finished()]
-        failures = _train_all(waiting, min(default_workers(run.config), len(waiting)))
+        failures = _train_all(waiting, min(run.workers or default_workers(run.config), len(waiting)))
         if failures:
             write_json(self.folder(run) / "failures.json", failures)
             listed = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())

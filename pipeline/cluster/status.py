@@ -1,0 +1,147 @@
+"""`augrec status RUN`: how far each stage is, told from the files alone, and what SLURM adds where it is present."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from artefacts.errors import UsageError
+from pipeline.cluster import slurm
+from pipeline.cluster.attempts import State
+from pipeline.cluster.ranges import format_ranges
+from pipeline.cluster.submit import submitted
+from pipeline.cluster.units import Unit, units
+from pipeline.config import read_config
+from pipeline.execute import why_run
+from pipeline.stages import STAGES
+from pipeline.stages.base import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage, or one group of its pieces."""
+
+    stage: str
+    group: str
+    state: str
+    """done, waiting (for a stage before it), open, or partly."""
+    total: int = 0
+    done: int = 0
+    running: str = ""
+    """Array expressions of shards or seeds; a group of matrices is 0."""
+    failed: str = ""
+    missing: str = ""
+    """What is neither done nor running; failed ones are among them."""
+    seconds_left: float | None = None
+    """By the rate of what is done; None where nothing is."""
+    jobs: str = ""
+    """What SLURM says of the stage's jobs."""
+
+
+def read_run(folder: Path) -> Run:
+    """The run of a folder, by the config of its last submission or run."""
+    submissions = sorted((folder / "slurm").glob("[0-9]*/config.yaml"))
+    config = next((path for path in (*reversed(submissions), folder / "config.yaml") if path.exists()), None)
+    if config is None:
+        raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
+    return Run(read_config(config, [f"output={folder}"]))
+
+
+def collect_units(run: Run) -> list[Unit]:
+    """The pieces of the first stage that is not finished."""
+    for name, stage in STAGES.items():
+        if why_run(stage, run, stage.marker(run), stage.identity(run)) is not None:
+            return units(run, name)
+    return []
+
+
+def collect(run: Run) -> list[Row]:
+    """How every stage stands."""
+    rows: list[Row] = []
+    told = _queued(run)
+    known = True
+    for name, stage in STAGES.items():
+        if known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None:
+            rows.append(Row(name, "", "done"))
+            continue
+        rows.append(Row(name, "", "open" if known else "waiting", jobs=told.get(name, "")))
+        if known:
+            pieces = units(run, name)
+            for _, mine in groupby(pieces, lambda unit: unit.group):
+                rows.append(_group(list(mine), _alive_jobs() if told else None))
+        known = False
+    return rows
+
+
+def _group(mine: list[Unit], alive: set[str] | None) -> Row:
+    states = {unit.number: unit.attempts.state() for unit in mine}
+    done = {unit.number for unit in mine if unit.done()}
+    running = {number for number, state in states.items() if number not in done and _runs(state, alive)}
+    missing = states.keys() - done - running
+    failed = {number for number in missing if states[number].outcome in ("failed", "killed", "running")}
+    spent = [states[number].seconds for number in done if states[number].seconds > 0]
+    left = len(missing) + len(running)
+    return Row(
+        mine[0].stage,
+        mine[0].group,
+        "done" if len(done) == len(mine) else "partly" if done else "open",
+        total=len(mine),
+        done=len(done),
+        running=format_ranges(running),
+        failed=format_ranges(failed),
+        missing=format_ranges(missing),
+        seconds_left=sum(spent) / len(spent) * left / max(1, len(running)) if spent and left else None,
+    )
+
+
+def _runs(state: State, alive: set[str] | None) -> bool:
+    if state.outcome != "running":
+        return False
+    job = state.last.get("job")
+    return alive is None or job is None or job in alive
+
+
+def _alive_jobs() -> set[str]:
+    return {queued.job for queued in slurm.queue() if queued.state in ("RUNNING", "COMPLETING")}
+
+
+def _queued(run: Run) -> dict[str, str]:
+    """Per stage, its jobs in the queue, e.g. "17[2-5] PENDING (Dependency)"; empty without SLURM."""
+    stages = {job.id: job.stage for job in submitted(run.folder)}
+    lines: dict[str, Counter[str]] = {}
+    for queued in slurm.queue():
+        if queued.job in stages:
+            tasks = "" if queued.tasks in ("N/A", "") else f"[{queued.tasks}]"
+            reason = f" ({queued.reason})" if queued.state == "PENDING" else ""
+            lines.setdefault(stages[queued.job], Counter())[f"{queued.job}{tasks} {queued.state}{reason}"] += 1
+    return {stage: "; ".join(counted) for stage, counted in lines.items()}
+
+
+def render(rows: list[Row], console: Console) -> None:
+    """The rows as a table."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "state", "done", "running", "failed", "missing", "time left", "in the queue"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        count = f"{row.done}/{row.total}" if row.total else ""
+        name = f"  {row.group}" if row.group else row.stage
+        table.add_row(name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
+    console.print(table)
+
+
+def as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON values."""
+    return [asdict(row) for row in rows]
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,108 @@
+"""The pieces of work that may run beside each other: shards of a source, groups of matrices, trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.files import digest
+from pipeline.cluster.attempts import Attempts
+from pipeline.side import DATA_GROUP, FEATURES_GROUP
+from pipeline.stages import STAGES
+from pipeline.stages.base import Run
+from pipeline.stages.train import Training, trainings_of
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    `known` says whether the stages before it are finished, so that what it is made from can be told at all.
+    """
+
+    stage: str
+    group: str
+    """The source, the group of matrices, or the variant."""
+    number: int
+    """The shard or the seed; 0 for a group of matrices."""
+    attempts: Attempts
+    training: Training | None = None
+
+    @property
+    def name(self) -> str:
+        """How the command line and messages call it."""
+        if self.stage == "augment":
+            return f"{self.group} {self.number}"
+        return f"{self.group}/seed-{self.number}" if self.stage == "train" else self.group
+
+    @property
+    def lock(self) -> Path:
+        """The file to lock while working on it."""
+        return self.attempts.path.with_suffix(".lock")
+
+    def done(self) -> bool:
+        """Whether its result is there."""
+        if self.attempts.fingerprint is None:
+            return False
+        return self.training.finished() if self.training else self.attempts.state().outcome == "done"
+
+
+def units(run: Run, stage: str, *, known: bool = True) -> list[Unit]:
+    """All pieces of a stage; none for a stage that is done in one go.
+
+    Args:
+        run: the run.
+        stage: its name.
+        known: whether the stages before it are finished; if not, no piece counts as done.
+    """
+    return {"augment": _shards, "embed": _matrices, "train": _trainings}.get(stage, lambda *_: [])(run, known)
+
+
+def _shards(run: Run, known: bool) -> list[Unit]:
+    generation = run.config.generation
+    found: list[Unit] = []
+    identity = STAGES["augment"].identity(run) if known else None
+    for source in generation.sources if generation else ():
+        folder = run.folder / "augment" / source / "attempts"
+        fingerprint = digest(_of_source(identity, source)) if identity else None
+        for shard in range(generation.shards if generation else 0):
+            found.append(Unit("augment", source, shard, Attempts(folder / f"{shard:05d}.jsonl", fingerprint)))
+    return found
+
+
+def _of_source(identity: dict[str, Any], source: str) -> dict[str, Any]:
+    """The stage's identity without what only concerns other sources."""
+    section = dict(identity["section"])
+    for key in ("models", "replayed"):
+        section[key] = section.get(key, {}).get(source)
+    section["generation"] = {**section["generation"], "sources": section["generation"]["sources"][source]}
+    return {**identity, "section": section}
+
+
+def embed_groups(run: Run) -> list[str]:
+    """The folders of matrices that this run writes."""
+    groups = [FEATURES_GROUP] if run.config.features else []
+    if run.config.embedding is not None:
+        groups += [DATA_GROUP, *(run.config.generation.sources if run.config.generation else ())]
+    return groups
+
+
+def _matrices(run: Run, known: bool) -> list[Unit]:
+    fingerprint = digest(STAGES["embed"].identity(run)) if known else None
+    folder = run.folder / "embed"
+    return [Unit("embed", group, 0, Attempts(folder / f"{group}.jsonl", fingerprint)) for group in embed_groups(run)]
+
+
+def _trainings(run: Run, known: bool) -> list[Unit]:
+    if known:
+        return [
+            Unit("train", one.variant, one.seed, Attempts(one.out / "attempts.jsonl", one.fingerprint), one)
+            for one in trainings_of(run)
+        ]
+    named = [(variant, seed) for variant in run.config.variants for seed in run.config.seeds]
+    folder = run.folder / "train"
+    return [
+        Unit("train", variant, seed, Attempts(folder / variant / f"seed-{seed}" / "attempts.jsonl", None))
+        for variant, seed in named
+    ]
