@@ -5,9 +5,19 @@ from __future__ import annotations
 FLOAT = INDEX = 4  # bytes: float32, and int32 as long as there are fewer than 2^31 edges
 
 
+BLOCK = 2**15  # columns of a block, as in `sparse_operator`
+
+
 def graph_bytes(n_users: int, n_items: int, n_edges: int) -> int:
-    """The user-item matrix and its transpose in CSR form: a column and a value per entry, a pointer per row."""
-    return 2 * n_edges * (INDEX + FLOAT) + (n_users + n_items + 2) * INDEX
+    """The user-item matrix and its transpose in CSR form: a column and a value per entry, a pointer per row.
+
+    A direction of more than 32,768 columns is held once more on the CPU, in blocks of so many columns.
+    """
+    total = 0
+    for rows, columns in ((n_users, n_items), (n_items, n_users)):
+        blocks = -(-columns // BLOCK) if columns > BLOCK else 0
+        total += (n_edges * (INDEX + FLOAT)) * (2 if blocks else 1) + (rows + 1) * INDEX * (1 + blocks)
+    return total
 
 
 def propagation_bytes(n_users: int, n_items: int, n_edges: int, dim: int) -> dict[str, int]:

@@ -183,3 +183,20 @@ def test_a_backend_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
     monkeypatch.setitem(sys.modules, "torch_sparse", None)
     with pytest.raises(UsageError, match=r"(?s)training.backend is torch-sparse.*augrec\[torch-sparse\]"):
         use_backend(torch.nn.Linear(1, 1), "torch-sparse")
+
+
+def test_products_by_blocks_of_columns_are_the_same(random_edges: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 4, generator=generator, requires_grad=True) for n in random_edges[1:])
+    results = []
+    for block in (10**6, 7):  # 7 divides neither number of columns
+        monkeypatch.setattr("recsys.sparse_operator.CACHE_BYTES", 0)
+        monkeypatch.setattr("recsys.sparse_operator.BLOCK", block)
+        graph = SmoothingGraph(*random_edges).double()
+        one_sided = bipartite(*random_edges, norm="row-sqrt").user_from_item.double()
+        joint = adjacency(*random_edges).double()
+        x, y = users.double(), items.double()
+        outputs = [*graph(x, y, 3), one_sided @ y, joint.mean_of_powers(torch.cat([x, y]), 2)]
+        results.append(outputs + list(torch.autograd.grad(sum(z.square().sum() for z in outputs), [users, items])))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
