@@ -54,7 +54,21 @@ ML_100K = DatasetOptions.model_validate(
     }
 )
 SEEDS = (1, 2, 3, 4, 5)
-AMAZON_TRAINING = {"epochs": 1000, "batch_size": 4096, "lr": 1e-3, "evaluate_every": 3, "patience": 5}
+# The reference: batch 4096, lr 1e-3, validated every third epoch, stopped after five without a gain, lambda 1e-6 times
+# the squares of all parameters, and the sum of the four layers where LightGCN has their mean. A sum is a mean of
+# embeddings four times as large: the same steps are those of lr 4e-3, and the same penalty, a weight decay of 2e-6, is
+# 2e-6 / 16. It also drops a fifth of the edges in each step, which we do not; ours is the higher one.
+AMAZON_TRAINING = {
+    "epochs": 1000,
+    "batch_size": 4096,
+    "lr": 4e-3,
+    "weight_decay": 2e-6 / 16,
+    "evaluate_every": 3,
+    "patience": 5,
+}
+# The reference's text, word for word; its "at most 60 epochs" is read as no early stop within them. Ours lies above its
+# LightGCN. Unshuffled passes over the interactions, negatives that may be training items, the same negatives in every
+# epoch, or ten epochs less: each alone gives .146 to .148. The text names none of them, so nor do these settings.
 ML_TRAINING = {"epochs": 60, "batch_size": 2048, "lr": 2e-3, "patience": 60}
 ML_PENALTY = {"l2": 1e-4, "l2_kind": "norm"}
 
@@ -98,7 +112,7 @@ ANCHORS = (
         0.1490,
         0.0926,
         0.003,
-        {"family": "lightgcn", "dim": 64, "layers": 3, "l2": 1e-4},
+        {"family": "lightgcn", "dim": 64, "layers": 3, "l2": 0},
         training=AMAZON_TRAINING,
     ),
     Anchor("ml-100k popularity", "ml-100k", {"family": "popularity"}, {RECALL: 0.0989}, 0.0005),
