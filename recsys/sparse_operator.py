@@ -92,7 +92,7 @@ class Operator(nn.Module):
         """The stored matrix as a torch CSR tensor of the buffers' device and type (transposed: its transpose)."""
         prefix, shape = self._stored(transposed)
         if prefix not in self._cache:
-            self._cache[prefix] = _csr(*(getattr(self, prefix + name) for name in BUFFERS), shape)
+            self._cache[prefix] = _csr([getattr(self, prefix + name) for name in BUFFERS], shape)
         return self._cache[prefix]
 
     def _blocks(self, transposed: bool) -> list[tuple[slice, Tensor]]:
@@ -112,8 +112,8 @@ class Operator(nn.Module):
                 entries = slice(part[0], part[-1])
                 block = sp.csc_array((values[entries], rows[entries], part - part[0]), shape=(shape[0], len(part) - 1))
                 csr = block.tocsr()
-                parts = (torch.from_numpy(array) for array in (csr.indptr, csr.indices, csr.data))
-                blocks.append((slice(start, start + BLOCK), _csr(*parts, csr.shape)))
+                parts = [torch.from_numpy(array) for array in (csr.indptr, csr.indices, csr.data)]
+                blocks.append((slice(start, start + BLOCK), _csr(parts, csr.shape)))
             self._cache[key] = blocks
         return self._cache[key]
 
@@ -227,10 +227,10 @@ def use_backend(model: nn.Module, backend: Backend) -> None:
             module.backend = backend
 
 
-def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _csr(parts: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
-        return torch.sparse_csr_tensor(rows, columns, values, size=shape, check_invariants=False)
+        return torch.sparse_csr_tensor(*parts, size=shape, check_invariants=False)
 
 
 def _sorted(matrix: sp.spmatrix | sp.sparray) -> sp.csr_array:
