@@ -228,9 +228,10 @@ def use_backend(model: nn.Module, backend: Backend) -> None:
 
 
 def _csr(parts: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    rows, columns, values = parts
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
-        return torch.sparse_csr_tensor(*parts, size=shape, check_invariants=False)
+        return torch.sparse_csr_tensor(rows, columns, values, size=shape, check_invariants=False)
 
 
 def _sorted(matrix: sp.spmatrix | sp.sparray) -> sp.csr_array:
