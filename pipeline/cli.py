@@ -14,6 +14,7 @@ from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.commands import register as register_cluster_commands
+from pipeline.cluster.stopping import Stopped
 from pipeline.exchange.commands import export_app, import_app, requests_app
 
 app = typer.Typer(
@@ -219,6 +220,8 @@ def main() -> None:
     """Runs the command line; every expected error becomes a message and an exit code (2 usage, 1 failure)."""
     try:
         app(standalone_mode=True)
+    except Stopped as stop:
+        _fail(str(stop), stop.exit_code)
     except AugrecError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
@@ -83,6 +84,8 @@ def one_by_one(run: Run, mine: list[Unit], work: Callable[[], Any], attempts: in
                 raise
             except Exception as error:
                 unit.attempts.end("failed", reason=reason(error))
+                if not isinstance(error, AugrecError):
+                    traceback.print_exc()  # nobody is there to ask again with --debug
                 if attempts is None or isinstance(error, UsageError):
                     raise
                 if unit.attempts.tries(job_id()) < attempts or place < len(waiting):

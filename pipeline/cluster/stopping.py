@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from artefacts.errors import AugrecError
-
 AGAIN = 75
 """The exit code for "try again" (EX_TEMPFAIL): the batch script puts the job back into the queue."""
 GRACE_SECONDS = {signal.SIGUSR1: 60.0, signal.SIGTERM: 15.0}
@@ -25,10 +23,17 @@ GRACE_SECONDS = {signal.SIGUSR1: 60.0, signal.SIGTERM: 15.0}
 LAST_SECONDS = 10.0
 
 
-class Stopped(AugrecError):
-    """The run was asked to stop; nothing is wrong."""
+class Stopped(BaseException):
+    """The run was asked to stop; nothing is wrong. No Exception, so that nobody takes it for a failure of theirs."""
 
     exit_code = AGAIN
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(signal_name)
+        self.what = f"stopped by {signal_name}"
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  remedy: finished work is kept: run the same command again"
 
 
 class Stopper:
@@ -108,4 +113,4 @@ class Stopper:
         raise self._stopped()
 
     def _stopped(self) -> Stopped:
-        return Stopped(f"stopped by {self.requested}", remedy="finished work is kept: run the same command again")
+        return Stopped(self.requested or "a signal")

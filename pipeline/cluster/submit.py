@@ -67,10 +67,10 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
     return jobs
 
 
-def submitted(run: Path) -> list[Submitted]:
-    """The jobs of all submissions of a run, in order."""
+def submitted(run: Path, *, newest: bool = False) -> list[Submitted]:
+    """The jobs of all submissions of a run, in order, or of the newest alone."""
     found = []
-    for path in sorted((run / "slurm").glob("[0-9]*/jobs.json")):
+    for path in sorted((run / "slurm").glob("[0-9]*/jobs.json"))[-1 if newest else 0 :]:
         found += [Submitted(**job) for job in read_json(path)["jobs"]]
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import shutil
 import signal
@@ -212,3 +213,19 @@ def test_side_by_side_names_what_failed(open_run: Run, monkeypatch: pytest.Monke
     )
     with pytest.raises(AugrecError, match="rule: died"):
         side_by_side.answer_side_by_side(open_run, 2)
+
+
+def test_a_training_is_stopped_with_its_process(
+    run_copy: Path, finished_run: Path, start: Start, wait_for: Wait, tmp_path: Path
+) -> None:
+    shutil.rmtree(run_copy / "train")
+    text = (finished_run / "config.yaml").read_text().replace(str(finished_run), str(run_copy))
+    (tmp_path / "toy.yaml").write_text(text)
+    attempts = run_copy / "train" / "llmrec" / "seed-1" / "attempts.jsonl"
+    process = start("train", str(tmp_path / "toy.yaml"), "--only", "llmrec/seed-1,base/seed-1", "--attempts", "1")
+    wait_for(attempts.exists, "the beginning of a training")
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=60)  # returns when its children are gone too: they hold its output open
+    assert process.returncode == AGAIN, said
+    last = [json.loads(line)["event"] for line in attempts.read_text().splitlines()]
+    assert last == ["start", "stopped"]
