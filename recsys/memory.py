@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 FLOAT = INDEX = 4  # bytes: float32, and int32 as long as there are fewer than 2^31 edges
-
-
 BLOCK = 2**15  # columns of a block, as in `sparse_operator`
 
 

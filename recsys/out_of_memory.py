@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 
 from artefacts.errors import AugrecError
+from recsys.memory import FLOAT, propagation_bytes
 
-FLOAT = 4  # bytes
 SIGNS = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "alloc_failed")
 Phase = Literal["building the model", "training", "evaluation"]
 
@@ -21,7 +21,8 @@ class Explanation:
     """What a training needs, in bytes that follow from its options.
 
     Attributes:
-        n_users, n_items, dim: the sizes of the embedding tables on this device.
+        n_users, n_items, dim: the sizes of the embedding tables on this device; dim is 0 for models without.
+        n_edges: training interactions of these users.
         batch_size: triplets per step.
         chunk: users scored at a time.
         candidates: items they are scored against.
@@ -30,20 +31,22 @@ class Explanation:
     n_users: int = 0
     n_items: int = 0
     dim: int = 0
+    n_edges: int = 0
     batch_size: int = 0
     chunk: int = 0
     candidates: int = 0
 
     def needs(self) -> dict[str, int]:
-        """Bytes by what they are for; a lower bound, features and layers of a particular model come on top."""
-        table = (self.n_users + self.n_items) * self.dim * FLOAT
+        """Bytes by what they are for, of a model that propagates; features and wider layers come on top."""
+        tables = {}
+        if self.dim:
+            tables = propagation_bytes(self.n_users, self.n_items, self.n_edges, self.dim)
+            tables["the best epoch's copy"] = tables["parameters"]
+        batch, scores = 2 * 3 * self.batch_size * self.dim * FLOAT, self.chunk * self.candidates * FLOAT
         return {
-            "embeddings, their gradient, Adam's two moments and the best epoch's copy": 5 * table,
-            "propagation (its input, the running sum and a product)": 3 * table,
-            f"a batch (training.batch_size={self.batch_size})": 2 * 3 * self.batch_size * self.dim * FLOAT,
-            f"scores (evaluation.chunk={self.chunk} users x {self.candidates} items)": self.chunk
-            * self.candidates
-            * FLOAT,
+            **tables,
+            f"a batch (training.batch_size={self.batch_size})": batch,
+            f"scores (evaluation.chunk={self.chunk} users x {self.candidates} items)": scores,
         }
 
     def error(self, phase: Phase, cause: BaseException) -> AugrecError:
@@ -56,7 +59,7 @@ class Explanation:
             "evaluation": f"lower evaluation.chunk (now {self.chunk})",
         }[phase]
         return AugrecError(
-            f"memory ran out in {phase}. At least this is needed: {listed}",
+            f"memory ran out in {phase}. This is needed: {listed}",
             where=said,
             remedy=f"{smaller}; run fewer trainings side by side (workers); lightgcn and mf_bpr can be split over "
             "several GPUs (training.shard=true training.processes=N)",

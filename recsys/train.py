@@ -289,6 +289,7 @@ def _explanation(
         n_users=n_users,
         n_items=n_items,
         dim=getattr(model, "dim", 0),
+        n_edges=-(-len(dataset.train) // team.size),
         batch_size=training.batch_size,
         chunk=evaluation.chunk or default_chunk(n_items),
         candidates=n_items,
