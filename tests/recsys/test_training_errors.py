@@ -127,8 +127,8 @@ def test_memory_that_runs_out_is_explained(
 def test_a_table_that_fits_nowhere_is_explained_by_its_size(tastes: Dataset, tmp_path: Path) -> None:
     with pytest.raises(AugrecError, match=r"(?s)memory ran out in building the model.*dim smaller") as caught:
         run(tastes, tmp_path, LightGcnOptions(dim=10**13))
-    # 100 rows x 1e13 numbers x 4 bytes, five times
-    assert f"best epoch's copy: {5 * 100 * 10**13 * 4 / 2**30:.2f} GiB" in caught.value.what
+    table = 100 * 10**13 * 4 / 2**30
+    assert f"parameters: {table:.2f} GiB; Adam's moments: {2 * table:.2f} GiB" in caught.value.what
 
 
 def test_other_errors_keep_their_own_words(tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
