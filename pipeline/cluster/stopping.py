@@ -65,18 +65,14 @@ class Stopper:
     def shielded(self) -> Iterator[None]:
         """Keeps SIGUSR1 from processes that are started in the block; one that comes meanwhile is handled after it.
 
-        They inherit that it is ignored: without a handler of their own it would end them.
+        They inherit that it is blocked: without a handler of their own it would end them. It is not ignored as well,
+        because any other thread of this process would then swallow it.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        waiting = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # a blocked signal waits, even if ignored
-        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         try:
             yield
         finally:
-            signal.signal(signal.SIGUSR1, before)
-            signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @contextmanager
     def polled(self) -> Iterator[None]:

@@ -89,6 +89,24 @@ with stop.listening():
     assert run(code) == (0, "child 0 None\nstopped by SIGUSR1\n")
 
 
+def test_a_signal_during_the_start_is_not_swallowed_by_another_thread() -> None:
+    code = """
+import threading
+threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+with stop.listening():
+    try:
+        with stop.polled(), stop.shielded():
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+            os.kill(me, signal.SIGUSR1)
+            child.send_signal(signal.SIGUSR1)
+            print("child", child.wait())
+        stop.check()
+    except Stopped as stopped:
+        print(stopped.what)
+"""
+    assert run(code) == (0, "child 0\nstopped by SIGUSR1\n")
+
+
 def test_without_the_shield_a_child_dies_of_it() -> None:
     code = """
 with stop.listening():
