@@ -14,6 +14,15 @@ from augment.tasks import TASKS
 from augment.tasks.base import TaskOptions
 
 
+class RooflineOptions(Options):
+    """What one device can do at most."""
+
+    flops: float = Field(gt=0.0)
+    """FLOP/s of dense matrices in the format that is computed in, e.g. 989e12."""
+    bytes_per_second: float = Field(gt=0.0)
+    """Bytes/s between the device's memory and its cores, e.g. 4.8e12."""
+
+
 class VllmOptions(Options):
     """An open-weight model run by vLLM in this process, on its GPUs or on the CPU."""
 
@@ -67,6 +76,8 @@ class VllmOptions(Options):
     """vLLM's batch-invariant kernels (NVIDIA, compute capability 8 and above): exact without fixed blocks."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, e.g. {"enable_thinking": false} for Qwen3."""
+    roofline: RooflineOptions | None = None
+    """Peaks of the device for the floor in summary.json. null: those known of it, if it is a known one."""
 
     @model_validator(mode="after")
     def _fits(self) -> VllmOptions:

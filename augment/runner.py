@@ -20,9 +20,10 @@ from augment.conversation import converse
 from augment.engines import build_engine
 from augment.engines.base import Engine
 from augment.engines.replay import ReplayEngine
-from augment.options import GenerationOptions, ReplayOptions, SourceOptions
+from augment.options import GenerationOptions, ReplayOptions, SourceOptions, VllmOptions
 from augment.prompting import Prompts
 from augment.requests import Questions, asker
+from augment.roofline import Peaks, roofline
 from augment.shapes import Record, Request
 from augment.store import Store
 from augment.summary import SECONDS_ARE, Seconds, merge, seconds_of
@@ -61,7 +62,8 @@ def run_source(
 
     Returns:
         {"engine": what answered, "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
-        "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text}.
+        "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
+        "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
     """
     replayed = isinstance(source.engine, ReplayOptions)
@@ -93,7 +95,15 @@ def run_source(
         "seconds_are": SECONDS_ARE,
         "recomputed": run.recomputed,
         "recomputed_alike": run.alike,
+        **(_limits(source, described, summaries) if shards is None else {}),
     }
+
+
+def _limits(source: SourceOptions, described: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    given = source.engine.roofline if isinstance(source.engine, VllmOptions) else None
+    peaks = Peaks(given.flops, given.bytes_per_second) if given else None
+    found = roofline(described, tasks, peaks)
+    return {} if found is None else {"roofline": found}
 
 
 def _suffix(shards: Collection[int] | None) -> str:

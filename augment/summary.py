@@ -50,6 +50,7 @@ class Tally:
     """Counts over the records of one task."""
 
     requests: int = 0
+    attempts: int = 0
     ok: int = 0
     failed: int = 0
     failed_by_reason: Counter[str] = field(default_factory=Counter)
@@ -63,6 +64,7 @@ class Tally:
 
     def add(self, record: Record) -> None:
         self.requests += 1
+        self.attempts += record.attempt if record.prompt_tokens else 0
         self.ok += record.status == "ok"
         self.failed += record.status == "failed"
         if record.reason:

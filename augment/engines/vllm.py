@@ -18,6 +18,7 @@ from typing import Any
 from artefacts.errors import AugrecError, UsageError
 from augment.engines.chat import Chat
 from augment.engines.vllm_start import Started, check_installed, identity, offline_environment, start
+from augment.model_figures import model_figures
 from augment.options import VllmOptions
 from augment.shapes import Completion, FinishReason, Messages, Request
 
@@ -109,6 +110,7 @@ class VllmEngine:
             "exact": self._options.exact,
             "batch_invariant": self._options.batch_invariant,
             "requests_per_block": self.block,
+            "figures": model_figures(self._model),
         }
         return described if self._started is None else described | self._started.description
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from artefacts.files import read_json
+from pipeline.report.limits import Limit, read_limits
 from pipeline.report.roles import is_llm
 from pipeline.report.runs import Trained
 from pipeline.report.wording import DASH, count, counted, percent, rate, seconds
@@ -44,6 +45,7 @@ class Facts:
     sources: list[tuple[str, bool, Pairs]]
     embeddings: list[dict[str, str]]
     requests: list[Requests]
+    limits: list[Limit]
     audit: Pairs | None
     training: Pairs
     machine: str
@@ -82,6 +84,7 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
             for name, found in sources.items()
             for task, numbers in (found.get("tasks") or {}).items()
         ],
+        limits=read_limits(sources),
         audit=_audit(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
