@@ -107,6 +107,9 @@ class ReplayOptions(Options):
     match: Literal["source_id", "position"] = "source_id"
     """How users and items of the two data sets are matched: by the ids their source gave them, or by their position
     (right only where both have the same users and items in the same order)."""
+    vectors: bool = False
+    """Copy the vectors that came with the records (embed/<source> beside their augment/<source>) instead of embedding
+    their text."""
 
 
 class OpenAIOptions(Options):
@@ -163,6 +166,11 @@ class SourceOptions(Options):
     """What answers."""
     tasks: tuple[str, ...] = tuple(TASKS)
     """Which of edges, user_profile, item_attributes."""
+
+    @property
+    def brings_vectors(self) -> bool:
+        """Whether its vectors are copied with its records, so that nothing of it is embedded."""
+        return isinstance(self.engine, ReplayOptions) and self.engine.vectors
 
     @field_validator("tasks")
     @classmethod

@@ -104,7 +104,8 @@ class Config(Options):
             raise ValueError("seeds: a seed is listed twice; each training needs its own")
         for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
             raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
-        if self.generation and not self.embedding:
+        sources = self.generation.sources if self.generation else {}
+        if not self.embedding and not all(source.brings_vectors for source in sources.values()):
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
             self._features_exist(name, model)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from artefacts.files import read_parquet, sha256_file
 from pipeline.audit.checks import Check, Split
 
 
@@ -31,3 +35,39 @@ def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: S
         ]
         checks.append(Check(f"{name}: pairs name known items", len(named), tuple(unknown)))
     return checks
+
+
+def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any]) -> list[str]:
+    """What is wrong with a matrix that was copied with replayed records.
+
+    Only records that take part have a vector. Where the matrix it came from is still there, every row equals that of
+    the same source id; one that has changed since is a violation, one that is gone is not.
+    """
+    about = "user" if path.stem == "user_profile" else "item"
+    task = "user_profile" if about == "user" else "item_attributes"
+    records = folder / "augment" / path.parent.name / task / "records.parquet"
+    if sha256_file(records) != meta["records_sha256"]:
+        return [f"was copied for another version of {records.relative_to(folder)}"]
+    rows = read_parquet(records).select(["entity", "status", "fields"]).to_pylist()
+    answered = {row["entity"]: json.loads(row["fields"]) for row in rows if row["status"] == "ok"}
+    present = np.flatnonzero(np.any(matrix, axis=1)).tolist()
+    problems = []
+    if about == "user" or any(path.stem in fields for fields in answered.values()):
+        problems = [f"row {row} has a vector, and no record that takes part" for row in present if row not in answered]
+    source, other = Path(meta["source"]), meta["replayed"]["dataset"]
+    if not source.exists() or (other and not Path(other).exists()):
+        return problems
+    if sha256_file(source) != meta["source_sha256"]:
+        return [*problems, f"was copied from another version of {source}"]
+    theirs = np.load(source, allow_pickle=False, mmap_mode="r")
+    here = _source_ids(folder / "dataset", about)
+    place = {name: row for row, name in enumerate(_source_ids(Path(other), about) if other else here)}
+    strays = [
+        row for row in present if here[row] not in place or not np.array_equal(matrix[row], theirs[place[here[row]]])
+    ]
+    return problems + [f"row {row} is not the vector of {about} {here[row]!r} in {source}" for row in strays]
+
+
+def _source_ids(dataset: Path, about: str) -> list[str]:
+    table = read_parquet(dataset / f"{about}s.parquet").sort_by(about)
+    return [str(name) for name in table["source_id"].to_pylist()]

@@ -13,7 +13,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
-from pipeline.audit.replayed import audit_replayed
+from pipeline.audit.replayed import audit_replayed, audit_vectors
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 
 Texts = dict[str, list[str | None]]
@@ -125,7 +125,10 @@ def _candidate_lists(folder: Path) -> dict[int, set[int]]:
 
 
 def audit_embeddings(folder: Path, split: Split) -> list[Check]:
-    """Each matrix has a row per entity, was made from exactly the text that is on disk, and masks what is missing."""
+    """Each matrix has a row per entity, was made from exactly the text that is on disk, and masks what is missing.
+
+    One that was copied instead must agree with the matrix it came from, see `audit_vectors`.
+    """
     checks = []
     for group in sorted(path for path in (folder / "embed").iterdir() if path.is_dir()):
         texts = _texts(folder, group.name, split)
@@ -149,6 +152,8 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
     problems += [f"row {row} is listed as missing but not zero" for row in sorted(set(meta["missing"]) - zero)]
     if path.parent.name == FEATURES_GROUP:
         return rows, tuple(problems)
+    if "replayed" in meta:
+        return rows, (*problems, *audit_vectors(folder, path, matrix, meta))
     source = _source_of(folder, path)
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")

@@ -83,9 +83,10 @@ def _of_source(identity: dict[str, Any], source: str) -> dict[str, Any]:
 def embed_groups(run: Run) -> list[str]:
     """The folders of matrices that this run writes."""
     groups = [FEATURES_GROUP] if run.config.features else []
+    sources = run.config.generation.sources if run.config.generation else {}
     if run.config.embedding is not None:
-        groups += [DATA_GROUP, *(run.config.generation.sources if run.config.generation else ())]
-    return groups
+        return [*groups, DATA_GROUP, *sources]
+    return groups + [name for name, source in sources.items() if source.brings_vectors]
 
 
 def _matrices(run: Run, known: bool) -> list[Unit]:

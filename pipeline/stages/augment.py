@@ -90,6 +90,7 @@ class Augment(Stage):
 _NOT_IDENTITY = {
     *("kv_cache_gib", "gpu_memory_fraction"),  # memory, not answers
     "roofline",  # what the time is compared with
+    "vectors",  # where the vectors come from, not the text
     *("records", "dataset"),  # paths, whose files are identified by their content
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
 }

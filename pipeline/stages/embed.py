@@ -1,4 +1,4 @@
-"""embed: a local embedding model encodes the generated text and the items' own text; given features join them."""
+"""embed: a local embedding model encodes the generated text and the items' own text; given vectors join them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pipeline.stages.base import Run, Stage
 
 if TYPE_CHECKING:
     from embed.encoder import SentenceEncoder
+    from embed.replayed import VectorSource
 
 
 class Embed(Stage):
-    """Writes `embed/data/*.npy` from the items' own text, `embed/<source>/*.npy` from each source's records, and
-    `embed/features/*.npy` from the files the config names."""
+    """Writes `embed/data/*.npy` from the items' own text, `embed/<source>/*.npy` from each source's records (or from
+    the vectors that came with them), and `embed/features/*.npy` from the files the config names."""
 
     name = "embed"
     after = ("prepare", "augment")
@@ -32,9 +33,16 @@ class Embed(Stage):
             name: {**feature.model_dump(mode="json"), "files": _hashes(feature)}
             for name, feature in run.config.features.items()
         }
+        vectors = {
+            name: {f"{path.parent.name}/{path.name}": sha256_file(path) for path in _vectors(run, name).files()}
+            for name, source in (run.config.generation.sources if run.config.generation else {}).items()
+            if source.brings_vectors
+        }
+        copied = {"vectors": vectors} if vectors else {}
         if options is None:
-            return {"embedding": None, "features": features}
+            return {"embedding": None, "features": features, **copied}
         return {
+            **copied,
             "features": features,
             "embedding": options.model_dump(mode="json", exclude={"batch_size", "device"}),
             "model": resolve(options.model).sha256,
@@ -53,6 +61,7 @@ class Embed(Stage):
     def write_group(self, run: Run, group: str, encoder: SentenceEncoder | None) -> dict[str, Any]:
         """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
         from embed.given import place_features
+        from embed.replayed import copy_vectors
         from embed.stage import embed_items, embed_source
         from recsys.data.dataset import Dataset
 
@@ -62,6 +71,10 @@ class Embed(Stage):
             return {
                 name: place_features(name, feature, ids, out / name) for name, feature in run.config.features.items()
             }
+        source = run.config.generation.sources.get(group) if run.config.generation else None
+        if source is not None and source.brings_vectors:
+            records = run.folder / "augment" / group
+            return copy_vectors(_vectors(run, group), source.tasks, run.folder / "dataset", records, out)
         assert encoder is not None
         if group == DATA_GROUP:
             return embed_items(encoder, run.folder / "dataset" / "items.parquet", out)
@@ -85,6 +98,21 @@ def encoder_of(run: Run) -> SentenceEncoder | None:
         return None
     model = resolve(options.model)
     return SentenceEncoder(options, staged(model.path, model.sha256), model.sha256)
+
+
+def _vectors(run: Run, name: str) -> VectorSource:
+    """Where a replayed source's vectors lie: beside its records."""
+    from augment.engines.replay import records_folder
+    from augment.engines.replayed_ids import dataset_folder
+    from augment.options import ReplayOptions
+    from embed.replayed import VectorSource
+
+    assert run.config.generation is not None
+    options = run.config.generation.sources[name].engine
+    assert isinstance(options, ReplayOptions)
+    records = records_folder(options.records)
+    folder = records.resolve().parent.parent / "embed" / records.resolve().name
+    return VectorSource(folder, dataset_folder(options, records) if options.match == "source_id" else None)
 
 
 def _hashes(feature: FeatureFileOptions) -> list[str]:

@@ -1,0 +1,160 @@
+"""Vectors that came with replayed records, copied into this data set instead of encoding the text again.
+
+An entity of this data set gets the vector of the entity with the same `source_id` there (or in the same place). Its row
+is missing where the other data set does not know it, has no vector for it, or its record here is none that takes part:
+a record that was refused here, e.g. because its prompt showed held-out items, must not come back as a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artefacts.errors import DataError, UsageError
+from artefacts.files import read_parquet, sha256_file, write_json, write_npy
+from embed.matrices import matrix_of, read_field, sidecar_of
+from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_source
+
+SHAPE = ("field", "group", "rows", "dim", "missing")
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """Where vectors are copied from.
+
+    Args:
+        folder: with <field>.npy and .json: R/embed/<source> of a run or of an import.
+        dataset: that run's data set; None: both data sets have the same users and items in the same order.
+    """
+
+    folder: Path
+    dataset: Path | None
+
+    def files(self) -> list[Path]:
+        """Every file that decides what is copied."""
+        ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
+        return [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json")), *ids]
+
+
+def copy_vectors(
+    source: VectorSource, tasks: Collection[str], dataset: Path, records_folder: Path, out: Path
+) -> dict[str, Any]:
+    """Writes `out`/<field>.npy (float32 [n, d], row = id) and its JSON for every matrix of the source.
+
+    Args:
+        source: where the vectors are.
+        tasks: what of it is brought in: `user_profile`, and `item_attributes` for every other matrix.
+        dataset: R/dataset, the data set they are brought into.
+        records_folder: R/augment/<source>, whose failed records get no vector.
+        out: R/embed/<source>.
+
+    Returns:
+        field -> content of its JSON file.
+
+    Raises:
+        UsageError: the source has no vectors for a task.
+        DataError: a matrix is broken, does not fit its data set, or nobody here is known there.
+    """
+    there = sorted(path.stem for path in source.folder.glob("*.npy"))
+    wanted = {USER_PROFILE: {USER_PROFILE} & set(there), ITEM_ATTRIBUTES: set(there) - {USER_PROFILE}}
+    for task, fields in wanted.items():
+        if task in tasks and not fields:
+            raise UsageError(
+                f"the records to replay came without vectors for {task}",
+                where=source.folder,
+                remedy="leave `vectors` out, so that their text is embedded, or take the task out of `tasks`",
+            )
+    ids = {about: _ids(dataset, about) for about in ("user", "item")}
+    texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]))
+    copied = {}
+    for task, about in ((USER_PROFILE, "user"), (ITEM_ATTRIBUTES, "item")):
+        if task in tasks:
+            rows = _rows(source.dataset, about, ids[about])
+            answered = _answered(records_of(records_folder, task), len(rows))
+            for field in sorted(wanted[task]):
+                told = texts.get(field)
+                takes_part = np.ones(len(rows), dtype=bool) if told is None else answered
+                copied[field] = _copy(source, field, rows, takes_part, told, records_of(records_folder, task), out)
+    return copied
+
+
+def _copy(
+    source: VectorSource,
+    field: str,
+    rows: np.ndarray,
+    takes_part: np.ndarray,
+    texts: list[str | None] | None,
+    records: Path,
+    out: Path,
+) -> dict[str, Any]:
+    values, about = read_field(source.folder / field)
+    path, stem = matrix_of(source.folder / field), out / field
+    if len(rows) and rows.max() >= len(values):
+        raise DataError(f"{len(values)} rows do not reach row {rows.max()} of its data set", where=path)
+    has_vector = np.ones(len(values), dtype=bool)
+    has_vector[np.asarray(about["missing"], dtype=np.int64)] = False
+    present = np.flatnonzero((rows >= 0) & takes_part)
+    present = present[has_vector[rows[present]]]
+    if not len(present):
+        raise DataError("nobody of this data set has a vector there", where=path, remedy="check `dataset` and `match`")
+    placed = np.zeros((len(rows), values.shape[1]), dtype=np.float32)
+    placed[present] = values[rows[present]]
+    broken = np.flatnonzero(~np.isfinite(placed).all(axis=1))
+    if len(broken):
+        raise DataError(f"row {rows[broken[0]]} (from 0) holds NaN or infinity", where=path)
+    present = np.flatnonzero(placed.any(axis=1))
+    written = {
+        "field": field,
+        "group": out.name,
+        "rows": len(rows),
+        "dim": placed.shape[1],
+        "missing": np.setdiff1d(np.arange(len(rows)), present).tolist(),
+        "model": about.get("model"),
+        "model_sha256": about.get("model_sha256"),
+        "source": str(path),
+        "source_sha256": sha256_file(path),
+        "records_sha256": sha256_file(records),
+        "replayed": {
+            "dataset": str(source.dataset) if source.dataset else None,
+            "unused": int(has_vector.sum()) - len(np.unique(rows[present])),
+            "without_text": sum(texts[row] is None for row in present) if texts is not None else None,
+            "was": {name: value for name, value in about.items() if name not in SHAPE},
+        },
+    }
+    # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
+    sidecar_of(stem).unlink(missing_ok=True)
+    write_npy(matrix_of(stem), placed)
+    write_json(sidecar_of(stem), written)
+    return written
+
+
+def _rows(theirs: Path | None, about: str, ids: list[str]) -> np.ndarray:
+    """The row there of every id here; -1 for those unknown there."""
+    if theirs is None:
+        return np.arange(len(ids))
+    row_of = {source_id: row for row, source_id in enumerate(_ids(theirs, about))}
+    return np.array([row_of.get(source_id, -1) for source_id in ids], dtype=np.int64)
+
+
+def _ids(dataset: Path, about: str) -> list[str]:
+    """The source ids of a data set, by contiguous id."""
+    path = dataset / f"{about}s.parquet"
+    table = read_parquet(path)
+    if not {about, "source_id"} <= set(table.column_names):
+        raise DataError(f"the columns `{about}` and `source_id` are needed to match ids", where=path)
+    if table[about].to_pylist() != list(range(table.num_rows)):
+        raise DataError(f"the column `{about}` is not 0..n-1 in order", where=path)
+    return [str(source_id) for source_id in table["source_id"].to_pylist()]
+
+
+def _answered(records: Path, n: int) -> np.ndarray:
+    """bool [n]: whose record takes part."""
+    table = read_parquet(records)
+    answered = np.zeros(n, dtype=bool)
+    entities = np.array(table["entity"].to_pylist(), dtype=np.int64)
+    answered[entities[np.array(table["status"].to_pylist()) == "ok"]] = True
+    return answered
