@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -105,7 +106,5 @@ def _options(options: type[Options], prefix: str = "") -> list[dict[str, Any]]:
 
 
 def _default(field: FieldInfo) -> Any:
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, Options):
-        return value.model_dump(mode="json")
-    return "required" if field.is_required() else value
+    """The default of an option as a JSON value."""
+    return "required" if field.is_required() else to_jsonable_python(field.get_default(call_default_factory=True))
