@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from artefacts.errors import DataError
-from artefacts.files import digest, sha256_file, write_json, write_npy
-from embed.matrices import matrix_of, sidecar_of
+from artefacts.files import digest, sha256_file
+from embed.matrices import write_field
 from embed.options import FeatureFileOptions
 
 SHOWN = 3
@@ -71,10 +71,7 @@ def place_features(name: str, options: FeatureFileOptions, source_ids: Sequence[
         "source_sha256": sha256_file(options.path),
         "ids_sha256": digest(list(source_ids)),
     }
-    # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
-    sidecar_of(out).unlink(missing_ok=True)
-    write_npy(matrix_of(out), placed)
-    write_json(sidecar_of(out), written)
+    write_field(out, placed, written)
     return written
 
 

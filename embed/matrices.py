@@ -79,11 +79,21 @@ def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, sou
         "pooling": encoder.pooling,
         "cut": encoder.cut(distinct),
     }
-    # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
-    sidecar_of(out).unlink(missing_ok=True)
-    write_npy(matrix_of(out), values)
-    write_json(sidecar_of(out), written)
+    write_field(out, values, written)
     return written
+
+
+def write_field(stem: Path, values: np.ndarray, about: dict[str, Any]) -> None:
+    """Writes a matrix and its JSON, which says that the matrix is finished: an older one goes first.
+
+    Args:
+        stem: path without suffix.
+        values: float32 [n, d].
+        about: content of the JSON file, with `rows`, `dim` and `missing`.
+    """
+    sidecar_of(stem).unlink(missing_ok=True)
+    write_npy(matrix_of(stem), values)
+    write_json(sidecar_of(stem), about)
 
 
 def read_field(stem: Path) -> tuple[np.ndarray, dict[str, Any]]:

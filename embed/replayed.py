@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from artefacts.errors import DataError, UsageError
-from artefacts.files import read_parquet, sha256_file, write_json, write_npy
-from embed.matrices import matrix_of, read_field, sidecar_of
+from artefacts.files import read_parquet, sha256_file
+from embed.matrices import matrix_of, read_field, write_field
 from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_source
 
 SHAPE = ("field", "group", "rows", "dim", "missing")
@@ -92,7 +92,7 @@ def _copy(
     out: Path,
 ) -> dict[str, Any]:
     values, about = read_field(source.folder / field)
-    path, stem = matrix_of(source.folder / field), out / field
+    path = matrix_of(source.folder / field)
     if len(rows) and rows.max() >= len(values):
         raise DataError(f"{len(values)} rows do not reach row {rows.max()} of its data set", where=path)
     has_vector = np.ones(len(values), dtype=bool)
@@ -125,10 +125,7 @@ def _copy(
             "was": {name: value for name, value in about.items() if name not in SHAPE},
         },
     }
-    # The JSON says that the matrix is finished, so an older one goes before the matrix changes.
-    sidecar_of(stem).unlink(missing_ok=True)
-    write_npy(matrix_of(stem), placed)
-    write_json(sidecar_of(stem), written)
+    write_field(out / field, placed, written)
     return written
 
 

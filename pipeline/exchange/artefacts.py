@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from artefacts.files import digest, write_json, write_npy, write_parquet
+from artefacts.files import digest, write_json, write_parquet
 from augment.shapes import MASKED, Record
 from augment.summary import Tally, merge
-from embed.matrices import matrix_of, sidecar_of
+from embed.matrices import write_field
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import SPLITS, Dataset
-from recsys.data.prepare import split_sha256
+from recsys.data.prepare import interaction_counts, interaction_table, split_sha256
+from recsys.data.side_tables import genre_vocabulary
 
 PUBLISHED = "published"
 """Name of the source, and finish reason of its records: nobody here saw them generated."""
@@ -64,32 +66,16 @@ def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[st
     parts = [dataset.pairs(name) for name in SPLITS]
     users, items = np.concatenate(parts).T
     labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
-    order = np.lexsort((items, labels, users))
-    table = {
-        "user": pa.array(users[order], pa.int32()),
-        "item": pa.array(items[order], pa.int32()),
-        "split": pa.array(np.array(SPLITS, dtype=object)[labels[order]], pa.string()),
-    }
-    train = dataset.train
-    counts = {
-        "users": dataset.n_users,
-        "items": dataset.n_items,
-        "interactions": len(users),
-        **{name: len(part) for name, part in zip(SPLITS, parts, strict=True)},
-        "users_without_train": dataset.n_users - len(np.unique(train[:, 0])),
-        "items_without_train": dataset.n_items - len(np.unique(train[:, 1])),
-        "users_with_test": len(np.unique(dataset.test[:, 0])),
-        "moved_to_train": 0,
-    }
+    kept = pd.DataFrame({"user": users, "item": items, "split": labels})
+    counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
     (out / "dataset.json").unlink(missing_ok=True)
-    write_parquet(out / "interactions.parquet", pa.table(table))
+    write_parquet(out / "interactions.parquet", interaction_table(kept))
     write_parquet(out / "items.parquet", dataset.items)
     write_parquet(out / "users.parquet", dataset.users)
-    genres = dataset.items["genres"].to_pylist() if "genres" in dataset.items.column_names else []
     meta = {
         "protocol": {"split": {"kind": "given"}},
         "counts": counts,
-        "genres": sorted({genre for row in genres for genre in row}),
+        "genres": genre_vocabulary(dataset.items),
         "split_sha256": split_sha256(users, items, labels),
         "dropped": {},
     }
@@ -124,7 +110,5 @@ def write_matrix(matrix: FeatureMatrix, stem: Path, about: dict[str, Any]) -> No
     """Writes a matrix as the embed stage does; rows without a vector are zero and listed as missing."""
     dense = matrix.dense()
     missing = np.flatnonzero(~matrix.mask | ~dense.any(axis=1)).tolist()
-    sidecar_of(stem).unlink(missing_ok=True)
-    write_npy(matrix_of(stem), dense)
     shape = {"field": stem.name, "group": stem.parent.name, "rows": len(dense), "dim": dense.shape[1]}
-    write_json(sidecar_of(stem), shape | {"missing": missing} | about)
+    write_field(stem, dense, shape | {"missing": missing} | about)

@@ -43,7 +43,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
 
     (out / "dataset.json").unlink(missing_ok=True)  # a folder without it is not a data set: never old and new mixed
     item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
-    write_parquet(out / "interactions.parquet", _interaction_table(kept))
+    write_parquet(out / "interactions.parquet", interaction_table(kept))
     write_parquet(out / "items.parquet", item_table)
     write_parquet(out / "users.parquet", user_table)
     meta = {
@@ -62,7 +62,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "split": options.split.model_dump(mode="json"),
             "seed": seed,
         },
-        "counts": _counts(kept, len(users), len(items), moved),
+        "counts": interaction_counts(kept, len(users), len(items), moved),
         "genres": genre_vocabulary(item_table),
         "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
         "dropped": dropped
@@ -113,7 +113,8 @@ def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> st
     return hashlib.sha256(triples.tobytes()).hexdigest()
 
 
-def _interaction_table(kept: pd.DataFrame) -> pa.Table:
+def interaction_table(kept: pd.DataFrame) -> pa.Table:
+    """interactions.parquet, from columns user, item, split (as a code) and, where known, rating and timestamp."""
     by_time = [name for name in ("timestamp",) if name in kept]
     ordered = kept.sort_values(["user", "split", *by_time, "item"], kind="stable")
     columns = {"user": pa.array(ordered["user"], pa.int32()), "item": pa.array(ordered["item"], pa.int32())}
@@ -124,7 +125,8 @@ def _interaction_table(kept: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def _counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
+def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
+    """`counts` of dataset.json; `moved` interactions went to train so that everybody has one there."""
     sizes = np.bincount(kept["split"], minlength=len(SPLITS))
     train = kept[kept["split"] == TRAIN]
     return {

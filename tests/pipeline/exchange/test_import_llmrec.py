@@ -199,7 +199,9 @@ def test_most_files_may_be_absent(folder: Path, tmp_path: Path, absent: str) -> 
     for path in folder.glob(absent):
         path.unlink()
     import_llmrec(folder, tmp_path / "out")
-    Dataset.load(tmp_path / "out" / "dataset")
+    dataset = Dataset.load(tmp_path / "out" / "dataset")
+    assert (dataset.n_users, dataset.n_items) == (200, 150)
+    assert len(dataset.train) > 0
 
 
 def test_movielens_tables_have_genres(folder: Path, tmp_path: Path) -> None:
