@@ -84,22 +84,20 @@ def train(
     """
     side.check(dataset.n_users, dataset.n_items)
     training = model.training.applied_to(training) if model.training else training
-    learns = issubclass(family_of(model.family).model_class(), TrainedRecommender)
-    if learns and training.processes > 1 and not launched():
+    given = Given(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+    if given.learns and training.processes > 1 and not launched():
         if training.shard:
             check_shardable(model, training.processes)
-        arguments = (dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
         launch(
-            _train_as_one_of_several,
-            arguments,
+            _run,
+            (given,),
             processes=training.processes,
             device=training.device,
             threads=training.threads,
             ticker=ticker,
         )
         return read_json(out / "metrics.json")
-    given = Given(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
-    return _Process(given, ticker).run()
+    return _run(given, ticker)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +119,11 @@ class Given:
     def learns(self) -> bool:
         """Whether the family is trained in epochs."""
         return issubclass(family_of(self.model.family).model_class(), TrainedRecommender)
+
+
+def _run(given: Given, ticker: Ticker | None) -> dict[str, Any]:
+    """Trains in this process: the only one, or one that `launch` started."""
+    return _Process(given, ticker).run()
 
 
 class _Process:
@@ -271,13 +274,6 @@ class _Process:
             "n_valid_users": valid.n_users if valid else 0,
             **({"blend": self.blended} if self.blended else {}),
         }
-
-
-def _train_as_one_of_several(*given: Any) -> None:
-    """`train` in a process that `launch` started; the last argument is its ticker."""
-    *arguments, judge_test, ticker = given
-    settings: tuple[Any, ...] = (*arguments, ticker)
-    train(*settings, judge_test=judge_test)
 
 
 def _explanation(

@@ -112,15 +112,18 @@ def trainings_of(run: Run) -> list[Training]:
     """All trainings, each with the fingerprint of everything that determines its result."""
     config, dataset = run.config, require_marker(run, "prepare").content
     trainings = []
+    hashes: dict[tuple[Path, ...], str] = {}  # variants share their files
     for name, variant in config.variants.items():
-        files = side_files(run.folder, variant) if uses_side(config, variant) else []
+        files = tuple(side_files(run.folder, variant)) if uses_side(config, variant) else ()
+        if files not in hashes:
+            hashes[files] = sha256_files(run.folder, files)
         identity = {
             "code": code_identity(CODE),
             "dataset": dataset,
             "variant": variant_identity(config, variant),
             "training": config.training.model_dump(mode="json"),
             "evaluation": config.evaluation.model_dump(mode="json"),
-            "side": sha256_files(run.folder, files),
+            "side": hashes[files],
         }
         trainings += [
             Training(name, seed, digest({**identity, "seed": seed}), run.folder, config) for seed in config.seeds
