@@ -6,7 +6,7 @@ Every section belongs to the package that uses it; this file only puts them toge
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -65,7 +65,7 @@ class Config(Options):
     candidates: CandidateOptions = CandidateOptions()
     generation: GenerationOptions | None = None
     embedding: EmbeddingOptions | None = None
-    features: dict[str, FeatureFileOptions] = Field(default_factory=dict)
+    features: dict[Annotated[str, Field(pattern=NAME_PATTERN)], FeatureFileOptions] = Field(default_factory=dict)
     """Item modalities that are brought along as matrices, by name, e.g. `image`."""
     models: dict[str, ModelOptions]
     """Named recommenders, each with its family and hyper-parameters."""

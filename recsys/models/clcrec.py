@@ -25,16 +25,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import embedding_table
 from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import modalities_of
+from recsys.models.modalities import ModalityRecommender
 from recsys.models.relations import Interactions
 from recsys.objectives.bpr import lookup
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.clcrec import ClcrecOptions
 
 
@@ -47,7 +45,7 @@ class Drawn(NamedTuple):
     of_shared: Tensor
 
 
-class CLCRec(TrainedRecommender):
+class CLCRec(ModalityRecommender):
     """See the module.
 
     Args:
@@ -77,9 +75,8 @@ class CLCRec(TrainedRecommender):
         self.item_embedding = embedding_table(n_items, options.dim, generator)
         self.features, self.inner = nn.ModuleDict(), nn.ModuleDict()
         for name, matrix in modalities.items():
-            key = name.replace(".", "/")  # torch keeps the dot for itself
-            self.features[key] = Features(_normalised(matrix))
-            self.inner[key] = xavier_linear(matrix.dim, options.hidden_dim, generator)
+            self.features[name] = Features(_normalised(matrix))
+            self.inner[name] = xavier_linear(matrix.dim, options.hidden_dim, generator)
         self.outer = xavier_linear(options.hidden_dim, options.dim, generator)
         is_warm = np.bincount(edges[:, 1], minlength=n_items) > 0
         self._keep("warm", np.flatnonzero(is_warm))
@@ -89,14 +86,6 @@ class CLCRec(TrainedRecommender):
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(array), persistent=False)
-
-    @classmethod
-    def build(
-        cls, dataset: Dataset, side: SideInformation, options: ClcrecOptions, generator: torch.Generator
-    ) -> CLCRec:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def content(self, items: Tensor) -> Tensor:
         """f of `items` (int64 [m]): [m, d]. Means nothing for items without features."""

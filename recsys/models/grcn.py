@@ -28,16 +28,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import embedding_table
 from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import modalities_of
+from recsys.models.modalities import ModalityRecommender
 from recsys.objectives.bpr import bpr, lookup
 from recsys.sampling import Triplets
 from recsys.weighted_graph import Pattern
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.grcn import GrcnOptions
 
 
@@ -80,7 +78,7 @@ class Channel(nn.Module):
         return Content(users + from_items, items + from_users, to_users, to_items)
 
 
-class GRCN(TrainedRecommender):
+class GRCN(ModalityRecommender):
     """See the module.
 
     Args:
@@ -116,12 +114,6 @@ class GRCN(TrainedRecommender):
             }
         )
         self.graph = Pattern(edges, n_users, n_items)
-
-    @classmethod
-    def build(cls, dataset: Dataset, side: SideInformation, options: GrcnOptions, generator: torch.Generator) -> GRCN:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def _channels(self) -> list[Channel]:
         return [cast(Channel, channel) for channel in self.channels.values()]

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from recsys.augmentation import FeatureMatrix
 from recsys.graph import Operator, adjacency, row_mean_with_self
 from recsys.knn import cosines, knn_operator, knn_pattern
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import embedding_table
 from recsys.models.feature_projection import Features, xavier_linear
+from recsys.models.modalities import ModalityRecommender
 from recsys.models.options.item_graph import ItemGraphOptions
 from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.sampling import Triplets
@@ -53,7 +54,7 @@ class Part(NamedTuple):
         return self._replace(share=self.share.detach(), learned=learned)
 
 
-class ItemGraphModel(TrainedRecommender):
+class ItemGraphModel(ModalityRecommender):
     """LightGCN whose items are joined by what item graphs make of their ID embeddings; see `smoothed`.
 
     Args:
@@ -78,11 +79,11 @@ class ItemGraphModel(TrainedRecommender):
         self.user_embedding = embedding_table(n_users, options.dim, generator)
         self.item_embedding = embedding_table(n_items, options.dim, generator)
         self.graph = (adjacency if options.graph == "symmetric" else row_mean_with_self)(edges, *self.sizes)
-        self.modalities = [name.replace(".", "/") for name in modalities]  # torch keeps the dot for itself
+        self.modalities = list(modalities)
         self.fixed, self.features, self.layers = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         self.raw, self.patterns = nn.ParameterDict(), nn.ModuleDict()
         self._kept: list[Part] | None = None
-        for name, matrix in zip(self.modalities, modalities.values(), strict=True):
+        for name, matrix in modalities.items():
             dense = torch.from_numpy(matrix.dense())
             self.features[name] = Features(matrix)
             self.fixed[name] = knn_operator(dense, options.neighbours, include_self=options.include_self)

@@ -25,12 +25,9 @@ from torch import Tensor, nn
 from recsys.augmentation import FeatureMatrix
 from recsys.knn import row_sums, symmetric
 from recsys.models.item_graph import ItemGraphModel, Searched
-from recsys.models.modalities import modalities_of
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.lattice import LatticeOptions
 
 
@@ -49,14 +46,6 @@ class LATTICE(ItemGraphModel):
         super().__init__(edges, n_users, n_items, modalities, options, generator)
         self.options = options
         self.modality_weight = nn.Parameter(torch.zeros(len(modalities))) if len(modalities) > 1 else None
-
-    @classmethod
-    def build(
-        cls, dataset: Dataset, side: SideInformation, options: LatticeOptions, generator: torch.Generator
-    ) -> LATTICE:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""

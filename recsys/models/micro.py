@@ -28,14 +28,11 @@ from recsys.knn import symmetric
 from recsys.models.base import embedding_table
 from recsys.models.feature_projection import xavier_linear
 from recsys.models.item_graph import ItemGraphModel, Searched
-from recsys.models.modalities import modalities_of
 from recsys.objectives.bpr import lookup
 from recsys.objectives.two_views import two_views
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.micro import MicroOptions
 
 
@@ -61,12 +58,6 @@ class MICRO(ItemGraphModel):
             self.query = embedding_table(1, options.dim, generator)
         absent = np.stack([~matrix.mask for matrix in modalities.values()])
         self.register_buffer("absent", torch.from_numpy(absent & ~absent.all(0))[:, :, None], persistent=False)
-
-    @classmethod
-    def build(cls, dataset: Dataset, side: SideInformation, options: MicroOptions, generator: torch.Generator) -> MICRO:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr`, `l2` and, for several modalities, `contrast`; see `TrainedRecommender.loss`."""

@@ -27,15 +27,13 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.graph import bipartite
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import embedding_table
 from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import modalities_of
+from recsys.models.modalities import ModalityRecommender
 from recsys.objectives.bpr import bpr, lookup
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.mmgcn import MmgcnOptions
 
 
@@ -77,7 +75,7 @@ class Channel(nn.Module):
         return F.leaky_relu(self.joint[layer](h) + own)
 
 
-class MMGCN(TrainedRecommender):
+class MMGCN(ModalityRecommender):
     """See the module.
 
     Args:
@@ -107,12 +105,6 @@ class MMGCN(TrainedRecommender):
         if options.frozen_tables:
             for table in self._tables(with_items=True):
                 table.requires_grad_(False)
-
-    @classmethod
-    def build(cls, dataset: Dataset, side: SideInformation, options: MmgcnOptions, generator: torch.Generator) -> MMGCN:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def _channels(self) -> list[Channel]:
         return [cast(Channel, channel) for channel in self.channels.values()]

@@ -30,10 +30,10 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.graph import Operator, bipartite
-from recsys.models.base import Objective, TrainedRecommender, embedding_table
+from recsys.models.base import Objective, embedding_table
 from recsys.models.discriminator import BETAS, Discriminator, observed_rows
 from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import modalities_of
+from recsys.models.modalities import ModalityRecommender
 from recsys.models.relations import Interactions
 from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.objectives.features import feature_penalty
@@ -41,8 +41,6 @@ from recsys.objectives.two_views import two_views
 from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.mmssl import MmsslOptions
 
 
@@ -57,7 +55,7 @@ class Propagated(NamedTuple):
     each_user: Tensor
 
 
-class MMSSL(TrainedRecommender):
+class MMSSL(ModalityRecommender):
     """See the module.
 
     Args:
@@ -85,9 +83,8 @@ class MMSSL(TrainedRecommender):
         self.interactions = Interactions(edges, n_users, n_items)
         self.features, self.projections = nn.ModuleDict(), nn.ModuleDict()
         for name, matrix in modalities.items():
-            key = name.replace(".", "/")  # torch keeps the dot for itself
-            self.features[key] = Features(matrix)
-            self.projections[key] = xavier_linear(matrix.dim, options.dim, generator)
+            self.features[name] = Features(matrix)
+            self.projections[name] = xavier_linear(matrix.dim, options.dim, generator)
         self.dropout = nn.Dropout(options.dropout)
         self.queries = embedding_table(options.dim, options.dim, generator) if len(modalities) > 1 else None
         own_keys = len(modalities) > 1 and options.attention_keys == "own"
@@ -97,12 +94,6 @@ class MMSSL(TrainedRecommender):
         if options.adversary.weight:
             self.discriminator = Discriminator(n_items, options.adversary, generator)
         self.relations = nn.ModuleDict()
-
-    @classmethod
-    def build(cls, dataset: Dataset, side: SideInformation, options: MmsslOptions, generator: torch.Generator) -> MMSSL:
-        """See `Family.build`."""
-        modalities = modalities_of(options.family, side, options)
-        return cls(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def objectives(self) -> tuple[Objective, ...]:
         """The discriminator's move, then the model's."""

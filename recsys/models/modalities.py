@@ -1,16 +1,38 @@
-"""Which item modalities a model reads, and what to do when they are not there."""
+"""Which item modalities a model reads, what to do when they are not there, and how such a model is built."""
 
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING, Any
 
 from artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.models.base import TrainedRecommender
 from recsys.models.options.base import ModalityOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from recsys.data.dataset import Dataset
+
+
+class ModalityRecommender(TrainedRecommender):
+    """A model made of a graph and item modalities: (edges, n_users, n_items, modalities, options, generator)."""
+
+    @classmethod
+    def build(
+        cls, dataset: Dataset, side: SideInformation, options: Any, generator: torch.Generator
+    ) -> ModalityRecommender:
+        """See `Family.build`."""
+        modalities = modalities_of(options.family, side, options)
+        model: Any = cls
+        return model(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)
 
 
 def modalities_of(family: str, side: SideInformation, options: ModalityOptions) -> dict[str, FeatureMatrix]:
     """The item modalities that `options.modalities` names, in its order; all of the data's when it is null.
+
+    The names serve as those of modules: a dot in one becomes a slash.
 
     Args:
         family: the model family, for the messages.
@@ -39,7 +61,7 @@ def modalities_of(family: str, side: SideInformation, options: ModalityOptions) 
                 where=f"modalities of '{family}'; the data have: {present}",
                 remedy=f"{hint}{add}, or leave it out of `modalities`",
             )
-    chosen = {name: side.item[name] for name in names}
+    chosen = {name.replace(".", "/"): side.item[name] for name in names}  # torch keeps the dot for itself
     rows = {matrix.rows for matrix in chosen.values()}
     if len(rows) > 1:
         counts = ", ".join(f"{name} {matrix.rows}" for name, matrix in chosen.items())

@@ -159,3 +159,11 @@ def test_features_may_not_take_the_name_of_text_or_a_source(config_file: Path) -
     for name in ("text", "rule"):
         with pytest.raises(UsageError, match=f"features.{name}: the name is taken"):
             read_config(config_file, [f"features.{name}.path=x.npy"])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "image.v2"])
+def test_features_have_names_that_are_file_names(config_file: Path, name: str) -> None:
+    wanted = yaml.safe_load(config_file.read_text()) | {"features": {name: {"path": "x.npy"}}}
+    config_file.write_text(yaml.safe_dump(wanted))
+    with pytest.raises(UsageError, match="features"):
+        read_config(config_file)

@@ -19,6 +19,11 @@ def test_all_modalities_or_those_named_in_their_order() -> None:
     assert list(modalities_of("vbpr", side, ModalityOptions(modalities=("image", "text")))) == ["image", "text"]
 
 
+def test_a_dot_in_a_name_is_not_left_to_torch() -> None:
+    side = SideInformation(item={"image.v2": features()})
+    assert list(modalities_of("vbpr", side, ModalityOptions(modalities=("image.v2",)))) == ["image/v2"]
+
+
 def test_a_missing_modality_is_named_with_what_there_is_and_the_remedy() -> None:
     side = SideInformation(item={"text": features(), "images": features()})
     with pytest.raises(DataError) as caught:
