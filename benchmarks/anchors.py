@@ -8,11 +8,8 @@ validation items are not. The cache DIR (runs/anchors) keeps the vectors of the 
 minutes to embed on a CPU core, for as long as the hashes of the texts and of the model are the same. Trainings are made
 anew each time; their logs lie beside.
 
-A reference figure is somebody else's, so a band is not to be widened: a figure outside of it is reported as it is. A
-closed form has one right answer and must lie within its band. A trained model's reference is one seed or a few of
-another implementation, with a stopping rule that we know in part: below the band ours fails; above it the table says
-"above". That this is no fault of the evaluation is what the closed forms show, to four digits on the same splits.
-Exit status: 0 none fails, 1 some do, 2 wrong usage.
+A reference figure is somebody else's, so a band is not to be widened: a figure outside of it is reported as it is.
+Exit status: 0 all within their bands, 1 not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -143,13 +140,6 @@ class Comparison:
     """Standard deviation over the seeds; None for one seed."""
     reference: float
     band: float | None
-    trained: bool = False
-    """Whether a figure above the band is no failure."""
-
-    @property
-    def above(self) -> bool:
-        """Whether a trained model does better than its reference by more than the band."""
-        return self.trained and self.band is not None and self.difference > self.band
 
     @property
     def difference(self) -> float:
@@ -161,8 +151,8 @@ class Comparison:
         name = f"{self.name} {self.metric}"
         if self.band is None:
             return Result.unjudged(name, self.ours, "", f"about {self.reference:g}")
-        target = f"{self.reference:g} +- {self.band:g}{', or above' if self.trained else ''}"
-        return Result(name, self.ours, "", target, self.above or abs(self.difference) <= self.band)
+        target = f"{self.reference:g} +- {self.band:g}"
+        return Result(name, self.ours, "", target, abs(self.difference) <= self.band)
 
 
 class Data:
@@ -222,7 +212,6 @@ def compare(anchor: Anchor, data: Data) -> list[Comparison]:
             float(of_seeds.std(ddof=1)) if len(of_seeds) > 1 else None,
             anchor.reference[metric],
             anchor.band,
-            anchor.training is not None,
         )
         for metric, of_seeds in values.items()
     ]
@@ -237,7 +226,7 @@ def show(comparisons: Sequence[Comparison], console: Console) -> None:
         table.add_column(name, justify="right")
     table.add_column("ok")
     for one in comparisons:
-        mark = "above" if one.above else {True: "yes", False: "[bold red]NO[/]", None: "-"}[one.result().ok]
+        mark = {True: "yes", False: "[bold red]NO[/]", None: "-"}[one.result().ok]
         spread = "" if one.spread is None else f"{one.spread:.4f}"
         band = "about" if one.band is None else f"{one.band:.4f}"
         figures = (f"{one.ours:.4f}", spread, f"{one.reference:.4f}", f"{one.difference:+.4f}", band)
