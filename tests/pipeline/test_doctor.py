@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline import doctor
+from pipeline import doctor, doctor_slurm
 
 
 @pytest.fixture
@@ -129,6 +129,66 @@ def test_programs_are_found_on_the_path(bare_path):
     assert found["chromedriver"].state == "ok"
     assert found["chromium"].state == "missing"
     assert found["chromium"].remedy == "apt-get install -y chromium chromium-driver"
+
+
+def test_openai_and_replay_name_the_package_they_need(monkeypatch):
+    found = rows(doctor.collect())
+    assert (found["openai"].state, found["replay"].state) == ("ok", "ok")
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in ("httpx", "pyarrow") else known(name))
+    found = rows(doctor.collect())
+    assert (found["openai"].state, found["openai"].remedy) == ("missing", "python -m pip install httpx")
+    assert (found["replay"].state, found["replay"].remedy) == ("missing", "python -m pip install pyarrow")
+
+
+def test_a_cluster_that_answers(bare_path):
+    bare_path("sbatch", "")
+    bare_path("scontrol", 'test "$1" = ping && echo "Slurmctld(primary) at head is UP"')
+    bare_path("munge", "echo MUNGE:abc:")
+    found = rows(doctor.collect())
+    assert [found[name].state for name in ("sbatch", "scontrol", "controller", "munge")] == ["ok"] * 4
+    assert found["controller"].value == "Slurmctld(primary) at head is UP"
+
+
+@pytest.mark.parametrize(
+    ("script", "value", "remedy"),
+    [
+        ('echo "Slurmctld(primary) at head is DOWN"; exit 1', "at head is DOWN", "start slurmctld"),
+        ('echo "scontrol: error: no slurm.conf" >&2; exit 1', "no slurm.conf", "start slurmctld"),
+        ("while :; do :; done", "does not answer within", "SLURM_CONF"),
+    ],
+)
+def test_a_controller_that_does_not_answer_is_said(bare_path, monkeypatch, script, value, remedy):
+    monkeypatch.setattr(doctor_slurm, "SECONDS", 0.3)
+    bare_path("sbatch", "")
+    bare_path("scontrol", script)
+    sections = doctor.collect()
+    found = rows(sections)
+    assert found["controller"].state == "wrong"
+    assert value in found["controller"].value
+    assert remedy in found["controller"].remedy
+    assert found["munge"].remedy.startswith("apt-get install -y munge")
+    assert doctor.exit_code(sections) == 0
+
+
+def test_munge_that_gives_no_credential_is_said(bare_path):
+    bare_path("scontrol", 'echo "Slurmctld(primary) at head is UP"')
+    bare_path("munge", "exit 6")
+    assert rows(doctor.collect())["munge"].state == "wrong"
+
+
+def test_another_authentication_than_munge_is_fine(bare_path):
+    bare_path("scontrol", 'echo "Slurmctld(primary) at head is UP"')
+    assert rows(doctor.collect())["munge"].state == "info"
+
+
+def test_without_slurm_the_way_around_it_is_told(bare_path):
+    found = rows(doctor.collect())
+    assert [found[name].state for name in ("sbatch", "scontrol", "controller", "munge")] == [
+        *("missing", "missing"),
+        *("info", "info"),
+    ]
+    assert "augrec run CONFIG --workers N" in found["sbatch"].remedy
 
 
 def test_every_gap_comes_with_a_remedy(bare_path):
