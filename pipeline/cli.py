@@ -103,6 +103,26 @@ def experiment(
         )
 
 
+@app.command()
+def compare(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="A comparison, e.g. configs/amazon-book/compare.yaml.")
+    ],
+    overrides: Overrides = None,
+    force: Annotated[
+        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")
+    ] = None,
+    download: Download = False,
+) -> None:
+    """Judge augmentations side by side: downstream, by their text, by their cost."""
+    from pipeline.compare.read import read_compare
+    from pipeline.compare.run import run_compare
+
+    _check_stages(force)
+    page = run_compare(read_compare(config, overrides), console=_console(), force=force or [], download=download)
+    _console().print(f"\nComparison: {page}", markup=False, highlight=False)
+
+
 def _check_stages(names: list[str] | None) -> None:
     from pipeline.stages import STAGES
 

@@ -45,11 +45,21 @@ class Variant(Options):
     """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
     edges: Literal["as-is", "none", "random"] = "as-is"
     """Augmented user-item pairs. `random` keeps their number and draws unseen items uniformly: a control."""
+    edge_positives: PositiveInt = 1
+    """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
+    each against the least likely one. Other records hold one edge."""
+    edge_confidence: Literal["none", "weight", "threshold"] = "none"
+    """What the confidence of scored edges does: nothing; `weight` counts an edge as much as its confidence, where an
+    observed interaction counts 1; `threshold` leaves edges out below `edge_threshold`. Edges without one count 1."""
+    edge_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """The least confidence with `edge_confidence: threshold`."""
     profiles: Literal["as-is", "none", "shuffled", "random", "constant"] = "as-is"
     """User profile embeddings. `shuffled` permutes them across users, `random` draws Gaussian unit vectors,
     `constant` gives everybody the mean vector: three controls that keep the scale and lose the content."""
     attributes: Literal["as-is", "none", "shuffled"] = "as-is"
     """Item attribute embeddings written by the LLM. The data's own attributes are always given."""
+    seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form."""
 
 
 class Config(Options):
@@ -83,6 +93,10 @@ class Config(Options):
         """The run folder."""
         return self.output or Path("runs") / self.name
 
+    def seeds_of(self, variant: str) -> list[int]:
+        """The training seeds of a variant."""
+        return self.variants[variant].seeds or self.seeds
+
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
         _known(self.candidates.model, self.models, "candidates.model", "models")
@@ -100,8 +114,10 @@ class Config(Options):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Config:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: a seed is listed twice; each training needs its own")
+        own = [(f"variants.{name}.seeds", variant.seeds) for name, variant in self.variants.items()]
+        for key, seeds in (("seeds", self.seeds), *own):
+            if seeds and len(set(seeds)) != len(seeds):
+                raise ValueError(f"{key}: a seed is listed twice; each training needs its own")
         for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
             raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
         sources = self.generation.sources if self.generation else {}
@@ -165,6 +181,8 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
     """
     raw = read_sections(path, overrides)
+    if "arms" in raw:
+        raise UsageError("this is a comparison (it has `arms`), not a run", where=path, remedy=f"augrec compare {path}")
     if "base" in raw:
         raise UsageError(
             "this is an experiment (it has a `base`), not a run", where=path, remedy=f"augrec experiment {path}"

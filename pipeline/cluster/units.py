@@ -101,7 +101,7 @@ def _trainings(run: Run, known: bool) -> list[Unit]:
             Unit("train", one.variant, one.seed, Attempts(one.out / "attempts.jsonl", one.fingerprint), one)
             for one in trainings_of(run)
         ]
-    named = [(variant, seed) for variant in run.config.variants for seed in run.config.seeds]
+    named = [(variant, seed) for variant in run.config.variants for seed in run.config.seeds_of(variant)]
     folder = run.folder / "train"
     return [
         Unit("train", variant, seed, Attempts(folder / variant / f"seed-{seed}" / "attempts.jsonl", None))

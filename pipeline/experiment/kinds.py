@@ -1,4 +1,4 @@
-"""Which kind of config a file is: a run, an experiment or a search space."""
+"""Which kind of config a file is: a run, an experiment, a comparison or a search space."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pipeline.config import read_config, read_sections
 def check_file(path: Path) -> str:
     """Checks a config without running anything; returns its kind. A `UsageError` says what is wrong."""
     raw = read_sections(path)
+    if "arms" in raw:
+        from pipeline.compare.read import read_compare
+
+        compare = read_compare(path).compare
+        return f"comparison, {len(compare.arms)} arms x {len(compare.recommenders)} recommenders"
     if "base" in raw:
         from pipeline.experiment.read import read_experiment
 

@@ -66,6 +66,8 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Plan:
     raw = read_sections(path, overrides)
     if "base" not in raw and {"variants", "report"} <= raw.keys():
         raise UsageError("this is a run (it has no `base`), not an experiment", where=path, remedy=f"augrec run {path}")
+    if "arms" in raw:
+        raise UsageError("this is a comparison, not an experiment", where=path, remedy=f"augrec compare {path}")
     experiment = validated(raw, Experiment, path)
     base = read_sections(path.parent / experiment.base) if isinstance(experiment.base, Path) else experiment.base
     if "base" in base:

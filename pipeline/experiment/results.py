@@ -48,8 +48,9 @@ class Results:
             found = read_variant(outcome.cell.folder / "train" / variant, variant, seeds)
         except AugrecError as error:
             return None, f"failed: {error.what}"
-        if len(seeds) < len(outcome.config.seeds):
-            of = f"{len(seeds)} of {len(outcome.config.seeds)} seeds"
+        wanted = outcome.config.seeds_of(variant)
+        if len(seeds) < len(wanted):
+            of = f"{len(seeds)} of {len(wanted)} seeds"
             return found, f"{of}: {outcome.why_missing(variant)}"
         return found, None
 

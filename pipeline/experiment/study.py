@@ -166,7 +166,9 @@ class Study:
 
 
 def _only(config: Config, variant: str) -> Config:
-    return config.model_copy(update={"variants": {variant: config.variants[variant]}})
+    """One variant, with the seeds of the config."""
+    kept = config.variants[variant].model_copy(update={"seeds": None})
+    return config.model_copy(update={"variants": {variant: kept}})
 
 
 def _open(path: Path, name: str) -> optuna.Study:

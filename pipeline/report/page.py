@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from artefacts.files import read_parquet, write_json, write_text
 from pipeline.report import wording
-from pipeline.report.examples import failed_examples, item_examples, user_examples
+from pipeline.report.examples import item_examples, user_examples
 from pipeline.report.facts import Facts, read_facts
 from pipeline.report.generated import count_values, genre_shares, read_records
 from pipeline.report.headline import find_headline
@@ -23,6 +23,9 @@ from pipeline.report.plots import curve_figures, genre_figure, primary_figure, t
 from pipeline.report.results import Summaries, Summary, describe_tests, results_json, summarise
 from pipeline.report.roles import Roles
 from pipeline.report.runs import Trained, read_trained
+from pipeline.report.throughput import read_throughput
+from pipeline.report.tokens import read_spreads, spread_figures
+from pipeline.report.troubles import failures, repairs, without_failures
 
 HERE = Path(__file__).parent
 
@@ -45,18 +48,23 @@ def write_report(run: Path, options: ReportOptions, config: dict[str, Any], *, v
         run: the run folder.
         options: what is compared with what.
         config: the resolved config. It is shown on the page; its `seeds`, when there, say which seeds are read (else
-            every `seed-<n>` folder is), and its `variants` which variant is a control of which.
+            every `seed-<n>` folder is), and its `variants` which variant is a control of which or has its own seeds.
         variants: the trained variants, in the order in which they are shown.
 
     Raises:
         UsageError: the options name a variant that is not among `variants`.
         DataError: a file of the run is missing, unfinished or does not fit the others.
     """
-    trained = read_trained(run, options, variants, config.get("seeds"))
+    trained = read_trained(run, options, variants, config.get("seeds"), _own_seeds(config))
     summaries = summarise(trained, options)
     page = render(run, trained, summaries, options, config)
     write_json(run / "report" / "results.json", results_json(trained, summaries, options))
     write_text(run / "report" / "index.html", page)
+
+
+def _own_seeds(config: dict[str, Any]) -> dict[str, list[int]]:
+    variants = config.get("variants") or {}
+    return {name: entry["seeds"] for name, entry in variants.items() if entry.get("seeds")}
 
 
 def render(
@@ -107,7 +115,11 @@ def _written(run: Path, facts: Facts, options: ReportOptions) -> dict[str, Any]:
         "fields": count_values(records),
         "users": user_examples(records, interactions, items, users, n, rng),
         "items": item_examples(records, items, n, rng),
-        "failed": failed_examples(records, n, rng),
+        "failures": failures(records, rng),
+        "repairs": repairs(records, rng),
+        "unfailing": without_failures(records),
+        "spreads": spread_figures(read_spreads(run, facts.summaries)),
+        "speeds": read_throughput(run, facts.llm_sources),
     }
 
 

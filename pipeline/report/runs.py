@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,20 @@ def metric_order(metric: str) -> tuple[str, int]:
 
 
 def read_trained(
-    run: Path, options: ReportOptions, variants: list[str], seeds: Iterable[int] | None = None
+    run: Path,
+    options: ReportOptions,
+    variants: list[str],
+    seeds: Iterable[int] | None = None,
+    own: Mapping[str, Iterable[int]] | None = None,
 ) -> dict[str, Trained]:
     """Reads `train/<variant>/seed-<n>/` of every variant, in the given order.
+
+    Args:
+        run: the run folder.
+        options: what the report compares.
+        variants: their names.
+        seeds: those to read; None for all that are there.
+        own: the seeds of variants that have others.
 
     Raises:
         UsageError: the baseline, the claim or a control is no variant.
@@ -63,7 +74,8 @@ def read_trained(
             remedy = f"name one of: {', '.join(variants)}"
             raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
     wanted = None if seeds is None else sorted(set(seeds))
-    trained = {name: read_variant(run / "train" / name, name, wanted) for name in variants}
+    given = {name: sorted(set(numbers)) for name, numbers in (own or {}).items()}
+    trained = {name: read_variant(run / "train" / name, name, given.get(name, wanted)) for name in variants}
     for variant in trained.values():
         for seed, metrics in variant.metrics.items():
             _require_metrics(run, variant.name, seed, metrics["test"], (options.primary, *options.secondary))

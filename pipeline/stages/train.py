@@ -69,7 +69,7 @@ class Train(Stage):
             "variants": {name: variant_identity(config, variant) for name, variant in config.variants.items()},
             "training": config.training.model_dump(mode="json"),
             "evaluation": config.evaluation.model_dump(mode="json"),
-            "seeds": config.seeds,
+            "seeds": {name: config.seeds_of(name) for name in config.variants},
         }
 
     def run(self, run: Run) -> dict[str, Any]:
@@ -91,11 +91,14 @@ class Train(Stage):
                 remedy="the others are finished and kept; mend the cause and run the same command again",
             )
         (self.folder(run) / "failures.json").unlink(missing_ok=True)
-        return {"trainings": len(trainings), "variants": len(run.config.variants), "seeds": len(run.config.seeds)}
+        seeds = {training.seed for training in trainings}
+        return {"trainings": len(trainings), "variants": len(run.config.variants), "seeds": len(seeds)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
         folders = [
-            self.folder(run) / variant / f"seed-{seed}" for variant in run.config.variants for seed in run.config.seeds
+            self.folder(run) / variant / f"seed-{seed}"
+            for variant in run.config.variants
+            for seed in run.config.seeds_of(variant)
         ]
         return [folder / name for folder in folders for name in ("metrics.json", "per_user.parquet")]
 
@@ -105,7 +108,8 @@ class Train(Stage):
 
 def variant_identity(config: Config, variant: Variant) -> dict[str, Any]:
     """A variant with its model's options: what a training is, apart from data, seed and code."""
-    return {**variant.model_dump(mode="json"), "model": config.models[variant.model].model_dump(mode="json")}
+    given = variant.model_dump(mode="json", exclude={"seeds"})  # each training has its own
+    return {**given, "model": config.models[variant.model].model_dump(mode="json")}
 
 
 def trainings_of(run: Run) -> list[Training]:
@@ -126,7 +130,8 @@ def trainings_of(run: Run) -> list[Training]:
             "side": hashes[files],
         }
         trainings += [
-            Training(name, seed, digest({**identity, "seed": seed}), run.folder, config) for seed in config.seeds
+            Training(name, seed, digest({**identity, "seed": seed}), run.folder, config)
+            for seed in config.seeds_of(name)
         ]
     return trainings
 
@@ -140,7 +145,8 @@ def uses_side(config: Config, variant: Variant) -> bool:
 def _remove_strangers(folder: Path, config: Config) -> None:
     """Removes variants and seeds that this config does not name, so that the report cannot mix configs."""
     for path in folder.glob("*/seed-*"):
-        if path.parent.name not in config.variants or path.name not in {f"seed-{seed}" for seed in config.seeds}:
+        variant = path.parent.name
+        if variant not in config.variants or path.name not in {f"seed-{seed}" for seed in config.seeds_of(variant)}:
             shutil.rmtree(path)
     for path in folder.iterdir() if folder.exists() else ():
         if path.is_dir() and not any(path.iterdir()):

@@ -1,0 +1,66 @@
+"""What each arm is: its kind, what wrote it, and whom it was asked about."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pipeline.compare.options import Arm
+from pipeline.compare.read import Plan
+from pipeline.config import Config
+
+Kind = Literal["published", "llm", "rule", "control", "none"]
+CONTROLS = ("shuffled", "random", "constant")
+
+
+def arms_of(plan: Plan, config: Config, summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries `arms` of compare.json.
+
+    Args:
+        plan: the comparison.
+        config: its run config.
+        summary: R/augment/summary.json.
+    """
+    return [
+        {
+            "name": name,
+            "title": arm.title or name,
+            "kind": kind_of(plan, config, arm),
+            "source": arm.source,
+            "model": _model(summary, arm.source),
+            "profiles": arm.profiles if arm.source else "none",
+            "edges": arm.edges if arm.source else "none",
+            "attributes": arm.attributes if arm.source else "none",
+            "users": _asked(config, arm.source),
+            "note": arm.note,
+        }
+        for name, arm in plan.compare.arms.items()
+    ]
+
+
+def kind_of(plan: Plan, config: Config, arm: Arm) -> Kind:
+    """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model."""
+    if arm.source is None:
+        return "none"
+    if arm.profiles in CONTROLS or arm.edges == "random" or arm.attributes == "shuffled":
+        return "control"
+    assert config.generation is not None
+    engine = config.generation.sources[arm.source].engine
+    if engine.kind == "heuristic":
+        return "rule"
+    published = {str(plan.folder / "published" / name) for name in plan.compare.published}
+    return "published" if engine.kind == "replay" and str(engine.records) in published else "llm"
+
+
+def _asked(config: Config, source: str | None) -> int | None:
+    """How many users a source was asked about; None for all."""
+    if source is None or config.generation is None:
+        return None
+    return config.generation.sources[source].users
+
+
+def _model(summary: dict[str, Any], source: str | None) -> str | None:
+    if source is None:
+        return None
+    engine = (summary.get("sources") or {}).get(source, {}).get("engine") or {}
+    name = engine.get("model") or engine.get("engine")
+    return None if name is None else str(name)

@@ -1,0 +1,48 @@
+"""Released augmentations as artefacts, imported once and again only when their files change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from artefacts.files import digest, read_json, write_json
+from pipeline.compare.options import Published
+from pipeline.weights.resolve import resolve_path
+
+
+def import_published(name: str, published: Published, release: str, out: Path) -> dict[str, Any]:
+    """Imports one release to `out` unless it lies there already; returns what `augrec import` says of it.
+
+    Args:
+        name: what the comparison calls it.
+        published: its layout.
+        release: the released folder, as a config names it.
+        out: where the artefacts go.
+
+    Raises:
+        DataError: see the importers.
+    """
+    from pipeline.exchange.import_llmrec import import_llmrec
+    from pipeline.exchange.import_rlmrec import import_rlmrec
+
+    folder = resolve_path(release)
+    identity = digest([published.layout, *_files(folder)])
+    marker = out / "imported.json"
+    if marker.exists() and (known := read_json(marker))["identity"] == identity:
+        return dict(known["imported"])
+    if out.exists():
+        shutil.rmtree(out)
+    imported = (import_rlmrec if published.layout == "rlmrec" else import_llmrec)(folder, out)
+    write_json(marker, {"name": name, "identity": identity, "imported": imported})
+    return imported
+
+
+def _files(folder: Path) -> list[list[Any]]:
+    """Name, size and content of every file of a release."""
+    from pipeline.weights.hashes import HashCache
+    from pipeline.weights.resolve import cache_folder
+
+    hashes = HashCache(cache_folder() / "hashes.json")
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    return [[path.relative_to(folder).as_posix(), hashes.sha256(path)] for path in files]
