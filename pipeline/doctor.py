@@ -1,7 +1,7 @@
 """What this machine can run, part by part, and the command for each part that is missing.
 
-Reads metadata, /proc and PATH; nvidia-smi, SLURM's controller and munge get two seconds each. torch, vLLM and transformers
-are not imported, so it answers in well under three seconds where those do, and also where one of them is broken.
+Reads metadata, /proc and PATH; nvidia-smi, SLURM's controller and munge get two seconds each. torch, vLLM and
+transformers are not imported, so it answers in well under three seconds, and also where one of them is broken.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import importlib.util
-import json
 import os
 import sys
 import time
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
-from artefacts.files import sha256_files
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat
+from augment.engines.lora import read_adapter
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
 from augment.options import VllmOptions
 from augment.shapes import Message
@@ -46,17 +45,11 @@ def check_installed() -> None:
 
 def identity(options: VllmOptions, model_sha256: str) -> dict[str, Any]:
     """What of the engine decides an answer; see Engine.identity."""
-    lora = None
-    if options.lora is not None:
-        files = [path for path in options.lora.rglob("*") if path.is_file()]
-        if not files:
-            raise UsageError("the LoRA folder does not exist or is empty", where=options.lora)
-        lora = sha256_files(options.lora, files)
     return {
         "engine": "vllm",
         "model_sha256": model_sha256,
         "tokenizer": options.tokenizer,
-        "lora_sha256": lora,
+        "lora_sha256": None if options.lora is None else read_adapter(options.lora).sha256,
         "dtype": options.dtype,
         "quantization": options.quantization,
         "grammar_backend": options.grammar_backend,
@@ -158,8 +151,7 @@ def _settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str, Any]
     settings |= {} if tokens is None else {"max_num_batched_tokens": tokens}
     settings |= {} if block_size is None else {"block_size": block_size}
     if options.lora is not None:
-        config = json.loads((options.lora / "adapter_config.json").read_text(encoding="utf-8"))
-        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": max(8, int(config.get("r", 16)))}
+        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": read_adapter(options.lora).max_rank}
     return settings
 
 
@@ -194,7 +186,7 @@ def _lora(options: VllmOptions) -> Any:
         return None
     from vllm.lora.request import LoRARequest
 
-    return LoRARequest(options.lora.name, 1, str(options.lora))
+    return LoRARequest(options.lora.resolve().name, 1, str(options.lora.resolve()))
 
 
 def _check_grammar(llm: Any, chat: Chat, lora: Any, log: Path) -> None:

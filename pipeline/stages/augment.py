@@ -26,16 +26,18 @@ class Augment(Stage):
             return {"generation": None}
         from augment.engines.replay import replayed_files
 
-        models = {}
+        models, adapters = {}, {}
         for name, source in generation.sources.items():
             model = source_model(source)
             if model is not None:
                 models[name] = model.sha256
+                adapters |= source_adapter(name, source)
         return {
             "generation": generation.model_dump(
                 mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}
             ),
             "models": models,
+            **({"adapters": adapters} if adapters else {}),
             "replayed": {
                 name: replayed_files(source.engine)
                 for name, source in generation.sources.items()
@@ -91,7 +93,7 @@ _NOT_IDENTITY = {
     *("kv_cache_gib", "gpu_memory_fraction"),  # memory, not answers
     "roofline",  # what the time is compared with
     "vectors",  # where the vectors come from, not the text
-    *("records", "dataset"),  # paths, whose files are identified by their content
+    *("records", "dataset", "lora"),  # paths, whose files are identified by their content
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
 }
 """Engine settings that change no answer."""
@@ -102,6 +104,15 @@ def source_model(source: Any) -> Any:
     from pipeline.weights.resolve import resolve
 
     return resolve(source.engine.model) if source.engine.kind == "vllm" else None
+
+
+def source_adapter(name: str, source: Any) -> dict[str, str]:
+    """The hash of a source's LoRA adapter by the source's name; empty without one."""
+    if source.engine.lora is None:
+        return {}
+    from augment.engines.lora import read_adapter
+
+    return {name: read_adapter(source.engine.lora).sha256}
 
 
 def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from pydantic import ValidationError
 
 from artefacts.errors import UsageError
 from augment.engines import build_engine
+from augment.engines.lora import read_adapter
+from augment.engines.vllm_start import _check_device, _settings, identity
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
 
 HEURISTIC = {"engine": {"kind": "heuristic"}}
@@ -81,3 +85,113 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     engine = build_engine(VllmOptions(model="m"), model=tmp_path, model_sha256="x", log=tmp_path / "log")
     with pytest.raises(UsageError, match="no tokenizer"):
         engine.__enter__()
+
+
+def adapter(folder: Path, weights: bytes = b"weights", **config: Any) -> Path:
+    """A folder as peft leaves one, its tensors apart."""
+    folder.mkdir(exist_ok=True)
+    given = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "target_modules": ["q_proj"], "bias": "none"} | config
+    (folder / "adapter_config.json").write_text(json.dumps(given))
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("rank", "pattern", "told"), [(1, {}, 8), (8, {}, 8), (12, {}, 16), (65, {}, 128), (8, {"q_proj": 200}, 256)]
+)
+def test_vllm_is_told_a_rank_it_takes(tmp_path: Path, rank: int, pattern: dict[str, int], told: int) -> None:
+    options = VllmOptions(model="m", lora=adapter(tmp_path / "a", r=rank, rank_pattern=pattern))
+    settings = _settings(options, tmp_path, on_cpu=False)
+    assert (settings["enable_lora"], settings["max_loras"], settings["max_lora_rank"]) == (True, 1, told)
+    assert "enable_lora" not in _settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
+
+
+def test_an_adapter_is_known_by_its_content(tmp_path: Path) -> None:
+    def hashed(folder: Path) -> str:
+        return identity(VllmOptions(model="m", lora=folder), "x")["lora_sha256"]
+
+    first = adapter(tmp_path / "first")
+    before = hashed(first)
+    assert before == hashed(adapter(tmp_path / "elsewhere"))
+    (first / "README.md").write_text("notes")
+    assert hashed(first) == before
+    assert hashed(adapter(tmp_path / "other", weights=b"other")) != before
+    assert hashed(adapter(tmp_path / "scaled", lora_alpha=64)) != before
+    assert identity(VllmOptions(model="m"), "x")["lora_sha256"] is None
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"r": 0}, "1 to 512, and is 0"),
+        ({"r": "16"}, "and is '16'"),
+        ({"r": 1024}, "and is 1024"),
+        ({"rank_pattern": {"q_proj": 600}}, "and is 600"),
+        ({"peft_type": "IA3"}, "'IA3' instead of LORA"),
+        ({"use_dora": True}, "DoRA"),
+        ({"bias": "all"}, "bias: 'all'"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+    ],
+)
+def test_an_adapter_that_vllm_cannot_apply_is_refused(tmp_path: Path, config: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint) as refused:
+        read_adapter(adapter(tmp_path / "a", **config))
+    assert "adapter_config.json" in str(refused.value.where)
+    assert refused.value.remedy
+
+
+def test_a_folder_that_holds_no_adapter_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        read_adapter(tmp_path / "nowhere")
+    folder = adapter(tmp_path / "a")
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"no adapter_model\.safetensors"):
+        read_adapter(folder)
+    (folder / "adapter_config.json").write_text("[1]")
+    with pytest.raises(UsageError, match="not a JSON object"):
+        read_adapter(folder)
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_adapter(folder)
+    (folder / "adapter_config.json").unlink()
+    with pytest.raises(UsageError, match=r"no adapter_config\.json"):
+        read_adapter(folder)
+
+
+def test_one_gpu_stays_in_process_and_several_get_processes(tmp_path: Path) -> None:
+    alone = _settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
+    split = _settings(VllmOptions(model="m", tensor_parallel=4, pipeline_parallel=2), tmp_path, on_cpu=False)
+    assert alone["distributed_executor_backend"] == "uni"
+    assert split["distributed_executor_backend"] == "mp"
+    assert (split["tensor_parallel_size"], split["pipeline_parallel_size"]) == (4, 2)
+
+
+def test_settings_of_a_gpu_are_not_those_of_the_cpu(tmp_path: Path) -> None:
+    options = VllmOptions(model="m", quantization="fp8", gpu_memory_fraction=0.5, kv_cache_gib=1.0)
+    gpu, cpu = (_settings(options, tmp_path, on_cpu=on_cpu) for on_cpu in (False, True))
+    assert (gpu["quantization"], gpu["gpu_memory_utilization"], gpu["enforce_eager"]) == ("fp8", 0.5, False)
+    assert not {"kv_cache_memory_bytes", "block_size", "max_num_batched_tokens"} & set(gpu)
+    assert (cpu["kv_cache_memory_bytes"], cpu["enforce_eager"]) == (1 << 30, True)
+    assert "gpu_memory_utilization" not in cpu
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that sees four GPUs."""
+    platforms: Any = ModuleType("vllm.platforms")
+    platforms.current_platform = SimpleNamespace(
+        is_cpu=lambda: False, is_cuda_alike=lambda: True, device_type="cuda", get_device_name=lambda: "GPU"
+    )
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    torch: Any = ModuleType("torch")
+    torch.cuda = SimpleNamespace(device_count=lambda: 4)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+def test_more_gpus_than_there_are_is_said_before_weights_are_read(gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    assert _check_device(VllmOptions(model="m", tensor_parallel=2, pipeline_parallel=2)) is False
+    with pytest.raises(UsageError, match=r"asks for 8 GPU.*sees 4") as refused:
+        _check_device(VllmOptions(model="m", tensor_parallel=8))
+    assert "CUDA_VISIBLE_DEVICES=0,1,2,3" in str(refused.value.where)

@@ -1,0 +1,81 @@
+"""LoRA adapters: whether vLLM can apply what a folder holds, the rank it must be told, and what decides an answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.errors import UsageError
+from artefacts.files import sha256_files
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM 0.32 and 0.33 take as max_lora_rank, without its 1."""
+PEFT = "train or save it with peft, or merge it into the model (merge_and_unload) and name the merged folder"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter that can be applied."""
+
+    folder: Path
+    max_rank: int
+    """The smallest of `RANKS` that holds all of its matrices."""
+    sha256: str
+    """Of its configuration and weights; whatever else lies in the folder changes no answer."""
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter in a local folder, as peft saves it.
+
+    Raises:
+        UsageError: the folder, its configuration or its weights are missing or broken, or vLLM cannot apply them.
+    """
+    if not folder.is_dir():
+        raise UsageError("the LoRA folder does not exist", where=folder, remedy=f"name a folder with {CONFIG}")
+    config = _config(folder / CONFIG)
+    _check_supported(config, folder / CONFIG)
+    weights = folder / WEIGHTS
+    if not weights.is_file() or not weights.stat().st_size:
+        raise UsageError(f"the LoRA folder has no {WEIGHTS}", where=folder, remedy="save the adapter as safetensors")
+    return Adapter(folder, _max_rank(config, folder / CONFIG), sha256_files(folder, [folder / CONFIG, weights]))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"the LoRA folder has no {path.name}", where=path.parent, remedy=PEFT) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot be read ({type(error).__name__})", where=path, remedy=PEFT) from error
+    if not isinstance(config, dict):
+        raise UsageError("is not a JSON object", where=path, remedy=PEFT)
+    return config
+
+
+def _check_supported(config: dict[str, Any], path: Path) -> None:
+    """Refuses at once what vLLM would refuse after minutes of loading the model."""
+    unsupported = {
+        f"peft_type {config.get('peft_type')!r} instead of LORA": config.get("peft_type", "LORA") != "LORA",
+        "DoRA (use_dora)": config.get("use_dora"),
+        f"biases (bias: {config.get('bias')!r})": config.get("bias", "none") != "none",
+        "whole layers of its own (modules_to_save)": config.get("modules_to_save"),
+    }
+    for what, found in unsupported.items():
+        if found:
+            raise UsageError(f"vLLM cannot apply this adapter: it has {what}", where=path, remedy=PEFT)
+
+
+def _max_rank(config: dict[str, Any], path: Path) -> int:
+    pattern = config.get("rank_pattern") or {}
+    ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
+    for rank in ranks:
+        if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= RANKS[-1]:
+            raise UsageError(
+                f"the rank of a LoRA adapter must be a number from 1 to {RANKS[-1]}, and is {rank!r}",
+                where=f"{path}, r or rank_pattern",
+                remedy=PEFT,
+            )
+    return next(allowed for allowed in RANKS if allowed >= max(ranks))
