@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from augment.answers import Malformed
 from augment.engines.base import Engine
 from augment.identity import engine_seed
+from augment.scoring import parsed, written
 from augment.shapes import MASKED, Completion, Record, Request
 from augment.tasks.base import Contradiction, Task
 
-FINAL_ERRORS = ("prompt_too_long", "refused_by_engine")
+FINAL_ERRORS = ("prompt_too_long", "refused_by_engine", "no_label")
 """Reasons that another seed cannot change."""
 
 
@@ -51,16 +52,24 @@ def converse(
     """Answers a block of requests: every request ends as one record, with the seconds it was in the batch.
 
     Attempts go round by round, each in the order of the first, so that the engine meets the same batches whenever the
-    block is answered. Token counts of a record are sums over its attempts.
+    block is answered. The orders of a scored request are asked side by side and end as one record. Token counts of a
+    record are sums over its attempts and orders.
     """
     spent = {request.key: Spent() for request in requests}
     place = {request.key: index for index, request in enumerate(requests)}
     pending = list(requests)
     while pending:
         again: list[Request] = []
-        for completion in engine.run(pending):
+        orders: dict[str, dict[int, Completion]] = {}
+        asked = {request.key: request for request in pending}
+        for completion in engine.run([order for request in pending for order in request.in_orders()]):
             key = completion.request.key
             spent[key].add(completion)
+            there = orders.setdefault(key, {})
+            there[completion.request.order] = completion
+            if len(there) < len(asked[key].draft.orders):
+                continue
+            completion = _joined(asked[key], orders.pop(key))
             outcome = _judge(tasks[completion.request.task], completion, attempts)
             if isinstance(outcome, Request):
                 again.append(outcome)
@@ -69,13 +78,27 @@ def converse(
         pending = sorted(again, key=lambda request: place[request.key])
 
 
+def _joined(request: Request, orders: Mapping[int, Completion]) -> Completion:
+    """The completions of a request's orders as one; the first that failed where any did."""
+    first = orders[0]
+    if not request.draft.labels:
+        return first
+    in_order = [orders[n] for n in range(len(orders))]
+    failed = next((completion for completion in in_order if completion.error is not None), None)
+    if failed is not None:
+        return replace(failed, request=request)
+    labels = request.draft.labels
+    text = written([dict(zip(labels, completion.label_logprobs, strict=False)) for completion in in_order])
+    return replace(first, text=text, notes=tuple(note for completion in in_order for note in completion.notes))
+
+
 def _judge(task: Task, completion: Completion, attempts: int) -> Record | Request:
     """The record of a completion, or the request of the next attempt."""
     request = completion.request
     try:
         checked = task.check(_parse(completion), request.draft)
     except Contradiction as contradiction:
-        reason = f"contradiction: {contradiction.reason}"
+        reason = f"{contradiction.code}: {contradiction.reason}"
         narrower = contradiction.narrower
         following = _next(request)
         if narrower is not None:
@@ -84,7 +107,8 @@ def _judge(task: Task, completion: Completion, attempts: int) -> Record | Reques
         reason, following = str(failure), _next(request)
     else:
         fields = json.dumps(checked.fields, ensure_ascii=False, separators=(",", ":"))
-        return _record(completion, "ok", fields=fields, repairs=(*request.narrowed, *checked.repairs))
+        repairs = (*request.narrowed, *completion.notes, *checked.repairs)
+        return _record(completion, "ok", fields=fields, repairs=repairs)
     if request.attempt >= attempts or reason.partition(":")[0] in FINAL_ERRORS:
         return _record(completion, "failed", reason=reason)
     return following
@@ -95,7 +119,10 @@ def _parse(completion: Completion) -> dict:
         raise Failed(completion.error)
     if completion.finish_reason != "stop":
         raise Failed(f"not_finished: {completion.finish_reason} after {completion.completion_tokens} tokens")
+    draft = completion.request.draft
     try:
+        if draft.labels:
+            return {"label_logprobs": parsed(completion.text, draft.labels, len(draft.orders))}
         return completion.answer.parse(completion.text)
     except Malformed as problem:
         raise Failed(f"malformed: {problem}") from None

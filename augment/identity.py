@@ -17,8 +17,13 @@ def request_key(engine: dict[str, Any], task: str, draft: Draft, sampling: Sampl
     """The sha256 of everything that decides an answer, and of whom it is about.
 
     The attempt, timing and speed settings are no part of it. Two users with the same prompt have two keys, because the
-    entity is one; history and candidates are in through the messages.
+    entity is one; history and candidates are in through the messages. Nothing is drawn for a scored draft, so sampling
+    and seed are no part of its key, and the prompts of all its orders are.
     """
+    if draft.labels:
+        prompts = [order.messages for order in draft.orders]
+        scored = {"engine": engine, "task": task, "entity": draft.entity, "labels": draft.labels, "prompts": prompts}
+        return digest({"scheme": SCHEME, **scored})
     return digest(
         {
             "scheme": SCHEME,

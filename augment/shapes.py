@@ -44,6 +44,8 @@ class Draft:
         shown_history: item ids in the prompt, oldest first.
         shown_candidates: item ids in label order: label k is `shown_candidates[k - 1]`.
         dropped_history: how many of the oldest items were left out because the context is too short.
+        labels: of a scored draft, the one-token answers whose log-probabilities are wanted; empty: text is.
+        others: of a scored draft, the same question with its candidates in other orders.
     """
 
     entity: int
@@ -53,6 +55,13 @@ class Draft:
     shown_history: tuple[int, ...] = ()
     shown_candidates: tuple[int, ...] = ()
     dropped_history: int = 0
+    labels: tuple[str, ...] = ()
+    others: tuple[Draft, ...] = ()
+
+    @property
+    def orders(self) -> tuple[Draft, ...]:
+        """The draft in all its orders; most have one."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,8 @@ class Request:
     """A draft with its identity: what an engine is given.
 
     `key` names the question whatever the attempt; `seed` and `grammar` are those of this attempt. A grammar other
-    than the answer's own is a narrower one, for a retry after a contradiction.
+    than the answer's own is a narrower one, for a retry after a contradiction. `order` counts the orders of a scored
+    draft, which an engine meets as requests of their own.
     """
 
     key: str
@@ -71,11 +81,17 @@ class Request:
     attempt: int = 1
     grammar: str = ""
     narrowed: tuple[str, ...] = ()
+    order: int = 0
 
     @property
     def name(self) -> str:
-        """Names this attempt; unique among requests in flight."""
-        return f"{self.key}/{self.attempt}"
+        """Names this attempt, and order; unique among requests in flight."""
+        return f"{self.key}/{self.attempt}" + (f"/{self.order}" if self.order else "")
+
+    def in_orders(self) -> tuple[Request, ...]:
+        """What an engine is asked: a request for each order of the draft."""
+        others = (replace(self, draft=draft, order=n) for n, draft in enumerate(self.draft.others, start=1))
+        return (self, *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +99,8 @@ class Completion:
     """What an engine made of a request. Counts are tokens; `cached_tokens` of the prompt came from the prefix cache.
 
     `answer` is the shape the text is in; `busy` is how many seconds the request was in the batch; `error` says why
-    there is no text.
+    there is no text. `label_logprobs` are in the order of the draft's labels, natural logarithms; `notes` say what the
+    engine had to assume.
     """
 
     request: Request
@@ -95,6 +112,8 @@ class Completion:
     cached_tokens: int = 0
     busy: float = 0.0
     error: str | None = None
+    label_logprobs: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from artefacts.files import read_parquet
 from embed.matrices import read_field
 from pipeline.config import Variant
+from pipeline.edges import read_edges
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
     written = {path.stem: path for path in _matrices(run, variant.source)}
     rng = np.random.default_rng([seed, 0x51DE])
     if variant.edges != "none":
-        edges = _edges(_edge_records(run, variant.source))
+        edges = read_edges(_edge_records(run, variant.source), variant)
         side = replace(side, edges=_random_edges(edges, dataset, rng) if variant.edges == "random" else edges)
     if variant.profiles != "none" and PROFILE in written:
         side = replace(side, user={"profile": _profiles(_matrix(written[PROFILE]), variant.profiles, rng)})
@@ -82,19 +81,6 @@ def _informative(attributes: dict[str, FeatureMatrix]) -> dict[str, FeatureMatri
 
 def _edge_records(run: Path, source: str) -> Path:
     return run / "augment" / source / "edges" / "records.parquet"
-
-
-def _edges(path: Path) -> Edges:
-    records = read_parquet(path, remedy="run `augrec augment CONFIG`")
-    rows = [
-        (entity, fields["positive"], fields["negative"])
-        for entity, status, text in zip(
-            *(records[name].to_pylist() for name in ("entity", "status", "fields")), strict=True
-        )
-        if status == "ok"
-        for fields in [json.loads(text)]
-    ]
-    return Edges.from_arrays(*np.array(rows, dtype=np.int64).reshape(-1, 3).T)
 
 
 def _random_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> Edges:

@@ -38,6 +38,12 @@ class Engine(Protocol):
     def count_tokens(self, messages: Messages) -> int:
         """Length of a prompt in tokens, chat markers included."""
 
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Raises UsageError when the log-probabilities of these one-token answers cannot be given.
+
+        Called before `start`, where a task asks for them (`Draft.labels`).
+        """
+
     def forget(self) -> None:
         """Drops what was kept of earlier requests (the prefix cache), as before the first one."""
 

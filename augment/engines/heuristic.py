@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from augment.options import HeuristicOptions
 from augment.shapes import Completion, Messages, Request
 
 RULES = 1
@@ -16,8 +17,9 @@ RULES = 1
 class HeuristicEngine:
     """Answers from the request's own control rule. Exact, instant, and has no context to overflow."""
 
-    def __init__(self) -> None:
-        self.identity: dict[str, Any] = {"engine": "heuristic", "rules": RULES}
+    def __init__(self, options: HeuristicOptions = HeuristicOptions()) -> None:  # noqa: B008 - frozen
+        said = options.model_dump(exclude={"kind"}, exclude_defaults=True)
+        self.identity: dict[str, Any] = {"engine": "heuristic", "rules": RULES, **said}
         self.context: int | None = None
         self.block = 1024
         self.exact = False
@@ -37,6 +39,9 @@ class HeuristicEngine:
         """No tokens are spent."""
         return 0
 
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """A rule can score whatever it is asked."""
+
     def forget(self) -> None:
         """Nothing is kept."""
 
@@ -44,8 +49,10 @@ class HeuristicEngine:
         """See Engine."""
         for request in requests:
             rule, answer = request.draft.control
-            yield Completion(request, json.dumps(rule(), ensure_ascii=False), "stop", answer)
+            found, labels = rule(), request.draft.labels
+            text = "" if labels else json.dumps(found, ensure_ascii=False)
+            yield Completion(request, text, "stop", answer, label_logprobs=tuple(found[label] for label in labels))
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""
-        return {"engine": "heuristic", "model": None, "rules": RULES}
+        return {**self.identity, "model": None}

@@ -17,6 +17,7 @@ from typing import Any
 from artefacts.errors import AugrecError
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, held
 from augment.engines.openai_http import KEPT, Reply, Server
+from augment.engines.openai_scoring import Scores, read_scores, scoring_payload
 from augment.options import OpenAIOptions
 from augment.sampling import Sampling
 from augment.shapes import Completion, FinishReason, Message, Messages, Request
@@ -87,6 +88,9 @@ class OpenAIEngine:
         """Not known here: only the server has the tokenizer. It is not asked, as there is no context to fit."""
         return 0
 
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Not known here: whether the server gives log-probabilities shows in its first answer."""
+
     def forget(self) -> None:
         """The server's cache is its own."""
 
@@ -148,7 +152,9 @@ class OpenAIEngine:
 
     def payload(self, request: Request) -> dict[str, Any]:
         """The body of a request."""
-        answer = request.draft.answer
+        answer, labels = request.draft.answer, request.draft.labels
+        if labels:
+            return scoring_payload(self._options, request.draft.messages, labels)
         room = int(answer.max_tokens * self._options.slack)
         grammar = request.grammar or answer.grammar
         return self._payload(request.draft.messages, grammar, request.task, room, request.sampling, request.seed)
@@ -215,6 +221,10 @@ class OpenAIEngine:
         error = None if reason != "error" else f"engine_error: finished with {finished}"
         if refusal := choice["message"].get("refusal"):
             reason, error = "error", f"refused_by_engine: {str(refusal)[:200]}"
+        scores: Scores | None = None
+        if request.draft.labels and error is None:
+            scores = read_scores(choice, request.draft.labels, self._options)
+            reason, error = ("stop", None) if scores.logprobs else ("error", scores.problem)
         return Completion(
             request,
             self._text(reply.body),
@@ -225,6 +235,8 @@ class OpenAIEngine:
             cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
             busy=seconds,
             error=error,
+            label_logprobs=scores.logprobs if scores else (),
+            notes=scores.notes if scores else (),
         )
 
 

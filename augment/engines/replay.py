@@ -41,6 +41,8 @@ COPIED: dict[str, Any] = {
 COPIED_LISTS = ("repairs", "shown_history", "shown_candidates")
 ITEM_FIELDS = {"edges": ("positive", "negative")}
 """Fields that hold item ids, by task."""
+SCORE_FIELDS = {"edges": "scores"}
+"""Optional fields that hold [[item id, number], ...], by task."""
 
 
 class ReplayEngine:
@@ -74,6 +76,9 @@ class ReplayEngine:
     def count_tokens(self, messages: Messages) -> int:
         """No tokens are spent."""
         return 0
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """No labels are asked for."""
 
     def forget(self) -> None:
         """Nothing is kept."""
@@ -160,6 +165,13 @@ class ReplayEngine:
             if here is None:
                 return None, f"unknown_item: the {name} {fields[name]} of the source is not in this data set"
             fields[name] = here
+        scores = SCORE_FIELDS.get(task)
+        if scores in fields:
+            try:
+                pairs = [(self._translation.item_here(item), float(value)) for item, value in fields[scores]]
+            except (TypeError, ValueError):
+                return None, f"malformed_scores: {str(fields[scores])[:80]}"
+            fields[scores] = [[item, value] for item, value in pairs if item is not None]
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")), None
 
     def _held_out(self, user: int, shown: tuple[int, ...]) -> int | None:

@@ -23,6 +23,11 @@ class TaskOptions(Options):
     sampling: Sampling = Sampling()
     """How tokens are drawn."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels whose log-probabilities the task reads; none where it reads text."""
+        return ()
+
 
 class NamingOptions(TaskOptions):
     """For tasks whose answers hold names of people, companies, countries or languages."""
@@ -40,12 +45,14 @@ class Context:
     Args:
         max_history: how many of a user's latest training items are shown.
         seed: the run's seed; fixes the order in which candidates are shown.
+        terms: most terms in a profile by TF-IDF, the rule's answer in prose.
     """
 
     catalog: Catalog
     prompts: Prompts
     max_history: int
     seed: int
+    terms: int = 20
 
 
 class Impossible(Exception):
@@ -54,17 +61,19 @@ class Impossible(Exception):
 
 @dataclass
 class Contradiction(Exception):
-    """The answer fits the grammar but not itself; `narrower` is a grammar that rules this contradiction out.
+    """The answer fits the grammar but not itself or what was asked; `narrower` is a grammar that rules this out.
 
     Args:
         reason: what contradicts what.
         narrower: the answer type for the next attempt, a subset of the task's own; None to ask the same again.
         note: what the narrower grammar did, recorded among the repairs.
+        code: the kind of failure that is counted.
     """
 
     reason: str
     narrower: Answer | None = None
     note: str = ""
+    code: str = "contradiction"
 
 
 @dataclass(frozen=True)

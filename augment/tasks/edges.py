@@ -3,6 +3,9 @@
 Deviations from the authors' prompts: candidates carry labels 1..n instead of item ids, in an order drawn per user, so
 an answer outside the list cannot occur and position bias averages out over users; and the two labels differ by
 construction, because the grammar is a choice over the first label whose second excludes it.
+
+`mode: score` is not LLMRec's: it asks for the favourite alone, as one letter, and reads the probabilities of all
+letters (see `augment.scoring`). The least likely favourite stands for the least liked.
 """
 
 from __future__ import annotations
@@ -10,17 +13,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from pydantic import Field, create_model
 
 from augment.answers import Answer, AnswerModel
+from augment.scoring import averaged, confidence, disagreement, label_answer, labels_for, normalised, ranked
 from augment.shapes import Control, Draft
 from augment.tasks.base import Checked, Context, Impossible, TaskOptions
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
+
+SHARPNESS = 10.0
+"""Of the control's probabilities: a tenth more likeness makes a candidate e times as likely."""
 
 
 class EdgesOptions(TaskOptions):
@@ -28,6 +37,17 @@ class EdgesOptions(TaskOptions):
 
     candidates: int = Field(default=10, ge=2, le=50)
     """How many of a user's best candidates are shown."""
+    mode: Literal["choose", "score"] = "choose"
+    """choose: the model writes the two labels. score: it is asked for one letter, and the probabilities of all of them
+    are read, which gives every candidate a score and every edge a confidence; `sampling` then plays no part."""
+    permutations: int = Field(default=2, ge=1, le=8)
+    """With `mode: score`: in how many orders the candidates are shown, each a prompt of its own; averaged. Even numbers
+    pair each order with its reverse."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See TaskOptions."""
+        return labels_for(self.candidates) if self.mode == "score" else ()
 
 
 @cache
@@ -47,7 +67,11 @@ def edge_answer(count: int) -> Answer:
 
 
 class Edges:
-    """Stored fields: {"positive": item id, "negative": item id}."""
+    """Stored fields: {"positive": item id, "negative": item id}.
+
+    With `mode: score` three more: "confidence" of this pair (`augment.scoring.confidence`), "disagreement" of the
+    orders, and "scores", [[item id, probability], ...] of all candidates, likeliest first.
+    """
 
     name: ClassVar[str] = "edges"
     about: ClassVar[Literal["user", "item"]] = "user"
@@ -66,6 +90,11 @@ class Edges:
         history = entity.history[-self._context.max_history :][drop:]
         best = entity.candidates[: self.options.candidates]
         shown = tuple(sorted(best, key=lambda item: _draw(self._context.seed, entity.user, item.item)))
+        if self.options.mode == "score":
+            first, *others = (
+                self._scored(entity.user, history, order, drop) for order in self._orders(entity.user, shown)
+            )
+            return replace(first, others=tuple(others))
         messages = self._context.prompts.messages(
             "edges.j2", domain=self._context.catalog.domain, history=history, candidates=shown
         )
@@ -79,23 +108,83 @@ class Edges:
             dropped_history=drop,
         )
 
+    def _orders(self, user: int, shown: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
+        """The candidates in as many orders as wanted: drawn, its reverse, drawn anew, its reverse, ..."""
+        for number in range(self.options.permutations):
+            if number > 1 and number % 2 == 0:
+                seed = f"{self._context.seed}/{number}"
+                shown = tuple(sorted(shown, key=lambda item: _draw(seed, user, item.item)))
+            yield shown if number % 2 == 0 else shown[::-1]
+
+    def _scored(self, user: int, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
+        """One order of a scored question."""
+        labels = labels_for(len(shown))
+        messages = self._context.prompts.messages(
+            "edges_score.j2",
+            domain=self._context.catalog.domain,
+            history=history,
+            candidates=list(zip(labels, shown, strict=True)),
+        )
+        answer = label_answer(labels)
+        return Draft(
+            user,
+            messages,
+            answer,
+            Control(lambda: _scores_by_content(history, shown, labels), answer),
+            shown_history=tuple(item.item for item in history),
+            shown_candidates=tuple(item.item for item in shown),
+            dropped_history=drop,
+            labels=labels,
+        )
+
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """Labels back to item ids; the grammar already made them different."""
+        if draft.labels:
+            return _checked_scores(answer["label_logprobs"], draft)
         labels = draft.shown_candidates
         return Checked({"positive": labels[answer["most_likely"] - 1], "negative": labels[answer["least_likely"] - 1]})
 
 
-def _draw(seed: int, user: int, item: int) -> bytes:
+def _checked_scores(logprobs: list[list[float]], draft: Draft) -> Checked:
+    """The candidates' probabilities over all orders, and the pair of the likeliest and the unlikeliest."""
+    orders = [
+        dict(zip(order.shown_candidates, values, strict=True))
+        for order, values in zip(draft.orders, logprobs, strict=True)
+    ]
+    scores = ranked(averaged(orders))
+    (positive, most), (negative, least) = scores[0], scores[-1]
+    fields = {
+        "positive": positive,
+        "negative": negative,
+        "confidence": confidence(most, least),
+        "disagreement": round(disagreement(orders), 6),
+        "scores": scores,
+    }
+    return Checked(fields)
+
+
+def _draw(seed: int | str, user: int, item: int) -> bytes:
     """A sort key that permutes a user's candidates; the same on every machine and for every library version."""
     return hashlib.sha256(f"{seed}/{user}/{item}".encode()).digest()
 
 
-def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:
-    """The control: cosine between a candidate's genres and the genre counts of the history; ties keep shown order."""
+def _likeness(history: tuple[Item, ...], shown: tuple[Item, ...]) -> list[float]:
+    """Cosines between each candidate's genres and the genre counts of the history."""
     counts = Counter(genre for item in history for genre in item.genres)
     norm = math.sqrt(sum(count**2 for count in counts.values())) or 1.0
-    likeness = [sum(counts[g] for g in item.genres) / norm / max(len(item.genres), 1) ** 0.5 for item in shown]
+    return [sum(counts[g] for g in item.genres) / norm / max(len(item.genres), 1) ** 0.5 for item in shown]
+
+
+def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:
+    """The control: the candidates most and least like the history; ties keep shown order."""
+    likeness = _likeness(history, shown)
     most = likeness.index(max(likeness))
     others = [label for label in range(len(shown)) if label != most]
     least = min(others, key=lambda label: likeness[label])
     return {"most_likely": most + 1, "least_likely": least + 1}
+
+
+def _scores_by_content(history: tuple[Item, ...], shown: tuple[Item, ...], labels: tuple[str, ...]) -> dict[str, float]:
+    """The control of a scored question: log-probabilities, a softmax of the likeness."""
+    likeness = _likeness(history, shown)
+    return normalised({label: SHARPNESS * value for label, value in zip(labels, likeness, strict=True)})

@@ -10,6 +10,7 @@ import numpy as np
 
 from artefacts.files import read_parquet, sha256_file
 from pipeline.audit.checks import Check, Split
+from pipeline.audit.edges import named_items
 
 
 def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: Split) -> list[Check]:
@@ -28,7 +29,7 @@ def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: S
             (record["entity"], side, item)
             for record in records
             if record["status"] == "ok"
-            for side, item in json.loads(record["fields"]).items()
+            for side, item in named_items(json.loads(record["fields"]))
         ]
         unknown = [
             f"user {user}: {side} {item} is no item" for user, side, item in named if not 0 <= item < split.n_items

@@ -13,6 +13,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
+from pipeline.audit.edges import named_items, wrong_scores
 from pipeline.audit.replayed import audit_replayed, audit_vectors
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 
@@ -32,12 +33,13 @@ def audit_records(
     candidates = _candidate_lists(folder)
     replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
     checks: list[Check] = []
+    asked = summary.get("users")
     overlap = _overlap([], split)
     for task, counted in summary["tasks"].items():
         path = folder / "augment" / source / task / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
         name = f"{source} {task}"
-        checks.append(Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split)))
+        checks.append(Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split, asked)))
         if replayed:
             checks += audit_replayed(name, task, records, split)
         elif task in USER_TASKS:
@@ -51,7 +53,10 @@ def audit_records(
     return checks, overlap
 
 
-def _counts(records: list[dict[str, Any]], counted: dict[str, Any], task: str, split: Split) -> tuple[str, ...]:
+def _counts(
+    records: list[dict[str, Any]], counted: dict[str, Any], task: str, split: Split, asked: int | None
+) -> tuple[str, ...]:
+    """What is wrong with the number of records, where `asked` users were drawn to be asked about (None: all)."""
     problems = []
     found = Counter(record["status"] for record in records)
     expected = {"requests": len(records), "ok": found["ok"], "failed": found["failed"]}
@@ -65,7 +70,11 @@ def _counts(records: list[dict[str, Any]], counted: dict[str, Any], task: str, s
         problems += [f"{column} {value} has several records" for value in repeated]
     entities = {record["entity"] for record in records}
     wanted = set(split.train_history) if task in USER_TASKS else set(range(split.n_items))
-    problems += [f"entity {entity} has no record" for entity in sorted(wanted - entities)]
+    if task in USER_TASKS and asked is not None:
+        problems += [f"user {user} was drawn and has no history" for user in sorted(entities - wanted)]
+        problems += [f"{asked} users were drawn, {len(entities)} have a record"] if len(entities) != asked else []
+    else:
+        problems += [f"entity {entity} has no record" for entity in sorted(wanted - entities)]
     known = range(split.n_users if task in USER_TASKS else split.n_items)
     problems += [f"entity {entity} does not exist" for entity in sorted(entities - set(known))]
     problems += [
@@ -100,9 +109,10 @@ def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split
             problems.append(f"user {user}: item {item} was shown as a candidate but is in train")
         if record["status"] == "ok":
             fields = json.loads(record["fields"])
-            for side in ("positive", "negative"):
-                if fields[side] not in shown:
-                    problems.append(f"user {user}: {side} {fields[side]} was not among the candidates shown")
+            for side, item in named_items(fields):
+                if item not in shown:
+                    problems.append(f"user {user}: {side} {item} was not among the candidates shown")
+            problems += [f"user {user}: {problem}" for problem in wrong_scores(fields, shown)]
     return tuple(problems)
 
 

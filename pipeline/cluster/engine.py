@@ -46,6 +46,10 @@ class StoppableEngine:
         """See Engine."""
         return self._inner.count_tokens(messages)
 
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """See Engine."""
+        self._inner.check_labels(labels)
+
     def forget(self) -> None:
         """See Engine."""
         self._inner.forget()

@@ -13,6 +13,8 @@ from pipeline.report.generated import Record, Records
 
 HISTORY_SHOWN = 12
 TEXT_SHOWN = 600
+SCORES = "scores"
+SCORES_SHOWN = 5
 EDGE_LABELS = {"positive": "likely", "negative": "unlikely"}
 NOT_SHOWN = {"user", "item", "source_id", "title", "year"}
 
@@ -87,13 +89,6 @@ def item_examples(records: Records, items: pa.Table, n: int, rng: np.random.Gene
     return examples
 
 
-def failed_examples(records: Records, n: int, rng: np.random.Generator) -> list[tuple[str, str, Record]]:
-    """At most `n` failed records over all sources and tasks as (source, task, record)."""
-    failed = [(s, t, r) for (s, t), found in records.items() for _, r in sorted(found.items()) if r.fields is None]
-    chosen = sorted(rng.choice(len(failed), min(n, len(failed)), replace=False)) if failed else []
-    return [failed[i] for i in chosen]
-
-
 def _draw(tasks: Records, n: int, rng: np.random.Generator) -> list[int]:
     entities = sorted({entity for found in tasks.values() for entity in found})
     return sorted(rng.choice(entities, min(n, len(entities)), replace=False).tolist()) if entities else []
@@ -121,9 +116,18 @@ def _answer(source: str, records: list[Record], titles: list[str]) -> Answer | N
             if name in EDGE_LABELS and isinstance(value, int):
                 known = 0 <= value < len(titles)
                 lines.append((EDGE_LABELS[name], (titles[value] if known else f"item {value}, not in the data",)))
+            elif name == SCORES and isinstance(value, list):
+                lines.append(("probabilities", _scores(value, titles)))
             else:
                 lines.append((name.replace("_", " "), values_of(value)))
     return Answer(source, tuple(lines), failed, text)
+
+
+def _scores(scores: list[Any], titles: list[str]) -> tuple[str, ...]:
+    """The likeliest candidates with their probabilities."""
+    pairs = [pair for pair in scores if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
+    known = [(item, value) for item, value in pairs if 0 <= item < len(titles) and isinstance(value, int | float)]
+    return tuple(f"{titles[item]} {value:.0%}" for item, value in known[:SCORES_SHOWN])
 
 
 def _own(table: pa.Table, row: int) -> tuple[tuple[str, tuple[str, ...]], ...]:

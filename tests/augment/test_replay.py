@@ -104,6 +104,19 @@ def test_items_inside_records_are_translated(other: Path, replay: Replay) -> Non
     assert found[3]["reason"].startswith("unknown_item: the positive")
 
 
+def test_scored_candidates_are_translated_and_strangers_left_out(other: Path, replay: Replay) -> None:
+    def scored(user: str, scores: Any) -> dict[str, Any]:
+        fields = {"positive": there("s9"), "negative": there("s10"), "confidence": 0.5, "scores": scores}
+        return edge(user, "s9", "s10") | {"fields": json.dumps(fields)}
+
+    pairs = [[there("s9"), 0.6], [there("s28"), 0.25], [there("s10"), 0.15]]
+    _, found = replay(write(other, "edges", [scored("u1", pairs), scored("u2", [[1]]), scored("u3", 4)]), "edges")
+    fields = {"positive": 9, "negative": 10, "confidence": 0.5, "scores": [[9, 0.6], [10, 0.15]]}
+    assert json.loads(found[1]["fields"]) == fields
+    assert found[2]["reason"] == "malformed_scores: [[1]]"
+    assert found[3]["reason"] == "malformed_scores: 4"
+
+
 def test_held_out_items_do_not_come_in_through_an_old_prompt(other: Path, replay: Replay) -> None:
     """User 1 has items 1..5 in training, 6 in validation, 7 in test."""
     rows = [profile("u1", shown_history=[there("s1"), there("s7")]), profile("u2", shown_history=[there("s6")])]

@@ -112,3 +112,9 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def toy_data(tmp_path: Path) -> Callable[[], Path]:
     return lambda: write_toy_data(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def toy_folder() -> Callable[[Path], Path]:
+    """Writes the toy data into a folder, for fixtures that outlive a test."""
+    return write_toy_data

@@ -20,6 +20,7 @@ EDGES = np.array(
 )  # user 6, item 8
 BATCH = [(0, 1, 5), (1, 2, 0), (2, 3, 7), (3, 5, 1), (4, 6, 8), (5, 7, 3), (2, 0, 6), (0, 2, 8)]
 RATE = 0.3
+WEIGHTS = (0.9, 0.1, 0.5, 1.0, 0.3, 0.8, 0.25, 0.6)
 
 
 def build(seed: int = 0, **options: object) -> tuple[LLMRec, dict[str, np.ndarray]]:
@@ -48,15 +49,19 @@ def build(seed: int = 0, **options: object) -> tuple[LLMRec, dict[str, np.ndarra
     return model, dense
 
 
-def triplets() -> Triplets:
+def triplets(weight: tuple[float, ...] | None = None) -> Triplets:
     user, positive, negative = torch.tensor(BATCH).unbind(1)
-    return Triplets(user, positive, negative, None, 6)
+    weights = None if weight is None else torch.tensor(weight, dtype=torch.float64)
+    return Triplets(user, positive, negative, weights, 6)
 
 
 class ByHand:
     """Section by section what the paper's code computes, for the parameters of a model."""
 
-    def __init__(self, model: LLMRec, dense: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, model: LLMRec, dense: dict[str, np.ndarray], weights: tuple[float, ...] = (1.0,) * len(BATCH)
+    ) -> None:
+        self.weights = weights
         self.p = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
         self.o, self.dense = model.options, dense
         self.of_user = {u: [int(i) for v, i in EDGES if v == u] for u in range(USERS)}
@@ -115,12 +120,12 @@ class ByHand:
             self.final.append(total)
 
     def bpr(self, users: Tensor, items: Tensor) -> Tensor:
-        values = sorted(
-            (torch.log(1 / (1 + torch.exp(-(users[u] @ items[p] - users[u] @ items[n] + 1e-8)))) for u, p, n in BATCH),
-            key=lambda value: value.item(),
-        )
-        kept = values[: int((1 - RATE) * len(values))]
-        return -sum(kept) / len(kept)
+        values = [
+            torch.log(1 / (1 + torch.exp(-(users[u] @ items[p] - users[u] @ items[n] + 1e-8)))) for u, p, n in BATCH
+        ]
+        pairs = sorted(zip(values, self.weights, strict=True), key=lambda pair: pair[0].item())
+        kept = pairs[: int((1 - RATE) * len(pairs))]
+        return -sum(weight * value for value, weight in kept) / sum(weight for _, weight in kept)
 
     def terms(self) -> dict[str, Tensor]:
         self.forward()
@@ -171,6 +176,17 @@ def test_every_loss_term_is_the_formula(options: dict[str, object]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].item() == pytest.approx(value.item(), rel=1e-6), name
+
+
+def test_every_loss_term_weighs_suggested_edges_as_the_formula() -> None:
+    scales = {"attribute_bpr": 0.5, "modality_bpr": 0.3}
+    model, dense = build(**scales)
+    found, expected = model.loss(triplets(WEIGHTS)), ByHand(model, dense, WEIGHTS).terms()
+    plain = model.loss(triplets())
+    for name in ("bpr", "attribute_bpr", "modality_bpr"):
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-6), name
+        assert found[name].item() != pytest.approx(plain[name].item(), rel=1e-6), name
+    assert found["feature_reg"].item() == pytest.approx(plain["feature_reg"].item())
 
 
 def test_one_adamw_step_is_the_formula() -> None:

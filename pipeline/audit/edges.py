@@ -1,0 +1,31 @@
+"""What an edge record says, read without the code that wrote it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+SUM_TOLERANCE = 1e-4
+
+
+def named_items(fields: dict[str, Any]) -> list[tuple[str, int]]:
+    """Every item in a record's fields, and what is said of it."""
+    pair = [(side, fields[side]) for side in ("positive", "negative")]
+    return pair + [("scored", item) for item, _ in fields.get("scores", [])]
+
+
+def wrong_scores(fields: dict[str, Any], shown: set[int]) -> list[str]:
+    """What is wrong with the scores of a record; nothing where it has none."""
+    if "scores" not in fields:
+        return []
+    items, values = [item for item, _ in fields["scores"]], [value for _, value in fields["scores"]]
+    problems = []
+    if len(items) != len(shown) or set(items) != shown:
+        problems.append("not every candidate shown has one score")
+    elif items[0] != fields["positive"] or items[-1] != fields["negative"]:
+        problems.append("the pair is not that of the highest and the lowest score")
+    if values != sorted(values, reverse=True) or not all(0 <= value <= 1 for value in values):
+        problems.append("scores are not probabilities in falling order")
+    elif abs(math.fsum(values) - 1) > SUM_TOLERANCE:
+        problems.append(f"scores add up to {math.fsum(values):.4f}")
+    return problems
