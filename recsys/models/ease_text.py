@@ -1,19 +1,26 @@
-"""EASE with item text: items that read alike are also made to explain each other.
+"""EASE with text: items that read alike explain each other, and what a user's profile says explains its items.
 
 Papers: Jeunen, Van Balen, Goethals, "Closed-Form Models for Collaborative Filtering with Side-Information", RecSys 2020
-(collective EASE); of one family with L3AE (CIKM 2025), which brings language-model vectors of items into EASE.
-Equations: `ease` with X^T X + alpha K in place of X^T X, where K_ij is the cosine of the vectors of items i and j after
-their mean is subtracted. That is EASE on X with the rows sqrt(alpha) T below it, T [d, n_items] being the unit vectors:
-B also has to rebuild each item's vector from those of other items. score(u, .) = X_u B.
+(collective EASE for the items; side information appended to X for the users); of one family with L3AE (CIKM 2025),
+which brings language-model vectors of items into EASE.
+Equations, items: `ease` with X^T X + alpha K in place of X^T X, where K_ij is the cosine of the vectors of items i and
+j after their mean is subtracted. That is EASE on X with the rows sqrt(alpha) T below it, T [d, n_items] being the unit
+vectors: B also has to rebuild each item's vector from those of other items.
+Users: minimise |X - X B - P C|^2 + lambda (|B|^2 + |C|^2) with diag(B) = 0, where P [n_users, d] holds sqrt(profile)
+times the unit vectors of the users' profiles after their mean is subtracted. With Q the inverse of
+[X P]^T [X P] + lambda I (alpha K added to its upper left block), column j of B over C is -Q_j / Q_jj, and B_jj = 0.
+score(u, .) = X_u B + P_u C.
 Deviations: one B is solved for at once; L3AE first solves one for the text alone and then pulls B towards it. Several
-modalities have the mean of their K. An item without a vector has zeros in K, and no part in the mean.
-Cost: as `ease`, plus n_items^2 d.
-Relations: alpha 0 is `ease`.
+modalities have the mean of their K. An item or user without a vector has zeros in T or P, and no part in the mean.
+Cost: as `ease`, plus n_items^2 d for either. Q is had by its Schur complement from the inverse that has no P, which is
+kept between fits (see `KeptInverse`): trying other profiles or weights of them costs n_items^2 d alone.
+Relations: alpha 0 and profile 0, or no profiles, is `ease`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recsys.models.ease import ZeroDiagonalRidge
+from recsys.models.ease import ROWS, ZeroDiagonalRidge
+from recsys.models.item_item import incidence
 from recsys.models.modalities import modalities_of
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from recsys.augmentation import FeatureMatrix, SideInformation
     from recsys.data.dataset import Dataset
     from recsys.models.options.ease_text import EaseTextOptions
@@ -35,10 +45,19 @@ class EaseText(ZeroDiagonalRidge):
 
     Args:
         alpha: weight of K.
-        features: the item modalities, one row per item each.
+        features: the item modalities, one row per item each; none is as `alpha` 0.
+        profile: weight of the users' vectors.
+        profiles: the users' vectors, one row per user each; none is as `profile` 0.
+
+    Attributes:
+        vectors: float64 [n_items, d], T transposed.
+        users: float32 [n_users, d], P.
+        loadings: float32 [d, n_items], C.
     """
 
     vectors: Tensor
+    users: Tensor
+    loadings: Tensor
 
     def __init__(
         self,
@@ -47,13 +66,17 @@ class EaseText(ZeroDiagonalRidge):
         n_items: int,
         *,
         l2: float,
-        alpha: float,
-        features: Iterable[FeatureMatrix],
+        alpha: float = 0.0,
+        features: Iterable[FeatureMatrix] = (),
+        profile: float = 0.0,
+        profiles: Iterable[FeatureMatrix] = (),
     ) -> None:
         super().__init__(edges, n_users, n_items, l2)
-        parts = [centred_unit_rows(matrix) for matrix in features]
         self.alpha = alpha
-        self.register_buffer("vectors", torch.cat(parts, dim=1) / len(parts) ** 0.5, persistent=False)
+        self.register_buffer("vectors", _side_by_side(features, n_items), persistent=False)
+        users = profile**0.5 * _side_by_side(profiles if profile else (), n_users)
+        self.register_buffer("users", users.float(), persistent=False)
+        self.register_buffer("loadings", torch.zeros(users.shape[1], n_items), persistent=users.shape[1] > 0)
 
     @classmethod
     def build(
@@ -62,9 +85,10 @@ class EaseText(ZeroDiagonalRidge):
         """See `Family.build`.
 
         Raises:
-            DataError: there are no item features, or not one row of them per item.
+            DataError: `alpha` is above 0 and there are no item features, or there is not one row of features per item
+                or user.
         """
-        features = modalities_of(options.family, side, options)
+        features = modalities_of(options.family, side, options) if options.alpha else {}
         side.check(dataset.n_users, dataset.n_items)
         return cls(
             dataset.train,
@@ -73,7 +97,39 @@ class EaseText(ZeroDiagonalRidge):
             l2=options.l2,
             alpha=options.alpha,
             features=features.values(),
+            profile=options.profile,
+            profiles=side.user.values(),
         )
+
+    @torch.no_grad()
+    def fit(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.fit`."""
+        if not len(self.loadings):
+            super().fit(dataset)
+            return
+        x = incidence(dataset)
+        inverse = KEPT.of(self._identity(x), lambda: self.inverse(x))
+        p = self.users.double()
+        across = torch.from_numpy(x.T @ p.cpu().numpy()).to(p)  # X^T P
+        spread = inverse @ across
+        schur = p.T @ p - across.T @ spread
+        schur.diagonal().add_(self.l2)
+        root = torch.linalg.cholesky(schur)
+        half = torch.linalg.solve_triangular(root, spread.T, upper=False)  # half^T half joins the inverse, to make Q
+        diagonal = inverse.diagonal() + half.square().sum(dim=0)
+        for start in range(0, self.n_items, ROWS):
+            part = slice(start, start + ROWS)
+            rows = torch.addmm(inverse[part], half[:, part].T, half)
+            self.weights[part] = rows.div_(-diagonal).to(self.weights)
+        self.weights.fill_diagonal_(0.0)
+        self.loadings.copy_(torch.linalg.solve_triangular(root.T, half, upper=True) / diagonal)
+
+    def _identity(self, x: sp.csr_array) -> str:
+        """Of all that the inverse without P is made of."""
+        about = hashlib.blake2b(f"{x.shape} {self.l2!r} {self.alpha!r} {self.weights.device}".encode())
+        for array in (x.indptr, x.indices, x.data, self.vectors.cpu().numpy() if self.alpha else np.empty(0)):
+            about.update(np.ascontiguousarray(array).data)
+        return about.hexdigest()
 
     def regularise(self, gram: Tensor) -> None:
         """See `ZeroDiagonalRidge.regularise`."""
@@ -81,11 +137,48 @@ class EaseText(ZeroDiagonalRidge):
         vectors = self.vectors.to(gram)
         gram.addmm_(vectors, vectors.T, alpha=self.alpha)
 
+    def scores(self, users: Tensor) -> Tensor:
+        """See `Recommender.scores`. A user without training items has the scores of its profile alone."""
+        scores = super().scores(users)
+        return scores.addmm_(self.users[users], self.loadings) if len(self.loadings) else scores
+
+
+class KeptInverse:
+    """The last inverse, for the next fit of the same interactions: a search tries many profiles on them.
+
+    It occupies 8 n_items^2 bytes until another takes its place or the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._identity: str | None = None
+        self._inverse = torch.empty(0)
+
+    def of(self, identity: str, compute: Callable[[], Tensor]) -> Tensor:
+        """The inverse of this identity, which nobody may change."""
+        if identity != self._identity:
+            self._identity, self._inverse = None, torch.empty(0)  # gives its memory to the next one
+            self._inverse = compute()
+            self._identity = identity
+        return self._inverse
+
+
+KEPT = KeptInverse()
+
+
+def _side_by_side(matrices: Iterable[FeatureMatrix], rows: int) -> Tensor:
+    """float64 [rows, d]: the mean of their inner products is that of these rows. d is 0 where there are none."""
+    parts = [centred_unit_rows(matrix) for matrix in matrices]
+    if not parts:
+        return torch.zeros(rows, 0, dtype=torch.float64)
+    return torch.cat(parts, dim=1) / len(parts) ** 0.5
+
 
 def centred_unit_rows(matrix: FeatureMatrix) -> Tensor:
     """float64 [n, d]: each vector less the mean of all of them, at length 1. Zeros where there is none, or no rest."""
     dense = torch.from_numpy(matrix.dense()).double()
     there = torch.from_numpy(matrix.mask)
+    if not dense.numel() or not there.any():
+        return torch.zeros_like(dense)
     centred = dense - dense[there].mean(dim=0)
     centred[~there] = 0.0
     size = dense.abs().max()

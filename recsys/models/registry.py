@@ -52,7 +52,7 @@ class Family:
         title: its name in tables.
         paper: the source.
         takes: the parts of `SideInformation` that it reads by itself (edges and side scales are options of their own).
-        needs: those of them without which it cannot be built.
+        needs: those of them without which it cannot be built with its default options.
     """
 
     options: type[FamilyOptions]
@@ -72,6 +72,8 @@ class Family:
         """Whether a model of these options reads user, item or attribute features; the others are given none."""
         if isinstance(options, BlendOptions):
             return any(FAMILIES[member.family].uses_features(member) for member in options.members.values())
+        if isinstance(options, EaseTextOptions):
+            return options.active
         return bool(self.takes) or (isinstance(options, SideAugmentation) and options.side.active)
 
     def model_class(self) -> Any:
@@ -102,7 +104,7 @@ _ALL = (
         "text",
         "EASE with text",
         "Jeunen et al., RecSys 2020; L3AE, CIKM 2025",
-        takes=("item",),
+        takes=("item", "user"),
         needs=("item",),
     ),
     Family(

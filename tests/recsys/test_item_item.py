@@ -11,8 +11,8 @@ from artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models import item_item
-from recsys.models.ease import Ease
-from recsys.models.ease_text import EaseText
+from recsys.models.ease import Ease, inverted
+from recsys.models.ease_text import EaseText, KeptInverse
 from recsys.models.histories import Histories
 from recsys.models.item_item import ItemItem, largest
 from recsys.models.item_knn import ItemKnn
@@ -249,6 +249,105 @@ def test_ease_with_text_says_what_features_it_lacks(data: Dataset) -> None:
     assert caught.value.remedy
     with pytest.raises(DataError, match="'image'"):
         ease_text(data, SideInformation(item={"text": text()}), modalities=["image"])
+
+
+@pytest.mark.parametrize("size", [1, 5, 2100])
+def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
+    rows = torch.randn(size, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = rows @ rows.T + torch.eye(size)
+    inverse = inverted(matrix.clone())
+    assert torch.equal(inverse, inverse.T)
+    torch.testing.assert_close(matrix @ inverse, torch.eye(size, dtype=torch.float64), atol=1e-10, rtol=0)
+    with pytest.raises(ArithmeticError, match="not positive definite"):
+        inverted(-matrix)
+
+
+def profiles(data: Dataset, missing: tuple[int, ...] = (), seed: int = 7) -> FeatureMatrix:
+    return FeatureMatrix.from_dense(np.random.default_rng(seed).normal(1.0, 1.0, (data.n_users, 3)), missing)
+
+
+def columns_of(matrix: FeatureMatrix) -> np.ndarray:
+    """Each vector less the mean of those that are there, at length 1; zeros for the others."""
+    dense = matrix.dense().astype(np.float64)
+    mean = dense[matrix.mask].mean(axis=0)
+    return np.array(
+        [(row - mean) / np.linalg.norm(row - mean) if m else 0 * row for row, m in zip(dense, matrix.mask, strict=True)]
+    )
+
+
+@pytest.mark.parametrize(("alpha", "missing"), [(0.0, ()), (1.5, (2, 5)), (1.5, ())])
+def test_profiles_are_columns_beside_the_items_in_each_items_ridge_regression(
+    data: Dataset, alpha: float, missing: tuple[int, ...]
+) -> None:
+    given, written = text(missing=(2,)), profiles(data, missing)
+    side = SideInformation(item={"text": given}, user={"profile": written})
+    model = ease_text(data, side, alpha=alpha, profile=0.7)
+    x = np.zeros((12, 9))
+    x[tuple(data.train.T)] = 1
+    p = np.sqrt(0.7) * columns_of(written)
+    t = np.sqrt(alpha) * columns_of(given).T
+    expected = np.zeros((12, 9))
+    for item in range(9):
+        free = np.eye(12)[[column for column in range(12) if column != item]]  # 9 items and 3 columns of profiles
+        known = np.hstack([x, p])
+        tall = np.vstack([known, np.hstack([t, np.zeros((4, 3))]), np.sqrt(2.0) * np.eye(12)]) @ free.T
+        wanted = np.concatenate([x[:, item], t[:, item], np.zeros(12)])
+        expected[:, item] = known @ free.T @ np.linalg.lstsq(tall, wanted, rcond=None)[0]
+    np.testing.assert_allclose(model.scores(USERS).numpy(), expected, atol=2e-6)
+
+
+def test_profiles_of_no_weight_or_that_are_not_there_leave_ease(data: Dataset) -> None:
+    side, bare = SideInformation(user={"profile": profiles(data)}), SideInformation()
+    plain = Ease(data.train, 12, 9, 2.0)
+    plain.fit(data)
+    for model in (ease_text(data, side, alpha=0.0), ease_text(data, bare, alpha=0.0, profile=3.0)):
+        assert torch.equal(model.scores(USERS), plain.scores(USERS))
+        assert model.state_dict().keys() == plain.state_dict().keys()
+    nobody = SideInformation(user={"profile": profiles(data, tuple(range(12)))})
+    torch.testing.assert_close(ease_text(data, nobody, alpha=0.0, profile=3.0).scores(USERS), plain.scores(USERS))
+    nearly = ease_text(data, side, alpha=0.0, profile=1e-9)
+    torch.testing.assert_close(nearly.scores(USERS), plain.scores(USERS), atol=1e-5, rtol=0)
+
+
+def test_profiles_belong_to_their_users_and_a_missing_one_is_a_row_of_zeros(data: Dataset) -> None:
+    written = profiles(data, (3,))
+    other = FeatureMatrix(written.values, written.index[::-1].copy(), written.mask[::-1].copy())
+    first, second = (
+        ease_text(data, SideInformation(user={"profile": matrix}), alpha=0.0, profile=1.0)
+        for matrix in (written, other)
+    )
+    assert not torch.allclose(first.scores(USERS), second.scores(USERS))
+    assert not first.users[3].any()
+    assert torch.equal(first.scores(USERS)[3], first.histories.times(torch.tensor([3]), first.weights)[0])
+    assert first.scores(USERS)[11].any()  # who bought nothing and said something
+
+
+def test_the_inverse_is_kept_for_other_profiles_and_for_nothing_else(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    fresh = KeptInverse()
+    monkeypatch.setattr("recsys.models.ease_text.KEPT", fresh)
+    monkeypatch.setattr(EaseText, "inverse", lambda self, x: asked.append(1) or super(EaseText, self).inverse(x))
+    side = SideInformation(item={"text": text()}, user={"profile": profiles(data)})
+    for changes, times in (({}, 1), ({"profile": 2.0}, 1), ({"l2": 3.0}, 2), ({"l2": 3.0, "alpha": 2.0}, 3)):
+        again = ease_text(data, side, **{"profile": 1.0, **changes})
+        assert len(asked) == times
+    other = Dataset.from_arrays(12, 9, data.train[1:], data.valid, data.test)
+    ease_text(other, side, l2=3.0, alpha=2.0, profile=1.0)
+    assert len(asked) == 4
+    assert torch.equal(ease_text(data, side, l2=3.0, alpha=2.0, profile=1.0).weights, again.weights)
+
+
+def test_only_what_has_weight_is_needed(data: Dataset) -> None:
+    family = FAMILIES["ease_text"]
+    assert family.uses_features(EaseTextOptions())
+    assert family.uses_features(EaseTextOptions(alpha=0.0, profile=1.0))
+    assert not family.uses_features(EaseTextOptions(alpha=0.0))
+    with pytest.raises(DataError, match="'ease_text' needs item features"):
+        ease_text(data, SideInformation(user={"profile": profiles(data)}), profile=1.0)
+    with pytest.raises(DataError, match=r"9 rows of features for 12 ids"):
+        ease_text(data, SideInformation(user={"profile": text()}), alpha=0.0, profile=1.0)
 
 
 def test_the_families_build_what_their_options_say(data: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Options of EASE with item text."""
+"""Options of EASE with text of items and users."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from recsys.models.options.base import FamilyOptions, ModalityOptions
 
 
 class EaseTextOptions(FamilyOptions, ModalityOptions):
-    """EASE whose item-item weights also have to fit the items' text vectors."""
+    """EASE whose item-item weights also have to fit the items' text vectors, and which also reads user profiles."""
 
     family: Literal["ease_text"] = "ease_text"
     l2: PositiveFloat = 100.0
     """The ridge penalty lambda; tune on validation, together with `alpha`."""
     alpha: NonNegativeFloat = 50.0
-    """Weight of the cosines of item vectors beside the co-occurrence counts; 0 is EASE."""
+    """Weight of the cosines of item vectors beside the co-occurrence counts; 0 reads no item features."""
+    profile: NonNegativeFloat = 0.0
+    """Weight of the users' profile vectors as further columns of the interactions, each of which weighs 1; 0 reads none.
+    Where there are no profiles it has no effect."""
+
+    @property
+    def active(self) -> bool:
+        """Whether any features are read; without them it is EASE."""
+        return max(self.alpha, self.profile) > 0
