@@ -18,8 +18,8 @@ class EaseTextOptions(FamilyOptions, ModalityOptions):
     alpha: NonNegativeFloat = 50.0
     """Weight of the cosines of item vectors beside the co-occurrence counts; 0 reads no item features."""
     profile: NonNegativeFloat = 0.0
-    """Weight of the users' profile vectors as further columns of the interactions, each of which weighs 1; 0 reads none.
-    Where there are no profiles it has no effect."""
+    """Weight of the users' profile vectors as columns beside the interactions, each of which weighs 1; 0 reads none. It
+    has no effect where there are no profiles."""
 
     @property
     def active(self) -> bool:
