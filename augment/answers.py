@@ -29,9 +29,11 @@ class Answer:
 
     Args:
         type: a pydantic model, or a union of models.
+        expected_tokens: for prose, whose longest text no model writes: the budget where it is less than that.
     """
 
     type: Any
+    expected_tokens: int | None = None
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -54,8 +56,9 @@ class Answer:
 
     @cached_property
     def max_tokens(self) -> int:
-        """See `augment.bounds`."""
-        return token_budget(self.schema)
+        """See `augment.bounds`. An answer cut by a lower budget did not finish, and is asked for again."""
+        longest = token_budget(self.schema)
+        return longest if self.expected_tokens is None else min(longest, self.expected_tokens)
 
     def parse(self, text: str) -> dict[str, Any]:
         """The fields of an answer. Raises Malformed with the first problem when the text does not fit."""

@@ -17,12 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from artefacts.errors import DataError
+from artefacts.errors import DataError, UsageError
 from artefacts.files import read_json, read_parquet
 from augment.domains import Domain, domain_named
+from augment.presentation import Presentation, beginning, numbers, without_title
 from augment.text import plain
 
 PREPARE = "run the prepare stage again"
+LONGEST_TEXT = 20_000
+"""Characters read of a text column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,11 @@ class Item:
 
     item: int
     title: str
+    """The title; where there is none, the beginning of the text, if texts are shown."""
     year: int | None = None
     genres: tuple[str, ...] = ()
+    excerpt: str = ""
+    """The beginning of the text, if texts are shown and `title` is not that already."""
     text: dict[str, str] = field(default_factory=dict, compare=False)
     """Other text columns, e.g. description; for user templates."""
 
@@ -69,6 +75,7 @@ class Catalog:
         n_users, n_items: counts of contiguous ids.
         genres: the vocabulary, sorted; empty when the data set has none.
         domain: words for the prompts.
+        presentation: what prompts say of an item.
     """
 
     def __init__(
@@ -79,10 +86,11 @@ class Catalog:
         domain: Domain,
         genres: tuple[str, ...],
         users: Path | None = None,
+        presentation: Presentation = Presentation(),  # noqa: B008 - frozen
     ) -> None:
         self.n_users = len(history.starts) - 1
         self.n_items = items.num_rows
-        self.domain, self.genres = domain, genres
+        self.domain, self.genres, self.presentation = domain, genres, presentation
         self._source_ids: dict[str, list[str]] = {}
         self._items, self._history, self._candidates, self._users = items, history, candidates, users
         known = ("item", "source_id", "title", "year", "genres")
@@ -129,11 +137,35 @@ class Catalog:
             tuple(self.item(int(item)) for item in candidates),
         )
 
+    def presented(self, presentation: Presentation) -> Catalog:
+        """The same items and users, with items shown this way.
+
+        Raises:
+            UsageError: a text column, or a title to hide, is not there.
+        """
+        for name in presentation.text.columns if presentation.text else ():
+            if name not in self._text:
+                raise UsageError(
+                    f"the items have no text column '{name}'",
+                    where="generation.item_text.columns",
+                    remedy=f"they have: {', '.join(self._text)}" if self._text else "leave item_text out",
+                )
+        if presentation.titles == "anonymous" and "title" not in self._items.column_names:
+            raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
+        return Catalog(
+            self._items, self._history, self._candidates, self.domain, self.genres, self._users, presentation
+        )
+
     def require_titles(self) -> None:
-        """Raises DataError when items have no titles, so that there is nothing to tell a model."""
-        if "title" not in self._items.column_names:
+        """Raises DataError when items have neither titles nor a text that is shown: there is nothing to tell."""
+        if "title" not in self._items.column_names and self.presentation.text is None:
+            remedy = None
+            if self._text:
+                remedy = f"name a text column to show, e.g. generation.item_text.columns=[{self._text[0]}]"
             raise DataError(
-                "the items have no column 'title', so there is nothing to tell a model", where="dataset/items.parquet"
+                "the items have no column 'title', so there is nothing to tell a model",
+                where="dataset/items.parquet",
+                remedy=remedy,
             )
 
     def train_items(self, user: int) -> np.ndarray:
@@ -155,18 +187,48 @@ class Catalog:
     def items(self) -> Iterator[Item]:
         return (self.item(item) for item in range(self.n_items))
 
-    def _item(self, item: int) -> Item:
-        def value(column: str) -> Any:
-            return self._items[column][item].as_py() if column in self._items.column_names else None
+    def documents(self) -> Iterator[str]:
+        """The whole text of every item: title, genres, and the text columns that are shown; titles only if shown."""
+        shown, anonymous = self.presentation.text, self.presentation.titles == "anonymous"
+        for item in range(self.n_items):
+            texts = self._texts(item)
+            genres = [plain(genre) for genre in self._value(item, "genres") or ()]
+            title = "" if anonymous else self._title(item)
+            yield " ".join([title, *genres, *(texts[name] for name in (shown.columns if shown else ()))])
 
-        genres = tuple(dict.fromkeys(plain(genre) for genre in value("genres") or ()))
+    def _value(self, item: int, column: str) -> Any:
+        return self._items[column][item].as_py() if column in self._items.column_names else None
+
+    def _item(self, item: int) -> Item:
+        genres = tuple(dict.fromkeys(plain(genre) for genre in self._value(item, "genres") or ()))
+        title, texts, shown = self._title(item), self._texts(item), self.presentation.text
+        excerpt = beginning((texts[name] for name in shown.columns), shown.words) if shown else ""
         return Item(
             item,
-            plain(value("title") or "") or f"untitled {self.domain.one}",
-            value("year"),
+            title or excerpt or f"untitled {self.domain.one}",
+            self._value(item, "year"),
             tuple(genre for genre in genres if not self.genres or genre in self.genres),
-            {name: plain(value(name) or "", longest=1000) for name in self._text},
+            excerpt if title else "",
+            {name: plain(text, longest=1000) for name, text in texts.items()},
         )
+
+    @cached_property
+    def _numbers(self) -> np.ndarray:
+        return numbers(self.presentation.seed, self.n_items)
+
+    def _title(self, item: int) -> str:
+        """What the item is called in prompts; "" where the data do not say."""
+        title = plain(self._value(item, "title") or "")
+        anonymous = self.presentation.titles == "anonymous" and title
+        return f"{self.domain.one} {self._numbers[item]}" if anonymous else title
+
+    def _texts(self, item: int) -> dict[str, str]:
+        """The item's text columns, without its own title where titles are hidden."""
+        texts = {name: plain(self._value(item, name) or "", longest=LONGEST_TEXT) for name in self._text}
+        if self.presentation.titles == "anonymous":
+            title = plain(self._value(item, "title") or "", longest=LONGEST_TEXT)
+            texts = {name: without_title(text, title, self._title(item)) for name, text in texts.items()}
+        return texts
 
 
 def _check_items(items: pa.Table, path: Path) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, create_model, field_validator, model_validator
 
 from artefacts.options import Options
+from augment.presentation import ItemTextOptions, Titles
 from augment.tasks import TASKS
 from augment.tasks.base import TaskOptions
 
@@ -93,6 +94,11 @@ class HeuristicOptions(Options):
 
     kind: Literal["heuristic"] = "heuristic"
     """Which engine."""
+    rule: Literal["task", "tfidf"] = "task"
+    """task: each task's own. tfidf: a user's profile is their history's terms by TF-IDF, in whatever style others
+    write it; other tasks keep their own. In prose both are the same."""
+    terms: int = Field(default=20, ge=1, le=200)
+    """Most terms of a profile by TF-IDF."""
 
 
 class ReplayOptions(Options):
@@ -166,6 +172,12 @@ class SourceOptions(Options):
     """What answers."""
     tasks: tuple[str, ...] = tuple(TASKS)
     """Which of edges, user_profile, item_attributes."""
+    users: int | None = Field(default=None, ge=1)
+    """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
+    The same users for every source with this number, and some of those with a larger one. null: all users."""
+    titles: Titles = "as-is"
+    """anonymous: prompts show "movie 17" in place of a title, an arbitrary number per item, and inside the item's own
+    text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
 
     @property
     def brings_vectors(self) -> bool:
@@ -211,12 +223,21 @@ class GenerationOptions(Options):
     """Settings of each task, the same for all sources so that sources can be compared."""
     max_history: int = Field(default=15, ge=1)
     """How many of a user's latest training items a prompt shows."""
+    item_text: ItemTextOptions | None = None
+    """Which text tells what an item is: shown where an item has no title, and beside the title where profiles in prose
+    are asked for. null: no text."""
     attempts: int = Field(default=3, ge=1, le=20)
     """How often a request is asked before it is recorded as failed; each attempt draws with a seed of its own."""
     shards: int = Field(default=4, ge=1, le=99_999)
     """Files per task. Fixed when a source is first run; also the most array tasks that can share the work."""
     templates: Path | None = None
     """A folder of templates that replace the built-in ones of the same names."""
+
+    def task_options(self, task: str, source: SourceOptions) -> TaskOptions:
+        """What a source is told of a task: the same for all, but terms are prose."""
+        options = self.tasks.of(task)  # type: ignore[attr-defined]
+        by_terms = isinstance(source.engine, HeuristicOptions) and source.engine.rule == "tfidf"
+        return options.model_copy(update={"style": "prose"}) if by_terms and task == "user_profile" else options
 
     @field_validator("sources")
     @classmethod

@@ -6,6 +6,7 @@ and the engine computes it once. Nothing is held in memory but the request at ha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -21,6 +22,9 @@ from augment.tasks.base import Impossible, Task
 Ask = Callable[[Sequence[Task], int], Iterable[Request | Record]]
 """The questions of several tasks about one entity: requests, or the records of why there is none."""
 
+NOBODYS = -1
+"""The shard of a user who is not asked about."""
+
 
 class Questions:
     """All questions of a source, shard by shard, so that what shares a block does not depend on who runs which shards.
@@ -30,9 +34,18 @@ class Questions:
         ask: makes the questions about an entity.
         total: number of shards.
         selected: shards of this process.
+        users: who is asked about, True per user; None is all.
     """
 
-    def __init__(self, catalog: Catalog, tasks: Sequence[Task], ask: Ask, total: int, selected: Iterable[int]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        tasks: Sequence[Task],
+        ask: Ask,
+        total: int,
+        selected: Iterable[int],
+        users: np.ndarray | None = None,
+    ) -> None:
         self._catalog, self._tasks, self._ask = catalog, tasks, ask
         self._selected = list(selected)
         counts = {"user": catalog.n_users, "item": catalog.n_items}
@@ -41,6 +54,8 @@ class Questions:
             for about, count in counts.items()
             if any(task.about == about for task in tasks)
         }
+        if users is not None and "user" in self._shards:
+            self._shards["user"] = np.where(users, self._shards["user"], NOBODYS)
 
     def __len__(self) -> int:
         mine = {about: int(np.isin(shards, self._selected).sum()) for about, shards in self._shards.items()}
@@ -65,6 +80,18 @@ class Questions:
             asked = [task for task in self._tasks if task.about == about]
             for number in np.flatnonzero(shards == shard).tolist():
                 yield from self._ask(asked, number)
+
+
+def drawn_users(catalog: Catalog, number: int | None, seed: int) -> np.ndarray | None:
+    """True for the first `number` users, among those with a history, in an order that the seed fixes; None for all.
+
+    A user's place in that order depends on nobody else but by who has a history, so that fewer users are some of more.
+    """
+    if number is None:
+        return None
+    known = [user for user in range(catalog.n_users) if len(catalog.train_items(user))]
+    known.sort(key=lambda user: hashlib.sha256(f"{seed}/asked/{user}".encode()).digest())
+    return np.isin(np.arange(catalog.n_users), known[:number])
 
 
 def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:
@@ -116,7 +143,8 @@ def fit(task: Task, entity: Any, engine: Engine) -> Draft:
 
 
 def _fits(draft: Draft, engine: Engine) -> bool:
-    return engine.count_tokens(draft.messages) + draft.answer.max_tokens <= (engine.context or 0)
+    longest = max(engine.count_tokens(order.messages) for order in draft.orders)
+    return longest + draft.answer.max_tokens <= (engine.context or 0)
 
 
 def refusal(key: str, task: str, entity: int, reason: str) -> Record:

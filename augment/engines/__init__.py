@@ -31,7 +31,7 @@ def build_engine(
             assert catalog is not None
             return ReplayEngine(options, catalog)
         case HeuristicOptions():
-            return HeuristicEngine()
+            return HeuristicEngine(options)
         case OpenAIOptions():
             from augment.engines.openai import OpenAIEngine
 

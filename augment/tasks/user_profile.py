@@ -1,5 +1,7 @@
 """User profiles: who a user may be and what they like, guessed from their history (LLMRec, section 3.2).
 
+In prose (RLMRec) the answer is a short text instead, see `augment.tasks.prose`; what follows is about fields.
+
 Deviations from the authors' prompt: every field has a closed or bounded form, genres come from the data set's own
 vocabulary when it has one, and a genre cannot be liked and disliked. A grammar cannot say the last without one branch
 per subset, so an answer that breaks it is asked again with the contested genres taken out of the dislikes.
@@ -16,6 +18,8 @@ from augment.answers import Answer, AnswerModel
 from augment.shapes import Control, Draft
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
+from augment.tasks.prose import TERMS, check_prose, prose_answer
+from augment.terms import HistoryTerms
 
 AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
 GENDERS = ("female", "male")
@@ -27,6 +31,12 @@ if TYPE_CHECKING:
 class UserProfileOptions(NamingOptions):
     """Asking who a user is."""
 
+    style: Literal["fields", "prose"] = "fields"
+    """fields: LLMRec's, such as age, liked genres and country. prose: RLMRec's, a text of a few sentences."""
+    words: int = Field(default=60, ge=10, le=300)
+    """Most words of a text in prose."""
+    letters: int = Field(default=24, ge=8, le=60)
+    """Most characters in a word of such a text."""
     liked_genres: int = Field(default=3, ge=1, le=10)
     """Most genres a user likes."""
     disliked_genres: int = Field(default=2, ge=1, le=10)
@@ -36,7 +46,10 @@ class UserProfileOptions(NamingOptions):
 
 
 class UserProfile:
-    """Stored fields (movies): age, gender, liked_genres, disliked_genres, liked_directors, country, language."""
+    """Stored fields (movies): age, gender, liked_genres, disliked_genres, liked_directors, country, language.
+
+    In prose: profile.
+    """
 
     name: ClassVar[str] = "user_profile"
     about: ClassVar[Literal["user", "item"]] = "user"
@@ -49,23 +62,36 @@ class UserProfile:
         self._genres = context.catalog.genres
         self._answer = self._answer_with(self._genres, self._genres)
         self._control = self._answer_with(self._genres, self._genres, control=True)
+        if options.style == "prose":
+            self._answer, self._control = prose_answer(options.words, options.letters), TERMS
+        self._terms = HistoryTerms(context.catalog, context.max_history, context.terms)
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
         if not entity.history:
             raise Impossible("no_history: the user has no training interaction")
         history = entity.history[-self._context.max_history :][drop:]
+        prose = self.options.style == "prose"
+        template = "user_profile_prose.j2" if prose else "user_profile.j2"
         return Draft(
             entity.user,
-            self._context.prompts.messages("user_profile.j2", domain=self._domain, history=history),
+            self._context.prompts.messages(template, domain=self._domain, history=history),
             self._answer,
-            Control(lambda: self._by_counts(history), self._control),
+            Control(lambda: self._by_terms(entity.user) if prose else self._by_counts(history), self._control),
             shown_history=tuple(item.item for item in history),
             dropped_history=drop,
         )
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        """Lists without repeats or placeholders; liked and disliked genres apart, else a Contradiction."""
+        """A text that says something; or lists without repeats or placeholders, liked and disliked genres apart.
+
+        Raises Contradiction where asking again may help.
+        """
+        if self.options.style == "prose":
+            return check_prose(answer, draft, self.options.words)
+        return self._check_fields(answer)
+
+    def _check_fields(self, answer: dict[str, Any]) -> Checked:
         repairs: list[str] = []
         fields = dict(answer)
         creators = self._domain.liked_creators
@@ -109,6 +135,10 @@ class UserProfile:
         }
         required: Any = {key: (kind, ...) for key, kind in fields.items()}
         return Answer(create_model("Profile", __base__=AnswerModel, **required))
+
+    def _by_terms(self, user: int) -> dict[str, Any]:
+        """The control in prose: the history's terms by TF-IDF."""
+        return {"profile": ", ".join(self._terms.of(user))}
 
     def _by_counts(self, history: tuple[Item, ...]) -> dict[str, Any]:
         """The control: the history's commonest genres are liked; the catalogue's commonest absent ones disliked.

@@ -1,0 +1,90 @@
+"""A profile in prose (RLMRec, section 3.2): a few sentences instead of fields.
+
+Deviations from the authors' prompts: no reasoning is asked for, what is shown is the beginning of the items' texts, and
+the answer's form is bounded: words of letters and digits, at most so many, the last one followed by a full stop, an
+exclamation or a question mark. So a model can stop after any sentence, and has to after the last word. What a grammar
+cannot say is checked: a profile that only repeats the prompt says nothing about the user, and is asked for again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import StringConstraints, create_model
+
+from augment.answers import Answer, AnswerModel
+from augment.bounds import prose_budget
+from augment.shapes import Draft
+from augment.tasks.base import Checked, Contradiction
+from augment.tasks.naming import LETTERS, SAYS_NOTHING
+
+FEWEST_WORDS = 3
+"""A "profile" of fewer words is a placeholder."""
+SENTENCE = re.compile(r"(?<=[.!?]) ")
+WORD = re.compile(r"\w+")
+
+
+def prose_answer(words: int, letters: int) -> Answer:
+    """The answer {"profile": text} of at most `words` words with at most `letters` characters each."""
+    first = f"{LETTERS}0-9"
+    word = f"['(]?[{first}][{first}'-]{{0,{letters - 1}}}[)']?"
+    pattern = f"^{word}([.,;:!?]? {word}){{0,{words - 1}}}[.!?]$"
+    text = Annotated[str, StringConstraints(pattern=pattern)]
+    return Answer(create_model("Prose", __base__=AnswerModel, profile=(text, ...)), prose_budget(words))
+
+
+TERMS = Answer(create_model("Terms", __base__=AnswerModel, profile=(str, ...)))
+"""The answer of the rule without a language model; no grammar holds it."""
+
+
+def check_prose(answer: dict[str, Any], draft: Draft, words: int) -> Checked:
+    """The profile without repeated sentences and without a last one that the bound cut short.
+
+    Args:
+        words: the bound; a text that reaches it was most likely cut.
+
+    Raises:
+        Contradiction: it is a placeholder, or nothing but sentences of the prompt.
+    """
+    if not answer["profile"].endswith((".", "!", "?")):
+        return _check_terms(answer)  # the rule's; the grammar ends a model's text with one of these
+    sentences, repairs = SENTENCE.split(answer["profile"]), list[str]()
+    first: dict[str, str] = {}
+    for sentence in sentences:
+        first.setdefault(_words(sentence), sentence)
+    kept = list(first.values())
+    if len(kept) < len(sentences):
+        repairs.append(f"profile: {len(sentences) - len(kept)} repeated sentences cut")
+    if len(answer["profile"].split(" ")) >= words and len(kept) > 1:
+        kept.pop()
+        repairs.append("profile: the last sentence cut, it reached the most words")
+    text = " ".join(kept)
+    _refuse_placeholder(text)
+    _refuse_echo(kept, draft)
+    return Checked({"profile": text}, tuple(repairs))
+
+
+def _check_terms(answer: dict[str, Any]) -> Checked:
+    if not answer["profile"]:
+        raise Contradiction("the history's texts hold no term", code="placeholder")
+    return Checked(answer)
+
+
+def _refuse_placeholder(text: str) -> None:
+    words = _words(text)
+    if words.count(" ") + 1 < FEWEST_WORDS or words in SAYS_NOTHING:
+        raise Contradiction(repr(text), code="placeholder")
+
+
+def _refuse_echo(sentences: list[str], draft: Draft) -> None:
+    """Refuses a text all of whose sentences stand in one line of the prompt: its instruction, or one item's text."""
+    for message in draft.messages:
+        for line in message.content.splitlines():
+            shown = f" {_words(line)} "
+            if all(f" {_words(sentence)} " in shown for sentence in sentences):
+                raise Contradiction(f"the profile stands in the prompt: {line[:60]!r}", code="echo")
+
+
+def _words(text: str) -> str:
+    return " ".join(WORD.findall(text.casefold()))
