@@ -20,9 +20,10 @@ from augment.conversation import converse
 from augment.engines import build_engine
 from augment.engines.base import Engine
 from augment.engines.replay import ReplayEngine
-from augment.options import GenerationOptions, ReplayOptions, SourceOptions, VllmOptions
+from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
+from augment.presentation import Presentation
 from augment.prompting import Prompts
-from augment.requests import Questions, asker
+from augment.requests import Questions, asker, drawn_users
 from augment.roofline import Peaks, roofline
 from augment.shapes import Record, Request
 from augment.store import Store
@@ -62,6 +63,7 @@ def run_source(
 
     Returns:
         {"engine": what answered, "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
+        "users": how many were drawn to be asked about, where not all are; the others have no record,
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
@@ -70,9 +72,11 @@ def run_source(
     if "edges" in source.tasks and not catalog.has_candidates and not replayed:
         raise UsageError("edges need candidates, and none were computed", where=name, remedy="run the candidates stage")
     if not replayed:
+        catalog = catalog.presented(Presentation(generation.item_text, source.titles, seed))
         catalog.require_titles()
-    context = Context(catalog, Prompts(generation.templates), generation.max_history, seed)
-    tasks = [TASKS[task](context, generation.tasks.of(task)) for task in source.tasks]  # type: ignore[attr-defined]
+    terms = source.engine.terms if isinstance(source.engine, HeuristicOptions) else 0
+    context = Context(catalog, Prompts(generation.templates), generation.max_history, seed, terms)
+    tasks = [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
     store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards)
     engine = engine or build_engine(
         source.engine, catalog, model=model, model_sha256=model_sha256, log=folder / f"engine{_suffix(shards)}.log"
@@ -81,7 +85,8 @@ def run_source(
     with store:
         with engine:
             run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
-            questions = Questions(catalog, tasks, ask, store.total, store.selected)
+            users = drawn_users(catalog, source.users, seed)
+            questions = Questions(catalog, tasks, ask, store.total, store.selected, users)
             run.go(questions, f"augment {name}")
             described = _described(engine, folder, run.started)
         summaries = {}
@@ -93,6 +98,7 @@ def run_source(
         "engine": described,
         "tasks": summaries,
         "seconds_are": SECONDS_ARE,
+        **({} if users is None else {"users": int(users.sum())}),
         "recomputed": run.recomputed,
         "recomputed_alike": run.alike,
         **(_limits(source, described, summaries) if shards is None else {}),
