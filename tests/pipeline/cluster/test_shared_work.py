@@ -90,6 +90,21 @@ def test_engines_do_not_share_a_gpu(open_run: Run, monkeypatch: pytest.MonkeyPat
     assert gpu_shares(VllmOptions(model="m"), 3) == [None] * 3, "vLLM on the CPU"
 
 
+@pytest.mark.parametrize(("given", "seen"), [("4,5", "4,5"), (None, "0,1,2,3")])
+def test_a_process_sees_its_own_gpus_before_it_answers(
+    open_run: Run, monkeypatch: pytest.MonkeyPatch, given: str | None, seen: str
+) -> None:
+    answered = []
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setattr(
+        "pipeline.cluster.work.answer",
+        lambda run, source, shards, **_: answered.append((source, shards, os.environ["CUDA_VISIBLE_DEVICES"])),
+    )
+    side_by_side._answer(side_by_side.Share(open_run.config, "rule", (0, 2), given))
+    assert answered == [("rule", (0, 2), seen)]
+
+
 def test_tasks_run_beside_each_other_but_not_beside_a_whole_run(open_run: Run) -> None:
     handle = os.open(open_run.folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH)  # another task
