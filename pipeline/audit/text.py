@@ -39,7 +39,9 @@ def audit_records(
         path = folder / "augment" / source / task / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
         name = f"{source} {task}"
-        checks.append(Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split, asked)))
+        checks.append(
+            Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split, asked))
+        )
         if replayed:
             checks += audit_replayed(name, task, records, split)
         elif task in USER_TASKS:
