@@ -30,6 +30,7 @@ from augment.store import Store
 from augment.summary import SECONDS_ARE, Seconds, merge, seconds_of
 from augment.tasks import TASKS, Task
 from augment.tasks.base import Context
+from augment.timeline import Timeline, spent
 
 SECONDS_BETWEEN_SHARES = 2.0
 
@@ -65,6 +66,7 @@ def run_source(
         {"engine": what answered, "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
         "users": how many were drawn to be asked about, where not all are; the others have no record,
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
+        "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
         "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
     """
@@ -85,6 +87,9 @@ def run_source(
     with store:
         with engine:
             run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
+            for task in () if replayed else tasks:
+                if task.options.labels:
+                    engine.check_labels(task.options.labels)
             users = drawn_users(catalog, source.users, seed)
             questions = Questions(catalog, tasks, ask, store.total, store.selected, users)
             run.go(questions, f"augment {name}")
@@ -93,7 +98,8 @@ def run_source(
         for task in tasks:
             target = folder / task.name / f"records{_suffix(shards)}.parquet"
             tally = merge(store.records(task.name), run.present[task.name], target)
-            summaries[task.name] = tally.summary(seconds_of(folder, task.name))
+            asked = {name: counts.get(task.name) for name, counts in run.asked.items()}
+            summaries[task.name] = tally.summary(seconds_of(folder, task.name)) | asked
     return {
         "engine": described,
         "tasks": summaries,
@@ -101,6 +107,7 @@ def run_source(
         **({} if users is None else {"users": int(users.sum())}),
         "recomputed": run.recomputed,
         "recomputed_alike": run.alike,
+        "grammar_seconds": spent(folder),
         **(_limits(source, described, summaries) if shards is None else {}),
     }
 
@@ -120,7 +127,7 @@ def _described(engine: Engine, folder: Path, started: bool) -> dict[str, Any]:
     """What answered; kept in a file, because a run with nothing left to do starts no engine to ask."""
     path = folder / "engine.json"
     if started or not path.exists():
-        write_json(path, engine.describe())
+        write_json(path, {name: value for name, value in engine.describe().items() if name != "grammar_seconds"})
     return read_json(path)
 
 
@@ -130,7 +137,9 @@ class _Run:
     def __init__(self, engine: Engine, store: Store, tasks: dict[str, Task], attempts: int) -> None:
         self._engine, self._store, self._tasks, self._attempts = engine, store, tasks, attempts
         self._seconds = Seconds(store.folder / "seconds" / f"{store.selected[0]:05d}.json")
+        self._timeline = Timeline(store.folder / "timeline" / f"{store.selected[0]:05d}.json", self._grammar_seconds)
         self._failed = 0
+        self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
         self.present: dict[str, set[str]] = {task: set() for task in tasks}
         self.started = False
         self.recomputed = self.alike = 0
@@ -149,7 +158,7 @@ class _Run:
         # The engine starts before the clock of the progress display does.
         self._engine.start()
         self.started = True
-        with progress(title, len(questions) - passed, "requests") as ticker:
+        with self._timeline, progress(title, len(questions) - passed, "requests") as ticker:
             for block in chain([first], blocks):
                 self._note(block)
                 self._answer(block, ticker)
@@ -161,6 +170,10 @@ class _Run:
     def _note(self, block: Block) -> None:
         for asked in block:
             self.present[asked.task].add(asked.key)
+            if isinstance(asked, Request):
+                numbers = {"max_tokens": asked.draft.answer.max_tokens, "prompts_per_attempt": len(asked.draft.orders)}
+                for name, number in numbers.items():
+                    self.asked[name][asked.task] = max(self.asked[name].get(asked.task, 0), number)
 
     def _answer(self, block: Block, ticker: Ticker) -> None:
         """Answers what is missing of a block; all of it when the engine is exact."""
@@ -177,15 +190,20 @@ class _Run:
         if self._engine.exact:
             self._engine.forget()
         self._seconds.begin()
+        self._timeline.begin()
         for record, busy in converse(self._engine, self._tasks, requests, self._attempts):
             self._seconds.add(record.task, busy)
             self._seconds.share_every(SECONDS_BETWEEN_SHARES)
+            self._timeline.add(record)
             if record.key in self._store:
                 self.recomputed += 1
                 self.alike += self._store.agrees(record)
             else:
                 self._keep(record, ticker)
         self._seconds.share()
+
+    def _grammar_seconds(self) -> dict[str, float]:
+        return self._engine.describe().get("grammar_seconds") or {}
 
     def _keep(self, record: Record, ticker: Ticker) -> None:
         self._store.append(record)

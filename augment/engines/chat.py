@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from artefacts.errors import UsageError
+from artefacts.files import digest, sha256_files
 from augment.shapes import Message, Messages
+
+FILES = (
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "spiece.model"),
+)
+"""Files that a tokenizer may be made of."""
 
 
 class Chat:
@@ -33,7 +43,7 @@ class Chat:
                 where=folder,
                 remedy="use an instruction-tuned model, or a `tokenizer` folder with a chat_template.jinja",
             )
-        self._kwargs = template_kwargs
+        self._folder, self._kwargs = Path(folder), template_kwargs
         self._system = self._has_system_role()
 
     def tokens(self, messages: Messages) -> tuple[int, ...]:
@@ -43,6 +53,39 @@ class Chat:
             rest = [message for message in messages if message.role != "system"]
             messages = (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
         return self._apply(messages)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Hashes of what turns messages into tokens: the tokenizer's files, and the template as it is applied."""
+        files = [self._folder / name for name in FILES if (self._folder / name).is_file()]
+        template = self._tokenizer.chat_template
+        return {
+            "tokenizer_sha256": sha256_files(self._folder, files),
+            "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest()
+            if isinstance(template, str)
+            else digest(template),
+        }
+
+    def label_ids(self, labels: Sequence[str]) -> tuple[int, ...]:
+        """The token of each label where an answer begins.
+
+        Raises:
+            UsageError: a label is not one token of its own there.
+        """
+        asked = [{"role": "user", "content": "?"}]
+        template = self._tokenizer.apply_chat_template
+        prompt = str(template(asked, add_generation_prompt=True, tokenize=False, **self._kwargs))
+        before = self._tokenizer.encode(prompt, add_special_tokens=False)
+        after = {label: self._tokenizer.encode(prompt + label, add_special_tokens=False) for label in labels}
+        split = [label for label, ids in after.items() if ids[:-1] != before]
+        if split or len({ids[-1] for ids in after.values()}) < len(labels):
+            named = ", ".join(split[:5]) or "some of them"
+            raise UsageError(
+                f"labels must be one token each where an answer begins, and for this tokenizer {named} are not",
+                where=self._folder,
+                remedy="set generation.tasks.edges.mode: choose, or fewer candidates",
+            )
+        return tuple(ids[-1] for ids in after.values())
 
     def _apply(self, messages: Messages) -> tuple[int, ...]:
         ids = self._tokenizer.apply_chat_template(

@@ -17,6 +17,7 @@ from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
 from augment.engines.chat import Chat
+from augment.engines.vllm_scoring import check_count, label_logprobs, scoring_parameters
 from augment.engines.vllm_start import Started, check_installed, identity, offline_environment, start
 from augment.model_figures import model_figures
 from augment.options import VllmOptions
@@ -47,6 +48,7 @@ class VllmEngine:
         self._started: Started | None = None
         self._cleanup = ExitStack()
         self._tokens = lru_cache(maxsize=8192)(self._render)
+        self._label_ids = lru_cache(maxsize=64)(self._labels)
 
     def __enter__(self) -> VllmEngine:
         self._cleanup.enter_context(offline_environment(self._options))
@@ -71,6 +73,11 @@ class VllmEngine:
     def count_tokens(self, messages: Messages) -> int:
         """See Engine."""
         return len(self._tokens(messages))
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """See Engine. Each must be one token where the model's answer begins."""
+        check_count(labels)
+        self._label_ids(tuple(labels))
 
     def forget(self) -> None:
         """See Engine."""
@@ -111,41 +118,51 @@ class VllmEngine:
             "batch_invariant": self._options.batch_invariant,
             "requests_per_block": self.block,
             "figures": model_figures(self._model),
+            **self._chat.fingerprints,
         }
-        return described if self._started is None else described | self._started.description
+        if self._started is None:
+            return described
+        return described | self._started.description | {"grammar_seconds": self._started.grammars.seconds()}
 
     def _render(self, messages: Messages) -> tuple[int, ...]:
         return self._chat.tokens(messages)
 
+    def _labels(self, labels: tuple[str, ...]) -> tuple[int, ...]:
+        return self._chat.label_ids(labels)
+
     def _admit(self, engine: Any, request: Request) -> str | None:
         """Hands one request to vLLM; the reason as text when it cannot be taken."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
-
         prompt, answer = self._tokens(request.draft.messages), request.draft.answer
         if len(prompt) + answer.max_tokens > self._options.max_model_len:
             return f"prompt_too_long: {len(prompt)} tokens and {answer.max_tokens} for the answer"
-        drawn = request.sampling
         try:
-            parameters = SamplingParams(
-                temperature=drawn.temperature,
-                top_p=drawn.top_p,
-                top_k=drawn.top_k,
-                repetition_penalty=drawn.repetition_penalty,
-                seed=request.seed,
-                max_tokens=answer.max_tokens,
-                structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
-            )
             engine.add_request(
                 request.name,
                 {"prompt_token_ids": list(prompt)},
-                parameters,
+                self._parameters(request),
                 lora_request=self._started.lora if self._started else None,
             )
         except _refusals() as error:
             engine.abort_request([request.name])
             return f"refused_by_engine: {str(error).splitlines()[0][:200]}"
         return None
+
+    def _parameters(self, request: Request) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        drawn, answer = request.sampling, request.draft.answer
+        if request.draft.labels:
+            return scoring_parameters(self._label_ids(request.draft.labels))
+        return SamplingParams(
+            temperature=drawn.temperature,
+            top_p=drawn.top_p,
+            top_k=drawn.top_k,
+            repetition_penalty=drawn.repetition_penalty,
+            seed=request.seed,
+            max_tokens=answer.max_tokens,
+            structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
+        )
 
     def _step(self, engine: Any, flying: dict[str, Request]) -> Iterator[Completion]:
         if not engine.has_unfinished_requests():
@@ -167,6 +184,9 @@ class VllmEngine:
             del flying[output.request_id]
             written = output.outputs[0]
             reason: FinishReason = written.finish_reason if written.finish_reason in ("stop", "length") else "error"
+            scores: tuple[float, ...] = ()
+            if request.draft.labels and reason != "error":
+                reason, scores = "stop", label_logprobs(written, self._label_ids(request.draft.labels))
             yield Completion(
                 request,
                 written.text,
@@ -177,6 +197,7 @@ class VllmEngine:
                 cached_tokens=output.num_cached_tokens or 0,
                 busy=_busy(output.metrics),
                 error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
+                label_logprobs=scores,
             )
 
 

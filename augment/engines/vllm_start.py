@@ -17,6 +17,7 @@ from typing import Any
 from artefacts.errors import AugrecError, UsageError
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat
+from augment.engines.grammar_time import GrammarTime
 from augment.engines.lora import read_adapter
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
 from augment.options import VllmOptions
@@ -32,6 +33,7 @@ class Started:
     llm: Any
     lora: Any
     description: dict[str, Any]
+    grammars: GrammarTime
 
 
 def check_installed() -> None:
@@ -93,7 +95,7 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
                 _check_grammar(llm, chat, lora, log)
                 description = _describe(llm, options, on_cpu, in_step)
                 description["start_seconds"] = round(time.monotonic() - began, 1)
-                yield Started(llm, lora, description)
+                yield Started(llm, lora, description, GrammarTime(_grammar_manager(llm)))
             finally:
                 with output_to(log):
                     _free(llm)
@@ -173,12 +175,16 @@ def _compile_grammars_in_step(llm: Any) -> bool:
     No public setting exists. Where this vLLM keeps it elsewhere, exactness rests on compilation being quick; the
     answer is recorded.
     """
-    core = getattr(llm.llm_engine.engine_core, "engine_core", None)
-    manager: Any = getattr(core, "structured_output_manager", None)
+    manager = _grammar_manager(llm)
     if not hasattr(manager, "_use_async_grammar_compilation"):
         return False
     manager._use_async_grammar_compilation = False
     return True
+
+
+def _grammar_manager(llm: Any) -> Any:
+    core = getattr(llm.llm_engine.engine_core, "engine_core", None)
+    return getattr(core, "structured_output_manager", None)
 
 
 def _lora(options: VllmOptions) -> Any:

@@ -11,12 +11,12 @@ import yaml
 
 from artefacts.files import read_json
 from pipeline.report.limits import Limit, read_limits
+from pipeline.report.provenance import STAGES, Group, read_provenance
 from pipeline.report.roles import is_llm
 from pipeline.report.runs import Trained
 from pipeline.report.wording import DASH, count, counted, percent, rate, seconds
 
 Pairs = list[tuple[str, str]]
-STAGES = ("dataset", "candidates", "augment", "embed", "train")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Facts:
     training: Pairs
     machine: str
     stages: list[dict[str, str]]
-    hashes: Pairs
+    summaries: dict[str, dict[str, Any]]
+    provenance: list[Group]
     config: str
 
     @property
@@ -68,7 +69,6 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
     engines = {name: (sources.get(name) or {}).get("engine") or {} for name in (*sources, *unlisted)}
     markers = _markers(run)
     source = dataset.get("source") or {}
-    hashes = {**(source.get("files") or {}), "the split": dataset.get("split_sha256")}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
     data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
     return Facts(
@@ -89,7 +89,8 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=[_stage(marker) for marker in markers],
-        hashes=[(name, str(sha)) for name, sha in hashes.items() if sha],
+        summaries={name: sources.get(name) or {} for name in engines},
+        provenance=read_provenance(run, dataset, engines),
         config=as_yaml(config),
     )
 

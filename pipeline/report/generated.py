@@ -25,7 +25,7 @@ COLUMNS = ("entity", "status", "reason", "fields", "text")
 class Record:
     """One answer; `fields` is None when the request failed, `text` is what the LLM wrote, untrusted.
 
-    `candidates` is how many items the LLM could choose from.
+    `candidates` is how many items the LLM could choose from; `repairs` says what was mended.
     """
 
     entity: int
@@ -33,6 +33,7 @@ class Record:
     reason: str | None
     text: str
     candidates: int = 0
+    repairs: tuple[str, ...] = ()
 
 
 Records = dict[tuple[str, str], dict[int, Record]]
@@ -52,7 +53,7 @@ def _read(path: Path) -> list[Record]:
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise DataError(f"the column {missing[0]!r} is missing", where=path, remedy=AUGMENT_AGAIN)
-    optional = [name for name in ("shown_candidates",) if name in table.column_names]
+    optional = [name for name in ("shown_candidates", "repairs") if name in table.column_names]
     rows = table.select([*COLUMNS, *optional]).to_pylist()
     return [
         Record(
@@ -61,6 +62,7 @@ def _read(path: Path) -> list[Record]:
             reason=row["reason"],
             text=row["text"] or "",
             candidates=len(row.get("shown_candidates") or ()),
+            repairs=tuple(row.get("repairs") or ()),
         )
         for n, row in enumerate(rows)
     ]

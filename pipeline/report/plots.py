@@ -47,7 +47,7 @@ def primary_figure(trained: dict[str, Trained], summaries: Summaries, options: R
         _draw_variants(axes, trained, summaries, options, labels_above=not wide)
 
     row = 34
-    return _responsive("primary", label, draw, 66 + row * len(trained), 66 + (row + 14) * len(trained))
+    return responsive("primary", label, draw, 66 + row * len(trained), 66 + (row + 14) * len(trained))
 
 
 def _draw_variants(
@@ -168,14 +168,14 @@ def genre_figure(genres: list[str], shares: dict[str, list[float]]) -> Markup:
 
     label = f"Share of each genre in histories and in generated profiles. {told}."
     height = 62 + 24 * len(genres)
-    return _responsive("genres", label, draw, height + 30, height + 10 + 20 * len(shares))
+    return responsive("genres", label, draw, height + 30, height + 10 + 20 * len(shares))
 
 
 def _source_name(source: str) -> str:
     return "training histories" if source == "histories" else f"profiles by {source}"
 
 
-def _responsive(
+def responsive(
     name: str, label: str, draw: Callable[[Figure, int], None], wide_height: int, narrow_height: int
 ) -> Markup:
     """The same figure laid out for a desktop and for a telephone; the style sheet shows one of them."""

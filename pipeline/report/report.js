@@ -22,3 +22,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// Copies a line of provenance. Without it one click still selects the whole value.
+for (const code of navigator.clipboard ? document.querySelectorAll(".copied code") : []) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "copy";
+  button.setAttribute("aria-label", `copy ${code.closest("div").querySelector("dt").textContent}`);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "copied";
+  });
+  code.after(button);
+}

@@ -21,6 +21,15 @@ GAIN = {"pop": -0.12, "ease": 0.02, "lightgcn-without": 0.0, "lightgcn-llm": 0.0
 METRICS = ("recall@20", "ndcg@20", "precision@20")
 SCRIPT = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 ARABIC = "فيلم عن الحب والحرب"
+VLLM = {
+    "engine": "vllm",
+    "model": "/models/llm-135m",
+    "max_model_len": 2048,
+    "model_sha256": "a1" * 32,
+    "tokenizer_sha256": "a2" * 32,
+    "chat_template_sha256": "a3" * 32,
+    "versions": {"vllm": "0.32.0", "xgrammar": "0.2.8"},
+}
 LONG = "Supercalifragilistic" * 12
 
 
@@ -92,21 +101,22 @@ def _records(task: str, source: str, rng: np.random.Generator) -> list[dict[str,
     for entity in range(ITEMS if task == "item_attributes" else USERS):
         failed = source != "heuristic" and entity % 10 == 7
         answer = None if failed else json.dumps(_answer(task, rng, entity), ensure_ascii=False)
+        asked = 0 if source == "heuristic" else 1
         records.append(
             {
                 "key": f"{task}/{entity}",
                 "task": task,
                 "entity": entity,
                 "status": "failed" if failed else "ok",
-                "reason": "length" if failed else None,
+                "reason": f"not_finished: {SCRIPT} {LONG}" if failed else None,
                 "fields": answer,
                 "text": f"{SCRIPT} {ARABIC} {LONG} ```json" if failed else answer,
                 "finish_reason": "length" if failed else "stop",
-                "prompt_tokens": 300,
-                "completion_tokens": 80,
-                "cached_tokens": 200,
-                "attempt": 1,
-                "repairs": ["duplicate genre"] if entity % 5 == 0 else [],
+                "prompt_tokens": asked * (1 + failed) * (300 + entity),
+                "completion_tokens": asked * (1 + failed) * (80 - entity % 9),
+                "cached_tokens": asked * 200,
+                "attempt": 1 + failed,
+                "repairs": [f"director: placeholder '{SCRIPT} {ARABIC}'", "duplicate genre"] if entity % 5 == 0 else [],
                 "shown_history": [] if task == "item_attributes" else [1, 2, 3, 0],
                 "shown_candidates": [4, 5, 6] if task == "edges" else [],
                 "dropped_history": 0,
@@ -116,10 +126,26 @@ def _records(task: str, source: str, rng: np.random.Generator) -> list[dict[str,
     return records
 
 
+def _timeline(path: Path, began: int, interval: float, gap: int) -> None:
+    """60 intervals with 3 requests each, and a pause after the first 20 of `gap` intervals."""
+    starts = [began + interval * (n + (gap if n >= 20 else 0)) for n in range(60)]
+    points = [[at - at % interval, interval, 3.0, 900.0, 600.0, 240.0] for at in starts]
+    write_json(
+        path,
+        {
+            "started": float(began),
+            "interval": interval,
+            "columns": ["at", "seconds", "requests", "prompt_tokens", "cached_tokens", "completion_tokens"],
+            "points": points,
+            "spent_seconds": {"compile": 0.5, "mask": 2.0},
+        },
+    )
+
+
 def _augment(run: Path, sources: tuple[str, ...], rng: np.random.Generator) -> None:
     described: dict[str, Any] = {}
     for source in sources:
-        engine = {"engine": "heuristic"} if source == "heuristic" else {"engine": "vllm", "model": "/models/llm-135m"}
+        engine = {"engine": "heuristic"} if source == "heuristic" else dict(VLLM)
         tasks: dict[str, Any] = {}
         for task in ("edges", "user_profile", "item_attributes"):
             records = _records(task, source, rng)
@@ -140,7 +166,7 @@ def _augment(run: Path, sources: tuple[str, ...], rng: np.random.Generator) -> N
                 "requests": len(records),
                 "ok": len(records) - failed,
                 "failed": failed,
-                "failed_by_reason": {"length": failed} if failed else {},
+                "failed_by_reason": {"not_finished": failed} if failed else {},
                 "repaired": sum(bool(r["repairs"]) for r in records),
                 "prompt_tokens": 300 * len(records),
                 "completion_tokens": 80 * len(records),
@@ -148,7 +174,11 @@ def _augment(run: Path, sources: tuple[str, ...], rng: np.random.Generator) -> N
                 "completion_tokens_per_second": 384.0,
                 "prompt_tokens_per_second": 1440.0,
                 "prefix_cache_hit_rate": None if source == "heuristic" else 0.66,
+                "max_tokens": 96,
             }
+        if source != "heuristic":
+            _timeline(run / "augment" / source / "timeline" / "00000.json", began=1_760_000_000, interval=2.0, gap=300)
+            _timeline(run / "augment" / source / "timeline" / "00002.json", began=1_760_000_004, interval=4.0, gap=150)
         described[source] = {"engine": engine, "tasks": tasks}
     write_json(
         run / "augment" / "summary.json", {"sources": described, "totals": {"requests": 1, "ok": 1, "failed": 0}}
@@ -202,6 +232,7 @@ def _markers(run: Path) -> None:
             "seconds": 3.5 * n,
             "machine": machine,
             "version": "0.1.0",
+            "identity": {"code": f"{n:02x}" * 32},
         }
         write_json(run / stage / "stage.json", marker)
     embedding = {
@@ -232,6 +263,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             _augment(run, sources, rng)
         _train(run, VARIANTS if variants is None else variants, seeds, rng)
         _markers(run)
+        (run / "config.yaml").write_text("name: demo\n", encoding="utf-8")
         return run
 
     return make

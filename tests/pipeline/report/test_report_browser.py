@@ -122,7 +122,36 @@ def test_one_version_of_each_figure_is_shown_and_its_text_is_legible(page: Any, 
     shown = (
         "return [...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0).length"
     )
-    assert page.execute_script(shown) == 2 + 3
+    assert page.execute_script(shown) == 2 + 3 + 1 + 6
+
+
+def test_a_hash_can_be_copied(page: Any) -> None:
+    origin = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    page.execute_cdp_cmd("Browser.grantPermissions", origin)
+    buttons = page.find_elements("css selector", "#provenance .copy")
+    assert len(buttons) == page.execute_script("return document.querySelectorAll('.copied code').length") > 10
+    named = {button.get_attribute("aria-label"): button for button in buttons}
+    button = named["copy sha256 of the chat template"]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    copied = page.execute_async_script(
+        "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
+    )
+    assert copied == "a3" * 32
+    assert button.text == "copied"
+
+
+def test_what_an_llm_wrote_stays_inside_its_box(page: Any) -> None:
+    for width in (400, 1280):
+        resize(page, width)
+        page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        beyond = page.execute_script(
+            "const edge = document.documentElement.clientWidth + 1;"
+            "const inside = [...document.querySelectorAll('.cases *')];"
+            "return inside.filter(e => e.getBoundingClientRect().right > edge).length"
+        )
+        assert beyond == 0
+        assert page.execute_script("return document.querySelectorAll('.cases pre').length") > 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
