@@ -70,7 +70,9 @@ def name_rows(axes: Axes, names: Sequence[str], letters: int, *, above: bool, bo
     for place, name in enumerate(shown):
         weight = "bold" if strong[place] else "normal"
         if above:
-            axes.annotate(name, (0, place), (0, 10), ("axes fraction", "data"), "offset points", fontweight=weight)
+            ground = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}  # lines do not run through the name
+            where = ("axes fraction", "data")
+            axes.annotate(name, (0, place), (0, 10), where, "offset points", fontweight=weight, bbox=ground)
         else:
             axes.get_yticklabels()[place].set_fontweight(weight)
     axes.tick_params(axis="y", length=0)

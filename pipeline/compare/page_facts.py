@@ -63,4 +63,4 @@ def _told(value: Any) -> str:
         return ", ".join(f"{_words(name)} {_told(one)}" for name, one in value.items()) or DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return count(value)
+    return count(value) or DASH
