@@ -102,7 +102,7 @@ def _histogram(spread: Spread, name: str) -> Markup:
     low, high = float(spread.lengths.min()), float(spread.lengths.max())
     with page_style():
         figure = Figure(figsize=(272 / 72, 150 / 72))
-        axes = figure.add_axes((0.175, 0.26, 0.79, 0.7))
+        axes = figure.add_axes((0.175, 0.29, 0.79, 0.67))
         axes.hist(spread.lengths, bins=_edges(low, high).tolist(), color=SERIES[0], alpha=0.55, linewidth=0)
         axes.margins(x=0.08)
         axes.axvline(spread.at(0.5), color=INK, linewidth=1.8)
@@ -110,6 +110,7 @@ def _histogram(spread: Spread, name: str) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelsize=11, labelcolor=MUTED, length=0)
+        axes.tick_params(axis="x", pad=7)
         axes.grid(axis="x", visible=False)
         axes.set_xlabel("tokens", fontsize=11)
         label = f"{spread.source}, {spread.title}, {counted(len(spread.lengths), 'request')}: {spread.told}"
