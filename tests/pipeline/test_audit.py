@@ -16,6 +16,8 @@ from rich.console import Console
 from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, write_json, write_npy, write_parquet
 from pipeline.audit import audit_run, render
+from pipeline.audit.interactions import read_split
+from pipeline.audit.text import audit_records
 
 Damage = Callable[[Path], None]
 
@@ -150,6 +152,20 @@ def test_damage_is_found_and_named(run_copy: Path, damage: Damage, check: str, n
     found = violations(run_copy)
     assert check in found
     assert any(named in violation for violation in found[check])
+
+
+@pytest.mark.parametrize(("said", "complaint"), [(10, None), (11, "11 users were drawn, 10 have a record")])
+def test_users_who_were_not_drawn_need_no_record(run_copy: Path, said: int, complaint: str | None) -> None:
+    summary = read_json(run_copy / "augment" / "summary.json")["sources"]["rule"]
+    for task in ("edges", "user_profile"):
+        path = run_copy / "augment" / "rule" / task / "records.parquet"
+        edit_rows(path, lambda rows: rows.__delitem__(slice(10, None)))
+        summary["tasks"][task] |= {"requests": 10, "ok": 10, "failed": 0}
+    checks, _ = audit_records(run_copy, "rule", summary | {"users": said}, read_split(run_copy / "dataset"))
+    found = [violation for check in checks for violation in check.violations]
+    assert found == ([] if complaint is None else [complaint] * 2)
+    without, _ = audit_records(run_copy, "rule", summary, read_split(run_copy / "dataset"))
+    assert any("has no record" in violation for check in without for violation in check.violations)
 
 
 def test_the_result_is_written_and_shown(run_copy: Path) -> None:
