@@ -95,7 +95,7 @@ class Downstream:
     def rows(self, groups: list[Group]) -> list[dict[str, Any]]:
         """The entries `downstream` of compare.json."""
         compare_ = self._plan.compare
-        rows = []
+        rows: list[dict[str, Any]] = []
         for recommender in compare_.recommenders:
             found = {
                 arm: self._entry(arm, recommender, self._seeds[variant_name(arm, recommender)]) for arm in compare_.arms

@@ -112,9 +112,9 @@ class Compare(Options):
     """What is reported; the first is that of the headline and of the tuning."""
     memorisation: tuple[Memory, ...] = ()
     """Pairs of sources for the memorisation probe."""
-    item_vectors: str = Field("data/text", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-]+$")
-    """The matrix by which items are known to the leak check, as group/field under `embed/`: `data/text` is the data's
-    own text, `SOURCE/FIELD` what a source wrote of the items. Left out where there is none."""
+    item_vectors: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-]+$")
+    """The matrix by which the leak check knows items, as group/field under `embed/`; `SOURCE/FIELD` is what a source
+    wrote of them. null: the data's own text (`data/text`), or TF-IDF of the texts where that is not embedded."""
     examples: int = Field(4, ge=0, le=50)
     """Users whose texts are shown side by side."""
     alpha: float = Field(0.05, gt=0, lt=0.5)
