@@ -20,6 +20,7 @@ from augment.conversation import converse
 from augment.engines import build_engine
 from augment.engines.base import Engine
 from augment.engines.replay import ReplayEngine
+from augment.keys import KeyTable
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
 from augment.presentation import Presentation
 from augment.prompting import Prompts
@@ -140,7 +141,7 @@ class _Run:
         self._timeline = Timeline(store.folder / "timeline" / f"{store.selected[0]:05d}.json", self._grammar_seconds)
         self._failed = 0
         self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
-        self.present: dict[str, set[str]] = {task: set() for task in tasks}
+        self.present = {task: KeyTable() for task in tasks}
         self.started = False
         self.recomputed = self.alike = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -130,7 +130,7 @@ def seconds_of(folder: Path, task: str) -> float:
     return sum(read_json(path).get(task, 0.0) for path in sorted((folder / "seconds").glob("*.json")))
 
 
-def merge(records: Iterable[Record], present: set[str], path: Path) -> Tally:
+def merge(records: Iterable[Record], present: Container[str], path: Path) -> Tally:
     """Writes the records of present requests as one table sorted by entity; others are counted as stale."""
     tally = Tally()
     rows = _present(records, present, tally)
@@ -142,7 +142,7 @@ def merge(records: Iterable[Record], present: set[str], path: Path) -> Tally:
     return tally
 
 
-def _present(records: Iterable[Record], present: set[str], tally: Tally) -> Iterator[Record]:
+def _present(records: Iterable[Record], present: Container[str], tally: Tally) -> Iterator[Record]:
     for record in records:
         if record.key in present:
             tally.add(record)
