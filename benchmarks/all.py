@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "llmrec_step": [],
     "epoch": [],
     "scale": [],
+    "augmentation": [],
     "anchors": [],
 }
 """Names and arguments, in the order in which they run."""

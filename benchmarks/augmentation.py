@@ -1,0 +1,169 @@
+"""What does our generation loop cost beside vLLM's own call, other orders, other feeding, and other runners?
+
+    python -m benchmarks.augmentation [--json FILE] [--users N] [--rounds N] [--only PART]
+
+The demo's requests (edges and profiles of MovieLens-100K's users, SmolLM2) are answered several ways: by a running
+engine fed in different ways; in our order and task by task under a small key-value cache; and by whole commands, engine
+start included. Ways take turns, and a ratio is the median over rounds; every answer must fit its schema. On a CPU all
+compute on one thread; the same command uses a GPU where vLLM does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import augmentation_around as around
+from benchmarks import augmentation_commands as whole
+from benchmarks import augmentation_inside as inside
+from benchmarks.augmentation_turns import Turns, median, ratio
+from benchmarks.augmentation_work import prepared
+from benchmarks.result import Result, add_json_option, report, run
+
+BATCH = 8
+SMALL_CACHE_GIB, LONG_HISTORY = 0.25, 50
+AROUND, ORDER, CHUNKS, WHOLE, MEMORY, VALID, GROWTH = 1.05, 1.5, 1.3, 1.0, 1.1, 1.0, 1.3
+PARTS = ("feeding", "ordering", "commands", "around")
+
+
+def feeding_results(fed: inside.Fed) -> list[Result]:
+    """Our loop against one call, and chunks against our loop."""
+    over = ratio(fed.turns, inside.WINDOW, inside.BARE)
+    return [
+        Result.at_most(f"{inside.WINDOW} / {inside.BARE}", over, AROUND, "x"),
+        Result.at_most(f"{inside.EXACT} / {inside.BARE}", ratio(fed.turns, inside.EXACT, inside.BARE), AROUND, "x"),
+        Result.at_least(
+            f"{inside.CHUNKED} / {inside.WINDOW}", ratio(fed.turns, inside.CHUNKED, inside.WINDOW), CHUNKS, "x"
+        ),
+        *_cpu(fed.turns, [(inside.WINDOW, inside.BARE), (inside.EXACT, inside.BARE), (inside.CHUNKED, inside.WINDOW)]),
+        *_validity(fed.valid),
+        *(
+            Result.unjudged(f"{name}: same text as {inside.BARE}", share, "of answers", "for information")
+            for name, share in fed.alike.items()
+            if name != inside.BARE
+        ),
+        *_seconds(fed.turns, fed.requests),
+    ]
+
+
+def ordering_results(fed: inside.Fed) -> list[Result]:
+    """The other order against ours."""
+    pair = (inside.OTHER, inside.OURS)
+    return [
+        Result.at_least(f"{inside.OTHER} / {inside.OURS}", ratio(fed.turns, *pair), ORDER, "x"),
+        *_cpu(fed.turns, [pair]),
+        *_validity(fed.valid),
+        *(
+            Result.unjudged(f"{name}: prompt tokens from the cache", share, "of tokens", "for information")
+            for name, share in fed.cached.items()
+        ),
+        *_seconds(fed.turns, fed.requests),
+    ]
+
+
+def whole_results(found: whole.Compared) -> list[Result]:
+    """Other runners against ours, engine start included; and memory beside a bare call."""
+    results = [
+        Result.at_least(f"{name} / {whole.OURS}, whole command", ratio(found.turns, name, whole.OURS), WHOLE, "x")
+        if name != whole.BARE
+        else Result.unjudged(
+            f"{name} / {whole.OURS}, whole command", ratio(found.turns, name, whole.OURS), "x", "for information"
+        )
+        for name in found.turns
+        if name != whole.OURS
+    ]
+    memory = found.peaks[whole.OURS] / found.peaks[whole.BARE]
+    return [
+        *results,
+        *(Result.unjudged(name, None, "", f"not measured: {why}") for name, why in found.absent.items()),
+        Result.at_most(f"peak memory, {whole.OURS} / {whole.BARE}", memory, MEMORY, "x"),
+        Result.unjudged(f"peak memory of {whole.OURS}", found.peaks[whole.OURS] / 1e9, "GB", "for information"),
+        *_cpu(found.turns, [(name, whole.OURS) for name in found.turns if name != whole.OURS]),
+        *_validity(found.valid),
+        *_seconds(found.turns, found.requests),
+    ]
+
+
+def around_results(found: dict[int, around.Cost]) -> list[Result]:
+    """What a request costs outside the engine, for few and for many users."""
+    (few, least), (many, most) = sorted(found.items())
+    return [
+        Result.at_most(
+            f"around the engine: seconds per request, {many} users / {few}",
+            most.seconds / least.seconds,
+            GROWTH,
+            "x",
+        ),
+        *(
+            Result.unjudged(
+                f"around the engine, {users} users", 1e3 * cost.seconds, "CPU-ms/request", "for information"
+            )
+            for users, cost in found.items()
+        ),
+    ]
+
+
+def _cpu(turns: Turns, pairs: Sequence[tuple[str, str]]) -> list[Result]:
+    return [
+        Result.unjudged(f"{over} / {under}, CPU time", ratio(turns, over, under, "cpu"), "x", "for information")
+        for over, under in pairs
+    ]
+
+
+def _validity(valid: dict[str, float]) -> list[Result]:
+    return [Result.at_least(f"{name}: valid answers", share, VALID, "of answers") for name, share in valid.items()]
+
+
+def _seconds(turns: Turns, requests: int) -> list[Result]:
+    return [
+        Result.unjudged(f"{name}, {requests} requests", median(turns, name), "s", "for information") for name in turns
+    ]
+
+
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """A call in a new process, which gives all its memory back."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def measure(parts: Sequence[str], users: int, rounds: int, folder: Path) -> list[Result]:
+    """The parts asked for."""
+    results: list[Result] = []
+    if set(parts) - {"around"}:
+        work = prepared(folder / "data", users, BATCH)
+    if "feeding" in parts:
+        results += feeding_results(apart(inside.feeding, work, rounds))
+    if "ordering" in parts:
+        small = work.engine.model_copy(update={"kv_cache_gib": SMALL_CACHE_GIB})
+        results += ordering_results(apart(inside.ordering, replace(work, history=LONG_HISTORY), rounds, small))
+    if "commands" in parts:
+        results += whole_results(whole.commands(work, rounds, folder / "commands"))
+    if "around" in parts:
+        everybody = prepared(folder / "all", 1, BATCH, sample=943)
+        results += around_results({users: apart(around.cost, everybody, users) for users in (100, 800)})
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.augmentation", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--users", type=int, default=40, metavar="N", help="users sampled; each is asked two things")
+    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="turns of each way")
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    add_json_option(parser)
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure([given.only] if given.only else PARTS, given.users, given.rounds, Path(folder))
+    return report("Generation", results, given.json)
+
+
+if __name__ == "__main__":
+    run(main)

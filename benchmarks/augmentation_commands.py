@@ -1,0 +1,218 @@
+"""The same requests answered by whole commands: ours, a bare `LLM.generate`, vLLM's run-batch, datatrove's runner.
+
+Each command loads the weights, answers and writes a file. Engine settings, prompts, seeds, sampling and schemas are the
+same for all.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from artefacts.errors import AugrecError
+from artefacts.files import write_text
+from augment.engines.batch_file import BatchFileEngine
+from augment.engines.vllm import VllmEngine
+from augment.options import OpenAIOptions
+from augment.shapes import Request
+from benchmarks.augmentation_turns import Spent, Turns, in_turns
+from benchmarks.augmentation_work import SOURCE, THREADS, Work, answers_in, valid_share
+
+OURS, BARE, RUN_BATCH, DATATROVE = "augrec augment", "LLM.generate", "vLLM's run-batch", "datatrove's InferenceRunner"
+SERVED = "small"
+DEADLINE = 900.0
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": str(THREADS),
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command took: seconds, and the most memory that its largest process held, in bytes."""
+
+    spent: Spent
+    peak: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The commands that could run, what they cost and gave; and why the others could not."""
+
+    requests: int
+    turns: Turns
+    peaks: dict[str, int]
+    valid: dict[str, float]
+    absent: dict[str, str]
+
+
+def commands(work: Work, rounds: int, folder: Path) -> Compared:
+    """Every command in turns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    requests, settings = asked(work, folder / "chat.log")
+    batch = folder / "batch.jsonl"
+    write_batch(requests, batch)
+    write_text(folder / "settings.json", json.dumps(settings))
+    ways, absent = contenders(work, settings, batch, folder)
+    peaks: dict[str, int] = {}
+    texts: dict[str, dict[str, str]] = {}
+
+    def turn(name: str) -> Spent:
+        command, environment, read = ways[name]
+        ended = timed(name, command, folder / "commands.log", environment)
+        peaks[name] = max(ended.peak, peaks.get(name, 0))
+        texts[name] = read()
+        return ended.spent
+
+    turns = in_turns({name: partial(turn, name) for name in ways}, rounds)
+    return Compared(
+        len(requests), turns, peaks, {name: valid_share(requests, found) for name, found in texts.items()}, absent
+    )
+
+
+Way = tuple[list[str], dict[str, str], Callable[[], dict[str, str]]]
+
+
+def contenders(
+    work: Work, settings: dict[str, Any], batch: Path, folder: Path
+) -> tuple[dict[str, Way], dict[str, str]]:
+    """Command, environment and reader of results by name; and why others are absent."""
+    here = {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+    script = [sys.executable, "-m"]
+    texts = work.run / "augment" / SOURCE
+    files = {name: folder / f"{name}.jsonl" for name in ("bare", "run-batch", "datatrove")}
+    given = [str(batch), str(folder / "settings.json")]
+    ways: dict[str, Way] = {
+        OURS: (
+            [*script, "pipeline.cli", "augment", str(work.config), "--force"],
+            here,
+            partial(answers_in, texts, work.source.tasks),
+        ),
+        BARE: (
+            [*script, "benchmarks.augmentation_bare", *given, str(files["bare"])],
+            here,
+            partial(read_results, files["bare"]),
+        ),
+        RUN_BATCH: (
+            [
+                *(*script, "vllm.entrypoints.openai.run_batch", "-i", str(batch), "-o", str(files["run-batch"])),
+                *("--served-model-name", SERVED, *flags(settings)),
+            ],
+            {},
+            partial(read_results, files["run-batch"]),
+        ),
+    }
+    absent = {}
+    if importlib.util.find_spec("datatrove") is None:
+        absent[DATATROVE] = "not installed: `make bench` does"
+    else:
+        ways[DATATROVE] = (
+            [*script, "benchmarks.augmentation_datatrove", *given, str(files["datatrove"])],
+            here | path_with_vllm(folder),
+            partial(read_results, files["datatrove"]),
+        )
+    return ways, absent
+
+
+def asked(work: Work, log: Path) -> tuple[list[Request], dict[str, Any]]:
+    """The requests, and the engine's settings as vLLM's own arguments."""
+    from vllm.platforms import current_platform
+
+    from augment.engines.vllm_start import _settings
+
+    with VllmEngine(work.engine, work.model.path, work.model.sha256, log) as engine:
+        return work.requests(engine), _settings(work.engine, work.model.path, current_platform.is_cpu())
+
+
+def write_batch(requests: Sequence[Request], path: Path) -> None:
+    """The requests in OpenAI's batch format, with the seeds that our engine uses."""
+    options = OpenAIOptions(base_url="http://127.0.0.1/v1", model=SERVED, slack=1.0)
+    engine = BatchFileEngine(options, [])
+    write_text(path, "".join(f"{engine.line(request)}\n" for request in requests))
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Arguments of `LLM` as those of vLLM's command line; a `disable_...` that is off has none."""
+    found = []
+    for name, value in settings.items():
+        flag = name.replace("_", "-")
+        if value is None or (value is False and name.startswith("disable_")):
+            continue
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            found.append(f"--{flag}={json.dumps(value) if isinstance(value, dict) else value}")
+    return found
+
+
+def path_with_vllm(folder: Path) -> dict[str, str]:
+    """A PATH on which `vllm serve` works.
+
+    The CPU build is named vllm-cpu, and vLLM's own command looks for metadata of `vllm`: where these are missing, a
+    script of that name starts the same server by its module.
+    """
+    with suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("vllm")
+        return {}
+    script = folder / "bin" / "vllm"
+    server = shlex.join([sys.executable, "-m", "vllm.entrypoints.openai.api_server"])
+    write_text(script, f'#!/bin/sh\nshift\nmodel=$1\nshift\nexec {server} --model "$model" "$@"\n')
+    script.chmod(0o755)
+    return {"PATH": os.pathsep.join([str(script.parent), os.environ.get("PATH", "")])}
+
+
+def timed(name: str, command: list[str], log: Path, environment: Mapping[str, str]) -> Ended:
+    """Runs a command to its end; raises when it fails or takes longer than `DEADLINE`."""
+    with log.open("ab") as sink:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=sink, stderr=sink, env=os.environ | QUIET | environment, start_new_session=True
+        )
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - begun
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, or all of it after an interruption
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise AugrecError(f"{name} failed with status {process.returncode}: {shlex.join(command)}", where=log)
+    return Ended(
+        Spent(wall, usage.ru_utime + usage.ru_stime), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    )
+
+
+def _too_long(*_: object) -> None:
+    raise AugrecError(f"a command did not end within {DEADLINE:g} s")
+
+
+def read_results(path: Path) -> dict[str, str]:
+    """Texts by request name from a file of batch results; requests without an answer are left out."""
+    texts = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        body = (entry.get("response") or {}).get("body")
+        if body:
+            texts[entry["custom_id"]] = body["choices"][0]["message"]["content"] or ""
+    return texts

@@ -1,0 +1,195 @@
+"""What the benchmark of generation asks: the demo's requests about MovieLens-100K's users, and other orders of them."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from rich.console import Console
+
+from artefacts.files import read_parquet, write_text
+from augment.answers import Malformed
+from augment.catalog import Catalog
+from augment.engines.vllm import VllmEngine
+from augment.options import GenerationOptions, SourceOptions, VllmOptions
+from augment.runner import run_source
+from augment.shapes import Completion, Message, Request
+from pipeline.config import Config, read_config
+from pipeline.execute import run_one
+from pipeline.stages.base import Run
+from pipeline.weights import ResolvedModel, resolve
+
+Value = TypeVar("Value")
+
+DEMO = Path(__file__).parent.parent / "configs" / "ml-100k" / "demo.yaml"
+SOURCE = "smollm2"
+THREADS = 1
+TASKS_ABOUT_USERS = ("edges", "user_profile")
+
+
+@dataclass(frozen=True)
+class Work:
+    """The config that asks a number of users, its data prepared, each request once whatever becomes of it."""
+
+    config: Path
+    history: int | None = None
+    """Most items of a history in a prompt, where not the demo's number."""
+
+    @cached_property
+    def parsed(self) -> Config:
+        """The config as `augrec` reads it."""
+        return read_config(self.config)
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        assert self.parsed.output is not None
+        return self.parsed.output
+
+    @property
+    def generation(self) -> GenerationOptions:
+        """What is generated, and how."""
+        assert self.parsed.generation is not None
+        shown = {} if self.history is None else {"max_history": self.history}
+        return self.parsed.generation.model_copy(update=shown)
+
+    @property
+    def source(self) -> SourceOptions:
+        """The one source."""
+        return self.generation.sources[SOURCE]
+
+    @property
+    def engine(self) -> VllmOptions:
+        """Its engine."""
+        assert isinstance(self.source.engine, VllmOptions)
+        return self.source.engine
+
+    @cached_property
+    def model(self) -> ResolvedModel:
+        """The weights; converted first where that was never done."""
+        return resolve(self.engine.model)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The users."""
+        return Catalog.load(self.run / "dataset", self.run / "candidates" / "candidates.parquet")
+
+    def requests(self, engine: VllmEngine) -> list[Request]:
+        """Everything the source is asked, in our order; `engine` must be entered, and is not started."""
+        noted = Noting(engine)
+        self.answer(noted)
+        return noted.asked
+
+    def answer(self, engine: Any) -> dict[str, str]:
+        """A whole run over the source with an entered engine; the text of every request by its name."""
+        with tempfile.TemporaryDirectory() as folder:
+            run_source(
+                self.catalog, SOURCE, self.source, self.generation,
+                folder=Path(folder), model=None, model_sha256=None, seed=self.parsed.seed, engine=engine,
+            )  # fmt: skip
+            return answers_in(Path(folder), self.source.tasks)
+
+
+class Noting:
+    """An engine that answers nothing and notes what it was asked."""
+
+    def __init__(self, engine: VllmEngine) -> None:
+        self._engine = engine
+        self.exact, self.block = False, 1 << 30
+        self.asked: list[Request] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def __enter__(self) -> Noting:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def start(self) -> None:
+        """See Engine."""
+
+    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """See Engine."""
+        self.asked.extend(requests)
+        for request in requests:
+            yield Completion(request, "", "error", request.draft.answer, error="refused_by_engine: only noted")
+
+
+def answers_in(folder: Path, tasks: Iterable[str]) -> dict[str, str]:
+    """The text of every first attempt by its request's name, from a source's merged tables."""
+    tables = [read_parquet(folder / task / "records.parquet") for task in tasks]
+    return {f"{row['key']}/1": row["text"] for table in tables for row in table.to_pylist()}
+
+
+def valid_share(requests: Sequence[Request], texts: Mapping[str, str]) -> float:
+    """Share of requests whose text is an answer of their schema."""
+    return sum(_parses(request, texts.get(request.name, "")) for request in requests) / len(requests)
+
+
+def _parses(request: Request, text: str) -> bool:
+    try:
+        request.draft.answer.parse(text)
+    except Malformed:
+        return False
+    return True
+
+
+def config_of(demo: dict[str, Any], run: Path, users: int, batch: int) -> dict[str, Any]:
+    """The demo's config with `users` of its users asked: tasks about users only, one attempt each, `batch` at once.
+
+    The demo computes 64 requests at once; fewer keep the blocks, windows and batches of an engine in proportion to
+    the fewer requests asked here. On a CPU everybody computes on one thread, so that CPU seconds can be compared.
+    """
+    engine = demo["generation"]["sources"][SOURCE]["engine"] | {"max_num_seqs": batch, "threads": THREADS}
+    source = {"engine": engine, "tasks": list(TASKS_ABOUT_USERS), "users": users}
+    base = demo["candidates"]["model"]
+    return demo | {
+        "name": "generation",
+        "output": str(run),
+        "generation": demo["generation"] | {"attempts": 1, "shards": 1, "sources": {SOURCE: source}},
+        "variants": {base: {"model": base}},
+        "report": {"baseline": base},
+    }
+
+
+def prepared(folder: Path, users: int, batch: int, sample: int | None = None) -> Work:
+    """The demo's data and candidates under `folder`, by the main job's stages.
+
+    `sample`: so many users instead of the demo's 200, with popular items as candidates, which need no training.
+    """
+    config = folder / "config.yaml"
+    demo = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
+    if sample is not None:
+        demo["dataset"]["sample_users"] = sample
+        demo["candidates"]["model"] = "popularity"
+    write_text(config, yaml.safe_dump(config_of(demo, folder / "run", users, batch)))
+    for stage in ("prepare", "candidates"):
+        run_one(Run(read_config(config)), stage, force=False, console=Console(file=io.StringIO()))
+    return Work(config)
+
+
+def instruction_first(request: Request) -> Request:
+    """The same question with what is shared by a user's prompts, the history, at the end."""
+    system, user = request.draft.messages
+    history, _, instruction = user.content.partition("\n\n")
+    turned = (system, Message("user", f"{instruction}\n\n{history}"))
+    return replace(request, draft=replace(request.draft, messages=turned))
+
+
+def task_major(requests: Sequence[Request]) -> list[Request]:
+    """All requests of the first task, then all of the next; the users of each in the order given."""
+    tasks = list(dict.fromkeys(request.task for request in requests))
+    return sorted(requests, key=lambda request: tasks.index(request.task))
+
+
+def chunks(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
+    """Consecutive parts of `size`; the last may be shorter."""
+    return (values[start : start + size] for start in range(0, len(values), size))
