@@ -116,6 +116,9 @@ def test_interruptions_change_nothing_and_answers_are_valid(
     assert described["device"].startswith("CPU")
     assert described["grammars_compiled"] == "in step"
     assert len(described["model_sha256"]) == 64
+    assert len(described["tokenizer_sha256"]) == len(described["chat_template_sha256"]) == 64
+    assert all(summary["grammar_seconds"][kind] > 0 for kind in ("compile", "mask"))
+    assert sum(summary["grammar_seconds"].values()) < sum(task["seconds"] for task in summary["tasks"].values())
 
 
 def requests(engine: VllmEngine, catalog: Catalog) -> list[Request]:
