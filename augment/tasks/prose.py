@@ -21,15 +21,21 @@ from augment.tasks.naming import LETTERS, SAYS_NOTHING
 
 FEWEST_WORDS = 3
 """A "profile" of fewer words is a placeholder."""
+PLACEHOLDERS = {" ".join(re.findall(r"\w+", name)) for name in SAYS_NOTHING} | {"", "profile", "text", "nothing"}
 SENTENCE = re.compile(r"(?<=[.!?]) ")
 WORD = re.compile(r"\w+")
 
 
-def prose_answer(words: int, letters: int) -> Answer:
-    """The answer {"profile": text} of at most `words` words with at most `letters` characters each."""
+def prose_answer(words: int, letters: int, opening: str = "") -> Answer:
+    """The answer {"profile": text} of at most `words` words with at most `letters` characters each.
+
+    Args:
+        opening: letters and spaces the text begins with; its words count.
+    """
     first = f"{LETTERS}0-9"
     word = f"['(]?[{first}][{first}'-]{{0,{letters - 1}}}[)']?"
-    pattern = f"^{word}([.,;:!?]? {word}){{0,{words - 1}}}[.!?]$"
+    begin, fewest, most = (opening, 1, words - len(opening.split())) if opening else (word, 0, words - 1)
+    pattern = f"^{begin}([.,;:!?]? {word}){{{fewest},{most}}}[.!?]$"
     text = Annotated[str, StringConstraints(pattern=pattern)]
     return Answer(create_model("Prose", __base__=AnswerModel, profile=(text, ...)), prose_budget(words))
 
@@ -38,11 +44,12 @@ TERMS = Answer(create_model("Terms", __base__=AnswerModel, profile=(str, ...)))
 """The answer of the rule without a language model; no grammar holds it."""
 
 
-def check_prose(answer: dict[str, Any], draft: Draft, words: int) -> Checked:
+def check_prose(answer: dict[str, Any], draft: Draft, words: int, opening: str = "") -> Checked:
     """The profile without repeated sentences and without a last one that the bound cut short.
 
     Args:
         words: the bound; a text that reaches it was most likely cut.
+        opening: what every text begins with, and what alone says nothing.
 
     Raises:
         Contradiction: it is a placeholder, or nothing but sentences of the prompt.
@@ -60,7 +67,7 @@ def check_prose(answer: dict[str, Any], draft: Draft, words: int) -> Checked:
         kept.pop()
         repairs.append("profile: the last sentence cut, it reached the most words")
     text = " ".join(kept)
-    _refuse_placeholder(text)
+    _refuse_placeholder(text, opening)
     _refuse_echo(kept, draft)
     return Checked({"profile": text}, tuple(repairs))
 
@@ -71,9 +78,10 @@ def _check_terms(answer: dict[str, Any]) -> Checked:
     return Checked(answer)
 
 
-def _refuse_placeholder(text: str) -> None:
+def _refuse_placeholder(text: str, opening: str) -> None:
     words = _words(text)
-    if words.count(" ") + 1 < FEWEST_WORDS or words in SAYS_NOTHING:
+    said = words.removeprefix(_words(opening)).strip()
+    if words.count(" ") + 1 < FEWEST_WORDS or said in PLACEHOLDERS:
         raise Contradiction(repr(text), code="placeholder")
 
 

@@ -37,6 +37,8 @@ class UserProfileOptions(NamingOptions):
     """Most words of a text in prose."""
     letters: int = Field(default=24, ge=8, le=60)
     """Most characters in a word of such a text."""
+    opening: str = Field(default="This person enjoys", pattern=r"^([A-Za-z]{1,20}( [A-Za-z]{1,20}){0,4})?$")
+    """What every such text begins with; it keeps small models from retelling a book. Empty: they begin as they like."""
     liked_genres: int = Field(default=3, ge=1, le=10)
     """Most genres a user likes."""
     disliked_genres: int = Field(default=2, ge=1, le=10)
@@ -63,7 +65,7 @@ class UserProfile:
         self._answer = self._answer_with(self._genres, self._genres)
         self._control = self._answer_with(self._genres, self._genres, control=True)
         if options.style == "prose":
-            self._answer, self._control = prose_answer(options.words, options.letters), TERMS
+            self._answer, self._control = prose_answer(options.words, options.letters, options.opening), TERMS
         self._terms = HistoryTerms(context.catalog, context.max_history, context.terms)
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
@@ -75,7 +77,7 @@ class UserProfile:
         template = "user_profile_prose.j2" if prose else "user_profile.j2"
         return Draft(
             entity.user,
-            self._context.prompts.messages(template, domain=self._domain, history=history),
+            self._context.prompts.messages(template, domain=self._domain, history=history, options=self.options),
             self._answer,
             Control(lambda: self._by_terms(entity.user) if prose else self._by_counts(history), self._control),
             shown_history=tuple(item.item for item in history),
@@ -88,7 +90,7 @@ class UserProfile:
         Raises Contradiction where asking again may help.
         """
         if self.options.style == "prose":
-            return check_prose(answer, draft, self.options.words)
+            return check_prose(answer, draft, self.options.words, self.options.opening)
         return self._check_fields(answer)
 
     def _check_fields(self, answer: dict[str, Any]) -> Checked:

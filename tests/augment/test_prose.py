@@ -40,7 +40,7 @@ def catalog(dataset: Path) -> Catalog:
 
 @pytest.fixture
 def task(catalog: Catalog) -> UserProfile:
-    return UserProfile(Context(catalog, Prompts(), 8, 0), UserProfileOptions(style="prose", words=20))
+    return UserProfile(Context(catalog, Prompts(), 8, 0), UserProfileOptions(style="prose", words=20, opening=""))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ sentences = st.lists(st.sampled_from(["They like tea.", "He reads!", "A Tale, of
 @given(sentences)
 def test_checking_is_idempotent_and_only_cuts(given_sentences: list[str]) -> None:
     task = object.__new__(UserProfile)
-    task.options = UserProfileOptions(style="prose", words=30)
+    task.options = UserProfileOptions(style="prose", words=30, opening="")
     empty = Draft(0, (), SHORT, None)  # type: ignore[arg-type]
     text = " ".join([*given_sentences, "One more sentence here."])
     once = task.check({"profile": text}, empty).fields
@@ -136,6 +136,20 @@ def test_placeholders_are_refused(task: UserProfile, draft: Draft, text: str) ->
     with pytest.raises(Contradiction) as raised:
         task.check({"profile": text}, draft)
     assert raised.value.code == "placeholder"
+
+
+def test_an_opening_is_held_by_the_grammar_and_says_nothing_alone(catalog: Catalog) -> None:
+    task = UserProfile(Context(catalog, Prompts(), 8, 0), UserProfileOptions(style="prose", words=12))
+    draft = task.draft(catalog.user(0))
+    form = pattern(draft.answer)
+    assert re.match(form, "This person enjoys tea. Wit, too.")
+    for text in ("Tea is nice.", "This person enjoys.", "This person enjoys " + "tea " * 9 + "tea."):
+        assert not re.match(form, text)
+    assert 'begin with "This person enjoys"' in draft.messages[1].content
+    assert task.check({"profile": "This person enjoys tea."}, draft).fields == {"profile": "This person enjoys tea."}
+    for nothing in ("nothing", "N/A", "none"):
+        with pytest.raises(Contradiction):
+            task.check({"profile": f"This person enjoys {nothing}."}, draft)
 
 
 def test_what_only_repeats_the_prompt_is_refused(task: UserProfile, draft: Draft) -> None:
@@ -165,7 +179,7 @@ def test_a_source_stores_the_profile_and_counts_refusals_by_their_kind(
 
     options = GenerationOptions(
         sources={"fake": {"engine": {"kind": "heuristic"}, "tasks": ["user_profile"]}},  # type: ignore[dict-item]
-        tasks={"user_profile": {"style": "prose"}},  # type: ignore[arg-type]
+        tasks={"user_profile": {"style": "prose", "opening": ""}},  # type: ignore[arg-type]
         item_text={"columns": ["profile"]},  # type: ignore[arg-type]
     )
     summary = run_source(
