@@ -11,8 +11,6 @@ letters (see `augment.scoring`). The least likely favourite stands for the least
 from __future__ import annotations
 
 import hashlib
-import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -21,15 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 from pydantic import Field, create_model
 
 from augment.answers import Answer, AnswerModel
-from augment.scoring import averaged, confidence, disagreement, label_answer, labels_for, normalised, ranked
+from augment.scoring import label_answer, labels_for
 from augment.shapes import Control, Draft
 from augment.tasks.base import Checked, Context, Impossible, TaskOptions
+from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
-
-SHARPNESS = 10.0
-"""Of the control's probabilities: a tenth more likeness makes a candidate e times as likely."""
 
 
 class EdgesOptions(TaskOptions):
@@ -130,7 +126,7 @@ class Edges:
             user,
             messages,
             answer,
-            Control(lambda: _scores_by_content(history, shown, labels), answer),
+            Control(lambda: scores_by_content(history, shown, labels), answer),
             shown_history=tuple(item.item for item in history),
             shown_candidates=tuple(item.item for item in shown),
             dropped_history=drop,
@@ -140,27 +136,9 @@ class Edges:
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """Labels back to item ids; the grammar already made them different."""
         if draft.labels:
-            return _checked_scores(answer["label_logprobs"], draft)
+            return checked_scores(answer["label_logprobs"], draft)
         labels = draft.shown_candidates
         return Checked({"positive": labels[answer["most_likely"] - 1], "negative": labels[answer["least_likely"] - 1]})
-
-
-def _checked_scores(logprobs: list[list[float]], draft: Draft) -> Checked:
-    """The candidates' probabilities over all orders, and the pair of the likeliest and the unlikeliest."""
-    orders = [
-        dict(zip(order.shown_candidates, values, strict=True))
-        for order, values in zip(draft.orders, logprobs, strict=True)
-    ]
-    scores = ranked(averaged(orders))
-    (positive, most), (negative, least) = scores[0], scores[-1]
-    fields = {
-        "positive": positive,
-        "negative": negative,
-        "confidence": confidence(most, least),
-        "disagreement": round(disagreement(orders), 6),
-        "scores": scores,
-    }
-    return Checked(fields)
 
 
 def _draw(seed: int | str, user: int, item: int) -> bytes:
@@ -168,23 +146,10 @@ def _draw(seed: int | str, user: int, item: int) -> bytes:
     return hashlib.sha256(f"{seed}/{user}/{item}".encode()).digest()
 
 
-def _likeness(history: tuple[Item, ...], shown: tuple[Item, ...]) -> list[float]:
-    """Cosines between each candidate's genres and the genre counts of the history."""
-    counts = Counter(genre for item in history for genre in item.genres)
-    norm = math.sqrt(sum(count**2 for count in counts.values())) or 1.0
-    return [sum(counts[g] for g in item.genres) / norm / max(len(item.genres), 1) ** 0.5 for item in shown]
-
-
 def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:
     """The control: the candidates most and least like the history; ties keep shown order."""
-    likeness = _likeness(history, shown)
+    likeness = likeness_to(history, shown)
     most = likeness.index(max(likeness))
     others = [label for label in range(len(shown)) if label != most]
     least = min(others, key=lambda label: likeness[label])
     return {"most_likely": most + 1, "least_likely": least + 1}
-
-
-def _scores_by_content(history: tuple[Item, ...], shown: tuple[Item, ...], labels: tuple[str, ...]) -> dict[str, float]:
-    """The control of a scored question: log-probabilities, a softmax of the likeness."""
-    likeness = _likeness(history, shown)
-    return normalised({label: SHARPNESS * value for label, value in zip(labels, likeness, strict=True)})

@@ -1,0 +1,48 @@
+"""A scored edge question: what becomes of its log-probabilities, and the rule that answers it without an LLM."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from augment.scoring import averaged, confidence, disagreement, normalised, ranked
+from augment.shapes import Draft
+from augment.tasks.base import Checked
+
+if TYPE_CHECKING:
+    from augment.catalog import Item
+
+SHARPNESS = 10.0
+"""Of the control's probabilities: a tenth more likeness makes a candidate e times as likely."""
+
+
+def likeness_to(history: tuple[Item, ...], shown: tuple[Item, ...]) -> list[float]:
+    """Cosines between each candidate's genres and the genre counts of the history."""
+    counts = Counter(genre for item in history for genre in item.genres)
+    norm = math.sqrt(sum(count**2 for count in counts.values())) or 1.0
+    return [sum(counts[g] for g in item.genres) / norm / max(len(item.genres), 1) ** 0.5 for item in shown]
+
+
+def checked_scores(logprobs: list[list[float]], draft: Draft) -> Checked:
+    """The candidates' probabilities over all orders, and the pair of the likeliest and the unlikeliest."""
+    orders = [
+        dict(zip(order.shown_candidates, values, strict=True))
+        for order, values in zip(draft.orders, logprobs, strict=True)
+    ]
+    scores = ranked(averaged(orders))
+    (positive, most), (negative, least) = scores[0], scores[-1]
+    fields = {
+        "positive": positive,
+        "negative": negative,
+        "confidence": confidence(most, least),
+        "disagreement": round(disagreement(orders), 6),
+        "scores": scores,
+    }
+    return Checked(fields)
+
+
+def scores_by_content(history: tuple[Item, ...], shown: tuple[Item, ...], labels: tuple[str, ...]) -> dict[str, float]:
+    """The control of a scored question: log-probabilities, a softmax of the likeness."""
+    likeness = likeness_to(history, shown)
+    return normalised({label: SHARPNESS * value for label, value in zip(labels, likeness, strict=True)})
