@@ -213,7 +213,7 @@ class Catalog:
         )
 
     @cached_property
-    def _numbers(self) -> np.ndarray:
+    def _numbers(self) -> list[int]:
         return numbers(self.presentation.seed, self.n_items)
 
     def _title(self, item: int) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from artefacts.options import Options
@@ -45,11 +44,12 @@ class Presentation:
     seed: int = 0
 
 
-def numbers(seed: int, n_items: int) -> np.ndarray:
+def numbers(seed: int, n_items: int) -> list[int]:
     """An arbitrary number 1..n_items for every item, each once; the same on every machine."""
-    draws = [hashlib.sha256(f"{seed}/name/{item}".encode()).digest()[:8] for item in range(n_items)]
-    ranks = np.empty(n_items, dtype=np.int64)
-    ranks[np.argsort(np.array(draws, dtype="S8"), kind="stable")] = np.arange(1, n_items + 1)
+    drawn = sorted(range(n_items), key=lambda item: hashlib.sha256(f"{seed}/name/{item}".encode()).digest())
+    ranks = [0] * n_items
+    for rank, item in enumerate(drawn, start=1):
+        ranks[item] = rank
     return ranks
 
 

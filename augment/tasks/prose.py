@@ -9,6 +9,7 @@ cannot say is checked: a profile that only repeats the prompt says nothing about
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import StringConstraints, create_model
@@ -21,6 +22,8 @@ from augment.tasks.naming import LETTERS, SAYS_NOTHING
 
 FEWEST_WORDS = 3
 """A "profile" of fewer words is a placeholder."""
+MOST_OFTEN = 3
+"""How often three words may follow each other in one profile; small models go round in circles."""
 PLACEHOLDERS = {" ".join(re.findall(r"\w+", name)) for name in SAYS_NOTHING} | {"", "profile", "text", "nothing"}
 SENTENCE = re.compile(r"(?<=[.!?]) ")
 WORD = re.compile(r"\w+")
@@ -52,7 +55,7 @@ def check_prose(answer: dict[str, Any], draft: Draft, words: int, opening: str =
         opening: what every text begins with, and what alone says nothing.
 
     Raises:
-        Contradiction: it is a placeholder, or nothing but sentences of the prompt.
+        Contradiction: it is a placeholder, goes round in circles, or is nothing but sentences of the prompt.
     """
     if not answer["profile"].endswith((".", "!", "?")):
         return _check_terms(answer)  # the rule's; the grammar ends a model's text with one of these
@@ -68,6 +71,7 @@ def check_prose(answer: dict[str, Any], draft: Draft, words: int, opening: str =
         repairs.append("profile: the last sentence cut, it reached the most words")
     text = " ".join(kept)
     _refuse_placeholder(text, opening)
+    _refuse_loop(text)
     _refuse_echo(kept, draft)
     return Checked({"profile": text}, tuple(repairs))
 
@@ -83,6 +87,14 @@ def _refuse_placeholder(text: str, opening: str) -> None:
     said = words.removeprefix(_words(opening)).strip()
     if words.count(" ") + 1 < FEWEST_WORDS or said in PLACEHOLDERS:
         raise Contradiction(repr(text), code="placeholder")
+
+
+def _refuse_loop(text: str) -> None:
+    words = _words(text).split(" ")
+    runs = Counter(zip(words, words[1:], words[2:], strict=False))
+    run, count = max(runs.items(), key=lambda entry: entry[1], default=((), 0))
+    if count > MOST_OFTEN:
+        raise Contradiction(f"{' '.join(run)!r} {count} times", code="repetition")
 
 
 def _refuse_echo(sentences: list[str], draft: Draft) -> None:

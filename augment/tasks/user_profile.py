@@ -10,6 +10,7 @@ per subset, so an answer that breaks it is asked again with the contested genres
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
@@ -19,13 +20,13 @@ from augment.shapes import Control, Draft
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
 from augment.tasks.prose import TERMS, check_prose, prose_answer
-from augment.terms import HistoryTerms
 
 AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
 GENDERS = ("female", "male")
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
+    from augment.terms import HistoryTerms
 
 
 class UserProfileOptions(NamingOptions):
@@ -66,7 +67,6 @@ class UserProfile:
         self._control = self._answer_with(self._genres, self._genres, control=True)
         if options.style == "prose":
             self._answer, self._control = prose_answer(options.words, options.letters, options.opening), TERMS
-        self._terms = HistoryTerms(context.catalog, context.max_history, context.terms)
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
@@ -137,6 +137,12 @@ class UserProfile:
         }
         required: Any = {key: (kind, ...) for key, kind in fields.items()}
         return Answer(create_model("Profile", __base__=AnswerModel, **required))
+
+    @cached_property
+    def _terms(self) -> HistoryTerms:
+        from augment.terms import HistoryTerms  # brings scipy, which reading a config shall not wait for
+
+        return HistoryTerms(self._context.catalog, self._context.max_history, self._context.terms)
 
     def _by_terms(self, user: int) -> dict[str, Any]:
         """The control in prose: the history's terms by TF-IDF."""

@@ -106,11 +106,11 @@ def test_a_sentence_said_again_is_cut(task: UserProfile, draft: Draft) -> None:
 
 
 def test_a_last_sentence_at_the_bound_is_cut(task: UserProfile, draft: Draft) -> None:
-    most = "They like quiet towns. " + " ".join(["word"] * 16) + "."
+    most = "They like quiet towns. " + " ".join(f"word{n}" for n in range(16)) + "."
     checked = task.check({"profile": most}, draft)
     assert checked.fields == {"profile": "They like quiet towns."}
     assert "reached the most words" in checked.repairs[0]
-    alone = " ".join(["word"] * 20) + "."
+    alone = " ".join(f"word{n}" for n in range(20)) + "."
     assert task.check({"profile": alone}, draft).fields == {"profile": alone}
 
 
@@ -150,6 +150,14 @@ def test_an_opening_is_held_by_the_grammar_and_says_nothing_alone(catalog: Catal
     for nothing in ("nothing", "N/A", "none"):
         with pytest.raises(Contradiction):
             task.check({"profile": f"This person enjoys {nothing}."}, draft)
+
+
+def test_going_round_in_circles_is_refused(task: UserProfile, draft: Draft) -> None:
+    with pytest.raises(Contradiction) as raised:
+        task.check({"profile": "They like" + " a good book," * 4 + " too."}, draft)
+    assert raised.value.code == "repetition"
+    fine = "They like" + " a good book," * 3 + " too."
+    assert task.check({"profile": fine}, draft).fields == {"profile": fine}
 
 
 def test_what_only_repeats_the_prompt_is_refused(task: UserProfile, draft: Draft) -> None:
