@@ -40,8 +40,8 @@ def read_edges(path: Path, variant: Variant) -> Edges:
             if weight := _weight(sure, variant):
                 rows.append((entity, positive, negative))
                 weights.append(weight)
-    user, positive, negative = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-    return Edges.from_arrays(user, positive, negative, np.array(weights, dtype=np.float32))
+    ids = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Edges.from_arrays(ids[:, 0], ids[:, 1], ids[:, 2], np.array(weights, dtype=np.float32))
 
 
 def _triplets(fields: dict[str, Any], positives: int, path: Path) -> Iterator[tuple[int, int, float | None]]:
