@@ -10,8 +10,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from artefacts.files import read_json, write_json
 
 
 class EnergyMeter:
@@ -33,6 +36,20 @@ class EnergyMeter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.joules = used(self._start, millijoules())
+
+
+def add_energy(folder: Path, shard: int, joules: float | None) -> None:
+    """Adds to what a source used, in a small file of each process that is replaced whole."""
+    if joules is not None:
+        path = folder / "energy" / f"{shard:05d}.json"
+        before = read_json(path)["joules"] if path.exists() else 0.0
+        write_json(path, {"joules": before + joules})
+
+
+def energy_of(folder: Path) -> float | None:
+    """Joules of a source over all its processes; None where nothing counted them."""
+    found = [read_json(path)["joules"] for path in sorted((folder / "energy").glob("*.json"))]
+    return sum(found) if found else None
 
 
 def used(start: Mapping[str, int] | None, end: Mapping[str, int] | None) -> float | None:

@@ -17,6 +17,7 @@ from artefacts.files import read_json, write_json
 from artefacts.progress import Ticker, progress
 from augment.catalog import Catalog
 from augment.conversation import converse
+from augment.energy import EnergyMeter, add_energy, energy_of
 from augment.engines import build_engine
 from augment.engines.base import Engine
 from augment.engines.replay import ReplayEngine
@@ -68,6 +69,7 @@ def run_source(
         "users": how many were drawn to be asked about, where not all are; the others have no record,
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
+        "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
         "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
     """
@@ -93,7 +95,9 @@ def run_source(
                     engine.check_labels(task.options.labels)
             users = drawn_users(catalog, source.users, seed)
             questions = Questions(catalog, tasks, ask, store.total, store.selected, users)
-            run.go(questions, f"augment {name}")
+            with EnergyMeter() as meter:
+                run.go(questions, f"augment {name}")
+            add_energy(folder, store.selected[0], meter.joules if run.started else None)
             described = _described(engine, folder, run.started)
         summaries = {}
         for task in tasks:
@@ -109,6 +113,7 @@ def run_source(
         "recomputed": run.recomputed,
         "recomputed_alike": run.alike,
         "grammar_seconds": spent(folder),
+        "energy_joules": energy_of(folder),
         **(_limits(source, described, summaries) if shards is None else {}),
     }
 

@@ -153,7 +153,7 @@ def _known(counts: list[int | None] | None) -> np.ndarray:
 
 
 def leak_figure(content: dict[str, Any]) -> Markup | None:
-    """Percentiles of each user's train, validation and test items among all items, with intervals and chance."""
+    """Percentiles of each user's items among the items outside their training, with intervals and chance."""
     looks = source_looks(content)
     found = [one for one in content["leak"] if any((one.get(split) or {}).get("mean") is not None for split in SPLITS)]
     if not found:
@@ -181,6 +181,6 @@ def leak_figure(content: dict[str, Any]) -> Markup | None:
         f"{one['source']}: " + ", ".join(f"{split} {percent_1((one.get(split) or {}).get('mean'))}" for split in SPLITS)
         for one in found
     )
-    label = f"Percentile of each user's items among all items by likeness to the profile; chance is 50 %. {told}."
+    label = f"Percentile of each user's items among the items outside their training, by likeness to the profile; chance is 50 %. {told}."
     names = [one["source"] for one in found]
-    return _rows_figure("leak", label, names, draw, "percentile among all items; chance 50", row=46)
+    return _rows_figure("leak", label, names, draw, "percentile among items outside training; chance 50", row=46)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from augment.energy import EnergyMeter, millijoules, used
+from augment.energy import EnergyMeter, add_energy, energy_of, millijoules, used
 from pipeline.compare.cost import Price, cost, per_cost, price_list, writing_prices
 from pipeline.compare.memorisation import memorisation, verdict
 from tests.pipeline.compare.written import prose, records, row
@@ -178,3 +179,10 @@ def test_what_names_add_is_told_by_genres_where_there_are_some() -> None:
 def test_what_names_add_is_told_by_vectors_otherwise(own: float | None, strange: float | None, told: str) -> None:
     alike = {"entities": 40, "cosine": own, "cosine_strangers": strange}
     assert verdict(alike, None, None).startswith(told)
+
+
+def test_energy_adds_up_over_runs_and_processes(tmp_path: Path) -> None:
+    assert energy_of(tmp_path) is None
+    for shard, joules in ((0, 1.5), (0, 2.0), (3, 4.0), (3, None)):
+        add_energy(tmp_path, shard, joules)
+    assert energy_of(tmp_path) == 7.5
