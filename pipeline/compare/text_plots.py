@@ -181,6 +181,7 @@ def leak_figure(content: dict[str, Any]) -> Markup | None:
         f"{one['source']}: " + ", ".join(f"{split} {percent_1((one.get(split) or {}).get('mean'))}" for split in SPLITS)
         for one in found
     )
-    label = f"Percentile of each user's items among the items outside their training, by likeness to the profile; chance is 50 %. {told}."
+    rivals = "among the items outside their training, by likeness to the profile"
+    label = f"Percentile of each user's items {rivals}; chance is 50 %. {told}."
     names = [one["source"] for one in found]
     return _rows_figure("leak", label, names, draw, "percentile among items outside training; chance 50", row=46)
