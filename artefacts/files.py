@@ -1,38 +1,76 @@
-"""Files that are whole or absent: written under a temporary name, synced, then renamed."""
+"""Files that are whole or absent: written under a temporary name, synced, renamed, and the rename synced too."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artefacts.errors import DataError
+from artefacts.errors import AugrecError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends without an error.
+
+    Raises AugrecError when the disk is full; the old file is then still there.
+    """
+    with said_when_full(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def said_when_full(path: Path) -> Iterator[None]:
+    """Turns the error of a full disk into one that says what to do."""
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+        remedy = "free some space and run the same command again: finished work is kept"
+        raise AugrecError(what, where=path, remedy=remedy) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk; some file systems cannot, and do so by themselves."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def remove_scraps(folder: Path) -> None:
+    """Removes what killed processes left of files they were writing in a folder or below; nobody may be at work."""
+    for scrap in folder.rglob(".*.tmp"):
+        scrap.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -63,23 +101,23 @@ def read_json(path: Path, *, remedy: str | None = None) -> Any:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Writes an Arrow table as Parquet, atomically."""
+    """Writes an Arrow table as Parquet, atomically; every page has a checksum, which `read_parquet` looks at."""
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def read_parquet(path: Path, *, remedy: str | None = None) -> pa.Table:
-    """Reads a Parquet file; a missing or broken file is a `DataError` that names it."""
+    """Reads a Parquet file; a missing or broken file, damaged pages included, is a `DataError` that names it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise DataError("the file does not exist", where=path, remedy=remedy) from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"the file is not readable Parquet ({error})", where=path, remedy=remedy) from None
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
-from artefacts.errors import AugrecError, UsageError
-from artefacts.files import digest
+from artefacts.errors import AugrecError, DataError, UsageError
+from artefacts.files import digest, sha256_file
+from artefacts.locks import said_when_not_offered
 from pipeline.config import save_config
 from pipeline.stages import STAGES
 from pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
@@ -71,7 +72,17 @@ def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, A
     if marker.fingerprint != digest(identity):
         return f"changed since it last ran: {'; '.join(differences(marker.identity, identity)) or 'its identity'}"
     gone = [name for name in marker.outputs if not (run.folder / name).exists()]
-    return f"an output is gone: {gone[0]}" if gone else None
+    if gone:
+        return f"an output is gone: {gone[0]}"
+    damaged = _damaged(run, marker)
+    return f"an output is damaged (its sha256 is not the one written): {damaged[0]}" if damaged else None
+
+
+def _damaged(run: Run, marker: Marker) -> list[str]:
+    """Tables that are no longer what the stage wrote. Matrices are not looked at: they take as long as the work."""
+    written = {name: sha256 for name, sha256 in marker.outputs.items() if name.endswith(".parquet")}
+    there = ((name, run.folder / name, sha256) for name, sha256 in written.items())
+    return [name for name, path, sha256 in there if not path.exists() or sha256_file(path) != sha256]
 
 
 def check_current(stage: Stage, run: Run) -> None:
@@ -84,6 +95,13 @@ def check_current(stage: Stage, run: Run) -> None:
             where=stage.folder(run) / "stage.json",
             remedy=f"`augrec run CONFIG` brings it up to date; to keep it, give this config another name or `output`; "
             f"or run `augrec {stage.name} CONFIG` again",
+        )
+    damaged = _damaged(run, marker)
+    if damaged:
+        raise DataError(
+            f"the table is damaged or gone: its sha256 is not the one that the stage '{stage.name}' wrote",
+            where=run.folder / damaged[0],
+            remedy=f"`augrec {stage.name} CONFIG` writes it again; records are merged anew, none is asked again",
         )
 
 
@@ -135,7 +153,8 @@ def _locked(folder: Path, kind: int, refusal: str) -> Iterator[None]:
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            with said_when_not_offered(folder / ".lock"):
+                fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             remedy = "wait for it, or give this run another `output`"
             raise AugrecError(refusal, where=folder, remedy=remedy) from None

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from artefacts.files import said_when_full
+
 Outcome = Literal["new", "running", "killed", "stopped", "failed", "done"]
 
 
@@ -98,13 +100,14 @@ class Attempts:
 
     def _append(self, event: str, **facts: Any) -> None:
         line = {"event": event, "time": round(time.time(), 2), "job": job_id(), "print": self.fingerprint, **facts}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, ("\n" if self._torn() else "").encode() + (json.dumps(line) + "\n").encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with said_when_full(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                os.write(handle, ("\n" if self._torn() else "").encode() + (json.dumps(line) + "\n").encode())
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def _torn(self) -> bool:
         content = self.path.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from artefacts.errors import AugrecError, DataError
 from artefacts.files import (
     atomic_path,
     canonical_json,
     digest,
     read_json,
     read_parquet,
+    remove_scraps,
     sha256_files,
     write_json,
     write_npy,
@@ -51,7 +53,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(AugrecError, match=r"the disk is full(.|\n)*file.json(.|\n)*free some space"):
         write_json(path, {"new": 1})
     assert json.loads(path.read_text()) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
@@ -88,6 +90,39 @@ def test_broken_files_are_named_with_the_remedy(tmp_path: Path) -> None:
             reader(path, remedy="mend it")
         assert str(path) in str(caught.value)
         assert "mend it" in str(caught.value)
+
+
+def test_damaged_pages_and_a_cut_file_are_found_on_reading(tmp_path: Path) -> None:
+    """A flipped bit is found, or it is one that no value depends on (of statistics, say)."""
+    path = tmp_path / "t.parquet"
+    words = [f"word {number % 7}" for number in range(200)]
+    write_parquet(path, pa.table({"text": words, "list": [[number] * 3 for number in range(200)]}))
+    table, whole = read_parquet(path), path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    draw, found = random.Random(4), 0
+    for place in draw.sample(range(4, footer), 200):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert read_parquet(path, remedy="mend it").equals(table)
+        except DataError as error:
+            found += (error.where, error.remedy) == (str(path), "mend it")
+    assert found > 180
+    for length in (0, 3, footer, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="not readable Parquet"):
+            read_parquet(path)
+
+
+def test_scraps_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    path, hidden = tmp_path / "deep" / "t.json", tmp_path / ".config"
+    write_json(path, 1)
+    hidden.write_text("not mine")
+    for scrap in (tmp_path / ".t.json.ab12.tmp", path.parent / ".t.json.cd34.tmp"):
+        scrap.write_text("half")
+    remove_scraps(tmp_path)
+    assert [found for found in sorted(tmp_path.rglob("*")) if found.is_file()] == sorted([hidden, path])
 
 
 def test_objects_are_never_pickled(tmp_path: Path) -> None:

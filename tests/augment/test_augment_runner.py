@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,42 +86,6 @@ def test_company_matters_to_this_engine_without_blocks(run: Any, records: Any, f
         run(fake(fake.sociable, lives=13), "cut")
     run(fake(fake.sociable), "cut")
     assert records("cut") != records("whole")
-
-
-SCRIPT = """
-import sys, time
-sys.path.insert(0, {tests!r})
-from pathlib import Path
-from conftest import FakeEngine, sociable
-from augment.catalog import Catalog
-from augment.options import GenerationOptions
-from augment.runner import run_source
-
-def slow(request, company):
-    time.sleep(0.01)
-    return sociable(request, company)
-
-data, out = Path(sys.argv[1]), Path(sys.argv[2])
-options = GenerationOptions(sources={{"fake": {{"engine": {{"kind": "heuristic"}}}}}}, shards=3)
-run_source(Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet"), "fake", options.sources["fake"],
-           options, folder=out, model=None, model_sha256=None, seed=0, engine=FakeEngine(slow, exact=True))
-"""
-
-
-def test_kill_nine_at_any_moment(dataset: Path, run: Any, records: Any, fake: Any, tmp_path: Path) -> None:
-    run(fake(fake.sociable, exact=True), "whole")
-    out = tmp_path / "cut"
-    command = [sys.executable, "-c", SCRIPT.format(tests=str(Path(__file__).parent)), str(dataset), str(out)]
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
-    for goal in (5, 17, 30):
-        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-            while sum(path.read_bytes().count(b"\n") for path in out.glob("*/shards/*.jsonl")) < goal:
-                assert process.poll() is None
-                time.sleep(0.002)
-            process.send_signal(signal.SIGKILL)
-    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
-    assert records("cut") == records("whole")
-    assert len(lines(out)) == TOTAL
 
 
 def test_a_finished_run_starts_no_engine(run: Any, fake: Any) -> None:

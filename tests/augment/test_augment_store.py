@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from artefacts.errors import AugrecError, DataError, UsageError
 from augment.identity import shard_of
 from augment.shapes import Record
-from augment.store import Store, read_shard, shard_path
+from augment.store import Store, line_of, read_pieces, shard_path
 
 KINDS = {"edges": "user"}
 
@@ -37,7 +39,7 @@ def test_entities_spread_over_shards_and_stay_there(tmp_path: Path) -> None:
     with open_store(tmp_path, total=4) as store:
         for entity in range(200):
             store.append(record(entity))
-    counts = [sum(1 for _ in read_shard(shard_path(tmp_path, "edges", shard, 4))) for shard in range(4)]
+    counts = [sum(1 for _ in read_pieces(shard_path(tmp_path, "edges", shard, 4))) for shard in range(4)]
     assert sum(counts) == 200
     assert min(counts) > 25
     assert shard_of("user", 5, 1000) != shard_of("item", 5, 1000)
@@ -70,19 +72,112 @@ def test_a_torn_last_line_is_cut_off_before_appending(tmp_path: Path, cut: int) 
     assert path.read_bytes() == whole
 
 
-def test_a_corrupted_line_is_named(tmp_path: Path) -> None:
+LINES = [line_of(record(entity)) for entity in range(4)]
+HALF = len(LINES[1]) // 2
+
+
+@pytest.mark.parametrize(
+    ("content", "lost", "numbers"),
+    [
+        pytest.param([LINES[0], b"\xfe\xed garbage\n", *LINES[1:]], [], [2], id="garbage between lines"),
+        pytest.param([LINES[0], LINES[1][:HALF] + LINES[2], LINES[3]], [1], [2], id="torn in the middle"),
+        pytest.param([LINES[0], LINES[1][:HALF] + b"\n", *LINES[2:]], [1], [2], id="torn, then a newline"),
+        pytest.param([LINES[0], LINES[1].replace(b"{}", b"[]"), *LINES[2:]], [1], [2], id="another text, whole JSON"),
+        pytest.param([LINES[0], LINES[1].replace(b"{}", b"\xff}"), *LINES[2:]], [1], [2], id="a byte that is no UTF-8"),
+        pytest.param([LINES[0], b"\0" * 512 + LINES[1], *LINES[2:]], [], [2], id="zeros before a line"),
+        pytest.param([LINES[0], b"\0" * 300 + LINES[2][40:], LINES[3]], [1, 2], [2], id="zeros over two lines"),
+        pytest.param([*LINES[:2], b"\0" * 600], [2, 3], [3], id="zeros up to the end"),
+        pytest.param([LINES[0][:-1] + b"x" + LINES[1][:-1] + b"x" + LINES[2], LINES[3]], [], [1], id="lost newlines"),
+        pytest.param([b"{\n", LINES[0][:-3] + b"\n", *LINES[1:]], [0], [1, 2], id="two damaged lines"),
+        pytest.param([LINES[0], b"\xff\n", LINES[1], LINES[2][:9]], [2, 3], [2], id="damaged, and a torn end"),
+        pytest.param([LINES[0], LINES[0], LINES[1], LINES[1], *LINES[2:]], [], [], id="lines that are there twice"),
+    ],
+)
+def test_damage_costs_the_damaged_records_only_and_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: list[bytes], lost: list[int], numbers: list[int]
+) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(content))
+    with open_store(tmp_path) as store:
+        assert [entity for entity in range(4) if f"key{entity}" not in store] == lost
+        for entity in lost:
+            store.append(record(entity))
+        kept = {found.entity: found for found in store.records("edges")}
+    assert kept == {entity: record(entity) for entity in range(4)}
+    said = capfd.readouterr().err
+    assert said.count("damaged (") == len(numbers)
+    aside = path.with_suffix(".damaged")
+    assert aside.exists() == bool(numbers)
+    for number in numbers:
+        assert f"{path}:{number}: damaged" in said
+        damaged = b"".join(content).split(b"\n")[number - 1]
+        assert damaged in aside.read_bytes(), "the evidence is kept"
+    with open_store(tmp_path) as store:
+        assert len(list(store.records("edges"))) == 4
+    assert capfd.readouterr().err == "", "said once"
+
+
+def test_every_flipped_bit_of_a_line_is_noticed(tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    for place in range(len(LINES[1]) - 1):
+        for bit in (0, 5):
+            damaged = bytearray(LINES[1])
+            damaged[place] ^= 1 << bit
+            path.write_bytes(LINES[0] + damaged + LINES[2])
+            found = [piece.record.entity for piece in read_pieces(path) if piece.record is not None]
+            assert found == [0, 2], (place, bytes(damaged))
+
+
+def test_lines_of_another_version_are_refused_and_not_thrown_away(tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    content = record(1).line().encode()[:-1] + b',"colour":"red"'
+    path.write_bytes(LINES[0] + content + b',"crc":"%08x"}\n' % zlib.crc32(content))
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=rf"{path.name}:2(.|\n)*that version") as raised, open_store(tmp_path):
+        pass
+    assert "colour" in raised.value.what
+    assert path.read_bytes() == before
+
+
+def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(record(0).line().encode() + b"\n" + LINES[1])
+    with open_store(tmp_path) as store:
+        assert list(store.records("edges")) == [record(0), record(1)]
+
+
+def test_a_text_cannot_pose_as_the_beginning_of_a_line(tmp_path: Path) -> None:
+    """Text of a model is quoted: a damaged line is not searched for records that were written by one."""
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0] + b"\0" + line_of(record(1, LINES[2].decode().strip())))
+    found = [piece.record for piece in read_pieces(path) if piece.record is not None]
+    assert [kept.entity for kept in found] == [0, 1]
+    path.write_bytes(LINES[0] + line_of(record(1, LINES[2].decode().strip()))[10:])
+    assert [piece.record.entity for piece in read_pieces(path) if piece.record is not None] == [0]
+
+
+def test_damage_that_comes_while_a_run_is_at_work_is_not_merged_over(tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
     with open_store(tmp_path) as store:
         for entity in range(3):
             store.append(record(entity))
-    path = shard_path(tmp_path, "edges", 0, 1)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + b'{"key": broken\n' + lines[2])
-    with pytest.raises(DataError, match=rf"{path.name}:2") as raised, open_store(tmp_path):
-        pass
-    assert raised.value.remedy is not None
-    assert "sed -i 2d" in raised.value.remedy
-    path.write_bytes(lines[0] + b'{"key":"x","unknown":1}\n')
-    with pytest.raises(DataError, match=rf"{path.name}:2"), open_store(tmp_path):
+        path.write_bytes(LINES[0] + b"\xff" + LINES[1][1:] + LINES[2])
+        with pytest.raises(DataError, match=r"3 records were stored, and 2 can be read(.|\n)*same command again"):
+            list(store.records("edges"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(AugrecError, match=r"offers no locks(.|\n)*00000.lock(.|\n)*Lustre"), open_store(tmp_path):
         pass
 
 

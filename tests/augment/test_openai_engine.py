@@ -380,3 +380,96 @@ def test_the_factory_knows_it(server: FakeServer, tmp_path: Path) -> None:
     engine = build_engine(options(server), model=None, model_sha256=None, log=tmp_path / "log")
     assert engine.identity["engine"] == "openai"
     assert all(field.description for field in OpenAIOptions.model_fields.values())
+
+
+MISBEHAVIOURS: dict[str, Any] = {
+    "fails": (500, {"error": {"message": "oops"}}, {}),
+    "hangs": None,
+    "closes mid-body": (200, completion("{}" * 500), {"cut": 40}),
+    "ignores the schema": completion("Sure! Here is a profile."),
+}
+SAID = {
+    "fails": "server_error: status 500, 3 times",
+    "hangs": "timeout: no answer within 0.5 s, 3 times",
+    "closes mid-body": "connection_lost: RemoteProtocolError, 3 times",
+    "ignores the schema": "malformed: ",
+}
+
+
+def whole_source(server: FakeServer, catalog: Catalog, out: Path, **changes: Any) -> dict[str, Any]:
+    """Profiles of all users by the server, as a run asks for them."""
+    engine = options(server, **{"retries": 2, "give_up": 8, "concurrency": 6} | changes).model_dump()
+    source = {"engine": engine, "tasks": ["user_profile"]}
+    generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": 1})
+    return run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+
+
+def stored(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in out.glob("*/shards/*.jsonl") for line in path.open("rb")]
+
+
+@pytest.mark.parametrize("kind", MISBEHAVIOURS)
+def test_a_source_whose_server_misbehaves_now_and_then(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
+) -> None:
+    """Who meets it is a failed record that says so; the others have the answers they have without it."""
+    whole_source(server, catalog, tmp_path / "whole")
+    server.answer = lambda asked: (
+        copied(MISBEHAVIOURS[kind]) if "Title 03" in str(asked.body["messages"]) else server.honest(asked)
+    )
+    summary = whole_source(server, catalog, tmp_path / "cut")
+    rows, whole = (pq.read_table(tmp_path / name / "user_profile" / "records.parquet").to_pylist()
+                   for name in ("cut", "whole"))  # fmt: skip
+    assert [row["entity"] for row in rows] == list(range(12))
+    for row, other in zip(rows, whole, strict=True):
+        if 3 in row["shown_history"]:
+            assert row["status"] == "failed"
+            assert row["reason"].startswith(SAID[kind])
+        else:
+            assert row == other
+    met = sum(3 in row["shown_history"] for row in rows)
+    assert met == 4
+    assert summary["tasks"]["user_profile"]["failed_by_reason"][SAID[kind].partition(":")[0]] >= met
+
+
+@pytest.mark.parametrize("kind", ["fails", "hangs", "closes mid-body"])
+def test_a_source_whose_server_dies_is_resumed_without_loss(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
+) -> None:
+    """Silence is no record: the run ends, and the same command asks what is missing."""
+    whole_source(server, catalog, tmp_path / "whole")
+    count = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        count["answers"] += 1
+        return server.honest(asked) if count["answers"] <= 3 else copied(MISBEHAVIOURS[kind])
+
+    server.answer = dies
+    with pytest.raises(AugrecError, match=r"stopped answering(.|\n)*finished records are kept"):
+        whole_source(server, catalog, tmp_path / "cut", concurrency=1, give_up=3)
+    before = stored(tmp_path / "cut")
+    assert len(before) == 3
+    server.answer = server.honest
+    whole_source(server, catalog, tmp_path / "cut")
+    after = stored(tmp_path / "cut")
+    assert sorted(row["entity"] for row in after) == list(range(12))
+    assert after[:3] == before
+    first, second = (tmp_path / name / "user_profile" / "records.parquet" for name in ("cut", "whole"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_source_whose_server_ignores_schemas_records_nothing(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
+) -> None:
+    server.honest = lambda asked: "Sure! Here is a profile."  # type: ignore[method-assign]
+    with pytest.raises(AugrecError, match=r"does not hold answers to their schema(.|\n)*json_schema"):
+        whole_source(server, catalog, tmp_path / "cut")
+    assert stored(tmp_path / "cut") == []
+
+
+def copied(said: Any) -> Any:
+    """The headers are taken out of a reply as it is sent."""
+    return (*said[:2], dict(said[2])) if isinstance(said, tuple) else said
