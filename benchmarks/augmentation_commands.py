@@ -184,7 +184,7 @@ def timed(name: str, command: list[str], log: Path, environment: Mapping[str, st
     with log.open("ab") as sink:
         begun = time.perf_counter()
         process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, env=os.environ | QUIET | environment, start_new_session=True
+            command, stdout=sink, stderr=sink, env={**os.environ, **QUIET, **environment}, start_new_session=True
         )
         signal.signal(signal.SIGALRM, _too_long)
         signal.setitimer(signal.ITIMER_REAL, DEADLINE)

@@ -172,3 +172,13 @@ def test_growth_is_per_request() -> None:
     (growth, *_), *_ = [augmentation.around_results({800: cost(0.0024), 100: cost(0.002)})]
     assert growth.value == pytest.approx(1.2)
     assert growth.ok
+
+
+def test_an_order_is_judged_by_time_and_by_tokens() -> None:
+    ours, other = augmentation_inside.OURS, augmentation_inside.OTHER
+    shares = {ours: 1.0, other: 1.0}
+    fed = augmentation_inside.Fed(32, turns_of(**{ours: 10.0, other: 11.0}), shares, shares, {ours: 0.4, other: 0.1})
+    results = {result.name: result for result in augmentation.ordering_results(fed)}
+    assert results[f"{other} / {ours}"].ok is False
+    tokens = results[f"{other} / {ours}, prompt tokens computed"]
+    assert (tokens.value, tokens.ok) == (pytest.approx(1.5), True)
