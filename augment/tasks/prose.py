@@ -37,8 +37,8 @@ def prose_answer(words: int, letters: int, opening: str = "") -> Answer:
     """
     first = f"{LETTERS}0-9"
     word = f"['(]?[{first}][{first}'-]{{0,{letters - 1}}}[)']?"
-    begin, fewest, most = (opening, 1, words - len(opening.split())) if opening else (word, 0, words - 1)
-    pattern = f"^{begin}([.,;:!?]? {word}){{{fewest},{most}}}[.!?]$"
+    begin = f"{opening} {word}" if opening else word
+    pattern = f"^{begin}([.,;:!?]? {word}){{0,{words - 1 - len(opening.split())}}}[.!?]$"
     text = Annotated[str, StringConstraints(pattern=pattern)]
     return Answer(create_model("Prose", __base__=AnswerModel, profile=(text, ...)), prose_budget(words))
 

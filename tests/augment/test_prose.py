@@ -143,7 +143,12 @@ def test_an_opening_is_held_by_the_grammar_and_says_nothing_alone(catalog: Catal
     draft = task.draft(catalog.user(0))
     form = pattern(draft.answer)
     assert re.match(form, "This person enjoys tea. Wit, too.")
-    for text in ("Tea is nice.", "This person enjoys.", "This person enjoys " + "tea " * 9 + "tea."):
+    for text in (
+        "Tea is nice.",
+        "This person enjoys.",
+        "This person enjoys: tea.",
+        "This person enjoys " + "tea " * 9 + "tea.",
+    ):
         assert not re.match(form, text)
     assert 'begin with "This person enjoys"' in draft.messages[1].content
     assert task.check({"profile": "This person enjoys tea."}, draft).fields == {"profile": "This person enjoys tea."}
