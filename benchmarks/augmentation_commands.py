@@ -197,7 +197,8 @@ def timed(name: str, command: list[str], log: Path, environment: Mapping[str, st
                 os.killpg(process.pid, signal.SIGKILL)  # what it left behind, or all of it after an interruption
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise AugrecError(f"{name} failed with status {process.returncode}: {shlex.join(command)}", where=log)
+        last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        raise AugrecError(f"{name} failed with status {process.returncode}: {shlex.join(command)}\n{last}")
     return Ended(
         Spent(wall, usage.ru_utime + usage.ru_stime), usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     )

@@ -129,8 +129,9 @@ def test_a_command_is_timed_with_its_children(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AugrecError, match="broken failed with status 3"):
-        augmentation_commands.timed("broken", [sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log", {})
+    code = "print('no room left'); raise SystemExit(3)"
+    with pytest.raises(AugrecError, match=r"broken failed with status 3[\s\S]*\nno room left"):
+        augmentation_commands.timed("broken", [sys.executable, "-c", code], tmp_path / "log", {})
 
 
 def turns_of(**walls: float) -> dict[str, list[Spent]]:
