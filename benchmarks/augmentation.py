@@ -1,6 +1,6 @@
 """What does our generation loop cost beside vLLM's own call, other orders, other feeding, and other runners?
 
-    python -m benchmarks.augmentation [--json FILE] [--users N] [--rounds N] [--only PART]
+    python -m benchmarks.augmentation [--json FILE] [--users N] [--batch N] [--rounds N] [--only PART]
 
 The demo's requests (edges and profiles of MovieLens-100K's users, SmolLM2) are answered several ways: by a running
 engine fed in different ways; in our order and task by task under a small key-value cache, with longer histories; and by
@@ -137,11 +137,11 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(work, *arguments).result()
 
 
-def measure(parts: Sequence[str], users: int, rounds: int, folder: Path) -> list[Result]:
+def measure(parts: Sequence[str], users: int, batch: int, rounds: int, folder: Path) -> list[Result]:
     """The parts asked for."""
     results: list[Result] = []
     if set(parts) - {"around"}:
-        work = prepared(folder / "data", users, BATCH)
+        work = prepared(folder / "data", users, batch)
     if "feeding" in parts:
         results += feeding_results(apart(inside.feeding, work, rounds))
     if "ordering" in parts:
@@ -150,7 +150,7 @@ def measure(parts: Sequence[str], users: int, rounds: int, folder: Path) -> list
     if "commands" in parts:
         results += whole_results(whole.commands(work, max(1, rounds - 1), folder / "commands"))
     if "around" in parts:
-        everybody = prepared(folder / "all", 1, BATCH, sample=943)
+        everybody = prepared(folder / "all", 1, batch, sample=943)
         results += around_results({users: apart(around.cost, everybody, users) for users in (100, 800)})
     return results
 
@@ -161,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.augmentation", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--users", type=int, default=USERS, metavar="N", help="each is asked two things")
+    parser.add_argument("--batch", type=int, default=BATCH, metavar="N", help="requests at once; hundreds on a GPU")
     parser.add_argument(
         "--rounds", type=int, default=2, metavar="N", help="turns of each way, of whole commands one fewer"
     )
@@ -168,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_json_option(parser)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        results = measure([given.only] if given.only else PARTS, given.users, given.rounds, Path(folder))
+        results = measure([given.only] if given.only else PARTS, given.users, given.batch, given.rounds, Path(folder))
     return report("Generation", results, given.json)
 
 
