@@ -147,6 +147,39 @@ def test_one_bad_request_does_not_affect_the_others(engine: VllmEngine, catalog:
         request.draft.answer.parse(completion.text)
 
 
+class Meddled(Borrowed):
+    """Makes the question about item 3 too long, and asks about item 5 with a schema that the grammar does not know."""
+
+    def run(self, requests: Any) -> Iterator[Any]:
+        meddled = []
+        for request in requests:
+            if request.draft.entity == 3:
+                long = replace(request.draft, messages=(Message("system", ""), Message("user", "word " * 2000)))
+                request = replace(request, draft=long)
+            elif request.draft.entity == 5:
+                unknown = '{"type":"array","items":{"enum":[1,2]},"maxItems":2,"uniqueItems":true}'
+                request = replace(request, grammar=unknown)
+            meddled.append(request)
+        yield from super().run(meddled)
+
+
+def test_a_bad_question_is_one_failed_record_of_a_source(
+    engine: VllmEngine, catalog: Catalog, records: Callable[..., Any], tmp_path: Path
+) -> None:
+    options = GenerationOptions(
+        sources={"small": {"engine": OPTIONS.model_dump(), "tasks": ["item_attributes"]}}, shards=1
+    )
+    summary = run_source(
+        catalog, "small", options.sources["small"], options, folder=tmp_path / "out", model=None, model_sha256=None,
+        seed=0, engine=Meddled(engine),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert summary["tasks"]["item_attributes"]["failed_by_reason"] == {"prompt_too_long": 1, "refused_by_engine": 1}
+    for row in records("out")["item_attributes"]:
+        reasons = {3: "prompt_too_long", 5: "refused_by_engine"}
+        assert (row["reason"] or "").partition(":")[0] == reasons.get(row["entity"], "")
+        assert (row["status"], row["attempt"] == 1) in {("ok", True), ("ok", False), ("failed", True)}
+
+
 def test_counted_tokens_are_the_prompt_tokens(engine: VllmEngine, catalog: Catalog) -> None:
     request = requests(engine, catalog)[0]
     (completion,) = engine.run([request])
