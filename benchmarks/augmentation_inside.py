@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -134,7 +135,7 @@ def parameters(request: Request) -> Any:
 def _window(engine: VllmEngine, requests: Sequence[Request], cached: dict[str, float], name: str) -> Texts:
     found: list[Completion] = list(engine.run(requests))
     cached[name] = sum(done.cached_tokens for done in found) / sum(done.prompt_tokens for done in found)
-    return {done.request.name: done.text for done in found}
+    return {done.request.name: json.dumps(done.label_logprobs) if done.label_logprobs else done.text for done in found}
 
 
 def _measured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ class Work:
     config: Path
     history: int | None = None
     """Most items of a history in a prompt, where not the demo's number."""
+    scored: bool = False
+    """Whether edges are scored, in two orders of the candidates, and nothing else is asked."""
 
     @cached_property
     def parsed(self) -> Config:
@@ -56,13 +59,18 @@ class Work:
     def generation(self) -> GenerationOptions:
         """What is generated, and how."""
         assert self.parsed.generation is not None
-        shown = {} if self.history is None else {"max_history": self.history}
-        return self.parsed.generation.model_copy(update=shown)
+        generation = self.parsed.generation
+        changed: dict[str, Any] = {} if self.history is None else {"max_history": self.history}
+        if self.scored:
+            edges = generation.tasks.edges.model_copy(update={"mode": "score"})  # type: ignore[attr-defined]
+            changed["tasks"] = generation.tasks.model_copy(update={"edges": edges})  # type: ignore[attr-defined]
+        return generation.model_copy(update=changed)
 
     @property
     def source(self) -> SourceOptions:
         """The one source."""
-        return self.generation.sources[SOURCE]
+        source = self.generation.sources[SOURCE]
+        return source.model_copy(update={"tasks": ("edges",)}) if self.scored else source
 
     @property
     def engine(self) -> VllmOptions:
@@ -135,6 +143,8 @@ def valid_share(requests: Sequence[Request], texts: Mapping[str, str]) -> float:
 
 
 def _parses(request: Request, text: str) -> bool:
+    if request.draft.labels:
+        return len(json.loads(text or "[]")) == len(request.draft.labels)
     try:
         request.draft.answer.parse(text)
     except Malformed:
@@ -185,9 +195,9 @@ def instruction_first(request: Request) -> Request:
 
 
 def task_major(requests: Sequence[Request]) -> list[Request]:
-    """All requests of the first task, then all of the next; the users of each in the order given."""
+    """All requests of the first task, then all of the next, and so for the orders of a scored one; users as given."""
     tasks = list(dict.fromkeys(request.task for request in requests))
-    return sorted(requests, key=lambda request: tasks.index(request.task))
+    return sorted(requests, key=lambda request: (tasks.index(request.task), request.order))
 
 
 def chunks(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:

@@ -175,11 +175,15 @@ def test_growth_is_per_request() -> None:
     assert growth.ok
 
 
-def test_an_order_is_judged_by_time_and_by_tokens() -> None:
+def test_an_order_is_judged_by_the_time_of_scored_edges() -> None:
     ours, other = augmentation_inside.OURS, augmentation_inside.OTHER
     shares = {ours: 1.0, other: 1.0}
-    fed = augmentation_inside.Fed(32, turns_of(**{ours: 10.0, other: 11.0}), shares, shares, {ours: 0.4, other: 0.1})
-    results = {result.name: result for result in augmentation.ordering_results(fed)}
-    assert results[f"{other} / {ours}"].ok is False
-    tokens = results[f"{other} / {ours}, prompt tokens computed"]
-    assert (tokens.value, tokens.ok) == (pytest.approx(1.5), True)
+
+    def fed(seconds: float) -> augmentation_inside.Fed:
+        turns = turns_of(**{ours: 10.0, other: seconds})
+        return augmentation_inside.Fed(32, turns, shares, shares, {ours: 0.4, other: 0.1})
+
+    results = {result.name: result for result in augmentation.ordering_results(fed(14.0), fed(11.0))}
+    assert results[f"scored edges: {other} / {ours}"].ok is False
+    assert results[f"edges and profiles: {other} / {ours}"].ok is None
+    assert results["scored edges: prompt tokens computed, the same"].value == pytest.approx(1.5)
