@@ -26,7 +26,8 @@ class Augment(Stage):
             return {"generation": None}
         from augment.engines.replay import replayed_files
 
-        models, adapters = {}, {}
+        models: dict[str, str] = {}
+        adapters: dict[str, str] = {}
         for name, source in generation.sources.items():
             model = source_model(source)
             if model is not None:
