@@ -53,7 +53,7 @@ def said_when_full(path: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
-        remedy = "free some space and run the same command again: finished work is kept"
+        remedy = "free some space or choose another `output`, then run the same command: finished work is kept"
         raise AugrecError(what, where=path, remedy=remedy) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -238,6 +239,8 @@ def _console() -> Console:
 
 def main() -> None:
     """Runs the command line; every expected error becomes a message and an exit code (2 usage, 1 failure)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in a log file the stages' lines stand between those of progress
     try:
         app(standalone_mode=True)
     except Stopped as stop:

@@ -70,7 +70,7 @@ def inline_svg(figure: Figure, name: str, label: str, css_class: str = "") -> Ma
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"#0101[01][0-9a-f]", lambda found: _variable(found[0]), text)
-    text = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--sans)", text)
+    text = re.sub(r"""(style="[^"]*?)'DejaVu Sans'(, [^;"<]*)?""", r"\g<1>var(--sans)", text)  # not inside of labels
     view_box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
     width = float(view_box[1]) if view_box else 0.0
     head = (

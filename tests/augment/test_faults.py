@@ -197,7 +197,7 @@ def small_disk(place: Path) -> Iterator[Callable[[int], None]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-FULL = r"the disk is full\n  where:  .*{}(.|\n)*free some space and run the same command again"
+FULL = r"the disk is full\n  where:  .*{}(.|\n)*free some space(.|\n)*run the same command"
 
 
 @pytest.mark.parametrize("exact", [True, False])

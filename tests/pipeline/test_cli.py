@@ -129,16 +129,25 @@ def test_a_config_that_names_a_missing_model_says_how_to_get_it(shell: Shell) ->
     assert "hf download Nobody/NoModel-7B" in shown
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_full_or_read_only_disk_is_explained(shell: Shell, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "told", "where"),
+    [
+        (errno.ENOSPC, "the disk is full", "runs/toy/config.yaml"),
+        (errno.EROFS, os.strerror(errno.EROFS), "runs/toy/dataset/x.parquet"),
+        (errno.EACCES, os.strerror(errno.EACCES), "runs/toy/dataset/x.parquet"),
+    ],
+)
+def test_a_full_or_read_only_disk_is_explained(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, number: int, told: str, where: str
+) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise OSError(number, os.strerror(number), "runs/toy/dataset/x.parquet")
 
     monkeypatch.setattr("artefacts.files.tempfile.mkstemp", refuse)
     code, shown = shell("prepare", "toy.yaml")
     assert code == 1
-    assert os.strerror(number) in shown
-    assert "runs/toy/dataset/x.parquet" in shown
+    assert told in shown
+    assert where in shown
     assert "choose another `output`" in shown
     assert "Traceback" not in shown
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -215,3 +216,17 @@ def test_options_come_without_heavy_imports() -> None:
     root = Path(__file__).parents[3]
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+def test_a_label_that_names_the_font_eats_no_markup() -> None:
+    from matplotlib.figure import Figure
+
+    from pipeline.report.svg import inline_svg, page_style
+
+    with page_style():
+        figure = Figure(figsize=(3, 2))
+        figure.add_subplot().set_title("it says 'DejaVu Sans', and goes on")
+        drawn = str(inline_svg(figure, "x", "a figure"))
+    ElementTree.fromstring(drawn)  # still well-formed
+    assert "it says 'DejaVu Sans', and goes on" in drawn
+    assert "font-family: var(--sans);" in drawn
