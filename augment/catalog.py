@@ -168,6 +168,11 @@ class Catalog:
                 remedy=remedy,
             )
 
+    @property
+    def history_lengths(self) -> np.ndarray:
+        """int64 [n_users], training items of every user."""
+        return np.diff(self._history.starts)
+
     def train_items(self, user: int) -> np.ndarray:
         """Ids of a user's training items, oldest first."""
         return self._history.of(user)

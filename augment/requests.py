@@ -1,7 +1,9 @@
 """Everything a source will be asked, as a lazy stream: user by user, a user's tasks side by side, then the items.
 
 Tasks about users begin with the same system text and the same history, so neighbours share their prompts' beginning
-and the engine computes it once. Nothing is held in memory but the request at hand.
+and the engine computes it once. Within a shard the users with the longest histories come first: prompts of like length
+are in the batch together, and what is left takes no longer than the rate so far says. Nothing is held in memory but the
+request at hand.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Questions:
         total: number of shards.
         selected: shards of this process.
         users: who is asked about, True per user; None is all.
+        longest: most items of a history that a prompt shows; longer ones are alike. None: no bound.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class Questions:
         total: int,
         selected: Iterable[int],
         users: np.ndarray | None = None,
+        longest: int | None = None,
     ) -> None:
-        self._catalog, self._tasks, self._ask = catalog, tasks, ask
+        self._catalog, self._tasks, self._ask, self._longest = catalog, tasks, ask, longest
         self._selected = list(selected)
         counts = {"user": catalog.n_users, "item": catalog.n_items}
         self._shards = {
@@ -78,7 +82,11 @@ class Questions:
     def _of(self, shard: int) -> Iterator[Request | Record]:
         for about, shards in self._shards.items():
             asked = [task for task in self._tasks if task.about == about]
-            for number in np.flatnonzero(shards == shard).tolist():
+            numbers = np.flatnonzero(shards == shard)
+            if about == "user":
+                shown = np.minimum(self._catalog.history_lengths[numbers], self._longest or np.iinfo(np.int64).max)
+                numbers = numbers[np.argsort(-shown, kind="stable")]
+            for number in numbers.tolist():
                 yield from self._ask(asked, number)
 
 

@@ -94,7 +94,7 @@ def run_source(
                 if task.options.labels:
                     engine.check_labels(task.options.labels)
             users = drawn_users(catalog, source.users, seed)
-            questions = Questions(catalog, tasks, ask, store.total, store.selected, users)
+            questions = Questions(catalog, tasks, ask, store.total, store.selected, users, generation.max_history)
             with EnergyMeter() as meter:
                 run.go(questions, f"augment {name}")
             add_energy(folder, store.selected[0], meter.joules if run.started else None)

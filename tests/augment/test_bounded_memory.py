@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from augment.identity import request_key
@@ -61,7 +62,8 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
     engine.asked = SimpleNamespace(append=lambda request: None)
     with Store(tmp_path, {"edges": "user"}, 2) as store:
         run = _Run(engine, store, {"edges": task}, 1)  # type: ignore[dict-item]
-        questions = Questions(SimpleNamespace(n_users=users, n_items=0), [task], task.ask, 2, [0, 1])  # type: ignore[arg-type, list-item]
+        many = SimpleNamespace(n_users=users, n_items=0, history_lengths=np.zeros(users, np.int64))
+        questions = Questions(many, [task], task.ask, 2, [0, 1])  # type: ignore[arg-type, list-item]
         run.go(questions, "test")
         assert len(run.present["edges"]) == users
     # A block and a half that is answered, the next that is read ahead of it, and what each answer and record is.
