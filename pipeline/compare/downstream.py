@@ -89,8 +89,9 @@ class Downstream:
 
     @property
     def test_users(self) -> np.ndarray:
-        """Sorted ids of the users with test items."""
-        return next(iter(self.trained.values())).users
+        """Sorted ids of the users with test items; the others have no metric."""
+        first = next(iter(self.trained.values()))
+        return first.users[np.isfinite(first.per_user[self._plan.compare.metrics[0]])]
 
     def rows(self, groups: list[Group]) -> list[dict[str, Any]]:
         """The entries `downstream` of compare.json."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -87,6 +88,14 @@ def test_metrics_and_tests_of_a_group_are_those_of_its_users(plan: Plan, found: 
     assert versus["p_users"] == pytest.approx(stats.ttest_rel(mine.mean(axis=0), base.mean(axis=0)).pvalue)
     assert versus["p_seeds"] == pytest.approx(stats.ttest_rel(mine.mean(axis=1), base.mean(axis=1)).pvalue)
     assert versus["n_users"] == 12
+
+
+def test_users_without_test_items_are_in_no_group(plan: Plan, found: Downstream) -> None:
+    for variant, trained in found.trained.items():
+        values = trained.per_user["recall@20"].copy()
+        values[[0, 7]] = np.nan
+        found.trained[variant] = replace(trained, per_user={"recall@20": values})
+    assert found.test_users.tolist() == np.delete(USERS, [0, 7]).tolist()
 
 
 def test_each_arm_is_tested_against_the_baseline_and_its_own(found: Downstream) -> None:
