@@ -29,10 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises AugrecError when the disk is full; the old file is then still there.
     """
     with said_when_full(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = scrap_path(path)
         try:
             yield temporary
             with temporary.open("rb") as written:
@@ -42,6 +39,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
             sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def scrap_path(path: Path) -> Path:
+    """An empty new file beside `path` that `remove_scraps` knows; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 @contextmanager

@@ -29,7 +29,8 @@ from augment.requests import Questions, asker, drawn_users
 from augment.roofline import Peaks, roofline
 from augment.shapes import Record, Request
 from augment.store import Store
-from augment.summary import SECONDS_ARE, Seconds, merge, seconds_of
+from augment.summary import SECONDS_ARE, Seconds, seconds_of
+from augment.table import merge
 from augment.tasks import TASKS, Task
 from augment.tasks.base import Context
 from augment.timeline import Timeline, spent

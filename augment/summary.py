@@ -1,47 +1,19 @@
-"""What a source did: counts over its records, engine seconds, and the merged table."""
+"""What a source did: counts over its records, and engine seconds."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from artefacts.files import read_json, write_json, write_parquet
+from artefacts.files import read_json, write_json
 from augment.shapes import Record
 
 SECONDS_ARE = (
     "wall-clock seconds of generating, summed over all runs of this source, engine start left out; "
     "shared among tasks that run at the same time by how long their requests were in the batch"
-)
-
-ROWS_PER_BATCH = 10_000
-
-SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("task", pa.string()),
-        ("entity", pa.int32()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("fields", pa.string()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("prompt_tokens", pa.int32()),
-        ("completion_tokens", pa.int32()),
-        ("cached_tokens", pa.int32()),
-        ("attempt", pa.int32()),
-        ("repairs", pa.list_(pa.string())),
-        ("shown_history", pa.list_(pa.int32())),
-        ("shown_candidates", pa.list_(pa.int32())),
-        ("dropped_history", pa.int32()),
-        ("fallback", pa.string()),
-    ]
 )
 
 
@@ -128,24 +100,3 @@ class Seconds:
 def seconds_of(folder: Path, task: str) -> float:
     """Seconds of one task over all processes that worked on a source."""
     return sum(read_json(path).get(task, 0.0) for path in sorted((folder / "seconds").glob("*.json")))
-
-
-def merge(records: Iterable[Record], present: Container[str], path: Path) -> Tally:
-    """Writes the records of present requests as one table sorted by entity; others are counted as stale."""
-    tally = Tally()
-    rows = _present(records, present, tally)
-    batches = []
-    while chunk := list(islice(rows, ROWS_PER_BATCH)):
-        batches.append(pa.RecordBatch.from_pylist([asdict(record) for record in chunk], schema=SCHEMA))
-    table = pa.Table.from_batches(batches, schema=SCHEMA)
-    write_parquet(path, table.sort_by("entity"))
-    return tally
-
-
-def _present(records: Iterable[Record], present: Container[str], tally: Tally) -> Iterator[Record]:
-    for record in records:
-        if record.key in present:
-            tally.add(record)
-            yield record
-        else:
-            tally.stale += 1

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from artefacts.files import digest, write_json, write_parquet
 from augment.shapes import MASKED, Record
-from augment.summary import Tally, merge
+from augment.summary import Tally
+from augment.table import merge
 from embed.matrices import write_field
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import SPLITS, Dataset

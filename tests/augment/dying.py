@@ -11,7 +11,6 @@ and `ended STATUS`, one per line.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import Any, NoReturn
 import pyarrow.parquet as pq
 from conftest import FakeEngine, sociable
 
-from augment import store
+from augment import store, table
 from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.runner import run_source
@@ -62,7 +61,7 @@ def counted(number: int) -> Callable[[], bool]:
 def arm(plan: dict[str, Any]) -> None:
     """Makes this process die where the plan says."""
     due, part = counted(plan["number"]), plan.get("part", 0.0)
-    write_table, replace, line_of = pq.write_table, Path.replace, store.line_of
+    replace, line_of = Path.replace, store.line_of
 
     def half_a_line(record: Record) -> bytes:
         line = line_of(record)
@@ -74,12 +73,19 @@ def arm(plan: dict[str, Any]) -> None:
             die()
         return real_write(handle, data)
 
-    def half_a_table(table: Any, where: Path, **options: Any) -> None:
-        whole = io.BytesIO()
-        write_table(table, whole, **options)
-        where.write_bytes(whole.getvalue()[: int(whole.tell() * part)] if due() else whole.getvalue())
-        if where.stat().st_size < whole.tell():
-            die()
+    class HalfATable(pq.ParquetWriter):
+        """Dies when a share of what should be in the file is in it."""
+
+        def __init__(self, where: Path, *given: Any, **options: Any) -> None:
+            super().__init__(where, *given, **options)
+            self._where = where
+
+        def close(self) -> None:
+            closing = self.is_open
+            super().close()
+            if closing and due():
+                os.truncate(self._where, int(self._where.stat().st_size * part))
+                die()
 
     def rename(path: Path, target: Path) -> Path:
         chosen = target.suffix == ".parquet" and due()
@@ -94,7 +100,7 @@ def arm(plan: dict[str, Any]) -> None:
     if plan["at"] == "log":
         store.line_of, os.write = half_a_line, write  # type: ignore[assignment]
     elif plan["at"] == "table":
-        pq.write_table = half_a_table
+        table.pq.ParquetWriter = HalfATable
     else:
         Path.replace = rename  # type: ignore[method-assign, assignment]
 

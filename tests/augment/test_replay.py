@@ -18,7 +18,7 @@ from augment.engines.replay import records_folder, replayed_files
 from augment.options import GenerationOptions, ReplayOptions
 from augment.runner import run_source
 from augment.shapes import Record
-from augment.summary import SCHEMA
+from augment.table import SCHEMA
 
 N_USERS, N_ITEMS = 12, 20
 Replay = Callable[..., tuple[dict[str, Any], dict[int, dict[str, Any]]]]

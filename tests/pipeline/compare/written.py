@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from augment.summary import SCHEMA
+from augment.table import SCHEMA
 from pipeline.compare.records import Records
 
 HOSTILE = (

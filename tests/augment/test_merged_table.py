@@ -1,0 +1,88 @@
+"""The merged table: every present record once, in the order of entities, whatever the order and however many."""
+
+from __future__ import annotations
+
+import errno
+import gc
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from artefacts.errors import AugrecError
+from artefacts.files import read_parquet
+from augment import table
+from augment.shapes import Record
+from augment.table import merge
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "ENTITIES_PER_GROUP", 8)
+    monkeypatch.setattr(table, "ROWS_PER_BATCH", 7)
+
+
+def record(entity: int) -> Record:
+    text = f"what {entity} likes"
+    return Record(f"key{entity}", "edges", entity, "ok", None, "{}", text, "stop", 4, 2, 3, 1, ("a",), (1, 2), (3,))
+
+
+def told(path: Path) -> list[dict[str, Any]]:
+    return [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        for row in read_parquet(path).to_pylist()
+    ]
+
+
+def test_it_is_the_sorted_records_and_nothing_else_lies_about(small_ranges: None, tmp_path: Path) -> None:
+    entities = np.random.default_rng(0).permutation(np.r_[0:20, 50:53]).tolist()  # ranges 3 to 5 are empty
+    records = [record(entity) for entity in entities]
+    stale = {"key3", "key51"}
+    present = {one.key for one in records} - stale
+    tally = merge(records, present, tmp_path / "edges" / "records.parquet")
+    assert told(tmp_path / "edges" / "records.parquet") == [
+        asdict(one) for one in sorted(records, key=lambda one: one.entity) if one.key not in stale
+    ]
+    assert (tally.requests, tally.ok, tally.stale, tally.prompt_tokens) == (21, 21, 2, 84)
+    assert [path.name for path in (tmp_path / "edges").iterdir()] == ["records.parquet"]
+
+
+def test_no_records_make_an_empty_table(tmp_path: Path) -> None:
+    assert merge([], set(), tmp_path / "records.parquet").requests == 0
+    assert read_parquet(tmp_path / "records.parquet").schema.equals(table.SCHEMA)
+
+
+def test_only_a_batch_of_records_and_a_range_of_rows_are_held(small_ranges: None, tmp_path: Path) -> None:
+    n, most = 400, 0
+
+    def records() -> Iterator[Record]:
+        nonlocal most
+        for count, entity in enumerate(np.random.default_rng(1).permutation(n).tolist()):
+            yield record(entity)
+            if count % 67 == 66:  # batches of 7 are full at different places
+                most = max(most, sum(type(one) is Record for one in gc.get_objects()))
+
+    merge(records(), {f"key{entity}" for entity in range(n)}, tmp_path / "records.parquet")
+    assert most <= 2 * table.ROWS_PER_BATCH
+    groups = pq.ParquetFile(tmp_path / "records.parquet").metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [8] * 50
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_table(
+    small_ranges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "records.parquet"
+    merge([record(1)], {"key1"}, path)
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(table._Ranges, "add", full)
+    with pytest.raises(AugrecError, match="the disk is full"):
+        merge([record(2)], {"key2"}, path)
+    assert [row["entity"] for row in told(path)] == [1]
+    assert [left.name for left in tmp_path.iterdir()] == ["records.parquet"]
