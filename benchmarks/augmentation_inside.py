@@ -100,36 +100,18 @@ def started(work: Work, options: VllmOptions) -> Iterator[VllmEngine]:
 
 def run_over(work: Work, engine: VllmEngine, *, exact: bool) -> Texts:
     """Everything `augrec augment` does once its engine runs: prompts, tokens, keys, checks, files, the merged table."""
-    engine._tokens.cache_clear()
+    engine.tokens.cache_clear()
     return work.answer(Lent(engine, exact=exact))
 
 
 def generate(engine: VllmEngine, requests: Sequence[Request], size: int) -> Texts:
     """vLLM's own call, once per `size` requests, prompts given as tokens."""
-    assert engine._started is not None
     texts = {}
     for part in chunks(requests, size):
-        prompts = [{"prompt_token_ids": list(engine._tokens(request.draft.messages))} for request in part]
-        outputs = engine._started.llm.generate(prompts, [parameters(request) for request in part], use_tqdm=False)
+        prompts = [{"prompt_token_ids": list(engine.tokens(request.draft.messages))} for request in part]
+        outputs = engine.llm.generate(prompts, [engine.parameters(request) for request in part], use_tqdm=False)
         texts.update({request.name: found.outputs[0].text for request, found in zip(part, outputs, strict=True)})
     return texts
-
-
-def parameters(request: Request) -> Any:
-    """A request's sampling and grammar in vLLM's terms."""
-    from vllm import SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
-
-    drawn, answer = request.sampling, request.draft.answer
-    return SamplingParams(
-        temperature=drawn.temperature,
-        top_p=drawn.top_p,
-        top_k=drawn.top_k,
-        repetition_penalty=drawn.repetition_penalty,
-        seed=request.seed,
-        max_tokens=answer.max_tokens,
-        structured_outputs=StructuredOutputsParams(json=answer.grammar),
-    )
 
 
 def _window(engine: VllmEngine, requests: Sequence[Request], cached: dict[str, float], name: str) -> Texts:

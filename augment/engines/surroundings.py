@@ -17,13 +17,20 @@ from typing import Any
 
 @contextmanager
 def environment(values: dict[str, str | None]) -> Iterator[None]:
-    """Sets environment variables while the block runs (None removes one), then puts the old values back."""
-    before = {name: os.environ.get(name) for name in values}
+    """Sets environment variables while the block runs (None removes one), then puts the old values back.
+
+    Those that vLLM itself sets meanwhile are put back too, or removed.
+    """
+
+    def present() -> dict[str, str | None]:
+        return {name: value for name, value in os.environ.items() if name in values or name.startswith("VLLM_")}
+
+    before = present()
     _apply(values)
     try:
         yield
     finally:
-        _apply(before)
+        _apply(dict.fromkeys(present()) | before)
 
 
 def _apply(values: dict[str, str | None]) -> None:

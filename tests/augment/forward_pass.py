@@ -1,0 +1,43 @@
+"""Label probabilities by the model's own forward pass in transformers: what engines' scores are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from augment.shapes import Request
+
+
+class ForwardPass:
+    """The model in float32, a prompt at a time."""
+
+    def __init__(self, model: Path) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+        self._network = AutoModelForCausalLM.from_pretrained(model, local_files_only=True, dtype=torch.float32).eval()
+
+    def prompt(self, request: Request) -> Any:
+        """[1, tokens] ids of the request's chat, and their mask."""
+        messages = [message._asdict() for message in request.draft.messages]
+        return self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+
+    def label_logprobs(self, request: Request) -> Any:
+        """[labels] float64: log-probabilities among the request's labels."""
+        import torch
+
+        labels = [self._tokenizer.encode(label, add_special_tokens=False) for label in request.draft.labels]
+        with torch.no_grad():
+            logits = self._network(**self.prompt(request)).logits[0, -1].double()
+        return logits[[token for (token,) in labels]].log_softmax(0)
+
+
+def among_labels(logprobs: Sequence[float]) -> Any:
+    """[labels] float64: an engine's scores as log-probabilities among the labels."""
+    import torch
+
+    return torch.tensor(logprobs, dtype=torch.float64).log_softmax(0)
