@@ -1,9 +1,9 @@
 """What does our generation loop cost beside vLLM's own call, other orders, other feeding, and other runners?
 
-    python -m benchmarks.augmentation [--json FILE] [--users N] [--batch N] [--rounds N] [--only PART]
+    python -m benchmarks.augmentation [--json FILE] [--users N] [--batch N] [--rounds N] [--history N] [--only PART]
 
 The demo's requests (edges and profiles of MovieLens-100K's users, SmolLM2) are answered several ways: by a running
-engine fed in different ways; in our order and task by task under a small key-value cache, with longer histories; and by
+engine fed in different ways; in our order and task by task under a small key-value cache, with whole histories; and by
 whole commands, engine start included. Ways take turns, and a ratio is the median over rounds; every answer must fit its
 schema. On a CPU all compute on one thread; the same command uses a GPU where vLLM does.
 """
@@ -27,7 +27,8 @@ from benchmarks.augmentation_work import prepared
 from benchmarks.result import Result, add_json_option, report, run
 
 BATCH, USERS = 4, 16  # two whole blocks of an exact engine, so that it drains as often as in a long run
-SMALL_CACHE_GIB, LONG_HISTORY = 0.25, 50
+SMALL_CACHE_GIB = 0.25  # a dozen prompts of whole histories
+WHOLE_HISTORY = 120  # items; what an order saves grows with what a user's prompts share
 AROUND, CHUNKS, WHOLE, MEMORY, VALID, GROWTH = 1.05, 1.3, 1.0, 1.1, 1.0, 1.3
 ORDER = 1.5
 PARTS = ("feeding", "ordering", "commands", "around")
@@ -141,7 +142,9 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(work, *arguments).result()
 
 
-def measure(parts: Sequence[str], users: int, batch: int, rounds: int, folder: Path) -> list[Result]:
+def measure(
+    parts: Sequence[str], users: int, batch: int, rounds: int, folder: Path, history: int = WHOLE_HISTORY
+) -> list[Result]:
     """The parts asked for."""
     results: list[Result] = []
     if set(parts) - {"around"}:
@@ -150,7 +153,7 @@ def measure(parts: Sequence[str], users: int, batch: int, rounds: int, folder: P
         results += feeding_results(apart(inside.feeding, work, rounds))
     if "ordering" in parts:
         small = work.engine.model_copy(update={"kv_cache_gib": SMALL_CACHE_GIB})
-        long = replace(work, history=LONG_HISTORY)
+        long = replace(work, history=history)
         scored = apart(inside.ordering, replace(long, scored=True), rounds, small)
         results += ordering_results(scored, apart(inside.ordering, long, rounds, small))
     if "commands" in parts:
@@ -171,11 +174,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, default=2, metavar="N", help="turns of each way, of whole commands one fewer"
     )
+    parser.add_argument(
+        "--history",
+        type=int,
+        default=WHOLE_HISTORY,
+        metavar="N",
+        help="most items in a prompt where orders are compared",
+    )
     parser.add_argument("--only", choices=PARTS, help="one part")
     add_json_option(parser)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        results = measure([given.only] if given.only else PARTS, given.users, given.batch, given.rounds, Path(folder))
+        results = measure(
+            [given.only] if given.only else PARTS, given.users, given.batch, given.rounds, Path(folder), given.history
+        )
     return report("Generation", results, given.json)
 
 
