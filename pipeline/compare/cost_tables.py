@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.compare.looks import arm_looks, arm_titles, recommender_titles, source_looks
-from pipeline.compare.tables import Cell, Column, Table, numbers, table, told, words
+from pipeline.compare.tables import Cell, Column, Table, named, numbers, table, told, words
 from pipeline.report.wording import DASH, count, seconds
 
 
@@ -51,7 +51,7 @@ def cost_table(content: dict[str, Any]) -> Table | None:
         device = (f"{count(one['devices'])} × {one['device']}",) if one.get("device") and one.get("devices") else ()
         rows.append(
             [
-                told(one["source"], look=looks.get(one["source"])),
+                named(one["source"], looks),
                 told(one.get("model")),
                 Cell(count(one.get("requests")), one.get("requests")),
                 *(Cell(DASH if n is None else about + count(n), n) for n in tokens),
@@ -77,7 +77,7 @@ def per_cost_table(content: dict[str, Any]) -> Table | None:
     arms, recommenders, looks = arm_titles(content), recommender_titles(content), arm_looks(content)
     rows = [
         [
-            told(arms.get(one["arm"], one["arm"]), look=looks.get(one["arm"])),
+            named(one["arm"], looks, arms),
             told(recommenders.get(one["recommender"], one["recommender"])),
             told(one.get("metric")),
             _percents(one.get("improvement_percent")),

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pipeline.compare.looks import arm_looks, arm_titles, recommender_titles
-from pipeline.compare.tables import Cell, Table, numbers, table, told, words
+from pipeline.compare.tables import Cell, Table, named, numbers, table, told, words
 from pipeline.report.wording import DASH, count, number, p_value, signed
 
 Versus = dict[str, Any]
@@ -169,8 +169,8 @@ def against_table(content: dict[str, Any], group: dict[str, Any]) -> Table | Non
                 continue
             rows.append(
                 [
-                    told(arms.get(one["arm"], one["arm"]), look=looks.get(one["arm"])),
-                    told(arms.get(other, other), look=looks.get(other)),
+                    named(one["arm"], looks, arms),
+                    named(other, looks, arms),
                     told(recommenders.get(one["recommender"], one["recommender"])),
                     *_difference(versus, digits_of(content, content["primary"])),
                     Cell(p_value(versus.get("p_users")), versus.get("p_users")),
@@ -189,7 +189,7 @@ def tuning_table(content: dict[str, Any]) -> Table | None:
     arms, recommenders, looks = arm_titles(content), recommender_titles(content), arm_looks(content)
     rows = [
         [
-            told(arms.get(one["arm"], one["arm"]), look=looks.get(one["arm"])),
+            named(one["arm"], looks, arms),
             told(recommenders.get(one["recommender"], one["recommender"])),
             Cell(f"{point['scale']:g}", point["scale"], strong=point["scale"] == one.get("scale")),
             Cell(number(point.get("valid")), point.get("valid"), strong=point["scale"] == one.get("scale")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.compare.looks import Look
@@ -66,6 +66,11 @@ def numbers(*titles: str) -> tuple[Column, ...]:
 def told(text: object, **how: object) -> Cell:
     """A cell of words, or a dash."""
     return Cell(DASH if text is None or text == "" else str(text), **how)  # type: ignore[arg-type]
+
+
+def named(name: str, looks: Mapping[str, Look], titles: Mapping[str, str] | None = None) -> Cell:
+    """A source or an arm by its title, with the mark it has in the figures."""
+    return told((titles or {}).get(name, name), look=looks.get(name))
 
 
 def table(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.compare.looks import source_looks
-from pipeline.compare.tables import Cell, Table, numbers, table, told, words
+from pipeline.compare.tables import Cell, Table, named, numbers, table, told, words
 from pipeline.report.wording import DASH, count, number, p_value, percent
 
 Numbers = dict[str, Any]
@@ -59,7 +59,7 @@ def intrinsic_table(content: dict[str, Any]) -> Table | None:
         spread = () if low is None or high is None else (f"{low:.0f} to {high:.0f}",)
         rows.append(
             [
-                told(one["source"], look=looks.get(one["source"])),
+                named(one["source"], looks),
                 told(task_name(one.get("task"))),
                 counted(one.get("records")),
                 Cell(count(one.get("failed")), one.get("failed"), tuple(reasons[:4]), strong=bool(one.get("failed"))),
@@ -104,7 +104,7 @@ def consistency_table(content: dict[str, Any]) -> Table | None:
     looks = source_looks(content)
     rows = [
         [
-            told(one["source"], look=looks.get(one["source"])),
+            named(one["source"], looks),
             counted(one.get("users")),
             share(one.get("liked_in_history")),
             share(one.get("strangers")),
@@ -128,7 +128,7 @@ def position_table(content: dict[str, Any]) -> Table | None:
     looks = source_looks(content)
     rows = [
         [
-            told(one["source"], look=looks.get(one["source"])),
+            named(one["source"], looks),
             counted(one.get("users")),
             counted(one.get("labels")),
             share(one.get("first_share")),
@@ -152,7 +152,7 @@ def leak_table(content: dict[str, Any]) -> Table | None:
         between = _between(one.get("gap_low"), one.get("gap_high"))
         gap = Cell(percent_1(one.get("gap")), one.get("gap"), (between,) if between else ())
         cells = [estimate(one.get(split)) for split in ("train", "valid", "test")]
-        name = told(one["source"], look=looks.get(one["source"]))
+        name = named(one["source"], looks)
         rows.append([name, counted(one.get("users")), *cells, gap])
     columns = (*words("source"), *numbers("users", "train", "valid", "test", "train − test"))
     return table(

@@ -40,6 +40,19 @@ class Rates:
     values: dict[str, np.ndarray]
     after_pause: dict[int, float]
 
+    @property
+    def active(self) -> np.ndarray:
+        """[n] `at` without the pauses before it."""
+        paused = np.zeros(len(self.at))
+        for begin, length in self.after_pause.items():
+            paused[begin:] += length
+        return np.asarray(self.at - paused)
+
+    @property
+    def gap(self) -> float:
+        """Seconds that every pause is drawn as, however long it was."""
+        return PAUSE_WIDTH * max(float(self.active[-1]), self.interval)
+
 
 @dataclass(frozen=True)
 class Throughput:
@@ -148,22 +161,16 @@ def _draw(axes: Axes, found: Rates, colours: dict[str, str], title: str, pad: fl
 
 def _place(found: Rates) -> np.ndarray:
     """Where intervals are drawn: time without the pauses, each of which is as wide as any other."""
-    paused = np.zeros(len(found.at))
-    for begin, length in found.after_pause.items():
-        paused[begin:] += length
-    active = found.at - paused
-    width = PAUSE_WIDTH * max(float(active[-1]), found.interval)
-    return np.asarray(active + width * np.array([sum(b <= n for b in found.after_pause) for n in range(len(active))]))
+    pauses = np.array([sum(begin <= n for begin in found.after_pause) for n in range(len(found.at))])
+    return np.asarray(found.active + found.gap * pauses)
 
 
 def _ticks(axes: Axes, found: Rates) -> None:
     """Marks round times of the time without pauses, which are drawn where that time is."""
-    x = _place(found)
-    width = PAUSE_WIDTH * max(float(found.at[-1] - sum(found.after_pause.values())), found.interval)
-    active = x - width * np.array([sum(b <= n for b in found.after_pause) for n in range(len(x))])
+    active, gap = found.active, found.gap
     unit, name = next((u, n) for u, n in ((3600.0, "h"), (60.0, "min"), (1.0, "s")) if active[-1] >= 2 * u or u == 1.0)
     marks = [mark for mark in MaxNLocator(6).tick_values(0, active[-1] / unit) if 0 <= mark * unit <= active[-1]]
-    before = [width * sum(active[b] <= mark * unit for b in found.after_pause) for mark in marks]
+    before = [gap * sum(active[b] <= mark * unit for b in found.after_pause) for mark in marks]
     axes.set_xticks([mark * unit + more for mark, more in zip(marks, before, strict=True)], [f"{m:g}" for m in marks])
-    axes.set_xlim(0, max(float(x[-1]) + found.interval / 2, 1.0))
+    axes.set_xlim(0, max(float(_place(found)[-1]) + found.interval / 2, 1.0))
     axes.set_xlabel(f"time spent generating, {name}")
