@@ -13,8 +13,10 @@ setup: ## Install the pinned CPU environment into .venv (idempotent)
 demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM, LLMRec, report
 	$(BIN)/augrec run configs/ml-100k/demo.yaml
 
+# The real engine and the real SLURM each want the whole machine; the rest shares its cores.
 test: setup style ## Lint, type-check and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -m "vllm or slurm"
 
 style: setup ## Check format, lint, types and the dependency rule
 	$(BIN)/ruff format --check .
