@@ -1,4 +1,4 @@
-"""Whether profiles rest on what the prompt shows, or on what the model knows of the names in it.
+"""Whether answers rest on what the prompt shows, or on what the model knows of the names in it.
 
 The same source is asked twice: with the items' names, and with names taken away. A model that reads the attributes
 shown writes much the same; one that remembers the items by name cannot.
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.compare.agreement import agreement
 from pipeline.compare.consistency import Histories, consistency
+from pipeline.compare.position import position
 from pipeline.compare.records import Records
 
 FEWEST = 30
@@ -32,17 +33,58 @@ def memorisation(
     alike = agreement(named, anonymous, vectors_named, vectors_anonymous, seed=seed)
     fits = [consistency(one, histories or {}, seed=seed) for one in (named, anonymous)]
     with_names, without = (one["liked_in_history"] if one else None for one in fits)
+    same, chance = alike["fields"].get("positive"), chance_of_choice(named, anonymous)
     return {
         "named": named.source,
         "anonymous": anonymous.source,
+        "task": named.task,
         "entities": alike["entities"],
         "exact": alike["exact"],
         "cosine": alike["cosine"],
         "cosine_strangers": alike["cosine_strangers"],
         "consistency_named": with_names,
         "consistency_anonymous": without,
-        "verdict": verdict(alike, with_names, without),
+        "same_choice": same,
+        "chance_of_choice": chance,
+        "verdict": choices_verdict(alike["entities"], same, chance)
+        if same is not None and chance is not None
+        else verdict(alike, with_names, without),
     }
+
+
+def chance_of_choice(named: Records, anonymous: Records) -> float | None:
+    """How often two choose the same candidate as likely who choose by place alone, every place as often as these did.
+
+    None where no candidates were shown, as for profiles, or none was chosen.
+    """
+    places, shown = [], []
+    for records in (named, anonymous):
+        found = position(records)
+        if not found["users"]:
+            return None
+        places.append(np.array(found["positive"]) / found["users"])
+        candidates = records.table["shown_candidates"].to_pylist()
+        shown.append({user: candidates[row] for user, row in records.row_of.items()})
+    both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
+    alike = [
+        sum(places[0][n] * places[1][second.index(one)] for n, one in enumerate(first) if one in second)
+        for first, second in both
+        if (len(first), len(second)) == (len(places[0]), len(places[1]))
+    ]
+    return float(np.mean(alike)) if alike else None
+
+
+def choices_verdict(entities: int, same: float, chance: float) -> str:
+    """What edges say: how often the likely candidate stays the same without names, beside choosing by place alone."""
+    if entities < FEWEST:
+        return f"Too few users to tell: {entities}, and {FEWEST} are needed."
+    kept = f"without them {100 * same:.0f} % of users keep the candidate chosen as likely"
+    found = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
+    if same - chance <= CLEAR:
+        return f"Edges do not tell what names add: {found}"
+    if same >= (1 + chance) / 2:
+        return f"Names hardly matter to the edges: {found}"
+    return f"Names matter to the edges: {found}"
 
 
 def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None) -> str:

@@ -165,18 +165,22 @@ def memorisation_table(content: dict[str, Any]) -> Table | None:
     rows = [
         [
             told(f"{one['named']} and {one['anonymous']}"),
+            told(one.get("task")),
             counted(one.get("entities")),
             share(one.get("exact")),
             plain(one.get("cosine")),
             plain(one.get("cosine_strangers")),
             share(one.get("consistency_named")),
             share(one.get("consistency_anonymous")),
+            share(one.get("same_choice")),
+            share(one.get("chance_of_choice")),
         ]
         for one in content["memorisation"]
     ]
-    columns = words("with and without titles") + numbers(
-        "entities", "equal", "cosine|same", "cosine|strangers", "fits history|with titles", "fits history|without"
-    )
+    columns = words("with and without titles", "task") + numbers(
+        "entities", "equal", "cosine|same", "cosine|strangers", "fits history|with titles", "fits history|without",
+        "likely one|the same", "likely one|by place",
+    )  # fmt: skip
     return table("memorisation-table", "Memorisation probe", columns, rows)
 
 

@@ -95,10 +95,17 @@ def realistic(seed: int = 3) -> dict[str, Any]:
         "leak": [_leak(source, n) for n, source in enumerate(SOURCES)],
         "memorisation": [
             {
-                "named": "smollm2", "anonymous": "smollm2-anonymous", "entities": 988, "exact": 0.041, "cosine": 0.71,
-                "cosine_strangers": 0.63, "consistency_named": 0.44, "consistency_anonymous": 0.41,
+                "named": "smollm2", "anonymous": "smollm2-anonymous", "task": "user_profile", "entities": 988,
+                "exact": 0.041, "cosine": 0.71, "cosine_strangers": 0.63, "consistency_named": 0.44,
+                "consistency_anonymous": 0.41, "same_choice": None, "chance_of_choice": None,
                 "verdict": "the answers differ little, so little comes from titles known by heart.",
-            }
+            },
+            {
+                "named": "smollm2", "anonymous": "smollm2-anonymous", "task": "edges", "entities": 990,
+                "exact": 0.12, "cosine": None, "cosine_strangers": None, "consistency_named": None,
+                "consistency_anonymous": None, "same_choice": 0.31, "chance_of_choice": 0.1,
+                "verdict": "Names matter to the edges: without them, for 31 % of users the candidate stays the same.",
+            },
         ],
         "cost": [_cost(source, n) for n, source in enumerate(SOURCES)],
         "per_cost": [_per_cost(arm, name) for arm in ("gpt35", "smollm2") for name in RECOMMENDERS],

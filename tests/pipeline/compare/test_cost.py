@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from augment.energy import EnergyMeter, add_energy, energy_of, millijoules, used
 from pipeline.compare.cost import Price, cost, per_cost, price_list, writing_prices
 from pipeline.compare.memorisation import memorisation, verdict
+from pipeline.compare.records import Records
 from tests.pipeline.compare.written import prose, records, row
 
 CHEAP = Price("cheap", "2024-01-01", input=0.5, output=1.5, source="a shop", batch=0.5)
@@ -165,6 +167,38 @@ def test_what_names_add_is_told_by_genres_where_there_are_some() -> None:
     few = memorisation(prose(["a"]), prose(["a"]))
     assert (few["entities"], few["exact"]) == (1, 1.0)
     assert few["verdict"].startswith("Too few")
+
+
+def edges(source: str, choice: Callable[[int, list[int]], int]) -> Records:
+    """Forty users who are shown the same four items, first one, then another in front."""
+    shown = [np.roll([5, 6, 7, 8], user).tolist() for user in range(40)]
+    rows = [
+        row(user, {"positive": choice(user, items), "negative": 8}, shown_candidates=items)
+        for user, items in enumerate(shown)
+    ]
+    return records(rows, source=source, task="edges")
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (40, "Names hardly matter to the edges: without them 100 % of users"),
+        (16, "Names matter to the edges: without them 40 % of users"),
+        (12, "Edges do not tell what names add: without them 30 % of users"),
+    ],
+)
+def test_what_names_add_to_edges_is_told_by_the_choice_beside_chance(kept: int, told: str) -> None:
+    found = memorisation(edges("named", lambda *_: 5), edges("blind", lambda user, _: 5 if user < kept else 6))
+    assert (found["task"], found["same_choice"]) == ("edges", kept / 40)
+    assert found["chance_of_choice"] == pytest.approx(0.25)
+    assert found["verdict"].startswith(told)
+    assert found["verdict"].endswith("by place alone gives 25 %.")
+
+
+def test_choices_by_place_are_not_taken_for_what_names_add() -> None:
+    found = memorisation(edges("named", lambda _, items: items[0]), edges("blind", lambda _, items: items[0]))
+    assert (found["same_choice"], found["chance_of_choice"]) == (1.0, 1.0)
+    assert found["verdict"].startswith("Edges do not tell")
 
 
 @pytest.mark.parametrize(
