@@ -33,7 +33,7 @@ def memorisation(
     alike = agreement(named, anonymous, vectors_named, vectors_anonymous, seed=seed)
     fits = [consistency(one, histories or {}, seed=seed) for one in (named, anonymous)]
     with_names, without = (one["liked_in_history"] if one else None for one in fits)
-    same, chance = alike["fields"].get("positive"), chance_of_choice(named, anonymous)
+    chance = chance_of_choice(named, anonymous)
     return {
         "named": named.source,
         "anonymous": anonymous.source,
@@ -44,11 +44,9 @@ def memorisation(
         "cosine_strangers": alike["cosine_strangers"],
         "consistency_named": with_names,
         "consistency_anonymous": without,
-        "same_choice": same,
+        "same_choice": alike["fields"].get("positive"),
         "chance_of_choice": chance,
-        "verdict": choices_verdict(alike["entities"], same, chance)
-        if same is not None and chance is not None
-        else verdict(alike, with_names, without),
+        "verdict": verdict(alike, with_names, without, chance),
     }
 
 
@@ -74,21 +72,8 @@ def chance_of_choice(named: Records, anonymous: Records) -> float | None:
     return float(np.mean(alike)) if alike else None
 
 
-def choices_verdict(entities: int, same: float, chance: float) -> str:
-    """What edges say: how often the likely candidate stays the same without names, beside choosing by place alone."""
-    if entities < FEWEST:
-        return f"Too few users to tell: {entities}, and {FEWEST} are needed."
-    kept = f"without them {100 * same:.0f} % of users keep the candidate chosen as likely"
-    found = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
-    if same - chance <= CLEAR:
-        return f"Edges do not tell what names add: {found}"
-    if same >= (1 + chance) / 2:
-        return f"Names hardly matter to the edges: {found}"
-    return f"Names matter to the edges: {found}"
-
-
-def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None) -> str:
-    """What the figures say, by a fixed rule: by consistency where there is some, else by likeness of the texts.
+def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None, chance: float | None = None) -> str:
+    """What the figures say, by a fixed rule: by consistency where there is some, else by choices, else by the texts.
 
     Texts are called alike where their cosine is nearer to 1 than to that of strangers.
     """
@@ -101,6 +86,8 @@ def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None)
         if change < -CLEAR:
             return f"Names mislead: without them {-100 * change:.0f} points more of the liked genres fit the history."
         return "Names hardly matter: the liked genres fit the history as well without them."
+    if chance is not None and (same := alike["fields"].get("positive")) is not None:
+        return _choices(same, chance)
     own, strange = alike["cosine"], alike["cosine_strangers"]
     if own is None or strange is None:
         return "Nothing to compare by: there are neither genres nor vectors."
@@ -109,3 +96,14 @@ def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None)
     if own >= (1 + strange) / 2:
         return "Names hardly matter: the texts are alike without them."
     return "Names matter: without them the texts of the same user differ, though less than those of strangers."
+
+
+def _choices(same: float, chance: float) -> str:
+    """What edges say: how often the likely candidate stays the same without names, beside choosing by place alone."""
+    kept = f"without them {100 * same:.0f} % of users keep the candidate chosen as likely"
+    found = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
+    if same - chance <= CLEAR:
+        return f"Edges do not tell what names add: {found}"
+    if same >= (1 + chance) / 2:
+        return f"Names hardly matter to the edges: {found}"
+    return f"Names matter to the edges: {found}"

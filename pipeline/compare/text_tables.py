@@ -165,7 +165,7 @@ def memorisation_table(content: dict[str, Any]) -> Table | None:
     rows = [
         [
             told(f"{one['named']} and {one['anonymous']}"),
-            told(one.get("task")),
+            told(task_name(one.get("task"))),
             counted(one.get("entities")),
             share(one.get("exact")),
             plain(one.get("cosine")),
