@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import pyarrow.parquet as pq
 from conftest import FakeEngine, sociable
 
-from augment import store, table
+from augment import store
 from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.runner import run_source
@@ -100,7 +100,7 @@ def arm(plan: dict[str, Any]) -> None:
     if plan["at"] == "log":
         store.line_of, os.write = half_a_line, write  # type: ignore[assignment]
     elif plan["at"] == "table":
-        table.pq.ParquetWriter = HalfATable
+        pq.ParquetWriter = HalfATable
     else:
         Path.replace = rename  # type: ignore[method-assign, assignment]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -78,7 +79,10 @@ def test_a_full_disk_is_said_and_leaves_the_old_table(
     path = tmp_path / "records.parquet"
     merge([record(1)], {"key1"}, path)
 
-    def full(*args: object) -> None:
+    add = table._Ranges.add
+
+    def full(ranges: table._Ranges, batch: pa.RecordBatch) -> None:
+        add(ranges, batch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(table._Ranges, "add", full)
