@@ -20,20 +20,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from forward_pass import ForwardPass, among_labels
 from real_parts import SMOLLM2
 from rich.console import Console
+from scoring_reference import ForwardPass, among_labels, in_orders, scored
 from typer.testing import CliRunner
 
 from artefacts.errors import AugrecError
 from augment.catalog import Catalog
 from augment.engines.openai import OpenAIEngine
 from augment.options import GenerationOptions, OpenAIOptions
-from augment.requests import ask
 from augment.runner import run_source
-from augment.shapes import Request
 from augment.tasks.base import Context
-from augment.tasks.edges import Edges, EdgesOptions
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
@@ -161,11 +158,9 @@ def test_a_real_server_answers_every_task(
 
 def test_a_real_server_scores_every_label(options: OpenAIOptions, context: Context) -> None:
     network = ForwardPass(pytest.importorskip("pipeline.weights").resolve(SMOLLM2).path)
-    task = Edges(context, EdgesOptions(mode="score"))
     with OpenAIEngine(options) as engine:
         engine.start()
-        asked = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(4)]
-        orders = [order for request in asked if isinstance(request, Request) for order in request.in_orders()]
+        orders = in_orders(scored(engine, context))
         found = {completion.request.name: completion for completion in engine.run(orders)}
     assert len(found) == len(orders) == 8
     for request in orders:

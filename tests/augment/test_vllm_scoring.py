@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forward_pass import ForwardPass, among_labels
 from real_parts import SMOLLM2
+from scoring_reference import ForwardPass, among_labels, in_orders, scored
 
 from artefacts.errors import UsageError
 from augment.catalog import Catalog
@@ -42,16 +42,6 @@ def engine(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vll
     with build_engine(OPTIONS, model=model.path, model_sha256=model.sha256, log=log) as running:
         running.start()
         yield running  # type: ignore[misc]
-
-
-def scored(engine: VllmEngine, context: Context, users: int = 4) -> list[Request]:
-    task = Edges(context, EdgesOptions(mode="score"))
-    asked = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(users)]
-    return [request for request in asked if isinstance(request, Request)]
-
-
-def in_orders(requests: list[Request]) -> list[Request]:
-    return [order for request in requests for order in request.in_orders()]
 
 
 def test_label_probabilities_are_those_of_the_models_forward_pass(

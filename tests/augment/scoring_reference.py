@@ -1,4 +1,4 @@
-"""Label probabilities by the model's own forward pass in transformers: what engines' scores are held against."""
+"""Requests to score, and their labels' probabilities by the model's own forward pass in transformers, the reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from augment.engines.base import Engine
+from augment.requests import ask
 from augment.shapes import Request
+from augment.tasks.base import Context
+from augment.tasks.edges import Edges, EdgesOptions
+
+
+def scored(engine: Engine, context: Context, users: int = 4) -> list[Request]:
+    task = Edges(context, EdgesOptions(mode="score"))
+    asked = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(users)]
+    return [request for request in asked if isinstance(request, Request)]
+
+
+def in_orders(requests: list[Request]) -> list[Request]:
+    return [order for request in requests for order in request.in_orders()]
 
 
 class ForwardPass:
