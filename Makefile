@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test style format bench sparse lock clean
+.PHONY: help setup demo test style format bench mutants sparse lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ format: setup ## Format the code and fix what the linter can fix
 bench: setup ## Run all benchmarks (AMAZON=folder adds the anchors); fails when one misses its target
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/bench.txt
 	AMAZON=$(AMAZON) $(BIN)/python -m benchmarks.all
+
+mutants: setup ## Plant small faults one at a time and list those that no test notices (hours; for the night)
+	$(BIN)/python tests/mutants
 
 sparse: setup ## Compile the optional torch-sparse backend (ten minutes, needs a C++ compiler)
 	$(BIN)/python -c 'import torch_sparse' 2>/dev/null || \

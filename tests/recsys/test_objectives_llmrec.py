@@ -37,6 +37,17 @@ def test_pruned_keeps_what_it_says(keep: str, rate: float, kept: list[float]) ->
     assert pruned(*parts(MARGINS), rate=rate, keep=keep).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_pruned_prefers_the_positive_to_the_negative() -> None:
+    positive, negative = torch.tensor([[1.0], [4.0]]), torch.tensor([[3.0], [1.0]])
+    expected = (cost(1.0 - 3.0) + cost(4.0 - 1.0)) / 2
+    assert pruned(torch.ones(2, 1), positive, negative, rate=0.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_pruned_adds_the_references_epsilon_to_the_margin() -> None:
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    assert pruned(one, one, zero, rate=0.0).item() == pytest.approx(cost(1.0 + 1e-8), rel=1e-12)
+
+
 def test_pruned_counts_as_the_published_code_does() -> None:
     """int((1 - 0.71) * 140) = 40 of 140, whatever floating point makes of it."""
     users = torch.ones(140, 1, requires_grad=True)
@@ -93,7 +104,7 @@ def test_restoration_loss_by_hand() -> None:
     assert restoration_loss(decoded, wanted, alpha=3.0).item() == pytest.approx(0.5)
     assert restoration_loss(decoded, wanted, "mse").item() == pytest.approx((0 + 1 + 1) / 4)
     half = torch.tensor([[0.5, math.sqrt(0.75)]])  # cosine 0.5
-    assert restoration_loss(half, wanted[:1], alpha=2.0).item() == pytest.approx(0.25)
+    assert restoration_loss(half, wanted[:1]).item() == pytest.approx(0.25)
 
 
 def test_restoration_of_nothing_is_zero_with_a_gradient() -> None:

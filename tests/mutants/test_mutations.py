@@ -1,0 +1,63 @@
+"""The faults that are planted, and how what the tests make of them is read."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from mutant_runner import MutatedModule, outcome
+from mutations import mutants
+
+
+def planted(source: str) -> set[tuple[str, str]]:
+    return {(mutant.before, mutant.after) for mutant in mutants("module", source)}
+
+
+def test_every_kind_of_fault_is_planted_once() -> None:
+    source = "def f(a, b):\n    g(a)\n    a += b\n    return min(a, b) < -2 * 0.5 and not (True if a else b)\n"
+    assert planted(source) == {
+        ("g(a)", "None"),
+        ("a += b", "a -= b"),
+        ("min(a, b)", "max(a, b)"),
+        ("min(a, b) < -2 * 0.5", "min(a, b) <= -2 * 0.5"),
+        ("-2 * 0.5", "-2 / 0.5"),
+        ("-2", "+2"),
+        ("2", "3"),
+        ("0.5", "1.0"),
+        ("min(a, b) < -2 * 0.5 and (not (True if a else b))", "min(a, b) < -2 * 0.5 or not (True if a else b)"),
+        ("not (True if a else b)", "not not (True if a else b)"),
+        ("True if a else b", "True if not a else b"),
+        ("True", "False"),
+    }
+
+
+def test_docstrings_annotations_and_messages_of_errors_are_left_alone() -> None:
+    source = 'def f(a: "1 + 2" = None) -> Literal[3]:\n    "1 < 2"\n    x: Literal[4]\n    raise ValueError(a + 1)\n'
+    assert planted(source) == set()
+
+
+def test_a_mutant_is_the_whole_module_with_one_fault_and_the_tree_is_mended_after_it() -> None:
+    sources = [mutant.source for mutant in mutants("module", "a = 1\nb = 2\n")]
+    assert sources == ["a = 2\nb = 2", "a = 1\nb = 3"]
+
+
+def test_a_fault_reaches_who_imports_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "module_with_a_fault.py").write_text("ANSWER = 41\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    [mutant] = mutants("module_with_a_fault", (tmp_path / "module_with_a_fault.py").read_text())
+    finder = MutatedModule(mutant)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    import module_with_a_fault  # type: ignore[import-not-found]
+
+    assert module_with_a_fault.ANSWER == 42
+    statuses = {
+        0: "survived",
+        1 << 8: "noticed",
+        3 << 8: "noticed",
+        5 << 8: "broken",
+        signal.SIGALRM: "endless",
+        11: "noticed",
+    }
+    assert {status: outcome(status) for status in statuses} == statuses
