@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, DataError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` when the block ends without an error.
 
-    Raises AugrecError when the disk is full; the old file is then still there.
+    Raises AugrecError when the disk is full (the old file is then still there), or where `path` lies outside of the
+    folder that is worked on, see `artefacts.confinement`.
     """
     with said_when_full(path):
         temporary = scrap_path(path)
@@ -43,6 +45,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def scrap_path(path: Path) -> Path:
     """An empty new file beside `path` that `remove_scraps` knows; its folder is made where it is missing."""
+    check_inside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)

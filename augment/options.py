@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from artefacts.names import Named
 from artefacts.options import Options
 from augment.presentation import ItemTextOptions, Titles
 from augment.tasks import TASKS
@@ -217,7 +217,7 @@ TasksOptions: type[_TasksBase] = create_model(
 class GenerationOptions(Options):
     """The augmentation stage."""
 
-    sources: dict[str, SourceOptions]
+    sources: Named[SourceOptions]
     """Sources by a name of your own; each gets a folder of that name."""
     tasks: TasksOptions = TasksOptions()  # type: ignore[valid-type]
     """Settings of each task, the same for all sources so that sources can be compared."""
@@ -245,8 +245,6 @@ class GenerationOptions(Options):
         if not sources:
             raise ValueError("name at least one source")
         for name in sources:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-                raise ValueError(f"source name {name!r} cannot be a folder: use letters, digits, dot, dash, underscore")
-            if name in ("data", "features"):
+            if name.casefold() in ("data", "features"):
                 raise ValueError(f'the source name "{name}" is taken by what the data set brings itself')
         return sources

@@ -25,6 +25,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, DataError, UsageError
 from artefacts.files import atomic_path, read_json, remove_scraps, said_when_full, sync_folder, write_json
 from artefacts.locks import said_when_not_offered
@@ -231,6 +232,7 @@ class Store:
         for shard in self.selected:
             # Without `flock` filelock would fall back to files that outlive their process.
             lock = FileLock(self.folder / "locks" / f"{shard:05d}.lock", fallback_to_soft=False)
+            check_inside(Path(lock.lock_file))
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
             try:
                 with said_when_not_offered(lock.lock_file):
@@ -283,6 +285,7 @@ class Store:
             finally:
                 os.close(handle)
             self._unsynced.discard(old)
+        check_inside(path)
         new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._files[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

@@ -7,20 +7,19 @@ matrix was made from.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from artefacts.errors import DataError
 from artefacts.files import digest, read_parquet
+from artefacts.names import check_fields
 from embed.texts import answer_text, item_text, own_text, profile_text
 
 # Side columns of a data set that describe an item. Others (links, image names, prices) are left alone.
 OWN_COLUMNS = ("title", "year", "genres", "categories", "authors", "brand", "description")
 USER_PROFILE = "user_profile"
 ITEM_ATTRIBUTES = "item_attributes"
-FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def text_digest(texts: Sequence[str | None]) -> str:
@@ -54,8 +53,10 @@ def texts_of_source(records_folder: Path, n_users: int, n_items: int) -> dict[st
     if records_of(records_folder, ITEM_ATTRIBUTES).exists():
         path = records_of(records_folder, ITEM_ATTRIBUTES)
         answers = _fields(path, n_items)
-        for name in sorted({name for fields in answers if fields for name in fields}):
-            _check_name(name, path)
+        names = sorted({name for fields in answers if fields for name in fields})
+        remedy = "give it a plain name, or run the stage `augment` again"
+        check_fields(names, path, "attribute", remedy=remedy, taken=[USER_PROFILE])
+        for name in names:
             texts[name] = [None if fields is None else answer_text(fields.get(name)) for fields in answers]
     return texts
 
@@ -118,12 +119,3 @@ def _parsed(row: dict[str, Any], path: Path) -> dict[str, Any]:
             remedy="run the stage `augment` again",
         )
     return fields
-
-
-def _check_name(name: str, path: Path) -> None:
-    if not FIELD_NAME.fullmatch(name) or name == USER_PROFILE:
-        raise DataError(
-            f"the attribute name {name!r} cannot be a file name",
-            where=path,
-            remedy="use letters, digits and underscores",
-        )

@@ -16,6 +16,7 @@ import numpy as np
 
 from artefacts.errors import DataError, UsageError
 from artefacts.files import read_parquet, sha256_file
+from artefacts.names import check_fields
 from embed.matrices import matrix_of, read_field, write_field
 from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_source
 
@@ -60,6 +61,7 @@ def copy_vectors(
         DataError: a matrix is broken, does not fit its data set, or nobody here is known there.
     """
     there = sorted(path.stem for path in source.folder.glob("*.npy"))
+    check_fields(there, source.folder, "matrix", remedy="rename the file")
     wanted = {USER_PROFILE: {USER_PROFILE} & set(there), ITEM_ATTRIBUTES: set(there) - {USER_PROFILE}}
     for task, fields in wanted.items():
         if task in tasks and not fields:

@@ -6,13 +6,14 @@ Every section belongs to the package that uses it; this file only puts them toge
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from artefacts.errors import UsageError
 from artefacts.files import write_text
+from artefacts.names import Name, Named, NamedFields
 from artefacts.options import Options
 from augment.options import GenerationOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
@@ -24,7 +25,6 @@ from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
 Section = TypeVar("Section", bound=Options)
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
 
 
 class CandidateOptions(Options):
@@ -65,7 +65,7 @@ class Variant(Options):
 class Config(Options):
     """One run: what is prepared, generated, trained and compared."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: Name
     """The run's name; also the name of its folder under `runs/`."""
     output: Path | None = None
     """The run folder; `runs/<name>` unless given."""
@@ -75,9 +75,9 @@ class Config(Options):
     candidates: CandidateOptions = CandidateOptions()
     generation: GenerationOptions | None = None
     embedding: EmbeddingOptions | None = None
-    features: dict[Annotated[str, Field(pattern=NAME_PATTERN)], FeatureFileOptions] = Field(default_factory=dict)
+    features: NamedFields[FeatureFileOptions] = Field(default_factory=dict)
     """Item modalities that are brought along as matrices, by name, e.g. `image`."""
-    models: dict[str, ModelOptions]
+    models: Named[ModelOptions]
     """Named recommenders, each with its family and hyper-parameters."""
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
@@ -85,7 +85,7 @@ class Config(Options):
     """Training seeds: every variant is trained once per seed. Five or more for a claim."""
     workers: PositiveInt | None = None
     """Trainings that run side by side; by default one per CPU core, or one on a GPU."""
-    variants: dict[str, Variant] = Field(min_length=1)
+    variants: Named[Variant] = Field(min_length=1)
     report: ReportOptions
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from artefacts.confinement import check_inside, confined
 from artefacts.errors import AugrecError, DataError, UsageError
 from artefacts.files import digest, sha256_file
 from artefacts.locks import said_when_not_offered
@@ -59,6 +60,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
         console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
         return
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
+    check_inside(stage.folder(run) / "stage.json")
     (stage.folder(run) / "stage.json").unlink(missing_ok=True)
     details = stage.run(run)
     stage.complete(run, identity, details, watch.seconds())
@@ -129,7 +131,7 @@ def _short(value: Any) -> str:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run's or an experiment's folder; nobody else may work there.
+    """Holds the lock of a run's or an experiment's folder; nobody else may work there, and we write nowhere else.
 
     The operating system releases it when the process dies, however it dies.
     """
@@ -158,6 +160,7 @@ def _locked(folder: Path, kind: int, refusal: str) -> Iterator[None]:
         except BlockingIOError:
             remedy = "wait for it, or give this run another `output`"
             raise AugrecError(refusal, where=folder, remedy=remedy) from None
-        yield
+        with confined(folder):
+            yield
     finally:
         os.close(handle)

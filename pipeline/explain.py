@@ -17,6 +17,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
     location, owner = _walk(root, problem["loc"])
+    if location[-1:] == ["[key]"]:  # the name of an entry is wrong, which the message quotes
+        location = location[:-2]
     key = ".".join(location)
     kind = problem["type"]
     if kind == "extra_forbidden":

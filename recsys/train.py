@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from safetensors.torch import save_file
 
+from artefacts.confinement import check_inside
 from artefacts.files import atomic_path, read_json, write_json, write_parquet
 from artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
@@ -155,6 +156,7 @@ class _Process:
         """Trains, judges, writes; returns the content of metrics.json."""
         given, team = self.given, self.team
         if team.main:
+            check_inside(given.out / "log.jsonl")
             given.out.mkdir(parents=True, exist_ok=True)
             (given.out / "metrics.json").unlink(missing_ok=True)
         snapshot = (ShardedSnapshot if self.shard else Snapshot)(given.out, {**self.identity, **self.options}, team)

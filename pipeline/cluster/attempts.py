@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from artefacts.confinement import check_inside
 from artefacts.files import said_when_full
 
 Outcome = Literal["new", "running", "killed", "stopped", "failed", "done"]
@@ -100,6 +101,7 @@ class Attempts:
 
     def _append(self, event: str, **facts: Any) -> None:
         line = {"event": event, "time": round(time.time(), 2), "job": job_id(), "print": self.fingerprint, **facts}
+        check_inside(self.path)
         with said_when_full(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

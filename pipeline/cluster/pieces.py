@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.attempts import job_id
 from pipeline.cluster.stopping import AGAIN, Stopped
@@ -36,6 +37,7 @@ def share_stage(run: Run, name: str, console: Console) -> Iterator[bool]:
         stage = STAGES[name]
         stale = why_run(stage, run, stage.marker(run), stage.identity(run)) is not None
         if stale:
+            check_inside(stage.folder(run) / "stage.json")
             (stage.folder(run) / "stage.json").unlink(missing_ok=True)
         else:
             console.print(f"{name}: finished, unchanged", highlight=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from artefacts.confinement import confined
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.units import units
 from pipeline.config import Config
@@ -87,4 +88,6 @@ def _answer(share: Share) -> None:
     os.environ["TTY_COMPATIBLE"] = "0"
     if share.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
-    answer(Run(share.config), share.source, share.shards, attempts=None, console=Console(stderr=True, soft_wrap=True))
+    run = Run(share.config)
+    with confined(run.folder):
+        answer(run, share.source, share.shards, attempts=None, console=Console(stderr=True, soft_wrap=True))

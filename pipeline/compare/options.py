@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
+from artefacts.names import Name, Named, name_problem
 from artefacts.options import Options
-from pipeline.config import NAME_PATTERN, Variant
+from pipeline.config import Variant
 from recsys.training_options import METRIC
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-"""A name that is also part of a folder's."""
 Metric = Annotated[str, Field(pattern=METRIC)]
 
 
@@ -70,6 +69,11 @@ class Recommender(Options):
         return self
 
 
+def variant_name(arm: str, recommender: str) -> str:
+    """What a run calls one arm under one recommender."""
+    return f"{recommender}+{arm}"
+
+
 class Memory(Options):
     """A source and its twin whose prompts name no titles: what the model knows by name shows in the difference."""
 
@@ -82,7 +86,7 @@ class Memory(Options):
 class Compare(Options):
     """Arms x recommenders on one data set, with the same split, seeds, embedding model and tuning budget."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: Name
     """The comparison's name; also that of its folder under `runs/`."""
     title: str | None = None
     """Heading of the page."""
@@ -93,12 +97,12 @@ class Compare(Options):
     one, or its sections. Its variants and its report are replaced."""
     change: dict[str, Any] = Field(default_factory=dict)
     """Changes to the base, as in an experiment."""
-    published: dict[Name, Published] = Field(default_factory=dict)
+    published: Named[Published] = Field(default_factory=dict)
     """Released augmentations by name. `engine: {kind: replay, records: NAME}` replays one; a source of that name is
     made where the base has none."""
-    arms: dict[Name, Arm] = Field(min_length=2)
+    arms: Named[Arm] = Field(min_length=2)
     """What is compared."""
-    recommenders: dict[Name, Recommender] = Field(min_length=1)
+    recommenders: Named[Recommender] = Field(min_length=1)
     """What judges."""
     baseline: str
     """The arm every other arm is tested against."""
@@ -112,7 +116,7 @@ class Compare(Options):
     """What is reported; the first is that of the headline and of the tuning."""
     memorisation: tuple[Memory, ...] = ()
     """Pairs of sources for the memorisation probe."""
-    item_vectors: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_-]+$")
+    item_vectors: str | None = None
     """The matrix by which the leak check knows items, as group/field under `embed/`; `SOURCE/FIELD` is what a source
     wrote of them. null: the data's own text (`data/text`), or TF-IDF of the texts where that is not embedded."""
     examples: int = Field(4, ge=0, le=50)
@@ -128,6 +132,27 @@ class Compare(Options):
     def folder(self) -> Path:
         """The comparison's folder."""
         return self.output or Path("runs") / self.name
+
+    @field_validator("item_vectors")
+    @classmethod
+    def _two_names(cls, place: str | None) -> str | None:
+        parts = [] if place is None else place.split("/")
+        if place is not None and (len(parts) != 2 or any(name_problem(part) for part in parts)):
+            raise ValueError("write it as group/field, e.g. data/text")
+        return place
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Compare:
+        made: dict[str, tuple[str, str]] = {}
+        for recommender in self.recommenders:
+            for arm in self.arms:
+                other = made.setdefault(variant_name(arm, recommender).casefold(), (arm, recommender))
+                if other != (arm, recommender):
+                    raise ValueError(
+                        f"arms: '{arm}' under '{recommender}' is called like '{other[0]}' under '{other[1]}' "
+                        f"({variant_name(arm, recommender)}); rename one"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Compare:

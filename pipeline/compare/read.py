@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.errors import UsageError
-from pipeline.compare.options import Compare, Published
+from pipeline.compare.options import Compare, Published, variant_name
 from pipeline.config import Config, read_sections, validated
 from pipeline.experiment.compose import merged
 
@@ -45,11 +45,6 @@ class Plan:
     def release(self, published: Published) -> str:
         """The folder of a released augmentation, as it is written in the config."""
         return published.path or str(self.base["dataset"]["source"]["path"])
-
-
-def variant_name(arm: str, recommender: str) -> str:
-    """What a run calls one arm under one recommender."""
-    return f"{recommender}+{arm}"
 
 
 def read_compare(path: Path, overrides: list[str] | None = None) -> Plan:

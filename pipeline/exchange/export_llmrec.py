@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from artefacts.confinement import confined
 from artefacts.errors import DataError, UsageError
 from artefacts.files import read_json, read_parquet, write_json, write_npy, write_text
 from augment.domains import domain_named
@@ -47,8 +48,13 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)
     if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
         raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
+    with confined(out):
+        return _write(run, out, zero_image)
+
+
+def _write(run: ExportedRun, out: Path, zero_image: bool) -> dict[str, Any]:
     (out / EXPORT_FILE).unlink(missing_ok=True)
-    notes = Findings()
+    folder, dataset, notes = run.folder, run.dataset, Findings()
     text = run.matrix(f"{DATA_GROUP}/text", f"{FEATURES_GROUP}/text")
     if text is None:
         raise DataError(

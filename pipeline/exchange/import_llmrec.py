@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from artefacts.confinement import confined
 from artefacts.errors import DataError
 from artefacts.files import sha256_file, write_json, write_text
 from augment.shapes import Record
@@ -55,7 +56,12 @@ def import_llmrec(folder: Path, out: Path) -> dict[str, Any]:
         UsageError: `out` holds something else.
     """
     release = read_release(folder)
-    findings = Findings(release.findings)
+    with confined(out):
+        return _write(release, out)
+
+
+def _write(release: Release, out: Path) -> dict[str, Any]:
+    folder, findings = release.folder, Findings(release.findings)
     begin(out)
     dataset = release.dataset
     items = item_texts(folder, dataset.n_items, findings.add)

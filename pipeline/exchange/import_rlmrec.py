@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from artefacts.confinement import confined
 from artefacts.errors import DataError
 from artefacts.files import sha256_file, write_json, write_text
 from pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
@@ -20,7 +21,7 @@ from pipeline.exchange.findings import begin, finish
 from pipeline.exchange.import_llmrec import profile_records
 from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Findings
-from recsys.data.released.rlmrec import TEXTS, read_rlmrec
+from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
 
 TASKS = {"user": "user_profile", "item": "item_attributes"}
 MAPPERS = ("{about}_mapper.jsonl", "mapper/*_{about}.json")
@@ -38,6 +39,11 @@ def import_rlmrec(folder: Path, out: Path) -> dict[str, Any]:
         UsageError: `out` holds something else.
     """
     release = read_rlmrec(folder)
+    with confined(out):
+        return _write(release, folder, out)
+
+
+def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     findings, read = Findings(), dict(release.files)
     begin(out)
     dataset = release.dataset

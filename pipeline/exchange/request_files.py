@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from artefacts.confinement import confined
 from artefacts.errors import UsageError
 from artefacts.files import atomic_path
 from augment.catalog import Catalog
@@ -82,7 +83,7 @@ def take_answers(
 
 
 def _write(engine: BatchFileEngine, file: Path) -> None:
-    with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+    with confined(file.parent), atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.writelines(f"{engine.line(request)}\n" for request in engine.unanswered)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artefacts.errors import UsageError
+from artefacts.names import LONGEST
 from pipeline.experiment.options import Experiment, Sweep
 from recsys.options import EvaluationOptions
 
@@ -78,7 +79,7 @@ def compose(
         raw["models"][model] = merged(raw["models"][model], options)
     for name, sweep in experiment.sweeps.items():
         _add_sweep(raw, name, sweep)
-    raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")
+    raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")[:LONGEST]
     raw["output"] = str(experiment.folder / dataset / setting)
     raw["report"] = _report(experiment, raw, dataset, setting)
     return raw
@@ -97,6 +98,11 @@ def _add_sweep(raw: dict[str, Any], name: str, sweep: Sweep) -> None:
         raise UsageError(f"sweeps.{name}.variant: '{sweep.variant}' is not a variant with a model ({known})")
     for value in sweep.values:
         made = swept_variant(name, value)
+        if made in raw["variants"] or made in raw["models"]:
+            raise UsageError(
+                f"sweeps.{name}.values: {value!r} makes a second variant or model called '{made}'",
+                remedy="give the sweep, or what is called like that, another name",
+            )
         raw["models"][made] = merged(raw["models"][variant["model"]], {sweep.option: value})
         raw["variants"][made] = {**variant, "model": made}
 

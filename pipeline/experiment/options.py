@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from artefacts.names import Name, Named
 from artefacts.options import Options
-from pipeline.config import NAME_PATTERN
 from recsys.training_options import METRIC
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.=&-]*$")]
-"""A name that is also a folder's."""
+OWN_FOLDERS = ("tables", "plots")
+"""What lies beside the data sets in an experiment's folder."""
+
 Metric = Annotated[str, Field(pattern=r"^(coverage|" + METRIC[2:])]
 
 
@@ -103,7 +104,7 @@ class Table(Options):
 class Experiment(Options):
     """Variants x seeds x data sets x settings, and what is shown of them."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: Name
     """The name; also that of its folder under `runs/`."""
     title: str | None = None
     """Heading of the page."""
@@ -113,24 +114,34 @@ class Experiment(Options):
     """The run config everything starts from: a file, relative to this one, or its sections."""
     change: dict[str, Any] = Field(default_factory=dict)
     """Changes to the base for all data sets and settings."""
-    datasets: dict[Name, Variation] = Field(default_factory=lambda: {"data": Variation()}, min_length=1)
+    datasets: Named[Variation] = Field(default_factory=lambda: {"data": Variation()}, min_length=1)
     """Data sets by name."""
-    settings: dict[Name, Variation] = Field(default_factory=lambda: {"base": Variation()}, min_length=1)
+    settings: Named[Variation] = Field(default_factory=lambda: {"base": Variation()}, min_length=1)
     """Run-level variations by name (temperature, candidates.size): each is a run with its own augmentation."""
-    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    models: Named[dict[str, Any]] = Field(default_factory=dict)
     """Models that join those of the base, as in a run config."""
-    variants: dict[Name, dict[str, Any]] | None = None
+    variants: Named[dict[str, Any]] | None = None
     """Variants as in a run config; they replace those of the base."""
-    sweeps: dict[Name, Sweep] = Field(default_factory=dict)
+    sweeps: Named[Sweep] = Field(default_factory=dict)
     """Sweeps by name; the variants they make are called `<sweep>=<value>`."""
     seeds: list[int] | None = Field(None, min_length=1)
     """Training seeds; those of the base unless given."""
     search: Search | None = None
     """Hyper-parameter search before the reported trainings."""
-    tables: dict[Name, Table] = Field(default_factory=dict)
+    tables: Named[Table] = Field(default_factory=dict)
     """Tables by name."""
     reuse: tuple[Path, ...] = ()
     """Folders of other runs or experiments. Their finished stages and trainings are copied when they are the same."""
+
+    @field_validator("datasets")
+    @classmethod
+    def _free(cls, datasets: dict[str, Variation]) -> dict[str, Variation]:
+        for name in datasets:
+            if name.casefold() in OWN_FOLDERS:
+                raise ValueError(
+                    f"the name '{name}' is taken by a folder of the experiment; call the data set otherwise"
+                )
+        return datasets
 
     @property
     def folder(self) -> Path:

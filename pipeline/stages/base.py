@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
+from artefacts.confinement import check_inside
 from artefacts.errors import DataError
 from artefacts.files import digest, read_json, sha256_file, write_json
 from pipeline.cluster.stopping import Stopper
@@ -114,6 +115,7 @@ class Stage(ABC):
 
     def clear(self, run: Run) -> None:
         """Forgets everything this stage wrote (`--force`)."""
+        check_inside(self.folder(run) / "stage.json")
         shutil.rmtree(self.folder(run), ignore_errors=True)
 
     def complete(self, run: Run, identity: dict[str, Any], details: dict[str, Any], seconds: float) -> Marker:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artefacts.confinement import check_inside
 from artefacts.errors import DataError
 from artefacts.files import sha256_file
 from embed.options import FeatureFileOptions
@@ -127,4 +128,5 @@ def _remove_strangers(folder: Path, written: dict[str, dict[str, Any]]) -> None:
     """Removes matrices of sources and fields that this run no longer writes."""
     for path in folder.glob("*/*"):
         if path.stem not in written.get(path.parent.name, {}):
+            check_inside(path)
             path.unlink()

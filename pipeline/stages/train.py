@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from artefacts.confinement import confined
 from artefacts.errors import AugrecError, UsageError
 from artefacts.files import digest, read_json, sha256_files, write_json
 from artefacts.progress import progress
@@ -204,16 +205,17 @@ def train_one(training: Training, beside_others: bool) -> float:
     options = config.training
     if beside_others and options.threads is None:
         options = options.model_copy(update={"threads": 1})
-    metrics = train(
-        dataset,
-        config.models[variant.model],
-        side,
-        options,
-        config.evaluation,
-        training.seed,
-        out=training.out,
-        variant=training.variant,
-        fingerprint=training.fingerprint,
-        judge_test=training.judge_test,
-    )
+    with confined(training.run_folder):
+        metrics = train(
+            dataset,
+            config.models[variant.model],
+            side,
+            options,
+            config.evaluation,
+            training.seed,
+            out=training.out,
+            variant=training.variant,
+            fingerprint=training.fingerprint,
+            judge_test=training.judge_test,
+        )
     return float(metrics["valid"][config.training.monitor])

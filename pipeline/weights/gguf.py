@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artefacts.confinement import confined
 from artefacts.errors import DataError
 from artefacts.files import write_json
 from pipeline.weights.folders import SOURCE_FILE, missing_parts
@@ -54,7 +55,8 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=models))
         try:
             _convert(source, temporary)
-            write_json(temporary / SOURCE_FILE, _provenance(source, sha256))
+            with confined(models):
+                write_json(temporary / SOURCE_FILE, _provenance(source, sha256))
             _settle(temporary)
             temporary.rename(folder)
         finally:

@@ -6,6 +6,7 @@ import contextlib
 import json
 from pathlib import Path
 
+from artefacts.confinement import confined
 from artefacts.files import sha256_file, write_json
 
 # A small file is hashed faster than it is looked up, and a config that was just edited is always read.
@@ -35,6 +36,6 @@ class HashCache:
         value = sha256_file(real)
         self._known[str(real)] = [stat.st_size, stat.st_mtime_ns, value]
         # A cache folder that cannot be written costs time, not correctness.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), confined(self._path.parent):
             write_json(self._path, self._known)
         return value

@@ -40,7 +40,7 @@ def test_defaults_are_valid_and_every_field_is_documented() -> None:
     ("options", "complaint"),
     [
         ({"sources": {}}, "at least one source"),
-        ({"sources": {"a/b": HEURISTIC}}, "cannot be a folder"),
+        ({"sources": {"a/b": HEURISTIC}}, "cannot be a name"),
         ({"sources": {"data": HEURISTIC}}, "taken"),
         ({"sources": {"a": HEURISTIC | {"tasks": ["edge"]}}}, "unknown task"),
         ({"sources": {"a": HEURISTIC | {"tasks": []}}}, "at least one task"),

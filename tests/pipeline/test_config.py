@@ -78,7 +78,7 @@ def test_there_are_configs() -> None:
         ("seeds=[1,1]", "seeds: a seed is listed twice"),
         ("embedding=null", "embedding: missing"),
         ("training.monitor=recall@5", "training.monitor: recall@5 is not computed"),
-        ("name=../escape", "name: string should match pattern"),
+        ("name=../escape", "name: '../escape' cannot be a name"),
     ],
 )
 def test_a_mistake_is_named(config_file: Path, override: str, expected: str) -> None:
@@ -153,6 +153,44 @@ def test_modalities_that_the_data_lack_are_named(config_file: Path) -> None:
         read_config(config_file, [wanted])
     assert "features.image.path" in str(error.value)
     assert read_config(config_file, [wanted, "features.image.path=image.npy"]).features["image"].zero_rows == "error"
+
+
+BAD_NAMES = ["../../escaped/x", "", "/etc/x", "a/b", "a,b", ".x", "-x", "nul", "stage.json", "x" * 101, "a\nb"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+@pytest.mark.parametrize("section", ["variants", "models", "generation.sources", "features"])
+def test_a_name_that_is_a_path_is_refused(config_file: Path, section: str, name: str) -> None:
+    content = yaml.safe_load(MINIMAL)
+    entries = {
+        "variants": {"model": "lightgcn"},
+        "models": {"family": "popularity"},
+        "generation.sources": {"engine": {"kind": "heuristic"}},
+        "features": {"path": "x.npy"},
+    }
+    owner = content
+    for step in section.split("."):
+        owner = owner.setdefault(step, {})
+    owner[name] = entries[section]
+    config_file.write_text(yaml.safe_dump(content))
+    text = problem(config_file)
+    assert f"{section}: " in text
+    assert "name" in text
+
+
+@pytest.mark.parametrize("section", ["variants", "models"])
+def test_names_that_differ_in_capitals_alone_are_refused(config_file: Path, section: str) -> None:
+    content = yaml.safe_load(MINIMAL)
+    first = next(iter(content[section]))
+    content[section][first.upper()] = content[section][first]
+    config_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert f"{section}: '{first}' and '{first.upper()}' differ in capitals alone" in problem(config_file)
+
+
+def test_the_members_of_a_blend_are_folders_too(config_file: Path) -> None:
+    members = "{../../x: {family: ease}, item_knn: {family: item_knn}}"
+    text = problem(config_file, f"models.mixed={{family: blend, members: {members}}}")
+    assert "models.mixed.members: '../../x' cannot be a name" in text
 
 
 def test_features_may_not_take_the_name_of_text_or_a_source(config_file: Path) -> None:

@@ -115,6 +115,23 @@ def test_force_starts_from_nothing(stages: tuple[First, Second], run: Run) -> No
     assert not stray.exists()
 
 
+@pytest.mark.parametrize("force", [[], ["candidates"]])
+def test_a_folder_inside_a_run_that_is_a_link_to_elsewhere_is_left_alone(
+    stages: tuple[First, Second], run: Run, tmp_path: Path, force: list[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("out.txt", "stage.json"):
+        (elsewhere / name).write_text("{}")
+    run.folder.mkdir()
+    (run.folder / "candidates").symlink_to(elsewhere)
+    (elsewhere / "stage.json").write_text('{"fingerprint": "", "identity": {}, "outputs": {}, "details": {"runs": 1}}')
+    before = {path.name: path.read_text() for path in elsewhere.iterdir()}
+    with pytest.raises(AugrecError, match="refused to write outside"):
+        run_all(run, force=force)
+    assert {path.name: path.read_text() for path in elsewhere.iterdir()} == before
+
+
 def test_a_lost_output_runs_the_stage_again(stages: tuple[First, Second], run: Run) -> None:
     run_all(run)
     (run.folder / "candidates" / "out.txt").unlink()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from artefacts.errors import DataError
+from artefacts.names import check_fields
 from recsys.augmentation import FeatureMatrix
 from recsys.data.released.unpickle import load
 
@@ -17,6 +18,8 @@ Report = Callable[..., None]
 PROFILE = "augmented_user_init_embedding"
 STACKED_PROFILE = "augmented_user_init_embedding_final"
 ATTRIBUTES = "augmented_atttribute_embedding_dict"  # three t's, as released
+TAKEN = ("user_profile",)
+"""What lies beside the attributes under a name of ours."""
 
 
 def npy_features(path: Path, report: Report) -> FeatureMatrix:
@@ -50,6 +53,7 @@ def attribute_features(folder: Path, n_items: int, report: Report) -> dict[str, 
     table = load(path)
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table):
         raise DataError("expected a dict of attribute: {item: vector}", where=path)
+    check_fields(table, path, "attribute", remedy="an attribute becomes a file: give it a plain name", taken=TAKEN)
     matrices = {}
     for name in list(table):
         rows = table.pop(name)  # its memory is free once it is a matrix

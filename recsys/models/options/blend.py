@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
+from artefacts.names import Named
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.item_knn import ItemKnnOptions
@@ -13,14 +14,12 @@ from recsys.models.options.item_knn import ItemKnnOptions
 if TYPE_CHECKING:
     ModelOptions = FamilyOptions
 
-FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
-
 
 class BlendOptions(FamilyOptions):
     """A weighted sum of the scores of several models, with weights chosen on validation."""
 
     family: Literal["blend"] = "blend"
-    members: dict[Annotated[str, Field(pattern=FOLDER_NAME)], ModelOptions] = Field(
+    members: Named[ModelOptions] = Field(
         default_factory=lambda: {"ease": EaseOptions(), "item_knn": ItemKnnOptions()}, min_length=2
     )
     """The models by name, each with its family and options, as under `models`; also ones that are trained."""

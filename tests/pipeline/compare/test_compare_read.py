@@ -95,6 +95,12 @@ def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "dim", "scales": [8, 8]}}}, "listed twice"),
         ({"memorisation": [{"named": "rule", "anonymous": "lost"}]}, "memorisation.0.anonymous: 'lost'"),
         ({"armss": {}}, "armss"),
+        ({"arms": {**FILE["arms"], "../../x": {}}}, "arms: '../../x' cannot be a name"),
+        ({"arms": {**FILE["arms"], "": {}}}, "arms: a name cannot be empty"),
+        ({"published": {"../gpt": {"layout": "rlmrec"}}}, "published: '../gpt' cannot be a name"),
+        ({"recommenders": {"a/b": FILE["recommenders"]["llmrec"]}}, "recommenders: 'a/b' cannot be a name"),
+        ({"item_vectors": "../data/text"}, "item_vectors: write it as group/field"),
+        ({"item_vectors": "data/.."}, "item_vectors: write it as group/field"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

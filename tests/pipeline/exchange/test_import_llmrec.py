@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 
-from artefacts.errors import DataError, UsageError
+from artefacts.errors import AugrecError, DataError, UsageError
 from artefacts.files import read_json
 from augment.catalog import Catalog
 from embed.matrices import read_field
@@ -234,6 +234,56 @@ def test_broken_files_are_named(folder: Path, tmp_path: Path, change: Any, where
         import_llmrec(folder, tmp_path / "out")
     assert where.replace("posix.", "") in str(error.value)
     assert not (tmp_path / "out" / "import.json").exists()
+
+
+NAMES = [
+    "../../../escaped",
+    "/tmp/escaped",
+    "a/b",
+    "",
+    ".hidden",
+    "user_profile",
+    "User_Profile",
+    "nul",
+    "x.json",
+    "x" * 300,
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
+def test_an_attribute_that_is_a_path_is_refused_and_nothing_is_written(folder: Path, tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "escaped.json"
+    mine.write_text("mine")
+    vectors = unpickled("augmented_atttribute_embedding_dict")
+    put(folder, "augmented_atttribute_embedding_dict", {**vectors, name: vectors["director"]})
+    with pytest.raises(DataError, match="augmented_atttribute_embedding_dict") as error:
+        import_llmrec(folder, tmp_path / "a" / "b" / "out")
+    assert "name" in str(error.value)
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_writer_refuses_a_name_that_nobody_checked(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.data.released.features.check_fields", lambda *names, **where: None)
+    vectors = unpickled("augmented_atttribute_embedding_dict")
+    put(folder, "augmented_atttribute_embedding_dict", {"../../../escaped": vectors["director"]})
+    with pytest.raises(AugrecError, match="refused to write outside"):
+        import_llmrec(folder, tmp_path / "out")
+    assert not list(tmp_path.glob("escaped*"))
+
+
+def test_a_link_inside_the_target_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    mine.mkdir()
+    (mine / "items.parquet").write_text("mine")
+    import_llmrec(folder, out)
+    shutil.rmtree(out / "dataset")
+    (out / "dataset").symlink_to(mine)
+    with pytest.raises(AugrecError, match="refused to write outside"):
+        import_llmrec(folder, out)
+    assert (mine / "items.parquet").read_text() == "mine"
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, imported: Path) -> None:

@@ -43,7 +43,15 @@ def problem(path: Path, *overrides: str) -> str:
         ("models.text={family: vbpr}", "models.text: family vbpr needs item features"),
         ("base=nowhere.yaml", "does not exist"),
         ("base=experiment.yaml", "must be a run config"),
-        ("name=a/b", "name: string should match pattern"),
+        ("datasets={../../x: {}}", "datasets: '../../x' cannot be a name"),
+        ("datasets={Tables: {}}", "datasets: the name 'Tables' is taken by a folder of the experiment"),
+        ("settings={'': {}}", "settings: a name cannot be empty"),
+        ("settings={hot: {}, HOT: {}}", "settings: 'hot' and 'HOT' differ in capitals alone"),
+        ("tables={a/b: {title: t, baseline: graph}}", "tables: 'a/b' cannot be a name"),
+        ("sweeps={../s: {variant: graph, option: layers, values: [1]}}", "sweeps: '../s' cannot be a name"),
+        ("sweeps={s: {variant: graph, option: layers, values: [1, '1']}}", "makes a second variant or model called"),
+        ("variants={../x: {model: graph}}", "variants: '../x' cannot be a name"),
+        ("name=a/b", "name: 'a/b' cannot be a name"),
     ],
 )
 def test_a_mistake_is_named(experiment_file: Path, override: str, expected: str) -> None:
