@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from artefacts.errors import DataError
 from artefacts.files import read_parquet
 from augment.scoring import confidence
-from pipeline.config import Variant
 from recsys.augmentation import Edges
+
+if TYPE_CHECKING:
+    from pipeline.config import Variant
 
 
 def read_edges(path: Path, variant: Variant) -> Edges:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embed.matrices import read_field
-from pipeline.config import Variant
 from pipeline.edges import read_edges
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
+    from pipeline.config import Variant
     from recsys.data.dataset import Dataset
 
 PROFILE = "user_profile"

@@ -12,7 +12,15 @@ from augment.options import HeuristicOptions, OpenAIOptions, ReplayOptions, Vllm
 if TYPE_CHECKING:
     from augment.catalog import Catalog
 
-__all__ = ["Engine", "build_engine"]
+__all__ = ["MODULES", "Engine", "build_engine"]
+
+MODULES = {
+    "heuristic": "augment.engines.heuristic",
+    "openai": "augment.engines.openai",
+    "replay": "augment.engines.replay",
+    "vllm": "augment.engines.vllm",
+}
+"""The module of each kind of engine."""
 
 
 def build_engine(

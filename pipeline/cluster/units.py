@@ -8,10 +8,13 @@ from typing import Any
 
 from artefacts.files import digest
 from pipeline.cluster.attempts import Attempts
-from pipeline.side import DATA_GROUP, FEATURES_GROUP
+from pipeline.code_identity import code_identity
 from pipeline.stages import STAGES
+from pipeline.stages.augment import Augment, source_code
 from pipeline.stages.base import Run
-from pipeline.stages.train import Training, trainings_of
+from pipeline.stages.embed import embed_groups
+from pipeline.stages.train import trainings_of
+from pipeline.training import Training
 
 
 @dataclass(frozen=True)
@@ -65,28 +68,22 @@ def _shards(run: Run, known: bool) -> list[Unit]:
     identity = STAGES["augment"].identity(run) if known else None
     for source in generation.sources if generation else ():
         folder = run.folder / "augment" / source / "attempts"
-        fingerprint = digest(_of_source(identity, source)) if identity else None
+        fingerprint = digest(_of_source(identity, run, source)) if identity else None
         for shard in range(generation.shards if generation else 0):
             found.append(Unit("augment", source, shard, Attempts(folder / f"{shard:05d}.jsonl", fingerprint)))
     return found
 
 
-def _of_source(identity: dict[str, Any], source: str) -> dict[str, Any]:
+def _of_source(identity: dict[str, Any], run: Run, source: str) -> dict[str, Any]:
     """The stage's identity without what only concerns other sources."""
-    section = dict(identity["section"])
-    for key in ("models", "replayed"):
+    assert run.config.generation is not None
+    options, section = run.config.generation.sources[source], dict(identity["section"])
+    for key in ("models", "adapters", "replayed"):
         section[key] = section.get(key, {}).get(source)
-    section["generation"] = {**section["generation"], "sources": section["generation"]["sources"][source]}
-    return {**identity, "section": section}
-
-
-def embed_groups(run: Run) -> list[str]:
-    """The folders of matrices that this run writes."""
-    groups = [FEATURES_GROUP] if run.config.features else []
-    sources = run.config.generation.sources if run.config.generation else {}
-    if run.config.embedding is not None:
-        return [*groups, DATA_GROUP, *sources]
-    return groups + [name for name, source in sources.items() if source.brings_vectors]
+    generation = section["generation"]
+    tasks = {task: generation["tasks"][task] for task in options.tasks}
+    section["generation"] = {**generation, "sources": generation["sources"][source], "tasks": tasks}
+    return {**identity, "section": section, "code": code_identity((Augment.__module__, *source_code(options)))}
 
 
 def _matrices(run: Run, known: bool) -> list[Unit]:

@@ -26,7 +26,8 @@ from pipeline.stages import STAGES
 from pipeline.stages.augment import engine_of
 from pipeline.stages.base import Run
 from pipeline.stages.embed import Embed, encoder_of
-from pipeline.stages.train import Training, default_workers, train_one
+from pipeline.stages.train import default_workers
+from pipeline.training import Training, train_one
 from pipeline.workers import run_tasks
 
 

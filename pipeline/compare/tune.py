@@ -12,7 +12,8 @@ from artefacts.files import write_json
 from artefacts.progress import progress
 from pipeline.compare.read import Plan
 from pipeline.stages.base import Run
-from pipeline.stages.train import Training, train_one, trainings_of
+from pipeline.stages.train import trainings_of
+from pipeline.training import Training, train_one
 from pipeline.workers import run_tasks
 
 

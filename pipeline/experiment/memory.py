@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.config import Config, Variant
 from pipeline.side import side_files
 from pipeline.stages.base import Run, require_marker
-from pipeline.stages.train import default_workers, uses_side
+from pipeline.stages.train import default_workers
+from pipeline.training import uses_side
 from recsys.models.registry import FAMILIES
 
 MB = 2**20

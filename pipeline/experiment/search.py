@@ -16,7 +16,7 @@ from artefacts.progress import progress
 from pipeline.experiment.read import Cell, Plan, searched_models
 from pipeline.experiment.study import Found, Study, Trial
 from pipeline.stages.base import Run
-from pipeline.stages.train import Training, train_one
+from pipeline.training import Training, train_one
 from pipeline.workers import run_tasks
 
 

@@ -27,7 +27,8 @@ from pipeline.experiment.options import Search
 from pipeline.experiment.read import Cell, Plan
 from pipeline.experiment.spaces import Space
 from pipeline.stages.base import Run
-from pipeline.stages.train import Training, trainings_of
+from pipeline.stages.train import trainings_of
+from pipeline.training import Training
 from pipeline.workers import KILLED
 
 

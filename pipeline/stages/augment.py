@@ -18,7 +18,10 @@ class Augment(Stage):
 
     name = "augment"
     after = ("prepare", "candidates")
-    code = ("augment",)
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        sources = run.config.generation.sources.values() if run.config.generation else ()
+        return (*super().code(run), *(module for source in sources for module in source_code(source)))
 
     def section(self, run: Run) -> dict[str, Any]:
         generation = run.config.generation
@@ -33,9 +36,14 @@ class Augment(Stage):
             if model is not None:
                 models[name] = model.sha256
                 adapters |= source_adapter(name, source)
+        used = {task for source in generation.sources.values() for task in source.tasks}
         return {
             "generation": generation.model_dump(
-                mode="json", exclude={"sources": {"__all__": {"engine": _NOT_IDENTITY}}}
+                mode="json",
+                exclude={
+                    "sources": {"__all__": {"engine": _NOT_IDENTITY}},
+                    "tasks": set(type(generation.tasks).model_fields) - used,
+                },
             ),
             "models": models,
             **({"adapters": adapters} if adapters else {}),
@@ -98,6 +106,14 @@ _NOT_IDENTITY = {
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
 }
 """Engine settings that change no answer."""
+
+
+def source_code(source: Any) -> tuple[str, ...]:
+    """The modules that only this source needs: its engine's and its tasks'."""
+    from augment.engines import MODULES
+    from augment.tasks import TASKS
+
+    return (MODULES[source.engine.kind], *(TASKS[task].__module__ for task in source.tasks))
 
 
 def source_model(source: Any) -> Any:

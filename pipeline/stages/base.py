@@ -76,8 +76,6 @@ class Stage(ABC):
     name: ClassVar[str]
     after: ClassVar[tuple[str, ...]] = ()
     """Names of the stages whose outputs this one reads."""
-    code: ClassVar[tuple[str, ...]]
-    """Packages whose code determines the outputs."""
 
     def folder(self, run: Run) -> Path:
         """Where the stage writes."""
@@ -86,6 +84,11 @@ class Stage(ABC):
     @abstractmethod
     def section(self, run: Run) -> dict[str, Any]:
         """The configuration and the identities of outside files that determine the outputs, as JSON values."""
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        """The modules whose code, with all that it imports, determines the outputs: the stage's own, and the entries of
+        registries that this run uses."""
+        return (type(self).__module__,)
 
     @abstractmethod
     def run(self, run: Run) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class Stage(ABC):
         inputs = {name: require_marker(run, name).content for name in self.after}
         return {
             "stage": self.name,
-            "code": code_identity((*self.code, "artefacts", f"pipeline.stages.{self.name}")),
+            "code": code_identity(self.code(run)),
             "section": self.section(run),
             "inputs": inputs,
         }

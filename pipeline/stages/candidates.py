@@ -8,6 +8,7 @@ from typing import Any
 from artefacts.files import digest
 from artefacts.progress import progress
 from pipeline.stages.base import Run, Stage
+from recsys.models.registry import FAMILIES
 
 
 class Candidates(Stage):
@@ -15,7 +16,10 @@ class Candidates(Stage):
 
     name = "candidates"
     after = ("prepare",)
-    code = ("recsys",)
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        model = run.config.models[run.config.candidates.model]
+        return (*super().code(run), *FAMILIES[model.family].modules(model))
 
     def section(self, run: Run) -> dict[str, Any]:
         config = run.config

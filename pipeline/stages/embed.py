@@ -24,7 +24,6 @@ class Embed(Stage):
 
     name = "embed"
     after = ("prepare", "augment")
-    code = ("embed",)
 
     def section(self, run: Run) -> dict[str, Any]:
         from pipeline.weights.resolve import resolve
@@ -51,8 +50,6 @@ class Embed(Stage):
         }
 
     def run(self, run: Run) -> dict[str, Any]:
-        from pipeline.cluster.units import embed_groups
-
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
         _remove_strangers(self.folder(run), written)
@@ -86,6 +83,15 @@ class Embed(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['matrices']} matrices"
+
+
+def embed_groups(run: Run) -> list[str]:
+    """The folders of matrices that this run writes."""
+    groups = [FEATURES_GROUP] if run.config.features else []
+    sources = run.config.generation.sources if run.config.generation else {}
+    if run.config.embedding is not None:
+        return [*groups, DATA_GROUP, *sources]
+    return groups + [name for name, source in sources.items() if source.brings_vectors]
 
 
 def encoder_of(run: Run) -> SentenceEncoder | None:

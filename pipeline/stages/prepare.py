@@ -8,13 +8,16 @@ from typing import Any
 from artefacts.errors import UsageError
 from pipeline.stages.base import Run, Stage
 from recsys.data.options import SourceOptions
+from recsys.data.readers.registry import reader_module
 
 
 class Prepare(Stage):
     """Writes `dataset/`: interactions with their split, items, users, and how they came to be."""
 
     name = "prepare"
-    code = ("recsys.data",)
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        return (*super().code(run), reader_module(run.config.dataset.source.format))
 
     def section(self, run: Run) -> dict[str, Any]:
         from pipeline.weights.hashes import HashCache

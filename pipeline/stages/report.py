@@ -16,7 +16,6 @@ class Report(Stage):
 
     name = "report"
     after = ("prepare", "candidates", "augment", "embed", "train")
-    code = ("pipeline.report", "pipeline.audit")
 
     def section(self, run: Run) -> dict[str, Any]:
         return as_plain(run.config)  # the page shows all of it

@@ -76,6 +76,12 @@ class Family:
             return options.active
         return bool(self.takes) or (isinstance(options, SideAugmentation) and options.side.active)
 
+    def modules(self, options: FamilyOptions) -> tuple[str, ...]:
+        """The modules that are this family's alone: of its model, of its options, of the members of a blend."""
+        members = options.members.values() if isinstance(options, BlendOptions) else ()
+        theirs = (module for member in members for module in FAMILIES[member.family].modules(member))
+        return (self.model.partition(":")[0], self.options.__module__, *theirs)
+
     def model_class(self) -> Any:
         """The class of its models; imports it."""
         module, _, name = self.model.partition(":")

@@ -31,7 +31,7 @@ report: {baseline: pop}
 class First(Stage):
     """Writes the run's seed."""
 
-    name, code = "prepare", ("artefacts.errors",)
+    name = "prepare"
 
     def __init__(self) -> None:
         self.runs = 0
@@ -63,7 +63,7 @@ class Second(First):
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> tuple[First, Second]:
     first, second = First(), Second()
-    monkeypatch.setattr(base, "code_identity", lambda packages: "code")
+    monkeypatch.setattr(base, "code_identity", lambda entries: "code")
     monkeypatch.setattr(execute, "STAGES", {"prepare": first, "candidates": second})
     return first, second
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from recsys.data.options import DatasetOptions, Format
-from recsys.data.readers import movielens, prepared, recbole, rlmrec, table
 from recsys.data.readers.base import RawData, Reader
 
-READERS: dict[Format, Reader] = {
-    "recbole": recbole.read,
-    "ml-100k": movielens.read_100k,
-    "ml-1m": movielens.read_1m,
-    "ml-10m": movielens.read_10m,
-    "ml-latest": movielens.read_latest,
-    "table": table.read,
-    "rlmrec": rlmrec.read,
-    "augrec": prepared.read,
+READERS: dict[Format, str] = {
+    "recbole": "recsys.data.readers.recbole:read",
+    "ml-100k": "recsys.data.readers.movielens:read_100k",
+    "ml-1m": "recsys.data.readers.movielens:read_1m",
+    "ml-10m": "recsys.data.readers.movielens:read_10m",
+    "ml-latest": "recsys.data.readers.movielens:read_latest",
+    "table": "recsys.data.readers.table:read",
+    "rlmrec": "recsys.data.readers.rlmrec:read",
+    "augrec": "recsys.data.readers.prepared:read",
 }
+"""`module:function` by format, imported when it reads."""
+
+
+def reader_module(name: Format) -> str:
+    """The module of a format's reader."""
+    return READERS[name].partition(":")[0]
 
 
 def read(options: DatasetOptions, path: Path) -> RawData:
@@ -26,4 +32,6 @@ def read(options: DatasetOptions, path: Path) -> RawData:
     Raises:
         DataError: see `Reader`.
     """
-    return READERS[options.source.format](options.source, path)
+    name = options.source.format
+    reader: Reader = getattr(import_module(reader_module(name)), READERS[name].partition(":")[2])
+    return reader(options.source, path)
