@@ -54,8 +54,13 @@ def test_averages_are_geometric_means_by_hand() -> None:
     assert list(averaged(orders).values()) == pytest.approx([root / sum(roots) for root in roots])
     assert disagreement(orders) == pytest.approx(0.3)
     assert disagreement(orders[:1]) == 0
+    assert disagreement([*orders, orders[0]]) == pytest.approx((0.3 + 0.0 + 0.3) / 3)
     unnormalised = [{choice: value - 7 for choice, value in order.items()} for order in orders]
     assert averaged(unnormalised) == pytest.approx(averaged(orders))
+
+
+def test_log_probabilities_far_apart_do_not_overflow() -> None:
+    assert averaged([{1: 0.0, 2: -2000.0}]) == {1: 1.0, 2: 0.0}
 
 
 def test_ties_go_to_the_lower_item() -> None:

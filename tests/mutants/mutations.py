@@ -93,11 +93,23 @@ def _places(node: ast.AST, function: str) -> Iterator[tuple[str, Any]]:
         if name in ("annotation", "returns", "decorator_list", "type_params"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or isinstance(child, ast.Raise | ast.JoinedStr | ast.Import):
+            if (
+                not isinstance(child, ast.AST)
+                or isinstance(child, ast.Raise | ast.JoinedStr)
+                or _is_no_behaviour(child)
+            ):
                 continue
             if isinstance(child, ast.stmt | ast.expr):
                 yield function, child
             yield from _places(child, function)
+
+
+def _is_no_behaviour(node: ast.AST) -> bool:
+    """Imports for the type checker, and the check of zip that nothing is left over."""
+    match node:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.keyword(arg="strict"):
+            return True
+    return False
 
 
 def _edits(node: ast.AST) -> Iterator[Edit]:

@@ -52,12 +52,11 @@ def test_a_fault_reaches_who_imports_the_module(tmp_path: Path, monkeypatch: pyt
     import module_with_a_fault  # type: ignore[import-not-found]
 
     assert module_with_a_fault.ANSWER == 42
-    statuses = {
-        0: "survived",
-        1 << 8: "noticed",
-        3 << 8: "noticed",
-        5 << 8: "broken",
-        signal.SIGALRM: "endless",
-        11: "noticed",
-    }
-    assert {status: outcome(status) for status in statuses} == statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(0, "survived"), (1 << 8, "noticed"), (4 << 8, "noticed"), (int(signal.SIGALRM), "endless"), (11, "noticed")],
+)
+def test_only_a_green_run_lets_a_mutant_survive(status: int, expected: str) -> None:
+    assert outcome(status) == expected
