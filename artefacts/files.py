@@ -98,6 +98,33 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_json_once(path: Path, value: Any) -> Any:
+    """Writes `value` as JSON unless the file is there; returns what the file holds then, whoever wrote it first.
+
+    Several processes may try at once, on several machines: all of them get the same.
+    """
+    if not path.exists():
+        draft = scrap_path(path)
+        try:
+            write_json(draft, value)
+            with suppress(FileExistsError):
+                _link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    return read_json(path, remedy="delete this file")
+
+
+def _link(draft: Path, path: Path) -> None:
+    """A second name that is never half there; on file systems without such names, a copy that is made exclusively."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        with path.open("xb") as copy:
+            copy.write(draft.read_bytes())
+
+
 def read_json(path: Path, *, remedy: str | None = None) -> Any:
     """Reads JSON; a missing or broken file is a `DataError` that names it."""
     try:

@@ -36,7 +36,9 @@ class VllmOptions(Options):
     tokenizer: str | None = None
     """Folder of another tokenizer than the model's own."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights and of the key-value cache."""
+    """Number format of the weights and of the key-value cache. auto: on a CPU what its instructions are fastest in
+    (bfloat16 with avx512_bf16 or amx_bf16, else float32), kept for the whole run; on a GPU, and for quantised weights,
+    vLLM's choice."""
     max_model_len: int = Field(default=2048, ge=128)
     """Longest prompt and answer together, in tokens. Longer histories are shortened, oldest first, and recorded."""
     max_num_seqs: int = Field(default=64, ge=1)
@@ -46,11 +48,12 @@ class VllmOptions(Options):
     block_size: int | None = Field(default=None, ge=16)
     """Tokens per block of the prefix cache. None: vLLM's default on a GPU; 32 on the CPU, where the default of 128
     forgets most of a short shared beginning."""
-    kv_cache_gib: float = Field(default=2.0, gt=0.0)
-    """GiB of memory for the key-value cache on the CPU. Ignored on a GPU."""
+    kv_cache_gib: float | None = Field(default=None, gt=0.0)
+    """GiB of memory for the key-value cache on the CPU. None: 2, and 4 in float32, where a token takes twice as much.
+    Ignored on a GPU."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads on the CPU. None: torch's own number. On a machine whose cores others use too, one thread is often
-    faster than many, because every operation waits for the slowest."""
+    """Threads on the CPU. None: as many as cores are free, looked at again every few seconds, at most OMP_NUM_THREADS
+    where that is set. On busy cores one thread is faster than many, because every operation waits for the slowest."""
     gpu_memory_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
     """Share of GPU memory for weights and cache. Ignored on the CPU."""
     tensor_parallel: int = Field(default=1, ge=1)

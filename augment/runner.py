@@ -14,12 +14,13 @@ from typing import Any
 
 from artefacts.errors import UsageError
 from artefacts.files import read_json, write_json
-from artefacts.progress import Ticker, progress
+from artefacts.progress import Ticker, progress, waiting
 from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.energy import EnergyMeter, add_energy, energy_of
 from augment.engines import build_engine
 from augment.engines.base import Engine
+from augment.engines.number_format import PIN
 from augment.engines.replay import ReplayEngine
 from augment.keys import KeyTable
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
@@ -85,7 +86,12 @@ def run_source(
     tasks = [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
     store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards)
     engine = engine or build_engine(
-        source.engine, catalog, model=model, model_sha256=model_sha256, log=folder / f"engine{_suffix(shards)}.log"
+        source.engine,
+        catalog,
+        model=model,
+        model_sha256=model_sha256,
+        log=folder / f"engine{_suffix(shards)}.log",
+        pin=folder / PIN,
     )
     ask = engine.questions if isinstance(engine, ReplayEngine) else asker(catalog, engine, seed)
     with store:
@@ -163,9 +169,11 @@ class _Run:
         else:
             return
         # The engine starts before the clock of the progress display does.
-        self._engine.start()
+        with waiting(f"{title}  starting the engine"):
+            self._engine.start()
         self.started = True
-        with self._timeline, progress(title, len(questions) - passed, "requests") as ticker:
+        pulse = getattr(self._engine, "pulse", None)
+        with self._timeline, progress(title, len(questions) - passed, "requests", pulse) as ticker:
             for block in chain([first], blocks):
                 self._note(block)
                 self._answer(block, ticker)

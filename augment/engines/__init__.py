@@ -30,8 +30,12 @@ def build_engine(
     model: Path | None,
     model_sha256: str | None,
     log: Path,
+    pin: Path | None = None,
 ) -> Engine:
-    """The engine of a source, not yet started; only replay needs the catalogue."""
+    """The engine of a source, not yet started; only replay needs the catalogue.
+
+    `pin` is the source's file that keeps what was chosen for this machine when it was first run.
+    """
     match options:
         case ReplayOptions():
             from augment.engines.replay import ReplayEngine
@@ -47,4 +51,4 @@ def build_engine(
         case VllmOptions():
             from augment.engines.vllm import vllm_engine
 
-            return vllm_engine(options, model, model_sha256, log)
+            return vllm_engine(options, model, model_sha256, log, pin)

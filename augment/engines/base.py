@@ -12,6 +12,8 @@ from augment.shapes import Completion, Messages, Request
 class Engine(Protocol):
     """A context manager; what `start` starts is gone when the block ends.
 
+    One whose answers may take minutes also has `pulse() -> str`: what it did so far in words, asked on another thread.
+
     Attributes:
         identity: what of the engine decides an answer (weights, number format, chat template, ...); part of every
             request's key. Speed settings stay out of it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,16 @@ def _apply(values: dict[str, str | None]) -> None:
 
 
 @contextmanager
-def threads_restored() -> Iterator[None]:
-    """Restores torch's thread count and the cores every thread may run on when the block ends."""
+def threads_restored() -> Iterator[Callable[[int], None]]:
+    """Restores torch's thread count and the cores every thread may run on when the block ends.
+
+    Yields the function that sets the count, which vLLM puts out of action in torch.
+    """
     torch: Any = sys.modules["torch"]
     set_threads, count = torch.set_num_threads, torch.get_num_threads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     try:
-        yield
+        yield set_threads
     finally:
         torch.set_num_threads = set_threads
         if cores is not None:

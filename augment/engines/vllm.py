@@ -16,7 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
+from artefacts.progress import say
 from augment.engines.chat import Chat
+from augment.engines.number_format import settled_format
+from augment.engines.threads import threads_in_words
+from augment.engines.token_count import TokenCount
 from augment.engines.vllm_scoring import check_count, label_logprobs, scoring_parameters
 from augment.engines.vllm_start import Started, check_installed, identity, offline_environment, start
 from augment.model_figures import model_figures
@@ -35,13 +39,18 @@ class VllmEngine:
         model: local folder of the weights.
         model_sha256: hash of that folder, part of every request's key.
         log: file that takes everything vLLM says.
+        pin: file that keeps the number format a run was begun in, for `dtype: auto`; see `number_format`.
 
     Attributes:
         tokens: the token ids of a prompt's messages; kept for the next thousands of calls.
     """
 
-    def __init__(self, options: VllmOptions, model: Path, model_sha256: str, log: Path) -> None:
+    def __init__(
+        self, options: VllmOptions, model: Path, model_sha256: str, log: Path, pin: Path | None = None
+    ) -> None:
         check_installed()
+        self._format = settled_format(options, model, pin)
+        options = options.model_copy(update={"dtype": self._format.dtype})
         self._options, self._model, self._log = options, model, log
         self.identity = identity(options, model_sha256)
         self.context: int | None = options.max_model_len
@@ -49,6 +58,7 @@ class VllmEngine:
         self.block = options.max_num_seqs * (options.block if self.exact else BLOCKS_WHEN_NOT_EXACT)
         self._window = options.max_num_seqs * options.window
         self._started: Started | None = None
+        self._tokens = TokenCount()
         self._cleanup = ExitStack()
         self.tokens = lru_cache(maxsize=8192)(self._render)
         self._label_ids = lru_cache(maxsize=64)(self._labels)
@@ -72,6 +82,10 @@ class VllmEngine:
         """See Engine. Takes seconds to minutes."""
         if self._started is None:
             self._started = self._cleanup.enter_context(start(self._options, self._model, self._log, self._chat))
+            threads = self._started.threads
+            cores = f"; {threads_in_words(threads.number)}, {threads.because}" if threads else ""
+            dtype = self._started.description["dtype"]
+            say(f"vllm  {self._model.name} in {dtype}: {self._format.why}{cores}")
 
     def count_tokens(self, messages: Messages) -> int:
         """See Engine."""
@@ -131,6 +145,12 @@ class VllmEngine:
             if flying and sys.exc_info()[0] is not AugrecError:
                 engine.abort_request(list(flying))
 
+    def pulse(self) -> str:
+        """What was computed since the engine started, in words; a life sign while no request is finished yet."""
+        threads = self._started.threads if self._started else None
+        said = self._tokens.in_words()
+        return said if threads is None else f"{said}, {threads_in_words(threads.number)}"
+
     def describe(self) -> dict[str, Any]:
         """See Engine. Device and versions are known once the engine was started."""
         described = {
@@ -138,6 +158,7 @@ class VllmEngine:
             "model": self._options.model,
             "revision": self._options.revision,
             **{name: value for name, value in self.identity.items() if name != "engine"},
+            "dtype_because": self._format.why,
             "max_num_seqs": self._options.max_num_seqs,
             "max_model_len": self._options.max_model_len,
             "exact": self._options.exact,
@@ -148,7 +169,11 @@ class VllmEngine:
         }
         if self._started is None:
             return described
-        return described | self._started.description | {"grammar_seconds": self._started.grammars.seconds()}
+        described |= self._started.description | {"grammar_seconds": self._started.grammars.seconds()}
+        threads = self._started.threads
+        if threads is not None:
+            described |= {"device": f"CPU, {threads_in_words(*threads.used)}", "threads": threads.used}
+        return described
 
     def _render(self, messages: Messages) -> tuple[int, ...]:
         return self._chat.tokens(messages)
@@ -178,6 +203,9 @@ class VllmEngine:
             raise AugrecError(
                 "vLLM lost requests it had accepted", where=self._log, remedy="run the same command again"
             )
+        threads = self._started.threads if self._started else None
+        if threads is not None:
+            threads.look()
         try:
             outputs = engine.step()
         except Exception as error:
@@ -188,7 +216,10 @@ class VllmEngine:
             ) from error
         for output in outputs:
             request = flying.get(output.request_id)
-            if request is None or not output.finished:
+            if request is None:
+                continue
+            self._tokens.count(output)
+            if not output.finished:
                 continue
             del flying[output.request_id]
             written = output.outputs[0]
@@ -224,8 +255,10 @@ def _busy(metrics: Any) -> float:
     return max(last - joined, 0.0) if joined else 0.0
 
 
-def vllm_engine(options: VllmOptions, model: Path | None, model_sha256: str | None, log: Path) -> VllmEngine:
+def vllm_engine(
+    options: VllmOptions, model: Path | None, model_sha256: str | None, log: Path, pin: Path | None = None
+) -> VllmEngine:
     """The engine over a resolved local folder. Raises UsageError when there is none."""
     if model is None or model_sha256 is None or not model.is_dir():
         raise UsageError("the model was not resolved to a local folder", where=model or options.model)
-    return VllmEngine(options, model, model_sha256, log)
+    return VllmEngine(options, model, model_sha256, log, pin)

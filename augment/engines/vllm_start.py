@@ -8,22 +8,26 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from artefacts.cores import CoreWatch
 from artefacts.errors import AugrecError, UsageError
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat
 from augment.engines.grammar_time import GrammarTime
 from augment.engines.lora import read_adapter
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
+from augment.engines.threads import SHORTEST_LOOK, Threads, most_threads
 from augment.options import VllmOptions
 from augment.shapes import Message
 
 GIB = 1 << 30
+CACHE_GIB = 2.0
+"""GiB of the key-value cache on the CPU, for numbers of two bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Started:
     lora: Any
     description: dict[str, Any]
     grammars: GrammarTime
+    threads: Threads | None = None
+    """None on a GPU."""
 
 
 def check_installed() -> None:
@@ -79,14 +85,13 @@ def offline_environment(options: VllmOptions) -> AbstractContextManager[None]:
 @contextmanager
 def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[Started]:
     """A running engine; freed, and the process put back as it was, when the block ends."""
-    began = time.monotonic()
+    began, watch = time.monotonic(), CoreWatch()
     with logger_to("vllm", log):
         with output_to(log):
             import vllm
         on_cpu = _check_device(options)
-        with threads_restored():
-            if on_cpu and options.threads is not None:
-                sys.modules["torch"].set_num_threads(options.threads)
+        with threads_restored() as set_threads:
+            threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
                 llm = _build(vllm.LLM, _settings(options, model, on_cpu), log)
             try:
@@ -95,10 +100,16 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
                 _check_grammar(llm, chat, lora, log)
                 description = _describe(llm, options, on_cpu, in_step)
                 description["start_seconds"] = round(time.monotonic() - began, 1)
-                yield Started(llm, lora, description, GrammarTime(_grammar_manager(llm)))
+                yield Started(llm, lora, description, GrammarTime(_grammar_manager(llm)), threads)
             finally:
                 with output_to(log):
                     _free(llm)
+
+
+def _threads(options: VllmOptions, set_threads: Callable[[int], None], watch: CoreWatch) -> Threads:
+    if options.threads is None:
+        time.sleep(max(0.0, SHORTEST_LOOK - watch.seconds))
+    return Threads(options.threads, most_threads(sys.modules["torch"].get_num_threads()), set_threads, watch)
 
 
 def _check_device(options: VllmOptions) -> bool:
@@ -143,7 +154,8 @@ def _settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str, Any]
     }
     tokens, block_size = options.max_num_batched_tokens, options.block_size
     if on_cpu:
-        settings["kv_cache_memory_bytes"] = int(options.kv_cache_gib * GIB)
+        cache_gib = options.kv_cache_gib or (2 * CACHE_GIB if options.dtype == "float32" else CACHE_GIB)
+        settings["kv_cache_memory_bytes"] = int(cache_gib * GIB)
         # A seeded request whose prompt is cut in chunks fails on the CPU ("Generator does not use offset").
         settings["enable_chunked_prefill"] = False
         tokens = max(tokens or 4096, options.max_model_len)
@@ -231,9 +243,7 @@ def _describe(llm: Any, options: VllmOptions, on_cpu: bool, in_step: bool) -> di
             versions[name] = importlib.metadata.version(name)
     return {
         "versions": versions,
-        "device": f"CPU, {sys.modules['torch'].get_num_threads()} threads"
-        if on_cpu
-        else current_platform.get_device_name(),
+        "device": "CPU" if on_cpu else current_platform.get_device_name(),
         "devices": options.tensor_parallel * options.pipeline_parallel,
         "dtype": str(config.model_config.dtype).removeprefix("torch."),
         "cache_block_tokens": config.cache_config.block_size,

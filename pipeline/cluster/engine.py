@@ -65,6 +65,10 @@ class StoppableEngine:
                 if not self.exact:
                     self._stop.check()
 
+    def pulse(self) -> str:
+        """What the engine says of its progress within a block; "" for one that says nothing."""
+        return getattr(self._inner, "pulse", str)()
+
     def describe(self) -> dict[str, Any]:
         """See Engine."""
         return self._inner.describe()

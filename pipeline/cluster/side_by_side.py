@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from artefacts.confinement import confined
+from artefacts.cores import usable_cores
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.units import units
 from pipeline.config import Config
@@ -27,6 +28,8 @@ class Share:
     source: str
     shards: tuple[int, ...]
     gpus: str | None
+    threads: int = 1
+    """Its share of the cores, the most threads it computes with where OMP_NUM_THREADS says nothing else."""
 
 
 def answer_side_by_side(run: Run, workers: int) -> None:
@@ -49,7 +52,8 @@ def answer_side_by_side(run: Run, workers: int) -> None:
         if not count or options.engine.kind == "replay":
             continue
         gpus = gpu_shares(options.engine, count)
-        shares = [Share(run.config, source, tuple(waiting[n::count]), gpus[n]) for n in range(count)]
+        threads = max(1, usable_cores() // count)
+        shares = [Share(run.config, source, tuple(waiting[n::count]), gpus[n], threads) for n in range(count)]
         run_tasks(_answer, shares, count, done)
     if problems:
         raise AugrecError("shards failed:\n  - " + "\n  - ".join(problems), where=run.folder / "augment")
@@ -86,6 +90,7 @@ def _answer(share: Share) -> None:
     from pipeline.cluster.work import answer
 
     os.environ["TTY_COMPATIBLE"] = "0"
+    os.environ.setdefault("OMP_NUM_THREADS", str(share.threads))
     if share.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
     run = Run(share.config)

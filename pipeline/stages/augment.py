@@ -142,6 +142,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         suffix: put into the name of the engine's log, where several engines write beside each other.
     """
     from augment.engines import build_engine
+    from augment.engines.number_format import PIN
 
     assert run.config.generation is not None
     source = run.config.generation.sources[name]
@@ -154,4 +155,5 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         model=staged(model.path, model.sha256) if model else None,
         model_sha256=model.sha256 if model else None,
         log=run.folder / "augment" / name / f"engine{suffix}.log",
+        pin=run.folder / "augment" / name / PIN,
     )

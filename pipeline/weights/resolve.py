@@ -9,11 +9,11 @@ A name is one of
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from artefacts.cache import cache_folder
 from artefacts.errors import DataError, UsageError
 from pipeline.weights.folders import hash_folder, missing_parts
 from pipeline.weights.gguf import converted
@@ -35,13 +35,6 @@ class ResolvedModel:
     """Of the GGUF file, or over the folder's weights and configuration."""
     source: str
     """Where it came from: folder, gguf, package or hub, and the place."""
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """The folder for converted weights and remembered hashes: the argument, $AUGREC_CACHE, or ~/.cache/augrec."""
-    if cache is not None:
-        return cache
-    return Path(os.environ.get("AUGREC_CACHE") or Path.home() / ".cache" / "augrec").expanduser()
 
 
 def resolve(name: str, *, cache: Path | None = None) -> ResolvedModel:

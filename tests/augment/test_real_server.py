@@ -27,8 +27,9 @@ from typer.testing import CliRunner
 
 from artefacts.errors import AugrecError
 from augment.catalog import Catalog
+from augment.engines.number_format import settled_format
 from augment.engines.openai import OpenAIEngine
-from augment.options import GenerationOptions, OpenAIOptions
+from augment.options import GenerationOptions, OpenAIOptions, VllmOptions
 from augment.runner import run_source
 from augment.tasks.base import Context
 
@@ -50,8 +51,9 @@ def settings() -> list[str]:
     """What the server and the batch runner are told: the small model, on one thread, with grammars."""
     model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
     grammar = {"backend": "xgrammar", "disable_any_whitespace": True}
+    dtype = settled_format(VllmOptions(model=SMOLLM2), model.path).dtype
     return [
-        *("--model", str(model.path), "--served-model-name", NAME, "--dtype", "bfloat16", "--enforce-eager"),
+        *("--model", str(model.path), "--served-model-name", NAME, "--dtype", dtype, "--enforce-eager"),
         *("--max-model-len", "2048", "--max-num-seqs", "16", "--max-num-batched-tokens", "4096"),
         *("--block-size", "32", "--kv-cache-memory-bytes", str(1 << 29), "--no-enable-chunked-prefill"),
         *("--structured-outputs-config", json.dumps(grammar)),

@@ -26,7 +26,6 @@ from augment.tasks.base import Context
 
 OPTIONS = VllmOptions(
     model=SMOLLM2,
-    dtype="bfloat16",
     max_model_len=1024,
     max_num_seqs=16,
     block=1,
@@ -112,8 +111,10 @@ def test_interruptions_change_nothing_and_answers_are_valid(
     assert resumed["recomputed_alike"] == resumed["recomputed"] == 7
     assert summary["tasks"]["item_attributes"]["prefix_cache_hit_rate"] > 0.3
     described = summary["engine"]
-    assert described["dtype"] == "bfloat16"
-    assert described["device"].startswith("CPU")
+    assert described["dtype"] == engine.identity["dtype"] in ("bfloat16", "float32")
+    assert described["dtype_because"]
+    assert described["device"] == "CPU, 1 thread"
+    assert described["threads"] == [1]
     assert described["grammars_compiled"] == "in step"
     assert len(described["model_sha256"]) == 64
     assert len(described["tokenizer_sha256"]) == len(described["chat_template_sha256"]) == 64

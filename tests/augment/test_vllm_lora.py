@@ -52,7 +52,6 @@ def test_an_adapter_changes_what_is_written(tmp_path: Path) -> None:
     model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
     options = VllmOptions(
         model=SMOLLM2,
-        dtype="bfloat16",
         max_model_len=512,
         max_num_seqs=4,
         kv_cache_gib=0.25,

@@ -17,9 +17,7 @@ from artefacts.files import read_json
 
 HERE = Path(__file__).parent
 HEURISTIC = "{kind: heuristic}"
-SMALL = (
-    "{{kind: vllm, model: '{llm}', dtype: bfloat16, max_model_len: 1024, max_num_seqs: 8, block: 1, kv_cache_gib: 0.5}}"
-)
+SMALL = "{{kind: vllm, model: '{llm}', max_model_len: 1024, max_num_seqs: 8, block: 1, kv_cache_gib: 0.5}}"
 CONFIG = """
 name: offline
 dataset:

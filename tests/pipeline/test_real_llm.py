@@ -30,7 +30,6 @@ generation:
       engine:
         kind: vllm
         model: "{llm}"
-        dtype: bfloat16
         max_model_len: 1024
         max_num_seqs: 8
         block: 1

