@@ -39,7 +39,7 @@ def failures(run: Run) -> list[Trouble]:
 
 
 def _jobs(run: Path) -> Iterator[Trouble]:
-    last = {job.id for job in submitted(run, newest=True)}
+    last = {job.job for job in submitted(run, newest=True)}
     verdicts = slurm.verdicts(sorted(last))
     for job, (name, code, log) in _exits(run).items():
         if job.partition("_")[0] in last and code not in (0, AGAIN):

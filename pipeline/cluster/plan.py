@@ -114,13 +114,13 @@ _STAGES = {"augment": _augment, "embed": _embed, "train": _train, "report": _rep
 
 
 def _arrays(name: str, stage: str, tasks: list[list[Command]], asked: Resources, most: int, profile: Profile) -> Level:
-    """One array, or several where the cluster's MaxArraySize is smaller."""
+    """One array, or several where the cluster's MaxArraySize is smaller; plain jobs where it has no arrays (0)."""
     limited = [[[*command, "--attempts", str(profile.attempts)] for command in task] for task in tasks]
-    parts = list(_parts(limited, most))
+    parts = list(_parts(limited, max(1, most)))
     names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
     throttle = asked.throttle and max(1, asked.throttle // max(1, len(parts)))
     asked = asked.model_copy(update={"throttle": throttle})
-    return [Job(own, stage, part, asked, True) for own, part in zip(names, parts, strict=True)]
+    return [Job(own, stage, part, asked, most > 0) for own, part in zip(names, parts, strict=True)]
 
 
 def _parts(values: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -15,7 +15,7 @@ from artefacts.errors import UsageError
 from pipeline.cluster import slurm
 from pipeline.cluster.attempts import State
 from pipeline.cluster.ranges import format_ranges
-from pipeline.cluster.submit import submitted
+from pipeline.cluster.submit import clusters_of, submitted
 from pipeline.cluster.units import Unit, units
 from pipeline.config import read_config
 from pipeline.execute import why_run
@@ -64,17 +64,19 @@ def collect_units(run: Run) -> list[Unit]:
 def collect(run: Run) -> list[Row]:
     """How every stage stands."""
     rows: list[Row] = []
-    told = _queued(run)
+    queued = _queue(run)
+    shown = _shown(run, queued)
+    alive = None if queued is None else {job.job for job in queued if job.on_a_node}
     known = True
     for name, stage in STAGES.items():
         if known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None:
             rows.append(Row(name, "", "done"))
             continue
-        rows.append(Row(name, "", "open" if known else "waiting", jobs=told.get(name, "")))
+        rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, "")))
         if known:
             pieces = units(run, name)
             for _, mine in groupby(pieces, lambda unit: unit.group):
-                rows.append(_group(list(mine), _alive_jobs() if told else None))
+                rows.append(_group(list(mine), alive))
         known = False
     return rows
 
@@ -107,19 +109,24 @@ def _runs(state: State, alive: set[str] | None) -> bool:
     return alive is None or job is None or job in alive
 
 
-def _alive_jobs() -> set[str]:
-    return {queued.job for queued in slurm.queue() if queued.state in ("RUNNING", "COMPLETING")}
+def _queue(run: Run) -> list[slurm.Queued] | None:
+    """The user's jobs; None where nothing of this run was submitted, or nobody answers."""
+    jobs = submitted(run.folder)
+    return slurm.queue(*clusters_of(jobs)) if jobs else None
 
 
-def _queued(run: Run) -> dict[str, str]:
-    """Per stage, its jobs in the queue, e.g. "17[2-5] PENDING (Dependency)"; empty without SLURM."""
+def _shown(run: Run, queued: list[slurm.Queued] | None) -> dict[str, str]:
+    """Per stage, its jobs in the queue, e.g. "17[2-5] PENDING (Dependency)", or that nobody answers."""
     stages = {job.id: job.stage for job in submitted(run.folder)}
+    if queued is None:
+        return dict.fromkeys(stages.values(), "unknown: squeue does not answer") if slurm.available() else {}
     lines: dict[str, Counter[str]] = {}
-    for queued in slurm.queue():
-        if queued.job in stages:
-            tasks = "" if queued.tasks in ("N/A", "") else f"[{queued.tasks}]"
-            reason = f" ({queued.reason})" if queued.state == "PENDING" else ""
-            lines.setdefault(stages[queued.job], Counter())[f"{queued.job}{tasks} {queued.state}{reason}"] += 1
+    for one in queued:
+        if one.job not in stages:
+            continue
+        tasks = "" if one.tasks in ("N/A", "") else f"[{one.tasks}]"
+        reason = f" ({one.reason})" if one.state == "PENDING" else ""
+        lines.setdefault(stages[one.job], Counter())[f"{one.job}{tasks} {one.state}{reason}"] += 1
     return {stage: "; ".join(counted) for stage, counted in lines.items()}
 
 

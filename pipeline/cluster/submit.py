@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ class Submitted:
     name: str
     stage: str
     tasks: int
+    cluster: str = ""
+    """Where it is; empty where there is one cluster."""
+
+    @property
+    def job(self) -> slurm.JobId:
+        """Its id with its cluster."""
+        return slurm.JobId(self.id, self.cluster)
 
 
 def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> list[Submitted]:
@@ -45,7 +52,8 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
         The jobs; empty when nothing is left to do, and for a dry run.
 
     Raises:
-        AugrecError: jobs of this run are still there, or SLURM refuses one; the chain is then taken back.
+        AugrecError: jobs of this run are still there, or nobody knows; or SLURM refuses one: the chain is then taken
+            back, or, where that fails too, the jobs that are left are named.
     """
     if not dry_run:
         _refuse_twice(run)
@@ -69,32 +77,91 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
 
 def submitted(run: Path, *, newest: bool = False) -> list[Submitted]:
     """The jobs of all submissions of a run, in order, or of the newest alone."""
+    return [job for notes in _notes(run)[-1 if newest else 0 :] for job in notes.jobs]
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """`jobs.json` of one submission."""
+
+    path: Path
+    jobs: tuple[Submitted, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """Names of jobs that sbatch gave no id for; they may be there all the same."""
+
+    def write(self) -> None:
+        content = {"jobs": [vars(job) for job in self.jobs]}
+        write_json(self.path, content | ({"unknown": list(self.unknown)} if self.unknown else {}))
+
+    def script(self, name: str) -> Path:
+        return self.path.parent.absolute() / f"{name}.sbatch"
+
+
+def _notes(run: Path) -> list[_Notes]:
     found = []
-    for path in sorted((run / "slurm").glob("[0-9]*/jobs.json"))[-1 if newest else 0 :]:
-        found += [Submitted(**job) for job in read_json(path)["jobs"]]
+    for path in sorted((run / "slurm").glob("[0-9]*/jobs.json")):
+        content = read_json(path, remedy="remove this submission's folder once `squeue --me` lists none of its jobs")
+        jobs = tuple(Submitted(**job) for job in content["jobs"])
+        found.append(_Notes(path, jobs, tuple(content.get("unknown", ()))))
     return found
 
 
 def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, console: Console) -> list[Submitted]:
-    jobs: list[Submitted] = []
+    notes = _Notes(folder / "jobs.json")
     before: list[str] = []
     lines = iter(list(describe(levels)))
+    asked = ""
     try:
         for level in levels:
             ids = []
             for job in level:
-                script = folder / f"{job.name}.sbatch"
+                asked = job.name
+                script = notes.script(asked)
                 write_text(script, render(job, profile, run=run.folder, folder=folder, chdir=Path.cwd()))
-                ids.append(slurm.submit(script, before, Path.cwd()))
-                jobs.append(Submitted(ids[-1], job.name, job.stage, len(job.tasks)))
+                replace(notes, unknown=(asked,)).write()  # should this process die before the answer
+                given = slurm.submit(script, before, Path.cwd())
+                ids.append(given)
+                accepted = Submitted(str(given), job.name, job.stage, len(job.tasks), getattr(given, "cluster", ""))
+                notes = replace(notes, jobs=(*notes.jobs, accepted))
+                notes.write()  # at once: what SLURM has is remembered, however this process ends
                 console.print(f"{next(lines)}   job {ids[-1]}", markup=False, highlight=False)
             before = ids
+    except slurm.Unanswered as error:
+        raise _taken_back(replace(notes, unknown=(asked,)), error) from None
+    except AugrecError as error:
+        raise _taken_back(notes, error) from None
     except BaseException:
-        slurm.cancel(job.id for job in jobs)
+        slurm.cancel(job.job for job in notes.jobs)
         raise
-    finally:
-        write_json(folder / "jobs.json", {"jobs": [vars(job) for job in jobs]})
-    return jobs
+    return list(notes.jobs)
+
+
+def _taken_back(notes: _Notes, error: AugrecError) -> AugrecError:
+    """Takes a chain back after sbatch failed; the error, with what is left of the chain and what to do about it."""
+    ids: list[str] = [job.job for job in notes.jobs]
+    if notes.unknown:
+        listed = slurm.queue(*clusters_of(notes.jobs)) or ()
+        ids += [queued.job for queued in listed if _of_script(queued, notes) and queued.job not in ids]
+    left = bool(ids) and slurm.cancel(ids) is False
+    replace(notes, jobs=notes.jobs if left else ()).write()
+    where = error.where or notes.path.parent
+    if left:
+        remedy = f"{slurm.cancel_command(ids)}   (scancel failed just now); then submit again"
+        return AugrecError(f"{error.what}\n  jobs {', '.join(ids)} could not be taken back", where=where, remedy=remedy)
+    what = f"{error.what}\n  what was submitted is taken back: jobs {', '.join(ids)}" if ids else error.what
+    if notes.unknown:
+        remedy = f"scancel what `squeue --me` lists of {notes.script(notes.unknown[0])}, if anything; then submit again"
+        return AugrecError(what, where=where, remedy=remedy)
+    return AugrecError(what, where=where, remedy=error.remedy or "mend the cause and submit again")
+
+
+def _of_script(queued: slurm.Queued, notes: _Notes) -> bool:
+    return bool(queued.command) and queued.alive and queued.command.startswith(f"{notes.path.parent.absolute()}/")
+
+
+def clusters_of(jobs: Iterable[Submitted]) -> list[str]:
+    """The names of the clusters, where sbatch said them."""
+    return sorted({job.cluster for job in jobs} - {""})
 
 
 def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> None:
@@ -102,25 +169,51 @@ def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> 
     names: list[str] = []
     for level in levels:
         for job in level:
-            script = folder / f"{job.name}.sbatch"
+            script = folder.absolute() / f"{job.name}.sbatch"
             command = slurm.sbatch_command(script, [f"<{name}>" for name in names])
             text = render(job, profile, run=run.folder, folder=folder, chdir=Path.cwd())
-            console.print(f"$ {' '.join(map(str, command))}\n{text}", markup=False, highlight=False)
+            console.print(f"$ {shlex.join(command)}\n{text}", markup=False, highlight=False)
         names = [job.name for job in level]
     for line in describe(levels):
         console.print(line, markup=False, highlight=False)
 
 
 def _refuse_twice(run: Run) -> None:
-    """Two chains of one run would wait for, and write over, each other."""
-    known = {job.id for job in submitted(run.folder)}
-    alive = sorted({queued.job for queued in slurm.queue() if queued.job in known})
+    """Two chains of one run would wait for, and write over, each other. Who cannot say that there is none, stops."""
+    notes = _notes(run.folder)
+    known = {job.id: job.job for one in notes for job in one.jobs}
+    unknown = [one for one in notes if one.unknown]
+    if not known and not unknown:
+        return
+    queued = slurm.queue(*clusters_of(job for one in notes for job in one.jobs))
+    if queued is None:
+        _refuse_unknown(run, known, unknown)
+        return
+    mine = [job for job in queued if job.alive and (job.job in known or any(_of_script(job, one) for one in notes))]
+    alive: list[str] = sorted({known.get(job.job, job.job) for job in mine})
     if alive:
         raise AugrecError(
             f"jobs of this run are still waiting or running: {', '.join(alive)}",
             where=run.folder / "slurm",
-            remedy=f"wait for them, or scancel {' '.join(alive)}",
+            remedy=f"wait for them, or {slurm.cancel_command(alive)}",
         )
+
+
+def _refuse_unknown(run: Run, known: dict[str, slurm.JobId], unknown: list[_Notes]) -> None:
+    """squeue does not answer: only the accounting can still say that every job has ended."""
+    ended: dict[str, list[bool]] = {number: [] for number in known}
+    for job, state in slurm.verdicts(known.values()).items():
+        ended.setdefault(job.partition("_")[0], []).append(slurm.has_ended(state))
+    lost = [job for number, job in known.items() if not ended[number] or not all(ended[number])]
+    if not lost and not unknown:
+        return
+    names = [*lost, *(f"{one.unknown[0]} (without an id)" for one in unknown)]
+    raise AugrecError(
+        f"squeue does not answer, so it is unknown whether jobs of this run still wait or run: {', '.join(names)}",
+        where=run.folder / "slurm",
+        remedy="submit again when `squeue --me` answers; nothing was submitted now. If you know that these jobs have "
+        "ended, remove their jobs.json",
+    )
 
 
 def _new_folder(run: Run) -> Path:
