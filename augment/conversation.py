@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from augment.answers import Malformed
 from augment.engines.base import Engine
 from augment.identity import engine_seed
 from augment.scoring import parsed, written
-from augment.shapes import MASKED, Completion, Record, Request
+from augment.shapes import INT32_MAX, MASKED, Completion, Record, Request
 from augment.tasks.base import Contradiction, Task
 
 FINAL_ERRORS = ("prompt_too_long", "refused_by_engine", "no_label")
@@ -37,19 +37,29 @@ class Spent:
         self.busy += completion.busy
 
     def total(self, record: Record) -> Record:
-        """The record with the counts of all attempts instead of the last one's."""
+        """The record with the counts of all attempts instead of the last one's, as far as its columns reach."""
         return replace(
             record,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cached_tokens=self.cached_tokens,
+            prompt_tokens=min(self.prompt_tokens, INT32_MAX),
+            completion_tokens=min(self.completion_tokens, INT32_MAX),
+            cached_tokens=min(self.cached_tokens, INT32_MAX),
         )
 
 
+def _forget(request: Request, reason: str) -> None:
+    """Does nothing."""
+
+
 def converse(
-    engine: Engine, tasks: Mapping[str, Task], requests: Sequence[Request], attempts: int
+    engine: Engine,
+    tasks: Mapping[str, Task],
+    requests: Sequence[Request],
+    attempts: int,
+    unanswered: Callable[[Request, str], None] = _forget,
 ) -> Iterator[tuple[Record, float]]:
     """Answers a block of requests: every request ends as one record, with the seconds it was in the batch.
+
+    But for those that the engine leaves unanswered: they have no record, and `unanswered` is called with the reason.
 
     Attempts go round by round, each in the order of the first, so that the engine meets the same batches whenever the
     block is answered. The orders of a scored request are asked side by side and end as one record. Token counts of a
@@ -64,6 +74,12 @@ def converse(
         asked = {request.key: request for request in pending}
         for completion in engine.run([order for request in pending for order in request.in_orders()]):
             key = completion.request.key
+            if completion.unanswered:
+                if asked.pop(key, None) is not None:  # another order of it may have been silent too
+                    unanswered(completion.request, completion.error or "")
+                continue
+            if key not in asked:
+                continue
             spent[key].add(completion)
             there = orders.setdefault(key, {})
             there[completion.request.order] = completion

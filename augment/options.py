@@ -151,6 +151,9 @@ class OpenAIOptions(Options):
     """Most seconds before any repetition."""
     give_up: int = Field(default=20, ge=1)
     """Requests in a row that stay unanswered after all repetitions before the run ends."""
+    record_unanswered: bool = False
+    """Record as failed, for good, what stays unanswered or is refused: the way out where some questions always break
+    the server. Otherwise the next run asks them again, and the stage is not finished before."""
     slack: float = Field(default=2.0, ge=1.0)
     """Room for an answer, in multiples of the longest compact text its schema allows: servers may write white space."""
 

@@ -19,10 +19,11 @@ from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.energy import EnergyMeter, add_energy, energy_of
 from augment.engines import build_engine
-from augment.engines.base import Engine
+from augment.engines.base import Engine, EngineFailed
 from augment.engines.number_format import PIN
 from augment.engines.replay import ReplayEngine
 from augment.keys import KeyTable
+from augment.open_requests import OpenNote
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
 from augment.presentation import Presentation
 from augment.prompting import Prompts
@@ -72,8 +73,12 @@ def run_source(
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
         "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
+        "open": where some were not answered, how many by task and reason; they have no record and are asked next time,
         "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
+
+    Raises:
+        EngineFailed: the engine or its server cannot go on; what was answered before is stored.
     """
     replayed = isinstance(source.engine, ReplayOptions)
     if "edges" in source.tasks and not catalog.has_candidates and not replayed:
@@ -121,6 +126,7 @@ def run_source(
         "recomputed_alike": run.alike,
         "grammar_seconds": spent(folder),
         "energy_joules": energy_of(folder),
+        **({"open": run.open} if run.open else {}),
         **(_limits(source, described, summaries) if shards is None else {}),
     }
 
@@ -156,9 +162,23 @@ class _Run:
         self.present = {task: KeyTable() for task in tasks}
         self.started = False
         self.recomputed = self.alike = 0
+        self._recorded = 0
+        self.open: dict[str, dict[str, int]] = {}
 
     def go(self, questions: Questions, title: str) -> None:
-        """Answers everything that is not answered yet."""
+        """Answers everything that is not answered yet, as far as the engine can; says in a file what stays open."""
+        note = OpenNote(self._store.folder, self._store.selected)
+        note.clear()
+        try:
+            self._go(questions, title)
+        except EngineFailed as failed:
+            note.write(len(questions), self._recorded, self.open, failed.what)
+            left = f"{self._recorded:,} of {len(questions):,} requests have their record, the others are open"
+            raise EngineFailed(f"{failed.what}; {left}", where=failed.where, remedy=failed.remedy) from failed.__cause__
+        if self.open:
+            note.write(len(questions), self._recorded, self.open, None)
+
+    def _go(self, questions: Questions, title: str) -> None:
         blocks = questions.blocks(self._engine.block)
         passed = 0
         for first in blocks:
@@ -166,6 +186,7 @@ class _Run:
                 break
             self._note(first)
             passed += len(first)
+            self._recorded += len(first)
         else:
             return
         # The engine starts before the clock of the progress display does.
@@ -194,6 +215,7 @@ class _Run:
         """Answers what is missing of a block; all of it when the engine is exact."""
         missing = self._missing(block)
         ticker.skip(len(block) - len(missing))
+        self._recorded += len(block) - len(missing)
         for asked in missing:
             if isinstance(asked, Record):
                 self._keep(asked, ticker)
@@ -206,7 +228,7 @@ class _Run:
             self._engine.forget()
         self._seconds.begin()
         self._timeline.begin()
-        for record, busy in converse(self._engine, self._tasks, requests, self._attempts):
+        for record, busy in converse(self._engine, self._tasks, requests, self._attempts, self._leave_open):
             self._seconds.add(record.task, busy)
             self._seconds.share_every(SECONDS_BETWEEN_SHARES)
             self._timeline.add(record)
@@ -217,11 +239,18 @@ class _Run:
                 self._keep(record, ticker)
         self._seconds.share()
 
+    def _leave_open(self, request: Request, reason: str) -> None:
+        if request.key not in self._store:
+            reasons = self.open.setdefault(request.task, {})
+            code = reason.partition(",")[0] if reason.startswith("server_error") else reason.partition(":")[0]
+            reasons[code] = reasons.get(code, 0) + 1
+
     def _grammar_seconds(self) -> dict[str, float]:
         return self._engine.describe().get("grammar_seconds") or {}
 
     def _keep(self, record: Record, ticker: Ticker) -> None:
         self._store.append(record)
+        self._recorded += 1
         self._failed += record.status == "failed"
         ticker.advance()
         if self._failed:

@@ -11,6 +11,7 @@ from augment.answers import Answer
 from augment.sampling import Sampling
 
 FinishReason = Literal["stop", "length", "error", "none"]
+INT32_MAX = (1 << 31) - 1
 MASKED = "masked"
 """The declared fallback of every failed record: the row is missing downstream, and never text."""
 
@@ -99,8 +100,9 @@ class Completion:
     """What an engine made of a request. Counts are tokens; `cached_tokens` of the prompt came from the prefix cache.
 
     `answer` is the shape the text is in; `busy` is how many seconds the request was in the batch; `error` says why
-    there is no text. `label_logprobs` are in the order of the draft's labels, natural logarithms; `notes` say what the
-    engine had to assume.
+    there is no text. `unanswered`: the engine or server was in trouble, which says nothing of the request: it gets no
+    record, and is asked again by the next run. `label_logprobs` are in the order of the draft's labels, natural
+    logarithms; `notes` say what the engine had to assume.
     """
 
     request: Request
@@ -114,6 +116,7 @@ class Completion:
     error: str | None = None
     label_logprobs: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

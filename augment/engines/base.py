@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
+from artefacts.errors import AugrecError
 from augment.shapes import Completion, Messages, Request
+
+
+class EngineFailed(AugrecError):
+    """An engine, or the server behind it, cannot go on. What it was asked and did not answer has no record."""
 
 
 class Engine(Protocol):
@@ -52,7 +57,11 @@ class Engine(Protocol):
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Answers requests in any order, each as soon as it is finished; returns when all are.
 
-        A request the engine cannot take is answered with finish reason "error"; it never affects the others.
+        A request the engine cannot take is answered with finish reason "error"; it never affects the others. One that
+        got no answer because of trouble that has nothing to do with it comes back `unanswered`, or not at all.
+
+        Raises:
+            EngineFailed: it cannot go on.
         """
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Any OpenAI-compatible server: `vllm serve` on another machine first, paid APIs where the config names one.
 
-Questions fly side by side, at most `concurrency` of them, and each answer is handed on as it arrives. A server that
-stops answering ends the run before its silence is written down as failures.
+Questions fly side by side, at most `concurrency` of them, and each answer is handed on as it arrives. Silence is never
+a failure of a request: it stays unanswered, and `give_up` silent ones in a row, over all blocks, end the run. What the
+server refuses is held back until it has answered another request of the same task: if it refuses all, the run ends.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
 from artefacts.errors import AugrecError
+from augment.engines.base import EngineFailed
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, held
 from augment.engines.openai_http import KEPT, Reply, Server
 from augment.engines.openai_scoring import Scores, read_scores, scoring_payload
+from augment.engines.reply import ChatReply, whole
 from augment.options import OpenAIOptions
 from augment.sampling import Sampling
 from augment.shapes import Completion, FinishReason, Message, Messages, Request
@@ -25,6 +29,17 @@ from augment.shapes import Completion, FinishReason, Message, Messages, Request
 BLOCKS = 64
 """Multiples of `concurrency` handed over at once; large, so that draining is rare."""
 WRAPPER = "answer"
+MOST_FINGERPRINTS = 20
+TROUBLE = ("abort", "error")
+"""Finish reasons by which a server of vLLM's says that it broke off, which says nothing of the request."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A completion, and for a refusal what it means when the server refuses every request of its task."""
+
+    completion: Completion
+    doubt: AugrecError | None = None
 
 
 class OpenAIEngine:
@@ -46,6 +61,11 @@ class OpenAIEngine:
         self._server: Server | None = None
         self._checked = False
         self._fingerprints: set[str] = set()
+        self._silent = 0
+        self._lost: list[Completion] = []
+        self._answered: set[str] = set()
+        self._refused: dict[str, list[Completion]] = {}
+        self._doubts: dict[str, AugrecError] = {}
         self._schema = lru_cache(maxsize=256)(self._wrapped)
 
     def __enter__(self) -> OpenAIEngine:
@@ -70,13 +90,13 @@ class OpenAIEngine:
         for prompt in CANARY_PROMPTS:
             payload = self._payload((Message("user", prompt),), json.dumps(CANARY), "canary", room)
             reply = self._loop.run_until_complete(self._server.ask(payload, prompt, patient=False))
-            if reply.body is None:
-                raise AugrecError(
+            if reply.answer is None:
+                raise reply.doubt or EngineFailed(
                     f"the server does not answer ({reply.reason})", where=self._options.base_url, remedy=KEPT
                 )
-            text = self._text(reply.body)
+            text, _ = self._text(reply.answer)
             if not held(text, compact=False):
-                raise AugrecError(
+                raise EngineFailed(
                     f"the server does not hold answers to their schema: it wrote {text[:80]!r} where only "
                     '{"canary": "amber"} or {"canary": "cobalt"} were possible',
                     where=self._options.base_url,
@@ -99,25 +119,17 @@ class OpenAIEngine:
         self.start()
         assert self._loop is not None
         waiting = iter(requests)
-        flying: set[asyncio.Task[tuple[Completion, bool]]] = set()
-        lost: list[Completion] = []
+        flying: set[asyncio.Task[Outcome]] = set()
         try:
             while True:
                 while len(flying) < self._options.concurrency and (request := next(waiting, None)) is not None:
                     flying.add(self._loop.create_task(self._answer(request)))
                 if not flying:
-                    yield from lost
+                    yield from self._release()
                     return
                 done, flying = self._loop.run_until_complete(asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))
                 for task in sorted(done, key=_trouble):
-                    completion, silent = task.result()
-                    if silent:
-                        lost.append(completion)
-                        self._give_up(lost)
-                    else:
-                        yield from lost
-                        lost.clear()
-                        yield completion
+                    yield from self._judged(task.result())
         finally:
             for task in flying:
                 task.cancel()
@@ -134,21 +146,51 @@ class OpenAIEngine:
             "retried": dict(sorted(self._server.retried.items())) if self._server else {},
         }
 
-    def _give_up(self, lost: list[Completion]) -> None:
-        """Ends the run when request after request stays unanswered: they are not recorded, and asked next time."""
-        if len(lost) >= self._options.give_up:
-            raise AugrecError(
-                f"the server stopped answering: {len(lost)} requests in a row failed, the last with {lost[-1].error!r}",
+    def _judged(self, outcome: Outcome) -> Iterator[Completion]:
+        """Hands on what is certain: an answer, silence, and refusals once the server answers others of their task."""
+        completion, task = outcome.completion, outcome.completion.request.task
+        if completion.unanswered:
+            self._silent += 1
+            self._give_up(completion)
+            self._lost.append(replace(completion, unanswered=not self._options.record_unanswered))
+        elif outcome.doubt is not None and not self._options.record_unanswered and task not in self._answered:
+            self._doubts.setdefault(task, outcome.doubt)
+            refused = self._refused.setdefault(task, [])
+            refused.append(completion)
+            # Refusals come faster than answers, of which as many may be under way as may fly.
+            if len(refused) >= self._options.give_up + 4 * self._options.concurrency:
+                raise outcome.doubt
+        else:
+            self._silent = 0
+            yield from self._lost
+            self._lost.clear()
+            if completion.finish_reason != "error":
+                self._answered.add(task)
+                yield from self._refused.pop(task, ())
+            yield completion
+
+    def _release(self) -> Iterator[Completion]:
+        """What is still held back at the end of a block. Raises where all that is known of a task are refusals."""
+        for task in self._refused:
+            raise self._doubts[task]
+        yield from self._lost
+        self._lost.clear()
+
+    def _give_up(self, last: Completion) -> None:
+        """Ends the run when request after request stays unanswered."""
+        if self._silent >= self._options.give_up:
+            raise EngineFailed(
+                f"the server stopped answering: {self._silent} requests in a row failed, the last with {last.error!r}",
                 where=self._options.base_url,
-                remedy=KEPT,
+                remedy=f"see to the server; {KEPT}",
             )
 
-    async def _answer(self, request: Request) -> tuple[Completion, bool]:
-        """The completion of a request, and whether the server was silent."""
+    async def _answer(self, request: Request) -> Outcome:
+        """What becomes of a request."""
         assert self._server is not None
         began = time.monotonic()
         reply = await self._server.ask(self.payload(request), request.name)
-        return self._completion(request, reply, time.monotonic() - began), reply.lost
+        return self._outcome(request, reply, time.monotonic() - began)
 
     def payload(self, request: Request) -> dict[str, Any]:
         """The body of a request."""
@@ -200,48 +242,63 @@ class OpenAIEngine:
         }
         return outer if definitions is None else outer | {"$defs": definitions}
 
-    def _text(self, body: dict[str, Any]) -> str:
-        """The answer's text, taken out of its object where it was put into one."""
-        text = body["choices"][0]["message"].get("content") or ""
-        if self._options.dialect == "openai":
+    def _text(self, answer: ChatReply) -> tuple[str, str]:
+        """The answer's text, taken out of its object where it was put into one, and what is wrong with it."""
+        text, problem = answer.text, answer.problem
+        if self._options.dialect == "openai" and not problem:
             try:
-                return json.dumps(json.loads(text)[WRAPPER], ensure_ascii=False, separators=(",", ":"))
-            except (ValueError, LookupError, TypeError):
-                return text
-        return text
+                text = json.dumps(json.loads(text)[WRAPPER], ensure_ascii=False, separators=(",", ":"))
+            except (ValueError, LookupError, TypeError, RecursionError):
+                return text, ""
+            if whole(text) != text:
+                return whole(text), "malformed: the text holds a lone surrogate"
+        return text, problem
 
-    def _completion(self, request: Request, reply: Reply, seconds: float) -> Completion:
-        if reply.body is None:
-            return Completion(request, "", "error", request.draft.answer, busy=seconds, error=reply.reason)
-        choice, usage = reply.body["choices"][0], reply.body.get("usage") or {}
-        if fingerprint := reply.body.get("system_fingerprint"):
-            self._fingerprints.add(str(fingerprint))
-        finished = choice.get("finish_reason")
-        reason: FinishReason = finished if finished in ("stop", "length") else "error"
-        error = None if reason != "error" else f"engine_error: finished with {finished}"
-        if refusal := choice["message"].get("refusal"):
-            reason, error = "error", f"refused_by_engine: {str(refusal)[:200]}"
+    def _outcome(self, request: Request, reply: Reply, seconds: float) -> Outcome:
+        answer = reply.answer
+        if answer is None:
+            return Outcome(
+                Completion(
+                    *(request, "", "error", request.draft.answer),
+                    busy=seconds,
+                    error=reply.reason,
+                    unanswered=reply.lost,
+                ),
+                reply.doubt,
+            )
+        if answer.fingerprint and len(self._fingerprints) < MOST_FINGERPRINTS:
+            self._fingerprints.add(answer.fingerprint)
+        text, problem = self._text(answer)
+        reason: FinishReason = answer.finish_reason if answer.finish_reason in ("stop", "length") else "error"  # type: ignore[assignment]
+        error = problem or None if reason != "error" else f"engine_error: finished with {answer.finish_reason}"
+        if answer.refusal:
+            reason, error = "error", f"refused_by_engine: {answer.refusal[:200]}"
         scores: Scores | None = None
         if request.draft.labels and error is None:
-            scores = read_scores(choice, request.draft.labels, self._options)
+            scores = read_scores(answer.likeliest, request.draft.labels, self._options)
             reason, error = ("stop", None) if scores.logprobs else ("error", scores.problem)
-        return Completion(
+        usage = answer.usage
+        odd = (f"usage: {', '.join(usage.odd)} not a count, taken as 0",) if usage.odd else ()
+        completion = Completion(
             request,
-            self._text(reply.body),
+            text,
             reason,
             request.draft.answer,
-            prompt_tokens=usage.get("prompt_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens") or 0,
-            cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+            cached_tokens=usage.cached,
             busy=seconds,
             error=error,
             label_logprobs=scores.logprobs if scores else (),
-            notes=scores.notes if scores else (),
+            notes=(*(scores.notes if scores else ()), *odd),
+            unanswered=answer.finish_reason in TROUBLE,
         )
+        return Outcome(completion, scores.doubt if scores else None)
 
 
-def _trouble(task: asyncio.Task[tuple[Completion, bool]]) -> int:
-    """Answers first, then silence, then errors, so that what was answered is handed on before an error ends the run."""
+def _trouble(task: asyncio.Task[Outcome]) -> int:
+    """Answers first, then what may end the run, then errors, so that what was answered is handed on before."""
     if task.exception() is not None:
         return 2
-    return int(task.result()[1])
+    outcome = task.result()
+    return int(outcome.completion.unanswered or outcome.doubt is not None)

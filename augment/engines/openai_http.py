@@ -1,14 +1,16 @@
 """One question to an OpenAI-compatible server: what is worth asking again, and what ends the run.
 
-Busy servers (429), failing ones (5xx), timeouts and connections that end early are asked again after a wait that
-doubles, or as long as `Retry-After` says. Other refusals (4xx) would be the same for every request: they end the run
-with a message that names what to mend. The key is read from the environment and goes into one header, nothing else.
+Busy servers (429), failing ones (5xx), timeouts, connections that end early and bodies that are no answer are asked
+again after a wait that doubles, or as long as `Retry-After` says; where that does not help, a request stays unanswered.
+A refusal of the key, the model or the address ends the run at once. Any other refusal (4xx) is the last word on its
+request, unless the server refuses all of them. The key is read from the environment and goes into one header, nothing
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 import os
 import random
 from collections import Counter
@@ -19,6 +21,18 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from artefacts.errors import AugrecError, UsageError
+from augment.engines.base import EngineFailed
+from augment.engines.reply import (
+    MOST_BYTES,
+    Broken,
+    ChatReply,
+    read_code,
+    read_json,
+    read_reply,
+    read_words,
+    unpacked,
+    words,
+)
 from augment.options import OpenAIOptions
 
 if TYPE_CHECKING:
@@ -26,17 +40,21 @@ if TYPE_CHECKING:
 
 AGAIN = frozenset({408, 409, 425, 429})
 TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len")
+REFUSED = ("content_filter", "content_policy", "content policy", "content management policy", "responsibleai")
+NO_MONEY = ("insufficient_quota", "exceeded your current quota")
 KEPT = "finished records are kept: run the same command again"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one question: a body, or the reason why there is none."""
+    """What came of one question: a completion, or the reason why there is none."""
 
-    body: dict[str, Any] | None
+    answer: ChatReply | None
     reason: str = ""
     lost: bool = False
     """Whether the server failed to answer, however often it was asked."""
+    doubt: AugrecError | None = None
+    """What a refusal means when the server refuses every request; None where it can only concern this one."""
 
 
 class Server:
@@ -50,6 +68,7 @@ class Server:
         self.retried: Counter[str] = Counter()
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+        headers |= {"Accept-Encoding": "identity"}
         self._client = httpx.AsyncClient(
             headers=headers, timeout=httpx.Timeout(options.timeout), limits=limits, trust_env=False
         )
@@ -76,66 +95,65 @@ class Server:
         for attempt in range(self._options.retries + 1):
             wait = None
             try:
-                response = await self._client.post(self._url, json=payload)
-            except httpx.TimeoutException:
+                status, headers, data = await self._post(payload)
+                if status == 200:
+                    return Reply(read_reply(read_json(data)))
+                settled = self._settled(status, data)
+                if settled is not None:
+                    return settled
+                reason = f"server_error: status {status}"
+                wait = _retry_after(headers)
+            except (httpx.TimeoutException, TimeoutError):
                 reason = f"timeout: no answer within {self._options.timeout:g} s"
             except httpx.ConnectError as error:
                 if not patient:
                     raise self._unreachable(error) from None
                 reason = f"server_unreachable: {self._clean(str(error))}"
-            except httpx.TransportError as error:
+            except httpx.HTTPError as error:
                 reason = f"connection_lost: {type(error).__name__}"
-            else:
-                if response.status_code == 200:
-                    body = _body(response)
-                    if body is not None:
-                        return Reply(body)
-                    reason = "broken_body: the answer is not the JSON of a chat completion"
-                elif response.status_code in AGAIN or response.status_code >= 500:
-                    reason = f"server_error: status {response.status_code}"
-                    wait = _retry_after(response)
-                else:
-                    return self._refused(response)
+            except Broken as broken:
+                reason = f"broken_body: {self._clean(str(broken))}"
             self.retried[reason.partition(":")[0]] += 1
             if attempt < self._options.retries:
                 await asyncio.sleep(self._wait(attempt, wait, draw))
         return Reply(None, f"{reason}, {self._options.retries + 1} times", lost=True)
+
+    async def _post(self, payload: dict[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and unpacked body of one answer that is whole within `timeout` and not longer than it may."""
+        data = bytearray()
+        async with (
+            asyncio.timeout(self._options.timeout),
+            self._client.stream("POST", self._url, json=payload) as response,
+        ):
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) > MOST_BYTES:
+                    raise Broken(f"the answer is longer than {MOST_BYTES >> 20} MiB")
+        return (
+            response.status_code,
+            response.headers,
+            unpacked(bytes(data), response.headers.get("Content-Encoding", "")),
+        )
 
     def _wait(self, attempt: int, told: float | None, draw: random.Random) -> float:
         """Seconds until the next attempt: doubling, spread so that not all return at once, never less than told."""
         own = self._options.backoff * 2**attempt * (0.5 + draw.random())
         return min(max(own, told or 0.0), self._options.longest_wait)
 
-    def _refused(self, response: httpx.Response) -> Reply:
-        """A refusal that concerns this request alone, or the error that ends the run."""
-        options, status = self._options, response.status_code
-        said = self._clean(_message(response))
-        if status == 413 or (status == 400 and any(mark in said.casefold() for mark in TOO_LONG)):
-            return Reply(None, f"prompt_too_long: the server says {said[:200]!r}")
-        if status in (401, 403):
-            key = (
-                f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
-            )
-            raise AugrecError(
-                f"the server refuses the key (status {status})",
-                where=options.base_url,
-                remedy=f"it was sent {key}; export a valid key there and run again",
-            )
-        if status == 404:
-            raise AugrecError(
-                f"the server knows no model '{options.model}' or no such address (status 404: {said})",
-                where=self._url,
-                remedy="`model` is the name the server gives it (GET base_url/models), `base_url` ends in /v1",
-            )
-        remedy = f"a parameter or the answer's schema is not accepted for model '{options.model}'; `dialect: openai` "
-        raise AugrecError(
-            f"the server refuses the request (status {status}: {said})",
-            where=self._url,
-            remedy=remedy + "sends OpenAI's own parameters only, `dialect: vllm` more; " + KEPT,
-        )
+    def _settled(self, status: int, data: bytes) -> Reply | None:
+        """A refusal, or None for trouble that may pass. Raises the error that ends the run."""
+        try:
+            body = read_json(data)
+        except Broken:
+            body = data[:2000].decode(errors="replace")
+        said, options = self._clean(read_words(body)), self._options
+        ends = ended(status, said, read_code(body), options, self._url)
+        if ends is not None:
+            raise ends
+        return refusal(status, said, read_code(body), options, self._url)
 
     def _unreachable(self, error: Exception) -> AugrecError:
-        return AugrecError(
+        return EngineFailed(
             f"no server can be reached ({self._clean(str(error))})",
             where=self._options.base_url,
             remedy="start it, e.g. `vllm serve MODEL`, or mend `base_url`",
@@ -143,8 +161,7 @@ class Server:
 
     def _clean(self, text: str) -> str:
         """One short line without the key, should a server repeat it."""
-        line = " ".join(text.split())
-        return (line.replace(self._key, "***") if self._key else line)[:300]
+        return words(text.replace(self._key, "***") if self._key else text)
 
 
 def _key(variable: str | None) -> str | None:
@@ -156,41 +173,55 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def _body(response: httpx.Response) -> dict[str, Any] | None:
-    try:
-        body = response.json()
-    except ValueError:
+def ended(status: int, said: str, code: str, options: OpenAIOptions, url: str) -> EngineFailed | None:
+    """The error of a refusal that meets every request and that nothing but the user can mend."""
+    told = f"status {status}: {said}" if said else f"status {status}"
+    if status in (401, 403):
+        key = f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
+        return EngineFailed(
+            f"the server refuses the key (status {status})",
+            where=options.base_url,
+            remedy=f"it was sent {key}; export a valid key there and run again",
+        )
+    if status == 402 or (status == 429 and any(mark in f"{said} {code}".casefold() for mark in NO_MONEY)):
+        remedy = "mend it with whoever runs the server; " + KEPT
+        return EngineFailed(f"the account may ask no more ({told})", where=options.base_url, remedy=remedy)
+    if status in (404, 405) or 300 <= status < 400:
+        return EngineFailed(
+            f"the server knows no model '{options.model}' or no such address ({told})",
+            where=url,
+            remedy="`model` is the name the server gives it (GET base_url/models), `base_url` ends in /v1",
+        )
+    return None
+
+
+def refusal(status: int, said: str, code: str, options: OpenAIOptions, url: str) -> Reply | None:
+    """What a status other than 200 says of its request; None where it is trouble that may pass."""
+    if status < 400 or status >= 500 or status in AGAIN:
         return None
-    return body if usable(body) else None
+    about = f"{said} {code}".casefold()
+    if status == 413 or any(mark in about for mark in TOO_LONG):
+        return Reply(None, f"prompt_too_long: the server says {said[:200]!r}")
+    reason = f"refused_by_engine: status {status}, {said[:200]!r}"
+    if any(mark in about for mark in REFUSED):
+        return Reply(None, reason)
+    remedy = f"a parameter or the answer's schema is not accepted for model '{options.model}'; `dialect: openai` "
+    doubt = EngineFailed(
+        f"the server refuses the request (status {status}: {said})",
+        where=url,
+        remedy=remedy + "sends OpenAI's own parameters only, `dialect: vllm` more; " + KEPT,
+    )
+    return Reply(None, reason, doubt=doubt)
 
 
-def usable(body: Any) -> bool:
-    """Whether a body is a chat completion."""
-    try:
-        return isinstance(body["choices"][0]["message"], dict)
-    except (LookupError, TypeError):
-        return False
-
-
-def _message(response: httpx.Response) -> str:
-    """The server's words, whatever their wrapping."""
-    try:
-        body = response.json()
-    except ValueError:
-        return response.text
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    said = inner.get("message", inner) if isinstance(inner, dict) else inner
-    return said if isinstance(said, str) else json.dumps(said)
-
-
-def _retry_after(response: httpx.Response, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+def _retry_after(headers: httpx.Headers, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
     """Seconds that the server asks to wait: a number, or a date."""
-    text = response.headers.get("Retry-After", "")
+    text = headers.get("Retry-After", "")
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        return max((parsedate_to_datetime(text) - now()).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
+        try:
+            seconds = (parsedate_to_datetime(text) - now()).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artefacts.errors import UsageError
+from artefacts.errors import AugrecError, UsageError
 from augment.options import OpenAIOptions
 from augment.scoring import LEAST
 from augment.shapes import Messages
 
 TOP = 20
 """The most that OpenAI, and vLLM by default, report."""
+MOST = 1e-3
+"""The highest log-probability that rounding explains; a higher one is none."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Scores:
     logprobs: tuple[float, ...]
     notes: tuple[str, ...] = ()
     problem: str | None = None
+    doubt: AugrecError | None = None
+    """What the problem means when every answer has it."""
 
 
 def scoring_payload(options: OpenAIOptions, messages: Messages, labels: Sequence[str]) -> dict[str, Any]:
@@ -46,24 +50,17 @@ def scoring_payload(options: OpenAIOptions, messages: Messages, labels: Sequence
     return payload | options.extra_body
 
 
-def read_scores(choice: dict[str, Any], labels: Sequence[str], options: OpenAIOptions) -> Scores:
-    """The labels' scores in a server's answer.
-
-    Raises:
-        UsageError: it holds no log-probabilities, and no other answer of this server would.
-    """
-    try:
-        listed = [
-            (str(top["token"]), float(top["logprob"])) for top in choice["logprobs"]["content"][0]["top_logprobs"]
-        ]
-    except (LookupError, TypeError, ValueError):
-        raise UsageError(
+def read_scores(listed: Sequence[tuple[str, float]], labels: Sequence[str], options: OpenAIOptions) -> Scores:
+    """The labels' scores among the likeliest tokens of a server's answer; see `augment.engines.reply`."""
+    if not listed:
+        doubt = UsageError(
             f"the server gives no log-probabilities for model '{options.model}', and edges are to be scored",
             where=options.base_url,
             remedy="set generation.tasks.edges.mode: choose, or use a server and a model with `logprobs`",
-        ) from None
+        )
+        return Scores((), problem="no_logprobs: the answer holds no log-probabilities", doubt=doubt)
     found: dict[str, float] = {}
-    possible = [(token.strip(), value) for token, value in listed if math.isfinite(value) and value > LEAST]
+    possible = [(token.strip(), value) for token, value in listed if LEAST < value < MOST]
     for token, value in possible:
         if token in labels:
             found[token] = _either(found[token], value) if token in found else value

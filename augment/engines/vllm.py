@@ -17,6 +17,7 @@ from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
 from artefacts.progress import say
+from augment.engines.base import EngineFailed
 from augment.engines.chat import Chat
 from augment.engines.number_format import settled_format
 from augment.engines.threads import threads_in_words
@@ -29,6 +30,8 @@ from augment.shapes import Completion, FinishReason, Messages, Request
 
 BLOCKS_WHEN_NOT_EXACT = 64
 """Multiples of max_num_seqs handed over at once when blocks need not be whole; large, so that draining is rare."""
+TROUBLE = ("abort", "error")
+"""Finish reasons by which vLLM says that it broke off, which says nothing of the request."""
 
 
 class VllmEngine:
@@ -142,7 +145,7 @@ class VllmEngine:
                 if flying:
                     yield from self._step(engine, flying)
         finally:
-            if flying and sys.exc_info()[0] is not AugrecError:
+            if flying and not isinstance(sys.exc_info()[1], AugrecError):
                 engine.abort_request(list(flying))
 
     def pulse(self) -> str:
@@ -195,12 +198,21 @@ class VllmEngine:
             )
         except _refusals() as error:
             engine.abort_request([request.name])
-            return f"refused_by_engine: {str(error).splitlines()[0][:200]}"
+            return f"refused_by_engine: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
+        except Exception as error:
+            raise self._stopped(error) from error
         return None
+
+    def _stopped(self, error: Exception) -> EngineFailed:
+        return EngineFailed(
+            f"vLLM stopped while generating ({type(error).__name__}: {str(error)[:200]})",
+            where=self._log,
+            remedy="finished records are kept: run the same command again; out of memory: lower max_num_seqs",
+        )
 
     def _step(self, engine: Any, flying: dict[str, Request]) -> Iterator[Completion]:
         if not engine.has_unfinished_requests():
-            raise AugrecError(
+            raise EngineFailed(
                 "vLLM lost requests it had accepted", where=self._log, remedy="run the same command again"
             )
         threads = self._started.threads if self._started else None
@@ -209,11 +221,7 @@ class VllmEngine:
         try:
             outputs = engine.step()
         except Exception as error:
-            raise AugrecError(
-                f"vLLM stopped while generating ({type(error).__name__}: {str(error)[:200]})",
-                where=self._log,
-                remedy="finished records are kept: run the same command again; out of memory: lower max_num_seqs",
-            ) from error
+            raise self._stopped(error) from error
         for output in outputs:
             request = flying.get(output.request_id)
             if request is None:
@@ -238,6 +246,7 @@ class VllmEngine:
                 busy=_busy(output.metrics),
                 error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
                 label_logprobs=scores,
+                unanswered=written.finish_reason in TROUBLE,
             )
 
 

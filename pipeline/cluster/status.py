@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Row:
     """By the rate of what is done; None where nothing is."""
     jobs: str = ""
     """What SLURM says of the stage's jobs."""
+    open: str = ""
+    """What a source's last run left unanswered; where it was killed, how many records are there."""
 
 
 def read_run(folder: Path) -> Run:
@@ -76,7 +78,8 @@ def collect(run: Run) -> list[Row]:
         if known:
             pieces = units(run, name)
             for _, mine in groupby(pieces, lambda unit: unit.group):
-                rows.append(_group(list(mine), alive))
+                group = _group(list(mine), alive)
+                rows.append(replace(group, open=_open(run, group.group)) if name == "augment" else group)
         known = False
     return rows
 
@@ -100,6 +103,22 @@ def _group(mine: list[Unit], alive: set[str] | None) -> Row:
         missing=format_ranges(missing),
         seconds_left=sum(spent) / len(spent) * left / max(1, len(running)) if spent and left else None,
     )
+
+
+def _open(run: Run, source: str) -> str:
+    from augment.open_requests import read_open
+
+    folder = run.folder / "augment" / source
+    left = read_open(folder)
+    if left is not None:
+        return str(left)
+    stored = sum(_lines(path) for path in folder.glob("*/shards/*.jsonl"))
+    return f"{stored:,} records stored" if stored else ""
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as content:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: content.read(1 << 20), b""))
 
 
 def _runs(state: State, alive: set[str] | None) -> bool:
@@ -140,6 +159,9 @@ def render(rows: list[Row], console: Console) -> None:
         name = f"  {row.group}" if row.group else row.stage
         table.add_row(name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
     console.print(table)
+    for row in rows:
+        if row.open:
+            console.print(f"{row.stage} {row.group}: {row.open}", markup=False, highlight=False)
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from pipeline.cluster.stopping import Stopped
 from pipeline.cluster.units import Unit, units
 from pipeline.execute import why_run
 from pipeline.stages import STAGES
-from pipeline.stages.augment import engine_of
+from pipeline.stages.augment import engine_of, require_answered
 from pipeline.stages.base import Run
 from pipeline.stages.embed import Embed, encoder_of
 from pipeline.stages.train import default_workers
@@ -135,6 +135,7 @@ class _Answering:
             shards=[unit.number],
             engine=self._engine,
         )
+        require_answered(self._run, [self._source] if "open" in summary else [])
         return sum(task["requests"] for task in summary["tasks"].values())
 
     def progress(self) -> int:

@@ -6,7 +6,8 @@ has answered, the other does not ask.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from artefacts.confinement import confined
 from artefacts.errors import UsageError
 from artefacts.files import atomic_path
 from augment.catalog import Catalog
-from augment.engines.batch_file import BatchFileEngine
+from augment.engines.batch_file import NO_LINE, BatchFileEngine
 from augment.options import OpenAIOptions
 from augment.runner import run_source
 from pipeline.config import read_config
@@ -31,6 +32,8 @@ class Taken:
     failed: int
     open: int
     file: Path | None
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Of open ones that the results name, why they are open."""
 
 
 def take_answers(
@@ -77,8 +80,13 @@ def take_answers(
         if file is not None:
             _write(engine, file)
     tasks = summary["tasks"].values()
+    reasons = sum((Counter(counts) for counts in summary.get("open", {}).values()), Counter[str]())
     return Taken(
-        sum(task["requests"] for task in tasks), sum(task["failed"] for task in tasks), len(engine.unanswered), file
+        sum(task["requests"] for task in tasks),
+        sum(task["failed"] for task in tasks),
+        len(engine.unanswered),
+        file,
+        {reason: count for reason, count in reasons.items() if reason != NO_LINE},
     )
 
 
@@ -95,5 +103,7 @@ def render(taken: Taken, console: Console) -> None:
         markup=False,
         highlight=False,
     )
+    for reason, count in sorted(taken.reasons.items()):
+        console.print(f"  {count:,} open: {reason}", markup=False, highlight=False)
     if not taken.open:
         console.print("Everything is answered: `augrec augment CONFIG` finishes the stage without a server.")

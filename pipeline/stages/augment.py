@@ -62,6 +62,7 @@ class Augment(Stage):
 
         generation = run.config.generation
         summaries: dict[str, Any] = {}
+        unfinished: list[str] = []
         if generation is not None:
             catalog = Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
             if (run.workers or 1) > 1:
@@ -79,8 +80,11 @@ class Augment(Stage):
                         seed=run.config.seed,
                         engine=StoppableEngine(engine, run.stop) if engine else None,
                     )
+                if "open" in summaries[name]:
+                    unfinished.append(name)
                 for part in (self.folder(run) / name).glob("*/records-*.parquet"):
                     part.unlink()  # an array task's own table; the merged one has all of them
+        require_answered(run, unfinished)
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
         totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
         write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
@@ -104,6 +108,7 @@ _NOT_IDENTITY = {
     "vectors",  # where the vectors come from, not the text
     *("records", "dataset", "lora"),  # paths, whose files are identified by their content
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
+    "record_unanswered",  # whether to go on without some answers
 }
 """Engine settings that change no answer."""
 
@@ -114,6 +119,17 @@ def source_code(source: Any) -> tuple[str, ...]:
     from augment.tasks import TASKS
 
     return (MODULES[source.engine.kind], *(TASKS[task].__module__ for task in source.tasks))
+
+
+def require_answered(run: Run, unfinished: Iterable[str]) -> None:
+    """Raises when sources have requests that nobody answered: they are asked again before the stage can be finished."""
+    from augment.engines.base import EngineFailed
+    from augment.open_requests import REMEDY, read_open
+
+    folder = run.folder / "augment"
+    said = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
+    if said:
+        raise EngineFailed("; ".join(said), where=folder, remedy=REMEDY)
 
 
 def source_model(source: Any) -> Any:

@@ -21,7 +21,9 @@ from artefacts.errors import AugrecError, UsageError
 from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.engines import build_engine
+from augment.engines.base import EngineFailed
 from augment.engines.openai import OpenAIEngine
+from augment.open_requests import read_open
 from augment.options import GenerationOptions, OpenAIOptions
 from augment.requests import ask
 from augment.runner import run_source
@@ -213,14 +215,17 @@ def test_trouble_that_passes_is_asked_again(
         assert engine.describe()["retried"] == {retried: 10}
 
 
-def test_trouble_that_stays_is_a_failed_record_with_its_reason(server: FakeServer, context: Context) -> None:
+def test_trouble_that_stays_is_left_unanswered_with_its_reason(server: FakeServer, context: Context) -> None:
     server.answer = lambda asked: (500, {}, {}) if "Title 03" in str(asked.body) else server.honest(asked)
-    found = records(context, OpenAIEngine(options(server)), "user_profile", attempts=1)
-    failed = {user: record.reason for user, record in found.items() if record.reason == found[0].reason}
-    assert set(failed) == {0, 1, 2, 3}  # whose history holds item 3
-    assert failed[0] == "server_error: status 500, 4 times"
-    assert found[0].fallback == "masked"
-    assert len(found) == 12
+    task = TASKS["user_profile"](context, TASKS["user_profile"].Options())
+    silent: dict[int, str] = {}
+    with OpenAIEngine(options(server)) as engine:
+        asked = requests(context, engine)
+        found = list(
+            converse(engine, {"user_profile": task}, asked, 3, lambda one, why: silent.update({one.draft.entity: why}))
+        )
+    assert silent == dict.fromkeys(range(4), "server_error: status 500, 4 times")  # whose history holds item 3
+    assert sorted(record.entity for record, _ in found) == list(range(4, 12))
 
 
 def test_a_server_that_hangs(server: FakeServer, context: Context) -> None:
@@ -388,22 +393,24 @@ MISBEHAVIOURS: dict[str, Any] = {
     "closes mid-body": (200, completion("{}" * 500), {"cut": 40}),
     "ignores the schema": completion("Sure! Here is a profile."),
 }
-SAID = {
-    "fails": "server_error: status 500, 3 times",
-    "hangs": "timeout: no answer within 0.5 s, 3 times",
-    "closes mid-body": "connection_lost: RemoteProtocolError, 3 times",
-    "ignores the schema": "malformed: ",
-}
+SILENT = {"fails": "server_error: status 500", "hangs": "timeout", "closes mid-body": "connection_lost"}
 
 
-def whole_source(server: FakeServer, catalog: Catalog, out: Path, **changes: Any) -> dict[str, Any]:
+def whole_source(
+    server: FakeServer,
+    catalog: Catalog,
+    out: Path,
+    engine: OpenAIEngine | None = None,
+    attempts: int = 1,
+    **changes: Any,
+) -> dict[str, Any]:
     """Profiles of all users by the server, as a run asks for them."""
-    engine = options(server, **{"retries": 2, "give_up": 8, "concurrency": 6} | changes).model_dump()
-    source = {"engine": engine, "tasks": ["user_profile"]}
-    generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": 1})
+    settings = options(server, **{"retries": 2, "give_up": 8, "concurrency": 6} | changes).model_dump()
+    source = {"engine": settings, "tasks": ["user_profile"]}
+    generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": attempts})
     return run_source(
         catalog, "api", generation.sources["api"], generation,
-        folder=out, model=None, model_sha256=None, seed=0,
+        folder=out, model=None, model_sha256=None, seed=0, engine=engine,
     )  # fmt: skip
 
 
@@ -411,15 +418,36 @@ def stored(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in out.glob("*/shards/*.jsonl") for line in path.open("rb")]
 
 
-@pytest.mark.parametrize("kind", MISBEHAVIOURS)
-def test_a_source_whose_server_misbehaves_now_and_then(
+def hard(server: FakeServer, trouble: Any) -> Answer:
+    """A server that meets the same trouble whenever it is asked about a history with item 3."""
+    return lambda asked: copied(trouble) if "Title 03" in str(asked.body["messages"]) else server.honest(asked)
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_source_whose_server_is_silent_now_and_then(
     server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
+) -> None:
+    """Silence is no record: those are open, the others have the answers they have without it, and all is mended."""
+    whole_source(server, catalog, tmp_path / "whole")
+    server.answer = hard(server, MISBEHAVIOURS[kind])
+    summary = whole_source(server, catalog, tmp_path / "cut")
+    assert summary["open"] == {"user_profile": {SILENT[kind]: 4}}
+    assert str(read_open(tmp_path / "cut")) == f"4 of 12 requests are not answered yet (4 {SILENT[kind]})"
+    assert sorted(row["entity"] for row in stored(tmp_path / "cut")) == list(range(4, 12))
+    server.answer, before = server.honest, len(server.asked)
+    mended = whole_source(server, catalog, tmp_path / "cut")
+    assert len([asked for asked in server.asked[before:] if not asked.canary]) == 4, "only what is open is asked"
+    assert ("open" in mended, read_open(tmp_path / "cut")) == (False, None)
+    first, second = (tmp_path / name / "user_profile" / "records.parquet" for name in ("cut", "whole"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_source_whose_server_ignores_the_schema_now_and_then(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
 ) -> None:
     """Who meets it is a failed record that says so; the others have the answers they have without it."""
     whole_source(server, catalog, tmp_path / "whole")
-    server.answer = lambda asked: (
-        copied(MISBEHAVIOURS[kind]) if "Title 03" in str(asked.body["messages"]) else server.honest(asked)
-    )
+    server.answer = hard(server, MISBEHAVIOURS["ignores the schema"])
     summary = whole_source(server, catalog, tmp_path / "cut")
     rows, whole = (pq.read_table(tmp_path / name / "user_profile" / "records.parquet").to_pylist()
                    for name in ("cut", "whole"))  # fmt: skip
@@ -427,12 +455,85 @@ def test_a_source_whose_server_misbehaves_now_and_then(
     for row, other in zip(rows, whole, strict=True):
         if 3 in row["shown_history"]:
             assert row["status"] == "failed"
-            assert row["reason"].startswith(SAID[kind])
+            assert row["reason"].startswith("malformed: ")
         else:
             assert row == other
-    met = sum(3 in row["shown_history"] for row in rows)
-    assert met == 4
-    assert summary["tasks"]["user_profile"]["failed_by_reason"][SAID[kind].partition(":")[0]] >= met
+    assert sum(3 in row["shown_history"] for row in rows) == 4
+    assert summary["tasks"]["user_profile"]["failed_by_reason"]["malformed"] >= 4
+
+
+def test_a_server_that_fails_everything_leaves_no_record(server: FakeServer, catalog: Catalog, tmp_path: Path) -> None:
+    """Whatever `give_up` and `attempts` are: nothing is final, and the mended server is asked everything."""
+    server.answer = lambda asked: (503, b"<html>busy</html>", {})
+    summary = whole_source(server, catalog, tmp_path / "cut", give_up=1000, attempts=3)
+    assert summary["open"] == {"user_profile": {"server_error: status 503": 12}}
+    assert (stored(tmp_path / "cut"), summary["tasks"]["user_profile"]["failed"]) == ([], 0)
+    server.answer = server.honest
+    assert whole_source(server, catalog, tmp_path / "cut")["tasks"]["user_profile"]["requests"] == 12
+
+
+def test_silence_is_counted_across_blocks(server: FakeServer, catalog: Catalog, tmp_path: Path) -> None:
+    """Blocks smaller than `give_up` do not begin to count anew; the error says what is kept and what is open."""
+    answered = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        answered["all"] += 1
+        return server.honest(asked) if answered["all"] <= 4 else (502, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, give_up=5, concurrency=1, retries=0))
+    engine.block = 2
+    with pytest.raises(EngineFailed, match=r"5 requests in a row(.|\n)*4 of 12 requests have their record(.|\n)*again"):
+        whole_source(server, catalog, tmp_path / "cut", engine=engine)
+    said = str(read_open(tmp_path / "cut"))
+    assert said.startswith("8 of 12 requests are not answered yet")
+    assert "the last run ended: the server stopped answering: 5 requests in a row" in said
+
+
+def test_what_always_breaks_a_server_can_be_recorded_as_failed(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
+) -> None:
+    server.answer = hard(server, MISBEHAVIOURS["fails"])
+    summary = whole_source(server, catalog, tmp_path / "cut", record_unanswered=True)
+    assert ("open" in summary, summary["tasks"]["user_profile"]["failed_by_reason"]["server_error"]) == (False, 4)
+    assert len(stored(tmp_path / "cut")) == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (413, "Payload too large"),
+        (400, "The response was filtered due to content management policy"),
+        (422, "no"),
+        (400, "grammar"),
+    ],
+)
+def test_a_refusal_of_one_request_is_final(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, status: int, said: str
+) -> None:
+    """Also where the refusal comes first: it is held back until the server has answered somebody else."""
+    server.answer = hard(server, (status, {"error": {"message": said}}, {}))
+    summary = whole_source(server, catalog, tmp_path / "cut", concurrency=1, attempts=3)
+    rows = {row["entity"]: row for row in stored(tmp_path / "cut")}
+    assert ("open" in summary, sorted(rows)) == (False, list(range(12)))
+    for user, row in rows.items():
+        assert (row["status"] == "failed") == (user < 4), row["reason"]
+        assert row["attempt"] == 1 or user >= 4
+        assert user >= 4 or said[:10] in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(301, "no such address"), (402, "may ask no more"), (429, "may ask no more"), (405, "no such address")],
+)
+def test_what_only_the_user_can_mend_ends_the_run_at_once(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, status: int, expected: str
+) -> None:
+    server.answer = lambda asked: (status, {"error": {"message": "no", "code": "insufficient_quota"}}, {})
+    with pytest.raises(EngineFailed, match=expected):
+        whole_source(server, catalog, tmp_path / "cut", concurrency=1)
+    assert len([asked for asked in server.asked if not asked.canary]) == 1
+    assert stored(tmp_path / "cut") == []
 
 
 @pytest.mark.parametrize("kind", ["fails", "hangs", "closes mid-body"])

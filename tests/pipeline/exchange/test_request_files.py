@@ -123,6 +123,74 @@ def test_a_refusal_is_a_failed_record(config: Path, tmp_path: Path) -> None:
     assert (taken.recorded, taken.failed) == (1, 1)
 
 
+VLLM_REASON = {"message": "prompt is too long for the model", "type": "BadRequestError", "param": None, "code": 400}
+COMPLETION = {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]}
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "open_or_reason"),
+    [
+        pytest.param({"status_code": 0, "request_id": "", "body": {}}, None, "open", id="status 0"),
+        pytest.param({"status_code": None, "body": None}, None, "open", id="no status"),
+        pytest.param(None, None, "open", id="no response"),
+        pytest.param("busy", None, "open", id="a response that is no object"),
+        pytest.param({"status_code": 500, "body": {}}, {"error": VLLM_REASON | {"code": 500}}, "open", id="vLLM's 500"),
+        pytest.param({"status_code": 404, "body": None}, {"error": VLLM_REASON | {"code": 404}}, "open", id="no model"),
+        pytest.param({"status_code": 401, "body": {"error": {"message": "key"}}}, None, "open", id="wrong key"),
+        pytest.param({"status_code": 429, "body": {"error": {"code": "rate_limit_exceeded"}}}, None, "open", id="429"),
+        pytest.param(None, {"code": 429, "message": "slow down"}, "open", id="429 in the error"),
+        pytest.param(None, {"code": "batch_expired", "message": "not in 24h"}, "open", id="expired"),
+        pytest.param(None, "cancelled", "open", id="an error that is a text"),
+        pytest.param({"status_code": 200, "body": "<html>"}, None, "open", id="a page for a body"),
+        pytest.param({"status_code": 200, "body": {"choices": []}}, None, "open", id="no choice"),
+        pytest.param({"status_code": True, "body": COMPLETION}, None, "open", id="true for a status"),
+        pytest.param({"status_code": 10**400, "body": COMPLETION}, None, "open", id="a huge status"),
+        pytest.param(
+            {"status_code": 400, "request_id": "r", "body": None}, {"error": VLLM_REASON}, "prompt_too_long",
+            id="vLLM's 400",
+        ),
+        pytest.param(
+            {"status_code": 400, "body": None}, "Request must not be sent in stream mode", "refused_by_engine",
+            id="vLLM's 400 in words",
+        ),
+        pytest.param(None, {"error": VLLM_REASON}, "prompt_too_long", id="400 in the error alone"),
+        pytest.param(
+            {"status_code": 400, "body": {"error": {"message": "no", "code": "context_length_exceeded"}}}, None,
+            "prompt_too_long", id="OpenAI's 400",
+        ),
+        pytest.param({"status_code": "413", "body": {}}, None, "prompt_too_long", id="a status that is a text"),
+        pytest.param(
+            {"status_code": 422, "body": {"detail": [{"msg": "bad"}]}}, None, "refused_by_engine", id="422",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_line_of_results_means(
+    config: Path, tmp_path: Path, response: Any, error: Any, open_or_reason: str
+) -> None:
+    """It never reached a model: it is in the next file. The last word on it: a failed record with the reason."""
+    first, again = tmp_path / "ask.jsonl", tmp_path / "again.jsonl"
+    take_answers(config, None, "batch", [], first)
+    asked = lines(first)
+    one = {"id": "b", "custom_id": asked[0]["custom_id"], "response": response, "error": error}
+    taken = take_answers(config, None, "batch", [write(tmp_path / "one.jsonl", [one])], again)
+    in_next = asked[0]["custom_id"] in {line["custom_id"] for line in lines(again)}
+    assert (in_next, taken.failed) == ((True, 0) if open_or_reason == "open" else (False, 1))
+    assert (taken.recorded, taken.open) == (taken.failed, len(asked) - taken.failed)
+    assert sum(taken.reasons.values()) == 1 - taken.failed
+    rows = [json.loads(line) for path in (tmp_path / "run").glob("augment/batch/*/shards/*") for line in path.open()]
+    expected = [] if open_or_reason == "open" else [open_or_reason]
+    assert [row["reason"].partition(":")[0] for row in rows] == expected
+
+
+def test_trouble_hides_no_answer_whatever_the_order_of_the_files(config: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ask.jsonl"
+    take_answers(config, None, "batch", [], file)
+    asked = next(line for line in lines(file) if line["body"]["response_format"]["json_schema"]["name"] == "edges")
+    good = write(tmp_path / "good.jsonl", [result(asked, reply(asked))])
+    bad = write(tmp_path / "bad.jsonl", [result(asked, "", status=503)])
+    assert take_answers(config, None, "batch", [good, bad], None).recorded == 1
+
+
 def test_mistakes(config: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no source 'x'"):
         take_answers(config, None, "x", [], None)
@@ -130,8 +198,9 @@ def test_mistakes(config: Path, tmp_path: Path) -> None:
         take_answers(config, None, "rule", [], None)
     with pytest.raises(DataError, match="does not exist"):
         take_answers(config, None, "batch", [tmp_path / "none"], None)
-    (tmp_path / "broken").write_text('{"custom_id": "a"}\n{"x": 1}\n')
-    with pytest.raises(DataError, match=r"broken:2"):
-        take_answers(config, None, "batch", [tmp_path / "broken"], None)
+    for line in (b'{"x": 1}', b"[]", b'{"custom_id": 3}', b'"\xff"', b"[" * 100_000):
+        (tmp_path / "broken").write_bytes(b'{"custom_id": "a"}\n' + line + b"\n")
+        with pytest.raises(DataError, match=r"broken:2"):
+            take_answers(config, None, "batch", [tmp_path / "broken"], None)
     with pytest.raises(DataError, match="has not finished"):
         take_answers(config, [f"output={tmp_path / 'other'}"], "batch", [], None)

@@ -1,0 +1,207 @@
+"""What is taken from a server's reply: the one place where bytes written by others become typed values.
+
+Servers, gateways and batch services differ, and any of them may be broken. Counts are bounded whole numbers, text is
+valid Unicode, and what else a reply holds is not looked at. A reply without a chat completion is `Broken`: asking again
+can help. One whose completion holds no usable text says so in `problem`: another seed can help.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+MOST_BYTES = 16 << 20
+"""The longest reply that is read, as sent and unpacked; an answer is some KiB."""
+MOST_TOKENS = 10_000_000
+"""No count is larger: so that all attempts of a request fit the int32 of its record."""
+LONGEST_WORDS = 300
+PACKED = {"gzip": zlib.MAX_WBITS | 32, "x-gzip": zlib.MAX_WBITS | 32, "deflate": zlib.MAX_WBITS | 32}
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+
+class Broken(ValueError):
+    """A reply is no chat completion; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counts them; 0 where it does not, or says something else than a count."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    odd: tuple[str, ...] = ()
+    """Names of what was no count."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """The first choice of a chat completion."""
+
+    text: str
+    finish_reason: str
+    problem: str = ""
+    """Why the text is not what the model wrote; empty where it is."""
+    refusal: str = ""
+    usage: Usage = Usage()
+    likeliest: tuple[tuple[str, float], ...] = ()
+    """The first token's alternatives with their log-probabilities, finite or not; () where there are none."""
+    fingerprint: str = ""
+
+
+def unpacked(data: bytes, encoding: str) -> bytes:
+    """A body without its `Content-Encoding`.
+
+    Raises:
+        Broken: the encoding is unknown or damaged, or the body would be larger than MOST_BYTES.
+    """
+    names = [name for part in encoding.split(",") if (name := part.strip().casefold()) not in ("", "identity")]
+    if not names:
+        return data
+    if len(names) > 1 or names[0] not in PACKED:
+        raise Broken(f"the answer is packed as {words(encoding)!r}")
+    unpacker = zlib.decompressobj(PACKED[names[0]])
+    try:
+        content = unpacker.decompress(data, MOST_BYTES)
+    except zlib.error as error:
+        raise Broken(f"the answer cannot be unpacked ({error})") from None
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise Broken("the packed answer is too long, or its end is missing")
+    return content
+
+
+def read_json(data: bytes | str) -> Any:
+    """The value of some JSON. Raises Broken for anything else, however deep, long or badly encoded it is."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise Broken("the answer is nested too deeply") from None
+    except ValueError as error:
+        raise Broken(f"the answer is not JSON ({words(str(error))})") from None
+
+
+def read_reply(body: Any) -> ChatReply:
+    """A chat completion from the JSON of its body. Raises Broken when it has no first choice with a message."""
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise Broken("the answer is not the JSON of a chat completion")
+    text, problem = _text(message.get("content"))
+    refusal, finish = message.get("refusal"), choice.get("finish_reason")
+    return ChatReply(
+        text,
+        _line(finish),
+        problem,
+        _line(refusal) if refusal else "",
+        _usage(body.get("usage")),
+        _likeliest(choice.get("logprobs")),
+        _line(body.get("system_fingerprint") or ""),
+    )
+
+
+def read_words(body: Any) -> str:
+    """What a body says went wrong, whatever its wrapping: `error`, `message`, `detail`, or all of it."""
+    while isinstance(body, dict):
+        inner = next((body[key] for key in ("error", "message", "detail") if body.get(key)), None)
+        if inner is None:
+            break
+        body = inner
+    return _line(body)
+
+
+def read_code(body: Any) -> str:
+    """The code and type of a body's error, e.g. "content_filter invalid_request_error"; empty without."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    inner = inner.get("error", inner) if isinstance(inner, dict) else None
+    found = [inner.get(key) for key in ("code", "type")] if isinstance(inner, dict) else []
+    return words(" ".join(str(value) for value in found if isinstance(value, str | int)))
+
+
+def words(text: str) -> str:
+    """One short printable line: no control characters, none that turn the writing's direction, no lone surrogates."""
+    return whole(" ".join(_HIDDEN.sub(" ", text[: 4 * LONGEST_WORDS]).split()))[:LONGEST_WORDS]
+
+
+def whole(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate, which no file can hold."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def _line(value: Any) -> str:
+    """A JSON value as one line."""
+    try:
+        return words(value if isinstance(value, str) else json.dumps(value))
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def _text(content: Any) -> tuple[str, str]:
+    """The text of a message, and what is wrong with it; parts of text are joined."""
+    if content is None:
+        return "", ""
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        texts = [part for part in parts if isinstance(part, str)]
+        content = "".join(texts) if len(texts) == len(parts) else content
+    if not isinstance(content, str):
+        return "", f"malformed: the content is of JSON type {_kind(content)}, not text"
+    clean = whole(content)
+    return clean, "" if clean == content else "malformed: the text holds a lone surrogate"
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "object", list: "array", bool: "boolean", int: "number", float: "number"}
+    return kinds.get(type(value), "unknown")
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage(odd=() if usage is None else ("usage",))
+    details = usage.get("prompt_tokens_details")
+    found = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "cached_tokens": details.get("cached_tokens") if isinstance(details, dict) else None,
+    }
+    counts = {name: _count(value) for name, value in found.items()}
+    prompt, completion, cached = (count or 0 for count in counts.values())
+    odd = tuple(name for name, count in counts.items() if count is None)
+    return Usage(prompt, completion, min(cached, prompt), odd)
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens; 0 for a missing one, None for what is none."""
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch(r"[0-9]{1,8}", value) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MOST_TOKENS else None
+
+
+def _likeliest(logprobs: Any) -> tuple[tuple[str, float], ...]:
+    try:
+        listed = logprobs["content"][0]["top_logprobs"]
+        pairs = [(top["token"], _number(top["logprob"])) for top in listed]
+    except (LookupError, TypeError):
+        return ()
+    return tuple((whole(token), value) for token, value in pairs if isinstance(token, str))
+
+
+def _number(value: Any) -> float:
+    """A float; NaN for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
