@@ -17,6 +17,7 @@ from artefacts.names import Name, Named, NamedFields
 from artefacts.options import Options
 from augment.options import GenerationOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
+from pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment, training_seeds
 from pipeline.explain import explain
 from pipeline.report.options import ReportOptions
 from recsys.data.options import DatasetOptions
@@ -43,8 +44,10 @@ class Variant(Options):
     """A name from `models`."""
     source: str | None = None
     """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
-    edges: Literal["as-is", "none", "random"] = "as-is"
-    """Augmented user-item pairs. `random` keeps their number and draws unseen items uniformly: a control."""
+    edges: EdgeTreatment = "as-is"
+    """Augmented user-item pairs. Three controls keep their number and the users: `random-candidates` draws both items
+    from the candidates the same record showed, so that only the choice among them is lost; `random` draws unseen items
+    uniformly, so that the candidate list is lost too; `shuffled` gives every user the pairs of another."""
     edge_positives: PositiveInt = 1
     """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
     each against the least likely one. Other records hold one edge."""
@@ -53,13 +56,15 @@ class Variant(Options):
     observed interaction counts 1; `threshold` leaves edges out below `edge_threshold`. Edges without one count 1."""
     edge_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """The least confidence with `edge_confidence: threshold`."""
-    profiles: Literal["as-is", "none", "shuffled", "random", "constant"] = "as-is"
-    """User profile embeddings. `shuffled` permutes them across users, `random` draws Gaussian unit vectors,
+    profiles: ProfileTreatment = "as-is"
+    """User profile embeddings. `shuffled` gives every user another's, `random` draws Gaussian unit vectors,
     `constant` gives everybody the mean vector: three controls that keep the scale and lose the content."""
-    attributes: Literal["as-is", "none", "shuffled"] = "as-is"
-    """Item attribute embeddings written by the LLM. The data's own attributes are always given."""
+    attributes: AttributeTreatment = "as-is"
+    """Item attribute embeddings written by the LLM; `shuffled` gives every item those of another, all of them together.
+    The data's own attributes are always given."""
     seeds: list[int] | None = Field(None, min_length=1)
-    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form."""
+    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
+    value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
 
 
 class Config(Options):
@@ -95,7 +100,7 @@ class Config(Options):
 
     def seeds_of(self, variant: str) -> list[int]:
         """The training seeds of a variant."""
-        return self.variants[variant].seeds or self.seeds
+        return training_seeds(self.variants[variant].model_dump(), self.seeds)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

@@ -46,6 +46,19 @@ def read_edges(path: Path, variant: Variant) -> Edges:
     return Edges.from_arrays(ids[:, 0], ids[:, 1], ids[:, 2], np.array(weights, dtype=np.float32))
 
 
+def read_shown_candidates(path: Path) -> dict[int, list[int]]:
+    """user -> the candidates that the user's answered record showed.
+
+    Args:
+        path: `records.parquet` of the task edges.
+    """
+    records = read_parquet(path, remedy="run `augrec augment CONFIG`")
+    if "shown_candidates" not in records.column_names:
+        return {}
+    columns = (records[name].to_pylist() for name in ("entity", "status", "shown_candidates"))
+    return {entity: shown or [] for entity, status, shown in zip(*columns, strict=True) if status == "ok"}
+
+
 def _triplets(fields: dict[str, Any], positives: int, path: Path) -> Iterator[tuple[int, int, float | None]]:
     """(positive, negative, confidence); one without confidence where the record holds no scores."""
     negative = fields["negative"]

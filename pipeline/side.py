@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embed.matrices import read_field
-from pipeline.edges import read_edges
+from pipeline.controls import PARTS, is_drawn
+from pipeline.draws import (
+    profiles_without_content,
+    random_candidate_edges,
+    random_edges,
+    shuffled,
+    shuffled_edges,
+)
+from pipeline.edges import read_edges, read_shown_candidates
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
@@ -35,6 +43,7 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
     """Features and edges for one training of a variant.
 
     Controls draw from `seed`, so that every training seed meets another shuffle and the spread over seeds includes it.
+    Each part has a stream of its own: its draw does not depend on how the others are treated.
 
     Args:
         run: the run folder.
@@ -51,18 +60,37 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
     if variant.source is None:
         return side
     written = {path.stem: path for path in _matrices(run, variant.source)}
-    rng = np.random.default_rng([seed, 0x51DE])
+    streams = {part: np.random.default_rng([seed, 0x51DE, place]) for place, part in enumerate(PARTS)}
     if variant.edges != "none":
-        edges = read_edges(_edge_records(run, variant.source), variant)
-        side = replace(side, edges=_random_edges(edges, dataset, rng) if variant.edges == "random" else edges)
+        side = replace(side, edges=_edges(_edge_records(run, variant.source), variant, dataset, streams["edges"]))
     if variant.profiles != "none" and PROFILE in written:
-        side = replace(side, user={"profile": _profiles(_matrix(written[PROFILE]), variant.profiles, rng)})
+        profiles = _profiles(_matrix(written[PROFILE]), variant.profiles, streams["profiles"])
+        side = replace(side, user={"profile": profiles})
     if variant.attributes != "none":
-        attributes = {name: _matrix(path) for name, path in written.items() if name != PROFILE}
+        attributes = _informative({name: _matrix(path) for name, path in written.items() if name != PROFILE})
         if variant.attributes == "shuffled":
-            attributes = {name: _shuffled(matrix, rng) for name, matrix in attributes.items()}
-        side = replace(side, attributes={**side.attributes, **_informative(attributes)})
-    return side
+            attributes = shuffled(attributes, streams["attributes"])
+        side = replace(side, attributes={**side.attributes, **attributes})
+    return replace(side, drawn=is_drawn(variant.model_dump()))
+
+
+def _edges(records: Path, variant: Variant, dataset: Dataset, rng: np.random.Generator) -> Edges:
+    """A source's edges, or one of their controls."""
+    edges = read_edges(records, variant)
+    if variant.edges == "random":
+        return random_edges(edges, dataset, rng)
+    if variant.edges == "random-candidates":
+        return random_candidate_edges(edges, read_shown_candidates(records), rng)
+    return shuffled_edges(edges, dataset, rng) if variant.edges == "shuffled" else edges
+
+
+def _profiles(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> FeatureMatrix:
+    """A source's profiles, or one of their controls."""
+    if kind == "as-is":
+        return matrix
+    return (
+        shuffled({PROFILE: matrix}, rng)[PROFILE] if kind == "shuffled" else profiles_without_content(matrix, kind, rng)
+    )
 
 
 def _matrices(run: Path, group: str) -> list[Path]:
@@ -81,36 +109,3 @@ def _informative(attributes: dict[str, FeatureMatrix]) -> dict[str, FeatureMatri
 
 def _edge_records(run: Path, source: str) -> Path:
     return run / "augment" / source / "edges" / "records.parquet"
-
-
-def _random_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> Edges:
-    """The same users, each with two different items drawn uniformly from those not in its training interactions."""
-    drawn = np.empty((len(edges), 2), dtype=np.int64)
-    starts = dataset.starts("train")
-    for row, user in enumerate(edges.user):
-        unseen = np.setdiff1d(np.arange(dataset.n_items), dataset.train[starts[user] : starts[user + 1], 1])
-        drawn[row] = rng.choice(unseen, size=2, replace=False)
-    return Edges(edges.user, drawn[:, 0], drawn[:, 1], edges.weight)
-
-
-def _profiles(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> FeatureMatrix:
-    if kind == "shuffled":
-        return _shuffled(matrix, rng)
-    if kind == "as-is":
-        return matrix
-    present = matrix.dense()[matrix.mask]
-    length = np.linalg.norm(present, axis=1).mean() if len(present) else 1.0
-    if kind == "random":
-        dense = rng.standard_normal((matrix.rows, matrix.dim))
-        dense *= length / np.linalg.norm(dense, axis=1, keepdims=True)
-    else:
-        dense = np.tile(present.mean(axis=0), (matrix.rows, 1))
-    return FeatureMatrix.from_dense(dense, missing=np.flatnonzero(~matrix.mask))
-
-
-def _shuffled(matrix: FeatureMatrix, rng: np.random.Generator) -> FeatureMatrix:
-    """Vectors permuted among the rows that have one: the same vectors, belonging to somebody else."""
-    present = np.flatnonzero(matrix.mask)
-    index = matrix.index.copy()
-    index[present] = matrix.index[rng.permutation(present)]
-    return FeatureMatrix(matrix.values, index, matrix.mask)

@@ -120,12 +120,14 @@ class SideInformation:
         user: user features by name, e.g. "profile".
         item: item modality features by name, e.g. "text", "image".
         attributes: item attribute features by name, e.g. "title", "genres", "director".
+        drawn: whether a part was drawn from the training seed, so that another seed is given something else.
     """
 
     edges: Edges | None = None
     user: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     attributes: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+    drawn: bool = False
 
     def check(self, n_users: int, n_items: int) -> None:
         """Raises `DataError` where a matrix does not have one row per user or item.

@@ -121,6 +121,18 @@ class Given:
         """Whether the family is trained in epochs."""
         return issubclass(family_of(self.model.family).model_class(), TrainedRecommender)
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether every seed gives the same: nothing is drawn by the model, nor was what it is given."""
+        return not self.side.drawn and not _draws(self.model)
+
+
+def _draws(model: FamilyOptions) -> bool:
+    """Whether a model of these options draws anything: parameters, triplets, or those of a member."""
+    if isinstance(model, BlendOptions):
+        return any(_draws(member) for member in model.members.values())
+    return issubclass(family_of(model.family).model_class(), TrainedRecommender)
+
 
 def _run(given: Given, ticker: Ticker | None) -> dict[str, Any]:
     """Trains in this process: the only one, or one that `launch` started."""
@@ -263,6 +275,7 @@ class _Process:
             **self.identity,
             "valid": _finite(valid.mean) if valid else {},
             "test": _finite(test.mean) if test else {},
+            "deterministic": self.given.deterministic,
             "best_epoch": self.best_epoch,
             "epochs": self.progress.epoch,
             "history": history,

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pipeline.compare.options import Arm
 from pipeline.compare.read import Plan
 from pipeline.config import Config
+from pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
-CONTROLS = ("shuffled", "random", "constant")
 
 
 def arms_of(plan: Plan, config: Config, summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def kind_of(plan: Plan, config: Config, arm: Arm) -> Kind:
     """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model."""
     if arm.source is None:
         return "none"
-    if arm.profiles in CONTROLS or arm.edges == "random" or arm.attributes == "shuffled":
+    if any(treatment(arm.model_dump(), part) in WITHOUT_CONTENT for part in PARTS):
         return "control"
     assert config.generation is not None
     engine = config.generation.sources[arm.source].engine

@@ -146,6 +146,7 @@ class Downstream:
                             "p_users": found[metric].p_users,
                             "p_users_holm": p,
                             "p_seeds": found[metric].p_seeds,
+                            "seeds_reason": found[metric].seeds_reason,
                             "n_users": found[metric].n_users,
                         }
                         for ((mine, other), found), p in zip(versus.items(), corrected, strict=True)
@@ -167,7 +168,10 @@ class Downstream:
         whole = self.trained[variant]
         rows = np.flatnonzero(np.isin(whole.users, group.users))
         metrics = {
-            seed: {"test": {name: _mean(values[rows]) for name, values in table.items() if name != "user"}}
+            seed: {
+                "test": {name: _mean(values[rows]) for name, values in table.items() if name != "user"},
+                "deterministic": whole.deterministic,
+            }
             for seed, table in self._tables[variant].items()
         }
         per_user = {name: values[rows] for name, values in whole.per_user.items()}

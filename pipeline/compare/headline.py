@@ -1,8 +1,8 @@
 """What a comparison found, in sentences made from its numbers by fixed rules.
 
-A difference counts only when it is significant over users (after Holm's correction) and, where several seeds were
-trained, over seeds. That none was found is never reported as equality. An arm that was asked about some users only is
-judged on these, and the sentence says so.
+A difference counts only when it is significant over users (after Holm's correction) and over seeds; one that is
+significant over users and could not be tested over seeds is named as that. That none was found is never reported as
+equality. An arm that was asked about some users only is judged on these, and the sentence says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.compare.options import Compare
+from pipeline.report.statistics import decided
 from pipeline.report.wording import count, counted, interval, listed, number, p_equals, signed
 
 ALL = "all"
@@ -70,12 +71,21 @@ class _Writer:
 
     def _verdicts(self, arm: str, other: str) -> str:
         """Better, worse and open, each with the recommenders that say so."""
-        found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+        found: dict[str, list[str]] = {"better": [], "worse": [], "above": [], "below": [], "open": []}
         for recommender in self._compare.recommenders:
             versus = self._cell(arm, recommender, self._group(arm))["versus"].get(other)
             if versus is not None:
-                found[verdict(versus, self._compare.alpha)].append(self._named(recommender))
-        words = {"better": "significantly better", "worse": "significantly worse", "open": "not distinguishable"}
+                kind = verdict(versus, self._compare.alpha)
+                if kind == "open":
+                    kind = _over_users_alone(versus, self._compare.alpha)
+                found[kind].append(self._named(recommender))
+        words = {
+            "better": "significantly better",
+            "worse": "significantly worse",
+            "above": "above over users, untested over seeds,",
+            "below": "below over users, untested over seeds,",
+            "open": "not distinguishable",
+        }
         return ", ".join(f"{words[kind]} with {listed(names)}" for kind, names in found.items() if names)
 
     def beside_baseline(self, arm: str) -> str:
@@ -131,8 +141,14 @@ class _Writer:
 
 
 def verdict(versus: dict[str, Any], alpha: float) -> str:
-    """ "better", "worse" or "open": the tests over users (corrected) and, where there is one, over seeds."""
-    users, seeds = versus["p_users_holm"], versus["p_seeds"]
-    if users is None or users >= alpha or (seeds is not None and seeds >= alpha):
+    """ "better", "worse" or "open", by the tests over users (corrected) and over seeds together."""
+    sign = decided(versus["difference"], versus["p_users_holm"], versus["p_seeds"], alpha)
+    return {1: "better", -1: "worse", 0: "open"}[sign]
+
+
+def _over_users_alone(versus: dict[str, Any], alpha: float) -> str:
+    """ "above" or "below" where the users decide and no test over seeds is possible, else "open"."""
+    users = versus["p_users_holm"]
+    if versus["p_seeds"] is not None or users is None or users >= alpha or not versus["difference"]:
         return "open"
-    return "better" if (versus["difference"] or 0) > 0 else "worse"
+    return "above" if versus["difference"] > 0 else "below"

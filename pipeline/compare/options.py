@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from artefacts.names import Name, Named, name_problem
 from artefacts.options import Options
 from pipeline.config import Variant
+from pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
 from recsys.training_options import METRIC
 
 Metric = Annotated[str, Field(pattern=METRIC)]
@@ -31,11 +32,11 @@ class Arm(Options):
     """Its name in tables and plots; the key unless given."""
     source: str | None = None
     """A name from `generation.sources`, or from `published`. None: no augmentation."""
-    edges: Literal["as-is", "none", "random"] = "as-is"
+    edges: EdgeTreatment = "as-is"
     """As in a run's variant."""
-    profiles: Literal["as-is", "none", "shuffled", "random", "constant"] = "as-is"
+    profiles: ProfileTreatment = "as-is"
     """As in a run's variant."""
-    attributes: Literal["as-is", "none", "shuffled"] = "as-is"
+    attributes: AttributeTreatment = "as-is"
     """As in a run's variant."""
     against: tuple[str, ...] = ()
     """The arms it is tested against, beside the baseline."""
@@ -60,7 +61,8 @@ class Recommender(Options):
     scales: tuple[NonNegativeFloat, ...] = Field(min_length=1)
     """The values that are tried for every arm, on validation. The best is kept; the first one where several are."""
     seeds: list[int] | None = Field(None, min_length=1)
-    """Training seeds; those of the comparison unless given. One is enough for a model in closed form."""
+    """Training seeds; those of the comparison unless given. One is enough for a model in closed form; arms that are
+    drawn (shuffled, random) get at least as many as the comparison has."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Recommender:

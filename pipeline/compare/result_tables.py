@@ -153,9 +153,15 @@ def _other(value: dict[str, Any] | None, baseline: str | None, best: float | Non
 
 
 def _why_dashes(content: dict[str, Any]) -> list[str]:
+    notes = []
     if any(len(one.get("seeds") or ()) == 1 for one in content["downstream"]):
-        return ["Without a spread and a p over seeds: trained with one seed only."]
-    return []
+        notes.append("Without a spread: trained with one seed only.")
+    groups = [group for one in content["downstream"] for group in (one.get("groups") or {}).values() if group]
+    values = [value for group in groups for value in group.values() if value]
+    found = [versus for value in values for versus in (value.get("versus") or {}).values() if versus]
+    untested = [versus for versus in found if versus.get("p_seeds") is None]
+    reasons = dict.fromkeys(versus["seeds_reason"] for versus in untested if versus.get("seeds_reason"))
+    return [*notes, *(f"Without a p over seeds: {reason}." for reason in reasons)]
 
 
 def against_table(content: dict[str, Any], group: dict[str, Any]) -> Table | None:

@@ -87,7 +87,7 @@ def _trials(plan: Plan) -> list[Trial]:
         }
         config = plan.config(chosen)
         variants = {name: config.variants[name].model_copy(update={"seeds": [compare.tuning_seed]}) for name in chosen}
-        run = Run(config.model_copy(update={"variants": variants}))
+        run = Run(config.model_copy(update={"variants": variants, "seeds": [compare.tuning_seed]}))
         trials += [
             Trial(
                 one.variant,

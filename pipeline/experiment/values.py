@@ -11,7 +11,7 @@ from pipeline.experiment.options import Table
 from pipeline.report.options import ReportOptions
 from pipeline.report.results import Comparison, compare, spread
 from pipeline.report.runs import Trained
-from pipeline.report.statistics import bootstrap_intervals, holm
+from pipeline.report.statistics import bootstrap_intervals, decided, holm
 
 TESTS = ("p_users", "p_users_wilcoxon", "p_seeds")
 
@@ -166,14 +166,11 @@ def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
 def verdict(value: Value, alpha: float) -> int:
     """+1 or -1 where a row is better or worse than the baseline over users and over seeds after correction, else 0.
 
-    Where no test over seeds is possible (one seed, or no randomness at all), the one over users decides.
+    Where a test is missing (one seed, or no randomness at all), nothing is marked.
     """
-    if value.versus is None or value.versus.difference is None:
+    if value.versus is None:
         return 0
-    users, seeds = value.holm.get("p_users"), value.versus.p_seeds
-    if users is None or users >= alpha or (seeds is not None and seeds >= alpha):
-        return 0
-    return 1 if value.versus.difference > 0 else -1
+    return decided(value.versus.difference, value.holm.get("p_users"), value.versus.p_seeds, alpha)
 
 
 def describe_tests(table: Table, rows: int) -> str:
@@ -186,8 +183,9 @@ def describe_tests(table: Table, rows: int) -> str:
     return (
         f"Mean over seeds ± standard deviation over seeds; bold is the best of its column. ▲ and ▼: better or worse "
         f"than {against} at {table.alpha:g}, both over users (paired t-test on each user's mean over seeds, with "
-        f"Holm's correction over the {comparisons} comparisons of this table) and over seeds (paired t-test, where "
-        "seeds differ at all). The table of tests adds Wilcoxon's signed-rank test over users and a "
+        f"Holm's correction over the {comparisons} comparisons of this table) and over seeds (paired t-test; what "
+        "draws nothing has its one value for every seed of the other, and without this test there is no mark). The "
+        "table of tests adds Wilcoxon's signed-rank test over users and a "
         f"{100 * (1 - table.alpha):g} % bootstrap interval over users of the difference ({table.bootstrap} resamples); "
         "the intervals in the plots are of each row's own mean."
     )

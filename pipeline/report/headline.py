@@ -1,7 +1,8 @@
 """What was found and how sure it is, in sentences made from the numbers by fixed rules.
 
-A difference counts as found only when it is significant over users (after Holm's correction) *and* over seeds. A
-control that is not beaten is said to be not beaten: the absence of a difference is never reported as equality.
+A difference counts as found only when it is significant over users (after Holm's correction) *and* over seeds; where
+one of the two tests is missing nothing is claimed. A control that is not beaten is said to be not beaten: the absence
+of a difference is never reported as equality.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pipeline.report.options import ReportOptions
 from pipeline.report.results import Comparison, Summaries, compare
 from pipeline.report.roles import Roles
 from pipeline.report.runs import Trained
-from pipeline.report.statistics import holm
+from pipeline.report.statistics import decided, holm
 from pipeline.report.wording import counted, interval, listed, number, p_equals, signed
 
 
@@ -82,10 +83,8 @@ def _evidence(versus: Comparison, options: ReportOptions, holm_over: int) -> str
 
 
 def _better(versus: Comparison, options: ReportOptions, sign: int = 1) -> bool:
-    """Significantly above (`sign` -1: below), over users and, where that can be tested, over seeds."""
-    users, seeds = versus.p_users_holm, versus.p_seeds
-    found = users is not None and users < options.alpha and (seeds is None or seeds < options.alpha)
-    return found and sign * (versus.difference or 0) > 0
+    """Significantly above (`sign` -1: below), over users and over seeds."""
+    return decided(versus.difference, versus.p_users_holm, versus.p_seeds, options.alpha) == sign
 
 
 def _verdict(versus: Comparison, options: ReportOptions) -> str:
@@ -95,7 +94,8 @@ def _verdict(versus: Comparison, options: ReportOptions) -> str:
         return "no significant difference"
     direction = "better" if (versus.difference or 0) > 0 else "worse"
     if versus.p_seeds is None:
-        return f"significantly {direction} over users, untested over seeds ({versus.seeds_reason})"
+        side = "above" if direction == "better" else "below"
+        return f"{side} over users, but untested over seeds ({versus.seeds_reason}), so neither is called better"
     if versus.p_seeds >= options.alpha:
         return (
             f"{direction} over users for these trained models, but not over seeds, so training again may not repeat it"
@@ -119,7 +119,8 @@ def _control(
     if p is None:
         relation = f"cannot be tested against ({versus.users_reason})"
     elif p < options.alpha:
-        relation = f"is {'above' if high else 'below'} over users but not over seeds"
+        seeds = f"is untested over seeds ({versus.seeds_reason})" if versus.p_seeds is None else "not over seeds"
+        relation = f"is {'above' if high else 'below'} over users but {seeds}"
     else:
         relation = "does as well" if high else "cannot be told apart"
     return f"The control {control.name} {relation} ({facts}). This run does not show that {at_stake}."
@@ -129,17 +130,17 @@ def _overview(trained: dict[str, Trained], summaries: Summaries, options: Report
     sentences = []
     others = [summaries[name, options.primary].versus for name in trained if name != options.baseline]
     if len(others) > 1:
-        found = [v for v in others if v.p_users_holm is not None and v.p_users_holm < options.alpha]
-        above = sum((v.difference or 0) > 0 for v in found)
+        above, below = (sum(_better(versus, options, sign) for versus in others) for sign in (1, -1))
         sentences.append(
             f"Of the {len(others)} variants compared with {options.baseline}, {above} are significantly better over "
-            f"users, {len(found) - above} significantly worse and {len(others) - len(found)} not distinguishable."
+            f"users, {below} significantly worse, each over seeds too, and {len(others) - above - below} not "
+            "distinguishable by both tests."
         )
     best = max(trained.values(), key=lambda variant: variant.mean(options.primary))
     if best.name not in (claim.name, options.baseline):
         mean = number(best.mean(options.primary))
         sentences.append(f"The highest mean of all variants is {best.name}'s, {mean}, not {claim.name}'s.")
-    seeds = min(len(variant.metrics) for variant in trained.values())
+    seeds = min((len(variant.metrics) for variant in trained.values() if not variant.deterministic), default=5)
     if seeds < 5:
         fewest = counted(seeds, "seed")
         sentences.append(f"With {fewest} the spread of training is known poorly; five seeds or more are advisable.")

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from artefacts.files import read_parquet, write_json, write_text
+from pipeline.controls import training_seeds
 from pipeline.report import wording
 from pipeline.report.examples import item_examples, user_examples
 from pipeline.report.facts import Facts, read_facts
@@ -64,7 +65,11 @@ def write_report(run: Path, options: ReportOptions, config: dict[str, Any], *, v
 
 def _own_seeds(config: dict[str, Any]) -> dict[str, list[int]]:
     variants = config.get("variants") or {}
-    return {name: entry["seeds"] for name, entry in variants.items() if entry.get("seeds")}
+    return {
+        name: training_seeds(entry, config.get("seeds") or entry["seeds"])
+        for name, entry in variants.items()
+        if entry.get("seeds")
+    }
 
 
 def render(

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.report.options import ReportOptions
 from pipeline.report.runs import Trained, metric_order
-from pipeline.report.statistics import bootstrap_intervals, holm, paired_t, seeds_t, wilcoxon
+from pipeline.report.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, wilcoxon
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _comparison(
     pairs: dict[str, tuple[np.ndarray, np.ndarray]],
     intervals: dict[str, tuple[float, float]],
 ) -> Comparison:
-    seeds = seeds_t(first.values(metric), second.values(metric))
+    seeds = _over_seeds(first, second, metric)
     result = Comparison(
         difference=_number(first.mean(metric) - second.mean(metric)),
         p_seeds=seeds.p,
@@ -94,6 +94,18 @@ def _comparison(
         ci_high=_number(intervals[metric][1]),
         n_users=len(pairs[metric][0]),
     )
+
+
+def _over_seeds(first: Trained, second: Trained, metric: str) -> Test:
+    """The test over seeds. What draws nothing has one value for every seed, however many it was trained with."""
+    mine, theirs = first.values(metric), second.values(metric)
+    if first.deterministic and second.deterministic:
+        return Test(None, "neither draws anything, so training again repeats the difference exactly")
+    if first.deterministic:
+        mine = {seed: value for seed in theirs for value in list(mine.values())[:1]}
+    elif second.deterministic:
+        theirs = {seed: value for seed in mine for value in list(theirs.values())[:1]}
+    return seeds_t(mine, theirs)
 
 
 def summarise(trained: dict[str, Trained], options: ReportOptions) -> Summaries:
@@ -146,7 +158,8 @@ def describe_tests(trained: dict[str, Trained], options: ReportOptions) -> str:
         "variants. p_users_wilcoxon: Wilcoxon signed-rank test on the same pairs, pairs without a difference left out. "
         f"p_users_holm: p_users of {options.primary} with Holm's correction over the {len(trained) - 1} variants that "
         "are compared; other metrics are not corrected. p_seeds: paired t-test over the seeds both variants share, on "
-        "the metric's mean over users. ci_low and ci_high: percentile bootstrap over users of the mean difference, "
+        "the metric's mean over users; a variant that draws nothing has its one value for every seed of the other. "
+        "ci_low and ci_high: percentile bootstrap over users of the mean difference, "
         f"{options.bootstrap} resamples, {100 * (1 - options.alpha):g} %. The tests over users and the intervals hold "
         "for the models as they were trained; only the test over seeds speaks of training again. "
         "null: no test is possible, with the reason beside it."

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.controls import PARTS
 from pipeline.report.options import ReportOptions
 from pipeline.report.runs import Trained
 from pipeline.report.wording import listed
 
-PARTS = ("edges", "profiles", "attributes")
 BY_NAME = {
     "content": {"shuffled", "shuffle", "permuted", "random", "constant"},
     "heuristic": {"heuristic", "heuristics", "rules"},
@@ -24,6 +24,10 @@ AT_STAKE = {
     "content": "the content of the augmentation, rather than merely having more inputs, is what helps",
     "heuristic": "the LLM adds anything to simple rules",
     "without": "the augmentation helps",
+}
+OF_EDGES = {
+    "random-candidates": "the choice among the candidates shown, rather than having edges to them, is what helps",
+    "random": "the edges' items, be it by the candidate list or by the choice among it, are what helps",
 }
 OTHERWISE = "what sets the two apart helps"
 
@@ -85,6 +89,8 @@ class Roles:
         changed = {part: _treated(other, part) for part in PARTS if _treated(other, part) != _treated(mine, part)}
         if not changed:
             return OTHERWISE
+        if changed.keys() == {"edges"} and changed["edges"] in OF_EDGES:
+            return OF_EDGES[changed["edges"]]
         if "none" not in changed.values():
             return f"the content of the {listed(list(changed))}, rather than merely having them, is what helps"
         return f"the {listed(list(changed))} help"

@@ -31,6 +31,11 @@ class Trained:
         """The family of the model, e.g. "lightgcn"; the variant's own name when it is not told."""
         return str(next(iter(self.metrics.values())).get("model", self.name))
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether nothing in it was drawn, neither by the model nor for it: every seed then gives the same."""
+        return all(metrics.get("deterministic") is True for metrics in self.metrics.values())
+
     def values(self, metric: str) -> dict[int, float]:
         """seed -> the metric's mean over the test users, without seeds where it is missing."""
         found = {seed: m["test"].get(metric) for seed, m in self.metrics.items()}

@@ -135,9 +135,46 @@ def test_a_difference_counts_only_when_users_and_seeds_agree() -> None:
     def told(users: float | None, seeds: float | None, difference: float = 0.1) -> str:
         return verdict({"p_users_holm": users, "p_seeds": seeds, "difference": difference}, 0.05)
 
-    assert told(0.01, 0.01) == told(0.01, None) == "better"
+    assert told(0.01, 0.01) == "better"
     assert told(0.01, 0.01, -0.1) == "worse"
-    assert told(0.01, 0.2) == told(0.2, 0.01) == told(None, 0.01) == "open"
+    assert told(0.01, 0.2) == told(0.2, 0.01) == told(None, 0.01) == told(0.01, None) == "open"
+
+
+def test_a_test_that_is_missing_is_named_and_claims_nothing(plan: Plan, found: Downstream) -> None:
+    """The same numbers, with the spread over seeds and without: only the former may say "better"."""
+    group = Group("all", "", "", USERS)
+    arms = [{"name": name, "title": name, "kind": "none" if name == "none" else "llm", "users": None} for name in GAIN]
+    rows, sizes = found.rows([group]), [{"name": "all", "users": len(USERS)}]
+    options = plan.compare.model_copy(update={"alpha": 0.2})
+    assert "significantly better" in headline(options, arms, rows, sizes)["lead"]
+    for row in rows:
+        for versus in row["groups"]["all"]["recall@20"]["versus"].values():
+            versus["p_seeds"] = None
+    lead = headline(options, arms, rows, sizes)["lead"]
+    assert "significantly" not in lead
+    assert "above over users, untested over seeds, with llmrec" in lead
+
+
+def test_one_training_of_what_draws_nothing_is_paired_with_every_seed_of_the_other(plan: Plan) -> None:
+    rng = np.random.default_rng(1)
+    level = rng.uniform(0.2, 0.5, len(USERS))
+    seeds = {"llmrec+gpt": [1, 2, 3], "llmrec+rule": [1], "llmrec+mixed": [1], "llmrec+none": [1]}
+    for variant, numbers in seeds.items():
+        for seed in numbers:
+            values = level + GAIN[variant.partition("+")[2]] + rng.normal(0, 0.02, len(USERS))
+            folder = plan.folder / "train" / variant / f"seed-{seed}"
+            write_parquet(folder / "per_user.parquet", pa.table({"user": USERS, "recall@20": values}))
+            test = {"recall@20": float(values.mean())}
+            write_json(folder / "metrics.json", {"test": test, "deterministic": len(numbers) == 1})
+    downstream = Downstream(plan, plan.folder, {}, seeds)
+    rows = {row["arm"]: row["groups"]["all"]["recall@20"] for row in downstream.rows([Group("all", "", "", USERS)])}
+    gpt = [downstream.trained["llmrec+gpt"].values("recall@20")[seed] for seed in (1, 2, 3)]
+    assert rows["gpt"]["versus"]["none"]["p_seeds"] == pytest.approx(
+        stats.ttest_1samp(gpt, rows["none"]["mean"]).pvalue
+    )
+    untested = rows["rule"]["versus"]["none"]
+    assert untested["p_seeds"] is None
+    assert "training again repeats the difference" in untested["seeds_reason"]
 
 
 def test_the_first_of_equal_scales_is_kept() -> None:

@@ -103,7 +103,8 @@ def test_every_arm_is_judged_by_every_recommender_in_every_group(found: dict[str
     assert names[:2] == ["all", "profiled"]
     for row in found["downstream"]:
         assert list(row["groups"]) == names
-        assert row["seeds"] == ([1] if row["recommender"] == "ease" else [1, 2])
+        one_is_enough = row["recommender"] == "ease" and row["arm"] != "shuffled"  # a closed form, given nothing drawn
+        assert row["seeds"] == ([1] if one_is_enough else [1, 2])
         assert row["groups"]["all"]["recall@10"]["mean"] is not None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
+from scipy import stats
 
 from pipeline.report.headline import Headline, find_headline
 from pipeline.report.options import ReportOptions
@@ -62,6 +64,64 @@ def test_one_seed_says_that_seeds_are_untested() -> None:
     found = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=1))
     assert "untested over seeds (fewer than two seeds in common)" in found.lead
     assert found.details[-1].startswith("With 1 seed the spread")
+
+
+def closed_form(name: str, gain: float, seeds: int) -> Trained:
+    """A variant without any randomness, trained with as many seeds."""
+    one = variant(name, gain, seeds=1, model="ease")
+    metrics = {seed: {**one.metrics[0], "deterministic": True} for seed in range(seeds)}
+    return Trained(name, metrics, one.users, one.per_user)
+
+
+@pytest.mark.parametrize(("gain", "spread"), [(0.05, 0.001), (0.05, 0.1), (-0.05, 0.001)])
+def test_a_closed_form_is_judged_alike_with_one_seed_and_with_five(gain: float, spread: float) -> None:
+    trained = variant("llmrec-without", 0, spread)
+    found = [headline(trained, closed_form("ease", gain, seeds)) for seeds in (1, 5)]
+    assert found[0].lead == found[1].lead
+    assert found[0].evidence == found[1].evidence
+    assert "over seeds p" in found[0].evidence
+    assert ("significantly" in found[0].lead) == (spread < 0.1)
+    assert not any("seed" in sentence for sentence in found[0].details[1:])
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_nothing_is_better_while_a_test_is_missing(seeds: int) -> None:
+    both = headline(closed_form("popularity", 0, seeds), closed_form("ease", 0.05, seeds))
+    one = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=seeds))
+    for found in (both, one):
+        assert "above over users, but untested over seeds" in found.lead
+        assert "significantly better" not in found.lead
+    assert "repeats the difference exactly" in both.lead
+
+
+def above(name: str, other: Trained, gain: float, p: float, model: str = "llmrec") -> Trained:
+    """A variant that is `gain` above another one with exactly this p over users, and a small one over seeds."""
+    z = np.random.default_rng(list(name.encode())).standard_normal(USERS)
+    z = (z - z.mean()) / z.std(ddof=1)
+    values = other.per_user["recall@20"] + gain + z * gain * np.sqrt(USERS) / stats.t.isf(p / 2, USERS - 1)
+    metrics = {
+        seed: {"model": model, "test": {"recall@20": value + gain * (1 + 0.001 * seed)}}
+        for seed, value in other.values("recall@20").items()
+    }
+    return Trained(name, metrics, other.users, {"recall@20": values})
+
+
+def test_a_control_that_only_an_uncorrected_p_beats_is_not_beaten() -> None:
+    claim = variant("llmrec-smollm2", 0.05)
+    without, control = variant("llmrec-without", 0), above("llmrec-shuffled", claim, -0.01, p=0.03)
+    others = [above(f"llmrec-random-{place}", claim, -0.01, p=0.9) for place in range(3)]
+    assert "beats the control" in headline(without, claim, control).details[0]
+    found = headline(without, claim, control, *others)
+    assert not any("beats" in sentence for sentence in found.details)
+    assert "llmrec-shuffled" in found.lead.partition("But")[2]
+
+
+def test_the_claim_is_judged_by_the_corrected_p() -> None:
+    without = variant("llmrec-without", 0)
+    claim = above("llmrec-smollm2", without, 0.01, p=0.03)
+    others = [above(f"other-{place}", without, 0.01, p=0.9, model="other") for place in range(3)]
+    assert "significantly better" in headline(without, claim).lead
+    assert "no significant difference" in headline(without, claim, *others).lead
 
 
 def test_a_control_that_does_as_well_takes_the_claim_back() -> None:
