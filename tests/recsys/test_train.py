@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +333,29 @@ def test_the_ticker_moves_once_per_epoch(tastes: Dataset, tmp_path: Path) -> Non
     train(tastes, SMALL, SideInformation(), QUICK, CUTOFFS, 3, tmp_path, "v", "f", counter)
     assert counter.done == 4
     assert "recall@20" in counter.said
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_training_that_calls_itself_deterministic_gives_the_same_with_every_seed(
+    tastes: Dataset, side: SideInformation, tmp_path: Path, family: str
+) -> None:
+    members = {"members": {"pop": {"family": "popularity"}, "ease": {"family": "ease"}}} if family == "blend" else {}
+    model = FAMILIES[family].options.model_validate({"family": family, **members})
+    training = QUICK.model_copy(update={"epochs": 1})
+    found = [
+        train(tastes, model, side, training, CUTOFFS, seed, tmp_path / str(seed), "variant", "fingerprint")
+        for seed in (3, 4)
+    ]
+    assert [metrics["deterministic"] for metrics in found] == [family in CLOSED] * 2
+    if family in CLOSED:
+        assert found[0]["test"] == found[1]["test"]
+
+
+@pytest.mark.parametrize("member", ["popularity", "lightgcn"])
+def test_what_is_drawn_for_a_closed_form_or_within_a_blend_is_not_deterministic(
+    tastes: Dataset, side: SideInformation, tmp_path: Path, member: str
+) -> None:
+    assert not run(tastes, tmp_path / "a", EaseOptions(l2=5.0), replace(side, drawn=True))["deterministic"]
+    members = {"one": {"family": member}, "two": {"family": "ease"}}
+    blend = FAMILIES["blend"].options.model_validate({"family": "blend", "members": members})
+    assert run(tastes, tmp_path / "b", blend, epochs=1)["deterministic"] == (member == "popularity")
