@@ -28,7 +28,7 @@ class EvaluationOptions(Options):
     chunk: PositiveInt | None = None
     """Users scored at a time, a matter of memory only; None takes as many as have 2^22 scores (16 MiB), at least 64."""
     tie_seed: NonNegativeInt = 0
-    """Seeds the permutation of items that breaks ties between equal scores."""
+    """Seeds the hash of user and item that breaks ties between equal scores."""
 
     @property
     def masks_validation(self) -> bool:

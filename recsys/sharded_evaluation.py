@@ -8,7 +8,6 @@ lists are those of `recsys.evaluate`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,20 +19,6 @@ from recsys.evaluate import Evaluation, Tally, default_chunk, hidden_splits, ref
 from recsys.masking import masked_positions
 from recsys.ranking import TieBreak, top_items
 from recsys.sharded_model import ShardedLightGCN
-
-
-@dataclass(frozen=True)
-class BlockTies(TieBreak):
-    """The tie-breaking of a whole catalogue for a block of its items."""
-
-    n_items: int
-    """Of the whole catalogue."""
-
-    def priorities(self, users: Tensor, items: Tensor | None = None) -> Tensor:
-        """See `TieBreak`; `items` count from the block's first."""
-        order = torch.from_numpy(self.order).to(users.device)
-        shift = torch.from_numpy(self.shift).to(users.device)[users]
-        return ((order[None, :] if items is None else order[items]) + shift[:, None]) % self.n_items
 
 
 @torch.no_grad()
@@ -67,7 +52,7 @@ def evaluate_sharded(
         begin, end = layout.items.of(owner)
         items = own_items.contiguous() if owner == team.rank else own_items.new_empty(end - begin, own_items.shape[1])
         team.share_out(items, owner)
-        block_ties = BlockTies(ties.order[begin:end], ties.shift, n_items)
+        block_ties = ties.block(begin, end)
         step = chunk or default_chunk(end - begin)
         for start in range(0, len(users), step):
             batch, rows = users[start : start + step], slice(start, start + step)

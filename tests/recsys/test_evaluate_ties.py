@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from recsys.data.dataset import Dataset
 from recsys.evaluate import evaluate
@@ -52,9 +53,42 @@ def test_masked_items_leave_empty_places_at_the_end() -> None:
     assert top.values.tolist() == [[1.0, 1.0, -torch.inf, -torch.inf]]
 
 
-def test_priorities_are_a_permutation_of_the_items_for_every_user() -> None:
-    ties = TieBreak.seeded(6, 9, 0)
-    assert (np.sort(ties.priorities(torch.arange(6)).numpy(), axis=1) == np.arange(9)).all()
+def test_the_priorities_of_a_user_are_all_different() -> None:
+    priorities = TieBreak.seeded(6, 300_000, 0).priorities(torch.arange(6))
+    assert all(len(torch.unique(row)) == 300_000 for row in priorities)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**40])
+def test_of_two_items_tied_for_everybody_each_is_first_for_half_of_the_users(seed: int) -> None:
+    """All pairs of items near each other and far from each other; 4,000 users, so a half is within five sigma of .5."""
+    n_users, n_items = 4000, 1000
+    ties, users = TieBreak.seeded(n_users, n_items, seed), torch.arange(n_users)
+    chosen = torch.tensor([0, 1, 2, 3, 4, 7, 8, 15, 16, 64, 255, 256, 511, 512, 998, 999])
+    priorities = ties.priorities(users, chosen.expand(n_users, -1))
+    first = (priorities[:, :, None] > priorities[:, None, :]).double().mean(dim=0)
+    first = first[~torch.eye(len(chosen), dtype=torch.bool)]
+    assert (first - 0.5).abs().max() < 5 * 0.5 / n_users**0.5
+
+
+def test_a_tied_item_is_first_equally_often_over_users_and_over_seeds() -> None:
+    n_items = 12
+    tops = [
+        top_items(torch.zeros(500, n_items), torch.arange(500), 1, TieBreak.seeded(500, n_items, seed)).items[:, 0]
+        for seed in range(12)
+    ]
+    assert stats.chisquare(torch.bincount(torch.cat(tops), minlength=n_items).numpy()).pvalue > 1e-4
+    of_one_user = torch.bincount(torch.stack([top[77] for top in tops]), minlength=n_items)
+    assert of_one_user.max() <= 5
+    pairs = np.bincount((tops[0][:-1] * n_items + tops[0][1:]).numpy(), minlength=n_items**2)  # neighbouring users
+    assert stats.chisquare(pairs).pvalue > 1e-4
+
+
+def test_a_block_of_the_catalogue_has_the_priorities_of_the_whole() -> None:
+    for ties in (TieBreak.seeded(9, 30, 5), TieBreak.lower_id_first(9, 30)):
+        users = torch.arange(9)
+        whole = ties.priorities(users)
+        assert torch.equal(ties.block(11, 23).priorities(users), whole[:, 11:23])
+        assert torch.equal(ties.block(11, 23).block(2, 5).priorities(users), whole[:, 13:16])
 
 
 def popularity_sorted(n_users: int = 400, n_items: int = 100) -> Dataset:
