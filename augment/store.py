@@ -23,12 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from artefacts.confinement import check_inside
-from artefacts.errors import AugrecError, DataError, UsageError
+from artefacts.errors import DataError, UsageError
 from artefacts.files import atomic_path, read_json, remove_scraps, said_when_full, sync_folder, write_json
-from artefacts.locks import said_when_not_offered
+from artefacts.locks import hold
 from augment.identity import shard_of
 from augment.keys import KeyTable
 from augment.shapes import Record
@@ -230,19 +228,8 @@ class Store:
 
     def _lock(self) -> None:
         for shard in self.selected:
-            # Without `flock` filelock would fall back to files that outlive their process.
-            lock = FileLock(self.folder / "locks" / f"{shard:05d}.lock", fallback_to_soft=False)
-            check_inside(Path(lock.lock_file))
-            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with said_when_not_offered(lock.lock_file):
-                    self._locks.enter_context(lock.acquire(timeout=0))
-            except Timeout:
-                raise AugrecError(
-                    "another process is writing these records",
-                    where=lock.lock_file,
-                    remedy="wait for it or stop it; a lock never outlives its process",
-                ) from None
+            path = self.folder / "locks" / f"{shard:05d}.lock"
+            self._locks.enter_context(hold(path, "another process is writing these records"))
 
     def _scan(self, task: str, shard: int) -> None:
         """Finds out what is there, and takes away what is no line."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -13,9 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from artefacts.confinement import check_inside, confined
-from artefacts.errors import AugrecError, DataError, UsageError
+from artefacts.errors import DataError, UsageError
 from artefacts.files import digest, sha256_file
-from artefacts.locks import said_when_not_offered
+from artefacts.locks import hold
 from pipeline.config import save_config
 from pipeline.stages import STAGES
 from pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
@@ -133,34 +131,25 @@ def _short(value: Any) -> str:
 def exclusive(folder: Path) -> Iterator[None]:
     """Holds the lock of a run's or an experiment's folder; nobody else may work there, and we write nowhere else.
 
-    The operating system releases it when the process dies, however it dies.
+    It is released when the process dies, however it dies.
     """
-    with _locked(folder, fcntl.LOCK_EX, "another augrec process is working on this run"):
+    with _locked(folder, "another augrec process is working on this run"):
         yield
 
 
 @contextmanager
 def beside_others(folder: Path) -> Iterator[None]:
     """Holds a share of the lock: any number of array tasks may, as long as no whole run is at work."""
-    with _locked(folder, fcntl.LOCK_SH, "a whole run is at work in this folder"):
+    with _locked(folder, "a whole run is at work in this folder", shared=True):
         yield
 
 
 @contextmanager
-def _locked(folder: Path, kind: int, refusal: str) -> Iterator[None]:
+def _locked(folder: Path, refusal: str, *, shared: bool = False) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise UsageError("the run folder's name is taken by a file", where=folder) from None
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            with said_when_not_offered(folder / ".lock"):
-                fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            remedy = "wait for it, or give this run another `output`"
-            raise AugrecError(refusal, where=folder, remedy=remedy) from None
-        with confined(folder):
-            yield
-    finally:
-        os.close(handle)
+    remedy = "wait for it, or give this run another `output`"
+    with hold(folder / ".lock", refusal, shared=shared, remedy=remedy), confined(folder):
+        yield

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, UsageError
+from artefacts.locks import hold
 from pipeline.cluster.attempts import job_id
 from pipeline.cluster.stopping import AGAIN, Stopped
 from pipeline.cluster.units import Unit
@@ -60,15 +60,7 @@ def locked(mine: list[Unit]) -> Iterator[None]:
     """Keeps other processes from the same pieces."""
     with ExitStack() as held:
         for unit in mine:
-            unit.lock.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                held.enter_context(FileLock(unit.lock).acquire(timeout=0))
-            except Timeout:
-                raise AugrecError(
-                    f"another process is working on {unit.name}",
-                    where=unit.lock,
-                    remedy="wait for it or stop it; a lock never outlives its process",
-                ) from None
+            held.enter_context(hold(unit.lock, f"another process is working on {unit.name}"))
         yield
 
 

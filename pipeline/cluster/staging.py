@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
+from artefacts.locks import hold
 
 VARIABLE = "AUGREC_LOCAL_MODELS"
 
@@ -24,7 +24,7 @@ def staged(folder: Path, sha256: str) -> Path:
     root = Path(place)
     copy = root / sha256[:16]
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{sha256[:16]}.lock"):
+    with hold(root / f"{sha256[:16]}.lock", "another process copies these weights", wait=True):
         if copy.exists():
             return copy
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from artefacts.confinement import confined
 from artefacts.errors import DataError
 from artefacts.files import write_json
+from artefacts.locks import hold
 from pipeline.weights.folders import SOURCE_FILE, missing_parts
 from pipeline.weights.hashes import HashCache
 
@@ -38,14 +39,12 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
     Raises:
         DataError: the file is not readable GGUF, its architecture is unknown, or it has no chat template.
     """
-    from filelock import FileLock
-
     sha256 = hashes.sha256(source)
     folder = models / f"{source.stem}-{sha256[:12]}"
     if _whole(folder):
         return folder
     models.mkdir(parents=True, exist_ok=True)
-    with FileLock(models / f".{folder.name}.lock"):
+    with hold(models / f".{folder.name}.lock", "another process converts these weights", wait=True):
         if _whole(folder):
             return folder
         # The lock is ours, so whatever lies here was left by a process that died.
