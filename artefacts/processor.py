@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from artefacts.confinement import confined
 from artefacts.files import write_json
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -108,7 +109,8 @@ def fastest_format(
     remembered = recalled(memory)
     if name not in remembered:
         remembered[name] = {kind: float(value) for kind, value in measure().items()}
-        with suppress(OSError):  # a folder that cannot be written costs a measurement per run, which keeps its own
+        # The cache is nobody's run. One that cannot be written costs a measurement per run, which keeps its own.
+        with suppress(OSError), confined(None):
             write_json(memory, remembered)
     return format_by_measurement(remembered[name])
 
