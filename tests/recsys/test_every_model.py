@@ -71,17 +71,19 @@ def side() -> SideInformation:
     return information(USERS, ITEMS)
 
 
-def built(name: str, data: Dataset, side: SideInformation, options: FamilyOptions | None = None) -> Recommender:
+def built(
+    name: str, data: Dataset, side: SideInformation, options: FamilyOptions | None = None, seed: int = 0
+) -> Recommender:
     """A model with its initial parameters; a closed form is fitted, also where it is a part of the model."""
-    model = FAMILIES[name].build(data, side, options or DEFAULTS[name], seeded(0, "parameters"))
+    model = FAMILIES[name].build(data, side, options or DEFAULTS[name], seeded(seed, "parameters"))
     for part in model.modules():
         if isinstance(part, ClosedFormRecommender):
             part.fit(data)
     return model.eval()
 
 
-def trainable(name: str, data: Dataset, side: SideInformation) -> TrainedRecommender:
-    model = built(name, data, side)
+def trainable(name: str, data: Dataset, side: SideInformation, seed: int = 0) -> TrainedRecommender:
+    model = built(name, data, side, seed=seed)
     assert isinstance(model, TrainedRecommender)
     return model.train()
 
@@ -231,15 +233,20 @@ def test_losses_and_gradients_are_finite_in_half_precision(name: str, data: Data
     assert scores(model.eval(), data).dtype == torch.float32
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("name", TRAINED)
-def test_fifty_edges_are_learned_by_heart(name: str) -> None:
-    """Each user has one item, which ends up first in its list."""
+def test_fifty_edges_are_learned_by_heart(name: str, seed: int) -> None:
+    """Each user has one item, which ends up first in its list, from whatever parameters training starts.
+
+    Twelve draws of the slowest to learn, MMGCN, took 10 to 90 epochs with AVX512, AVX2 and neither; three times this
+    rate is too much for it, and then the processor's rounding decides whether it learns.
+    """
     edges = np.stack([np.arange(50), np.random.default_rng(6).permutation(np.repeat(np.arange(10), 5))], axis=1)
     data = Dataset.from_arrays(50, 10, edges, np.zeros((0, 2)), np.zeros((0, 2)))
-    model = trainable(name, data, information(50, 10))
-    optimiser = torch.optim.Adam(model.parameter_groups(), lr=0.03)
-    sampler = BprSampler(edges, 50, 10, batch_size=50, generator=seeded(0, "sampler"))
-    torch.manual_seed(0)
+    model = trainable(name, data, information(50, 10), seed)
+    optimiser = torch.optim.Adam(model.parameter_groups(), lr=0.01)
+    sampler = BprSampler(edges, 50, 10, batch_size=50, generator=seeded(seed, "sampler"))
+    torch.manual_seed(seed)
     for epoch in range(400):
         for batch in sampler.epoch():
             for objective in model.objectives():
