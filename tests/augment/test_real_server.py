@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from machine_speed import patience
 from real_parts import SMOLLM2
 from rich.console import Console
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
@@ -35,7 +36,7 @@ from augment.tasks.base import Context
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
-READY_WITHIN = BATCH_WITHIN = 400.0
+READY_WITHIN = BATCH_WITHIN = 150.0
 GENRES = ("Action", "Comedy", "Drama", "Horror")
 FIELDS = {
     "user_profile": {"age", "gender", "liked_genres", "disliked_genres", "liked_directors", "country", "language"},
@@ -43,7 +44,7 @@ FIELDS = {
     "edges": {"most_likely", "least_likely"},
 }
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def server(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ite
     address = f"http://127.0.0.1:{port}"
     where = ["--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details"]
     with started([sys.executable, "-m", SERVER, *where, *settings], log, VLLM_API_KEY=KEY) as process:
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + patience(READY_WITHIN)
         while not healthy(address):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.2)
@@ -240,7 +241,7 @@ def test_exported_requests_answered_by_the_batch_runner_become_records(
     assert len(names) == 6 + 6 + 8
     command = [sys.executable, "-m", BATCH_RUNNER, "-i", str(asked), "-o", str(answered), *settings]
     with started(command, log) as process:
-        assert process.wait(timeout=BATCH_WITHIN) == 0, log.read_text()[-3000:]
+        assert process.wait(timeout=patience(BATCH_WITHIN)) == 0, log.read_text()[-3000:]
     imported = CliRunner().invoke(requests_app, ["import", str(config), "files", str(answered)])
     assert imported.exit_code == 0, imported.output
     assert "20 records" in imported.output

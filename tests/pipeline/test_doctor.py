@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from machine_speed import patience
 from rich.console import Console
 
 from pipeline import doctor, doctor_slurm
@@ -57,7 +58,7 @@ def test_it_reads_the_environment_without_importing_the_heavy_parts():
         "import sys; from pipeline import doctor; doctor.render(doctor.collect());"
         "assert not {'torch', 'vllm', 'transformers', 'sentence_transformers'} & set(sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=patience(60))
     assert run.returncode == 0, run.stderr
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from machine_speed import patience
 from rich.console import Console
 
 from artefacts.files import read_json, read_parquet
@@ -122,7 +123,7 @@ def test_the_workers_of_a_killed_run_die_with_it(config: Path, tmp_path: Path) -
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
     assert len(children) >= 2
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience(20)
     while alive := [child for child in children if Path(f"/proc/{child}").exists()]:
         assert time.monotonic() < deadline, f"still running: {alive}"
         threading.Event().wait(0.1)

@@ -171,7 +171,6 @@ def test_the_main_job_without_a_network(
 
 
 @pytest.mark.vllm
-@pytest.mark.timeout(900)
 def test_the_main_job_with_a_real_llm_without_a_network(
     offline: Callable[..., subprocess.CompletedProcess[str]],
     attempts: Path,

@@ -91,7 +91,6 @@ def records(run: Path) -> dict[str, list[tuple]]:
     }
 
 
-@pytest.mark.timeout(900)
 def test_killed_three_times_the_records_are_those_of_an_uninterrupted_run(
     tmp_path: Path, toy_data: Callable[[], Path], embedder: str
 ) -> None:

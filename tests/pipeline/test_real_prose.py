@@ -70,7 +70,6 @@ def write_books(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.timeout(900)
 def test_profiles_end_by_themselves_and_pass_the_audit(tmp_path: Path, embedder: str) -> None:
     config, run = tmp_path / "prose.yaml", tmp_path / "run"
     config.write_text(CONFIG.format(data=write_books(tmp_path / "data"), llm=SMOLLM2, embedder=embedder))

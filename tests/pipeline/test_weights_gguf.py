@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from machine_speed import patience
 from real_parts import SMOLLM2
 
 from artefacts.errors import DataError
@@ -99,7 +100,7 @@ def test_two_at_once_convert_once(fake, tmp_path, monkeypatch):
         found = seen_absent(folder)
         if not getattr(waiting, "done", False):
             waiting.done = True
-            both.wait(timeout=30)
+            both.wait(timeout=patience(30))
         return found
 
     monkeypatch.setattr(gguf, "_whole", whole)
@@ -108,7 +109,7 @@ def test_two_at_once_convert_once(fake, tmp_path, monkeypatch):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=patience(60))
     assert len(calls) == 1
     assert folders[0] == folders[1]
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from machine_speed import patience
 from safetensors.torch import load_file
 
 from artefacts.errors import DataError, UsageError
@@ -140,7 +141,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, str(out)]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=400)
+    result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=patience(120))
     assert result.returncode == 0, result.stderr[-4000:]
     for name in CASES:
         run(out / "one", name)

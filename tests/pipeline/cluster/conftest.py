@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine_speed import patience
 
 from pipeline.config import read_config
 from pipeline.stages.base import Run
@@ -51,7 +52,7 @@ def wait_for() -> Callable[[Callable[[], object], str], None]:
     """Waits until something holds."""
 
     def wait(holds: Callable[[], object], what: str, seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patience(seconds)
         while not holds():
             assert time.monotonic() < end, f"{what} did not happen"
             time.sleep(0.05)

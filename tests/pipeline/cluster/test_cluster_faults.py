@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from machine_speed import patience
 from rich.console import Console
 
 from artefacts.errors import DataError
@@ -39,12 +40,12 @@ def test_a_stopped_run_resumes_to_the_same_tables(
     process = start("augment", config, slow=0.2)
     wait_for(lambda: any(path.stat().st_size for path in open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
     process.send_signal(signal.SIGUSR1)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said
     assert "run the same command again" in said
     before = keys(open_run.folder)
     again = start("augment", config)
-    said, _ = again.communicate(timeout=120)
+    said, _ = again.communicate(timeout=patience(120))
     assert again.returncode == 0, said
     after = keys(open_run.folder)
     assert len(set(after)) == len(after)
@@ -59,7 +60,7 @@ def test_an_engine_that_dies_ends_the_process_and_is_counted(
     config, fail = str(tmp_path / "toy.yaml"), tmp_path / "fail"
     fail.write_text("0")
     process = start("augment", config, "--source", "rule", "--shards", "0", AUGREC_TEST_FAIL=str(fail))
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=patience(120))
     assert process.returncode == 1, said
     assert "the engine fell over" in said
     stored = keys(open_run.folder)
@@ -70,7 +71,7 @@ def test_an_engine_that_dies_ends_the_process_and_is_counted(
     assert lines[1]["reason"] == "RuntimeError: the engine fell over"
     assert Attempts(path, lines[0]["print"]).tries(None) == 1
     again = start("augment", config, AUGREC_TEST_FAIL=str(tmp_path / "mended"))
-    said, _ = again.communicate(timeout=120)
+    said, _ = again.communicate(timeout=patience(120))
     assert again.returncode == 0, said
     assert set(stored) <= set(keys(open_run.folder))
     assert tables(open_run.folder) == tables(finished_run)

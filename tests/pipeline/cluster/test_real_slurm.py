@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from machine_speed import patience
 
 from artefacts.files import read_json
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[3]
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "scancel")
 PROFILE = """
@@ -75,13 +76,18 @@ class Cluster:
 
     def __call__(self, *command: str | Path, check: bool = True) -> str:
         done = subprocess.run(
-            list(map(str, command)), env=self.environment, capture_output=True, text=True, check=False, timeout=120
+            list(map(str, command)),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=patience(60),
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def wait(self, holds: Callable[[], object], what: str, seconds: float = 400) -> None:
-        end = time.monotonic() + seconds
+    def wait(self, holds: Callable[[], object], what: str, seconds: float = 200) -> None:
+        end = time.monotonic() + patience(seconds)
         while not holds():
             assert time.monotonic() < end, f"{what} did not happen\n{self('squeue')}"
             time.sleep(0.5)
@@ -126,7 +132,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Ite
             running.append(_started(command, environment, root / f"{command[0]}.out"))
             time.sleep(1)
         made = Cluster(environment)
-        end = time.monotonic() + 60
+        end = time.monotonic() + patience(60)
         while "idle" not in (told := made("sinfo", "-h", "-o", "%T", check=False)):
             if time.monotonic() > end or any(process.poll() is not None for process in running):
                 logs = "\n".join(path.read_text(errors="replace")[-500:] for path in sorted(root.glob("*.log")))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from machine_speed import patience
 from rich.console import Console
 
 from artefacts.errors import AugrecError, UsageError
@@ -169,7 +170,7 @@ def test_a_signal_stops_the_shard_and_keeps_its_answers(
     process = start("augment", config, "--source", "rule", "--shards", "0", "--attempts", "1", slow=0.2)
     wait_for(lambda: stored() >= 3, "an answer")
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said
     assert f"stopped by {number.name}" in said
     before = stored()
@@ -188,7 +189,7 @@ def test_a_killed_process_is_seen(open_run: Run, start: Start, wait_for: Wait, t
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.running, row.missing) == ("0", "1")
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.running, row.failed, row.missing) == ("", "0", "0-1")
 
@@ -197,7 +198,7 @@ def test_a_whole_run_stops_too(open_run: Run, start: Start, wait_for: Wait, tmp_
     process = start("run", str(tmp_path / "toy.yaml"), slow=0.2)
     wait_for(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
     process.send_signal(signal.SIGUSR1)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said
     assert "run the same command again" in said
 
@@ -240,7 +241,9 @@ def test_a_training_is_stopped_with_its_process(
     process = start("train", str(tmp_path / "toy.yaml"), "--only", "llmrec/seed-1,base/seed-1", "--attempts", "1")
     wait_for(attempts.exists, "the beginning of a training")
     process.send_signal(signal.SIGUSR1)
-    said, _ = process.communicate(timeout=60)  # returns when its children are gone too: they hold its output open
+    said, _ = process.communicate(
+        timeout=patience(60)
+    )  # returns when its children are gone too: they hold its output open
     assert process.returncode == AGAIN, said
     last = [json.loads(line)["event"] for line in attempts.read_text().splitlines()]
     assert last == ["start", "stopped"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from machine_speed import patience
 
 BEGIN = """
 import os, signal, subprocess, sys, time
@@ -19,7 +20,12 @@ me = os.getpid()
 
 def run(code: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+        [sys.executable, "-c", BEGIN + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
+        cwd=ROOT,
     )
     return done.returncode, done.stdout + done.stderr
 
