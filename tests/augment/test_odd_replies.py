@@ -240,7 +240,7 @@ def test_one_odd_answer_costs_one_request(
         return server._draw(asked.schema, random.Random(asked.body["seed"]))
 
     server.answer = once
-    settings = {"concurrency": 1, "retries": 1, "dialect": dialect, "timeout": 5.0}
+    settings = {"concurrency": 1, "retries": 1, "dialect": dialect}
     summary = whole_source(server, catalog, tmp_path / "out", **settings)
     rows = pq.read_table(tmp_path / "out" / "user_profile" / "records.parquet").to_pylist()
     assert ("open" in summary, len(rows)) == ((True, 11) if outcome == "open" else (False, 12))
