@@ -22,12 +22,15 @@ def filtered(
     Raises:
         DataError: a threshold without ratings, or nothing is left.
     """
-    dropped = {}
+    dropped: dict[str, int] = {}
     kept = without_duplicates(interactions)
     dropped["duplicates"] = len(interactions) - len(kept)
     before = kept
-    kept = _liked(kept, options)
-    dropped["below_min_rating"] = len(before) - len(kept)
+    if options.min_rating is not None and "rating" in kept and kept["rating"].isna().any():
+        kept = kept[kept["rating"].notna()].reset_index(drop=True)
+        dropped["without_rating"] = len(before) - len(kept)
+    rated, kept = kept, _liked(kept, options)
+    dropped["below_min_rating"] = len(rated) - len(kept)
     _refuse_empty(kept, before, options, f"min_rating {options.min_rating} leaves no interactions")
     before, kept = kept, k_core(kept, options.k_core)
     dropped["k_core"] = len(before) - len(kept)
@@ -42,9 +45,16 @@ def filtered(
 
 def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
     """One row per (user, item), the latest; at equal or unknown times the higher rating, so row order never matters."""
-    known = [name for name in ("timestamp", "rating") if name in interactions]
-    ordered = interactions.sort_values(["user", "item", *known], kind="stable", ignore_index=True)
-    return ordered.drop_duplicates(["user", "item"], keep="last", ignore_index=True)
+    users, items = (interactions[name].to_numpy(np.int64) for name in ("user", "item"))
+    pairs = users * (int(items.max(initial=0)) + 1) + items
+    order = np.argsort(pairs, kind="stable")
+    if (np.diff(pairs[order]) == 0).any():
+        known = [name for name in ("rating", "timestamp") if name in interactions]
+        lowest = -np.inf  # an unknown rating or time yields to any known one
+        keys = [interactions[name].to_numpy(np.float64, na_value=lowest) for name in known]
+        order = np.lexsort([np.where(np.isnan(key), lowest, key) for key in keys] + [pairs])
+    last = np.append(np.diff(pairs[order]) != 0, True)[: len(order)]
+    return interactions.iloc[order[last]].reset_index(drop=True)
 
 
 def k_core(interactions: pd.DataFrame, k: int) -> pd.DataFrame:

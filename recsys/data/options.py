@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import codecs
+import math
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from artefacts.options import Options
 
 Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
-Domain = Literal["movies", "books", "games", "businesses"]
-Ratios = tuple[PositiveInt, PositiveInt, PositiveInt]
+Domain = Literal["movies", "books", "games", "music", "businesses"]
+
+
+def whole_ratios(value: Any) -> Any:
+    """Ratios as whole numbers: [0.8, 0.1, 0.1], ["8/10", "1/10", "1/10"], "80/10/10" and "8:1:1" are 8, 1, 1.
+
+    Whole numbers stay as they are. Raises ValueError for what is no number, and for fractions that do not add up to 1.
+    """
+    parts = re.split(r"[:,/]", value) if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or len(parts) != 3 or any(isinstance(part, bool) for part in parts):
+        raise ValueError("three parts are expected: train, valid and test, e.g. [8, 1, 1] or [0.8, 0.1, 0.1]")
+    if all(isinstance(part, int) for part in parts):
+        return tuple(parts)
+    try:
+        fractions = [Fraction(str(part).strip().removesuffix("%")) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{parts} are no ratios; write e.g. [8, 1, 1] or [0.8, 0.1, 0.1]") from None
+    total = sum(fractions)
+    if all(part < 1 for part in fractions) and not 0.98 < float(total) < 1.02:
+        raise ValueError(f"the ratios add up to {float(total):g}, not to 1")
+    common = math.lcm(*(part.denominator for part in fractions))
+    whole = [int(part * common) for part in fractions]
+    divisor = math.gcd(*whole) or 1
+    return tuple(part // divisor for part in whole)
+
+
+Ratios = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(whole_ratios)]
 
 
 class TableOptions(Options):
     """Names of the files and columns of your own data; only `format: table` reads them."""
 
     interactions: str = "interactions.csv"
-    """File with one row per interaction, inside `path`: .csv, .tsv, .json, .jsonl or .parquet."""
+    """File with one row per interaction, inside `path`: .csv, .tsv, .txt, .dat, .json, .jsonl or .parquet, text also
+    compressed as .gz, .bz2, .xz or .zst."""
     items: str | None = None
     """File with one row per item, if there is one."""
     users: str | None = None
@@ -26,16 +56,55 @@ class TableOptions(Options):
     """Column holding the user's id, in `interactions` and `users`."""
     item: str = "item_id"
     """Column holding the item's id, in `interactions` and `items`."""
+    users_id: str | None = None
+    """Column holding the user's id in `users`, where it has another name there; None: `user`."""
+    items_id: str | None = None
+    """Column holding the item's id in `items`, where it has another name there; None: `item`."""
     rating: str | None = None
     """Column holding the rating; without it every interaction counts as a like."""
     timestamp: str | None = None
-    """Column holding the time, in whole seconds since 1970; without it temporal splits are refused."""
+    """Column holding the time: seconds, milliseconds, microseconds or nanoseconds since 1970, or ISO 8601 dates, with
+    or without a time and a zone (UTC where there is none). Without it temporal splits are refused."""
+    timestamp_format: str | None = None
+    """How times are written, as Python's strptime names it, e.g. "%d.%m.%Y"; None: see `timestamp`."""
     rename: dict[str, str] = Field(default_factory=dict)
-    """Side columns to rename, source name -> our name, e.g. `Name: title`. Prompts know title, year, genres."""
+    """Side columns to rename, source name -> our name, e.g. `Name: title`. Prompts know title, year, genres. A path
+    names what lies inside a column, e.g. `details.Brand: brand`; nested columns that nobody names are left out."""
     lists: tuple[str, ...] = ("genres",)
-    """Side columns (our names) that hold several values in one string."""
+    """Side columns (our names) that hold several values, in one string or in a list."""
     list_separator: str = Field(default="|", min_length=1)
     """What separates the values of a list column."""
+    separator: str | None = Field(default=None, min_length=1, max_length=4)
+    """What separates the fields of text files. None: a comma in .csv and a tab in .tsv, or what the header shows."""
+    quoting: Literal["auto", "csv", "none"] = "auto"
+    """csv: a field may stand between quotation marks, doubled inside (RFC 4180); none: a mark is a character like any
+    other; auto: none where tabs separate, csv elsewhere."""
+    encoding: str = "utf-8"
+    """Encoding of text files, e.g. latin-1; a byte order mark is no part of the text."""
+    columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Column names of text files without a header, by file: `{ratings.csv: [user_id, item_id, rating, timestamp]}`."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"no encoding is called {value!r}; use e.g. utf-8, latin-1, cp1252 or utf-16") from None
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _tab_by_name(cls, value: str | None) -> str | None:
+        return "\t" if value in ("\\t", "tab") else value
+
+    @field_validator("columns")
+    @classmethod
+    def _distinct_columns(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, columns in value.items():
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"two columns of {name} have one name")
+        return value
 
 
 class SourceOptions(Options):

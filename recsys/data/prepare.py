@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from artefacts.errors import DataError
 from artefacts.files import sha256_file, write_json, write_parquet
 from recsys.data.dataset import SPLITS
 from recsys.data.filters import filtered
+from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
 from recsys.data.readers.base import RawData
-from recsys.data.side_tables import genre_vocabulary, side_table
-from recsys.data.splits import TEST, TRAIN, split_interactions
+from recsys.data.side_tables import cleaned, genre_vocabulary, side_table
+from recsys.data.splits import TEST, TRAIN, require_parts, split_interactions
 
 _INTEGER = re.compile(r"-?[0-9]+")
 
@@ -29,20 +31,35 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     whose interactions a filter took. Ids follow the source ids: in numeric order when all are whole numbers, else in
     text order. The same raw data, options and seed give the same files, whatever the order of the rows in the source.
 
+    `notes` of dataset.json holds what a person should know of the data, one line each: what was left out or missing,
+    and how times and texts were read.
+
     Raises:
-        DataError: nothing is left, or the protocol asks for ratings or times the source lacks.
+        DataError: nothing is left, nothing is held out, the tables of users or items describe others than those of the
+            interactions, or the protocol asks for ratings or times the source lacks.
     """
     sample_rng, split_rng = np.random.default_rng(seed).spawn(2)
     user_codes, all_users = _codes(raw, "user")
     item_codes, all_items = _codes(raw, "item")
-    kept, dropped = filtered(raw.interactions.assign(user=user_codes, item=item_codes), options, sample_rng)
+    usable, notes = _usable(raw, options)
+    kept, dropped = filtered(usable.assign(user=user_codes, item=item_codes), options, sample_rng)
     kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
     kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
     users, items = all_users[kept_users], all_items[kept_items]
+    notes += dropped_notes(dropped)
+    if not raw.keeps_everyone:
+        notes += matched(items, raw.items["item"], "item", raw.tables)
+        notes += matched(users, raw.users["user"], "user", raw.tables)
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
+    notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
     (out / "dataset.json").unlink(missing_ok=True)  # a folder without it is not a data set: never old and new mixed
     item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
+    if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
+        item_table, cleaned_items = cleaned(item_table, "item")
+        user_table, cleaned_users = cleaned(user_table, "user")
+        notes += cleaned_items + cleaned_users
+    notes += untitled_notes(item_table)
     write_parquet(out / "interactions.parquet", interaction_table(kept))
     write_parquet(out / "items.parquet", item_table)
     write_parquet(out / "users.parquet", user_table)
@@ -70,9 +87,45 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
             "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
         },
+        "notes": [*raw.notes, *notes],
     }
     write_json(out / "dataset.json", meta)
     return meta
+
+
+def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[str]]:
+    """The interactions without ratings or times that nobody has, and a line on those that some lack."""
+    frame, notes = raw.interactions, []
+    path = raw.tables.get("interactions", options.source.path)
+    for name in ("rating", "timestamp"):
+        missing = frame[name].isna().to_numpy() if name in frame else np.zeros(0, bool)
+        if not missing.any():
+            continue
+        notes.append(f"{int(missing.sum()):,} of {len(frame):,} interactions have no {name}")
+        if name == "timestamp" and options.needs_time and not missing.all():
+            raise DataError(
+                f"{notes[-1]}, and a {options.split.kind} split needs all of them",
+                where=f"{path}, data row {int(np.argmax(missing)) + 1}",
+                remedy="fill the times in, leave these rows out, or set dataset.split.kind: random",
+            )
+        if name == "timestamp" or missing.all():
+            frame = frame.drop(columns=name)
+            notes[-1] += f": {name}s are left out"
+    return frame, notes
+
+
+def dropped_notes(dropped: dict[str, int]) -> list[str]:
+    """A line on what the filters dropped; none where they dropped nothing."""
+    parts = [f"{name.replace('_', ' ')} ({count:,})" for name, count in dropped.items() if count]
+    return [f"interactions left out: {', '.join(parts)}"] if parts else []
+
+
+def untitled_notes(items: pa.Table) -> list[str]:
+    """A line on items without a title."""
+    if "title" not in items.column_names:
+        return []
+    untitled = items["title"].null_count
+    return [f"{untitled:,} of {items.num_rows:,} items have no title"] if untitled else []
 
 
 def _codes(raw: RawData, about: str) -> tuple[np.ndarray, np.ndarray]:
@@ -115,13 +168,15 @@ def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> st
 
 def interaction_table(kept: pd.DataFrame) -> pa.Table:
     """interactions.parquet, from columns user, item, split (as a code) and, where known, rating and timestamp."""
-    by_time = [name for name in ("timestamp",) if name in kept]
-    ordered = kept.sort_values(["user", "split", *by_time, "item"], kind="stable")
+    by_time = [kept[name].to_numpy() for name in ("timestamp",) if name in kept]
+    parts = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
+    ordered = kept.iloc[np.lexsort((kept["item"].to_numpy(), *by_time, parts))]
     columns = {"user": pa.array(ordered["user"], pa.int32()), "item": pa.array(ordered["item"], pa.int32())}
     for name, kind in (("rating", pa.float32()), ("timestamp", pa.int64())):
         if name in ordered:
             columns[name] = pa.array(ordered[name], kind)
-    columns["split"] = pa.array(np.array(SPLITS, dtype=object)[ordered["split"]], pa.string())
+    codes = pa.array(ordered["split"], pa.int8())
+    columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
     return pa.table(columns)
 
 
@@ -143,4 +198,4 @@ def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: in
 
 def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:
     """How many ids of the source, from either file, have no interaction left."""
-    return len(set(described) | set(seen)) - len(kept)
+    return len(pd.unique(pd.concat([described.astype("str"), seen.astype("str")]))) - len(kept)

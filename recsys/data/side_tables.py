@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artefacts.errors import DataError
+from recsys.data.markup import without_markup
 
-NO_GENRE = {"", "unknown", "unkonwn", "(no genres listed)"}
+NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")
 
 
 def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Table:
-    """Columns `name` (int32, 0..n-1), source_id (string) and the typed side columns of `side`.
+    """Columns `name` (int32, 0..n-1), source_id (string) and the typed side columns of `side`. Blank text is null.
 
     Args:
         side: rows by source id in the column `name`, in any order; ids that are not kept are left out.
         name: "item" or "user".
         source_ids: [n] the kept ids in contiguous order. One that `side` does not describe gets nulls (empty lists).
     """
-    rows = side.set_index(name).reindex(source_ids)
+    places = pd.Index(side[name]).get_indexer(pd.Index(source_ids))
+    rows = side.drop(columns=name).take(np.maximum(places, 0)) if len(side) else side.drop(columns=name)
+    known = pd.Series(places >= 0, index=rows.index) if len(side) else pd.Series(dtype=bool)
     columns = {
         name: pa.array(np.arange(len(source_ids)), pa.int32()),
         "source_id": pa.array(source_ids, pa.string()),
@@ -31,28 +33,70 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
             raise DataError(
                 f"the side column {column!r} of {name}s has a name Augrec uses", remedy="rename it in the source"
             )
-        values = _arrow(rows[column], column)
+        if not len(side):
+            values = pa.nulls(len(source_ids), pa.string())
+        else:
+            values = _arrow(rows[column].where(known, None) if not known.all() else rows[column], column)
         columns[column] = _without_placeholders(values) if column == "genres" else values
     return pa.table(columns)
 
 
 def genre_vocabulary(items: pa.Table) -> list[str]:
     """All genres of the items, sorted."""
-    if "genres" not in items.column_names:
+    if "genres" not in items.column_names or not pa.types.is_list(items["genres"].type):
         return []
-    return sorted({genre for genres in items["genres"].to_pylist() for genre in genres})
+    return sorted(pc.unique(pc.list_flatten(items["genres"])).to_pylist())
+
+
+def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
+    """The table without HTML in its texts and lists of texts, and a line that says how many were changed."""
+    changed = {}
+    for name in table.column_names:
+        if name == "source_id":
+            continue
+        column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
+        if pa.types.is_string(column.type):
+            values, count = without_markup(column)
+        elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
+            parts, count = without_markup(column.flatten())
+            values = pa.ListArray.from_arrays(_offsets(column), parts)
+        else:
+            continue
+        if count:
+            changed[name] = count
+            table = table.set_column(table.column_names.index(name), name, values)
+    counts = ", ".join(f"{name} ({count:,})" for name, count in changed.items())
+    return table, [f"{about}s: HTML tags and entities removed from {counts}"] if changed else []
+
+
+def _offsets(lists: pa.ListArray) -> pa.Array:
+    """Where the lists begin and end among their values, a null one being empty."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
 
 
 def _arrow(column: pd.Series, name: str) -> pa.Array:
-    if any(isinstance(value, (list, np.ndarray)) for value in column):
+    if column.dtype == object and any(isinstance(value, (list, np.ndarray)) for value in column):
         lists = [list(value) if isinstance(value, (list, np.ndarray)) else [] for value in column]
         numeric = all(isinstance(value, (int, float)) for values in lists for value in values)
         return pa.array(lists, pa.list_(pa.float32() if numeric and any(lists) else pa.string()))
     if name == "year":
         return pa.array(column.astype("Int16"), pa.int16())
     if pd.api.types.is_string_dtype(column) or column.dtype == object:
-        return pa.array([None if _missing(value) else str(value) for value in column], pa.string())
+        return _blank_is_null(_strings(column))
     return pa.Array.from_pandas(_whole(column))
+
+
+def _strings(column: pd.Series) -> pa.Array:
+    texts = column.where(column.notna(), None)
+    if column.dtype == object:
+        texts = texts.map(lambda value: value if value is None or isinstance(value, str) else str(value))
+    array = pa.array(texts, pa.string(), from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _blank_is_null(texts: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, pa.string()), texts)
 
 
 def _whole(column: pd.Series) -> pd.Series:
@@ -63,9 +107,12 @@ def _whole(column: pd.Series) -> pd.Series:
 
 
 def _without_placeholders(genres: pa.Array) -> pa.Array:
-    lists = [[genre for genre in row if genre.strip().lower() not in NO_GENRE] for row in genres.to_pylist()]
-    return pa.array(lists, pa.list_(pa.string()))
-
-
-def _missing(value: Any) -> bool:
-    return value is None or bool(pd.isna(value))
+    if not pa.types.is_list(genres.type):
+        return genres
+    values = genres.flatten()
+    if not pa.types.is_string(values.type):
+        return genres
+    kept = ~np.asarray(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(values)), value_set=pa.array(NO_GENRE)))
+    before = np.concatenate([[0], np.cumsum(kept)])
+    offsets = before[_offsets(genres).to_numpy()]
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.filter(pa.array(kept)))

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from artefacts.errors import DataError
-from recsys.data.options import GivenSplit, RandomSplit, Split, TemporalSplit
+from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
 
 TRAIN, VALID, TEST = 0, 1, 2
+FEW_USERS = 20
+"""With fewer users to judge by, a line says that differences between models are mostly luck."""
 
 
 def split_interactions(
@@ -57,13 +59,79 @@ def split_interactions(
     return _last_out(ranks, counts), 0
 
 
+def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: str) -> list[str]:
+    """A line for each of validation and test that is tiny.
+
+    Args:
+        parts: [m] split of each interaction.
+        users: [m] its user.
+        split: the options, for what would help.
+        source: names the data in errors.
+
+    Raises:
+        DataError: one of the two is empty; a model could not be selected, or not be judged.
+    """
+    held_out = [(VALID, "validation"), (TEST, "test")]
+    empty = [name for part, name in held_out if not (parts == part).any()]
+    if empty:
+        longest = int(np.bincount(users, minlength=1).max(initial=0))
+        raise DataError(
+            f"the {split.kind} split leaves nothing for {' and '.join(empty)}: {len(np.unique(users)):,} users have "
+            f"{len(users):,} interactions, the most active has {longest:,}",
+            where=f"{source}, dataset.split",
+            remedy=_more_held_out(split, empty),
+        )
+    notes = []
+    for part, name in held_out:
+        judged = len(np.unique(users[parts == part]))
+        if judged < FEW_USERS:
+            notes.append(f"{name} has interactions of {judged} users only: metrics over so few say little")
+    return notes
+
+
+def _more_held_out(split: Split, empty: list[str]) -> str:
+    if isinstance(split, GivenSplit):
+        return (
+            "the split that the source brings has none left: lower dataset.k_core, or set dataset.split.kind: random, "
+            "leave_last_out or temporal"
+        )
+    if isinstance(split, LeaveLastOut):
+        needed = 2 if empty == ["test"] else 3
+        return (
+            f"a user needs {needed} interactions to have {' and '.join(empty)}: use data with more of them per user, "
+            "or less strict dataset.min_rating"
+        )
+    lengths = np.arange(1, sum(split.ratios) + 1)
+    enough = []
+    for name in empty:
+        place = VALID if name == "validation" else TEST
+        shares = [np.bincount(_by_ratio(np.arange(n), np.full(n, n), split.ratios), minlength=3) for n in lengths]
+        enough.append(
+            next((int(n) for n, share in zip(lengths, shares, strict=True) if share[place]), int(lengths[-1]))
+        )
+    return (
+        f"with ratios {':'.join(map(str, split.ratios))} a user needs {max(enough)} interactions to have "
+        f"{' and '.join(empty)}: use data with more of them per user, a larger part in dataset.split.ratios, or "
+        "dataset.split.kind: leave_last_out (three interactions)"
+    )
+
+
 def _rank_within(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:
     """int64 [m]: each row's place among its user's rows in order of (key, item)."""
-    order = np.lexsort((items, keys, users))
+    order = _ordered(users, keys, items)
     starts = np.searchsorted(users, users)  # users are sorted, and stay so under this order
     ranks = np.empty(len(users), dtype=np.int64)
     ranks[order] = np.arange(len(users)) - starts
     return ranks
+
+
+def _ordered(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """The order of (user, key, item); users are sorted, and a user's rows are sorted by item."""
+    if keys.dtype.kind == "i" and len(keys):
+        span = int(keys.max()) - int(keys.min()) + 1
+        if span < np.iinfo(np.int64).max // (int(users[-1]) + 1):  # one key instead of three, a third of the time
+            return np.argsort(users * span + (keys - keys.min()), kind="stable")
+    return np.lexsort((items, keys, users))
 
 
 def _counts(users: np.ndarray) -> np.ndarray:

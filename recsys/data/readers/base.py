@@ -25,10 +25,10 @@ class RawData:
     """A source as it was found: nothing filtered, ids as the source writes them."""
 
     interactions: pd.DataFrame
-    """Columns user, item (str) and, where the source has them, rating (float32), timestamp (int64, seconds) and split
-    (uint8: 0 train, 1 valid, 2 test)."""
+    """Columns user, item (str) and, where the source has them, rating (float32, NaN where a row has none), timestamp
+    (int64, seconds; Int64 where a row has none) and split (uint8: 0 train, 1 valid, 2 test)."""
     items: pd.DataFrame
-    """Column item (str, unique) and typed side columns: title (str), year (Int16), genres (list of str), ..."""
+    """Column item (str, unique) and typed side columns: title (str or null), year (Int16), genres (list of str), ..."""
     users: pd.DataFrame
     """Column user (str, unique) and typed side columns: age, gender, occupation, ..."""
     files: dict[str, Path] = field(default_factory=dict)
@@ -37,6 +37,10 @@ class RawData:
     """Terms of the data, where the format implies them."""
     keeps_everyone: bool = False
     """Whether users and items of the side tables stay when they have no interaction, unless a filter took it."""
+    tables: dict[str, Path] = field(default_factory=dict)
+    """Which file holds the `interactions`, the `items` and the `users`, to name them in errors."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the files were read, one short line each."""
 
 
 class Reader(Protocol):

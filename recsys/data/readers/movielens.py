@@ -5,8 +5,6 @@ Layouts are those of each release's README. Harper, Konstan: The MovieLens Datas
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,10 @@ import pandas as pd
 from artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, require_files, unique_ids, whole_seconds
+from recsys.data.readers.contents import contents
+from recsys.data.readers.delimited import Layout, header_fields
 from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
-from recsys.data.readers.text import numbers, read_columns, read_text
+from recsys.data.readers.text import numbers, read_columns
 from recsys.data.readers.titles import title_and_year
 
 RATING_FIELDS = ["user", "item", "rating", "timestamp"]
@@ -93,20 +93,7 @@ def _dat_movies(path: Path, encoding: str) -> pd.DataFrame:
 
 
 def _csv_movies(path: Path) -> pd.DataFrame:
-    reader = csv.reader(io.StringIO(read_text(path, "utf-8"), newline=""))
-    next(reader)
-    rows, lines = [], []
-    for row in reader:
-        if row and len(row) != 3:
-            raise DataError(
-                f"expected 3 fields (movieId, title, genres), found {len(row)}",
-                where=f"{path}:{reader.line_num}",
-                remedy="a title with a comma needs quotation marks around it",
-            )
-        if row:
-            rows.append(row)
-            lines.append(reader.line_num)
-    return pd.DataFrame(rows, columns=["item", "title", "genres"], index=pd.Index(lines), dtype=str)
+    return read_columns(path, ",", ["item", "title", "genres"], header=True, quoted=True)
 
 
 def _movies(items: pd.DataFrame, genres: list[list[str]], path: Path) -> pd.DataFrame:
@@ -140,7 +127,7 @@ def _no_users() -> pd.DataFrame:
 
 
 def _expect_header(path: Path, header: str) -> None:
-    first = read_text(path, "utf-8-sig").split("\n", 1)[0].strip()
+    first = ",".join(header_fields(contents(path), Layout(",", quoted=True)))
     if first != header:
         raise DataError(
             f"the first line is {first[:80]!r}, expected {header!r}", where=f"{path}:1", remedy=f"{ELSEWHERE}latest/"

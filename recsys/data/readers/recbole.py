@@ -1,41 +1,63 @@
 """RecBole's atomic files: NAME.inter, NAME.item, NAME.user, tab-separated, with a typed header `name:type`.
 
 Types (https://recbole.io/docs/user_guide/data/atomic_files.html): token, float, and their space-separated sequences.
+
+The files that RecBole itself distributes (Amazon, Yelp, Steam, anime, LastFM) go further, and are read as they are: the
+columns of users, items, ratings and times have other names there (`business_id`, `stars`, `date`), times may be tokens,
+a float may be empty or a dash, a field that holds quotation marks is quoted as CSV is, and sequences are separated by
+commas or written as Python lists.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from artefacts.errors import DataError
 from recsys.data.options import SourceOptions
-from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids, whole_seconds
-from recsys.data.readers.text import numbers, read_columns, read_text
+from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids
+from recsys.data.readers.contents import contents
+from recsys.data.readers.delimited import Layout, header_fields, read_delimited
+from recsys.data.readers.fields import ids_of, nearest, numbers_of, years_of
+from recsys.data.readers.nested import listed, values_of
+from recsys.data.readers.times import Rows, seconds_of
 from recsys.data.readers.titles import title_and_year
 
 TYPES = ("token", "token_seq", "float", "float_seq")
-TITLES = {"movie_title", "title"}
-YEARS = {"release_year", "year"}
-GENRES = {"class", "genre", "genres", "categories"}
+USERS = ("user_id", "user", "uid", "userid", "reviewer_id", "reviewerID", "session_id")
+ITEMS = (
+    "item_id", "item", "iid", "business_id", "movie_id", "book_id", "artist_id", "product_id", "parent_asin", "asin",
+    "anime_id", "app_id", "game_id", "track_id", "song_id", "music_id", "news_id", "recipe_id", "venue_id", "poi_id",
+)  # fmt: skip
+RATINGS = ("rating", "stars", "star", "score", "overall")
+TIMES = ("timestamp", "time", "date", "unix_review_time", "unixReviewTime", "review_time", "datetime", "created_at")
+TITLES = ("movie_title", "title", "name", "app_name", "item_name", "book_title", "product_name", "artist_name")
+YEARS = ("release_year", "year", "publication_year")
+GENRES = ("class", "genre", "genres", "categories")
+LAYOUT = Layout("\t", quoted=False)
+ROWS = Rows(LAYOUT.first_line)
+_QUOTED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
+"""A field that was quoted because it holds quotation marks, which are doubled; one that only begins with one is not."""
 
 
 def read(source: SourceOptions, folder: Path) -> RawData:
     """Reads the one .inter file of the folder, and the .item and .user files of the same name where they exist."""
     inter = _interaction_file(folder)
-    files = {path.name: path for end in (".inter", ".item", ".user") if (path := inter.with_suffix(end)).is_file()}
-    table, _ = _typed_columns(inter, {"user_id": "token", "item_id": "token"})
-    interactions = pd.DataFrame({"user": table["user_id"], "item": table["item_id"]})
-    if "rating" in table:
-        interactions["rating"] = table["rating"].astype(np.float32)
-    if "timestamp" in table:
-        interactions["timestamp"] = whole_seconds(table["timestamp"].to_numpy(), inter)
-    items = _items(inter.with_suffix(".item")) if f"{inter.stem}.item" in files else _only("item")
-    users = _users(inter.with_suffix(".user")) if f"{inter.stem}.user" in files else _only("user")
+    paths = {about: inter.with_name(f"{inter.name.removesuffix('.inter')}.{about}") for about in ("item", "user")}
+    paths = {about: path for about, path in paths.items() if path.is_file()}
+    notes: list[str] = []
+    interactions = _interactions(inter, notes)
+    items = _items(paths["item"], notes) if "item" in paths else _only("item")
+    users = _users(paths["user"], notes) if "user" in paths else _only("user")
+    files = {path.name: path for path in (inter, *paths.values())}
+    tables = {"interactions": inter, **{f"{about}s": path for about, path in paths.items()}}
     licence = GROUPLENS_TERMS if inter.stem.startswith("ml-") else None
-    return RawData(interactions, items, users, files, licence)
+    return RawData(interactions, items, users, files, licence, tables=tables, notes=tuple(notes))
 
 
 def _interaction_file(folder: Path) -> Path:
@@ -50,59 +72,42 @@ def _interaction_file(folder: Path) -> Path:
     return found[0]
 
 
-def _typed_columns(path: Path, required: dict[str, str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The columns by name, tokens as str, sequences as lists, and each column's type."""
-    header = read_text(path, "utf-8").split("\n", 1)[0].rstrip("\r")
-    types = {name: kind for name, _, kind in (field.partition(":") for field in header.split("\t"))}
-    wrong = [f"{name}:{kind}" for name, kind in types.items() if kind not in TYPES]
-    missing = [name for name in required if name not in types]
-    if wrong or missing:
-        what = f"columns without a known type: {', '.join(wrong)}" if wrong else f"no column {', '.join(missing)}"
-        raise DataError(
-            f"{what}; expected a tab-separated header of name:type with types {', '.join(TYPES)}",
-            where=f"{path}:1",
-            remedy="check that the file is a RecBole atomic file with tabs between the fields",
-        )
-    frame = read_columns(path, "\t", list(types), header=True)
-    for name, kind in types.items():
-        if kind == "float":
-            frame[name] = numbers(frame, name, path)
-        elif kind == "token_seq":
-            frame[name] = pd.Series([text.split(" ") if text else [] for text in frame[name]], frame.index, object)
-        elif kind == "float_seq":
-            frame[name] = pd.Series(_float_lists(frame, name, path), frame.index, object)
-    return frame.reset_index(drop=True), types
+def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
+    data, types = _header(path)
+    user, item = (
+        _one_of(USERS, types, path, notes, required="user"),
+        _one_of(ITEMS, types, path, notes, required="item"),
+    )
+    rating, time = _one_of(RATINGS, types, path, notes), _one_of(TIMES, types, path, notes)
+    wanted = [name for name in (user, item, rating, time) if name]
+    table = read_delimited(data, path, LAYOUT, list(types), wanted, lines=True).to_pandas()
+    columns = {"user": _ids(table[user], path, notes), "item": _ids(table[item], path, notes)}
+    if rating:
+        columns["rating"] = pd.Series(numbers_of(table[rating], path, ROWS).astype(np.float32))
+    if time:
+        times = seconds_of(table[time], path, ROWS)
+        columns["timestamp"] = pd.Series(times.seconds)
+        if times.missing.any():
+            columns["timestamp"] = columns["timestamp"].astype("Int64").mask(times.missing)
+        notes += [f"{path.name}: {times.note}"] if times.note else []
+    return pd.DataFrame(columns)
 
 
-def _float_lists(frame: pd.DataFrame, name: str, path: Path) -> list[list[float]]:
-    rows = []
-    for line, text in frame[name].items():
-        try:
-            rows.append([float(part) for part in text.split()])
-        except ValueError:
-            raise DataError(
-                f"{name} is {text[:60]!r}, expected numbers separated by spaces",
-                where=f"{path}:{line}",
-                remedy="mend the line",
-            ) from None
-    return rows
-
-
-def _items(path: Path) -> pd.DataFrame:
-    frame, _ = _typed_columns(path, {"item_id": "token"})
-    frame = unique_ids(frame.rename(columns={"item_id": "item"}), "item", path)
+def _items(path: Path, notes: list[str]) -> pd.DataFrame:
+    frame = _side(path, ITEMS, "item", notes)
+    title, year, genres = (_first(names, frame.columns) for names in (TITLES, YEARS, GENRES))
     columns: dict[str, pd.Series] = {}
     written_years = pd.Series(pd.NA, frame.index, dtype="Int16")
     for name in frame.columns:
-        if name in TITLES:
-            texts = frame[name].map(lambda value: " ".join(value) if isinstance(value, list) else value)
-            parsed = [title_and_year(text) for text in texts]
-            columns["title"] = pd.Series([title for title, _ in parsed], dtype=str)
-            written_years = pd.Series([year for _, year in parsed], dtype="Int16")
-        elif name in GENRES:
-            columns["genres"] = frame[name].map(lambda value: value if isinstance(value, list) else [value])
-        elif name in YEARS:
-            columns["year"] = _years(frame[name])
+        if name == title:
+            parsed = [title_and_year(text) for text in frame[name]]
+            columns["title"] = pd.Series([text or None for text, _ in parsed], dtype="str")
+            written_years = pd.Series([number for _, number in parsed], dtype="Int16")
+        elif name == genres:
+            columns["genres"] = frame[name].map(lambda value: value if isinstance(value, list) else values_of(value))
+        elif name == year:
+            years = years_of(frame[name])[0]
+            columns["year"] = years.where((years >= 1000) & (years <= 3000))
         else:
             columns[name] = frame[name]
     if "year" in columns:  # ML-100K has a film whose year stands in the title only
@@ -110,19 +115,126 @@ def _items(path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _years(column: pd.Series) -> pd.Series:
-    values = pd.to_numeric(column, errors="coerce")
-    return values.where((values >= 1000) & (values <= 3000)).round().astype("Int16")
-
-
-def _users(path: Path) -> pd.DataFrame:
-    frame, _ = _typed_columns(path, {"user_id": "token"})
-    frame = unique_ids(frame.rename(columns={"user_id": "user"}), "user", path)
+def _users(path: Path, notes: list[str]) -> pd.DataFrame:
+    frame = _side(path, USERS, "user", notes)
     if "age" in frame:
         ages = pd.to_numeric(frame["age"], errors="coerce")
         if ages.notna().all():
             frame["age"] = ages.round().astype(np.int16)
     return frame
+
+
+def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> pd.DataFrame:
+    """A side table by its id, floats as numbers, sequences as lists."""
+    data, types = _header(path)
+    id_column = _one_of(names, types, path, notes, required=about)
+    table = read_delimited(data, path, LAYOUT, list(types), lines=True)
+    frame = pd.DataFrame({name: _unquoted(table[name]) for name in table.column_names})
+    for name, kind in types.items():
+        if name == id_column:
+            frame[name] = _ids(frame[name], path, notes)
+        elif kind == "float":
+            written = frame[name].str.strip()
+            frame[name] = numbers_of(frame[name], path, ROWS)
+            said = int((frame[name].isna() & (written != "")).sum())
+            if said:
+                notes.append(f"{path.name}: {said} of {len(frame)} values of {name} are a dash or the like: missing")
+        elif kind == "token_seq" and name not in TITLES:
+            frame[name] = pd.Series(_sequences(frame[name]), frame.index, object)
+        elif kind == "float_seq":
+            frame[name] = pd.Series(_float_lists(frame[name], path), frame.index, object)
+    return unique_ids(frame.rename(columns={id_column: about}), about, path)
+
+
+def _header(path: Path) -> tuple[bytes, dict[str, str]]:
+    """The file's bytes, and the type of each of its columns."""
+    data = contents(path)
+    fields = [field.partition(":") for field in header_fields(data, LAYOUT)]
+    types = {name: kind for name, _, kind in fields}
+    wrong = [f"{name}:{kind}" for name, kind in types.items() if kind not in TYPES]
+    if wrong or len(types) < len(fields):
+        what = f"columns without a known type: {', '.join(wrong)}" if wrong else "a column occurs twice"
+        raise _bad_header(path, what)
+    return data, types  # type: ignore[return-value]
+
+
+def _bad_header(path: Path, what: str, remedy: str = "") -> DataError:
+    return DataError(
+        f"{what}; expected a tab-separated header of name:type with types {', '.join(TYPES)}",
+        where=f"{path}:1",
+        remedy=remedy or "check that the file is a RecBole atomic file with tabs between the fields",
+    )
+
+
+def _one_of(
+    names: tuple[str, ...], types: dict[str, str], path: Path, notes: list[str], required: str | None = None
+) -> str:
+    """The first of `names` that the file has, "" where it has none and needs none."""
+    found = _first(names, types)
+    if not found and required:
+        near = nearest(names[0], types)
+        remedy = f"the columns are {', '.join(types)}" + (f"; did you mean {near}?" if near else "")
+        raise _bad_header(path, f"no column {names[0]}, nor {', '.join(names[1:6])}, ...", remedy)
+    others = [name for name in names if name in types and name != found]
+    if others:
+        notes.append(f"{path.name}: {found} is read; {', '.join(others)} could be meant too")
+    return found
+
+
+def _first(names: Iterable[str], there: Iterable[str]) -> str:
+    known = set(there)
+    return next((name for name in names if name in known), "")
+
+
+def _ids(column: pd.Series, path: Path, notes: list[str]) -> pd.Series:
+    ids, stripped = ids_of(column, path, ROWS)
+    if stripped:
+        notes.append(
+            f"{path.name}: {stripped:,} of {len(ids):,} values of {column.name} had blanks around them: removed"
+        )
+    return ids
+
+
+def _unquoted(column: pa.ChunkedArray) -> pd.Series:
+    quoted = pc.match_substring_regex(column, _QUOTED)
+    if not pc.any(quoted).as_py():
+        return column.to_pandas()
+    bare = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
+    return pc.if_else(quoted, bare, column).to_pandas()
+
+
+def _sequences(column: pd.Series) -> list[list[str]]:
+    """The values of each field: a Python list's, or separated by commas where most fields that hold several have some,
+    or by blanks, which is RecBole's own rule."""
+    there = column[column != ""]
+    commas = there.str.contains(", ", regex=False)
+    several = there.str.contains(" ", regex=False)
+    by_comma = bool(several.any()) and commas.sum() >= 0.5 * several.sum()
+    return [_sequence(text, by_comma) for text in column]
+
+
+def _sequence(text: str, by_comma: bool) -> list[str]:
+    if text[:1] in ("'", '"', "["):
+        written = listed(text if text[0] == "[" else f"[{text}]")
+        if written is not None:
+            return values_of(written)
+    if by_comma:
+        return [part for part in (part.strip() for part in text.split(",")) if part]
+    return text.split(" ") if text else []
+
+
+def _float_lists(column: pd.Series, path: Path) -> list[list[float]]:
+    rows = []
+    for place, text in enumerate(column):
+        try:
+            rows.append([float(part) for part in text.split()])
+        except ValueError:
+            raise DataError(
+                f"{column.name} is {text[:60]!r}, expected numbers separated by spaces",
+                where=ROWS.where(path, place),
+                remedy="mend the line",
+            ) from None
+    return rows
 
 
 def _only(name: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import re
 ARTICLES = "The|A|An|La|Le|Les|Il|Lo|Gli|El|Los|Las|Der|Die|Das|Ein|Eine|Un|Une|Uno|Una|Den|Det|De|O|Os"
 _MOVED_ARTICLE = re.compile(rf"(?P<name>[^()]*[^()\s]),\s+(?:(?P<article>{ARTICLES})|(?P<elided>L'))(?=\s*(?:[()]|$))")
 _YEAR = re.compile(r"\s*\((?P<year>\d{4})(?:[-–]\d{0,4})?\)\s*(?:\([A-Z]+\))?\s*$")
-UNKNOWN = {"", "unknown", "unkonwn"}  # RecBole misspells the one unknown film of ML-100K
+UNKNOWN = {"unknown", "unkonwn"}  # RecBole misspells the one unknown film of ML-100K
 
 
 def title_and_year(text: str) -> tuple[str, int | None]:

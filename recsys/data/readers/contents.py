@@ -1,0 +1,127 @@
+"""The bytes of a text file as a parser wants them: decompressed, in UTF-8, without a byte order mark.
+
+A plain UTF-8 file is mapped, not read, so that a large one costs no memory; any other is held once as a whole.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import mmap
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from artefacts.errors import DataError
+
+Buffer = bytes | mmap.mmap
+FETCH = "fetch or export it again"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _zstandard(data: bytes) -> bytes:
+    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+        return bytes(stream.read())
+
+
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+    ".zst": _zstandard,
+}
+
+
+def suffixes(path: Path) -> tuple[str, str]:
+    """The file type and the compression a name stands for, in small letters: ("", "") where it has no ending."""
+    ends = [end.lower() for end in path.suffixes]
+    packed = ends.pop() if ends and ends[-1] in DECOMPRESS else ""
+    return (ends[-1] if ends else ""), packed
+
+
+def contents(path: Path, encoding: str = "utf-8") -> Buffer:
+    """The file as UTF-8 bytes, without compression and byte order mark.
+
+    Raises:
+        DataError: the file is empty, its compression is broken, it is not in `encoding`, or it holds NUL bytes; names
+            the line.
+    """
+    data = _decompressed(path)
+    if data[:2] in _UTF16 and not _names(encoding, "utf-16"):
+        raise DataError(
+            f"the file begins as UTF-16 does, and is read as {encoding}",
+            where=path,
+            remedy="set source.table.encoding: utf-16, or save the file as UTF-8",
+        )
+    data = _as_utf8(data, path, encoding)
+    place = data.find(b"\0")
+    if place >= 0:
+        raise DataError(
+            "the line holds a NUL byte, so the file is damaged or no text",
+            where=f"{path}:{line_of(data, place)}",
+            remedy=f"{FETCH}, or set source.table.encoding when it is in another one",
+        )
+    if not len(data) or (len(data) < 1000 and not data[:].strip()):
+        raise _empty(path)
+    return data
+
+
+def line_of(data: Buffer, place: int) -> int:
+    """The number, from 1, of the line that holds the byte at `place`."""
+    return data[:place].count(b"\n") + 1
+
+
+def refuse_encoding(data: Buffer, path: Path) -> None:
+    """Raises `DataError` naming the first line that is not UTF-8, if there is one."""
+    try:
+        codecs.decode(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the file is not utf-8 (byte {error.start})",
+            where=f"{path}:{line_of(data, error.start)}",
+            remedy="name its encoding, e.g. source.table.encoding: latin-1, or use the file as it was published",
+        ) from None
+
+
+def _decompressed(path: Path) -> Buffer:
+    if not path.stat().st_size:
+        raise _empty(path)
+    packed = suffixes(path)[1]
+    if not packed:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        data = DECOMPRESS[packed](path.read_bytes())
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError) as error:
+        raise DataError(
+            f"the file cannot be decompressed as {packed} ({error})", where=path, remedy=f"{FETCH}; it may be cut short"
+        ) from None
+    if not data:
+        raise _empty(path)
+    return data
+
+
+def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:
+    if not _names(encoding, "utf-8"):
+        try:
+            return codecs.decode(data, encoding).lstrip("\ufeff").encode()
+        except (UnicodeDecodeError, UnicodeError) as error:
+            start = getattr(error, "start", 0)
+            raise DataError(
+                f"the file is not {encoding} (byte {start})",
+                where=f"{path}:{line_of(data, start)}",
+                remedy="name its encoding under source.table.encoding, or use the file as it was published",
+            ) from None
+    return data[len(codecs.BOM_UTF8) :] if data[:3] == codecs.BOM_UTF8 else data
+
+
+def _names(encoding: str, known: str) -> bool:
+    return codecs.lookup(encoding).name.replace("-sig", "").startswith(known)
+
+
+def _empty(path: Path) -> DataError:
+    return DataError("the file is empty", where=path, remedy=FETCH)

@@ -1,0 +1,195 @@
+"""Separated text as columns of strings, whatever the fields look like. Types are for those who know what they want.
+
+Quoting is RFC 4180's or none. Arrow's parser takes a quotation mark that is never closed for the beginning of a field
+that ends with the file, so quoting is checked before: what follows a closing mark is a separator or a line's end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
+import pyarrow.csv as pc
+
+from artefacts.errors import DataError
+from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
+
+UNIT = "\x1f"
+"""Stands in for a separator of several characters: the parser takes one."""
+_ROW = "mend the row: every row has as many fields as the header, and fields that hold the separator are quoted"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How fields are told apart.
+
+    Args:
+        separator: one or more characters.
+        quoted: whether a field that begins with a quotation mark ends with the next single one (RFC 4180).
+        header: whether the first line names the columns.
+    """
+
+    separator: str
+    quoted: bool
+    header: bool = True
+
+    @property
+    def first_line(self) -> int:
+        """The line number of the first row."""
+        return 2 if self.header else 1
+
+
+def header_fields(data: Buffer, layout: Layout) -> list[str]:
+    """The names in the first line that is not empty, without blanks around them."""
+    line = _first_line(data)[0].decode("utf-8", errors="replace")
+    fields = line.split(layout.separator)
+    if layout.quoted and '"' in line:
+        row = pc.read_csv(
+            pa.BufferReader(line.encode() + b"\n"),
+            pc.ReadOptions(autogenerate_column_names=True),
+            _parsing(layout),
+            _text(None),
+        )
+        fields = [str(column[0].as_py()) for column in row.columns]
+    return [field.strip() for field in fields]
+
+
+def read_delimited(
+    data: Buffer, path: Path, layout: Layout, names: list[str], wanted: list[str] | None = None, *, lines: bool = False
+) -> pa.Table:
+    """The rows as columns of strings; an empty field is "".
+
+    Args:
+        data: UTF-8 text, see `contents`.
+        path: names the file in errors.
+        layout: how fields are told apart.
+        names: of the columns, one per field.
+        wanted: the columns to return; None: all.
+        lines: name the line of a bad row, and let no empty line pass; else the row among the data rows.
+
+    Raises:
+        DataError: no rows, a row with another number of fields, a broken quote, or text that is not UTF-8.
+    """
+    if layout.quoted:
+        refuse_broken_quotes(data, path, layout.separator)
+    start = _first_line(data)[1] if layout.header else 0
+    body: Buffer | memoryview = memoryview(data)[start : _end_of_text(data)]
+    if not len(body):
+        raise DataError("the file has a header and no rows", where=path, remedy=FETCH)
+    separator = layout.separator
+    if len(separator) > 1:
+        separator, body = UNIT, bytes(body).replace(separator.encode(), UNIT.encode())
+    parsed = Layout(separator, layout.quoted, header=False)
+    reading = pc.ReadOptions(column_names=names, block_size=4 << 20)
+    parsing = _parsing(parsed, multiline=layout.quoted and data.find(b'"') >= 0, empty_lines=lines)
+    try:
+        table = pc.read_csv(pa.BufferReader(pa.py_buffer(body)), reading, parsing, _text(names, wanted))
+    except pa.ArrowInvalid as error:
+        refuse_encoding(data, path)
+        raise _bad_row(body, path, parsed, layout, names, lines, error) from None
+    if lines and len(names) > 1:
+        _refuse_empty_line(table, path, layout)
+    return table
+
+
+def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> None:
+    """Raises `DataError` naming the line of the first field whose quotation marks do not close it."""
+    place = data.find(b'"')
+    if place < 0:
+        return
+    mark = re.escape(separator.encode())
+    # A quotation mark opens a field only at the field's beginning; the whole field is one match, its end the group.
+    quoted = re.compile(rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"(?:[^"]++|"")*+("(?=' + mark + rb"|[\r\n]|\Z))?")
+    for field in quoted.finditer(data):
+        if field[1] is None:
+            line = line_of(data, field.start())
+            raise DataError(
+                f"a quotation mark opens a field that nothing closes: {_excerpt(data, field.start())}",
+                where=f"{path}:{line}",
+                remedy='close the field, write a mark inside a field twice (""), or set source.table.quoting: none',
+            )
+
+
+def _parsing(layout: Layout, *, multiline: bool = False, empty_lines: bool = False) -> pc.ParseOptions:
+    return pc.ParseOptions(
+        delimiter=layout.separator,
+        quote_char='"' if layout.quoted else False,
+        newlines_in_values=multiline,
+        ignore_empty_lines=not empty_lines,
+    )
+
+
+def _text(names: list[str] | None, wanted: list[str] | None = None) -> pc.ConvertOptions:
+    types = None if names is None else dict.fromkeys(names, pa.string())
+    return pc.ConvertOptions(column_types=types, strings_can_be_null=False, include_columns=wanted or [])
+
+
+def _first_line(data: Buffer) -> tuple[bytes, int]:
+    """The first line that is not empty, without its end, and where the next one begins."""
+    found = re.compile(rb"[^\r\n]+").search(data)
+    if found is None:
+        return b"", len(data)
+    end = re.compile(rb"\r\n|\r|\n").match(data, found.end())
+    return found[0], end.end() if end else found.end()
+
+
+def _end_of_text(data: Buffer) -> int:
+    """Where the last line that is not empty ends."""
+    end = len(data)
+    while end and data[end - 1 : end] in (b"\r", b"\n"):
+        end -= 1
+    return end
+
+
+def _refuse_empty_line(table: pa.Table, path: Path, layout: Layout) -> None:
+    empty = np.logical_and.reduce([np.asarray(compute.equal(column, "")) for column in table.columns])
+    if empty.any():
+        raise DataError(
+            f"expected {table.num_columns} fields separated by {layout.separator!r}, found 1: an empty line",
+            where=f"{path}:{int(np.argmax(empty)) + layout.first_line}",
+            remedy=_ROW,
+        )
+
+
+def _bad_row(
+    body: Buffer | memoryview,
+    path: Path,
+    parsed: Layout,
+    layout: Layout,
+    names: list[str],
+    lines: bool,
+    error: pa.ArrowInvalid,
+) -> DataError:
+    """The error about the first row with another number of fields, found by reading again, one row after the other."""
+    first: list[pc.InvalidRow] = []
+
+    def note(row: pc.InvalidRow) -> str:
+        first.append(row)
+        return "error"
+
+    parsing = _parsing(parsed, multiline=parsed.quoted, empty_lines=lines)
+    parsing.invalid_row_handler = note
+    try:
+        reading = pc.ReadOptions(column_names=names, use_threads=False)
+        pc.read_csv(pa.BufferReader(pa.py_buffer(body)), reading, parsing, _text(names, names[:1]))
+    except pa.ArrowInvalid as again:
+        error = again
+    if not first:
+        return DataError(f"the file cannot be read as csv: {error}", where=path, remedy=_ROW)
+    number = int(first[0].number or 1)
+    where = f"{path}:{number + layout.first_line - 1}" if lines else f"{path}, data row {number}"
+    return DataError(
+        f"{'' if lines else 'the file cannot be read as csv: '}expected {len(names)} fields separated by "
+        f"{layout.separator!r} ({', '.join(names[:12])}), "
+        f"found {first[0].actual_columns}",
+        where=where,
+        remedy="check that the format in the config is that of the file" if lines and number <= 2 else _ROW,
+    )
+
+
+def _excerpt(data: Buffer, place: int, length: int = 40) -> str:
+    return repr(data[place : place + length].split(b"\n")[0].decode("utf-8", errors="replace"))

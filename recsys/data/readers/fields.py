@@ -1,0 +1,135 @@
+"""Fields of text as ids, numbers, years and typed side columns; what cannot be read is named by row or counted."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artefacts.errors import DataError
+from recsys.data.readers.times import Rows
+
+MISSING = ("", "-", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")
+"""What stands in a numeric column where there is no number, in small letters."""
+_INTEGER = r"-?(0|[1-9]\d{0,17})"
+_DECIMAL = r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?"
+_INVISIBLE = "\u200b\ufeff"
+_YEAR = r"(?<!\d)([12]\d{3})(?!\d)"
+_COMMA = r"[+-]?\d+,\d+"
+
+
+def ids_of(column: pd.Series, path: Path, rows: Rows) -> tuple[pd.Series, int]:
+    """Ids as text without blanks around them, and how many had some. They are otherwise what the file says: 30.0, 030.
+
+    Raises:
+        DataError: an id is missing; names the row.
+    """
+    if pd.api.types.is_float_dtype(column):  # whole floats of a table with types: "30.0", as text files write them
+        column = column.map(lambda value: None if pd.isna(value) else repr(float(value)))
+    text = pa.array(column.astype("str").where(column.notna(), None), pa.large_string(), from_pandas=True)
+    bare = pc.utf8_trim(pc.utf8_trim_whitespace(text), _INVISIBLE)
+    missing = np.asarray(pc.fill_null(pc.equal(bare, ""), True))
+    if missing.any():
+        place = int(np.argmax(missing))
+        raise DataError(
+            f"{column.name} is {column.iloc[place]!r}, expected an id",
+            where=rows.where(path, place),
+            remedy="mend the row or leave it out",
+        )
+    stripped = int(pc.sum(pc.not_equal(bare, text)).as_py() or 0)
+    return bare.to_pandas().astype("str").rename(column.name), stripped
+
+
+def numbers_of(column: pd.Series, path: Path, rows: Rows, expected: str = "a number") -> np.ndarray:
+    """float64 [n], NaN where the field is empty or says that there is none (`MISSING`).
+
+    Raises:
+        DataError: anything else that is no finite number; names the row.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(np.float64, na_value=np.nan)
+        missing = np.isnan(values)
+    else:
+        text = pc.utf8_trim_whitespace(pa.array(column.astype("str").fillna(""), pa.large_string()))
+        lower = pc.utf8_lower(text)
+        missing = np.asarray(pc.is_in(lower, value_set=pa.array(MISSING, pa.large_string())))
+        values = _parsed(pc.if_else(pa.array(missing), pa.scalar(None, pa.large_string()), text))
+    bad = ~np.isfinite(values) & ~missing
+    if bad.any():
+        place = int(np.argmax(bad))
+        comma = pd.Series([str(column.iloc[place])]).str.fullmatch(_COMMA).all()
+        raise DataError(
+            f"{column.name} is {column.iloc[place]!r}, expected {expected}",
+            where=rows.where(path, place),
+            remedy="write decimals with a point, not a comma"
+            if comma
+            else "check that the format in the config is that of the file, or mend the line",
+        )
+    return values
+
+
+def _parsed(text: pa.Array) -> np.ndarray:
+    try:
+        return np.asarray(pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    except pa.ArrowInvalid:
+        return pd.to_numeric(text.to_pandas(), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def years_of(column: pd.Series) -> tuple[pd.Series, list[str]]:
+    """Int16 years, from numbers or from dates of any form, and examples of what holds no year."""
+    text = column.astype("str").fillna("").str.strip()
+    years = pd.to_numeric(text, errors="coerce")
+    years = years.where(years.abs() <= np.iinfo(np.int16).max)
+    known = text.str.lower().isin(MISSING)
+    written = pd.to_numeric(text[years.isna() & ~known].str.extract(_YEAR)[0], errors="coerce")
+    years = years.astype("float64").fillna(written.astype("float64")).round().astype("Int16")
+    return years, text[years.isna() & ~known].drop_duplicates().tolist()
+
+
+def typed(column: pd.Series) -> tuple[pd.Series, int]:
+    """A column of text as whole numbers, numbers or truth values where every field is written as one, and how many
+    fields stand for a missing number (a dash, NA); else the text, null where it is empty.
+
+    The whole column decides, so a word in the last row keeps it text. "007", "1e999" and "+1" are no numbers.
+    """
+    text = column.astype("str").fillna("")
+    bare = text.str.strip()
+    gaps = bare.str.lower().isin(MISSING)
+    known = bare[~gaps]
+    said = int((gaps & (bare != "")).sum())
+    if len(known) and said <= len(known):
+        if known.str.fullmatch(_INTEGER).all():
+            return pd.to_numeric(bare.where(~gaps, None)).astype("Int64"), said
+        if known.str.fullmatch(_DECIMAL).all():
+            return pd.to_numeric(bare.where(~gaps, None)).astype("float64"), said
+        if known.isin(("true", "false", "True", "False")).all() and not said:
+            return bare.str.lower().map({"true": True, "false": False}).astype("boolean"), 0
+    return text.where(bare != "", None), 0
+
+
+def require_columns(wanted: Iterable[str], there: list[str], path: Path, remedy: str) -> None:
+    """Raises `DataError` for columns that a file lacks or has twice, with the names it has and the nearest one."""
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        near = nearest(missing[0], there)
+        shown = ", ".join(there[:40]) + (f" and {len(there) - 40} more" if len(there) > 40 else "")
+        raise DataError(
+            f"no column {', '.join(missing)}; the file has {shown}",
+            where=path,
+            remedy=f"did you mean {near!r}? {remedy}" if near else remedy,
+        )
+    twice = [name for name in wanted if there.count(name) > 1]
+    if twice:
+        raise DataError(f"the column {twice[0]} occurs {there.count(twice[0])} times", where=path, remedy="rename one")
+
+
+def nearest(name: str, there: Iterable[str]) -> str | None:
+    """The name most like `name`, whatever its case; None when none is alike."""
+    by_small = {other.lower(): other for other in there}
+    found = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.6)
+    return by_small[found[0]] if found else None

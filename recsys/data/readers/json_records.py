@@ -1,0 +1,223 @@
+"""JSON lines, a JSON list of objects, or one Python literal a line (Amazon 2014), as columns of cells.
+
+Numbers stay as they are written, so ids keep their digits; types that change from row to row (a text here, a list
+there) are no trouble, because no type is inferred. A part of the file is parsed at a time, and columns that nobody asks
+for are dropped with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.json as pj
+
+from artefacts.errors import DataError
+from recsys.data.readers.contents import FETCH, Buffer, refuse_encoding
+from recsys.data.readers.nested import NumberText, at_path, is_nested
+
+CHUNK = 20_000
+"""Lines parsed at a time."""
+_DECODER: dict[str, Any] = {
+    "parse_int": NumberText,
+    "parse_float": NumberText,
+    "parse_constant": lambda _: None,  # NaN is no number and no JSON: missing
+}
+
+
+@dataclass
+class Records:
+    """The cells of a file by column, and what was left out.
+
+    Args:
+        columns: one list of n cells per column: text, numbers as `NumberText`, booleans, lists, objects or None.
+        rows: n.
+        left_out: the columns that hold objects and were not asked for.
+        literal: whether the lines are Python literals.
+        present: the keys of the objects.
+    """
+
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    rows: int = 0
+    left_out: list[str] = field(default_factory=list)
+    literal: bool = False
+    present: set[str] = field(default_factory=set)
+
+    def add(self, records: list[dict[str, Any]], wanted: list[str] | None, asked: list[str]) -> None:
+        """Appends objects: `wanted` columns, or all but the nested ones that are not among `asked`."""
+        self.present.update(*records)
+        names = wanted if wanted is not None else [*dict.fromkeys(chain([*self.columns], *records, asked))]
+        for name in names:
+            if name in self.left_out:
+                continue
+            cells = [record.get(name) for record in records]
+            if "." in name and not any(name in record for record in records):
+                cells = [at_path(record, name.split(".")) for record in records]
+            if name not in asked and any(isinstance(c, (dict, list)) and is_nested(c) for c in cells):
+                self.left_out.append(name)
+                self.columns.pop(name, None)
+                continue
+            self.columns.setdefault(name, [None] * self.rows).extend(cells)
+        self.rows += len(records)
+
+
+def read_records(data: Buffer, path: Path, wanted: list[str] | None = None, asked: Iterable[str] = ()) -> Records:
+    """Reads a file of objects.
+
+    Args:
+        data: UTF-8 text, see `contents`.
+        path: names the file in errors.
+        wanted: the columns to keep; None: all, but those that hold objects.
+        asked: columns, or paths such as `details.Brand`, that are kept whatever they hold.
+
+    Raises:
+        DataError: text that is no JSON, or something else than objects; names the line.
+    """
+    refuse_encoding(data, path)
+    records, names = Records(), list(asked)
+    if data[:1000].lstrip()[:1] == b"[":
+        rows = _whole(data, path)
+        for start in range(0, len(rows), CHUNK):
+            records.add(rows[start : start + CHUNK], wanted, names)
+        return records
+    lines = _numbered_lines(data)
+    first = next(lines, None)
+    if first is None:
+        raise DataError("the file is empty", where=path, remedy=FETCH)
+    records.literal = not _is_json(first[1]) and _is_literal(first[1])
+    parse = _parse_literals if records.literal else _parse_json
+    stream = chain([first], lines)
+    while chunk := list(islice(stream, CHUNK)):
+        records.add(parse(chunk, path), wanted, names)
+    return records
+
+
+def read_flat(data: Buffer, path: Path, texts: list[str], numbers: list[str]) -> pd.DataFrame | None:
+    """A few columns of flat JSON lines by Arrow's parser, ten times as fast; None where that cannot be exact.
+
+    Args:
+        data: see `read_records`.
+        path: names the file in errors.
+        texts: columns that are text or whole numbers from the first line to the last; whole numbers become text.
+        numbers: columns of numbers, or of text in every row.
+    """
+    first = next(_numbered_lines(data), None)
+    try:
+        record = json.loads(first[1]) if first else None
+    except ValueError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    fields = []
+    for name in [*texts, *numbers]:
+        kind = type(record.get(name))
+        known: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64() if name in texts else pa.float64()}
+        if name in numbers:
+            known[float] = pa.float64()
+        if kind not in known:
+            return None
+        fields.append(pa.field(name, known[kind]))
+    options = pj.ParseOptions(explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore")
+    try:
+        table = pj.read_json(pa.BufferReader(pa.py_buffer(data)), pj.ReadOptions(block_size=32 << 20), options)
+    except pa.ArrowInvalid:
+        return None
+    columns = {name: table[name] for name in [*texts, *numbers]}
+    for name in texts:
+        columns[name] = columns[name].cast(pa.string())
+    return pd.DataFrame({name: column.to_pandas() for name, column in columns.items()})
+
+
+def _numbered_lines(data: Buffer) -> Iterator[tuple[int, bytes]]:
+    """Line numbers, from 1, and lines that are not empty."""
+    source = io.BytesIO(data) if isinstance(data, bytes) else _from_start(data)
+    for number, line in enumerate(iter(source.readline, b""), start=1):
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def _from_start(data: Any) -> Any:
+    data.seek(0)
+    return data
+
+
+def _whole(data: Buffer, path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(data[:], **_DECODER)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, str(error)) from None
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise DataError(
+                f"entry {number} of the list is {str(row)[:40]!r}, expected an object", where=path, remedy=FETCH
+            )
+    return list(rows)
+
+
+def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(b"[" + b",".join(line for _, line in chunk) + b"]", **_DECODER)
+        if len(rows) == len(chunk) and all(isinstance(row, dict) for row in rows):
+            return list(rows)
+    except (ValueError, RecursionError):
+        pass
+    return [_one(lambda line: json.loads(line, **_DECODER), number, line, path) for number, line in chunk]
+
+
+def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
+    return [_one(lambda line: _numbers_as_text(ast.literal_eval(line.decode())), *entry, path) for entry in chunk]
+
+
+def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        row = parse(line)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise _broken(f"{path}:{number}", str(error)) from None
+    if not isinstance(row, dict):
+        raise DataError(
+            f"the line is {line[:40].decode(errors='replace')!r}, expected an object",
+            where=f"{path}:{number}",
+            remedy="one JSON object a line, or a list of them",
+        )
+    return row
+
+
+def _numbers_as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _numbers_as_text(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_numbers_as_text(part) for part in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return NumberText(value)
+    return value
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_literal(line: bytes) -> bool:
+    try:
+        return isinstance(ast.literal_eval(line.decode()), dict)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+
+
+def _broken(where: Path | str, error: str) -> DataError:
+    return DataError(
+        f"the file cannot be read as json: {error}",
+        where=where,
+        remedy="one JSON object a line, or a list of objects; mend the line, or fetch the file again",
+    )

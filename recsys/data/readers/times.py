@@ -1,0 +1,217 @@
+"""Points in time as people write them, as whole seconds since 1970 in UTC.
+
+A column is read as a whole, by one rule, so that no row means something else than its neighbours. Numbers are seconds,
+milliseconds, microseconds or nanoseconds, told apart by their size (1e11 seconds are the year 5138, 1e11 milliseconds
+1973), or days as 20180131. Text is ISO 8601, with or without a zone, or one of `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artefacts.errors import DataError
+
+FORMATS = (
+    "%a %b %d %H:%M:%S %z %Y",  # Goodreads, Twitter: Fri Sep 08 10:44:26 -0700 2017
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%m %d, %Y",  # Amazon's reviewTime: 09 13, 2009
+    "%B %d, %Y",
+    "%b %d, %Y",
+    "%d %B %Y",
+    "%d %b %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M",
+)
+AMBIGUOUS = (("%m/%d/%Y", "%d/%m/%Y"), ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"), ("%m/%d/%y", "%d/%m/%y"))
+"""Pairs of which one is taken where the other does not fit, and none where both do."""
+UNITS = (
+    (1e11, 1, "seconds"),
+    (1e14, 10**3, "milliseconds"),
+    (1e17, 10**6, "microseconds"),
+    (9.2e18, 10**9, "nanoseconds"),
+)
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+SAMPLE = 100
+"""Rows from which the way of writing is told; every other row has to follow it."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds, and what was understood.
+
+    Args:
+        seconds: int64 [n]; 0 where `missing`.
+        missing: bool [n].
+        note: what a person should know of how they were read; "" where nothing is special.
+    """
+
+    seconds: np.ndarray
+    missing: np.ndarray
+    note: str = ""
+
+
+def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = None) -> Times:
+    """Reads a column of text or of datetimes.
+
+    Args:
+        column: text ("" where the time is missing), numbers or datetimes.
+        path: names the file in errors.
+        rows: names rows in errors.
+        layout: a strptime format to read text by; None: see above.
+
+    Raises:
+        DataError: a value that is no time, or one whose unit or order of day and month is not that of the others.
+    """
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return Times(_since_1970(column), column.isna().to_numpy())
+    numeric = pd.api.types.is_numeric_dtype(column)
+    text = column if numeric else column.fillna("").astype(str).str.strip()
+    missing = (text.isna() if numeric else text == "").to_numpy()
+    known = text[~missing]
+    if known.empty:
+        return Times(np.zeros(len(text), np.int64), missing)
+    if layout is not None:
+        found, note = pd.to_datetime(known, format=layout, utc=True, errors="coerce"), ""
+        values = _whole(found, known, path, rows, f"a time written as {layout}")
+    elif numeric or known.iloc[:SAMPLE].str.fullmatch(_NUMBER).mean() >= 0.5:
+        values, note = _numeric(known, path, rows)
+    else:
+        values, note = _written(known, path, rows)
+    seconds = np.zeros(len(text), np.int64)
+    seconds[~missing] = values
+    return Times(seconds, missing, note)
+
+
+class Rows:
+    """Names the rows of a file in errors: by line, or by their number among the data rows."""
+
+    def __init__(self, first_line: int | None = None) -> None:
+        self._first_line = first_line
+
+    def where(self, path: Path, index: int) -> str:
+        """Row `index`, from 0."""
+        return f"{path}, data row {index + 1}" if self._first_line is None else f"{path}:{index + self._first_line}"
+
+
+def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:
+    values = _parsed(known)
+    numbers = values.to_numpy(np.float64, na_value=np.nan)
+    _refuse(~np.isfinite(numbers), known, path, rows, "a time as a number, as in the rows before")
+    days = _days(known)
+    if days is not None:
+        return days, f"times such as {known.iloc[0]} are read as days (year, month, day)"
+    size = np.abs(numbers)
+    _refuse(size >= UNITS[-1][0], known, path, rows, "a time since 1970")
+    _, per_second, name = next(unit for unit in UNITS if size.max() < unit[0])
+    smallest = 0.0 if per_second == 1 else 1e11 * per_second / 10**3
+    odd = size < smallest
+    if odd.any():
+        largest = known.iloc[int(np.argmax(size))]
+        _refuse(
+            odd, known, path, rows, f"a time in {name} since 1970, as {largest} in {_where(known, size, path, rows)}"
+        )
+    if pd.api.types.is_integer_dtype(values.dtype):
+        whole = values.to_numpy(np.int64) // per_second
+    else:
+        whole = np.floor(numbers / per_second).astype(np.int64)
+    return whole, "" if per_second == 1 else f"times such as {known.iloc[0]} are read as {name} since 1970"
+
+
+def _parsed(known: pd.Series) -> pd.Series:
+    """Numbers, whole ones exactly; NaN for what is none."""
+    if pd.api.types.is_numeric_dtype(known):
+        return known
+    try:
+        whole = pc.cast(pa.array(known, pa.large_string()), pa.int64())
+        return pd.Series(whole.to_numpy(zero_copy_only=False), known.index)
+    except pa.ArrowInvalid:
+        return pd.to_numeric(known, errors="coerce")
+
+
+def _where(known: pd.Series, size: np.ndarray, path: Path, rows: Rows) -> str:
+    return rows.where(path, int(known.index[int(np.argmax(size))])).removeprefix(f"{path}, ")
+
+
+def _days(known: pd.Series) -> np.ndarray | None:
+    """The seconds of days as 20180131, when every value is one; as seconds they would all lie in August 1970."""
+    if pd.api.types.is_numeric_dtype(known):
+        if known.min() < 1900_01_01 or known.max() > 2099_12_31:
+            return None
+        known = known.astype("int64").astype(str)
+    elif not known.str.fullmatch(r"(19|20)\d{6}").all():
+        return None
+    found = pd.to_datetime(known, format="%Y%m%d", utc=True, errors="coerce")
+    return None if found.isna().any() else _since_1970(found)
+
+
+def _written(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:
+    sample = known.iloc[:SAMPLE]
+    if _fits(sample, "ISO8601"):
+        found = pd.to_datetime(known, format="ISO8601", utc=True, errors="coerce")
+        return _whole(found, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(known)
+    for layout in FORMATS:
+        if _fits(sample, layout):
+            found = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
+            return _whole(found, known, path, rows, f"a time written as {layout}, as in the rows before"), ""
+    for pair in AMBIGUOUS:
+        if any(_fits(sample, layout) for layout in pair):
+            return _day_or_month(known, pair, path, rows)
+    _refuse(np.ones(len(known), bool), known, path, rows, "a time: seconds since 1970 or an ISO 8601 date")
+    raise AssertionError("unreachable")
+
+
+def _day_or_month(known: pd.Series, pair: tuple[str, str], path: Path, rows: Rows) -> tuple[np.ndarray, str]:
+    both = [pd.to_datetime(known, format=layout, utc=True, errors="coerce") for layout in pair]
+    fitting = [not found.isna().any() for found in both]
+    if all(fitting) and not (both[0] == both[1]).all():
+        raise DataError(
+            f"{known.name} is {known.iloc[0]!r}, which may be {pair[0]} or {pair[1]}: no row tells day and month apart",
+            where=path,
+            remedy=f'say which, e.g. source.table.timestamp_format: "{pair[0]}"',
+        )
+    chosen = fitting.index(True) if any(fitting) else int(both[1].notna().sum() > both[0].notna().sum())
+    values = _whole(both[chosen], known, path, rows, f"a time written as {pair[chosen]}")
+    return values, f"times such as {known.iloc[0]} are read as {pair[chosen]}"
+
+
+def _zone_note(known: pd.Series) -> str:
+    zoned = known.str.contains(r"T?\d\d:?\d\d.*(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)$", regex=True)
+    notes = []
+    if zoned.any() and not zoned.all():
+        notes.append(f"{int((~zoned).sum())} of {len(known)} times name no zone and are read as UTC")
+    if known.str.fullmatch(r"\d{4}-?\d\d-?\d\d").all():
+        notes.append("times are days: interactions of one day are in the order of their items")
+    return "; ".join(notes)
+
+
+def _fits(sample: pd.Series, layout: str) -> bool:
+    return bool(pd.to_datetime(sample, format=layout, utc=True, errors="coerce").notna().mean() >= 0.5)
+
+
+def _whole(found: pd.Series, known: pd.Series, path: Path, rows: Rows, expected: str) -> np.ndarray:
+    _refuse(found.isna().to_numpy(), known, path, rows, expected)
+    return _since_1970(found)
+
+
+def _since_1970(times: pd.Series) -> np.ndarray:
+    """int64 seconds, 0 where missing; times without a zone are UTC."""
+    aware = times.dt.tz_localize("UTC") if times.dt.tz is None else times.dt.tz_convert("UTC")
+    plain = aware.dt.tz_localize(None).dt.as_unit("s")
+    return plain.to_numpy("datetime64[s]").astype(np.int64) * ~plain.isna().to_numpy()
+
+
+def _refuse(bad: np.ndarray, known: pd.Series, path: Path, rows: Rows, expected: str) -> None:
+    if bad.any():
+        place = int(np.argmax(bad))
+        raise DataError(
+            f"{known.name} is {known.iloc[place]!r}, expected {expected}",
+            where=rows.where(path, int(known.index[place])),
+            remedy="mend the row or leave it out; source.table.timestamp_format names a format of your own",
+        )
