@@ -61,6 +61,9 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     check_inside(stage.folder(run) / "stage.json")
     (stage.folder(run) / "stage.json").unlink(missing_ok=True)
     details = stage.run(run)
+    for note in stage.notes(details):
+        visible = "".join(letter if letter.isprintable() else "?" for letter in note)  # ids and titles are anybody's
+        console.print(f"{' ' * len(label)} {visible}", markup=False, highlight=False, soft_wrap=True)
     stage.complete(run, identity, details, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
 

@@ -102,6 +102,10 @@ class Stage(ABC):
         """One line for a person, from the details of the marker."""
         return ", ".join(f"{value} {key}" for key, value in details.items())
 
+    def notes(self, details: dict[str, Any]) -> list[str]:
+        """What a person should know of what was done, one short line each, from the details of the marker."""
+        return []
+
     def identity(self, run: Run) -> dict[str, Any]:
         """Everything the fingerprint is made of."""
         inputs = {name: require_marker(run, name).content for name in self.after}

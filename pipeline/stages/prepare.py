@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from artefacts.errors import UsageError
 from pipeline.stages.base import Run, Stage
 from recsys.data.options import SourceOptions
@@ -38,7 +40,10 @@ class Prepare(Stage):
 
         options = run.config.dataset
         meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed)
-        return dict(meta["counts"])
+        return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, self.folder(run) / "items.parquet")]}
+
+    def notes(self, details: dict[str, Any]) -> list[str]:
+        return list(details["notes"])
 
     def outputs(self, run: Run) -> list[Path]:
         names = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
@@ -50,6 +55,38 @@ class Prepare(Stage):
             alone = details[f"{name}_without_train"]
             text += f", {alone:,} {name} without a training interaction" if alone else ""
         return text
+
+
+def _item_text_notes(run: Run, path: Path) -> list[str]:
+    """A line on items of which prompts will show neither a title nor the text that `generation.item_text` promises.
+
+    Raises:
+        UsageError: a column of `item_text` is not there, or is no text; the stage `augment` would say so later.
+    """
+    from artefacts.files import read_parquet
+
+    generation = run.config.generation
+    if generation is None:
+        return []
+    items = read_parquet(path)
+    texts = [field.name for field in items.schema if str(field.type) in ("string", "large_string")]
+    texts = [name for name in texts if name not in ("source_id", "title")]
+    shown = generation.item_text.columns if generation.item_text else ()
+    for name in shown:
+        if name not in texts:
+            raise UsageError(
+                f"the items have no text column '{name}'",
+                where="generation.item_text.columns",
+                remedy=f"they have: {', '.join(texts)}" if texts else "leave item_text out",
+            )
+    columns = [name for name in ("title", *shown) if name in items.column_names]
+    silent = np.logical_and.reduce([items[name].is_null().to_numpy() for name in columns]) if columns else np.ones(1)
+    could = f"; generation.item_text could show {', '.join(texts[:5])}" if texts and not shown else ""
+    if not columns:
+        return [f"the items have no titles to show in prompts{could}"]
+    if not silent.any():
+        return []
+    return [f"prompts can only say 'untitled' of {int(silent.sum()):,} items: no {' and no '.join(columns)}{could}"]
 
 
 def _source_folder(run: Run) -> Path:

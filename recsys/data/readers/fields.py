@@ -36,8 +36,9 @@ def ids_of(column: pd.Series, path: Path, rows: Rows) -> tuple[pd.Series, int]:
     missing = np.asarray(pc.fill_null(pc.equal(bare, ""), True))
     if missing.any():
         place = int(np.argmax(missing))
+        value = column.iloc[place]
         raise DataError(
-            f"{column.name} is {column.iloc[place]!r}, expected an id",
+            f"{column.name} is {'missing' if pd.isna(value) else repr(value)}, expected an id",
             where=rows.where(path, place),
             remedy="mend the row or leave it out",
         )

@@ -26,6 +26,7 @@ from recsys.data.readers.nested import NumberText, at_path, is_nested
 
 CHUNK = 20_000
 """Lines parsed at a time."""
+_SURROGATE = b"\\ud"
 _DECODER: dict[str, Any] = {
     "parse_int": NumberText,
     "parse_float": NumberText,
@@ -159,17 +160,19 @@ def _whole(data: Buffer, path: Path) -> list[dict[str, Any]]:
             raise DataError(
                 f"entry {number} of the list is {str(row)[:40]!r}, expected an object", where=path, remedy=FETCH
             )
-    return list(rows)
+    escaped = any(data.find(mark) >= 0 for mark in (_SURROGATE, b"\\uD"))
+    return list(_whole_letters(rows) if escaped else rows)
 
 
 def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(b"[" + b",".join(line for _, line in chunk) + b"]", **_DECODER)
         if len(rows) == len(chunk) and all(isinstance(row, dict) for row in rows):
-            return list(rows)
+            return list(_whole_letters(rows) if any(_SURROGATE in line.lower() for _, line in chunk) else rows)
     except (ValueError, RecursionError):
         pass
-    return [_one(lambda line: json.loads(line, **_DECODER), number, line, path) for number, line in chunk]
+    rows = [_one(lambda line: json.loads(line, **_DECODER), number, line, path) for number, line in chunk]
+    return list(_whole_letters(rows))
 
 
 def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
@@ -188,6 +191,17 @@ def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) ->
             remedy="one JSON object a line, or a list of them",
         )
     return row
+
+
+def _whole_letters(value: Any) -> Any:
+    """The value with halves of letters, which JSON may escape and UTF-8 cannot hold, replaced by U+FFFD."""
+    if isinstance(value, dict):
+        return {_whole_letters(key): _whole_letters(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_whole_letters(part) for part in value]
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def _numbers_as_text(value: Any) -> Any:

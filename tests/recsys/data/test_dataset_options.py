@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
@@ -53,3 +54,30 @@ def test_options_load_without_heavy_packages() -> None:
     check = "import sys, recsys.data.options; print([m for m in ('torch', 'pandas', 'datasets') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("written", "ratios"),
+    [
+        ([80, 10, 10], (80, 10, 10)),
+        ([0.8, 0.1, 0.1], (8, 1, 1)),
+        (["8/10", "1/10", "1/10"], (8, 1, 1)),
+        ("80/10/10", (8, 1, 1)),
+        ("8:1:1", (8, 1, 1)),
+        (["70%", "15%", "15%"], (14, 3, 3)),
+        ([0.333, 0.333, 0.334], (333, 333, 334)),
+    ],
+)
+def test_ratios_may_be_fractions(options: Callable, written: object, ratios: tuple[int, int, int]) -> None:
+    assert options(split={"kind": "temporal", "ratios": written}).split.ratios == ratios
+
+
+@pytest.mark.parametrize("written", [[0.8, 0.1, 0.2], [0.8, 0.2], ["a", 1, 1], [8, 2, 0], "8/2", [1, 1, True]])
+def test_ratios_that_make_no_sense_are_refused(options: Callable, written: object) -> None:
+    with pytest.raises(ValidationError):
+        options(split={"kind": "random", "ratios": written})
+
+
+def test_an_encoding_nobody_knows_is_refused(options: Callable) -> None:
+    with pytest.raises(ValidationError, match="no encoding is called"):
+        options("table", {"encoding": "utf-9"})

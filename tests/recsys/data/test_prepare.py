@@ -166,6 +166,51 @@ def test_the_hash_is_of_the_triples_whatever_their_order() -> None:
     assert split_sha256(users, items, splits) != split_sha256(users, items, splits[order])
 
 
+def test_items_of_another_catalogue_are_refused(tmp_path: Path, options: Callable) -> None:
+    raw = raw_data()
+    items = raw.items.assign(item=raw.items["item"] + ".0")
+    with pytest.raises(DataError, match=r"(?s)no id is in common.*'i0'.*'i0\.0'"):
+        prepare(RawData(raw.interactions, items, raw.users), options(), tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_missing_or_left_out_is_noted(tmp_path: Path, options: Callable) -> None:
+    raw = raw_data()
+    ratings = raw.interactions["rating"].where(raw.interactions.index >= 3)
+    items = raw.items[raw.items["item"] != "i7"]
+    items = items.assign(title=items["title"].where(items["item"] != "i3", " ").replace("Title 4", "Rock &amp; Roll"))
+    source = RawData(raw.interactions.assign(rating=ratings), items, raw.users, notes=("as read",))
+    meta = prepare(source, options(min_rating=2, k_core=2), tmp_path, 0)
+    assert meta["dropped"]["without_rating"] == 3
+    assert meta["notes"][:2] == ["as read", "3 of 300 interactions have no rating"]
+    assert any(note.startswith("interactions left out: duplicates (") for note in meta["notes"])
+    assert "1 of 30 items have no row in the table of items, e.g. 'i7'" in meta["notes"]
+    assert "items: HTML tags and entities removed from title (1)" in meta["notes"]
+    assert "2 of 30 items have no title" in meta["notes"]
+    assert "Rock & Roll" in Dataset.load(tmp_path).items["title"].to_pylist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_times_that_some_lack_are_left_out_or_an_error(tmp_path: Path, options: Callable, kind: str) -> None:
+    raw = raw_data()
+    times = raw.interactions["timestamp"].astype("Int64").mask(raw.interactions.index == 6)
+    source = RawData(raw.interactions.assign(timestamp=times), raw.items, raw.users)
+    if kind == "random":
+        meta = prepare(source, options(split={"kind": kind}), tmp_path, 0)
+        assert "1 of 300 interactions have no timestamp: timestamps are left out" in meta["notes"]
+        assert Dataset.load(tmp_path).train_timestamps is None
+    else:
+        with pytest.raises(DataError, match=r"(?s)1 of 300 interactions have no timestamp.*data row 7"):
+            prepare(source, options(split={"kind": kind}), tmp_path, 0)
+
+
+def test_one_interaction_per_user_is_refused(tmp_path: Path, options: Callable) -> None:
+    interactions = pd.DataFrame({"user": [str(u) for u in range(30)], "item": [f"i{u % 20}" for u in range(30)]})
+    with pytest.raises(DataError, match=r"(?s)leaves nothing for validation and test.*dataset\.split"):
+        prepare(RawData(interactions, raw_data().items, raw_data().users), options(), tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+
+
 ML100K = importlib.util.find_spec("recbole")
 
 

@@ -15,7 +15,7 @@ from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare
 from recsys.data.readers.registry import read
 
-ROWS = [(0, 1, "train"), (0, 3, "train"), (0, 11, "valid"), (2, 1, "train"), (2, 3, "test"), (3, 11, "train")]
+ROWS = [(0, 1, "train"), (0, 3, "valid"), (0, 11, "train"), (2, 1, "train"), (2, 3, "test"), (3, 11, "train")]
 
 
 @pytest.fixture

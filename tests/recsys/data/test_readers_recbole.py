@@ -68,3 +68,62 @@ def test_a_bad_file_is_named(read_files: Callable, files: dict, message: str) ->
 def test_a_missing_folder_is_named(read_files: Callable, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)no \.inter file.*" + tmp_path.name):
         read_files("recbole", {})
+
+
+AMAZON = (
+    "item_id:token\ttitle:token\tsales_rank:float\tcategories:token_seq\tprice:float\tbrand:token\n"
+    'i1\t"Kelp ""Velvet"" Mask, 0 oz"\t\t\'Skin Care\', \'Beauty\'\t—\t\n'
+    'i2\t"Dune" again\t7.0\t"""Children\'s Beauty"", \'Bath & Body\'"\t9.99\tReef\n'
+    "i3\t\t3\t\t\tReef\n"
+)
+YELP = (
+    "user_id:token\tbusiness_id:token\tstars:float\tuseful:float\tdate:token\n"
+    "u1\ti1\t4.0\t\t2012-01-01 10:00:00\nu2\ti2\t5.0\t1\t2012-01-02 10:00:00\n"
+)
+STEAM = (
+    "app_name:token\tgenres:token_seq\titem_id:token\tmetascore:float\ttitle:token\n"
+    "old\tAction, Free to Play, Indie\ti1\t\tKraken\nother\tIndie\ti2\t77\tSquid\n"
+)
+
+
+def test_empty_floats_and_dashes_are_missing_and_dashes_are_counted(read_files: Callable) -> None:
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": AMAZON})
+    assert raw.items["price"].isna().tolist() == [True, False, True]
+    assert raw.items["sales_rank"].isna().tolist() == [True, False, False]
+    assert raw.notes == ("x.item: 1 of 3 values of price are a dash or the like: missing",)
+
+
+def test_fields_with_doubled_marks_are_unquoted_and_others_kept(read_files: Callable) -> None:
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": AMAZON})
+    assert raw.items["title"].tolist()[:2] == ['Kelp "Velvet" Mask, 0 oz', '"Dune" again']
+    assert raw.items["title"].isna().tolist() == [False, False, True]
+
+
+def test_sequences_are_lists_of_python_or_separated_by_commas(read_files: Callable) -> None:
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": AMAZON})
+    assert raw.items["genres"].tolist() == [["Skin Care", "Beauty"], ["Children's Beauty", "Bath & Body"], []]
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": STEAM})
+    assert raw.items["genres"].tolist() == [["Action", "Free to Play", "Indie"], ["Indie"]]
+    assert raw.items["title"].tolist() == ["Kraken", "Squid"]
+
+
+def test_columns_have_the_names_recbole_gives_them(read_files: Callable) -> None:
+    raw = read_files("recbole", {"yelp-2018.inter": YELP, "yelp-2018.item": STEAM.replace("item_id", "business_id")})
+    assert raw.interactions.to_numpy().tolist() == [["u1", "i1", 4.0, 1325412000], ["u2", "i2", 5.0, 1325498400]]
+    assert sorted(raw.files) == ["yelp-2018.inter", "yelp-2018.item"]
+
+
+def test_columns_that_nobody_reads_may_hold_anything(read_files: Callable) -> None:
+    inter = "user_id:token\titem_id:token\tplay_hours:float\nu1\ti1\tmany\nu2\ti1\t\n"
+    assert len(read_files("recbole", {"x.inter": inter}).interactions) == 2
+
+
+def test_which_of_several_columns_is_read_is_said(read_files: Callable) -> None:
+    inter = "user_id:token\titem_id:token\tdate:token\ttimestamp:float\nu1\ti1\tyesterday\t5\n"
+    notes = read_files("recbole", {"x.inter": inter}).notes
+    assert "x.inter: timestamp is read; date could be meant too" in notes
+
+
+def test_a_float_that_is_text_is_named(read_files: Callable) -> None:
+    with pytest.raises(DataError, match=r"(?s)price is 'from 14\.99', expected a number.*x\.item:2"):
+        read_files("recbole", {"x.inter": INTER, "x.item": AMAZON.replace("—", "from 14.99")})

@@ -124,7 +124,7 @@ def test_a_config_can_use_it_with_its_split_and_ids_in_numeric_order(folder: Pat
 
 
 def test_the_source_may_be_split_anew(folder: Path, tmp_path: Path) -> None:
-    anew = options(split={"kind": "random"})
+    anew = options(split={"kind": "random", "ratios": [2, 2, 1]})
     prepare(read(anew, folder), anew, tmp_path / "dataset", seed=3)
     assert len(Dataset.load(tmp_path / "dataset").train) > len(PAIRS["trn"])
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import socket
 from collections.abc import Callable
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from artefacts.errors import DataError
@@ -59,11 +63,25 @@ def test_datetimes_become_seconds(read_files: Callable) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("log.csv", "who;what;stars;when\n1;2;3;4\n", r"no column who, what, stars, when; the file has who;what"),
+        ("log.csv", "who~what~stars~when\n1~2~3~4\n", r"no column who, what, stars, when; the file has who~what"),
+        ("log.csv", "who,what,star,when\n1,2,3,4\n", r"no column stars; the file has .*did you mean 'star'"),
+        ("log.csv", "who,what,stars,when,who\n1,2,3,4,5\n", r"column who occurs 2 times"),
+        ("log.csv", 'who,what,stars,when\n1,2,"3,5",4\n', r"stars is '3,5'.*data row 1.*with a point"),
+        ("log.csv", "who,what,stars,when\n1,2,inf,4\n", r"stars is 'inf', expected a number.*data row 1"),
         ("log.csv", "who,what,stars,when\n1,2,good,4\n", r"stars is 'good', expected a number.*data row 1"),
         ("log.csv", "who,what,stars,when\n1,2,3,4\n,2,3,4\n", r"who is .*expected an id.*data row 2"),
         ("log.csv", "who,what,stars,when\n1,2,3,4\n1,2,3,4,5,6\n", r"cannot be read as csv.*log\.csv"),
-        ("log.csv", "who,what,stars,when\n1,2,3,1700000000000\n", r"not seconds"),
+        (
+            "log.csv",
+            "who,what,stars,when\n1,2,3,1700000000\n1,3,3,1700000000000\n",
+            r"when is '1700000000'.*data row 1",
+        ),
+        ("log.csv", 'who,what,stars,when\n1,a,3,4\n1,"b,3,4\n1,c,3,4\n', r"quotation mark.*log\.csv:3"),
+        ("log.csv", "who,what,stars,when\n1,a,3,4\n1,b\0,3,4\n", r"NUL byte.*log\.csv:3"),
+        ("log.csv", b"who,what,stars,when\n1,caf\xe9,3,4\n", r"not utf-8.*log\.csv:2.*encoding: latin-1"),
+        ("log.csv", "who,what,stars,when\n".encode("utf-16"), r"UTF-16.*encoding: utf-16"),
+        ("log.csv.gz", b"\x1f\x8b not gzip", r"cannot be decompressed as \.gz"),
+        ("log.jsonl", '{"who": "1", "what": "a", "stars": 3, "when": 4}\n[1]\n', r"expected an object.*log\.jsonl:2"),
         ("log.csv", "who,what,stars,when\n", r"no rows|cannot be read"),
         ("log.csv", "", r"empty"),
         ("log.jsonl", '{"who": "1", "what"\n', r"cannot be read as json.*log\.jsonl"),
@@ -87,3 +105,164 @@ def test_side_columns_cannot_take_our_names(read_files: Callable) -> None:
         read_files(
             "table", {"i.csv": "user_id,item_id\n1,a\n", "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"}
         )
+
+
+def csv_of(rows: list[str], header: str = "user_id,item_id,rating") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def test_types_that_change_late_are_read(read_files: Callable) -> None:
+    stars = csv_of([f"u{row % 50},{row},{4 if row < 15_000 else 4.5}" for row in range(25_000)])
+    things = "\n".join(
+        ["item_id,title,genres,price", *(f"{i},{1000 + i},,{i}" for i in range(24_999)), "24999,a tale,Drama,free"]
+    )
+    table = {"rating": "rating", "interactions": "i.csv", "items": "s.csv"}
+    raw = read_files("table", {"i.csv": stars, "s.csv": things}, table)
+    assert raw.interactions["rating"].iloc[[0, 14_999, 15_000]].tolist() == [4.0, 4.0, 4.5]
+    assert raw.items["title"].iloc[[0, 99, 24_999]].tolist() == ["1000", "1099", "a tale"]
+    assert raw.items["genres"].iloc[[0, 24_999]].tolist() == [[], ["Drama"]]
+    assert raw.items["price"].iloc[[0, 24_999]].tolist() == ["0", "free"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_ids_are_text_whatever_they_look_like(read_files: Callable, suffix: str) -> None:
+    written = ["00030", "30", "30.0", "1e5", "NA", "12345678901234567890"]
+    frame = pd.DataFrame({"user_id": written, "item_id": written[::-1]})
+    raw = read_files("table", {f"i.{suffix}": as_bytes(frame, suffix)}, {"interactions": f"i.{suffix}"})
+    assert raw.interactions["user"].tolist() == written
+    assert raw.interactions["item"].tolist() == written[::-1]
+
+
+def test_numbers_as_ids_keep_their_digits(read_files: Callable) -> None:
+    lines = b'{"user_id": 30.0, "item_id": 12345678901234567890}\n{"user_id": 30, "item_id": 1}\n'
+    raw = read_files("table", {"i.jsonl": lines}, {"interactions": "i.jsonl"})
+    assert raw.interactions.to_numpy().tolist() == [["30.0", "12345678901234567890"], ["30", "1"]]
+    floats = pd.DataFrame({"user_id": [30.0, 1.5], "item_id": [1, 2]})
+    raw = read_files("table", {"i.parquet": as_bytes(floats, "parquet")}, {"interactions": "i.parquet"})
+    assert raw.interactions.to_numpy().tolist() == [["30.0", "1"], ["1.5", "2"]]
+
+
+def test_blanks_around_ids_are_removed_and_counted(read_files: Callable) -> None:
+    raw = read_files("table", {"i.csv": csv_of([" u1,a ,1", "u1,\tb,2", "u2,c\xa0,3"])}, {"interactions": "i.csv"})
+    assert raw.interactions.to_numpy().tolist() == [["u1", "a"], ["u1", "b"], ["u2", "c"]]
+    assert [note for note in raw.notes if "blanks" in note] == [
+        "i.csv: 1 of 3 values of user_id had blanks around them: removed",
+        "i.csv: 3 of 3 values of item_id had blanks around them: removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings"),
+    [
+        ("i.csv", "user_id;item_id;rating\nu;a, b;1\n", {}),
+        ("i.csv", "user_id\titem_id\trating\nu\ta, b\t1\n", {}),
+        ("i.dat", "user_id::item_id::rating\nu::a, b::1\n", {}),
+        ("i.txt", "user_id|item_id|rating\nu|a, b|1\n", {}),
+        ("i.csv", "user_id~item_id~rating\nu~a, b~1\n", {"separator": "~"}),
+        ("i.CSV", '\ufeff user_id ,item_id,rating\r\nu,"a, b",1\r\n\r\n', {}),
+        ("i.csv", 'user_id,item_id,rating\nu,"a, b",1', {}),
+        ("i.csv", "user_id,item_id,rating\nu,a, b,1\n".replace(",", ";").replace("a; b", "a, b"), {"separator": ";"}),
+        ("i.csv", 'u,"a, b",1\n', {"columns": {"i.csv": ["user_id", "item_id", "rating"]}}),
+        ("i.tsv", "user_id\titem_id\trating\nu\ta, b\t1\n", {}),
+        ("i.tsv", 'user_id\titem_id\trating\nu\t"a, b"\t1\n', {"quoting": "csv"}),
+        ("i.csv", ',user_id,item_id,rating\n0,u,"a, b",1\n', {}),
+        ("i.csv", "user_id;item_id;rating\nu;a, b;1\n".encode("utf-16"), {"encoding": "utf-16"}),
+    ],
+)
+def test_layouts_of_text_are_told_apart(
+    read_files: Callable, name: str, content: str | bytes, settings: dict[str, object]
+) -> None:
+    raw = read_files("table", {name: content}, {"interactions": name, "rating": "rating"} | settings)
+    assert raw.interactions.to_numpy().tolist() == [["u", "a, b", 1.0]]
+
+
+@pytest.mark.parametrize("packed", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_compressed_text_is_read(read_files: Callable, packed: str, suffix: str) -> None:
+    content = as_bytes(FRAME, suffix)
+    squeeze = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}[packed]
+    name = f"log.{suffix}{packed}"
+    raw = read_files("table", {name: squeeze(content)}, TABLE | {"interactions": name})
+    assert raw.interactions.to_numpy().tolist() == [["007", "a", 1.0, 10], ["7", "b", 2.5, 20], ["NA", "a", 5.0, 30]]
+
+
+def zstd(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as out:
+        out.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+def test_latin_1_is_read_when_it_is_named(read_files: Callable) -> None:
+    raw = read_files(
+        "table", {"i.csv": csv_of(["u,café,1"]).encode("latin-1")}, {"interactions": "i.csv", "encoding": "latin-1"}
+    )
+    assert raw.interactions["item"].tolist() == ["café"]
+
+
+def test_tab_separated_text_has_no_quoting(read_files: Callable) -> None:
+    titles = ['"Dune Walkers" return', '"Nobody saw it coming', 'Six "hidden" bays', 'closing words" of', '"whole"']
+    news = "\n".join(["item_id\ttitle", *(f"N{i}\t{title}" for i, title in enumerate(titles))])
+    plays = "\n".join(["user_id\titem_id", *(f'"u{i}\tN{i % 5}' for i in range(300))])
+    raw = read_files("table", {"c.tsv": plays, "n.tsv": news}, {"interactions": "c.tsv", "items": "n.tsv"})
+    assert raw.items["title"].tolist() == titles
+    assert len(raw.interactions) == 300
+
+
+def test_quoted_fields_hold_separators_lines_and_marks(read_files: Callable) -> None:
+    items = 'item_id,title,note\na,"One, ""two""\nthree",6" nail\nb,"",say "hi"\n'
+    raw = read_files("table", {"i.csv": csv_of(["u,a,1"]), "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"})
+    assert raw.items["title"].tolist()[0] == 'One, "two"\nthree'
+    assert raw.items["title"].isna().tolist() == [False, True]
+    assert raw.items["note"].tolist() == ['6" nail', 'say "hi"']
+
+
+def test_missing_ratings_and_dashes_are_missing(read_files: Callable) -> None:
+    files = {"i.csv": csv_of(["u,a,4", "u,b,", "u,c,-"]), "s.csv": "item_id,price\na,9.5\nb,—\nc,\n"}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "rating": "rating"})
+    assert raw.interactions["rating"].isna().tolist() == [False, True, True]
+    assert raw.items["price"].isna().tolist() == [False, True, True]
+    assert "s.csv: 1 of 3 values of price are a dash or the like: missing" in raw.notes
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rename": {"Titel": "title"}}, r"rename names the column 'Titel'.*did you mean 'title'"),
+        ({"rename": {"details.Brnad": "brand"}}, r"rename names the column 'details\.Brnad'"),
+        ({"lists": ["genre"]}, r"lists names the column 'genre'.*did you mean 'genres'"),
+    ],
+)
+def test_a_named_column_that_is_not_there_is_an_error(read_files: Callable, settings: dict, message: str) -> None:
+    files = {"i.csv": csv_of(["u,a,1"]), "s.csv": "item_id,title,genres\na,A,x|y\n"}
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        read_files("table", files, {"interactions": "i.csv", "items": "s.csv"} | settings)
+
+
+def test_ids_have_another_name_in_the_side_tables(read_files: Callable) -> None:
+    files = {
+        "plays.dat": "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11690\n",
+        "artists.dat": "id\tname\turl\n51\tMALICE MIZER\thttp://x\n52\tDiary of Dreams\thttp://y\n",
+        "people.tsv": "uid\tage\n2\t30\n",
+    }
+    table = {"interactions": "plays.dat", "items": "artists.dat", "users": "people.tsv", "user": "userID"}
+    table |= {"item": "artistID", "items_id": "id", "users_id": "uid", "rename": {"name": "title"}}
+    raw = read_files("table", files, table)
+    assert raw.items.to_numpy().tolist() == [["51", "MALICE MIZER", "http://x"], ["52", "Diary of Dreams", "http://y"]]
+    assert raw.users.to_numpy().tolist() == [["2", 30]]
+
+
+def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> None:
+    files = {"i.csv": csv_of(["u,a,1"]), "s.csv": "item_id,title\na,A\nb,B\na,A\n"}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
+    assert raw.items["item"].tolist() == ["a", "b"]
+    assert "s.csv: 1 rows repeat another row of their item: left out" in raw.notes
+    with pytest.raises(DataError, match="item 'a' has more than one row"):
+        read_files("table", files | {"s.csv": "item_id,title\na,A\na,B\n"}, {"interactions": "i.csv", "items": "s.csv"})
+
+
+def test_years_are_taken_from_dates(read_files: Callable) -> None:
+    items = "item_id,year\n" + "".join(f"{i},{y}\n" for i, y in enumerate(["1999", "1999.0", "5 May 2001", "n.d.", ""]))
+    raw = read_files("table", {"i.csv": csv_of(["u,0,1"]), "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"})
+    assert raw.items["year"].tolist() == [1999, 1999, 2001, pd.NA, pd.NA]
+    assert "s.csv: 1 different values of year hold no year, e.g. 'n.d.'" in raw.notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artefacts.errors import DataError
-from recsys.data.options import LeaveLastOut, RandomSplit, TemporalSplit
-from recsys.data.splits import TEST, TRAIN, VALID, split_interactions
+from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
+from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, require_parts, split_interactions
 
 RANDOM, LAST, BY_TIME = (
     RandomSplit(kind="random"),
@@ -82,3 +84,42 @@ def test_temporal_split_cuts_at_the_floors(counts: list[int], seed: int) -> None
 def test_a_split_by_time_needs_times(split: LeaveLastOut | TemporalSplit) -> None:
     with pytest.raises(DataError, match=r"(?s)needs timestamps.*here.*kind: random"):
         run(frame_of([3])[["user", "item"]], split)
+
+
+def parts_of(frame: pd.DataFrame, split: Split) -> list[str]:
+    frame = frame.assign(split=0) if split.kind == "given" else frame
+    parts = split_interactions(frame, split, np.random.default_rng(0), "here")[0]
+    return require_parts(parts, frame["user"].to_numpy(), split, "here")
+
+
+@pytest.mark.parametrize(
+    ("counts", "split", "message"),
+    [
+        ([1] * 30, RANDOM, r"nothing for validation and test.*most active has 1.*needs 3 interactions"),
+        ([1] * 30, LAST, r"nothing for validation and test.*needs 3 interactions"),
+        ([2] * 30, LAST, r"nothing for validation:.*needs 3 interactions"),
+        ([4] * 30, BY_TIME, r"nothing for validation:.*8:1:1 a user needs 6 interactions"),
+        ([3] * 30, GivenSplit(kind="given"), r"nothing for validation and test.*the source brings"),
+    ],
+)
+def test_a_split_that_holds_nothing_out_is_refused(counts: list[int], split: Split, message: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        parts_of(frame_of(counts), split)
+
+
+@given(n=st.integers(1, 12), split=st.sampled_from([LAST, BY_TIME]))
+def test_the_length_that_is_asked_for_is_enough(n: int, split: Split) -> None:
+    try:
+        parts_of(frame_of([n] * 30), split)
+    except DataError as error:
+        needed = re.search(r"needs (\d+) interactions", str(error))
+        assert needed is not None
+        assert int(needed[1]) > n
+        parts_of(frame_of([int(needed[1])] * 30), split)
+
+
+def test_a_tiny_split_is_said() -> None:
+    few = parts_of(frame_of([5] * (FEW_USERS - 1)), LAST)
+    assert len(few) == 2
+    assert "test has interactions of 19 users only" in few[1]
+    assert parts_of(frame_of([5] * FEW_USERS), LAST) == []

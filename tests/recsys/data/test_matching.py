@@ -1,0 +1,39 @@
+"""Ids that do not meet: an error when most do not, a count when some do not, never a silent join."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from artefacts.errors import DataError
+from recsys.data.matching import matched
+
+TABLES = {"interactions": Path("clicks.csv"), "items": Path("items.csv")}
+
+
+def match(ours: list[str], theirs: list[str]) -> list[str]:
+    return matched(np.array(ours, dtype=object), pd.Series(theirs, dtype=str), "item", TABLES)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (["30.0", "31.0"], ["1", "30", "31"], r"no id is in common.*'30\.0'.*'30'; they are alike but for a trailing"),
+        (["00030"], ["1", "30"], r"'00030'.*'30'; they are alike but for leading zeros"),
+        (["ab"], ["AB", "x"], r"'ab'.*'AB'; they are alike but for the case"),
+        (['"a"'], ["a"], r"alike but for quotation marks"),
+        (["x", "y", "z"], ["x", "b"], r"only 1 of 3 ids are in common.*'y'.*'b'"),
+    ],
+)
+def test_strangers_are_an_error_that_names_both_files(ours: list[str], theirs: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}.*clicks\\.csv and items\\.csv.*items_id"):
+        match(ours, theirs)
+
+
+def test_a_few_without_a_row_are_counted_with_examples() -> None:
+    assert match(["a", "b", "c", "d"], ["a", "b", "c", "z"]) == ["1 of 4 items have no row in items.csv, e.g. 'd'"]
+    assert match(["a"], ["a", "b"]) == []
+    assert match(["a"], []) == []

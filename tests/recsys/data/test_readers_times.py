@@ -1,0 +1,81 @@
+"""Times as people write them: units by size, ISO 8601, known formats; a row that differs is named, never guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artefacts.errors import DataError
+from recsys.data.readers.times import Rows, seconds_of
+
+FILE = Path("log.csv")
+
+
+def seconds(*texts: str, layout: str | None = None) -> list[int]:
+    return seconds_of(pd.Series(texts, name="when", dtype="str"), FILE, Rows(), layout).seconds.tolist()
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1300000000", "1300000000.9", "1.3e9"], [1300000000] * 3),
+        (["1300000000123", "1300000001000"], [1300000000, 1300000001]),
+        (["1300000000123456"], [1300000000]),
+        (["1300000000999999999"], [1300000000]),
+        (["-5", "0", "10"], [-5, 0, 10]),
+        (["20180131", "20180201"], [1517356800, 1517443200]),
+        (["2018-01-31", "2018-02-01"], [1517356800, 1517443200]),
+        (["2018-01-31T10:00:00Z", "2018-01-31T12:00:00+02:00", "2018-01-31 10:00:00.5"], [1517392800] * 3),
+        (["Fri Sep 08 10:44:26 -0700 2017"], [1504892666]),
+        (["09 13, 2009", "9 14, 2009"], [1252800000, 1252886400]),
+        (["01/02/2010", "01/25/2011"], [1262390400, 1295913600]),
+        (["13/02/2010", "01/05/2011"], [1266019200, 1304208000]),
+    ],
+)
+def test_ways_of_writing_are_told_apart(texts: list[str], expected: list[int]) -> None:
+    assert seconds(*texts) == expected
+
+
+def test_a_format_of_your_own() -> None:
+    assert seconds("Posted May 1, 2010", layout="Posted %B %d, %Y") == [1272672000]
+
+
+@given(at=st.integers(100_000_000, 4_000_000_000), unit=st.sampled_from([1, 10**3, 10**6, 10**9]))
+def test_every_unit_gives_the_same_seconds(at: int, unit: int) -> None:
+    assert seconds(str(at * unit), str((at + 7) * unit)) == [at, at + 7]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["1300000000000", "1300000000"], r"'1300000000', expected a time in milliseconds.*data row 2"),
+        (["1300000000"] * 150 + ["yesterday"], r"'yesterday', expected a time as a number.*data row 151"),
+        (["2018-01-31"] * 150 + ["1300000000"], r"'1300000000', expected an ISO 8601 time.*data row 151"),
+        (["2018-02-28", "2018-02-30"], r"'2018-02-30', expected an ISO 8601 time.*data row 2"),
+        (["01/02/2010", "03/04/2010"], r"may be %m/%d/%Y or %d/%m/%Y.*timestamp_format"),
+        (["1e30"], r"'1e30', expected a time since 1970"),
+        (["soon"], r"'soon', expected a time: seconds"),
+    ],
+)
+def test_a_time_that_differs_is_named(texts: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        seconds(*texts)
+
+
+def test_what_was_understood_is_said() -> None:
+    def note(*texts: str) -> str:
+        return seconds_of(pd.Series(texts, name="when", dtype="str"), FILE, Rows()).note
+
+    assert note("1300000000") == ""
+    assert "milliseconds" in note("1300000000000")
+    assert "1 of 2 times name no zone" in note("2018-01-31T10:00:00Z", "2018-01-31T10:00:00")
+    assert "times are days" in note("2018-01-31")
+
+
+def test_missing_times_are_marked() -> None:
+    times = seconds_of(pd.Series(["", "5", None], dtype="str", name="when"), FILE, Rows())
+    assert times.missing.tolist() == [True, False, True]
