@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from artefacts.errors import DataError, UsageError
 from artefacts.files import read_json, read_parquet
 from augment.domains import Domain, domain_named
 from augment.presentation import Presentation, beginning, numbers, without_title
+from augment.source_ids import About, SourceIds
 from augment.text import plain
 
 PREPARE = "run the prepare stage again"
@@ -152,9 +153,11 @@ class Catalog:
                 )
         if presentation.titles == "anonymous" and "title" not in self._items.column_names:
             raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
-        return Catalog(
+        shown = Catalog(
             self._items, self._history, self._candidates, self.domain, self.genres, self._users, presentation
         )
+        shown._source_ids = self._source_ids
+        return shown
 
     def require_titles(self) -> None:
         """Raises DataError when items have neither titles nor a text that is shown: there is nothing to tell."""
@@ -177,14 +180,24 @@ class Catalog:
         """Ids of a user's training items, oldest first."""
         return self._history.of(user)
 
-    def source_ids(self, about: Literal["user", "item"]) -> list[str]:
-        """What the data's own source calls every user or item, row = contiguous id."""
+    def source_ids(self, about: About) -> list[str]:
+        """What the data's own source calls every user or item, row = contiguous id; its place, for data without one."""
         if about not in self._source_ids:
-            table = self._items if about == "item" else read_parquet(self._users or Path(), remedy=PREPARE)
-            if "source_id" not in table.column_names:
-                raise DataError(f"the {about}s have no column 'source_id'", where=self._users, remedy=PREPARE)
-            self._source_ids[about] = [str(value) for value in table["source_id"].to_pylist()]
+            self._source_ids[about] = self._read_source_ids(about)
         return self._source_ids[about]
+
+    @cached_property
+    def ids(self) -> SourceIds:
+        """Between contiguous ids and the source's."""
+        return SourceIds(self.source_ids("user"), self.source_ids("item"))
+
+    def _read_source_ids(self, about: About) -> list[str]:
+        if self._users is None:
+            return [str(number) for number in range(self.n_users if about == "user" else self.n_items)]
+        table = self._items if about == "item" else read_parquet(self._users, remedy=PREPARE)
+        if "source_id" not in table.column_names:
+            raise DataError(f"the {about}s have no column 'source_id'", where=self._users, remedy=PREPARE)
+        return [str(value) for value in table["source_id"].to_pylist()]
 
     def users(self) -> Iterator[UserEntity]:
         return (self.user(user) for user in range(self.n_users))
@@ -219,7 +232,7 @@ class Catalog:
 
     @cached_property
     def _numbers(self) -> list[int]:
-        return numbers(self.presentation.seed, self.n_items)
+        return numbers(self.presentation.seed, self.source_ids("item"))
 
     def _title(self, item: int) -> str:
         """What the item is called in prompts; "" where the data do not say."""

@@ -1,46 +1,57 @@
-"""Names that mean the same everywhere and always: request keys, engine seeds and shards, all by sha256."""
+"""Stable names by sha256: request keys, engine seeds, blocks and shards.
+
+Users and items are in them by their source's ids, because contiguous ids mean something else after a data change.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from artefacts.files import digest
 from augment.sampling import Sampling
 from augment.shapes import Draft
+from augment.source_ids import About, SourceIds
 
-SCHEME = 1
+SCHEME = 2
 """Raised when the content of a key changes; old records are then stale instead of wrongly reused."""
 
 
-def request_key(engine: dict[str, Any], task: str, draft: Draft, sampling: Sampling, seed: int) -> str:
-    """The sha256 of everything that decides an answer, and of whom it is about.
+def request_key(
+    engine: dict[str, Any], task: str, about: About, draft: Draft, sampling: Sampling, seed: int, ids: SourceIds
+) -> str:
+    """The sha256 of everything that decides an answer and its record, and of whom it is about.
 
     The attempt, timing and speed settings are no part of it. Two users with the same prompt have two keys, because the
-    entity is one; history and candidates are in through the messages. Nothing is drawn for a scored draft, so sampling
-    and seed are no part of its key, and the prompts of all its orders are.
+    entity is one; items with the same title make two keys, because the items shown are in it beside the prompts.
+    Nothing is drawn for a scored draft, so sampling and seed are no part of its key, and all its orders are.
     """
+    content: dict[str, Any] = {
+        "scheme": SCHEME,
+        "engine": engine,
+        "task": task,
+        "about": about,
+        "entity": ids.of(about, draft.entity),
+        "history": ids.items(draft.shown_history),
+        "candidates": [ids.items(order.shown_candidates) for order in draft.orders],
+        "messages": [order.messages for order in draft.orders],
+    }
     if draft.labels:
-        prompts = [order.messages for order in draft.orders]
-        scored = {"engine": engine, "task": task, "entity": draft.entity, "labels": draft.labels, "prompts": prompts}
-        return digest({"scheme": SCHEME, **scored})
-    return digest(
-        {
-            "scheme": SCHEME,
-            "engine": engine,
-            "task": task,
-            "entity": draft.entity,
-            "messages": draft.messages,
-            "grammar": draft.answer.fingerprint,
-            "sampling": sampling.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )
+        return digest(content | {"labels": draft.labels})
+    drawn = {"grammar": draft.answer.fingerprint, "sampling": sampling.model_dump(mode="json"), "seed": seed}
+    return digest(content | drawn)
 
 
-def refusal_key(engine: dict[str, Any], task: str, entity: int, reason: str, seed: int) -> str:
+def refusal_key(engine: dict[str, Any], task: str, about: About, source_id: str, reason: str, seed: int) -> str:
     """The key of an entity that cannot be asked about: changes when the reason does."""
-    return digest({"scheme": SCHEME, "engine": engine, "task": task, "entity": entity, "refused": reason, "seed": seed})
+    whom = {"engine": engine, "task": task, "about": about, "entity": source_id}
+    return digest({"scheme": SCHEME, **whom, "refused": reason, "seed": seed})
+
+
+def block_of(keys: Iterable[str]) -> str:
+    """Names a block of requests that an exact engine answers together: 16 hex digits of the keys in their order."""
+    return digest(list(keys))[:16]
 
 
 def engine_seed(key: str, attempt: int) -> int:
@@ -48,6 +59,6 @@ def engine_seed(key: str, attempt: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{key}/{attempt}".encode()).digest()[:8], "big") >> 1
 
 
-def shard_of(kind: str, entity: int, total: int) -> int:
-    """The shard of an entity: the same for all tasks about it, and independent of how many entities there are."""
-    return int.from_bytes(hashlib.sha256(f"{kind}:{entity}".encode()).digest()[:8], "big") % total
+def shard_of(about: About, source_id: str, total: int) -> int:
+    """The shard of an entity: the same for all tasks about it, whatever other entities there are."""
+    return int.from_bytes(hashlib.sha256(f"{about}:{source_id}".encode()).digest()[:8], "big") % total

@@ -182,7 +182,7 @@ class SourceOptions(Options):
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""
     titles: Titles = "as-is"
-    """anonymous: prompts show "movie 17" in place of a title, an arbitrary number per item, and inside the item's own
+    """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
 
     @property

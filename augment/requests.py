@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -17,13 +18,16 @@ import numpy as np
 
 from augment.catalog import Catalog
 from augment.engines.base import Engine
+from augment.engines.heuristic import RULE_ENGINE
 from augment.identity import engine_seed, refusal_key, request_key, shard_of
-from augment.shapes import MASKED, Draft, Record, Request
+from augment.shapes import MASKED, Control, Draft, Record, Request
+from augment.source_ids import POSITIONS, About, SourceIds
 from augment.tasks.base import Impossible, Task
 
 Ask = Callable[[Sequence[Task], int], Iterable[Request | Record]]
 """The questions of several tasks about one entity: requests, or the records of why there is none."""
 
+ABOUT: tuple[About, ...] = ("user", "item")
 NOBODYS = -1
 """The shard of a user who is not asked about."""
 
@@ -52,10 +56,9 @@ class Questions:
     ) -> None:
         self._catalog, self._tasks, self._ask, self._longest = catalog, tasks, ask, longest
         self._selected = list(selected)
-        counts = {"user": catalog.n_users, "item": catalog.n_items}
         self._shards = {
-            about: np.fromiter((shard_of(about, entity, total) for entity in range(count)), np.int32, count)
-            for about, count in counts.items()
+            about: np.fromiter((shard_of(about, name, total) for name in catalog.source_ids(about)), np.int32)
+            for about in ABOUT
             if any(task.about == about for task in tasks)
         }
         if users is not None and "user" in self._shards:
@@ -93,12 +96,14 @@ class Questions:
 def drawn_users(catalog: Catalog, number: int | None, seed: int) -> np.ndarray | None:
     """True for the first `number` users, among those with a history, in an order that the seed fixes; None for all.
 
-    A user's place in that order depends on nobody else but by who has a history, so that fewer users are some of more.
+    A user's place in that order depends on nobody else but by who has a history, so that fewer users are some of more,
+    and users who come or go change it for nobody else.
     """
     if number is None:
         return None
-    known = [user for user in range(catalog.n_users) if len(catalog.train_items(user))]
-    known.sort(key=lambda user: hashlib.sha256(f"{seed}/asked/{user}".encode()).digest())
+    names = catalog.source_ids("user")
+    known = np.flatnonzero(catalog.history_lengths).tolist()
+    known.sort(key=lambda user: hashlib.sha256(f"{seed}/asked/{names[user]}".encode()).digest())
     return np.isin(np.arange(catalog.n_users), known[:number])
 
 
@@ -107,21 +112,32 @@ def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:
 
     def questions(tasks: Sequence[Task], number: int) -> Iterator[Request | Record]:
         whom = catalog.user(number) if tasks[0].about == "user" else catalog.item(number)
-        return (ask(task, number, whom, engine, seed) for task in tasks)
+        return (ask(task, number, whom, engine, seed, catalog.ids) for task in tasks)
 
     return questions
 
 
-def ask(task: Task, number: int, entity: Any, engine: Engine, seed: int) -> Request | Record:
-    """One request that fits the engine's context, or the record of why there is none."""
+def ask(
+    task: Task, number: int, entity: Any, engine: Engine, seed: int, ids: SourceIds = POSITIONS
+) -> Request | Record:
+    """One request that fits the engine's context, or the record of why there is none.
+
+    Args:
+        number: contiguous id of the entity.
+        ids: of the data set; every id is its own name for data without a source.
+    """
     try:
         draft = fit(task, entity, engine)
-    except Impossible as reason:
-        return refusal(
-            refusal_key(engine.identity, task.name, number, str(reason), seed), task.name, number, str(reason)
-        )
-    sampling = task.options.sampling
-    key = request_key(engine.identity, task.name, draft, sampling, seed)
+    except Impossible as impossible:
+        reason = str(impossible)
+        key = refusal_key(engine.identity, task.name, task.about, ids.of(task.about, number), reason, seed)
+        return refusal(key, task.name, number, reason)
+    sampling, identity = task.options.sampling, engine.identity
+    if identity.get("engine") == RULE_ENGINE:  # a rule reads more than the prompt says, as counts over all items
+        answer = draft.control.rule()
+        identity = identity | {"answer": answer}
+        draft = replace(draft, control=Control(lambda: answer, draft.control.answer))
+    key = request_key(identity, task.name, task.about, draft, sampling, seed, ids)
     return Request(key, task.name, draft, sampling, engine_seed(key, 1))
 
 

@@ -1,19 +1,22 @@
 """Runs one source over a data set: asks what is not answered yet, stores every answer, merges at the end.
 
-Requests are taken in blocks. An exact engine's block is answered whole, from an empty prefix cache, when any of its
-records is missing: the other requests in a batch change the last bits of a result, so only the same block gives the
-same text. What was stored before stays, and is compared with the new answer; the summary says how many agreed.
+Requests are taken in blocks. An exact engine's block is answered whole, from an empty prefix cache: the other requests
+in a batch change the last bits of a result, so only the same block gives the same text. Every record names the block it
+was answered in. One that was interrupted is answered again as it was; what was stored before stays, and is compared
+with the new answer; the summary says how many agreed. Where the records that are there come from other blocks, because
+the data or the questions have changed since, the missing ones alone are asked, as a block of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from artefacts.errors import UsageError
-from artefacts.files import read_json, write_json
+from artefacts.files import write_json
 from artefacts.progress import Ticker, progress, waiting
 from augment.catalog import Catalog
 from augment.conversation import converse
@@ -22,7 +25,9 @@ from augment.engines import build_engine
 from augment.engines.base import Engine, EngineFailed
 from augment.engines.number_format import PIN
 from augment.engines.replay import ReplayEngine
+from augment.identity import block_of
 from augment.keys import KeyTable
+from augment.made_by import engines_of, write_description
 from augment.open_requests import OpenNote
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
 from augment.presentation import Presentation
@@ -30,7 +35,7 @@ from augment.prompting import Prompts
 from augment.requests import Questions, asker, drawn_users
 from augment.roofline import Peaks, roofline
 from augment.shapes import Record, Request
-from augment.store import Store
+from augment.store import Store, block_bits
 from augment.summary import SECONDS_ARE, Seconds, seconds_of
 from augment.table import merge
 from augment.tasks import TASKS, Task
@@ -68,7 +73,8 @@ def run_source(
         engine: an engine to use instead of the configured one.
 
     Returns:
-        {"engine": what answered, "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
+        {"engine": what made most of the records, "engines": {name: what made how many of them},
+        "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
         "users": how many were drawn to be asked about, where not all are; the others have no record,
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
@@ -89,7 +95,7 @@ def run_source(
     terms = source.engine.terms if isinstance(source.engine, HeuristicOptions) else 0
     context = Context(catalog, Prompts(generation.templates), generation.max_history, seed, terms)
     tasks = [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
-    store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards)
+    store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards, catalog.ids)
     engine = engine or build_engine(
         source.engine,
         catalog,
@@ -110,15 +116,20 @@ def run_source(
             with EnergyMeter() as meter:
                 run.go(questions, f"augment {name}")
             add_energy(folder, store.selected[0], meter.joules if run.started else None)
-            described = _described(engine, folder, run.started)
-        summaries = {}
+            if run.started:
+                write_description(folder, engine)
+        summaries, tallies = {}, []
         for task in tasks:
             target = folder / task.name / f"records{_suffix(shards)}.parquet"
             tally = merge(store.records(task.name), run.present[task.name], target)
             asked = {name: counts.get(task.name) for name, counts in run.asked.items()}
             summaries[task.name] = tally.summary(seconds_of(folder, task.name)) | asked
+            tallies.append(tally)
+        described, made = engines_of(folder, engine, tallies)
+        write_json(folder / "engine.json", described | {"engines": made})
     return {
         "engine": described,
+        "engines": made,
         "tasks": summaries,
         "seconds_are": SECONDS_ARE,
         **({} if users is None else {"users": int(users.sum())}),
@@ -142,14 +153,6 @@ def _suffix(shards: Collection[int] | None) -> str:
     return "" if shards is None else f"-{min(shards):05d}"
 
 
-def _described(engine: Engine, folder: Path, started: bool) -> dict[str, Any]:
-    """What answered; kept in a file, because a run with nothing left to do starts no engine to ask."""
-    path = folder / "engine.json"
-    if started or not path.exists():
-        write_json(path, {name: value for name, value in engine.describe().items() if name != "grammar_seconds"})
-    return read_json(path)
-
-
 class _Run:
     """One pass over the questions of a source."""
 
@@ -161,6 +164,7 @@ class _Run:
         self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
         self.present = {task: KeyTable() for task in tasks}
         self.started = False
+        self._made_by = ""
         self.recomputed = self.alike = 0
         self._recorded = 0
         self.open: dict[str, dict[str, int]] = {}
@@ -193,6 +197,7 @@ class _Run:
         with waiting(f"{title}  starting the engine"):
             self._engine.start()
         self.started = True
+        self._made_by = write_description(self._store.folder, self._engine)
         pulse = getattr(self._engine, "pulse", None)
         with self._timeline, progress(title, len(questions) - passed, "requests", pulse) as ticker:
             for block in chain([first], blocks):
@@ -212,19 +217,34 @@ class _Run:
                     self.asked[name][asked.task] = max(self.asked[name].get(asked.task, 0), number)
 
     def _answer(self, block: Block, ticker: Ticker) -> None:
-        """Answers what is missing of a block; all of it when the engine is exact."""
+        """Answers what is missing of a block, together with what it was or has to be answered with."""
         missing = self._missing(block)
         ticker.skip(len(block) - len(missing))
         self._recorded += len(block) - len(missing)
         for asked in missing:
             if isinstance(asked, Record):
                 self._keep(asked, ticker)
-        if any(isinstance(asked, Request) for asked in missing):
-            wanted = block if self._engine.exact else missing
-            self._generate([asked for asked in wanted if isinstance(asked, Request)], ticker)
+        requests = [asked for asked in missing if isinstance(asked, Request)]
+        if requests:
+            self._generate(self._interrupted(block) or requests if self._engine.exact else requests, ticker)
+
+    def _interrupted(self, block: Block) -> list[Request] | None:
+        """The requests of a block that an exact engine began and did not finish; None where there is none.
+
+        It is what is missing, and those that name the very block which these make together.
+        """
+        asked = [asked for asked in block if isinstance(asked, Request)]
+        answered = {request.key: self._store.answered_with(request.key) for request in asked}
+        for bits in dict.fromkeys(bits for bits in answered.values() if bits is not None):
+            begun = [request for request in asked if answered[request.key] in (None, bits)]
+            if block_bits(block_of(request.key for request in begun)) == bits:
+                return begun
+        return None
 
     def _generate(self, requests: list[Request], ticker: Ticker) -> None:
+        block = ""
         if self._engine.exact:
+            block = block_of(request.key for request in requests)
             self._engine.forget()
         self._seconds.begin()
         self._timeline.begin()
@@ -236,7 +256,7 @@ class _Run:
                 self.recomputed += 1
                 self.alike += self._store.agrees(record)
             else:
-                self._keep(record, ticker)
+                self._keep(replace(record, block=block), ticker)
         self._seconds.share()
 
     def _leave_open(self, request: Request, reason: str) -> None:
@@ -249,7 +269,7 @@ class _Run:
         return self._engine.describe().get("grammar_seconds") or {}
 
     def _keep(self, record: Record, ticker: Ticker) -> None:
-        self._store.append(record)
+        self._store.append(replace(record, engine=self._made_by))
         self._recorded += 1
         self._failed += record.status == "failed"
         ticker.advance()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from augment.answers import Answer
@@ -121,9 +120,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of one request: one line of a shard, one row of `records.parquet`.
+    """What is stored of one request: one line of a shard (see `augment.stored`), one row of `records.parquet`.
 
-    Token counts are sums over all attempts; `text` and `finish_reason` are the last attempt's.
+    Token counts are sums over all attempts; `text` and `finish_reason` are the last attempt's. `block` names the
+    requests it was answered together with by an exact engine, "" by any other; `engine` names the description of what
+    made it. Both are stored beside the answer and are no part of it.
     """
 
     key: str
@@ -143,24 +144,5 @@ class Record:
     shown_candidates: tuple[int, ...] = ()
     dropped_history: int = 0
     fallback: str | None = None
-
-    def line(self) -> str:
-        """The record as one line of JSON, without the newline."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
-
-    @classmethod
-    def from_line(cls, line: str | bytes) -> Record:
-        """Reads `line()` back. Raises ValueError when the line is not a record."""
-        value = json.loads(line)
-        if not isinstance(value, dict):
-            raise ValueError("not a JSON object")
-        try:
-            record = cls(**value)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-        return replace(
-            record,
-            repairs=tuple(record.repairs),
-            shown_history=tuple(record.shown_history),
-            shown_candidates=tuple(record.shown_candidates),
-        )
+    block: str = field(default="", compare=False)
+    engine: str = field(default="", compare=False)

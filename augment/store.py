@@ -1,5 +1,8 @@
 """Where records are kept: append-only JSONL, a file per task and shard, written as soon as an answer is finished.
 
+Lines hold source ids (see `augment.stored`), and a record lies in the shard of its source id, so that it is found
+again when a data change has shifted all contiguous ids. One about somebody who is gone stays where it is.
+
 The files are the truth: what is done is found by reading them, never from a counter. A process killed at any moment
 leaves whole lines and at most one torn last line, which is cut off before the file is appended to again. Lines are
 handed to the operating system at once, so that killing the process loses none, and synced every few seconds for the
@@ -9,7 +12,6 @@ is found on reading, set aside, said, and asked again, while the whole lines aro
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -21,21 +23,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 from artefacts.confinement import check_inside
 from artefacts.errors import DataError, UsageError
-from artefacts.files import atomic_path, read_json, remove_scraps, said_when_full, sync_folder, write_json
+from artefacts.files import (
+    atomic_path,
+    read_json,
+    remove_scraps,
+    said_when_full,
+    scrap_path,
+    sync_folder,
+    write_json,
+)
 from artefacts.locks import hold
 from augment.identity import shard_of
 from augment.keys import KeyTable
 from augment.shapes import Record
+from augment.source_ids import POSITIONS, About, SourceIds
+from augment.stored import Stored, answer_mark
 
-LAYOUT = 1
+LAYOUT = 2
+"""Raised when lines hold something else; a store of an older layout is set aside."""
+SET_ASIDE = "set-aside"
 SECONDS_BETWEEN_SYNCS = 2.0
 OPEN_FILES = 64
 BEGIN = b'{"key":'
 """How a line begins. It cannot stand inside of one, because quotes in a JSON string are escaped."""
+BLOCK_BITS = 0xFFFFFFFF
 SUM = b',"crc":"%08x"}'
 SUM_BYTES = len(SUM % 0)
 END = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
@@ -43,12 +57,12 @@ END = re.compile(rb',"crc":"[0-9a-f]{8}"\}')
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a shard: a whole line with its record, or what is no line, and why."""
+    """A stretch of a shard: a whole line with its content, or what is no line, and why."""
 
     number: int
     """Of the line, from 1."""
     data: bytes
-    record: Record | None = None
+    stored: Stored | None = None
     problem: str = ""
     torn: bool = False
     """Whether it is the end of a file that was being written."""
@@ -59,9 +73,9 @@ def shard_path(folder: Path, task: str, shard: int, total: int) -> Path:
     return folder / task / "shards" / f"{shard:05d}-of-{total:05d}.jsonl"
 
 
-def line_of(record: Record) -> bytes:
-    """The record as a line of a shard, with its checksum (CRC-32 of what stands before it) as the last field."""
-    content = record.line().encode()[:-1]
+def line_of(stored: Stored) -> bytes:
+    """A line of a shard, with its checksum (CRC-32 of what stands before it) as the last field."""
+    content = stored.line().encode()[:-1]
     return content + SUM % zlib.crc32(content) + b"\n"
 
 
@@ -83,26 +97,26 @@ def read_pieces(path: Path) -> Iterator[Piece]:
 def _pieces(path: Path, number: int, line: bytes) -> Iterator[Piece]:
     """One line; of a damaged one also the whole records in it, as when only the newline between two is lost."""
     try:
-        record = _record(path, number, line)
+        stored = _stored(path, number, line)
     except ValueError as problem:
         yield Piece(number, line, problem=str(problem))
         for begin in re.finditer(BEGIN, line):
             found = END.search(line, begin.end())
             inner = line[begin.start() : found.end()] + b"\n" if found else b""
             if _sum_fits(inner):
-                yield Piece(number, inner, _record(path, number, inner))
+                yield Piece(number, inner, _stored(path, number, inner))
     else:
-        yield Piece(number, line, record)
+        yield Piece(number, line, stored)
 
 
-def _record(path: Path, number: int, line: bytes) -> Record:
-    """The record of a line. Raises ValueError when the line is damaged, DataError when it is of another version."""
+def _stored(path: Path, number: int, line: bytes) -> Stored:
+    """The content of a line. Raises ValueError when the line is damaged, DataError when it is of another version."""
     fits = _sum_fits(line)
     if not fits and SUM[:8] in line[-SUM_BYTES - 1 :]:
         raise ValueError("its checksum does not fit")
     content = line[: -SUM_BYTES - 1] + b"}" if fits else line
     try:
-        return Record.from_line(content.decode())
+        return Stored.from_line(content.decode())
     except ValueError as error:
         if not fits:
             raise
@@ -127,16 +141,19 @@ class Store:
         tasks: task name -> "user" or "item".
         total: how many shards there are; pinned by the first run.
         selected: which of them this process writes; None is all.
+        ids: the source ids of the present data set.
     """
 
     def __init__(
         self,
         folder: Path,
-        tasks: dict[str, Literal["user", "item"]],
+        tasks: dict[str, About],
         total: int,
         selected: Collection[int] | None = None,
+        ids: SourceIds = POSITIONS,
     ) -> None:
         self.folder, self.tasks, self.total = folder, tasks, total
+        self._ids = ids
         self.selected = sorted(range(total) if selected is None else selected)
         if not self.selected or self.selected[0] < 0 or self.selected[-1] >= total:
             raise UsageError(f"shards {self.selected} are not among 0..{total - 1}", where=folder)
@@ -150,7 +167,9 @@ class Store:
     def __enter__(self) -> Store:
         try:
             self._lock()
-            pin_shards(self.folder, self.total)
+            with hold(self.folder / "locks" / "layout.lock", "another process is beginning this source", wait=True):
+                set_older_aside(self.folder)
+                pin_shards(self.folder, self.total)
             if len(self.selected) == self.total:  # nobody else is at work here
                 remove_scraps(self.folder)
             for task in self.tasks:
@@ -177,15 +196,22 @@ class Store:
 
     def agrees(self, record: Record) -> bool:
         """Whether a stored record of this key has the same text."""
-        return self._done.get(record.key) == _mark(record)
+        mark = self._done.get(record.key)
+        return mark is not None and mark >> 32 == answer_mark(record.status, record.text) >> 32
+
+    def answered_with(self, key: str) -> int | None:
+        """32 bits of the block that a stored record was answered in, see `block_bits`; None for one not stored."""
+        mark = self._done.get(key)
+        return None if mark is None else mark & BLOCK_BITS
 
     def append(self, record: Record) -> None:
         """Stores a record, once: a key that is there already is left as it is."""
         if record.key in self._done:
             return
-        path = shard_path(self.folder, record.task, self._shard(record.task, record.entity), self.total)
-        self._write(path, line_of(record))
-        self._know(record)
+        stored = Stored.of(record, self.tasks[record.task], self._ids)
+        path = shard_path(self.folder, stored.task, shard_of(stored.about, stored.entity, self.total), self.total)
+        self._write(path, line_of(stored))
+        self._know(stored)
         if time.monotonic() - self._synced >= SECONDS_BETWEEN_SYNCS:
             self.sync()
 
@@ -198,8 +224,10 @@ class Store:
         self._unsynced.clear()
         self._synced = time.monotonic()
 
-    def records(self, task: str) -> Iterator[Record]:
+    def records(self, task: str) -> Iterator[Record | None]:
         """All records of a task in the selected shards, the first of each key.
+
+        None stands for one about, or naming, somebody or something that the present data set does not have.
 
         Raises DataError at the end when some that were there, or were appended, cannot be read any more.
         """
@@ -207,9 +235,9 @@ class Store:
         for shard in self.selected:
             seen = KeyTable()
             for piece in read_pieces(shard_path(self.folder, task, shard, self.total)):
-                if piece.record is not None and piece.record.key not in seen:
-                    seen.add(piece.record.key)
-                    yield piece.record
+                if piece.stored is not None and piece.stored.key not in seen:
+                    seen.add(piece.stored.key)
+                    yield piece.stored.record(self._ids)
             count += len(seen)
         if count != self._counts[task]:
             raise DataError(
@@ -218,13 +246,10 @@ class Store:
                 remedy="check the disk and run the same command again: what is damaged is found and asked again",
             )
 
-    def _know(self, record: Record) -> None:
-        if record.key not in self._done:
-            self._done.add(record.key, _mark(record))
-            self._counts[record.task] += 1
-
-    def _shard(self, task: str, entity: int) -> int:
-        return shard_of(self.tasks[task], entity, self.total)
+    def _know(self, stored: Stored) -> None:
+        if stored.key not in self._done:
+            self._done.add(stored.key, stored.answer & ~BLOCK_BITS | block_bits(stored.block))
+            self._counts[stored.task] += 1
 
     def _lock(self) -> None:
         for shard in self.selected:
@@ -237,17 +262,18 @@ class Store:
         whole, torn, damaged = 0, False, list[Piece]()
         for piece in read_pieces(path):
             torn = piece.torn
-            if piece.record is None:
+            if piece.stored is None:
                 damaged += [] if piece.torn else [piece]
                 continue
             whole += len(piece.data)
-            if piece.record.task != task or self._shard(task, piece.record.entity) != shard:
+            stored = piece.stored
+            if stored.task != task or shard_of(self.tasks[task], stored.entity, self.total) != shard:
                 raise DataError(
-                    f"a record of {piece.record.task} {piece.record.entity} lies in the wrong file",
+                    f"a record of {stored.task} {stored.entity} lies in the wrong file",
                     where=path,
                     remedy="put the files of this source back where they were written, or delete this one",
                 )
-            self._know(piece.record)
+            self._know(stored)
         if damaged:
             _set_aside(path, damaged)
         elif torn:
@@ -290,7 +316,7 @@ def _set_aside(path: Path, damaged: list[Piece]) -> None:
         out.flush()
         os.fsync(out.fileno())
     with atomic_path(path) as temporary, temporary.open("wb") as kept:
-        kept.writelines(piece.data for piece in read_pieces(path) if piece.record is not None)
+        kept.writelines(piece.data for piece in read_pieces(path) if piece.stored is not None)
     for piece in damaged:
         print(
             f"{path}:{piece.number}: damaged ({piece.problem}); the line is now in {aside.name}, "
@@ -300,15 +326,16 @@ def _set_aside(path: Path, damaged: list[Piece]) -> None:
         )
 
 
-def _mark(record: Record) -> int:
-    return int.from_bytes(hashlib.sha256(f"{record.status}\n{record.text}".encode()).digest()[:8], "big")
+def block_bits(block: str) -> int:
+    """32 bits of a block's name; 0 for none."""
+    return int(block[:8] or "0", 16)
 
 
 def pin_shards(folder: Path, total: int) -> None:
     """Writes the number of shards at the first run, once and whole, and refuses another number afterwards."""
     path = folder / "run.json"
     if not path.exists():
-        draft = folder / f".run.{os.getpid()}.json"
+        draft = scrap_path(path)  # a name of its own: processes in other containers have the same numbers
         write_json(draft, {"layout": LAYOUT, "shards": total})
         try:
             os.link(draft, path)  # fails when another process was first, and never shows a half-written file
@@ -317,9 +344,39 @@ def pin_shards(folder: Path, total: int) -> None:
         finally:
             draft.unlink()
     pinned = read_json(path)
-    if pinned.get("layout") != LAYOUT or pinned.get("shards") != total:
+    if pinned.get("shards") != total:
         raise UsageError(
             f"this source was begun with {pinned.get('shards')} shards, and the configuration now says {total}",
             where=path,
             remedy=f"set shards back to {pinned.get('shards')}, or delete {folder} to begin anew",
         )
+
+
+def set_older_aside(folder: Path) -> None:
+    """Moves what an older version of augrec wrote into a folder of its own, and says so; nothing is deleted.
+
+    Raises:
+        UsageError: a newer version wrote it.
+    """
+    path = folder / "run.json"
+    layout = read_json(path).get("layout") if path.exists() else LAYOUT
+    if layout == LAYOUT:
+        return
+    if not isinstance(layout, int) or layout > LAYOUT:
+        raise UsageError(
+            f"these records have layout {layout}, and this version of augrec knows {LAYOUT}",
+            where=path,
+            remedy="go on with the version that wrote them, or give this run another `output`",
+        )
+    aside = folder / SET_ASIDE / f"layout-{layout}"
+    aside.mkdir(parents=True, exist_ok=True)
+    here = (SET_ASIDE, "locks", "attempts", path.name)
+    old = [entry for entry in folder.iterdir() if entry.name not in here and entry.suffix != ".log"]
+    for entry in [*sorted(old), path]:  # the pin last: killed before it, the next process goes on
+        entry.rename(aside / entry.name)
+    print(
+        f"{folder}: an older version of augrec wrote these records (layout {layout}), and their keys mean something "
+        f"else now; they are kept in {aside.relative_to(folder)}, and everything is asked again",
+        file=sys.stderr,
+        flush=True,
+    )

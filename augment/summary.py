@@ -33,6 +33,8 @@ class Tally:
     completion_tokens: int = 0
     cached_tokens: int = 0
     stale: int = 0
+    engines: Counter[str] = field(default_factory=Counter)
+    """How many records each engine made, by the name of its description."""
 
     def add(self, record: Record) -> None:
         self.requests += 1
@@ -47,11 +49,13 @@ class Tally:
         self.prompt_tokens += record.prompt_tokens
         self.completion_tokens += record.completion_tokens
         self.cached_tokens += record.cached_tokens
+        self.engines[record.engine] += 1
 
     def summary(self, seconds: float) -> dict[str, Any]:
         """The task's part of the summary. Rates are None where nothing was generated."""
         return asdict(self) | {
             "failed_by_reason": dict(sorted(self.failed_by_reason.items())),
+            "engines": dict(sorted(self.engines.items())),
             "seconds": round(seconds, 3),
             "completion_tokens_per_second": _ratio(self.completion_tokens, seconds),
             "prompt_tokens_per_second": _ratio(self.prompt_tokens, seconds),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -43,9 +42,10 @@ SCHEMA = pa.schema(
 )
 
 
-def merge(records: Iterable[Record], present: Container[str], path: Path) -> Tally:
+def merge(records: Iterable[Record | None], present: Container[str], path: Path) -> Tally:
     """Writes the records of present requests as one table sorted by entity; others are counted as stale.
 
+    None is a record of somebody or something that the data set does not have any more; it is stale too.
     Needs memory for one range of entities, however many there are: the rows of each range are collected in a file
     beside `path`, then sorted. Every row is written twice.
     """
@@ -53,11 +53,16 @@ def merge(records: Iterable[Record], present: Container[str], path: Path) -> Tal
     rows = _present(records, present, tally)
     with said_when_full(path), _Ranges(path) as ranges:
         while chunk := list(islice(rows, ROWS_PER_BATCH)):
-            ranges.add(pa.RecordBatch.from_pylist([asdict(record) for record in chunk], schema=SCHEMA))
+            ranges.add(_batch(chunk))
         with atomic_path(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, write_page_checksum=True) as out:
             for table in ranges.tables():
                 out.write_table(table, row_group_size=max(1, len(table)))
     return tally
+
+
+def _batch(records: Sequence[Record]) -> pa.RecordBatch:
+    columns = [pa.array([getattr(record, column.name) for record in records], column.type) for column in SCHEMA]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 class _Ranges:
@@ -100,9 +105,9 @@ class _Ranges:
         return self._files[number][1]
 
 
-def _present(records: Iterable[Record], present: Container[str], tally: Tally) -> Iterator[Record]:
+def _present(records: Iterable[Record | None], present: Container[str], tally: Tally) -> Iterator[Record]:
     for record in records:
-        if record.key in present:
+        if record is not None and record.key in present:
             tally.add(record)
             yield record
         else:

@@ -10,6 +10,7 @@ from typing import Any
 from augment.options import HeuristicOptions
 from augment.shapes import Completion, Messages, Request
 
+RULE_ENGINE = "heuristic"
 RULES = 1
 """Raised when a rule changes, so that old records are not taken for new ones."""
 
@@ -19,7 +20,7 @@ class HeuristicEngine:
 
     def __init__(self, options: HeuristicOptions = HeuristicOptions()) -> None:  # noqa: B008 - frozen
         said = options.model_dump(exclude={"kind"}, exclude_defaults=True)
-        self.identity: dict[str, Any] = {"engine": "heuristic", "rules": RULES, **said}
+        self.identity: dict[str, Any] = {"engine": RULE_ENGINE, "rules": RULES, **said}
         self.context: int | None = None
         self.block = 1024
         self.exact = False

@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ from augment.catalog import Catalog
 from augment.engines.replayed_ids import Translation, dataset_folder
 from augment.options import ReplayOptions
 from augment.shapes import MASKED, Completion, Messages, Record, Request
+from augment.source_ids import About, UnknownItem, translated
+from augment.stored import Stored
 from augment.tasks.base import Task
 
 REQUIRED = ("entity", "status", "fields")
@@ -39,10 +41,6 @@ COPIED: dict[str, Any] = {
     "dropped_history": 0,
 }
 COPIED_LISTS = ("repairs", "shown_history", "shown_candidates")
-ITEM_FIELDS = {"edges": ("positive", "negative")}
-"""Fields that hold item ids, by task."""
-SCORE_FIELDS = {"edges": "scores"}
-"""Optional fields that hold [[item id, number], ...], by task."""
 
 
 class ReplayEngine:
@@ -102,8 +100,16 @@ class ReplayEngine:
         """See `augment.requests.Ask`: answered before they are asked."""
         return (self.recall(task.name, task.about, entity) for task in tasks)
 
-    def recall(self, task: str, about: Literal["user", "item"], entity: int) -> Record:
-        """The record of an entity of this data set: the source's, translated, or a failed one that says why not."""
+    def recall(self, task: str, about: About, entity: int) -> Record:
+        """The record of an entity of this data set: the source's, translated, or a failed one that says why not.
+
+        Its key is of its whole content: other records to replay are other records here.
+        """
+        record = self._recalled(task, about, entity)
+        stored = Stored.of(record, about, self._catalog.ids)
+        return replace(record, key=digest({"engine": "replay", **stored.content}))
+
+    def _recalled(self, task: str, about: About, entity: int) -> Record:
         table = self._table(task)
         theirs = self._translation.to_source(about, entity)
         if theirs is None:
@@ -144,34 +150,26 @@ class ReplayEngine:
             reason = f"held_out_history: item {stray} was shown, which is no training interaction of this user here"
         ok = reason is None and status == "ok"
         copied = {name: default if row.get(name) is None else row[name] for name, default in COPIED.items()} | lists
-        return _keyed(
-            Record(
-                key="",
-                task=task,
-                entity=entity,
-                status="ok" if ok else "failed",
-                reason=None if ok else reason or "failed_in_source",
-                fields=fields if ok else None,
-                fallback=None if ok else MASKED,
-                **copied,
-            )
+        return Record(
+            key="",
+            task=task,
+            entity=entity,
+            status="ok" if ok else "failed",
+            reason=None if ok else reason or "failed_in_source",
+            fields=fields if ok else None,
+            fallback=None if ok else MASKED,
+            **copied,
         )
 
     def _fields(self, task: str, text: str) -> tuple[str | None, str | None]:
         """The fields with item ids translated, or None and the reason why they cannot be."""
-        fields = json.loads(text)
-        for name in ITEM_FIELDS.get(task, ()):
-            here = self._translation.item_here(fields[name])
-            if here is None:
-                return None, f"unknown_item: the {name} {fields[name]} of the source is not in this data set"
-            fields[name] = here
-        scores = SCORE_FIELDS.get(task)
-        if scores in fields:
-            try:
-                pairs = [(self._translation.item_here(item), float(value)) for item, value in fields[scores]]
-            except (TypeError, ValueError):
-                return None, f"malformed_scores: {str(fields[scores])[:80]}"
-            fields[scores] = [[item, value] for item, value in pairs if item is not None]
+        try:
+            fields = translated(task, json.loads(text), self._translation.item_here)
+        except UnknownItem as unknown:
+            name, item = unknown.args
+            return None, f"unknown_item: the {name} {item} of the source is not in this data set"
+        except ValueError as odd:
+            return None, str(odd)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")), None
 
     def _held_out(self, user: int, shown: tuple[int, ...]) -> int | None:
@@ -222,12 +220,7 @@ def _value(table: pa.Table, name: str, row: int) -> Any:
 
 
 def _failed(task: str, entity: int, reason: str) -> Record:
-    return _keyed(Record("", task, entity, "failed", reason, None, "", "none", 0, 0, 0, attempt=0, fallback=MASKED))
-
-
-def _keyed(record: Record) -> Record:
-    """With the key of its whole content: other records to replay are other records here."""
-    return replace(record, key=digest({"engine": "replay", **asdict(record)}))
+    return Record("", task, entity, "failed", reason, None, "", "none", 0, 0, 0, attempt=0, fallback=MASKED)
 
 
 def records_folder(given: Path) -> Path:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from artefacts.errors import DataError, UsageError
 from artefacts.files import read_parquet
 from augment.catalog import Catalog
 from augment.options import ReplayOptions
-
-About = Literal["user", "item"]
+from augment.source_ids import About
 
 
 def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:
@@ -56,8 +54,8 @@ class Translation:
 
     @cached_property
     def _items_here(self) -> dict[int, int]:
-        here = {source_id: item for item, source_id in enumerate(self._catalog.source_ids("item"))}
-        return {item: here[source_id] for source_id, item in self._theirs["item"].items() if source_id in here}
+        here = ((item, self._catalog.ids.find("item", source_id)) for source_id, item in self._theirs["item"].items())
+        return {item: number for item, number in here if number is not None}
 
 
 def _ids(dataset: Path, about: About) -> dict[str, int]:

@@ -11,7 +11,7 @@ letters (see `augment.scoring`). The least likely favourite stands for the least
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
@@ -85,7 +85,7 @@ class Edges:
             raise Impossible(f"too_few_candidates: the user has {len(entity.candidates)}")
         history = entity.history[-self._context.max_history :][drop:]
         best = entity.candidates[: self.options.candidates]
-        shown = tuple(sorted(best, key=lambda item: _draw(self._context.seed, entity.user, item.item)))
+        shown = self._drawn(self._context.seed, entity.user, best)
         if self.options.mode == "score":
             first, *others = (
                 self._scored(entity.user, history, order, drop) for order in self._orders(entity.user, shown)
@@ -108,9 +108,14 @@ class Edges:
         """The candidates in as many orders as wanted: drawn, its reverse, drawn anew, its reverse, ..."""
         for number in range(self.options.permutations):
             if number > 1 and number % 2 == 0:
-                seed = f"{self._context.seed}/{number}"
-                shown = tuple(sorted(shown, key=lambda item: _draw(seed, user, item.item)))
+                shown = self._drawn(f"{self._context.seed}/{number}", user, shown)
             yield shown if number % 2 == 0 else shown[::-1]
+
+    def _drawn(self, seed: int | str, user: int, items: Iterable[Item]) -> tuple[Item, ...]:
+        """The user's candidates in an order drawn from the seed and source ids alone."""
+        ids = self._context.catalog.ids
+        whom = ids.of("user", user)
+        return tuple(sorted(items, key=lambda item: _draw(seed, whom, ids.of("item", item.item))))
 
     def _scored(self, user: int, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
         """One order of a scored question."""
@@ -141,9 +146,9 @@ class Edges:
         return Checked({"positive": labels[answer["most_likely"] - 1], "negative": labels[answer["least_likely"] - 1]})
 
 
-def _draw(seed: int | str, user: int, item: int) -> bytes:
+def _draw(seed: int | str, user: str, item: str) -> bytes:
     """A sort key that permutes a user's candidates; the same on every machine and for every library version."""
-    return hashlib.sha256(f"{seed}/{user}/{item}".encode()).digest()
+    return hashlib.sha256(f"{seed}\0{user}\0{item}".encode()).digest()
 
 
 def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def _source(run: Path, source: str, engine: dict[str, Any], outputs: dict[str, s
     versions = engine.get("versions")
     if isinstance(versions, dict) and versions:
         found.append(Entry("libraries", " ".join(f"{name}=={number}" for name, number in versions.items())))
+    found += _engines(run / "augment" / source / "engine.json")
     for path in sorted((run / "augment" / source).glob("*/records.parquet")):
         name = path.relative_to(run).as_posix()
         rows = counted(pq.read_metadata(path).num_rows, "row")
@@ -76,6 +77,20 @@ def _source(run: Path, source: str, engine: dict[str, Any], outputs: dict[str, s
             Entry(f"sha256 of {path.parent.name}/records.parquet, {rows}", outputs.get(name) or sha256_file(path))
         )
     return found
+
+
+def _engines(path: Path) -> list[Entry]:
+    """How many records each engine made, where several did."""
+    made = (read_json(path).get("engines") or {}) if path.exists() else {}
+    if len(made) < 2:
+        return []
+    told = [
+        (one["made"], " ".join([str(one["engine"]), *(str(one[key]) for key in ("model", "revision") if one.get(key))]))
+        for one in made.values()
+    ]
+    return [
+        Entry(f"records of engine {name}", f"{count:,} by {by}") for name, (count, by) in zip(made, told, strict=True)
+    ]
 
 
 def _embedding(run: Path) -> list[Entry]:

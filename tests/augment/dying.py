@@ -28,6 +28,7 @@ from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.shapes import Record, Request
+from augment.stored import Stored
 
 
 def say(text: str) -> None:
@@ -63,8 +64,8 @@ def arm(plan: dict[str, Any]) -> None:
     due, part = counted(plan["number"]), plan.get("part", 0.0)
     replace, line_of = Path.replace, store.line_of
 
-    def half_a_line(record: Record) -> bytes:
-        line = line_of(record)
+    def half_a_line(stored: Stored) -> bytes:
+        line = line_of(stored)
         return b"\0DIE" + line[: int(len(line) * part)] if due() else line
 
     def write(handle: int, data: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,20 @@ import pytest
 from artefacts.errors import AugrecError, DataError, UsageError
 from augment.identity import shard_of
 from augment.shapes import Record
-from augment.store import Store, line_of, read_pieces, shard_path
+from augment.source_ids import Positions, SourceIds
+from augment.store import Store, line_of, pin_shards, read_pieces, shard_path
+from augment.stored import Stored
 
 KINDS = {"edges": "user"}
 
 
 def record(entity: int, text: str = "{}") -> Record:
-    return Record(f"key{entity}", "edges", entity, "ok", None, "{}", text, "stop", 1, 2, 3, 1, ("a",), (1, 2), (3,))
+    fields = '{"positive":2,"negative":1}'
+    return Record(f"key{entity}", "edges", entity, "ok", None, fields, text, "stop", 1, 2, 3, 1, ("a",), (1, 2), (3,))
+
+
+def line(entity: int, text: str = "{}") -> bytes:
+    return line_of(Stored.of(record(entity, text), "user", Positions()))
 
 
 def open_store(folder: Path, total: int = 1, selected: list[int] | None = None) -> Store:
@@ -31,8 +39,9 @@ def open_store(folder: Path, total: int = 1, selected: list[int] | None = None) 
 
 def test_a_record_comes_back_as_it_was() -> None:
     odd = replace(record(1, 'line\nbreak \u2028 "quote" 日本'), reason="x: y", fields=None, status="failed")
-    assert "\n" not in odd.line()
-    assert Record.from_line(odd.line()) == odd
+    written = Stored.of(odd, "user", Positions()).line()
+    assert "\n" not in written
+    assert Stored.from_line(written).record(Positions()) == odd
 
 
 def test_entities_spread_over_shards_and_stay_there(tmp_path: Path) -> None:
@@ -42,7 +51,7 @@ def test_entities_spread_over_shards_and_stay_there(tmp_path: Path) -> None:
     counts = [sum(1 for _ in read_pieces(shard_path(tmp_path, "edges", shard, 4))) for shard in range(4)]
     assert sum(counts) == 200
     assert min(counts) > 25
-    assert shard_of("user", 5, 1000) != shard_of("item", 5, 1000)
+    assert shard_of("user", "5", 1000) != shard_of("item", "5", 1000)
     with open_store(tmp_path, total=4) as store:
         assert all(f"key{entity}" in store for entity in range(200))
 
@@ -54,7 +63,7 @@ def test_a_key_is_stored_once(tmp_path: Path) -> None:
             store.append(record(1, "other"))
             assert store.agrees(record(1))
             assert not store.agrees(record(1, "other"))
-            assert [kept.text for kept in store.records("edges")] == ["{}"]
+            assert [kept.text for kept in store.records("edges") if kept is not None] == ["{}"]
 
 
 @pytest.mark.parametrize("cut", [1, 10, 40])
@@ -72,7 +81,7 @@ def test_a_torn_last_line_is_cut_off_before_appending(tmp_path: Path, cut: int) 
     assert path.read_bytes() == whole
 
 
-LINES = [line_of(record(entity)) for entity in range(4)]
+LINES = [line(entity) for entity in range(4)]
 HALF = len(LINES[1]) // 2
 
 
@@ -82,8 +91,8 @@ HALF = len(LINES[1]) // 2
         pytest.param([LINES[0], b"\xfe\xed garbage\n", *LINES[1:]], [], [2], id="garbage between lines"),
         pytest.param([LINES[0], LINES[1][:HALF] + LINES[2], LINES[3]], [1], [2], id="torn in the middle"),
         pytest.param([LINES[0], LINES[1][:HALF] + b"\n", *LINES[2:]], [1], [2], id="torn, then a newline"),
-        pytest.param([LINES[0], LINES[1].replace(b"{}", b"[]"), *LINES[2:]], [1], [2], id="another text, whole JSON"),
-        pytest.param([LINES[0], LINES[1].replace(b"{}", b"\xff}"), *LINES[2:]], [1], [2], id="a byte that is no UTF-8"),
+        pytest.param([LINES[0], LINES[1].replace(b"ok", b"OK"), *LINES[2:]], [1], [2], id="another text, whole JSON"),
+        pytest.param([LINES[0], LINES[1].replace(b"ok", b"\xffk"), *LINES[2:]], [1], [2], id="a byte that is no UTF-8"),
         pytest.param([LINES[0], b"\0" * 512 + LINES[1], *LINES[2:]], [], [2], id="zeros before a line"),
         pytest.param([LINES[0], b"\0" * 300 + LINES[2][40:], LINES[3]], [1, 2], [2], id="zeros over two lines"),
         pytest.param([*LINES[:2], b"\0" * 600], [2, 3], [3], id="zeros up to the end"),
@@ -103,7 +112,7 @@ def test_damage_costs_the_damaged_records_only_and_is_said(
         assert [entity for entity in range(4) if f"key{entity}" not in store] == lost
         for entity in lost:
             store.append(record(entity))
-        kept = {found.entity: found for found in store.records("edges")}
+        kept = {found.entity: found for found in store.records("edges") if found is not None}
     assert kept == {entity: record(entity) for entity in range(4)}
     said = capfd.readouterr().err
     assert said.count("damaged (") == len(numbers)
@@ -126,14 +135,14 @@ def test_every_flipped_bit_of_a_line_is_noticed(tmp_path: Path) -> None:
             damaged = bytearray(LINES[1])
             damaged[place] ^= 1 << bit
             path.write_bytes(LINES[0] + damaged + LINES[2])
-            found = [piece.record.entity for piece in read_pieces(path) if piece.record is not None]
-            assert found == [0, 2], (place, bytes(damaged))
+            found = [piece.stored.entity for piece in read_pieces(path) if piece.stored is not None]
+            assert found == ["0", "2"], (place, bytes(damaged))
 
 
 def test_lines_of_another_version_are_refused_and_not_thrown_away(tmp_path: Path) -> None:
     path = shard_path(tmp_path, "edges", 0, 1)
     path.parent.mkdir(parents=True)
-    content = record(1).line().encode()[:-1] + b',"colour":"red"'
+    content = LINES[1][: -len(b',"crc":"00000000"}\n')] + b',"colour":"red"'
     path.write_bytes(LINES[0] + content + b',"crc":"%08x"}\n' % zlib.crc32(content))
     before = path.read_bytes()
     with pytest.raises(DataError, match=rf"{path.name}:2(.|\n)*that version") as raised, open_store(tmp_path):
@@ -145,7 +154,7 @@ def test_lines_of_another_version_are_refused_and_not_thrown_away(tmp_path: Path
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
     path = shard_path(tmp_path, "edges", 0, 1)
     path.parent.mkdir(parents=True)
-    path.write_bytes(record(0).line().encode() + b"\n" + LINES[1])
+    path.write_bytes(LINES[0][: -len(b',"crc":"00000000"}\n')] + b"}\n" + LINES[1])
     with open_store(tmp_path) as store:
         assert list(store.records("edges")) == [record(0), record(1)]
 
@@ -154,11 +163,11 @@ def test_a_text_cannot_pose_as_the_beginning_of_a_line(tmp_path: Path) -> None:
     """Text of a model is quoted: a damaged line is not searched for records that were written by one."""
     path = shard_path(tmp_path, "edges", 0, 1)
     path.parent.mkdir(parents=True)
-    path.write_bytes(LINES[0] + b"\0" + line_of(record(1, LINES[2].decode().strip())))
-    found = [piece.record for piece in read_pieces(path) if piece.record is not None]
-    assert [kept.entity for kept in found] == [0, 1]
-    path.write_bytes(LINES[0] + line_of(record(1, LINES[2].decode().strip()))[10:])
-    assert [piece.record.entity for piece in read_pieces(path) if piece.record is not None] == [0]
+    path.write_bytes(LINES[0] + b"\0" + line(1, LINES[2].decode().strip()))
+    found = [piece.stored for piece in read_pieces(path) if piece.stored is not None]
+    assert [kept.entity for kept in found] == ["0", "1"]
+    path.write_bytes(LINES[0] + line(1, LINES[2].decode().strip())[10:])
+    assert [piece.stored.entity for piece in read_pieces(path) if piece.stored is not None] == ["0"]
 
 
 def test_damage_that_comes_while_a_run_is_at_work_is_not_merged_over(tmp_path: Path) -> None:
@@ -191,8 +200,8 @@ def test_a_file_system_without_locks_keeps_writers_apart_all_the_same(
 def test_a_shard_in_the_wrong_place_is_named(tmp_path: Path) -> None:
     with open_store(tmp_path, total=2) as store:
         store.append(record(1))
-    here = shard_path(tmp_path, "edges", shard_of("user", 1, 2), 2)
-    here.rename(shard_path(tmp_path, "edges", 1 - shard_of("user", 1, 2), 2))
+    here = shard_path(tmp_path, "edges", shard_of("user", "1", 2), 2)
+    here.rename(shard_path(tmp_path, "edges", 1 - shard_of("user", "1", 2), 2))
     with pytest.raises(DataError, match="wrong file"), open_store(tmp_path, total=2):
         pass
 
@@ -245,7 +254,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, monkeypatch: pyte
         assert "key1" in store
         assert "key2" not in store
         store.append(record(2))
-        assert [kept.entity for kept in store.records("edges")] == [1, 2]
+        assert [kept.entity for kept in store.records("edges") if kept is not None] == [1, 2]
 
 
 def test_many_shards_need_few_open_files(tmp_path: Path) -> None:
@@ -255,3 +264,78 @@ def test_many_shards_need_few_open_files(tmp_path: Path) -> None:
         assert len(store._files) <= 64
     with open_store(tmp_path, total=200) as store:
         assert sum(1 for _ in store.records("edges")) == 400
+
+
+def test_a_store_of_an_older_layout_is_set_aside_and_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    old = {
+        "run.json": b'{"layout": 1, "shards": 4}',
+        "edges/shards/00000-of-00004.jsonl": b'{"key":"k","task":"edges","entity":3}\n',
+        "edges/records.parquet": b"a table",
+        "seconds/00000.json": b"{}",
+        "engine.json": b'{"engine": "vllm"}',
+    }
+    for name, content in old.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with open_store(tmp_path, total=2) as store:
+        assert "k" not in store
+        store.append(record(1))
+    said = capfd.readouterr().err
+    assert "older version" in said
+    assert "set-aside/layout-1" in said
+    assert "asked again" in said
+    for name, content in old.items():
+        assert (tmp_path / "set-aside" / "layout-1" / name).read_bytes() == content, "nothing is deleted"
+        assert name == "run.json" or not (tmp_path / name).exists()
+    with open_store(tmp_path, total=2) as store:
+        assert "key1" in store
+    assert capfd.readouterr().err == ""
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"layout": 99, "shards": 1}')
+    with pytest.raises(UsageError, match=r"layout 99(.|\n)*another `output`"), open_store(tmp_path):
+        pass
+    assert not (tmp_path / "set-aside").exists()
+
+
+def test_processes_with_the_same_number_in_two_containers_pin_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second pins between the first one's draft and its link."""
+    link, inside = os.link, []
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+
+    def interrupted(source: Path, target: Path) -> None:
+        if not inside:
+            inside.append(True)
+            pin_shards(tmp_path, 4)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", interrupted)
+    pin_shards(tmp_path, 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_record_of_somebody_who_is_gone_is_kept_and_not_shown(tmp_path: Path) -> None:
+    ids = [f"u{number}" for number in range(4)], ["a", "b", "c", "d"]
+    with Store(tmp_path, KINDS, 2, ids=SourceIds(*ids)) as store:  # type: ignore[arg-type]
+        for entity in range(4):
+            store.append(record(entity))
+    fewer, other = SourceIds(ids[0][2:], ids[1]), SourceIds(ids[0], ["d", "c", "b"])
+    with Store(tmp_path, KINDS, 2, ids=fewer) as store:  # type: ignore[arg-type]
+        found = list(store.records("edges"))
+        assert sorted(one.entity for one in found if one is not None) == [0, 1], "u2 and u3, by their present ids"
+        assert found.count(None) == 2
+    with Store(tmp_path, KINDS, 2, ids=other) as store:  # type: ignore[arg-type]
+        shown = [one for one in store.records("edges") if one is not None]
+        assert [one.shown_history for one in shown] == [(2, 1)] * 4, "b and c"
+        assert [json.loads(one.fields or "") for one in shown] == [{"positive": 1, "negative": 2}] * 4
+    nobody = SourceIds(ids[0], ["a", "d"])
+    with Store(tmp_path, KINDS, 2, ids=nobody) as store:  # type: ignore[arg-type]
+        assert list(store.records("edges")) == [None] * 4
+
+
+def test_a_source_id_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="'x' is there twice"):
+        SourceIds(["x", "y", "x"], []).find("user", "y")

@@ -16,6 +16,7 @@ from augment.requests import Questions
 from augment.runner import _Run
 from augment.sampling import Sampling
 from augment.shapes import Completion, Draft, Message, Record, Request
+from augment.source_ids import Positions
 from augment.store import Store
 from augment.tasks.base import Checked, Context
 from augment.tasks.edges import Edges, EdgesOptions
@@ -34,11 +35,11 @@ class Plain:
     def ask(self, tasks: Sequence[Any], user: int) -> Iterator[Request]:
         messages = (Message("user", f"What does {user} like?"),)
         draft = Draft(user, messages, self._draft.answer, self._draft.control)
-        key = request_key({}, self.name, draft, Sampling(), 0)
+        key = request_key({}, self.name, "user", draft, Sampling(), 0, Positions())
         yield Request(key, self.name, draft, Sampling(), 1)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        return Checked(answer)
+        return Checked({"positive": answer["most_likely"], "negative": answer["least_likely"]})
 
 
 def in_memory() -> int:
@@ -63,6 +64,7 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
     with Store(tmp_path, {"edges": "user"}, 2) as store:
         run = _Run(engine, store, {"edges": task}, 1)  # type: ignore[dict-item]
         many = SimpleNamespace(n_users=users, n_items=0, history_lengths=np.zeros(users, np.int64))
+        many.source_ids = lambda about: [str(number) for number in range(users if about == "user" else 0)]
         questions = Questions(many, [task], task.ask, 2, [0, 1])  # type: ignore[arg-type, list-item]
         run.go(questions, "test")
         assert len(run.present["edges"]) == users

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,11 +30,9 @@ def record(entity: int) -> Record:
     return Record(f"key{entity}", "edges", entity, "ok", None, "{}", text, "stop", 4, 2, 3, 1, ("a",), (1, 2), (3,))
 
 
-def told(path: Path) -> list[dict[str, Any]]:
-    return [
-        {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        for row in read_parquet(path).to_pylist()
-    ]
+def told(path: Path) -> list[Record]:
+    rows = read_parquet(path).to_pylist()
+    return [Record(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in rows]
 
 
 def test_it_is_the_sorted_records_and_nothing_else_lies_about(small_ranges: None, tmp_path: Path) -> None:
@@ -44,11 +40,11 @@ def test_it_is_the_sorted_records_and_nothing_else_lies_about(small_ranges: None
     records = [record(entity) for entity in entities]
     stale = {"key3", "key51"}
     present = {one.key for one in records} - stale
-    tally = merge(records, present, tmp_path / "edges" / "records.parquet")
+    tally = merge([None, *records], present, tmp_path / "edges" / "records.parquet")
     assert told(tmp_path / "edges" / "records.parquet") == [
-        asdict(one) for one in sorted(records, key=lambda one: one.entity) if one.key not in stale
+        one for one in sorted(records, key=lambda one: one.entity) if one.key not in stale
     ]
-    assert (tally.requests, tally.ok, tally.stale, tally.prompt_tokens) == (21, 21, 2, 84)
+    assert (tally.requests, tally.ok, tally.stale, tally.prompt_tokens) == (21, 21, 3, 84)
     assert [path.name for path in (tmp_path / "edges").iterdir()] == ["records.parquet"]
 
 
@@ -88,5 +84,5 @@ def test_a_full_disk_is_said_and_leaves_the_old_table(
     monkeypatch.setattr(table._Ranges, "add", full)
     with pytest.raises(AugrecError, match="the disk is full"):
         merge([record(2)], {"key2"}, path)
-    assert [row["entity"] for row in told(path)] == [1]
+    assert [row.entity for row in told(path)] == [1]
     assert [left.name for left in tmp_path.iterdir()] == ["records.parquet"]

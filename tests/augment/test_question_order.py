@@ -40,7 +40,7 @@ def test_longest_first_within_each_shard(lengths: list[int], total: int, longest
     users = [number for name, number in found if name == "edges"]
     assert sorted(users) == list(range(len(lengths)))
     assert found == [(task.name, user) for user in users for task in TASKS]
-    shards = [shard_of("user", user, total) for user in users]
+    shards = [shard_of("user", str(user), total) for user in users]
     assert shards == sorted(shards)
     keys = [(shard, -min(lengths[user], longest or 99), user) for shard, user in zip(shards, users, strict=True)]
     assert keys == sorted(keys)

@@ -139,7 +139,7 @@ def test_keys_of_chosen_edges_are_what_they_were(context: Context, fake: Any) ->
     assert request.key == GOLDEN_KEY
 
 
-GOLDEN_KEY = "dd92b9b2101f8ef402f0883a8ae1156e4fe8ecbf869efaa88975c676e68d8153"
+GOLDEN_KEY = "328e328cf0a6b6e11aa45b0947fb0b57974bfecc39a68289d9885d69bbeea313"
 
 
 @pytest.fixture
