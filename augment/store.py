@@ -45,6 +45,8 @@ from augment.stored import Stored, answer_mark
 LAYOUT = 2
 """Raised when lines hold something else; a store of an older layout is set aside."""
 SET_ASIDE = "set-aside"
+OF_RECORDS = ("seconds", "timeline", "energy", "engine.json")
+"""What lies in a source's folder beside the shards and says something of the records in them."""
 SECONDS_BETWEEN_SYNCS = 2.0
 OPEN_FILES = 64
 BEGIN = b'{"key":'
@@ -370,8 +372,7 @@ def set_older_aside(folder: Path) -> None:
         )
     aside = folder / SET_ASIDE / f"layout-{layout}"
     aside.mkdir(parents=True, exist_ok=True)
-    here = (SET_ASIDE, "locks", "attempts", path.name)
-    old = [entry for entry in folder.iterdir() if entry.name not in here and entry.suffix != ".log"]
+    old = [entry for entry in folder.iterdir() if (entry / "shards").is_dir() or entry.name in OF_RECORDS]
     for entry in [*sorted(old), path]:  # the pin last: killed before it, the next process goes on
         entry.rename(aside / entry.name)
     print(
