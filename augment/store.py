@@ -338,13 +338,13 @@ def pin_shards(folder: Path, total: int) -> None:
     path = folder / "run.json"
     if not path.exists():
         draft = scrap_path(path)  # a name of its own: processes in other containers have the same numbers
-        write_json(draft, {"layout": LAYOUT, "shards": total})
         try:
+            write_json(draft, {"layout": LAYOUT, "shards": total})
             os.link(draft, path)  # fails when another process was first, and never shows a half-written file
         except FileExistsError:
             pass
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     pinned = read_json(path)
     if pinned.get("shards") != total:
         raise UsageError(

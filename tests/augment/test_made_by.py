@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeEngine
 
 from artefacts.files import read_json
 from augment.engines.replay import records_folder
 
 
-def engine_of(model: str, **options: Any) -> Any:
-    """An engine of some name whose identity, and so whose keys, are those of any other."""
-    engine = FakeEngine(**options)
-    engine.describe = lambda: {"engine": "fake", "model": model, "retried": {"429": len(engine.asked)}}
-    return engine
+@pytest.fixture
+def engine_of(fake: Any) -> Callable[..., Any]:
+    """engine_of(model, **options) is an engine of some name; its identity, and so its keys, are those of any other."""
+
+    def call(model: str, **options: Any) -> Any:
+        engine = fake(**options)
+        engine.describe = lambda: {"engine": "fake", "model": model, "retried": {"429": len(engine.asked)}}
+        return engine
+
+    return call
 
 
-def test_old_records_are_the_old_engines(run: Any, fake: Any, tmp_path: Path) -> None:
+def test_old_records_are_the_old_engines(run: Any, fake: Any, engine_of: Any, tmp_path: Path) -> None:
     with pytest.raises(fake.Killed):
         run(engine_of("first", lives=30))
     second = engine_of("second")
@@ -40,7 +45,7 @@ def test_old_records_are_the_old_engines(run: Any, fake: Any, tmp_path: Path) ->
     assert (records_folder(tmp_path / "out") / "engine.json").exists()
 
 
-def test_what_counts_up_while_it_answers_makes_no_other_engine(run: Any, fake: Any) -> None:
+def test_what_counts_up_while_it_answers_makes_no_other_engine(run: Any, fake: Any, engine_of: Any) -> None:
     with pytest.raises(fake.Killed):
         run(engine_of("same", lives=30))
     second = engine_of("same")
@@ -50,7 +55,7 @@ def test_what_counts_up_while_it_answers_makes_no_other_engine(run: Any, fake: A
     assert one["retried"] == {"429": len(second.asked)}, "as it stood at the end of the last run"
 
 
-def test_an_engine_without_present_records_made_none_of_them(run: Any) -> None:
+def test_an_engine_without_present_records_made_none_of_them(run: Any, engine_of: Any) -> None:
     run(engine_of("first"), max_history=2)
     summary = run(engine_of("second"))
     made = {engine["model"]: engine["made"] for engine in summary["engines"].values()}
