@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
+from artefacts.cores import usable_cores
 from artefacts.errors import UsageError
 from recsys.training_options import TrainingOptions
 
@@ -52,14 +53,14 @@ def accelerator_for(training: TrainingOptions) -> Accelerator:
 def own_randomness_and_threads(seed: int, threads: int | None) -> Iterator[None]:
     """Inside the block torch's global generators start from `seed` and it uses `threads`; outside nothing changed.
 
+    None is torch's own number, bounded by what affinity and quota leave: no load changes it, as figures depend on it.
     Only for what cannot be handed a generator, such as `nn.Dropout`.
     """
     before = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or min(before, usable_cores()))
         try:
             yield
         finally:

@@ -17,6 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException
 
+from artefacts.cores import usable_cores
 from artefacts.errors import AugrecError, UsageError
 from artefacts.processes import end_with_parent
 from artefacts.progress import Ticker
@@ -61,7 +62,7 @@ def launch(
             f"training.processes is {processes} and torch sees {gpus} GPUs",
             remedy="set training.processes to at most that, or training.device=cpu",
         )
-    threads = threads or max(1, len(os.sched_getaffinity(0)) // processes)
+    threads = threads or max(1, usable_cores() // processes)
     messages = mp.get_context("spawn").Queue() if ticker is not None else None
     with tempfile.TemporaryDirectory(prefix="augrec-") as folder:
         backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"

@@ -46,7 +46,8 @@ class TrainingOptions(Options):
     backend: Literal["csr", "torch-sparse"] = "csr"
     """What multiplies by graphs: torch's own CSR products, or the package torch-sparse (the extra `torch-sparse`)."""
     threads: PositiveInt | None = None
-    """CPU threads while training; None leaves torch's own choice. Figures repeat only for the same number."""
+    """CPU threads while training; None leaves torch's own choice, at most the cores that affinity and quota leave.
+    Figures repeat only for the same number."""
     keep_checkpoint: bool = True
     """Whether the selected model is written as model.safetensors."""
     resume_minutes: NonNegativeFloat | None = 5.0

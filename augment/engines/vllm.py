@@ -17,10 +17,10 @@ from typing import Any
 
 from artefacts.errors import AugrecError, UsageError
 from artefacts.progress import say
+from artefacts.threads import threads_in_words
 from augment.engines.base import EngineFailed
 from augment.engines.chat import Chat
 from augment.engines.number_format import settled_format
-from augment.engines.threads import threads_in_words
 from augment.engines.token_count import TokenCount
 from augment.engines.vllm_scoring import check_count, label_logprobs, scoring_parameters
 from augment.engines.vllm_start import Started, check_installed, identity, offline_environment, start

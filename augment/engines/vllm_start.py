@@ -16,12 +16,12 @@ from typing import Any
 
 from artefacts.cores import CoreWatch
 from artefacts.errors import AugrecError, UsageError
+from artefacts.threads import Threads, most_threads
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat
 from augment.engines.grammar_time import GrammarTime
 from augment.engines.lora import read_adapter
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
-from augment.engines.threads import SHORTEST_LOOK, Threads, most_threads
 from augment.options import VllmOptions
 from augment.shapes import Message
 
@@ -107,9 +107,8 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
 
 
 def _threads(options: VllmOptions, set_threads: Callable[[int], None], watch: CoreWatch) -> Threads:
-    if options.threads is None:
-        time.sleep(max(0.0, SHORTEST_LOOK - watch.seconds))
-    return Threads(options.threads, most_threads(sys.modules["torch"].get_num_threads()), set_threads, watch)
+    most = most_threads(sys.modules["torch"].get_num_threads())
+    return Threads(options.threads, most, set_threads, watch, log="vllm.threads")
 
 
 def _check_device(options: VllmOptions) -> bool:

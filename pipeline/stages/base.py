@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from artefacts.confinement import check_inside
+from artefacts.cores import usable_cores
 from artefacts.errors import DataError
 from artefacts.files import digest, read_json, sha256_file, write_json
 from pipeline.cluster.stopping import Stopper
@@ -152,7 +152,7 @@ def _machine() -> str:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{name}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def read_marker(folder: Path) -> Marker | None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from artefacts.cores import usable_cores
 from artefacts.errors import AugrecError, UsageError
 from artefacts.files import write_json
 from artefacts.progress import progress
@@ -99,7 +100,7 @@ def default_workers(config: Config) -> int:
         return 1
     own = [model.training.processes for model in config.models.values() if model.training]
     processes = max(config.training.processes, *own, 1)
-    return max(1, len(os.sched_getaffinity(0)) // ((config.training.threads or 1) * processes))
+    return max(1, usable_cores() // ((config.training.threads or 1) * processes))
 
 
 def _train_all(waiting: list[Training], workers: int) -> dict[str, str]:

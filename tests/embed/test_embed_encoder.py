@@ -103,3 +103,15 @@ def test_options_and_a_finished_field_need_no_torch():
     code = "import sys, embed.options, embed.encoder, embed.stage; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_threads_follow_free_cores_change_no_vector_and_are_put_back(minilm, vectors, most):
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(most)
+    try:
+        assert minilm().encode(FILMS).tobytes() == vectors.tobytes()
+        assert torch.get_num_threads() == most
+    finally:
+        torch.set_num_threads(before)

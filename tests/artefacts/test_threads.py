@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from augment.engines.threads import SECONDS_BETWEEN_LOOKS, Threads, most_threads, threads_in_words
+from artefacts.threads import SECONDS_BETWEEN_LOOKS, Threads, most_threads, threads_in_words
 from augment.engines.token_count import TokenCount
 
 
@@ -71,6 +71,14 @@ def test_a_users_number_bounds_the_choice(monkeypatch: pytest.MonkeyPatch) -> No
     assert most_threads(6) == 6
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert most_threads(6) == 2
+    assert most_threads(1) == 1
+
+
+def test_it_goes_on_after_others_computed_with_another_number() -> None:
+    chosen, watch, made = threads(2.0)
+    watch.now, watch.seconds = 8.0, SECONDS_BETWEEN_LOOKS
+    chosen.resume()
+    assert made == [2, 2, 8]
 
 
 def test_numbers_in_words() -> None:
