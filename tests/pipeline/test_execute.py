@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from filelock import FileLock
 from rich.console import Console
 
 from artefacts.errors import AugrecError, DataError, UsageError
-from artefacts.files import read_json, write_text
+from artefacts.files import read_json, write_parquet, write_text
 from pipeline import execute
 from pipeline.config import read_config
 from pipeline.stages import base
@@ -137,6 +138,65 @@ def test_a_lost_output_runs_the_stage_again(stages: tuple[First, Second], run: R
     (run.folder / "candidates" / "out.txt").unlink()
     assert "an output is gone: candidates/out.txt" in run_all(run)
     assert [stage.runs for stage in stages] == [1, 2]
+
+
+class Table(First):
+    """Writes a table and a matrix."""
+
+    def run(self, run: Run) -> dict[str, Any]:
+        write_parquet(self.folder(run) / "rows.parquet", pa.table({"seed": [run.config.seed] * 1000}))
+        write_text(self.folder(run) / "vectors.npy", "as good as a matrix")
+        return super().run(run)
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        return [self.folder(run) / name for name in ("rows.parquet", "vectors.npy")]
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch, stages: tuple[First, Second]) -> Table:
+    first = Table()
+    monkeypatch.setattr(execute, "STAGES", {"prepare": first, "candidates": stages[1]})
+    return first
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [flip_a_bit, lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.write_bytes(b"")],
+    ids=["a bit", "its end", "all of it"],
+)
+def test_a_damaged_table_is_found_and_never_skipped(table: Table, run: Run, damage: Callable[[Path], None]) -> None:
+    run_all(run)
+    path = run.folder / "dataset" / "rows.parquet"
+    whole = path.read_bytes()
+    damage(path)
+    shown = run_all(run)
+    assert "running: an output is damaged (its sha256 is not the one written): dataset/rows.parquet" in shown
+    assert (table.runs, path.read_bytes()) == (2, whole)
+    assert run_all(run).count("skipped, unchanged") == 2
+
+
+def test_a_stage_that_reads_a_damaged_table_is_refused(table: Table, run: Run) -> None:
+    run_all(run)
+    path = run.folder / "dataset" / "rows.parquet"
+    for damage in (flip_a_bit, Path.unlink):
+        damage(path)
+        with pytest.raises(DataError, match=r"rows.parquet(.|\n)*augrec prepare CONFIG"):
+            execute.run_one(run, "candidates", force=False, console=Console(file=io.StringIO()))
+    run_all(run)
+    execute.run_one(run, "candidates", force=False, console=Console(file=io.StringIO()))
+
+
+def test_a_matrix_is_not_hashed_again(table: Table, run: Run) -> None:
+    """It would take as long as the work."""
+    run_all(run)
+    flip_a_bit(run.folder / "dataset" / "vectors.npy")
+    assert run_all(run).count("skipped, unchanged") == 2
 
 
 def test_a_stage_that_died_has_no_marker(stages: tuple[First, Second], run: Run) -> None:
