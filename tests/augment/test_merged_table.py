@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import AugrecError
+from artefacts.errors import AugrecError, DataError
 from artefacts.files import read_parquet
 from augment import table
 from augment.shapes import Record
@@ -86,3 +86,34 @@ def test_a_full_disk_is_said_and_leaves_the_old_table(
         merge([record(2)], {"key2"}, path)
     assert [row.entity for row in told(path)] == [1]
     assert [left.name for left in tmp_path.iterdir()] == ["records.parquet"]
+
+
+@pytest.mark.parametrize("order", [lambda n: reversed(range(n)), lambda n: [*range(n // 2, n), *range(n // 2)]])
+def test_ranges_that_come_in_another_order_are_sorted(small_ranges: None, tmp_path: Path, order: Any) -> None:
+    entities = list(order(40))
+    merge(
+        [record(entity) for entity in entities], {f"key{entity}" for entity in entities}, tmp_path / "records.parquet"
+    )
+    assert [row["entity"] for row in told(tmp_path / "records.parquet")] == list(range(40))
+
+
+def test_another_letter_in_a_page_of_the_table_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    merge([record(entity) for entity in range(3)], {"key0", "key1", "key2"}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"what 0 likes")] = ord("W")  # the page comes first, what is said about it after
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"not readable Parquet(.|\n)*records.parquet"):
+        read_parquet(path)
+
+
+def test_a_merge_that_fails_leaves_no_rows_about(
+    small_ranges: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def records() -> Iterator[Record]:
+        yield from (record(entity) for entity in range(30))
+        raise DataError("they cannot be read any more")
+
+    with pytest.raises(DataError, match="any more"):
+        merge(records(), {f"key{entity}" for entity in range(30)}, tmp_path / "records.parquet")
+    assert list(tmp_path.iterdir()) == []
