@@ -179,18 +179,3 @@ def _refused(refusal: str, path: Path, other: _Other, remedy: str) -> AugrecErro
     place = f"on {owner.host}" if owner else "wherever this run may be at work"
     gone = f"the file system offers no locks, so look {place}, and if that process is gone, delete {other.file}"
     return AugrecError(what, where=path, remedy=f"{remedy}; {gone}")
-
-
-@contextmanager
-def said_when_not_offered(path: str | Path) -> Iterator[None]:
-    """Turns the error of a file system without locks into one that says what to do; put around the locking alone."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        raise AugrecError(
-            f"the file system offers no locks ({error.strerror})",
-            where=path,
-            remedy="give this run an `output` on one that does: NFS 4, Lustre mounted with -o flock, or a local disk",
-        ) from error

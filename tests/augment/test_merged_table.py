@@ -6,6 +6,7 @@ import errno
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,7 +95,7 @@ def test_ranges_that_come_in_another_order_are_sorted(small_ranges: None, tmp_pa
     merge(
         [record(entity) for entity in entities], {f"key{entity}" for entity in entities}, tmp_path / "records.parquet"
     )
-    assert [row["entity"] for row in told(tmp_path / "records.parquet")] == list(range(40))
+    assert [row.entity for row in told(tmp_path / "records.parquet")] == list(range(40))
 
 
 def test_another_letter_in_a_page_of_the_table_is_noticed(tmp_path: Path) -> None:
