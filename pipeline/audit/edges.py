@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 SUM_TOLERANCE = 1e-4
 
@@ -12,6 +15,23 @@ def named_items(fields: dict[str, Any]) -> list[tuple[str, int]]:
     """Every item in a record's fields, and what is said of it."""
     pair = [(side, fields[side]) for side in ("positive", "negative")]
     return pair + [("scored", item) for item, _ in fields.get("scores", [])]
+
+
+def pairs_of(fields: dict[str, Any], positives: int) -> list[tuple[int, int]]:
+    """The (positive, negative) pairs of a record: one, or as many as are trained on where every candidate is scored."""
+    if "scores" not in fields:
+        return [(fields["positive"], fields["negative"])]
+    likely = [item for item, _ in fields["scores"] if item != fields["negative"]]
+    return [(item, fields["negative"]) for item in likely[:positives]]
+
+
+def positives_trained_on(folder: Path, source: str) -> int:
+    """The most positives of a record that a variant of the run trains on; 1 where no config says otherwise."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    variants = (config.get("variants") if isinstance(config, dict) else None) or {}
+    used = [one for one in variants.values() if one.get("source") == source and one.get("edges") != "none"]
+    return max((int(one.get("edge_positives") or 1) for one in used), default=1)
 
 
 def wrong_scores(fields: dict[str, Any], shown: set[int]) -> list[str]:

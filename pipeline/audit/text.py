@@ -13,7 +13,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
-from pipeline.audit.edges import named_items, wrong_scores
+from pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
 from pipeline.audit.replayed import audit_replayed, audit_vectors
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 
@@ -30,11 +30,11 @@ def audit_records(
     Returns:
         The checks of one source, and how many of its augmented pairs are held-out interactions.
     """
-    candidates = _candidate_lists(folder)
+    candidates, positives = _candidate_lists(folder), positives_trained_on(folder, source)
     replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
     checks: list[Check] = []
     asked = summary.get("users")
-    overlap = _overlap([], split)
+    overlap = _overlap([], split, positives)
     for task, counted in summary["tasks"].items():
         path = folder / "augment" / source / task / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
@@ -51,7 +51,7 @@ def audit_records(
                 Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split))
             )
         if task == "edges":
-            overlap = _overlap(records, split)
+            overlap = _overlap(records, split, positives)
     return checks, overlap
 
 
@@ -88,11 +88,20 @@ def _counts(
 
 
 def _history(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
-    """The items shown are the user's latest training items, in order, and nothing else."""
+    """The items shown are the user's latest training items, in order, and nothing else.
+
+    As many as were asked for: all of them, or the longest history that anybody was shown, less those that the record
+    says were dropped to fit.
+    """
     problems = []
+    asked = [len(record["shown_history"]) + record["dropped_history"] for record in records if record["status"] == "ok"]
+    longest = max(asked, default=0)
     for record in records:
         shown = list(record["shown_history"])
         train = split.train_history.get(record["entity"], [])
+        expected = min(len(train), longest) - record["dropped_history"]
+        if record["status"] == "ok" and len(shown) != expected:
+            problems.append(f"user {record['entity']}: {len(shown)} items of the history were shown, not {expected}")
         if shown != train[len(train) - len(shown) :]:
             stray = [item for item in shown if item not in train]
             what = f"item {stray[0]} is not in train" if stray else "not the latest training items in order"
@@ -118,11 +127,13 @@ def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split
     return tuple(problems)
 
 
-def _overlap(records: list[dict[str, Any]], split: Split) -> dict[str, int]:
+def _overlap(records: list[dict[str, Any]], split: Split, positives: int) -> dict[str, int]:
+    """How many edges there are with up to so many positives of a record, and how many of them are held out."""
     answered = [(record["entity"], json.loads(record["fields"])) for record in records if record["status"] == "ok"]
-    found = {"edges": len(answered)}
-    for side in ("positive", "negative"):
-        pairs = np.array([(user, fields[side]) for user, fields in answered], dtype=np.int64).reshape(-1, 2)
+    edges = [(user, *pair) for user, fields in answered for pair in pairs_of(fields, positives)]
+    found = {"edges": len(edges)}
+    for place, side in enumerate(("positive", "negative"), start=1):
+        pairs = np.array([(edge[0], edge[place]) for edge in edges], dtype=np.int64).reshape(-1, 2)
         for name in ("valid", "test"):
             found[f"{side}s_in_{name}"] = int(np.isin(split.key(pairs), split.keys(name)).sum())
     return found

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from rich.console import Console
 
 from artefacts.errors import DataError
 from artefacts.files import read_json, read_parquet, write_json, write_npy, write_parquet
 from pipeline.audit import audit_run, render
-from pipeline.audit.interactions import read_split
+from pipeline.audit.interactions import audit_graph, read_split
 from pipeline.audit.text import audit_records
 
 Damage = Callable[[Path], None]
@@ -41,6 +42,61 @@ def train_item_of(run: Path, user: int) -> int:
 def held_out_item_of(run: Path, user: int) -> int:
     rows = read_parquet(run / "dataset" / "interactions.parquet").to_pylist()
     return next(row["item"] for row in rows if row["user"] == user and row["split"] == "test")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda train: train[1:], "is no edge"),
+        (lambda train: train[:-1], "is no edge"),
+        (lambda train: np.concatenate([train, [[0, 29]]]), "is not in train"),
+        (lambda train: np.concatenate([train[1:], [[0, 29]]]), "is no edge"),
+    ],
+)
+def test_a_graph_that_lacks_edges_or_has_others_is_found(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray], named: str
+) -> None:
+    """The graph is built by the code that trains; the audit has to notice what that does wrong."""
+    from recsys import graph
+
+    sound = graph.bipartite
+    split = read_split(finished_run / "dataset")
+    assert not any(
+        violations for check in audit_graph(finished_run / "dataset", split) for violations in check.violations
+    )
+    assert [0, 29] not in split.pairs["train"].tolist()
+    monkeypatch.setattr(graph, "bipartite", lambda train, *rest, **options: sound(change(train), *rest, **options))
+    (check,) = audit_graph(finished_run / "dataset", split)
+    assert any(named in violation for violation in check.violations)
+
+
+def test_every_positive_that_a_variant_trains_on_is_counted(run_copy: Path) -> None:
+    """Scored records give as many edges as the run's variants take of each; one where none takes more."""
+    held_out = {user: held_out_item_of(run_copy, user) for user in (0, 1)}
+    path = run_copy / "augment" / "rule" / "edges" / "records.parquet"
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            items = sorted(row["shown_candidates"])[:3]
+            if row["entity"] in held_out:
+                items[1] = held_out[row["entity"]]
+            scores = [[item, 0.5 - 0.2 * place] for place, item in enumerate(items)]
+            row["fields"] = json.dumps({"positive": items[0], "negative": items[2], "scores": scores})
+
+    edit_rows(path, change)
+    split, summary = read_split(run_copy / "dataset"), read_json(run_copy / "augment" / "summary.json")
+    config = yaml.safe_load((run_copy / "config.yaml").read_text())
+
+    def counted(positives: int, **other: Any) -> dict[str, int]:
+        config["variants"]["llmrec"] |= {"edge_positives": positives, **other}
+        (run_copy / "config.yaml").write_text(yaml.safe_dump(config))
+        return audit_records(run_copy, "rule", summary["sources"]["rule"], split)[1]
+
+    one, two = counted(1), counted(2)
+    assert two["edges"] == 2 * one["edges"] > 0
+    assert two["positives_in_test"] >= one["positives_in_test"] + 2
+    assert two["negatives_in_test"] == 2 * one["negatives_in_test"]
+    assert counted(2, edges="none") == one
 
 
 def test_a_sound_run_passes(finished_run: Path) -> None:
@@ -71,6 +127,61 @@ def leak_into_history(run: Path) -> None:
         rows[0]["shown_history"] = [*rows[0]["shown_history"], held_out_item_of(run, rows[0]["entity"])]
 
     edit_rows(run / "augment" / "rule" / "user_profile" / "records.parquet", change)
+
+
+def history_with_a_gap(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["shown_history"] = [*rows[2]["shown_history"][:2], *rows[2]["shown_history"][3:]]
+
+    edit_rows(run / "augment" / "rule" / "user_profile" / "records.parquet", change)
+
+
+def history_without_its_end(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["shown_history"] = rows[2]["shown_history"][:-1]
+
+    edit_rows(run / "augment" / "rule" / "edges" / "records.parquet", change)
+
+
+def history_without_its_beginning(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["shown_history"] = rows[2]["shown_history"][1:]
+
+    edit_rows(run / "augment" / "rule" / "edges" / "records.parquet", change)
+
+
+def history_of_nothing(run: Path) -> None:
+    edit_rows(run / "augment" / "rule" / "edges" / "records.parquet", lambda rows: rows[4].update(shown_history=[]))
+
+
+def history_in_another_order(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["shown_history"] = rows[2]["shown_history"][::-1]
+
+    edit_rows(run / "augment" / "rule" / "user_profile" / "records.parquet", change)
+
+
+def history_of_another_user(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["shown_history"] = rows[3]["shown_history"]
+
+    edit_rows(run / "augment" / "rule" / "user_profile" / "records.parquet", change)
+
+
+def candidate_that_was_not_listed(run: Path) -> None:
+    """Shown, chosen, no training item: all is well but that the candidate list does not hold it."""
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        user = rows[0]["entity"]
+        interactions = read_parquet(run / "dataset" / "interactions.parquet").to_pylist()
+        owned = {row["item"] for row in interactions if row["user"] == user}
+        stranger = next(item for item in range(30) if item not in owned | set(rows[0]["shown_candidates"]))
+        fields = json.loads(rows[0]["fields"])
+        shown = [item for item in rows[0]["shown_candidates"] if item != fields["positive"]]
+        rows[0]["shown_candidates"] = [*shown, stranger]
+        rows[0]["fields"] = json.dumps({**fields, "positive": stranger})
+
+    edit_rows(run / "augment" / "rule" / "edges" / "records.parquet", change)
 
 
 def train_item_as_candidate(run: Path) -> None:
@@ -134,6 +245,13 @@ def wrong_summary(run: Path) -> None:
     ("damage", "check", "named"),
     [
         (leak_into_history, "rule user_profile: prompts show training history only", "is not in train"),
+        (history_with_a_gap, "rule user_profile: prompts show training history only", "not the latest training items"),
+        (history_in_another_order, "rule user_profile: prompts show training history only", "not the latest training"),
+        (history_of_another_user, "rule user_profile: prompts show training history only", "is not in train"),
+        (history_without_its_end, "rule edges: prompts show training history only", "not the latest training items"),
+        (history_without_its_beginning, "rule edges: prompts show training history only", "items of the history were"),
+        (history_of_nothing, "rule edges: prompts show training history only", "0 items of the history were shown"),
+        (candidate_that_was_not_listed, "rule edges: pairs come from the candidates", "is not in candidates.parquet"),
         (train_item_as_candidate, "candidates hold no training interaction", "row 0: user 0"),
         (candidate_twice, "candidates are distinct per user", "user 0"),
         (lost_record, "rule edges: one record per request", "has no record"),

@@ -18,8 +18,18 @@ from recsys.sampling import Triplets
 
 USERS, ITEMS = 6, 10
 EDGES = np.array([(0, 1), (0, 2), (1, 2), (2, 0), (2, 3), (2, 4), (3, 5), (4, 1), (4, 6), (5, 2), (5, 7)])  # 8, 9 new
-BATCH = [(0, 1, 5), (1, 2, 9), (2, 3, 7), (3, 5, 1), (4, 6, 3), (5, 7, 3), (2, 0, 6), (0, 8, 5)]
-WEIGHTS = [1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 1.0, 0.25]
+BATCH = [
+    (0, 1, 5),
+    (1, 2, 9),
+    (2, 3, 7),
+    (3, 5, 1),
+    (4, 6, 3),
+    (5, 7, 3),
+    (2, 0, 6),
+    (0, 8, 5),
+    (1, 6, 3),
+]  # 8 and 6: suggested
+WEIGHTS = [1.0, 2.0, 1.0, 0.5, 1.0, 1.0, 1.0, 0.25, 0.75]
 MISSING = {"text": [3, 4], "image": [3, 9]}
 
 
@@ -101,7 +111,9 @@ class ByHand:
         }
 
 
-@pytest.mark.parametrize("options", [{}, {"replaced": 0.0, "feature_share": 0.9}, {"replaced": 1.0, "l2": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"replaced": 0.0, "feature_share": 0.9}, {"replaced": 1.0, "l2": 1.0}, {"negatives": 60}]
+)
 def test_equals_the_equations(options: dict[str, Any]) -> None:
     model = build(**options)
     reference = ByHand(model)
@@ -123,6 +135,13 @@ def test_equals_the_equations(options: dict[str, Any]) -> None:
     assert torch.allclose(users, reference.p["user_embedding"])
     for i in range(ITEMS):
         assert torch.allclose(items[i], reference.shown(i, replaced=False), atol=1e-6)
+
+
+def test_a_suggested_positive_is_no_negative_of_its_own_triplet() -> None:
+    """User 1 does not have item 6, so that only its being the positive keeps it from the shared negatives."""
+    model, batch = build(), triplets([(1, 6, 3), (1, 5, 3)], None)
+    _, outside = model._outside(batch, torch.tensor([6, 5, 2, 7]))
+    assert outside.tolist() == [[True, False, True, False], [False, True, True, False]]
 
 
 def test_the_negatives_of_a_step_are_items_of_the_training_data() -> None:

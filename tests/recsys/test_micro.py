@@ -100,6 +100,19 @@ def test_equals_the_equations(options: dict[str, Any]) -> None:
     agree(model, ByHand(parameters_of(model), model.options, raw()), ("bpr", "l2", "contrast"))
 
 
+def test_a_modality_that_an_item_lacks_gets_no_attention() -> None:
+    """Compared before it is normalised, which hides the share of a row of zeros."""
+    model = build(item_layers=2)
+    reference = ByHand(parameters_of(model), model.options, raw())
+    each = model.each_modality().detach()
+    fused = model.fused(each)
+    expected = torch.stack(reference.fused(dict(zip(("text", "image"), map(list, each), strict=True))))
+    assert torch.allclose(fused, expected)
+    only_image = [item for item in MISSING["text"] if item not in MISSING["image"]]
+    assert only_image
+    assert torch.allclose(fused[only_image], each[1][only_image])
+
+
 def test_with_one_modality_it_is_lattice() -> None:
     model = build(("text",)).eval()
     options = LatticeOptions.model_validate(SMALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from artefacts.errors import DataError, UsageError
 from artefacts.files import read_json, read_parquet, write_json, write_parquet
 from pipeline.report.options import ReportOptions
 from pipeline.report.page import write_report
-from pipeline.report.results import results_json, summarise
-from pipeline.report.runs import read_trained
+from pipeline.report.results import compare, results_json, summarise
+from pipeline.report.runs import Trained, read_trained
 
 
 def results(run: Path, options: ReportOptions, variants: list[str], seeds: list[int] | None = None) -> dict[str, Any]:
@@ -70,6 +71,37 @@ def test_holm_covers_the_compared_variants_of_the_primary_metric_only(make_run, 
     assert smallest["p_users_holm"] == pytest.approx(min(1.0, 4 * smallest["p_users"]))
     assert all(s["p_users_holm"] >= s["p_users"] for s in primary)
     assert all(s["p_users_holm"] is None for s in found["summary"] if s["metric"] != "recall@20")
+
+
+def test_variants_are_compared_on_the_users_that_both_have() -> None:
+    """Other users, in another order, some without a value: pairs are made by user and not by place."""
+    rng = np.random.default_rng(0)
+    users = np.arange(100), np.arange(30, 160)
+    values = [rng.random(len(each)) for each in users]
+    values[0][40], values[1][50] = np.nan, np.nan  # users 40 and 80
+    first, second = (
+        Trained(name, {1: {"test": {"recall@20": float(np.nanmean(one))}}}, each, {"recall@20": one})
+        for name, each, one in zip("ab", users, values, strict=True)
+    )
+    pairs = [(values[0][user], values[1][user - 30]) for user in range(30, 100) if user not in (40, 80)]
+    found = compare(first, second, ["recall@20"], ReportOptions(baseline="b", bootstrap=200))["recall@20"]
+    assert found.n_users == len(pairs) == 68
+    assert found.p_users == pytest.approx(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue)
+    difference = np.mean([a - b for a, b in pairs])
+    assert found.ci_low < difference < found.ci_high
+
+
+def test_holm_in_a_report_does_not_count_variants_without_a_test(make_run, options, variants) -> None:  # type: ignore[no-untyped-def]
+    """A variant that equals the baseline has no test, and makes no other one stricter."""
+    run = make_run()
+    shutil.rmtree(run / "train" / "pop")
+    shutil.copytree(run / "train" / "lightgcn-without", run / "train" / "pop")
+    found = results(run, options, variants)
+    primary = [row(found, v, "recall@20") for v in variants if v != options.baseline]
+    tested = [one for one in primary if one["p_users"] is not None]
+    assert len(tested) == 3
+    smallest = min(tested, key=lambda s: s["p_users"])
+    assert smallest["p_users_holm"] == pytest.approx(min(1.0, 3 * smallest["p_users"]))
 
 
 def test_the_baseline_is_compared_with_nothing(make_run, options, variants) -> None:  # type: ignore[no-untyped-def]

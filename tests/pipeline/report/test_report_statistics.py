@@ -81,6 +81,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == [0.03, 0.06, None, 0.06, 0.02]
 
 
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_values_that_are_absent_do_not_count_in_a_family(p_values: list[float | None]) -> None:
+    known = holm([p for p in p_values if p is not None])
+    assert [p for p in holm(p_values) if p is not None] == known
+    assert [p is None for p in holm(p_values)] == [p is None for p in p_values]
+
+
 def test_holm_of_nothing() -> None:
     assert holm([]) == []
     assert holm([None, None]) == [None, None]
