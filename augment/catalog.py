@@ -129,6 +129,29 @@ class Catalog:
                     counts[genre] += entry["counts"]
         return counts
 
+    def commonest_genres(self, most: int) -> tuple[str, ...]:
+        """The vocabulary, sorted; of a larger one the `most` genres that the most training interactions have.
+
+        Ties go to the genre that more items have, then by name.
+        """
+        if len(self.genres) <= most or "genres" not in self._items.column_names:
+            return self.genres
+        lists = self._items["genres"].combine_chunks()
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        trained = np.repeat(np.bincount(self._history.items, minlength=self.n_items), lengths)
+        counts = dict.fromkeys(self.genres, 0)
+        table = (
+            pa.table({"genre": pc.list_flatten(lists), "trained": trained})
+            .group_by("genre")
+            .aggregate([("trained", "sum")])
+        )
+        for row in table.to_pylist():
+            if (genre := plain(row["genre"] or "")) in counts:
+                counts[genre] += row["trained_sum"]
+        items = self.genre_counts
+        chosen = sorted(self.genres, key=lambda genre: (-counts[genre], -items[genre], genre))[:most]
+        return tuple(sorted(chosen))
+
     def user(self, user: int) -> UserEntity:
         """One user with history and candidates."""
         candidates = () if self._candidates is None else self._candidates.of(user)

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from artefacts.errors import UsageError
-from augment.catalog import Catalog, UserEntity
+from augment.catalog import Catalog, Lists, UserEntity
+from augment.domains import domain_named
 from augment.prompting import Prompts
 from augment.tasks import TASKS
 from augment.tasks.base import Context, Contradiction, Impossible
@@ -199,3 +202,32 @@ def test_a_broken_template_is_named(catalog: Catalog, tmp_path: Path, template: 
         task.draft(catalog.user(0))
     with pytest.raises(UsageError, match="does not exist"):
         Prompts(tmp_path / "nowhere")
+
+
+def many_genres(n_genres: int) -> Catalog:
+    """Ten users who know items 0..9; item i has genre i and the genre of its tens; nobody trains on the others."""
+    names = [f"Genre {place:05}" for place in range(n_genres)]
+    lists = [[names[item], names[item - item % 10]] for item in range(n_genres)]
+    ids, titles = pa.array(range(n_genres), pa.int32()), [f"Title {item}" for item in range(n_genres)]
+    items = pa.table({"item": ids, "title": titles, "genres": pa.array(lists, pa.list_(pa.string()))})
+    history = Lists.build(np.repeat(np.arange(10), 10), np.tile(np.arange(10), 10), 10)
+    return Catalog(items, history, None, domain_named("movies"), tuple(names))
+
+
+def test_a_large_vocabulary_is_cut_to_what_users_know_best() -> None:
+    catalog = many_genres(5_000)
+    assert catalog.commonest_genres(10) == tuple(f"Genre {place:05}" for place in range(10))
+    assert catalog.commonest_genres(1) == ("Genre 00000",)  # all ten items of the histories have it
+    assert catalog.commonest_genres(12)[10:] == ("Genre 00010", "Genre 00020")  # then those that most items have
+    assert catalog.commonest_genres(5_000) == catalog.genres
+
+
+def test_the_grammar_of_a_profile_is_bounded_whatever_the_vocabulary() -> None:
+    small, large = (
+        UserProfile(Context(many_genres(n), Prompts(), max_history=15, seed=7), UserProfileOptions(most_genres=100))
+        for n in (100, 5_000)
+    )
+    draft = large.draft(large._context.catalog.user(3))
+    assert len(draft.answer.grammar) <= len(small._answer.grammar) + 100
+    control = draft.control
+    control.answer.parse(json.dumps(control.rule()))  # the rule names no genre that the grammar lacks
