@@ -35,9 +35,8 @@ bench: setup ## Run all benchmarks (AMAZON=folder adds the anchors); fails when 
 mutants: setup ## Plant small faults one at a time and list those that no test notices (hours; for the night)
 	$(BIN)/python tests/mutants
 
-sparse: setup ## Compile the optional torch-sparse backend (ten minutes, needs a C++ compiler)
-	$(BIN)/python -c 'import torch_sparse' 2>/dev/null || \
-	  FORCE_ONLY_CPU=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -r requirements/sparse.txt
+sparse: setup ## Install the optional torch-sparse backend (compiles ten minutes the first time, needs a C++ compiler)
+	@VENV=$(VENV) requirements/sparse.sh
 
 lock: setup ## Resolve the pins of both environments again from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -48,6 +48,16 @@ def in_memory() -> int:
     return sum(isinstance(found, Request | Completion | Record) for found in gc.get_objects())
 
 
+@pytest.fixture
+def young() -> Iterator[None]:
+    """What earlier tests left is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("young")
 @pytest.mark.parametrize("users", [4 * BLOCK, 16 * BLOCK])
 def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, tmp_path: Path) -> None:
     most = 0
@@ -69,4 +79,4 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
         run.go(questions, "test")
         assert len(run.present["edges"]) == users
     # A block and a half that is answered, the next that is read ahead of it, and what each answer and record is.
-    assert most - before <= 5 * BLOCK
+    assert BLOCK <= most - before <= 5 * BLOCK

@@ -85,7 +85,8 @@ def test_time_before_begin_is_not_counted(tmp_path: Path) -> None:
     assert sum(row[0] for row in told.points.values.values()) == pytest.approx(1.0)
 
 
-def test_a_long_run_stays_small_and_loses_no_count(tmp_path: Path) -> None:
+def test_a_long_run_stays_small_and_loses_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("augment.timeline.SECONDS_BETWEEN_WRITES", 1e9)  # each write waits for the disk
     clock, path = Clock(), tmp_path / "0.json"
     with timeline(path, clock) as kept:
         for _ in range(5000):

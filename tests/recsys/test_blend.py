@@ -231,7 +231,7 @@ def test_features_reach_the_members_that_read_them(tastes: Dataset, tmp_path: Pa
     [
         ({"one": {"family": "ease"}}, "at least 2"),
         ({"a": {"family": "ease"}, "b": {"family": "blend"}}, "itself a blend"),
-        ({"a": {"family": "ease"}, "b/c": {"family": "popularity"}}, "match pattern"),
+        ({"a": {"family": "ease"}, "b/c": {"family": "popularity"}}, "cannot be a name"),
         ({"a": {"family": "ease"}, "b": {"family": "item_knn", "neighbors": 3}}, "members.b.item_knn.neighbors"),
         ({"a": {"family": "ease"}, "b": {"family": "eaze"}}, "does not match any of the expected tags"),
     ],

@@ -162,6 +162,7 @@ def test_every_operator_is_stored_with_its_own_transpose(random_edges: Edges, no
         assert torch.equal(operator.matrix().to_dense().T, operator.matrix(transposed=True).to_dense())
 
 
+@pytest.mark.sparse
 def test_torch_sparse_gives_the_same(random_edges: Edges) -> None:
     pytest.importorskip("torch_sparse", reason="needs the extra torch-sparse")
     generator = torch.Generator().manual_seed(0)
