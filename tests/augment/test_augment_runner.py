@@ -202,3 +202,20 @@ def test_the_control_runs_end_to_end(catalog: Any, generation: Any, tmp_path: Pa
     )
     assert all(task["failed"] == 0 for task in summary["tasks"].values())
     assert summary["tasks"]["edges"]["completion_tokens_per_second"] is None
+
+
+def test_an_engine_speaks_before_its_first_answer(
+    run: Any, fake: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("artefacts.progress.SECONDS_BETWEEN_LINES", 0.0)
+
+    class Slow(fake):  # type: ignore[misc, valid-type]
+        def pulse(self) -> str:
+            return "read 512 tokens, wrote 0"
+
+    run(Slow(), "slow")
+    run(fake(), "silent")
+    first, second = capfd.readouterr().err.split(f"{TOTAL}/{TOTAL} requests  ", 1)
+    assert "requests" in first
+    assert "read 512 tokens, wrote 0" in first
+    assert "None" not in first + second

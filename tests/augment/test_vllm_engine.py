@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -185,6 +186,10 @@ def test_counted_tokens_are_the_prompt_tokens(engine: VllmEngine, catalog: Catal
     request = requests(engine, catalog)[0]
     (completion,) = engine.run([request])
     assert completion.prompt_tokens == engine.count_tokens(request.draft.messages)
+    read, wrote = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+\d|\d", engine.pulse())[:2])
+    assert read >= completion.prompt_tokens
+    assert wrote >= completion.completion_tokens
+    assert engine.pulse().endswith(", 1 thread")
 
 
 def test_gpus_that_are_not_there_are_said(engine: VllmEngine, model: Any, tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from machine_speed import patience
+
+from pipeline.cluster.engine import StoppableEngine
+from pipeline.cluster.stopping import Stopper
 
 BEGIN = """
 import os, signal, subprocess, sys, time
@@ -122,3 +126,10 @@ with stop.listening():
     print(child.wait())
 """
     assert run(code) == (0, f"{-signal.SIGUSR1}\n")
+
+
+def test_an_engine_that_can_be_stopped_speaks_as_its_inner_one_does() -> None:
+    inner = SimpleNamespace(identity={}, context=None, block=1, exact=False)
+    assert StoppableEngine(inner, Stopper()).pulse() == ""  # type: ignore[arg-type]
+    inner.pulse = lambda: "read 512 tokens, wrote 0"
+    assert StoppableEngine(inner, Stopper()).pulse() == "read 512 tokens, wrote 0"  # type: ignore[arg-type]
