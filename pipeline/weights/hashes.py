@@ -1,4 +1,8 @@
-"""Hashes of big files, remembered by path, size and modification time so that weights are read once."""
+"""Hashes of big files, remembered so that weights are read once.
+
+A file is the remembered one if its size, times and place on the disk are: whoever exchanges a file may set its
+modification time (`cp -p`, `rsync -t`, `touch -r`), but not the time of its last change, nor keep its inode.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +29,17 @@ class HashCache:
         self._known: dict[str, list] = known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
-        """The sha256 (hex) of the file's bytes, from memory when size and time are the remembered ones."""
+        """The sha256 (hex) of the file's bytes, from memory where the file is the remembered one."""
         real = path.resolve()
         stat = real.stat()
+        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
         if stat.st_size < REMEMBERED_FROM:
             return sha256_file(real)
         known = self._known.get(str(real))
-        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
-            return known[2]
+        if isinstance(known, list) and known[:-1] == mark:
+            return known[-1]
         value = sha256_file(real)
-        self._known[str(real)] = [stat.st_size, stat.st_mtime_ns, value]
+        self._known[str(real)] = [*mark, value]
         # A cache folder that cannot be written costs time, not correctness.
         with contextlib.suppress(OSError), confined(self._path.parent):
             write_json(self._path, self._known)

@@ -16,8 +16,9 @@ from pathlib import Path
 from artefacts.cache import cache_folder
 from artefacts.errors import DataError, UsageError
 from pipeline.weights.folders import hash_folder, missing_parts
-from pipeline.weights.gguf import converted
+from pipeline.weights.gguf import converted, gguf_sha256
 from pipeline.weights.hashes import HashCache
+from pipeline.weights.hub import snapshot_of
 from pipeline.weights.packages import PREFIX, locate
 
 HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?)(@(?P<revision>[\w./-]+))?")
@@ -46,13 +47,14 @@ def resolve(name: str, *, cache: Path | None = None) -> ResolvedModel:
 
     Raises:
         UsageError: the name has none of the known forms.
-        DataError: the model is not there, or not whole; lists what is missing and how to get it.
+        DataError: the model is not there, or not whole as far as names and headers of files tell; lists what is
+            missing and how to get it. Whether every parameter is in the files shows when the model is loaded.
     """
     root = cache_folder(cache)
     hashes = HashCache(root / "hashes.json")
     path, source = _find(name)
     if path.suffix == ".gguf":
-        return ResolvedModel(converted(path, root / "models", hashes), name, hashes.sha256(path), source)
+        return ResolvedModel(converted(path, root / "models", hashes), name, gguf_sha256(path, hashes), source)
     missing = missing_parts(path)
     if missing:
         raise DataError(f"the model folder lacks {', '.join(missing)}", where=path, remedy=_completion(name, path))
@@ -84,7 +86,7 @@ def _find(name: str) -> tuple[Path, str]:
         return path, f"gguf {path}"
     hub = HUB_ID.fullmatch(name)
     if hub and path.suffix != ".gguf" and not path.exists():
-        return _from_hub_cache(hub["id"], hub["revision"])
+        return snapshot_of(hub["id"], hub["revision"])
     if path.exists():
         raise UsageError(
             "a model is a folder or a .gguf file", where=path, remedy="name the folder that holds the file"
@@ -94,23 +96,6 @@ def _find(name: str) -> tuple[Path, str]:
         where=path.absolute(),
         remedy="correct the path; a hub model is named like Qwen/Qwen3-8B, a packaged one like pkg:<package>/<path>",
     )
-
-
-def _from_hub_cache(repository: str, revision: str | None) -> tuple[Path, str]:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(repository, revision=revision, local_files_only=True)
-    except (LocalEntryNotFoundError, HFValidationError):
-        wanted = repository + (f" --revision {revision}" if revision else "")
-        raise DataError(
-            f"{repository} is neither a local folder nor in the Hugging Face cache, and nothing is downloaded here",
-            where=constants.HF_HUB_CACHE,
-            remedy=f"on a machine with network: hf download {wanted} ; then copy its folder "
-            f"models--{repository.replace('/', '--')} into the cache folder above",
-        ) from None
-    return Path(folder), f"hub {repository}@{Path(folder).name}"
 
 
 def _completion(name: str, path: Path) -> str:
