@@ -17,6 +17,7 @@ from rich.console import Console
 from artefacts.files import read_parquet, write_text
 from augment.answers import Malformed
 from augment.catalog import Catalog
+from augment.engines.number_format import settled_format
 from augment.engines.vllm import VllmEngine
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
 from augment.runner import run_source
@@ -74,14 +75,16 @@ class Work:
 
     @property
     def engine(self) -> VllmOptions:
-        """Its engine."""
+        """Its engine, with the number format that it chooses here: everybody is measured in the same."""
         assert isinstance(self.source.engine, VllmOptions)
-        return self.source.engine
+        dtype = settled_format(self.source.engine, self.model.path).dtype
+        return self.source.engine.model_copy(update={"dtype": dtype})
 
     @cached_property
     def model(self) -> ResolvedModel:
         """The weights; converted first where that was never done."""
-        return resolve(self.engine.model)
+        assert isinstance(self.source.engine, VllmOptions)
+        return resolve(self.source.engine.model)
 
     @cached_property
     def catalog(self) -> Catalog:
