@@ -65,4 +65,7 @@ class Engine(Protocol):
         """
 
     def describe(self) -> dict[str, Any]:
-        """Engine, model, versions, device and settings, for provenance. JSON values only."""
+        """Engine, model, versions, device and settings, for provenance. JSON values only.
+
+        `llm` says whether a language model wrote the answers.
+        """

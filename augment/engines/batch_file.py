@@ -62,7 +62,12 @@ class BatchFileEngine(OpenAIEngine):
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""
-        return {**self.identity, "answered_by": "batch files", "system_fingerprints": sorted(self._fingerprints)}
+        return {
+            **self.identity,
+            "llm": True,
+            "answered_by": "batch files",
+            "system_fingerprints": sorted(self._fingerprints),
+        }
 
     def _reply(self, name: str) -> Reply:
         """The answer to a request, or why there is none."""

@@ -56,4 +56,4 @@ class HeuristicEngine:
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""
-        return {**self.identity, "model": None}
+        return {**self.identity, "model": None, "llm": False}

@@ -140,6 +140,7 @@ class OpenAIEngine:
         """See Engine. Holds no key."""
         return {
             **self.identity,
+            "llm": True,
             "base_url": self._options.base_url,
             "concurrency": self._options.concurrency,
             "system_fingerprints": sorted(self._fingerprints),

@@ -23,6 +23,7 @@ import pyarrow as pa
 from artefacts.errors import DataError, UsageError
 from artefacts.files import digest, read_json, read_parquet, sha256_file
 from augment.catalog import Catalog
+from augment.engines.heuristic import RULE_ENGINE
 from augment.engines.replayed_ids import Translation, dataset_folder
 from augment.options import ReplayOptions
 from augment.shapes import MASKED, Completion, Messages, Record, Request
@@ -91,6 +92,7 @@ class ReplayEngine:
         return {
             "engine": f"replay of {written_by.get('engine', 'records')}",
             "model": written_by.get("model"),
+            "llm": written_by.get("llm", written_by.get("engine") != RULE_ENGINE),
             "match": self._options.match,
             "records": {task: table.about() for task, table in sorted(self._tables.items())},
             "written_by": written_by,

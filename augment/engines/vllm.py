@@ -158,6 +158,7 @@ class VllmEngine:
         """See Engine. Device and versions are known once the engine was started."""
         described = {
             "engine": "vllm",
+            "llm": True,
             "model": self._options.model,
             "revision": self._options.revision,
             **{name: value for name, value in self.identity.items() if name != "engine"},

@@ -8,6 +8,7 @@ from pipeline.compare.options import Arm
 from pipeline.compare.read import Plan
 from pipeline.config import Config
 from pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
+from pipeline.report.roles import is_llm
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
 
@@ -24,7 +25,7 @@ def arms_of(plan: Plan, config: Config, summary: dict[str, Any]) -> list[dict[st
         {
             "name": name,
             "title": arm.title or name,
-            "kind": kind_of(plan, config, arm),
+            "kind": kind_of(plan, config, arm, summary),
             "source": arm.source,
             "model": _model(summary, arm.source),
             "profiles": arm.profiles if arm.source else "none",
@@ -37,15 +38,18 @@ def arms_of(plan: Plan, config: Config, summary: dict[str, Any]) -> list[dict[st
     ]
 
 
-def kind_of(plan: Plan, config: Config, arm: Arm) -> Kind:
-    """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model."""
+def kind_of(plan: Plan, config: Config, arm: Arm, summary: dict[str, Any]) -> Kind:
+    """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model.
+
+    Arguments as for `arms_of`: a replay is what its records are, which the summary says.
+    """
     if arm.source is None:
         return "none"
     if any(treatment(arm.model_dump(), part) in WITHOUT_CONTENT for part in PARTS):
         return "control"
     assert config.generation is not None
     engine = config.generation.sources[arm.source].engine
-    if engine.kind == "heuristic":
+    if engine.kind == "heuristic" or not is_llm(_engine(summary, arm.source)):
         return "rule"
     published = {str(plan.folder / "published" / name) for name in plan.compare.published}
     return "published" if engine.kind == "replay" and str(engine.records) in published else "llm"
@@ -58,9 +62,13 @@ def _asked(config: Config, source: str | None) -> int | None:
     return config.generation.sources[source].users
 
 
+def _engine(summary: dict[str, Any], source: str) -> dict[str, Any]:
+    return (summary.get("sources") or {}).get(source, {}).get("engine") or {}
+
+
 def _model(summary: dict[str, Any], source: str | None) -> str | None:
     if source is None:
         return None
-    engine = (summary.get("sources") or {}).get(source, {}).get("engine") or {}
+    engine = _engine(summary, source)
     name = engine.get("model") or engine.get("engine")
     return None if name is None else str(name)

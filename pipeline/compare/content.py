@@ -21,6 +21,7 @@ from pipeline.compare.read import Plan
 from pipeline.compare.texts import Texts, local_tokenizer
 from pipeline.compare.tune import Tuned
 from pipeline.config import Config, as_plain
+from pipeline.report.roles import is_llm
 from pipeline.side import PROFILE
 from pipeline.stages.base import FOLDERS, Run
 
@@ -117,10 +118,10 @@ def _costs(config: Config, summary: dict[str, Any], texts: Texts) -> list[dict[s
     tokenizer = local_tokenizer(config)
     entries = []
     for name, source in (config.generation.sources if config.generation else {}).items():
-        if source.engine.kind == "heuristic":
-            continue
         told = (summary.get("sources") or {}).get(name) or {}
         engine, tasks = told.get("engine") or {}, told.get("tasks") or {}
+        if source.engine.kind == "heuristic" or not is_llm(engine):
+            continue
         taken = sum(task.get("seconds") or 0.0 for task in tasks.values())
         entries.append(
             cost(

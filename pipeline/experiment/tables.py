@@ -13,7 +13,7 @@ LATEX_MARK = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
     "low", "high", "best", "paper", "against", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
-    "p_users_wilcoxon", "p_users_wilcoxon_holm", "p_seeds", "p_seeds_holm", "problem",
+    "p_users_randomisation", "p_users_randomisation_holm", "p_seeds", "p_seeds_holm", "problem",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ TEST_COLUMNS = (
     "interval",
     "p users",
     "Holm",
-    "p Wilcoxon",
+    "p sign flips",
     "Holm",
     "p seeds",
     "Holm",
@@ -71,8 +71,8 @@ def tests_of(block: Block) -> list[list[str]]:
             interval(versus.ci_low, versus.ci_high),
             p_value(versus.p_users),
             p_value(value.holm.get("p_users")),
-            p_value(versus.p_users_wilcoxon),
-            p_value(value.holm.get("p_users_wilcoxon")),
+            p_value(versus.p_users_randomisation),
+            p_value(value.holm.get("p_users_randomisation")),
             p_value(versus.p_seeds),
             p_value(value.holm.get("p_seeds")),
         ]

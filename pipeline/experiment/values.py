@@ -13,7 +13,7 @@ from pipeline.report.results import Comparison, compare, spread
 from pipeline.report.runs import Trained
 from pipeline.report.statistics import bootstrap_intervals, decided, holm
 
-TESTS = ("p_users", "p_users_wilcoxon", "p_seeds")
+TESTS = ("p_users", "p_users_randomisation", "p_seeds")
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def describe_tests(table: Table, rows: int) -> str:
         f"than {against} at {table.alpha:g}, both over users (paired t-test on each user's mean over seeds, with "
         f"Holm's correction over the {comparisons} comparisons of this table) and over seeds (paired t-test; what "
         "draws nothing has its one value for every seed of the other, and without this test there is no mark). The "
-        "table of tests adds Wilcoxon's signed-rank test over users and a "
+        "table of tests adds a sign-flip randomisation test over users and a "
         f"{100 * (1 - table.alpha):g} % bootstrap interval over users of the difference ({table.bootstrap} resamples); "
         "the intervals in the plots are of each row's own mean."
     )

@@ -77,7 +77,7 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
         counts=flatten(dataset.get("counts") or {}),
         dropped=flatten(dataset.get("dropped") or {}),
         protocol=flatten(dataset.get("protocol") or {}),
-        sources=[(name, is_llm(name, described), flatten(described)) for name, described in engines.items()],
+        sources=[(name, is_llm(described), flatten(described)) for name, described in engines.items()],
         embeddings=_embeddings(run),
         requests=[
             _requests(name, task, numbers)

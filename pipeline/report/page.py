@@ -139,7 +139,7 @@ def _cells(name: str, summaries: Summaries, options: ReportOptions) -> list[Cell
         Cell(wording.interval(versus.ci_low, versus.ci_high), versus.ci_low),
         Cell(wording.p_value(versus.p_users), versus.p_users, versus.users_reason),
         Cell(wording.p_value(versus.p_users_holm), versus.p_users_holm, versus.users_reason),
-        Cell(wording.p_value(versus.p_users_wilcoxon), versus.p_users_wilcoxon, versus.users_reason),
+        Cell(wording.p_value(versus.p_users_randomisation), versus.p_users_randomisation, versus.users_reason),
         Cell(wording.p_value(versus.p_seeds), versus.p_seeds, versus.seeds_reason),
     ]
 

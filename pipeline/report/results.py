@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.report.options import ReportOptions
 from pipeline.report.runs import Trained, metric_order
-from pipeline.report.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, wilcoxon
+from pipeline.report.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Comparison:
     difference: float | None = None
     p_users: float | None = None
     p_users_holm: float | None = None
-    p_users_wilcoxon: float | None = None
+    p_users_randomisation: float | None = None
     p_seeds: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -60,12 +60,15 @@ def compare(first: Trained, second: Trained, metrics: list[str], options: Report
             pairs[metric] = a[valid], b[valid]
             groups.setdefault(valid.tobytes(), []).append(metric)
     intervals: dict[str, tuple[float, float]] = {}
-    rng = np.random.default_rng([options.seed, *_words(first.name), *_words(second.name)])
+    flips: dict[str, Test] = {}
+    words = [options.seed, *_words(first.name), *_words(second.name)]
+    rng, signs = np.random.default_rng(words), np.random.default_rng([*words, 1])
     for group in groups.values():
         differences = np.column_stack([pairs[metric][0] - pairs[metric][1] for metric in group])
         low, high = bootstrap_intervals(differences, options.bootstrap, options.alpha, rng)
         intervals.update((metric, (low[i], high[i])) for i, metric in enumerate(group))
-    return {metric: _comparison(first, second, metric, pairs, intervals) for metric in metrics}
+        flips.update(zip(group, sign_flips(differences, signs), strict=True))
+    return {metric: _comparison(first, second, metric, pairs, intervals, flips) for metric in metrics}
 
 
 def _comparison(
@@ -74,6 +77,7 @@ def _comparison(
     metric: str,
     pairs: dict[str, tuple[np.ndarray, np.ndarray]],
     intervals: dict[str, tuple[float, float]],
+    flips: dict[str, Test],
 ) -> Comparison:
     seeds = _over_seeds(first, second, metric)
     result = Comparison(
@@ -89,7 +93,7 @@ def _comparison(
         result,
         p_users=users.p,
         users_reason=users.reason,
-        p_users_wilcoxon=wilcoxon(*pairs[metric]).p,
+        p_users_randomisation=flips[metric].p,
         ci_low=_number(intervals[metric][0]),
         ci_high=_number(intervals[metric][1]),
         n_users=len(pairs[metric][0]),
@@ -155,7 +159,7 @@ def describe_tests(trained: dict[str, Trained], options: ReportOptions) -> str:
     return (
         f"All p-values are two-sided and compare a variant with {options.baseline} on the test split. "
         "p_users: paired t-test over users, each user's value being the mean over seeds, users with a value in both "
-        "variants. p_users_wilcoxon: Wilcoxon signed-rank test on the same pairs, pairs without a difference left out. "
+        "variants. p_users_randomisation: sign-flip randomisation test of the mean difference on the same pairs. "
         f"p_users_holm: p_users of {options.primary} with Holm's correction over the {len(trained) - 1} variants that "
         "are compared; other metrics are not corrected. p_seeds: paired t-test over the seeds both variants share, on "
         "the metric's mean over users; a variant that draws nothing has its one value for every seed of the other. "

@@ -29,13 +29,17 @@ OF_EDGES = {
     "random-candidates": "the choice among the candidates shown, rather than having edges to them, is what helps",
     "random": "the edges' items, be it by the candidate list or by the choice among it, are what helps",
 }
+RULES = ("heuristic", "replay of heuristic")
 OTHERWISE = "what sets the two apart helps"
 
 
-def is_llm(source: str, engine: dict[str, Any]) -> bool:
-    """Whether an augmentation source is an LLM's work; everything but the heuristic engine is."""
-    said = [source, *(str(engine.get(key, "")) for key in ("engine", "name", "kind", "type"))]
-    return not any("heuristic" in text.lower() for text in said)
+def is_llm(engine: dict[str, Any]) -> bool:
+    """Whether a source is a language model's work: what its engine recorded of itself, whatever the two are called.
+
+    Args:
+        engine: the source's entry `engine` in summary.json; records from before `llm` was in it are told by the kind.
+    """
+    return bool(engine.get("llm", engine.get("engine") not in RULES))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from artefacts.files import read_json
 from pipeline.config import Config
 from pipeline.controls import is_drawn, training_seeds
 from pipeline.report.page import _own_seeds
-from pipeline.report.roles import Roles
+from pipeline.report.roles import Roles, is_llm
 from pipeline.report.runs import Trained
 from tests.pipeline.report.test_report_headline import ReportOptions, variant
 
@@ -82,3 +84,24 @@ def test_each_control_of_edges_is_said_to_show_what_it_shows(edges: str, at_stak
     roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"])
     assert [control.name for control in roles.controls(trained["a"])] == ["b"]
     assert at_stake in roles.at_stake(trained["a"], trained["b"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ({"engine": "vllm", "llm": True, "model": "anti-heuristic-7b"}, True),
+        ({"engine": "openai", "llm": True, "base_url": "http://heuristic.example"}, True),
+        ({"engine": "heuristic", "llm": False}, False),
+        ({"engine": "replay of heuristic", "llm": False}, False),
+        ({"engine": "heuristic"}, False),
+        ({"engine": "replay of vllm"}, True),
+        ({"engine": "published", "model": "a heuristic prompt"}, True),
+    ],
+)
+def test_a_language_model_is_told_by_what_its_engine_recorded(engine: dict[str, Any], expected: bool) -> None:
+    assert is_llm(engine) is expected
+
+
+def test_every_engine_records_whether_it_is_a_language_model(finished_run: Path) -> None:
+    sources = read_json(finished_run / "augment" / "summary.json")["sources"]
+    assert sources["rule"]["engine"]["llm"] is False

@@ -15,8 +15,10 @@ from pipeline.report.results import Comparison
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
-    versus=Comparison(difference=0.05, p_users=0.001, p_users_wilcoxon=0.002, p_seeds=0.01, ci_low=0.01, ci_high=0.09),
-    holm={"p_users": 0.002, "p_users_wilcoxon": 0.004, "p_seeds": 0.02},
+    versus=Comparison(
+        difference=0.05, p_users=0.001, p_users_randomisation=0.002, p_seeds=0.01, ci_low=0.01, ci_high=0.09
+    ),
+    holm={"p_users": 0.002, "p_users_randomisation": 0.004, "p_seeds": 0.02},
 )  # fmt: skip
 PLAIN = Value(mean=0.2, std=0.02)
 
