@@ -48,12 +48,14 @@ def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
     users, items = (interactions[name].to_numpy(np.int64) for name in ("user", "item"))
     pairs = users * (int(items.max(initial=0)) + 1) + items
     order = np.argsort(pairs, kind="stable")
-    if (np.diff(pairs[order]) == 0).any():
-        known = [name for name in ("rating", "timestamp") if name in interactions]
-        lowest = -np.inf  # an unknown rating or time yields to any known one
-        keys = [interactions[name].to_numpy(np.float64, na_value=lowest) for name in known]
-        order = np.lexsort([np.where(np.isnan(key), lowest, key) for key in keys] + [pairs])
-    last = np.append(np.diff(pairs[order]) != 0, True)[: len(order)]
+    same = np.diff(pairs[order]) == 0
+    repeated = np.append(same, False) | np.append(False, same)
+    if same.any():
+        rows = order[repeated]
+        known = [interactions[name].iloc[rows] for name in ("rating", "timestamp") if name in interactions]
+        keys = [column.astype("float64").fillna(-np.inf) for column in known]  # unknown yields to any known one
+        order[repeated] = rows[np.lexsort([*keys, pairs[rows]])]
+    last = np.append(~same, True)[: len(order)]
     return interactions.iloc[order[last]].reset_index(drop=True)
 
 

@@ -17,6 +17,7 @@ INLINE = (
     "a abbr acronym b bdi bdo big button cite code del dfn em embed font i input ins kbd label link mark meta noscript "
     "object param q s samp small source span strike strong sub summary sup tt u var wbr body html head"
 )
+_BLOCK_NAMES, _INLINE_NAMES = frozenset(BLOCKS.split()), frozenset(INLINE.split())
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?\s*/?>")
 _UNSEEN = re.compile(r"<!--.*?-->|<(script|style)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -55,4 +56,4 @@ def without_markup(texts: pa.Array) -> tuple[pa.Array, int]:
 
 def _without_tag(found: re.Match[str]) -> str:
     name = found[1].lower()
-    return " " if name in BLOCKS.split() else "" if name in INLINE.split() else found[0]
+    return " " if name in _BLOCK_NAMES else "" if name in _INLINE_NAMES else found[0]

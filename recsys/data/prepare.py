@@ -19,7 +19,7 @@ from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
 from recsys.data.readers.base import RawData
 from recsys.data.side_tables import cleaned, genre_vocabulary, side_table
-from recsys.data.splits import TEST, TRAIN, require_parts, split_interactions
+from recsys.data.splits import TEST, TRAIN, ordered, require_parts, split_interactions
 
 _INTEGER = re.compile(r"-?[0-9]+")
 
@@ -161,21 +161,23 @@ def ranked_ids(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
     """The sha256 of (user int32, item int32, split uint8) in little-endian bytes, sorted by (user, item)."""
     triples = np.empty(len(users), dtype=[("user", "<i4"), ("item", "<i4"), ("split", "u1")])
-    order = np.lexsort((items, users))
+    order = np.argsort(users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items, kind="stable")
     triples["user"], triples["item"], triples["split"] = users[order], items[order], splits[order]
     return hashlib.sha256(triples.tobytes()).hexdigest()
 
 
 def interaction_table(kept: pd.DataFrame) -> pa.Table:
     """interactions.parquet, from columns user, item, split (as a code) and, where known, rating and timestamp."""
-    by_time = [kept[name].to_numpy() for name in ("timestamp",) if name in kept]
-    parts = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
-    ordered = kept.iloc[np.lexsort((kept["item"].to_numpy(), *by_time, parts))]
-    columns = {"user": pa.array(ordered["user"], pa.int32()), "item": pa.array(ordered["item"], pa.int32())}
+    items = kept["item"].to_numpy(np.int64)
+    groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
+    by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
+    times = kept["timestamp"].to_numpy() if "timestamp" in kept else np.zeros(len(kept), np.int64)
+    rows = kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
+    columns = {"user": pa.array(rows["user"], pa.int32()), "item": pa.array(rows["item"], pa.int32())}
     for name, kind in (("rating", pa.float32()), ("timestamp", pa.int64())):
-        if name in ordered:
-            columns[name] = pa.array(ordered[name], kind)
-    codes = pa.array(ordered["split"], pa.int8())
+        if name in rows:
+            columns[name] = pa.array(rows[name], kind)
+    codes = pa.array(rows["split"], pa.int8())
     columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
     return pa.table(columns)
 
