@@ -131,7 +131,9 @@ def read_json(path: Path, *, remedy: str | None = None) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("the file does not exist", where=path, remedy=remedy) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise DataError("the file is not valid JSON (it is nested too deep)", where=path, remedy=remedy) from None
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
         raise DataError(f"the file is not valid JSON ({error})", where=path, remedy=remedy) from None
 
 

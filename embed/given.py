@@ -86,7 +86,7 @@ def _read(path: Path) -> np.ndarray:
             where=path,
             remedy="save it with numpy.save, without pickled objects",
         ) from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
         shape = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "an archive of several arrays"
         raise DataError(f"features must be one matrix of numbers [n, d], not {shape}", where=path)
     return values

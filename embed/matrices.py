@@ -105,10 +105,14 @@ def read_field(stem: Path) -> tuple[np.ndarray, dict[str, Any]]:
     about = read_json(sidecar_of(stem), remedy="run the stage `embed` first")
     try:
         values = np.load(matrix_of(stem), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(
             f"the matrix cannot be read ({error})", where=matrix_of(stem), remedy="run the stage `embed` again"
         ) from None
+    if not isinstance(values, np.ndarray):
+        raise DataError(
+            "the matrix is an archive of several", where=matrix_of(stem), remedy="run the stage `embed` again"
+        )
     if values.shape != (about["rows"], about["dim"]) or values.dtype != np.float32:
         raise DataError(
             f"the matrix is {values.dtype} {values.shape}, its JSON says float32 ({about['rows']}, {about['dim']})",

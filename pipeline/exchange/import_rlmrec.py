@@ -96,8 +96,8 @@ def _original_ids(folder: Path, about: str, size: int, findings: Findings) -> tu
             entry = json.loads(line)
             row = next(entry[key] for key in ROW_KEYS if key in entry)
             name = next(value for key, value in entry.items() if key not in ROW_KEYS)
-            known = 0 <= row < size
-        except (ValueError, TypeError, AttributeError, StopIteration):
+            known = type(row) is int and 0 <= row < size
+        except (ValueError, TypeError, AttributeError, StopIteration, RecursionError):
             raise DataError('expected {"uid" or "iid": id, ...: name}', where=f"{path}, line {number}") from None
         if not known:
             raise DataError(f"id {row} is outside 0..{size - 1}", where=f"{path}, line {number}")

@@ -11,6 +11,7 @@ import numpy as np
 from artefacts.errors import DataError
 from artefacts.names import check_fields
 from recsys.augmentation import FeatureMatrix
+from recsys.data.released.bounds import check_dense
 from recsys.data.released.unpickle import load
 
 Report = Callable[..., None]
@@ -30,7 +31,9 @@ def npy_features(path: Path, report: Report) -> FeatureMatrix:
         raise DataError("the file does not exist", where=path) from None
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"the file is not a readable .npy of numbers ({error})", where=path) from None
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
+    if not isinstance(array, np.ndarray):
+        raise DataError("expected one array, found an archive of several", where=path)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:  # an empty one may claim any length
         raise DataError(f"expected numbers [n, d], found {array.dtype} {list(array.shape)}", where=path)
     return _features(np.array(array, dtype=np.float32), [], path.name, report)
 
@@ -39,7 +42,7 @@ def user_features(folder: Path, n_users: int, report: Report) -> dict[str, Featu
     """The embedded profiles as {"profile": ...}; empty where the folder has none."""
     for name in (PROFILE, STACKED_PROFILE):
         if (folder / name).exists():
-            return {"profile": _rows(load(folder / name), n_users, name, str(folder / name), report)}
+            return {"profile": _rows(load(folder / name), n_users, name, folder / name, "", report)}
     report(PROFILE, "file is absent; there is no user profile", 1, "note")
     return {}
 
@@ -57,12 +60,13 @@ def attribute_features(folder: Path, n_items: int, report: Report) -> dict[str, 
     matrices = {}
     for name in list(table):
         rows = table.pop(name)  # its memory is free once it is a matrix
-        matrices[name] = _rows(rows, n_items, f"{path.name}[{name}]", f"{path}, attribute {name!r}", report)
+        matrices[name] = _rows(rows, n_items, f"{path.name}[{name}]", path, f", attribute {name!r}", report)
     return matrices
 
 
-def _rows(table: Any, n: int, label: str, where: str, report: Report) -> FeatureMatrix:
+def _rows(table: Any, n: int, label: str, path: Path, part: str, report: Report) -> FeatureMatrix:
     """A dict of id: vector, or a stacked array, as n rows; absent ids are masked, ids beyond n dropped."""
+    where = f"{path}{part}"
     if isinstance(table, np.ndarray):
         table = dict(enumerate(table))
     if not isinstance(table, dict) or not table:
@@ -71,10 +75,11 @@ def _rows(table: Any, n: int, label: str, where: str, report: Report) -> Feature
     for key in list(table):
         row, vector = id_of(key, where), _vector(table.pop(key), key, where)
         if dense is None:
+            check_dense(n, len(vector), path.stat().st_size, where)
             dense = np.zeros((n, len(vector)), dtype=np.float32)
         if len(vector) != dense.shape[1]:
             raise DataError(
-                f"a vector of {len(vector)} among vectors of {dense.shape[1]}", where=f"{where}, key {key!r}"
+                f"a vector of {len(vector)} among vectors of {dense.shape[1]}", where=f"{where}, key {key!r:.60}"
             )
         if not 0 <= row < n:
             beyond += 1
@@ -95,9 +100,12 @@ def _features(dense: np.ndarray, missing: list[int], label: str, report: Report)
 def id_of(key: Any, where: str) -> int:
     """An id that may be written as text, within quotes or not."""
     try:
-        return int(key.strip("'\" ")) if isinstance(key, str) else int(key)
-    except (TypeError, ValueError):
-        raise DataError("the key is not an id", where=f"{where}, key {key!r}") from None
+        number = int(key.strip("'\" ")) if isinstance(key, str) else int(key)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError("the key is not an id", where=f"{where}, key {key!r:.60}") from None
+    if number.bit_length() > 62:
+        raise DataError("the key is no id: it is too large", where=f"{where}, key {key!r:.60}")
+    return number
 
 
 def _vector(value: Any, key: Any, where: str) -> np.ndarray:
@@ -105,8 +113,8 @@ def _vector(value: Any, key: Any, where: str) -> np.ndarray:
         if isinstance(value, (list, tuple)) and value:
             value = np.concatenate([np.ravel(part) for part in value])
         vector = np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         vector = np.empty(0, dtype=np.float32)
     if vector.ndim != 1 or not vector.size:
-        raise DataError("expected a vector of numbers", where=f"{where}, key {key!r}")
+        raise DataError("expected a vector of numbers", where=f"{where}, key {key!r:.60}")
     return vector

@@ -19,10 +19,12 @@ from artefacts.errors import DataError
 from artefacts.files import read_json
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
-from recsys.data.released.features import attribute_features, npy_features, user_features
+from recsys.data.released.bounds import check_ids
+from recsys.data.released.features import attribute_features, id_of, npy_features, user_features
 from recsys.data.released.unpickle import load
 
 MODALITIES = {"image": "image_feat.npy", "text": "text_feat.npy"}
+LARGEST_ID = 2**62
 LAYOUT = "a released folder holds train.json, val.json, test.json, train_mat, text_feat.npy and the augmented_* files"
 
 
@@ -87,11 +89,14 @@ def read_release(folder: Path) -> Release:
     if not len(splits["train"][0]):
         raise DataError("there is no training interaction", where=folder / "train.json", remedy=LAYOUT)
     n_users = 1 + splits["train"][1]
+    entries = sum(len(pairs) for pairs, _ in splits.values())
+    check_ids(n_users, entries, "users", folder / "train.json")
     matrix = _matrix(folder / "train_mat", findings)
     item = {
         name: npy_features(folder / file, findings.add) for name, file in MODALITIES.items() if (folder / file).exists()
     }
     n_items = _n_items(folder, item, matrix, findings)
+    check_ids(n_items, entries, "items", folder / MODALITIES["text"] if "text" in item else folder / "train_mat")
     dataset = _dataset(folder, {name: pairs for name, (pairs, _) in splits.items()}, n_users, n_items, findings)
     side = SideInformation(
         edges=_optional(folder / "augmented_sample_dict", lambda path: _edges(path, dataset, findings)),
@@ -121,9 +126,9 @@ def _split(path: Path, findings: Findings) -> tuple[np.ndarray, int]:
             user = int(key)
         except ValueError:
             user = -1
-        if user < 0 or not isinstance(items, list) or not all(type(item) is int and item >= 0 for item in items):
+        if not (0 <= user < LARGEST_ID and isinstance(items, list) and all(map(_is_id, items))):
             raise DataError(
-                "not a user id with a list of item ids, all of them 0 or more", where=f"{path}, key {key!r}"
+                "not a user id with a list of item ids, all of them from 0 to 2^62", where=f"{path}, key {key!r:.60}"
             )
         highest = max(highest, user)
         pairs.extend((user, item) for item in items)
@@ -131,6 +136,10 @@ def _split(path: Path, findings: Findings) -> tuple[np.ndarray, int]:
     unique = np.unique(array, axis=0)
     findings.add(path.name, "interactions occur more than once; kept once", len(array) - len(unique))
     return unique, highest
+
+
+def _is_id(item: Any) -> bool:
+    return type(item) is int and 0 <= item < LARGEST_ID
 
 
 def _dataset(folder: Path, splits: Mapping[str, np.ndarray], n_users: int, n_items: int, findings: Findings) -> Dataset:
@@ -225,9 +234,10 @@ def _edges(path: Path, dataset: Dataset, findings: Findings) -> Edges:
             if any(not math.isfinite(value) for value in values):
                 failed += 1
                 continue
-            rows.append([int(value) for value in values])
-        except (TypeError, KeyError, IndexError, ValueError):
-            raise DataError("expected {0: positive item, 1: negative item}", where=f"{path}, key {user!r}") from None
+            rows.append([id_of(value, str(path)) for value in values])
+        except (TypeError, KeyError, IndexError, ValueError, OverflowError):
+            where = f"{path}, key {user!r:.60}"
+            raise DataError("expected {0: positive item, 1: negative item}", where=where) from None
     user, positive, negative = np.array(rows, dtype=np.int64).reshape(-1, 3).T
     below = (user < 0) | (np.minimum(positive, negative) < 0)
     beyond = ~below & ((user >= dataset.n_users) | (np.maximum(positive, negative) >= dataset.n_items))
@@ -247,7 +257,12 @@ def _edges(path: Path, dataset: Dataset, findings: Findings) -> Edges:
 
 
 def _candidates(path: Path, dataset: Dataset, findings: Findings) -> np.ndarray:
-    table = np.asarray(load(path))
+    table = load(path)
+    if not isinstance(table, np.ndarray):
+        try:
+            table = np.asarray(table)
+        except (TypeError, ValueError, OverflowError):
+            raise DataError("expected integers [n_users, k], found lists of several lengths", where=path) from None
     if table.ndim != 2 or table.dtype.kind not in "iu" or len(table) != dataset.n_users:
         raise DataError(
             f"expected integers [{dataset.n_users}, k], found {table.dtype} {list(table.shape)}", where=path

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from artefacts.errors import DataError
 from recsys.data.dataset import Dataset
+from recsys.data.released.bounds import check_ids
 from recsys.data.released.unpickle import load
 
 MATRICES = {"train": "trn_mat.pkl", "valid": "val_mat.pkl", "test": "tst_mat.pkl"}
@@ -55,6 +56,9 @@ def read_rlmrec(folder: Path) -> RlmrecRelease:
         raise DataError(what, where=folder, remedy=LAYOUT)
     matrices = {split: _matrix(folder / name) for split, name in MATRICES.items()}
     n_users, n_items = _shape(folder, matrices)
+    entries = sum(matrix.nnz for matrix in matrices.values())
+    for count, what in ((n_users, "users"), (n_items, "items")):
+        check_ids(count, entries, what, folder / MATRICES["train"])
     pairs = {split: np.stack(matrix.nonzero(), axis=1).astype(np.int64) for split, matrix in matrices.items()}
     _check_disjoint(folder, {split: rows[:, 0] * n_items + rows[:, 1] for split, rows in pairs.items()}, n_items)
     if not len(pairs["train"]):

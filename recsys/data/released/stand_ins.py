@@ -8,13 +8,16 @@ real function gets in an honest file, checks them, and builds plain arrays of nu
 
 from __future__ import annotations
 
-import io
+import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from recsys.data.released.bounds import DEEPEST, FEW_IDS
 
 NUMBERS_AND_TEXT = "biufcSU"
 FLAT = (None, None, None)  # dtype state: no subarray, no field names, no fields
@@ -65,6 +68,8 @@ def _dtype(value: Any) -> np.dtype:
 def _shape(value: Any) -> tuple[int, ...]:
     if not isinstance(value, tuple) or not all(type(size) is int and size >= 0 for size in value):
         raise Refused("a shape that is no tuple of sizes")
+    if len(value) > 8 or (0 in value and max(value) > FEW_IDS):
+        raise Refused(f"an array of shape {str(list(value))[:60]}")  # nothing stored says how large it may be
     return value
 
 
@@ -107,7 +112,7 @@ class Sparse:
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, dict):
             raise Refused("a sparse matrix whose state is no dict")
-        self.state = {name: plain(value) for name, value in state.items() if isinstance(name, str)}
+        self.state = {name: value for name, value in state.items() if isinstance(name, str)}
 
 
 def reconstructor(cls: Any, base: Any, state: Any) -> Sparse:
@@ -132,51 +137,131 @@ def empty_bytes(*arguments: Any) -> bytes:
 
 
 class Storage:
-    """`torch.storage._load_from_bytes`, with torch's restricted loader in place of its open one."""
+    """The flat numbers behind a tensor: a view of the bytes of the file."""
 
-    def __init__(self, raw: Any) -> None:
-        import torch
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
 
-        if not isinstance(raw, bytes):
-            raise Refused("a torch storage that is not bytes")
-        try:
-            self.value = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise Refused(f"a torch storage that torch.load(weights_only=True) refuses: {error!s:.200}") from None
-        if not isinstance(self.value, (torch.storage.TypedStorage, torch.storage.UntypedStorage)):
-            raise Refused("a torch storage that holds something else")
+
+class StorageType:
+    """`torch.FloatStorage` and its siblings, which name the type of a storage's numbers."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+
+    def storage(self, raw: memoryview, count: int) -> Storage:
+        """The storage of `count` numbers at the beginning of `raw`; all of them must be there."""
+        stored = np.dtype("<u2" if self.dtype == "bfloat16" else self.dtype)
+        if not 0 <= count * stored.itemsize <= len(raw):
+            raise Refused(f"a torch storage of {count} numbers in {len(raw)} bytes")
+        values = np.frombuffer(raw, dtype=stored, count=count) if count else np.empty(0, dtype=stored)
+        if self.dtype == "bfloat16":  # the upper half of a float32
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return Storage(values)
+
+
+STORAGES = {
+    "Double": "<f8", "Float": "<f4", "Half": "<f2", "BFloat16": "bfloat16", "Long": "<i8", "Int": "<i4",
+    "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?",
+}  # fmt: skip
 
 
 def tensor(storage: Any, offset: Any, size: Any, stride: Any, *unused: Any) -> np.ndarray:
-    """`torch._utils._rebuild_tensor_v2`, as an array."""
-    import torch
-
+    """`torch._utils._rebuild_tensor_v2`, as an array: a view that has no more elements than the storage."""
     if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
         raise Refused("a tensor without a storage")
-    untyped = getattr(storage.value, "_untyped_storage", storage.value)
-    flat = torch.empty(0, dtype=getattr(storage.value, "dtype", torch.uint8))
-    return flat.set_(untyped, offset, _shape(size), _shape(stride)).numpy().copy()  # set_ checks the bounds
+    shape, steps, values = _shape(size), _shape(stride), storage.values
+    if len(shape) != len(steps):
+        raise Refused("a tensor whose strides do not fit its shape")
+    count = math.prod(shape)
+    last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) if count else offset
+    if count > len(values) or (count and last >= len(values)):
+        raise Refused(f"a tensor of shape {list(shape)} and strides {list(steps)} over {len(values)} stored numbers")
+    strides = [step * values.itemsize for step in steps]
+    return as_strided(values[offset:], shape, strides, writeable=False) if count else np.empty(shape, values.dtype)
 
 
-def plain(value: Any, done: dict[int, Any] | None = None) -> Any:
-    """`value` with finished arrays and dtypes in place of their stand-ins, inside dicts, lists and tuples too."""
-    done = {} if done is None else done
-    if isinstance(value, (Array, DType)):
-        return value.value
-    if not isinstance(value, (dict, list, tuple)) or id(value) in done:
-        return done.get(id(value), value)
-    done[id(value)] = value  # shared containers are walked once, however often they occur
-    if isinstance(value, dict):
-        for key in value:
-            value[key] = plain(value[key], done)
-    elif isinstance(value, list):
-        value[:] = [plain(part, done) for part in value]
-    else:
-        done[id(value)] = tuple(plain(part, done) for part in value)
-    return done[id(value)]
+def parameter(value: Any, *unused: Any) -> Any:
+    """`torch._utils._rebuild_parameter`: the tensor of a parameter."""
+    if not isinstance(value, np.ndarray):
+        raise Refused("a parameter without a tensor")
+    return value
 
 
-ALLOWED: dict[tuple[str, str], Name | type | Callable[..., Any]] = {
+def plain(value: Any, limit: int) -> Any:
+    """`value` with finished arrays and dtypes in place of their stand-ins, inside dicts, lists and tuples too.
+
+    Half characters in text, which no file can be written with, become U+FFFD.
+
+    Raises:
+        Refused: it unfolds to more than `limit` bytes when every reference is followed, is nested too deep, refers to
+            itself, or holds an integer beyond 64 bits.
+    """
+    return _Settling(limit).settle(value, 0)[0]
+
+
+class _Settling:
+    """One walk over what was read; shared parts are walked once, and counted as often as they occur."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._done: dict[int, tuple[Any, int]] = {}
+        self._kept: list[Any] = []
+        """Keeps what `_done` knows by its address."""
+
+    def settle(self, value: Any, depth: int) -> tuple[Any, int]:
+        """The plain value and its bytes, unfolded."""
+        if isinstance(value, (Array, DType)):
+            value = value.value
+        if isinstance(value, np.ndarray):
+            return value, max(value.nbytes, 8)
+        if isinstance(value, str):
+            return _whole(value), 8 + len(value)
+        if isinstance(value, bytes | bytearray):
+            return value, 8 + len(value)
+        if isinstance(value, int) and value.bit_length() > 64:
+            raise Refused(f"an integer of {value.bit_length()} bits")
+        if not isinstance(value, (dict, list, tuple)):
+            return value, 8
+        if id(value) not in self._done:
+            if depth >= DEEPEST:
+                raise Refused(f"values nested more than {DEEPEST} deep")
+            self._kept.append(value)
+            self._done[id(value)] = (value, -1)  # being walked
+            self._done[id(value)] = self._container(value, depth + 1)
+        made, size = self._done[id(value)]
+        if size < 0:
+            raise Refused("a value that contains itself")
+        if size > self._limit:
+            raise Refused(f"values that unfold to more than {self._limit} bytes, far more than the file stores")
+        return made, size
+
+    def _container(self, value: Any, depth: int) -> tuple[Any, int]:
+        size = 8
+        if isinstance(value, dict):
+            for key in value:
+                size += self.settle(key, depth)[1]
+                value[key], inner = self.settle(value[key], depth)
+                size += inner
+            return value, size
+        parts = []
+        for part in value:
+            made, inner = self.settle(part, depth)
+            parts.append(made)
+            size += inner
+        if isinstance(value, list):
+            value[:] = parts
+            return value, size
+        return tuple(parts), size
+
+
+def _whole(text: str) -> str:
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+ALLOWED: dict[tuple[str, str], Name | StorageType | type | Callable[..., Any]] = {
     ("numpy", "ndarray"): NDARRAY,
     ("numpy", "dtype"): DType,
     ("numpy._core.multiarray", "_reconstruct"): Array,
@@ -190,7 +275,8 @@ ALLOWED: dict[tuple[str, str], Name | type | Callable[..., Any]] = {
     ("builtins", "object"): OBJECT,
     ("builtins", "bytes"): empty_bytes,
     ("torch._utils", "_rebuild_tensor_v2"): tensor,
-    ("torch.storage", "_load_from_bytes"): Storage,
+    ("torch._utils", "_rebuild_parameter"): parameter,
+    **{("torch", f"{name}Storage"): StorageType(dtype) for name, dtype in STORAGES.items()},
 }
 
 RENAMED_MODULES = {
