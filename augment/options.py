@@ -34,7 +34,7 @@ class VllmOptions(Options):
     revision: str | None = None
     """Revision of a named model; recorded, and used when weights are fetched."""
     tokenizer: str | None = None
-    """Folder of another tokenizer than the model's own."""
+    """Folder of another tokenizer than the model's own; known by its content, so it may be moved."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights and of the key-value cache. auto: on a CPU what its instructions are fastest in
     (bfloat16 with avx512_bf16 or amx_bf16, else float32), kept for the whole run; on a GPU, and for quantised weights,

@@ -14,16 +14,34 @@ from augment.shapes import Message, Messages
 
 FILES = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "spiece.model"),
+    *("vocab.json", "merges.txt", "spiece.model", "vocab.txt", "sentencepiece.bpe.model", "tekken.json"),
+    *("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
 )
-"""Files that a tokenizer may be made of."""
+"""Files that a tokenizer and its chat template may be made of."""
+SYSTEM_CANARY, USER_CANARY = "The system says amber.", "The user says cobalt."
+
+
+def tokenizer_sha256(folder: str | Path) -> str:
+    """The sha256 over names and bytes of what turns messages into tokens in a folder, wherever the folder lies.
+
+    Raises:
+        UsageError: there is nothing of the kind.
+    """
+    root = Path(folder).expanduser()
+    files = [path for pattern in FILES for path in root.glob(pattern) if path.is_file()]
+    if not files:
+        raise UsageError("the folder holds no tokenizer", where=folder, remedy=TOKENIZER_REMEDY)
+    return sha256_files(root, files)
+
+
+TOKENIZER_REMEDY = "point `model` (or `tokenizer`) at a folder in Hugging Face format"
 
 
 class Chat:
     """The tokenizer and chat template of a local model folder.
 
-    Templates that know no system role (Gemma's) get the system text at the head of the user's; it is still a shared
-    beginning.
+    Templates that know no system role (Gemma's) or pass over it in silence get the system text at the head of the
+    user's; it is still a shared beginning. A text that the template then leaves out is an error.
     """
 
     def __init__(self, folder: str | Path, template_kwargs: dict[str, Any]) -> None:
@@ -35,7 +53,7 @@ class Chat:
             raise UsageError(
                 f"the folder holds no tokenizer ({str(error).splitlines()[0]})",
                 where=folder,
-                remedy="point `model` (or `tokenizer`) at a folder in Hugging Face format",
+                remedy=TOKENIZER_REMEDY,
             ) from None
         if not getattr(self._tokenizer, "chat_template", None):
             raise UsageError(
@@ -45,10 +63,11 @@ class Chat:
             )
         self._folder, self._kwargs = Path(folder), template_kwargs
         self._system = self._has_system_role()
+        self.tokens((Message("system", SYSTEM_CANARY), Message("user", USER_CANARY)))
 
     def tokens(self, messages: Messages) -> tuple[int, ...]:
         """Ids of the prompt, up to where the model's answer begins."""
-        if not self._system:
+        if not self._system and any(message.role == "system" for message in messages):
             system = "\n\n".join(message.content for message in messages if message.role == "system")
             rest = [message for message in messages if message.role != "system"]
             messages = (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
@@ -57,10 +76,9 @@ class Chat:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """Hashes of what turns messages into tokens: the tokenizer's files, and the template as it is applied."""
-        files = [self._folder / name for name in FILES if (self._folder / name).is_file()]
         template = self._tokenizer.chat_template
         return {
-            "tokenizer_sha256": sha256_files(self._folder, files),
+            "tokenizer_sha256": tokenizer_sha256(self._folder),
             "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest()
             if isinstance(template, str)
             else digest(template),
@@ -87,7 +105,18 @@ class Chat:
             )
         return tuple(ids[-1] for ids in after.values())
 
+    def plain_tokens(self, text: str) -> tuple[int, ...]:
+        """Ids of a text as it would stand in a document: without the template, with what the tokenizer begins with."""
+        return tuple(self._tokenizer(text)["input_ids"])
+
     def _apply(self, messages: Messages) -> tuple[int, ...]:
+        lost = self._lost(messages)
+        if lost is not None:
+            raise UsageError(
+                f"the chat template leaves out the {lost.role}'s text {lost.content[:60]!r}",
+                where=self._folder,
+                remedy="mend the template, or name a `tokenizer` folder with one that shows every message",
+            )
         ids = self._tokenizer.apply_chat_template(
             [message._asdict() for message in messages],
             add_generation_prompt=True,
@@ -97,11 +126,23 @@ class Chat:
         )
         return tuple(ids)
 
+    def _lost(self, messages: Messages) -> Message | None:
+        """The first message whose text is not in the prompt, white space aside."""
+        template, asked = self._tokenizer.apply_chat_template, [message._asdict() for message in messages]
+        shown = str(template(asked, add_generation_prompt=True, tokenize=False, **self._kwargs))
+        for message in messages:
+            if message.content.strip() not in shown and _dense(message.content) not in _dense(shown):
+                return message
+        return None
+
     def _has_system_role(self) -> bool:
         import jinja2
 
         try:
-            self._apply((Message("system", "a"), Message("user", "b")))
+            return self._lost((Message("system", SYSTEM_CANARY), Message("user", USER_CANARY))) is None
         except jinja2.TemplateError:
             return False
-        return True
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())

@@ -55,7 +55,7 @@ class VllmEngine:
         self._format = settled_format(options, model, pin)
         options = options.model_copy(update={"dtype": self._format.dtype})
         self._options, self._model, self._log = options, model, log
-        self.identity = identity(options, model_sha256)
+        self.identity = identity(options, model_sha256, model)
         self.context: int | None = options.max_model_len
         self.exact = options.exact and not options.batch_invariant
         self.block = options.max_num_seqs * (options.block if self.exact else BLOCKS_WHEN_NOT_EXACT)

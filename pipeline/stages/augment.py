@@ -31,11 +31,13 @@ class Augment(Stage):
 
         models: dict[str, str] = {}
         adapters: dict[str, str] = {}
+        tokenizers: dict[str, str] = {}
         for name, source in generation.sources.items():
             model = source_model(source)
             if model is not None:
                 models[name] = model.sha256
                 adapters |= source_adapter(name, source)
+                tokenizers |= source_tokenizer(name, source)
         used = {task for source in generation.sources.values() for task in source.tasks}
         return {
             "generation": generation.model_dump(
@@ -47,6 +49,7 @@ class Augment(Stage):
             ),
             "models": models,
             **({"adapters": adapters} if adapters else {}),
+            **({"tokenizers": tokenizers} if tokenizers else {}),
             "replayed": {
                 name: replayed_files(source.engine)
                 for name, source in generation.sources.items()
@@ -106,7 +109,7 @@ _NOT_IDENTITY = {
     *("kv_cache_gib", "gpu_memory_fraction"),  # memory, not answers
     "roofline",  # what the time is compared with
     "vectors",  # where the vectors come from, not the text
-    *("records", "dataset", "lora"),  # paths, whose files are identified by their content
+    *("records", "dataset", "lora", "tokenizer"),  # paths, whose files are identified by their content
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
     "record_unanswered",  # whether to go on without some answers
 }
@@ -146,6 +149,15 @@ def source_adapter(name: str, source: Any) -> dict[str, str]:
     from augment.engines.lora import read_adapter
 
     return {name: read_adapter(source.engine.lora).sha256}
+
+
+def source_tokenizer(name: str, source: Any) -> dict[str, str]:
+    """The hash of a source's own tokenizer by the source's name; empty where it is the model's."""
+    if source.engine.tokenizer is None:
+        return {}
+    from augment.engines.chat import tokenizer_sha256
+
+    return {name: tokenizer_sha256(source.engine.tokenizer)}
 
 
 def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:

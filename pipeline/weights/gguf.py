@@ -18,7 +18,6 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from artefacts.errors import DataError
 from artefacts.files import digest, write_json
 from artefacts.locks import hold
 from artefacts.parameters import faults, read_parameters
+from artefacts.versions import installed_version, minor_version
 from pipeline.weights.folders import SOURCE_FILE, missing_parts
 from pipeline.weights.gguf_files import check_whole, join, model_stem, parts_of, read_header
 from pipeline.weights.hashes import HashCache
@@ -60,7 +60,7 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
             template.
     """
     sha256 = gguf_sha256(source, hashes)
-    place = models / "_".join(f"{name}-{_minor(name)}" for name in DECISIVE)
+    place = models / "_".join(f"{name}-{minor_version(name)}" for name in DECISIVE)
     folder = place / f"{model_stem(source)}-{sha256[:12]}"
     if _whole(folder):
         return folder
@@ -202,19 +202,8 @@ def _provenance(source: Path, sha256: str) -> dict[str, object]:
         "bytes": source.stat().st_size,
         "sha256": sha256,
         "dtype": "bfloat16",
-        "versions": {name: _version(name) for name in WRITERS},
+        "versions": {name: installed_version(name) for name in WRITERS},
     }
-
-
-def _minor(name: str) -> str:
-    return ".".join((_version(name) or "none").split("+")[0].split(".")[:2])
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _settle(folder: Path) -> None:

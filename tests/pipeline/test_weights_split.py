@@ -120,15 +120,15 @@ def test_a_file_that_is_cut_short_is_refused(made: dict[str, Path], tmp_path: Pa
 def test_another_version_converts_for_itself(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pipeline.weights.gguf as gguf
+    from artefacts import versions
 
-    real = gguf.version
+    real = versions.version
     first = resolve(str(made["whole"]), cache=tmp_path)
-    monkeypatch.setattr(gguf, "version", lambda name: "99.1.0" if name == "transformers" else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "99.1.0" if name == "transformers" else real(name))
     second = resolve(str(made["whole"]), cache=tmp_path)
     assert second.path != first.path
     assert second.sha256 == first.sha256
     assert json.loads((second.path / "source.json").read_text())["versions"]["transformers"] == "99.1.0"
     assert (first.path / "model.safetensors").is_file()
-    monkeypatch.setattr(gguf, "version", lambda name: "99.1.7" if name == "transformers" else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "99.1.7" if name == "transformers" else real(name))
     assert resolve(str(made["whole"]), cache=tmp_path).path == second.path, "a patch converts nothing anew"
