@@ -25,12 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artefacts.errors import AugrecError
+from artefacts.files import FULL, said_when_full
 from artefacts.owners import Owner, read_owner, this_process
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 TRIES = 4
 """How often a claim is made before another one that is made at the same moment counts."""
 SECONDS_BETWEEN_LOOKS = 0.2
+ROOM = 1 << 20
+"""Bytes of a disk that are left to records: with fewer, who has `flock` leaves no name."""
 CLAIM, FLOCK_CLAIM = ".json", ".flock.json"
 WAIT = "wait for it or stop it"
 
@@ -122,18 +125,30 @@ class _Lock:
     def _beside_flock(self) -> _Other | None:
         """Leaves this process's name for those without `flock`; whoever of them holds the lock already."""
         os.ftruncate(self._handle, 0)  # `flock` is ours, so a name here is that of a dead process
+        try:
+            self._leave_name()
+        except OSError as error:
+            if error.errno not in FULL:  # the lock holds without a name, and what is stored next says what to do
+                raise
+        if not self._shared:
+            for claim in self._claims.glob(f"*{FLOCK_CLAIM}"):  # of those who shared `flock` and died
+                claim.unlink(missing_ok=True)
+        return self._contender()
+
+    def _leave_name(self) -> None:
+        room = os.fstatvfs(self._handle)
+        if room.f_bavail * room.f_frsize < ROOM:
+            return
         if self._shared:
             self._publish(FLOCK_CLAIM)
         else:
             os.pwrite(self._handle, this_process(shared=False).line.encode(), 0)
             self._named = True
-            for claim in self._claims.glob(f"*{FLOCK_CLAIM}"):  # of those who shared `flock` and died
-                claim.unlink(missing_ok=True)
-        return self._contender()
 
     def _by_claims(self) -> _Other | None:
         for left in reversed(range(TRIES)):
-            self._publish(CLAIM)
+            with said_when_full(self._path):
+                self._publish(CLAIM)
             name = self._name()
             other = _Other(name, self._path) if name is not None and name.life() != "dead" else self._contender()
             if other is None:

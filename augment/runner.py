@@ -9,6 +9,7 @@ the data or the questions have changed since, the missing ones alone are asked, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
@@ -27,6 +28,7 @@ from augment.engines.number_format import PIN
 from augment.engines.replay import ReplayEngine
 from augment.identity import block_of
 from augment.keys import KeyTable
+from augment.line_check import Damaged
 from augment.made_by import engines_of, write_description
 from augment.open_requests import OpenNote
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
@@ -80,6 +82,7 @@ def run_source(
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
         "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
         "open": where some were not answered, how many by task and reason; they have no record and are asked next time,
+        "damaged": where there were some, how many stored lines were set aside and asked again,
         "roofline": see `augment.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
 
@@ -138,6 +141,7 @@ def run_source(
         "grammar_seconds": spent(folder),
         "energy_joules": energy_of(folder),
         **({"open": run.open} if run.open else {}),
+        **({"damaged": store.damaged} if store.damaged else {}),
         **(_limits(source, described, summaries) if shards is None else {}),
     }
 
@@ -269,7 +273,13 @@ class _Run:
         return self._engine.describe().get("grammar_seconds") or {}
 
     def _keep(self, record: Record, ticker: Ticker) -> None:
-        self._store.append(replace(record, engine=self._made_by))
+        try:
+            self._store.append(replace(record, engine=self._made_by))
+        except Damaged as damage:  # an engine let through what no file can hold
+            print(f"not stored, and asked again: {damage}", file=sys.stderr, flush=True)
+            reasons = self.open.setdefault(record.task, {})
+            reasons["not_storable"] = reasons.get("not_storable", 0) + 1
+            return
         self._recorded += 1
         self._failed += record.status == "failed"
         ticker.advance()

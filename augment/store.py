@@ -19,7 +19,7 @@ import time
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -38,9 +38,10 @@ from artefacts.files import (
 from artefacts.locks import hold
 from augment.identity import shard_of
 from augment.keys import KeyTable
+from augment.line_check import Damaged, check_line
 from augment.shapes import Record
 from augment.source_ids import POSITIONS, About, SourceIds
-from augment.stored import Stored, answer_mark
+from augment.stored import OtherVersion, Stored, answer_mark
 
 LAYOUT = 2
 """Raised when lines hold something else; a store of an older layout is set aside."""
@@ -49,6 +50,8 @@ OF_RECORDS = ("seconds", "timeline", "energy", "engine.json")
 """What lies in a source's folder beside the shards and says something of the records in them."""
 SECONDS_BETWEEN_SYNCS = 2.0
 OPEN_FILES = 64
+MOST_SAID = 10
+"""Damaged lines of a shard that are said one by one."""
 BEGIN = b'{"key":'
 """How a line begins. It cannot stand inside of one, because quotes in a JSON string are escaped."""
 BLOCK_BITS = 0xFFFFFFFF
@@ -106,7 +109,8 @@ def _pieces(path: Path, number: int, line: bytes) -> Iterator[Piece]:
             found = END.search(line, begin.end())
             inner = line[begin.start() : found.end()] + b"\n" if found else b""
             if _sum_fits(inner):
-                yield Piece(number, inner, _stored(path, number, inner))
+                with suppress(ValueError):
+                    yield Piece(number, inner, _stored(path, number, inner))
     else:
         yield Piece(number, line, stored)
 
@@ -119,7 +123,7 @@ def _stored(path: Path, number: int, line: bytes) -> Stored:
     content = line[: -SUM_BYTES - 1] + b"}" if fits else line
     try:
         return Stored.from_line(content.decode())
-    except ValueError as error:
+    except OtherVersion as error:
         if not fits:
             raise
         raise DataError(
@@ -144,6 +148,9 @@ class Store:
         total: how many shards there are; pinned by the first run.
         selected: which of them this process writes; None is all.
         ids: the source ids of the present data set.
+
+    Attributes:
+        damaged: how many damaged lines were set aside when it was entered.
     """
 
     def __init__(
@@ -159,6 +166,7 @@ class Store:
         self.selected = sorted(range(total) if selected is None else selected)
         if not self.selected or self.selected[0] < 0 or self.selected[-1] >= total:
             raise UsageError(f"shards {self.selected} are not among 0..{total - 1}", where=folder)
+        self.damaged = 0
         self._done = KeyTable()
         self._counts = Counter[str]()
         self._files: OrderedDict[Path, int] = OrderedDict()
@@ -207,10 +215,17 @@ class Store:
         return None if mark is None else mark & BLOCK_BITS
 
     def append(self, record: Record) -> None:
-        """Stores a record, once: a key that is there already is left as it is."""
+        """Stores a record, once: a key that is there already is left as it is.
+
+        Raises Damaged for one that could not be read again; nothing is written then.
+        """
         if record.key in self._done:
             return
-        stored = Stored.of(record, self.tasks[record.task], self._ids)
+        try:
+            stored = Stored.of(record, self.tasks[record.task], self._ids)
+        except (ValueError, TypeError) as error:
+            raise Damaged(f"{error}, in the record of key {record.key!r}") from None
+        check_line(stored.content)
         path = shard_path(self.folder, stored.task, shard_of(stored.about, stored.entity, self.total), self.total)
         self._write(path, line_of(stored))
         self._know(stored)
@@ -277,6 +292,7 @@ class Store:
                 )
             self._know(stored)
         if damaged:
+            self.damaged += len(damaged)
             _set_aside(path, damaged)
         elif torn:
             os.truncate(path, whole)
@@ -319,13 +335,15 @@ def _set_aside(path: Path, damaged: list[Piece]) -> None:
         os.fsync(out.fileno())
     with atomic_path(path) as temporary, temporary.open("wb") as kept:
         kept.writelines(piece.data for piece in read_pieces(path) if piece.stored is not None)
-    for piece in damaged:
+    for piece in damaged[:MOST_SAID]:
         print(
             f"{path}:{piece.number}: damaged ({piece.problem}); the line is now in {aside.name}, "
             "and what it held is asked again",
             file=sys.stderr,
             flush=True,
         )
+    if len(damaged) > MOST_SAID:
+        print(f"{path}: and {len(damaged) - MOST_SAID:,} more damaged lines", file=sys.stderr, flush=True)
 
 
 def block_bits(block: str) -> int:

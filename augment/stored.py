@@ -7,11 +7,16 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from augment.line_check import Damaged, check_line
 from augment.shapes import Record
 from augment.source_ids import ITEM_FIELDS, About, SourceIds, UnknownItem, translated
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _ITEMS = ("shown_history", "shown_candidates")
+
+
+class OtherVersion(ValueError):
+    """A line has other fields than this version writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,23 @@ class Stored:
 
     @classmethod
     def from_line(cls, line: str | bytes) -> Stored:
-        """Reads `line()` back. Raises ValueError when the line is not a record."""
-        content = json.loads(line)
+        """Reads `line()` back.
+
+        Raises:
+            Damaged: it is no JSON object, or a value in it is no record's.
+            OtherVersion: it has other fields.
+        """
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"not JSON: {str(error)[:80]}") from None
         if not isinstance(content, dict):
-            raise ValueError("not a JSON object")
+            raise Damaged("not a JSON object")
         names = {"about", *_FIELDS}
         if content.keys() != names:
             odd = sorted(content.keys() ^ names)
-            raise ValueError(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
+            raise OtherVersion(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
+        check_line(content)
         return cls(content)
 
     def record(self, ids: SourceIds) -> Record | None:
@@ -92,7 +106,7 @@ class Stored:
 
 def answer_mark(status: str, text: str) -> int:
     """64 bits of an answer's status and text."""
-    return int.from_bytes(hashlib.sha256(f"{status}\n{text}".encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(f"{status}\n{text}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def _written(task: str, text: str, item: Any) -> str:

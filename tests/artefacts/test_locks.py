@@ -19,7 +19,7 @@ import pytest
 
 from artefacts import owners
 from artefacts.errors import AugrecError
-from artefacts.locks import hold
+from artefacts.locks import ROOM, hold
 from artefacts.owners import FIRST_SPACE, Owner, read_owner, this_process
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +118,35 @@ def test_a_file_system_without_locks_has_one_all_the_same(
             pass
         assert len(claims(path)) == 1, "who was refused leaves nothing"
     assert (claims(path), free(path)) == ([], True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_nobody_from_flock_and_is_said_without(
+    tmp_path: Path, offered: bool, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*arguments: object, **options: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "a.lock"
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(Path, "write_text", full)
+    for shared in (True, False):
+        if offered:
+            assert free(path, shared=shared)
+        else:
+            with pytest.raises(AugrecError, match="the disk"), hold(path, "held", shared=shared):
+                pass
+    monkeypatch.undo()
+    assert free(path)
+
+
+def test_the_last_blocks_of_a_disk_are_left_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, disk = tmp_path / "a.lock", os.statvfs(tmp_path)
+    for blocks, named in ((0, False), (ROOM // disk.f_frsize, True)):
+        monkeypatch.setattr(os, "fstatvfs", lambda _, b=blocks: os.statvfs_result([*disk[:4], b, *disk[5:]]))
+        with hold(path, "held"):
+            assert bool(path.read_bytes()) == named
+        assert path.read_bytes() == b""
 
 
 def test_another_trouble_with_the_lock_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from artefacts.errors import UsageError
-from augment.shapes import Request
+from augment.shapes import Completion, Request
 
 TOTAL = 12 + 12 + 20
 
@@ -153,6 +154,24 @@ def test_failures_are_counted_by_reason(run: Any, fake: Any) -> None:
     summary = run(fake(lambda request, company: "no"), attempts=2)
     counts = summary["tasks"]["edges"]
     assert (counts["ok"], counts["failed"], counts["failed_by_reason"]) == (0, 12, {"malformed": 12})
+
+
+@pytest.mark.parametrize("odd", [{"text": "\ud800"}, {"prompt_tokens": 1.5}, {"notes": ("\ud800",)}])
+def test_what_no_file_can_hold_is_asked_again(run: Any, records: Any, fake: Any, odd: dict[str, Any]) -> None:
+    """An engine that lets an odd answer through costs that request, not the run and not the shard."""
+
+    def answer(request: Request, company: Sequence[Request]) -> Any:
+        text = fake.honest(request, company)
+        if request.task != "item_attributes" or request.draft.entity != 3:
+            return text
+        return replace(Completion(request, text, "stop", request.draft.answer), **odd)
+
+    summary = run(fake(answer), attempts=1)
+    assert summary["open"] == {"item_attributes": {"not_storable": 1}}
+    assert [row["entity"] for row in records()["item_attributes"]] == [item for item in range(20) if item != 3]
+    again = fake()
+    assert "open" not in run(again, attempts=1)
+    assert [request.draft.entity for request in again.asked] == [3]
 
 
 def test_array_tasks_share_the_work_and_change_no_answer(run: Any, records: Any, fake: Any, tmp_path: Path) -> None:

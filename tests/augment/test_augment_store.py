@@ -11,15 +11,18 @@ import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from artefacts.errors import AugrecError, DataError, UsageError
 from augment.identity import shard_of
+from augment.line_check import Damaged, Line
 from augment.shapes import Record
 from augment.source_ids import Positions, SourceIds
 from augment.store import Store, line_of, pin_shards, read_pieces, shard_path
 from augment.stored import Stored
+from augment.table import merge
 
 KINDS = {"edges": "user"}
 
@@ -149,6 +152,104 @@ def test_lines_of_another_version_are_refused_and_not_thrown_away(tmp_path: Path
         pass
     assert "colour" in raised.value.what
     assert path.read_bytes() == before
+
+
+def whole_line(content: str) -> bytes:
+    """Some content as a line with the right checksum, whatever it is."""
+    begun = content.encode("utf-8", "surrogatepass")[:-1]
+    return begun + b',"crc":"%08x"}\n' % zlib.crc32(begun)
+
+
+ODD_VALUES = {
+    "text": ['["{}"]', "null", "3", '"\\ud800"', "{}"],
+    "prompt_tokens": ['"10"', "1099511627776", "-1", "NaN", "Infinity", "1.5", "true", "null", "1" * 5000],
+    "completion_tokens": ["2147483648"],
+    "cached_tokens": ["[]"],
+    "attempt": ["true"],
+    "dropped_history": ['"0"'],
+    "status": ['"fine"', "null"],
+    "reason": ["[]"],
+    "repairs": ['"a"', "[1]", "null"],
+    "shown_history": ["[1]", '["\\udfff"]', '{"1":2}'],
+    "shown_candidates": ["null", "[[1]]"],
+    "fields": [
+        "{}", "null", '"[1]"', '"not json"', '"{}"', json.dumps('{"positive":NaN,"negative":"1"}'),
+        json.dumps('{"positive":["2"],"negative":"1"}'), json.dumps('{"positive":"2","negative":"\\ud800"}'),
+        json.dumps('{"positive":"2","negative":"1","scores":[["1"]]}'),
+        json.dumps('{"positive":"2","negative":"1","scores":[["1",1e999]]}'),
+        json.dumps('{"positive":"2","negative":"1","scores":3}'), json.dumps("[" * 100_000),
+    ],
+    "key": ['""', "null", "[]", "7"],
+    "about": ['"nobody"'],
+    "entity": ["1", "null"],
+    "block": ['"xyz"'],
+    "engine": ["{}"],
+    "fallback": ["false"],
+    "finish_reason": ["null"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(n, v, id=f"{n}-{v[:30]}") for n, values in ODD_VALUES.items() for v in values]
+)
+def test_a_whole_line_with_an_odd_value_is_set_aside_with_its_key(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    """As an odd answer of a server left them: named, counted, asked again; the merge reads the rest."""
+    content = json.loads(Stored.of(record(1), "user", Positions()).line())
+    odd = (
+        "{" + ",".join(f'"{field}":{value if field == name else json.dumps(content[field])}' for field in content) + "}"
+    )
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0] + whole_line(odd) + LINES[2])
+    with open_store(tmp_path) as store:
+        assert (store.damaged, "key1" in store) == (1, False)
+        store.append(record(1))
+        merged = merge(store.records("edges"), {f"key{n}" for n in range(3)}, tmp_path / "records.parquet")
+    assert merged.requests == 3
+    said = capfd.readouterr().err
+    assert f"{path}:2: damaged" in said
+    assert name == "key" or value == "1" * 5000 or "key1" in said
+    said.encode()
+    assert path.with_suffix(".damaged").read_bytes() == whole_line(odd)
+    with open_store(tmp_path) as store:
+        assert store.damaged == 0
+
+
+@pytest.mark.parametrize("content", ["[1]", '"text"', "[" * 100_000, "{}}", '{"key":'])
+def test_a_whole_line_that_is_no_object_is_set_aside(tmp_path: Path, content: str) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0] + whole_line(content) + LINES[2])
+    with open_store(tmp_path) as store:
+        assert (store.damaged, [kept.entity for kept in store.records("edges") if kept]) == (1, [0, 2])
+
+
+def test_many_damaged_lines_are_not_all_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = shard_path(tmp_path, "edges", 0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0] + b"junk\n" * 1000)
+    with open_store(tmp_path) as store:
+        assert store.damaged == 1000
+    said = capfd.readouterr().err
+    assert (said.count("damaged ("), "and 990 more damaged lines" in said) == (10, True)
+
+
+@pytest.mark.parametrize(
+    "change", [{"text": "\ud800"}, {"text": ["{}"]}, {"prompt_tokens": 2**40}, {"fields": "[]"}, {"reason": 3}]
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, change: dict[str, Any]) -> None:
+    with open_store(tmp_path) as store:
+        store.append(record(0))
+        with pytest.raises(Damaged):
+            store.append(replace(record(1), **change))
+        assert "key1" not in store
+    assert shard_path(tmp_path, "edges", 0, 1).read_bytes() == LINES[0]
+
+
+def test_the_check_of_a_line_knows_every_field() -> None:
+    assert set(Line.model_fields) == Stored.of(record(0), "user", Positions()).content.keys()
 
 
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
