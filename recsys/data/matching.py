@@ -15,11 +15,11 @@ import pandas as pd
 from artefacts.errors import DataError
 
 EXAMPLES = 3
-LEAST = 0.5
-"""Share of the users or items that their table has to describe."""
 
 
-def matched(source_ids: np.ndarray, described: pd.Series, about: str, tables: Mapping[str, Path]) -> list[str]:
+def matched(
+    source_ids: np.ndarray, described: pd.Series, about: str, tables: Mapping[str, Path], least: float
+) -> list[str]:
     """A line on how many users or items have no row, with examples; none where all have one, or there is no table.
 
     Args:
@@ -27,9 +27,10 @@ def matched(source_ids: np.ndarray, described: pd.Series, about: str, tables: Ma
         described: the ids of the table.
         about: "user" or "item".
         tables: which file holds what, see `RawData.tables`.
+        least: share of the ids that must have a row.
 
     Raises:
-        DataError: most have no row; names both files and an id of each.
+        DataError: fewer have one, or none; names both files and an id of each.
     """
     if not len(described) or not len(source_ids):
         return []
@@ -38,7 +39,7 @@ def matched(source_ids: np.ndarray, described: pd.Series, about: str, tables: Ma
     if not len(missing):
         return []
     table = tables.get(f"{about}s", f"the table of {about}s")
-    if known.mean() < LEAST:
+    if known.mean() < least or not known.any():
         raise _strangers(source_ids, missing, described, about, tables, table)
     examples = ", ".join(repr(str(value)) for value in missing[:EXAMPLES])
     name = table.name if isinstance(table, Path) else table
@@ -62,8 +63,9 @@ def _strangers(
         f"the {about}s of the interactions are not those of their table: {what}. The interactions have {ours!r}, "
         f"the table has {theirs!r}{likeness}",
         where=f"{interactions} and {table}",
-        remedy="write the ids the same way in both files (they are compared as text), or name the column that holds "
-        f"them, e.g. source.table.{about}s_id",
+        remedy="write the ids the same way in both files: they are compared as text"
+        + ("" if str(table).endswith((".item", ".user")) else f"; or name another column, source.table.{about}s_id")
+        + (f"; or set dataset.least_described: {common / len(source_ids) / 1.1:.2g}" if common else ""),
     )
 
 

@@ -181,6 +181,9 @@ class DatasetOptions(Options):
     """Every user and item keeps at least this many interactions, iterated until stable; 0 is off."""
     sample_users: PositiveInt | None = None
     """Draws this many users with the seed after the k-core, which then runs again on the sample; None keeps all."""
+    least_described: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the users, and of the items, that their table has to describe where there is one. Fewer look like ids
+    of another data set and are refused, none at all always."""
     split: Split
     """How each user's interactions are divided into train, valid and test."""
 

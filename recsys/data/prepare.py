@@ -48,8 +48,8 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     users, items = all_users[kept_users], all_items[kept_items]
     notes += dropped_notes(dropped)
     if not raw.keeps_everyone:
-        notes += matched(items, raw.items["item"], "item", raw.tables)
-        notes += matched(users, raw.users["user"], "user", raw.tables)
+        notes += matched(items, raw.items["item"], "item", raw.tables, options.least_described)
+        notes += matched(users, raw.users["user"], "user", raw.tables, options.least_described)
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 

@@ -12,6 +12,8 @@ import yaml
 from rich.console import Console
 
 from artefacts.errors import UsageError
+from augment.catalog import Catalog
+from augment.presentation import ItemTextOptions, Presentation
 from pipeline.config import read_config
 from pipeline.execute import run_one
 from pipeline.stages.base import Run
@@ -86,3 +88,13 @@ def test_titles_cannot_write_to_the_terminal(folder: Path) -> None:
     shown = prepare(folder)
     assert "no row in items.csv" in shown
     assert "\x1b" not in shown
+
+
+def test_an_item_without_a_title_is_shown_by_the_text_that_was_promised(folder: Path) -> None:
+    promised = {"columns": ["description"]}
+    prepare(folder, item_text=promised)
+    catalog = Catalog.load(folder / "runs" / "shop" / "dataset").presented(Presentation(ItemTextOptions(**promised)))
+    titles = dict(zip(catalog.source_ids("item"), (item.title for item in catalog.items()), strict=True))
+    assert titles["i3"] == "Some text"
+    assert titles["i5"] == "Title & 5"
+    assert "unknown" not in titles.values()

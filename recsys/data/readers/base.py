@@ -63,8 +63,18 @@ def require_files(folder: Path, names: Sequence[str], remedy: str) -> dict[str, 
     return {name: folder / name for name in names}
 
 
-def unique_ids(frame: pd.DataFrame, column: str, path: Path) -> pd.DataFrame:
-    """`frame` unchanged, or a `DataError` naming the first id that has two rows."""
+def unique_ids(frame: pd.DataFrame, column: str, path: Path, notes: list[str] | None = None) -> pd.DataFrame:
+    """`frame` without rows that repeat another one in every column, of which `notes` get a line.
+
+    Raises:
+        DataError: two different rows have one id; names it.
+    """
+    repeated = frame[column].duplicated(keep=False)
+    if notes is not None and repeated.any():
+        copies = frame[repeated].astype(str).duplicated()
+        if copies.any():
+            notes.append(f"{path.name}: {int(copies.sum()):,} rows repeat another row of their {column}: left out")
+            frame = frame.drop(index=copies.index[copies]).reset_index(drop=True)
     repeated = frame[column].duplicated()
     if repeated.any():
         value = frame.loc[repeated, column].iloc[0]

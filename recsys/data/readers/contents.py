@@ -93,7 +93,10 @@ def _decompressed(path: Path) -> Buffer:
     packed = suffixes(path)[1]
     if not packed:
         with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            try:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):  # a file system that cannot
+                return file.read()
     try:
         data = DECOMPRESS[packed](path.read_bytes())
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError) as error:

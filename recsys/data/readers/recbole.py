@@ -143,7 +143,7 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
             frame[name] = pd.Series(_sequences(frame[name]), frame.index, object)
         elif kind == "float_seq":
             frame[name] = pd.Series(_float_lists(frame[name], path), frame.index, object)
-    return unique_ids(frame.rename(columns={id_column: about}), about, path)
+    return unique_ids(frame.rename(columns={id_column: about}), about, path, notes)
 
 
 def _header(path: Path) -> tuple[bytes, dict[str, str]]:

@@ -63,6 +63,7 @@ def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.Dat
     out = {}
     for about, name in (("user", options.user), ("item", options.item)):
         out[about] = _ids(frame[name], path, notes)
+    _refuse_second_header(out, options, path)
     if options.rating:
         out["rating"] = pd.Series(numbers_of(frame[options.rating], path, ROWS).astype(np.float32))
     if options.timestamp:
@@ -72,6 +73,17 @@ def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.Dat
             out["timestamp"] = out["timestamp"].astype("Int64").mask(times.missing)
         notes += [f"{path.name}: {times.note}"] if times.note else []
     return pd.DataFrame(out)
+
+
+def _refuse_second_header(out: dict[str, pd.Series], options: TableOptions, path: Path) -> None:
+    """Files that were joined bring their headers along, and a user called user_id would be one more user."""
+    again = ((out["user"] == options.user) & (out["item"] == options.item)).to_numpy()
+    if again.any():
+        raise DataError(
+            "the row repeats the header",
+            where=ROWS.where(path, int(np.argmax(again))),
+            remedy="leave out the headers of the files that were joined",
+        )
 
 
 @dataclass
@@ -103,7 +115,7 @@ class _Side:
                     remedy=f"give it another name, e.g. source.table.rename: {{{column}: {ours}_2}}",
                 )
             out[ours] = self._typed(frame[column].rename(ours), notes)
-        return unique_ids(_without_copies(pd.DataFrame(out), self.about, self.path, notes), self.about, self.path)
+        return unique_ids(pd.DataFrame(out), self.about, self.path, notes)
 
     def _typed(self, column: pd.Series, notes: list[str]) -> pd.Series:
         assert self.path is not None
@@ -125,6 +137,8 @@ class _Side:
                 notes.append(f"{self.path.name}: {len(odd)} different values of year hold no year, e.g. {odd[0]!r}")
             return years
         if name in TEXT:
+            if pd.api.types.is_float_dtype(column):  # whole numbers that became floats because some rows have none
+                column = column.astype(object).map(_without_point)
             text = column.astype("str").where(column.notna(), None)
             return text.where(text.str.strip() != "", None)
         if not (pd.api.types.is_string_dtype(column) or column.dtype == object):
@@ -147,11 +161,13 @@ def _require_named(options: TableOptions, sides: list[_Side], folder: Path) -> N
         return
     name, key, known = keys[0]
     near = nearest(name, known)
-    files = " and ".join(str(side.path) for side in read) or "neither items nor users are"
+    files = " and ".join(str(side.path) for side in read)
     raise DataError(
         f"source.table.{key} names the column {name!r}, which is not there",
-        where=files if read else f"source.table in {folder}",
-        remedy=(f"did you mean {near!r}? " if near else "") + f"the columns are: {', '.join(map(str, known[:40]))}",
+        where=files or folder,
+        remedy=(f"did you mean {near!r}? " if near else "") + f"the columns are: {', '.join(map(str, known[:40]))}"
+        if read
+        else "name the file that has it: source.table.items or source.table.users",
     )
 
 
@@ -315,6 +331,10 @@ def _note_left_out(path: Path, names: list[str], notes: list[str]) -> None:
         )
 
 
+def _without_point(value: float) -> str | None:
+    return None if pd.isna(value) else str(int(value)) if value.is_integer() else repr(value)
+
+
 def _lists(column: pd.Series, separator: str) -> pd.Series:
     if column.dtype == object:
         cells: list[Any] = [None if _absent(cell) else cell for cell in column]
@@ -343,26 +363,17 @@ def _absent(value: Any) -> bool:
 
 def _ids(column: pd.Series, path: Path, notes: list[str]) -> pd.Series:
     if column.dtype == object:
-        column = pd.Series(
-            [None if cell is None or isinstance(cell, (list, dict)) else text_of(cell) for cell in column],
-            dtype="str",
-            name=column.name,
-        )
+        for place, cell in enumerate(column):
+            if isinstance(cell, (list, dict)):
+                raise DataError(
+                    f"{column.name} is {str(cell)[:40]}, expected an id",
+                    where=ROWS.where(path, place),
+                    remedy="one object a row, ids as text or numbers; a path such as user.id reaches into an object",
+                )
+        column = pd.Series([None if cell is None else text_of(cell) for cell in column], dtype="str", name=column.name)
     ids, stripped = ids_of(column, path, ROWS)
     if stripped:
         notes.append(
             f"{path.name}: {stripped:,} of {len(ids):,} values of {column.name} had blanks around them: removed"
         )
     return ids
-
-
-def _without_copies(frame: pd.DataFrame, about: str, path: Path, notes: list[str]) -> pd.DataFrame:
-    """Without rows that repeat another one in every column."""
-    repeated = frame[about].duplicated(keep=False)
-    if not repeated.any():
-        return frame
-    copies = frame[repeated].astype(str).duplicated()
-    if not copies.any():
-        return frame
-    notes.append(f"{path.name}: {int(copies.sum()):,} rows repeat another row of their {about}: left out")
-    return frame.drop(index=copies.index[copies]).reset_index(drop=True)

@@ -14,8 +14,8 @@ from recsys.data.matching import matched
 TABLES = {"interactions": Path("clicks.csv"), "items": Path("items.csv")}
 
 
-def match(ours: list[str], theirs: list[str]) -> list[str]:
-    return matched(np.array(ours, dtype=object), pd.Series(theirs, dtype=str), "item", TABLES)
+def match(ours: list[str], theirs: list[str], least: float = 0.5) -> list[str]:
+    return matched(np.array(ours, dtype=object), pd.Series(theirs, dtype=str), "item", TABLES, least)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,9 @@ def test_a_few_without_a_row_are_counted_with_examples() -> None:
     assert match(["a", "b", "c", "d"], ["a", "b", "c", "z"]) == ["1 of 4 items have no row in items.csv, e.g. 'd'"]
     assert match(["a"], ["a", "b"]) == []
     assert match(["a"], []) == []
+
+
+def test_a_table_of_a_few_may_be_allowed_but_not_of_none() -> None:
+    assert match(["x", "y", "z"], ["x", "b"], 0.3) == ["2 of 3 items have no row in items.csv, e.g. 'y', 'z'"]
+    with pytest.raises(DataError, match="no id is in common"):
+        match(["x"], ["b"], 0.0)

@@ -127,3 +127,9 @@ def test_which_of_several_columns_is_read_is_said(read_files: Callable) -> None:
 def test_a_float_that_is_text_is_named(read_files: Callable) -> None:
     with pytest.raises(DataError, match=r"(?s)price is 'from 14\.99', expected a number.*x\.item:2"):
         read_files("recbole", {"x.inter": INTER, "x.item": AMAZON.replace("—", "from 14.99")})
+
+
+def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> None:
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": STEAM + STEAM.splitlines()[1]})
+    assert raw.items["item"].tolist() == ["i1", "i2"]
+    assert "x.item: 1 rows repeat another row of their item: left out" in raw.notes

@@ -266,3 +266,26 @@ def test_years_are_taken_from_dates(read_files: Callable) -> None:
     raw = read_files("table", {"i.csv": csv_of(["u,0,1"]), "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"})
     assert raw.items["year"].tolist() == [1999, 1999, 2001, pd.NA, pd.NA]
     assert "s.csv: 1 different values of year hold no year, e.g. 'n.d.'" in raw.notes
+
+
+def test_a_header_in_the_middle_is_named(read_files: Callable) -> None:
+    with pytest.raises(DataError, match=r"(?s)repeats the header.*data row 2"):
+        read_files("table", {"i.csv": csv_of(["u,a,1", "user_id,item_id,rating"])}, {"interactions": "i.csv"})
+
+
+def test_titles_that_pandas_made_floats_are_what_they_were(read_files: Callable) -> None:
+    items = pd.DataFrame({"item_id": ["a", "b", "c"], "title": [1984.0, None, 10_000_000.0]})
+    files = {"i.csv": csv_of(["u,a,1"]), "s.parquet": as_bytes(items, "parquet")}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.parquet"})
+    assert raw.items["title"].iloc[[0, 2]].tolist() == ["1984", "10000000"]
+    assert raw.items["title"].isna().tolist() == [False, True, False]
+
+
+def test_an_id_that_is_an_object_is_named(read_files: Callable) -> None:
+    with pytest.raises(DataError, match=r"(?s)user_id is \{'0': 'a'\}, expected an id.*data row 1"):
+        read_files("table", {"i.json": '{"user_id": {"0": "a"}, "item_id": "b"}\n'}, {"interactions": "i.json"})
+
+
+def test_renaming_without_a_side_table_says_so(read_files: Callable) -> None:
+    with pytest.raises(DataError, match=r"(?s)rename names the column 'Name'.*name the file that has it"):
+        read_files("table", {"i.csv": csv_of(["u,a,1"])}, {"interactions": "i.csv", "rename": {"Name": "title"}})
