@@ -2,55 +2,88 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.exceptions import SecurityError
 
 from artefacts.errors import UsageError
+from augment.sandbox import Sandbox
 from augment.shapes import Message, Messages
 
 BUILT_IN = Path(__file__).parent / "prompts"
 SYSTEM = "system.j2"
+FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What filling in a template raises that does not fit its values, or is no text at all."""
+INSIDE = "a template includes only files of its own folder, by their name"
+REMEDY = "templates read the values they are given; what they may call is listed in augment/sandbox.py"
 
 
 class Prompts:
     """The templates. A file in the user's folder replaces the built-in one of the same name.
 
     Every task gets the same system text, and templates about users begin with `history.j2`, so that the prompts of
-    one user share their beginning and the engine computes it once.
+    one user share their beginning and the engine computes it once. Templates of a user run in a sandbox.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         if folder is not None and not folder.is_dir():
             raise UsageError("the folder of templates does not exist", where=folder)
-        folders = [BUILT_IN] if folder is None else [folder, BUILT_IN]
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folders),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            autoescape=False,  # prompts are not HTML; text from data is made safe in augment.text
-        )
+        self._folders = [BUILT_IN] if folder is None else [folder, BUILT_IN]
+        loader = jinja2.FileSystemLoader(self._folders)
+        # Prompts are not HTML: nothing is escaped. Text from data is made safe in augment.text.
+        self._render = self._trusted(loader) if folder is None else Sandbox(loader).generate_text
 
     def messages(self, template: str, **values: Any) -> Messages:
         """The chat messages of one request. Raises UsageError naming template and line."""
         return (
-            Message("system", self._render(SYSTEM, values)),
-            Message("user", self._render(template, values)),
+            Message("system", self._text(SYSTEM, values)),
+            Message("user", self._text(template, values)),
         )
 
-    def _render(self, name: str, values: dict[str, Any]) -> str:
+    @staticmethod
+    def _trusted(loader: jinja2.BaseLoader) -> Callable[[str, dict[str, Any]], str]:
+        environment = jinja2.Environment(
+            loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
+        return lambda name, values: environment.get_template(name).render(values)
+
+    def _text(self, name: str, values: dict[str, Any]) -> str:
         try:
-            return self._environment.get_template(name).render(values).strip()
+            return self._render(name, values).strip()
         except jinja2.TemplateSyntaxError as error:
             where = f"{error.filename or name}:{error.lineno}"
             raise UsageError(f"the template is not valid ({error.message})", where=where) from None
         except jinja2.TemplateNotFound as error:
-            raise UsageError(f"there is no template {error.name}", where=name) from None
+            where = self._place(error, name)
+            raise UsageError(f"there is no template {error.name!a}", where=where, remedy=INSIDE) from None
         except jinja2.UndefinedError as error:
             raise UsageError(
                 f"the template uses something that is not given to it ({error.message})",
-                where=name,
+                where=self._place(error, name),
                 remedy=f"given are: {', '.join(sorted(values))}",
             ) from None
+        except SecurityError as error:
+            what = f"the template is refused: {error.message}"
+            raise UsageError(what, where=self._place(error, name), remedy=REMEDY) from None
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            what = f"the template cannot be filled in ({type(error).__name__}: {error!s:.200})"
+            raise UsageError(what, where=self._place(error, name)) from None
+
+    def _place(self, error: BaseException, name: str) -> str:
+        """The line of the template that an error came from, in the file that is used of that name."""
+        folders = {str(folder) for folder in self._folders}
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if str(Path(frame.filename).parent) in folders]
+        return lines[-1] if lines else name
