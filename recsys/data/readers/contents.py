@@ -36,6 +36,11 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+"""How compressed files begin, whatever they are called."""
+ARCHIVE = b"PK\x03\x04"
+
+
 def suffixes(path: Path) -> tuple[str, str]:
     """The file type and the compression a name stands for, in small letters: ("", "") where it has no ending."""
     ends = [end.lower() for end in path.suffixes]
@@ -90,7 +95,7 @@ def refuse_encoding(data: Buffer, path: Path) -> None:
 def _decompressed(path: Path) -> Buffer:
     if not path.stat().st_size:
         raise _empty(path)
-    packed = suffixes(path)[1]
+    packed = suffixes(path)[1] or _packed_inside(path)
     if not packed:
         with path.open("rb") as file:
             try:
@@ -106,6 +111,19 @@ def _decompressed(path: Path) -> Buffer:
     if not data:
         raise _empty(path)
     return data
+
+
+def _packed_inside(path: Path) -> str:
+    """The compression that the first bytes show, "" for none."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(ARCHIVE):
+        raise DataError(
+            "the file is an archive or a workbook, not text",
+            where=path,
+            remedy="unpack it, or save the sheet as CSV in UTF-8",
+        )
+    return next((packed for magic, packed in MAGIC.items() if start.startswith(magic)), "")
 
 
 def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:

@@ -59,7 +59,14 @@ def header_fields(data: Buffer, layout: Layout) -> list[str]:
 
 
 def read_delimited(
-    data: Buffer, path: Path, layout: Layout, names: list[str], wanted: list[str] | None = None, *, lines: bool = False
+    data: Buffer,
+    path: Path,
+    layout: Layout,
+    names: list[str],
+    wanted: list[str] | None = None,
+    *,
+    lines: bool = False,
+    notes: list[str] | None = None,
 ) -> pa.Table:
     """The rows as columns of strings; an empty field is "".
 
@@ -69,13 +76,18 @@ def read_delimited(
         layout: how fields are told apart.
         names: of the columns, one per field.
         wanted: the columns to return; None: all.
+        notes: get a line where quoted fields hold several lines, which a mark that is not closed may cause.
         lines: name the line of a bad row, and let no empty line pass; else the row among the data rows.
 
     Raises:
         DataError: no rows, a row with another number of fields, a broken quote, or text that is not UTF-8.
     """
     if layout.quoted:
-        refuse_broken_quotes(data, path, layout.separator)
+        several = refuse_broken_quotes(data, path, layout.separator)
+        if several and notes is not None:
+            notes.append(
+                f"{path.name}: {len(several):,} quoted fields hold several lines, the first in line {several[0]}"
+            )
     start = _first_line(data)[1] if layout.header else 0
     body: Buffer | memoryview = memoryview(data)[start : _end_of_text(data)]
     if not len(body):
@@ -96,11 +108,16 @@ def read_delimited(
     return table
 
 
-def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> None:
-    """Raises `DataError` naming the line of the first field whose quotation marks do not close it."""
+def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> list[int]:
+    """The lines where fields of several lines begin.
+
+    Raises:
+        DataError: the quotation marks of a field do not close it; names the line.
+    """
     place = data.find(b'"')
     if place < 0:
-        return
+        return []
+    several: list[int] = []
     mark = re.escape(separator.encode())
     # A quotation mark opens a field only at the field's beginning; the whole field is one match, its end the group.
     quoted = re.compile(rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"(?:[^"]++|"")*+("(?=' + mark + rb"|[\r\n]|\Z))?")
@@ -112,6 +129,9 @@ def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> None:
                 where=f"{path}:{line}",
                 remedy='close the field, write a mark inside a field twice (""), or set source.table.quoting: none',
             )
+        if b"\n" in field[0]:
+            several.append(line_of(data, field.start()) if not several else 0)
+    return several
 
 
 def _parsing(layout: Layout, *, multiline: bool = False, empty_lines: bool = False) -> pc.ParseOptions:

@@ -42,6 +42,14 @@ def ids_of(column: pd.Series, path: Path, rows: Rows) -> tuple[pd.Series, int]:
             where=rows.where(path, place),
             remedy="mend the row or leave it out",
         )
+    broken = np.asarray(pc.match_substring(bare, "\n"))
+    if broken.any():
+        place = int(np.argmax(broken))
+        raise DataError(
+            f"{column.name} is {str(column.iloc[place])[:40]!r}, expected an id: it holds a line break",
+            where=rows.where(path, place),
+            remedy="close the quotation mark that swallowed the line, or set source.table.quoting: none",
+        )
     stripped = int(pc.sum(pc.not_equal(bare, text)).as_py() or 0)
     return bare.to_pandas().astype("str").rename(column.name), stripped
 

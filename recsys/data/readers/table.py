@@ -121,7 +121,9 @@ class _Side:
         assert self.path is not None
         name = str(column.name)
         if name in self.options.lists:
-            return _lists(column, self.options.list_separator)
+            lists = _lists(column, self.options.list_separator)
+            _note_other_separator(lists, name, self.options.list_separator, self.path, notes)
+            return lists
         cells = column if column.dtype == object else None
         if cells is not None and _numeric_lists(cells):
             return cells.map(lambda cell: [float(part) for part in cell or []])
@@ -231,7 +233,7 @@ def _separated(
     require_columns(required, names, path, remedy)
     unnamed = [name if name else f"\0{place}" for place, name in enumerate(names)]
     _refuse_repeated(names, wanted, path)
-    table = read_delimited(data, path, layout, unnamed, wanted)
+    table = read_delimited(data, path, layout, unnamed, wanted, notes=notes)
     columns = [name for name in table.column_names if not name.startswith("\0")]  # pandas' index has no name
     return table.select(columns).to_pandas()
 
@@ -341,6 +343,21 @@ def _lists(column: pd.Series, separator: str) -> pd.Series:
     else:
         cells = [None if _absent(cell) else str(cell) for cell in column]
     return pd.Series([[] if cell is None else values_of(cell, separator) for cell in cells], dtype=object)
+
+
+def _note_other_separator(lists: pd.Series, name: str, separator: str, path: Path, notes: list[str]) -> None:
+    """A line where a list column looks as if another separator stood in it: one value each, most with a comma."""
+    filled = [values[0] for values in lists if values]
+    if not filled or any(len(values) > 1 for values in lists):
+        return
+    for other in (",", ";", "|"):
+        holding = [value for value in filled if other in value]
+        if other != separator.strip() and len(holding) > len(filled) / 2:
+            notes.append(
+                f"{path.name}: no {name} are separated by {separator!r}, and {len(holding):,} hold {other!r}, e.g. "
+                f"{holding[0][:40]!r}; see list_separator"
+            )
+            return
 
 
 def _texts(cells: pd.Series) -> pd.Series:

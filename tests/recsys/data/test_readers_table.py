@@ -289,3 +289,29 @@ def test_an_id_that_is_an_object_is_named(read_files: Callable) -> None:
 def test_renaming_without_a_side_table_says_so(read_files: Callable) -> None:
     with pytest.raises(DataError, match=r"(?s)rename names the column 'Name'.*name the file that has it"):
         read_files("table", {"i.csv": csv_of(["u,a,1"])}, {"interactions": "i.csv", "rename": {"Name": "title"}})
+
+
+def test_compression_is_seen_whatever_the_name(read_files: Callable) -> None:
+    raw = read_files("table", {"log.csv": gzip.compress(as_bytes(FRAME, "csv"))}, TABLE | {"interactions": "log.csv"})
+    assert raw.interactions["user"].tolist() == ["007", "7", "NA"]
+    with pytest.raises(DataError, match="archive or a workbook"):
+        read_files("table", {"log.csv": b"PK\x03\x04 and more"}, TABLE | {"interactions": "log.csv"})
+
+
+def test_a_mark_that_swallows_rows_is_an_error_or_a_line(read_files: Callable) -> None:
+    clicks = csv_of(["u,a,1", 'u,"b,1', 'u,c",1', "u,d,1"])
+    with pytest.raises(DataError, match=r"(?s)line break.*data row 2"):
+        read_files("table", {"i.csv": clicks}, {"interactions": "i.csv"})
+    files = {"i.csv": csv_of(["u,a,1"]), "s.csv": 'item_id,title\na,"A\nb,B\nc,C"\nd,D\n'}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
+    assert raw.notes == ("s.csv: 1 quoted fields hold several lines, the first in line 2",)
+
+
+def test_a_list_that_another_separator_divides_is_said(read_files: Callable) -> None:
+    files = {"i.csv": csv_of(["u,a,1"]), "s.csv": 'item_id,genres\na,"Drama, War"\nb,"Comedy, War"\nc,Drama\n'}
+    table = {"interactions": "i.csv", "items": "s.csv"}
+    raw = read_files("table", files, table)
+    assert raw.notes == (
+        "s.csv: no genres are separated by '|', and 2 hold ',', e.g. 'Drama, War'; see list_separator",
+    )
+    assert read_files("table", files, table | {"list_separator": ","}).items["genres"].tolist()[0] == ["Drama", "War"]
