@@ -57,7 +57,7 @@ def settled_format(
         fastest: what is fastest on this machine; None finds out.
     """
     if options.dtype != "auto":
-        return NumberFormat(options.dtype, "the configuration says so")
+        return NumberFormat(options.dtype, f"the configuration says so{_faster_than(options.dtype, on_cpu)}")
     if pin is not None and pin.exists():
         return _pinned(pin, None)
     if not (built_for_cpu() if on_cpu is None else on_cpu):
@@ -82,14 +82,21 @@ def _pinned(pin: Path, chosen: NumberFormat | None) -> NumberFormat:
         known = False
     if not known:
         raise DataError("the file does not say what the run is computed in", where=pin, remedy=_FORGET)
-    if processor == processor_name():
+    faster = _faster_than(dtype, True)
+    if processor == processor_name() and not faster:  # two kinds of processor may have one name
         return NumberFormat(dtype, why)
-    here = format_by_flags(processor_flags())
-    slower = f"; on this processor {here.dtype} is faster, but see {pin}" if here and here.dtype != dtype else ""
-    return NumberFormat(dtype, f"this run was begun in it, on {processor}{slower}")
+    return NumberFormat(dtype, f"this run was begun in it, on {processor}{faster}")
 
 
 _FORGET = "delete it to choose anew; what was answered in another format is then asked again"
+
+
+def _faster_than(dtype: str, on_cpu: bool | None) -> str:
+    """The end of a sentence, where this processor's flags say that another format is faster; else nothing."""
+    here = format_by_flags(processor_flags())
+    if here is None or here.dtype == dtype or not (built_for_cpu() if on_cpu is None else on_cpu):
+        return ""
+    return f"; {here.dtype} is faster on this processor"
 
 
 def built_for_cpu() -> bool:

@@ -122,3 +122,18 @@ def test_a_product_is_measured_in_both_formats() -> None:
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < value < float("inf") for value in seconds.values())
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("flags", "dtype", "faster"), [("avx2", "bfloat16", "float32"), ("avx2", "float32", None)])
+def test_a_format_that_is_slow_here_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, dtype: Any, faster: str | None
+) -> None:
+    monkeypatch.setattr(number_format, "processor_flags", lambda: frozenset({flags}))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    pin = tmp_path / "pin.json"
+    write_json_once(pin, {"dtype": dtype, "why": "it was so", "processor": "another"})
+    named = VllmOptions(model="m", dtype=dtype)
+    for found in (settled_format(named, tmp_path, on_cpu=True), settled_format(AUTO, tmp_path, pin, on_cpu=True)):
+        assert found.dtype == dtype
+        assert (f"{faster} is faster on this processor" in found.why) == (faster is not None)
+    assert "faster" not in settled_format(named, tmp_path, on_cpu=False).why
