@@ -45,8 +45,13 @@ class ForwardPass:
         import torch
 
         labels = [self._tokenizer.encode(label, add_special_tokens=False) for label in request.draft.labels]
-        with torch.no_grad():
-            logits = self._network(**self.prompt(request)).logits[0, -1].double()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a server beside it may have the other cores
+        try:
+            with torch.no_grad():
+                logits = self._network(**self.prompt(request)).logits[0, -1].double()
+        finally:
+            torch.set_num_threads(threads)
         return logits[[token for (token,) in labels]].log_softmax(0)
 
 

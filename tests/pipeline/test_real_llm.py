@@ -34,6 +34,7 @@ generation:
         max_num_seqs: 8
         block: 1
         kv_cache_gib: 0.5
+        threads: 1
 embedding: {{model: "{embedder}", device: cpu}}
 models:
   llmrec: {{family: llmrec, dim: 8}}
