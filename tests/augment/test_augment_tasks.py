@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from artefacts.errors import UsageError
 from augment.catalog import Catalog, Lists, UserEntity
@@ -177,10 +180,19 @@ def test_the_control_follows_the_history(context: Context) -> None:
     profile = UserProfile(context, UserProfileOptions(liked_genres=1)).draft(user).control.rule()
     assert seen.count(profile["liked_genres"][0]) == max(seen.count(genre) for genre in seen)
     assert profile["age"] == "unknown"
-    twin = UserEntity(0, user.history[:1], (context.catalog.item(12), context.catalog.item(5)))
+    # Like the history of item 0 in both genres, in one, in none.
+    both, one, none = (context.catalog.item(item) for item in (5, 1, 12))
     task = Edges(context, EdgesOptions())
-    draft = task.draft(twin)
-    assert task.check(draft.control.rule(), draft).fields == {"positive": 5, "negative": 12}
+    for candidates in permutations((both, one, none)):
+        draft = task.draft(UserEntity(0, user.history[:1], candidates))
+        assert task.check(draft.control.rule(), draft).fields == {"positive": 5, "negative": 12}
+
+
+def test_candidates_are_ten_as_published_and_from_two_to_fifty() -> None:
+    assert EdgesOptions().candidates == 10
+    for candidates, legal in ((1, False), (2, True), (50, True), (51, False)):
+        with nullcontext() if legal else pytest.raises(ValidationError):
+            EdgesOptions(candidates=candidates)
 
 
 def test_own_templates_replace_the_built_in_ones(catalog: Catalog, tmp_path: Path) -> None:
