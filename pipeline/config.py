@@ -5,6 +5,9 @@ Every section belongs to the package that uses it; this file only puts them toge
 
 from __future__ import annotations
 
+import json
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -160,6 +163,9 @@ def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
         raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
 
 
+COUNT_FROM = "# Relative paths count from "
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
 
@@ -185,12 +191,18 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
     """
-    raw = read_sections(path, overrides)
+    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
     if "arms" in raw:
-        raise UsageError("this is a comparison (it has `arms`), not a run", where=path, remedy=f"augrec compare {path}")
+        raise UsageError(
+            "this is a comparison (it has `arms`), not a run",
+            where=path,
+            remedy=f"augrec compare {shown}",
+        )
     if "base" in raw:
         raise UsageError(
-            "this is an experiment (it has a `base`), not a run", where=path, remedy=f"augrec experiment {path}"
+            "this is an experiment (it has a `base`), not a run",
+            where=path,
+            remedy=f"augrec experiment {shown}",
         )
     return validated(raw, Config, path)
 
@@ -259,6 +271,17 @@ def as_plain(config: Config) -> dict[str, Any]:
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Writes the resolved config as YAML beside the results."""
+    """Writes the resolved config as YAML beside the results, with the folder that its relative paths count from."""
     text = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True, width=110)
-    write_text(path, f"# The resolved configuration of this run; written by augrec, edits are not read.\n{text}")
+    head = "# The resolved configuration of this run; written by augrec, edits are not read."
+    write_text(path, f"{head}\n{COUNT_FROM}{json.dumps(str(Path.cwd()))}\n{text}")
+
+
+def counts_from(path: Path) -> Path | None:
+    """The folder that the relative paths of a saved config count from; None where it does not say, or is gone."""
+    for line in path.read_text(encoding="utf-8").splitlines()[:2]:
+        if line.startswith(COUNT_FROM):
+            with suppress(ValueError, OSError):
+                folder = Path(json.loads(line.removeprefix(COUNT_FROM)))
+                return folder if folder.is_dir() else None
+    return None

@@ -6,6 +6,7 @@ that wrote them cannot hide itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -46,7 +47,10 @@ def audit_run(folder: Path) -> Audit:
     if (folder / "embed" / "stage.json").exists():
         checks += audit_embeddings(folder, split)
     audit = Audit(tuple(checks), leaks)
-    write_json(folder / "audit.json", audit.as_json())
+    try:
+        write_json(folder / "audit.json", audit.as_json())
+    except OSError as error:  # a run that one may only read can be looked at all the same
+        return replace(audit, unwritten=f"{folder / 'audit.json'} could not be written: {error.strerror or error}")
     return audit
 
 
@@ -63,6 +67,8 @@ def render(audit: Audit, console: Console) -> None:
             console.print(f"  {check.name}: {violation}", markup=False, highlight=False)
         if len(check.violations) > SHOWN_ROWS:
             console.print(f"  {check.name}: and {len(check.violations) - SHOWN_ROWS} more", markup=False)
+    if audit.unwritten is not None:
+        console.print(audit.unwritten, markup=False, highlight=False)
     for source, overlap in audit.leaks.items():
         console.print(
             f"{source}: of {overlap['edges']} augmented edges, {overlap['positives_in_valid']} positives and "

@@ -23,6 +23,8 @@ class Audit:
 
     checks: tuple[Check, ...]
     leaks: dict[str, dict[str, int]]
+    unwritten: str | None = None
+    """Why audit.json could not be written; None where it was."""
 
     @property
     def violations(self) -> int:

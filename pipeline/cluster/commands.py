@@ -133,7 +133,8 @@ def status(
     """Show how far a run is: what is done, running, failed and missing, per stage."""
     from pipeline.cluster import status as standing
 
-    rows = standing.collect(standing.read_run(run_folder))
+    with standing.run_at_home(run_folder) as run:
+        rows = standing.collect(run)
     if as_json:
         print(json.dumps(standing.as_json(rows), indent=2))
     else:
@@ -148,13 +149,14 @@ def logs(
 ) -> None:
     """List the logs of a run's jobs, or show why some failed."""
     from pipeline.cluster.logs import all_logs, failures, tail
-    from pipeline.cluster.status import read_run
+    from pipeline.cluster.status import run_at_home
 
     if not failed:
         for path in all_logs(run_folder):
             print(path)
         return
-    found = failures(read_run(run_folder))
+    with run_at_home(run_folder) as run:
+        found = failures(run)
     for trouble in found:
         print(f"{trouble.what}: {trouble.why}\n  log: {trouble.log}\n{tail(trouble.log)}\n")
     if not found:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -10,14 +12,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from artefacts.errors import UsageError
+from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster import slurm
 from pipeline.cluster.attempts import State
 from pipeline.cluster.ranges import format_ranges
 from pipeline.cluster.submit import clusters_of, submitted
 from pipeline.cluster.units import Unit, units
-from pipeline.config import read_config
+from pipeline.config import counts_from, read_config
 from pipeline.execute import why_run
 from pipeline.stages import STAGES
 from pipeline.stages.base import Run
@@ -42,6 +45,8 @@ class Row:
     """By the rate of what is done; None where nothing is."""
     jobs: str = ""
     """What SLURM says of the stage's jobs."""
+    note: str = ""
+    """Why the state cannot be known, e.g. because the data are not here."""
     open: str = ""
     """What a source's last run left unanswered; where it was killed, how many records are there."""
 
@@ -52,7 +57,32 @@ def read_run(folder: Path) -> Run:
     config = next((path for path in (*reversed(submissions), folder / "config.yaml") if path.exists()), None)
     if config is None:
         raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
-    return Run(read_config(config, [f"output={folder}"]))
+    read = read_config(config)
+    here = read.folder.exists() and read.folder.resolve() == folder.resolve()
+    return Run(read if here else read.model_copy(update={"output": folder}))
+
+
+@contextmanager
+def run_at_home(folder: Path) -> Iterator[Run]:
+    """The run of a folder, wherever it is looked at from: its config's paths count from where it was made.
+
+    Where that place is gone, because the whole tree was moved, the part of the path that the config does not name.
+    """
+    folder = folder.absolute()
+    with chdir(_home(folder) or Path.cwd()):
+        yield read_run(folder)
+
+
+def _home(folder: Path) -> Path | None:
+    saved = folder / "config.yaml"
+    if not saved.exists():
+        saved = next(iter(sorted((folder / "slurm").glob("[0-9]*/config.yaml"), reverse=True)), saved)
+    if not saved.exists():
+        return None
+    named = read_config(saved).folder
+    depth = len(named.parts)
+    above = folder.parents[depth - 1] if not named.is_absolute() and folder.parts[-depth:] == named.parts else None
+    return counts_from(saved) or above
 
 
 def collect_units(run: Run) -> list[Unit]:
@@ -71,7 +101,13 @@ def collect(run: Run) -> list[Row]:
     alive = None if queued is None else {job.job for job in queued if job.on_a_node}
     known = True
     for name, stage in STAGES.items():
-        if known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None:
+        try:
+            done = known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None
+        except AugrecError as error:
+            rows.append(Row(name, "", "unknown", jobs=shown.get(name, ""), note=str(error)))
+            known = False
+            continue
+        if done:
             rows.append(Row(name, "", "done"))
             continue
         rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, "")))
@@ -157,11 +193,12 @@ def render(rows: list[Row], console: Console) -> None:
     for row in rows:
         count = f"{row.done}/{row.total}" if row.total else ""
         name = f"  {row.group}" if row.group else row.stage
-        table.add_row(name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
+        cells = (name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
+        table.add_row(*map(Text, cells))
     console.print(table)
     for row in rows:
-        if row.open:
-            console.print(f"{row.stage} {row.group}: {row.open}", markup=False, highlight=False)
+        if row.open or row.note:
+            console.print(f"{row.stage} {row.group}: {row.open or row.note}", markup=False, highlight=False)
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:

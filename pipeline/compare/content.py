@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -151,7 +152,7 @@ def _provenance(plan: Plan, config: Config, folder: Path, texts: Texts) -> dict[
         "machine": next((marker["machine"] for marker in markers.values() if marker.get("machine")), None),
         "versions": {name: found for name in SHOWN_VERSIONS if (found := _version(name))},
         "stages": [{"stage": name, "seconds": marker.get("seconds")} for name, marker in markers.items()],
-        "command": f"augrec compare {plan.path}",
+        "command": f"augrec compare {shlex.quote(plan.path.as_posix())}",
         "config": as_plain(config),
     }
 

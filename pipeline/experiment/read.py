@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +64,15 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Plan:
     Raises:
         UsageError: the file, an override, a value, or a run config that results from them is wrong.
     """
-    raw = read_sections(path, overrides)
+    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
     if "base" not in raw and {"variants", "report"} <= raw.keys():
-        raise UsageError("this is a run (it has no `base`), not an experiment", where=path, remedy=f"augrec run {path}")
+        raise UsageError(
+            "this is a run (it has no `base`), not an experiment",
+            where=path,
+            remedy=f"augrec run {shown}",
+        )
     if "arms" in raw:
-        raise UsageError("this is a comparison, not an experiment", where=path, remedy=f"augrec compare {path}")
+        raise UsageError("this is a comparison, not an experiment", where=path, remedy=f"augrec compare {shown}")
     experiment = validated(raw, Experiment, path)
     base = read_sections(path.parent / experiment.base) if isinstance(experiment.base, Path) else experiment.base
     if "base" in base:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ class Report(Stage):
 
         audit = audit_run(run.folder)
         if audit.violations:
+            command = f"augrec audit {shlex.quote(str(run.folder))}"
             raise AugrecError(
                 f"the audit found {audit.violations} violations; no report is written over artefacts that do not fit",
                 where=run.folder / "audit.json",
-                remedy=f"see them with `augrec audit {run.folder}`, then run the stage that wrote them with --force",
+                remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
             )
         config = run.config
         write_report(run.folder, config.report, as_plain(config), variants=list(config.variants))

@@ -141,7 +141,13 @@ def test_the_directives() -> None:
     ]
 
 
-@pytest.mark.parametrize("where", ["plain", "with space", "quote's", 'dou"ble', "dollar$HOME", "semi;colon"])
+WHERE = [
+    "plain", "with space", "quote's", 'dou"ble', "dollar$HOME", "semi;colon", "Größe", "back`tick`", "back\\slash",
+    "$(touch x)", "a&b|c>d", "star*?[x]", "~home", "-dash", "per%jcent", "bang!", "tab\there", "#comment",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", WHERE)
 def test_the_script_hands_over_exactly_its_words(tmp_path: Path, where: str) -> None:
     """The script is run by bash, with a program that writes down its arguments."""
     folder = tmp_path / where
