@@ -6,7 +6,7 @@ here can name them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,13 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from artefacts.errors import DataError, UsageError
-from artefacts.files import read_json, read_parquet
+from artefacts.files import digest, read_json, read_parquet, sha256_file
 from augment.domains import Domain, domain_named
 from augment.presentation import Presentation, beginning, numbers, without_title
 from augment.source_ids import About, SourceIds
 from augment.text import plain
 
 PREPARE = "run the prepare stage again"
+FILES = ("dataset.json", "items.parquet", "users.parquet", "interactions.parquet")
 LONGEST_TEXT = 20_000
 """Characters read of a text column."""
 
@@ -40,8 +41,26 @@ class Item:
     genres: tuple[str, ...] = ()
     excerpt: str = ""
     """The beginning of the text, if texts are shown and `title` is not that already."""
-    text: dict[str, str] = field(default_factory=dict, compare=False)
-    """Other text columns, e.g. description; for user templates."""
+    text: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Other text columns, e.g. description; for user templates. Made when it is asked for: built-in ones show none."""
+
+
+class Texts(Mapping[str, str]):
+    """The text columns of an item, each cleaned when a template shows it."""
+
+    def __init__(self, names: Sequence[str], clean: Callable[[str], str]) -> None:
+        self._names, self._clean = names, clean
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._clean(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,7 @@ class Catalog:
         genres: the vocabulary, sorted; empty when the data set has none.
         domain: words for the prompts.
         presentation: what prompts say of an item.
+        identity: one hash of the files it was read from; None for one that was made in memory.
     """
 
     def __init__(
@@ -88,10 +108,11 @@ class Catalog:
         genres: tuple[str, ...],
         users: Path | None = None,
         presentation: Presentation = Presentation(),  # noqa: B008 - frozen
+        identity: str | None = None,
     ) -> None:
         self.n_users = len(history.starts) - 1
         self.n_items = items.num_rows
-        self.domain, self.genres, self.presentation = domain, genres, presentation
+        self.domain, self.genres, self.presentation, self.identity = domain, genres, presentation, identity
         self._source_ids: dict[str, list[str]] = {}
         self._items, self._history, self._candidates, self._users = items, history, candidates, users
         known = ("item", "source_id", "title", "year", "genres")
@@ -112,8 +133,10 @@ class Catalog:
         history = _train_history(dataset / "interactions.parquet", n_users, items.num_rows)
         shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
         genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
+        files = [dataset / name for name in FILES] + ([] if candidates is None else [candidates])
+        identity = digest([sha256_file(path) for path in files])
         users = dataset / "users.parquet"
-        return cls(items, history, shown, domain_named(meta.get("domain")), genres, users)
+        return cls(items, history, shown, domain_named(meta.get("domain")), genres, users, identity=identity)
 
     @property
     def has_candidates(self) -> bool:
@@ -177,7 +200,8 @@ class Catalog:
         if presentation.titles == "anonymous" and "title" not in self._items.column_names:
             raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
         shown = Catalog(
-            self._items, self._history, self._candidates, self.domain, self.genres, self._users, presentation
+            *(self._items, self._history, self._candidates, self.domain, self.genres, self._users),
+            *(presentation, self.identity),
         )
         shown._source_ids = self._source_ids
         return shown
@@ -232,25 +256,25 @@ class Catalog:
         """The whole text of every item: title, genres, and the text columns that are shown; titles only if shown."""
         shown, anonymous = self.presentation.text, self.presentation.titles == "anonymous"
         for item in range(self.n_items):
-            texts = self._texts(item)
             genres = [plain(genre) for genre in self._value(item, "genres") or ()]
             title = "" if anonymous else self._title(item)
-            yield " ".join([title, *genres, *(texts[name] for name in (shown.columns if shown else ()))])
+            columns = shown.columns if shown else ()
+            yield " ".join([title, *genres, *(self._column_text(item, name) for name in columns)])
 
     def _value(self, item: int, column: str) -> Any:
         return self._items[column][item].as_py() if column in self._items.column_names else None
 
     def _item(self, item: int) -> Item:
         genres = tuple(dict.fromkeys(plain(genre) for genre in self._value(item, "genres") or ()))
-        title, texts, shown = self._title(item), self._texts(item), self.presentation.text
-        excerpt = beginning((texts[name] for name in shown.columns), shown.words) if shown else ""
+        title, shown = self._title(item), self.presentation.text
+        excerpt = beginning((self._column_text(item, name) for name in shown.columns), shown.words) if shown else ""
         return Item(
             item,
             title or excerpt or f"untitled {self.domain.one}",
             self._value(item, "year"),
             tuple(genre for genre in genres if not self.genres or genre in self.genres),
             excerpt if title else "",
-            {name: plain(text, longest=1000) for name, text in texts.items()},
+            Texts(self._text, lambda name: plain(self._column_text(item, name), longest=1000)),
         )
 
     @cached_property
@@ -263,13 +287,13 @@ class Catalog:
         anonymous = self.presentation.titles == "anonymous" and title
         return f"{self.domain.one} {self._numbers[item]}" if anonymous else title
 
-    def _texts(self, item: int) -> dict[str, str]:
-        """The item's text columns, without its own title where titles are hidden."""
-        texts = {name: plain(self._value(item, name) or "", longest=LONGEST_TEXT) for name in self._text}
+    def _column_text(self, item: int, name: str) -> str:
+        """The text of one column, without the item's own title where titles are hidden."""
+        text = plain(self._value(item, name) or "", longest=LONGEST_TEXT)
         if self.presentation.titles == "anonymous":
             title = plain(self._value(item, "title") or "", longest=LONGEST_TEXT)
-            texts = {name: without_title(text, title, self._title(item)) for name, text in texts.items()}
-        return texts
+            return without_title(text, title, self._title(item))
+        return text
 
 
 def _check_items(items: pa.Table, path: Path) -> None:
@@ -305,16 +329,15 @@ def _candidates(path: Path, n_users: int, n_items: int, history: Lists) -> Lists
     _check_range(users, n_users, "user", path)
     _check_range(items, n_items, "item", path)
     order = np.lexsort((ranks, users))
-    lists = Lists.build(users[order], items[order], n_users)
-    for user in range(n_users):
-        shown = lists.of(user)
-        known = np.intersect1d(shown, history.of(user))
-        if len(known) or len(np.unique(shown)) < len(shown):
-            what = f"known from training (item {known[0]})" if len(known) else "listed twice"
-            raise DataError(
-                f"a candidate of user {user} is {what}", where=path, remedy="run the candidates stage again"
-            )
-    return lists
+    users, items = users[order].astype(np.int64), items[order]
+    shown, pairs = np.unique(users * n_items + items, return_counts=True)
+    train = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(history.starts)) * n_items + history.items
+    known, twice = shown[np.isin(shown, train)], shown[pairs > 1]
+    if len(known) or len(twice):
+        user, item = divmod(int(min([*known[:1], *twice[:1]])), n_items)
+        what = f"known from training (item {item})" if user * n_items + item in known else "listed twice"
+        raise DataError(f"a candidate of user {user} is {what}", where=path, remedy="run the candidates stage again")
+    return Lists.build(users, items, n_users)
 
 
 def _check_range(ids: np.ndarray, count: int, what: str, path: Path) -> None:

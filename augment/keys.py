@@ -28,7 +28,11 @@ class KeyTable:
         return self._count
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(*_halves(key))[1]
+        return isinstance(key, str) and self.has(key_digest(key))
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the key of a digest is there."""
+        return self._find(*_halves(digest))[1]
 
     @property
     def nbytes(self) -> int:
@@ -37,12 +41,16 @@ class KeyTable:
 
     def get(self, key: str) -> int | None:
         """The mark of a key; None when it is not there."""
-        place, there = self._find(*_halves(key))
+        place, there = self._find(*_halves(key_digest(key)))
         return self._slots[place + 2] if there else None
 
     def add(self, key: str, mark: int = 0) -> None:
         """Adds a key with its mark (0 to 2^64 - 1); one that is there already keeps its mark."""
-        high, low = _halves(key)
+        self.add_digest(key_digest(key), mark)
+
+    def add_digest(self, digest: bytes, mark: int = 0) -> None:
+        """`add` for a key of which only the digest is known."""
+        high, low = _halves(digest)
         place, there = self._find(high, low)
         if there:
             return
@@ -78,8 +86,12 @@ class KeyTable:
                 self._put(self._find(high, low)[0], high, low, mark)
 
 
-def _halves(key: str) -> tuple[int, int]:
-    digest = hashlib.blake2b(key.encode(), digest_size=KEY_BYTES).digest()
+def key_digest(key: str) -> bytes:
+    """`KEY_BYTES` bytes that stand for a key."""
+    return hashlib.blake2b(key.encode(), digest_size=KEY_BYTES).digest()
+
+
+def _halves(digest: bytes) -> tuple[int, int]:
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ from augment.shapes import Message, Messages
 
 BUILT_IN = Path(__file__).parent / "prompts"
 SYSTEM = "system.j2"
+LINE = "line.j2"
+LINES_KEPT = 1 << 16
 FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What filling in a template raises that does not fit its values, or is no text at all."""
 INSIDE = "a template includes only files of its own folder, by their name"
 REMEDY = "templates read the values they are given; what they may call is listed in augment/sandbox.py"
+
+
+def line_of(environment: jinja2.Environment, item: Any) -> str:
+    """An item as the macro of `line.j2` writes it; the filter `line`."""
+    return str(environment.get_template(LINE).module.line(item))  # type: ignore[attr-defined]
 
 
 class Prompts:
@@ -35,7 +43,7 @@ class Prompts:
         self._folders = [BUILT_IN] if folder is None else [folder, BUILT_IN]
         loader = jinja2.FileSystemLoader(self._folders)
         # Prompts are not HTML: nothing is escaped. Text from data is made safe in augment.text.
-        self._render = self._trusted(loader) if folder is None else Sandbox(loader).generate_text
+        self._render = self._trusted(loader) if folder is None else self._bounded(loader)
 
     def messages(self, template: str, **values: Any) -> Messages:
         """The chat messages of one request. Raises UsageError naming template and line."""
@@ -47,9 +55,22 @@ class Prompts:
     @staticmethod
     def _trusted(loader: jinja2.BaseLoader) -> Callable[[str, dict[str, Any]], str]:
         environment = jinja2.Environment(
-            loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+            loader=loader,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+            auto_reload=False,  # looking at the files for every prompt costs as much as a prompt
         )
+        # An item stands in many prompts, and is written once.
+        environment.filters["line"] = lru_cache(maxsize=LINES_KEPT)(partial(line_of, environment))
         return lambda name, values: environment.get_template(name).render(values)
+
+    @staticmethod
+    def _bounded(loader: jinja2.BaseLoader) -> Callable[[str, dict[str, Any]], str]:
+        sandbox = Sandbox(loader)
+        sandbox.filters["line"] = partial(line_of, sandbox)
+        return sandbox.generate_text
 
     def _text(self, name: str, values: dict[str, Any]) -> str:
         try:

@@ -68,19 +68,28 @@ class Questions:
         mine = {about: int(np.isin(shards, self._selected).sum()) for about, shards in self._shards.items()}
         return sum(mine[task.about] for task in self._tasks)
 
+    @property
+    def shards(self) -> list[int]:
+        """The selected shards."""
+        return list(self._selected)
+
     def blocks(self, size: int) -> Iterator[list[Request | Record]]:
         """Consecutive questions of one shard, about `size` at a time; a small rest joins the block before it."""
         for shard in self._selected:
-            stream = self._of(shard)
-            block = list(islice(stream, size))
-            while rest := list(islice(stream, size)):
-                if len(rest) < size // 2:
-                    block += rest
-                else:
-                    yield block
-                    block = rest
-            if block:
+            yield from self.blocks_of(shard, size)
+
+    def blocks_of(self, shard: int, size: int) -> Iterator[list[Request | Record]]:
+        """The blocks of one shard."""
+        stream = self._of(shard)
+        block = list(islice(stream, size))
+        while rest := list(islice(stream, size)):
+            if len(rest) < size // 2:
+                block += rest
+            else:
                 yield block
+                block = rest
+        if block:
+            yield block
 
     def _of(self, shard: int) -> Iterator[Request | Record]:
         for about, shards in self._shards.items():

@@ -10,7 +10,8 @@ the data or the questions have changed since, the missing ones alone are asked, 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from artefacts.errors import UsageError
 from artefacts.files import write_json
 from artefacts.progress import Ticker, progress, waiting
+from augment.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
 from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.energy import EnergyMeter, add_energy, energy_of
@@ -108,9 +110,17 @@ def run_source(
         pin=folder / PIN,
     )
     ask = engine.questions if isinstance(engine, ReplayEngine) else asker(catalog, engine, seed)
-    with store:
-        with engine:
-            run = _Run(engine, store, {task.name: task for task in tasks}, generation.attempts)
+    tables = {task.name: folder / task.name / f"records{_suffix(shards)}.parquet" for task in tasks}
+    with ExitStack() as running:
+        running.enter_context(engine)
+        made_from = made_of(catalog, source, generation, tasks, engine, seed)
+        last = LastPass(folder, f"last-pass{_suffix(shards)}.json", made_from, store.paths, tables)
+        kept = last.read()
+        if kept is not None:
+            OpenNote(folder, store.selected).clear()
+            return kept | _limits(source, kept, shards)
+        with store:
+            run = _Run(engine, store, tasks, generation.attempts, AskedKeys(folder, store.total, made_from))
             for task in () if replayed else tasks:
                 if task.options.labels:
                     engine.check_labels(task.options.labels)
@@ -121,35 +131,43 @@ def run_source(
             add_energy(folder, store.selected[0], meter.joules if run.started else None)
             if run.started:
                 write_description(folder, engine)
-        summaries, tallies = {}, []
-        for task in tasks:
-            target = folder / task.name / f"records{_suffix(shards)}.parquet"
-            tally = merge(store.records(task.name), run.present[task.name], target)
-            asked = {name: counts.get(task.name) for name, counts in run.asked.items()}
-            summaries[task.name] = tally.summary(seconds_of(folder, task.name)) | asked
-            tallies.append(tally)
-        described, made = engines_of(folder, engine, tallies)
-        write_json(folder / "engine.json", described | {"engines": made})
+            running.close()  # an engine's memory is free while tables are merged
+            summary = _merged(run, store, engine, tables, None if users is None else int(users.sum()))
+        if not run.open:
+            last.write(summary)
+    here: dict[str, Any] = {"recomputed": run.recomputed, "recomputed_alike": run.alike}
+    here |= {name: value for name, value in (("open", run.open), ("damaged", store.damaged)) if value}
+    return summary | here | _limits(source, summary, shards)
+
+
+def _merged(run: _Run, store: Store, engine: Engine, tables: dict[str, Path], users: int | None) -> dict[str, Any]:
+    """Writes the tables; the summary of everything that is stored, whoever answered it."""
+    summaries, tallies = {}, []
+    for task, path in tables.items():
+        tally = merge(store.records(task), run.present[task], path)
+        asked = {name: counts.get(task) for name, counts in run.asked.items()}
+        summaries[task] = tally.summary(seconds_of(store.folder, task)) | asked
+        tallies.append(tally)
+    described, made = engines_of(store.folder, engine, tallies)
+    write_json(store.folder / "engine.json", described | {"engines": made})
     return {
         "engine": described,
         "engines": made,
         "tasks": summaries,
         "seconds_are": SECONDS_ARE,
-        **({} if users is None else {"users": int(users.sum())}),
-        "recomputed": run.recomputed,
-        "recomputed_alike": run.alike,
-        "grammar_seconds": spent(folder),
-        "energy_joules": energy_of(folder),
-        **({"open": run.open} if run.open else {}),
-        **({"damaged": store.damaged} if store.damaged else {}),
-        **(_limits(source, described, summaries) if shards is None else {}),
+        **({} if users is None else {"users": users}),
+        "recomputed": 0,
+        "recomputed_alike": 0,
+        "grammar_seconds": spent(store.folder),
+        "energy_joules": energy_of(store.folder),
     }
 
 
-def _limits(source: SourceOptions, described: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[int] | None) -> dict[str, Any]:
+    """What the device could do at most, of a whole source."""
     given = source.engine.roofline if isinstance(source.engine, VllmOptions) else None
     peaks = Peaks(given.flops, given.bytes_per_second) if given else None
-    found = roofline(described, tasks, peaks)
+    found = roofline(summary["engine"], summary["tasks"], peaks) if shards is None else None
     return {} if found is None else {"roofline": found}
 
 
@@ -160,13 +178,16 @@ def _suffix(shards: Collection[int] | None) -> str:
 class _Run:
     """One pass over the questions of a source."""
 
-    def __init__(self, engine: Engine, store: Store, tasks: dict[str, Task], attempts: int) -> None:
-        self._engine, self._store, self._tasks, self._attempts = engine, store, tasks, attempts
+    def __init__(
+        self, engine: Engine, store: Store, tasks: Iterable[Task], attempts: int, asked_keys: AskedKeys
+    ) -> None:
+        self._engine, self._store, self._attempts, self._asked_keys = engine, store, attempts, asked_keys
+        self._tasks = {task.name: task for task in tasks}
         self._seconds = Seconds(store.folder / "seconds" / f"{store.selected[0]:05d}.json")
         self._timeline = Timeline(store.folder / "timeline" / f"{store.selected[0]:05d}.json", self._grammar_seconds)
         self._failed = 0
         self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
-        self.present = {task: KeyTable() for task in tasks}
+        self.present = {task: KeyTable() for task in self._tasks}
         self.started = False
         self._made_by = ""
         self.recomputed = self.alike = 0
@@ -187,13 +208,10 @@ class _Run:
             note.write(len(questions), self._recorded, self.open, None)
 
     def _go(self, questions: Questions, title: str) -> None:
-        blocks = questions.blocks(self._engine.block)
-        passed = 0
+        blocks = self._blocks(questions)
         for first in blocks:
             if self._missing(first):
                 break
-            self._note(first)
-            passed += len(first)
             self._recorded += len(first)
         else:
             return
@@ -202,23 +220,43 @@ class _Run:
             self._engine.start()
         self.started = True
         self._made_by = write_description(self._store.folder, self._engine)
+        passed = self._recorded
         pulse = getattr(self._engine, "pulse", None)
         with self._timeline, progress(title, len(questions) - passed, "requests", pulse) as ticker:
             for block in chain([first], blocks):
-                self._note(block)
                 self._answer(block, ticker)
         self._store.sync()
 
     def _missing(self, block: Block) -> Block:
         return [asked for asked in block if asked.key not in self._store]
 
-    def _note(self, block: Block) -> None:
-        for asked in block:
-            self.present[asked.task].add(asked.key)
-            if isinstance(asked, Request):
-                numbers = {"max_tokens": asked.draft.answer.max_tokens, "prompts_per_attempt": len(asked.draft.orders)}
-                for name, number in numbers.items():
-                    self.asked[name][asked.task] = max(self.asked[name].get(asked.task, 0), number)
+    def _blocks(self, questions: Questions) -> Iterator[Block]:
+        """The questions of all shards but those whose keys are known and answered; keeps the keys of the others."""
+        left = []
+        for shard in questions.shards:
+            known = self._asked_keys.read(shard)
+            if known is None or not all(self._store.has(digest) for task in known.digests for digest in known.of(task)):
+                left.append(shard)
+                continue
+            self._include(known)
+            self._recorded += len(known)
+        for shard in left:
+            keys = ShardKeys()
+            for block in questions.blocks_of(shard, self._engine.block):
+                for asked in block:
+                    keys.add(asked)
+                yield block
+            self._asked_keys.write(shard, keys)
+            self._include(keys)
+
+    def _include(self, keys: ShardKeys) -> None:
+        """Counts the questions of a shard among the present ones."""
+        for task in keys.digests:
+            for digest in keys.of(task):
+                self.present[task].add_digest(digest)
+        for name, counts in keys.asked.items():
+            for task, number in counts.items():
+                self.asked[name][task] = max(self.asked[name].get(task, 0), number)
 
     def _answer(self, block: Block, ticker: Ticker) -> None:
         """Answers what is missing of a block, together with what it was or has to be answered with."""

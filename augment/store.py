@@ -201,8 +201,17 @@ class Store:
             self._files.clear()
             self._locks.close()
 
+    @property
+    def paths(self) -> list[Path]:
+        """The selected shards; those without a record do not exist."""
+        return [shard_path(self.folder, task, shard, self.total) for task in self.tasks for shard in self.selected]
+
     def __contains__(self, key: str) -> bool:
         return key in self._done
+
+    def has(self, digest: bytes) -> bool:
+        """Whether there is a record of a key, by its digest."""
+        return self._done.has(digest)
 
     def agrees(self, record: Record) -> bool:
         """Whether a stored record of this key has the same text."""

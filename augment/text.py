@@ -6,16 +6,15 @@ marker such as `<|im_end|>` or `[/INST]` could end the user's turn, because toke
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 LONGEST = 120
 _MARKERS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}": ")", "▁": " "})
-_SPACE = re.compile(r"\s+")
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """One line of printable text without brackets that chat templates use, cut to `longest` characters."""
-    visible = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    line = _SPACE.sub(" ", visible.translate(_MARKERS)).strip()
+    if not text.isprintable():  # one letter or more is a control, a separator other than the space, or unassigned
+        text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
+    line = " ".join(text.translate(_MARKERS).split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "llmrec_step": [],
     "epoch": [],
     "scale": [],
+    "answered": [],
     "augmentation": [],
     "anchors": [],
 }

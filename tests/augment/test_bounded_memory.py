@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from augment.asked_keys import AskedKeys
 from augment.identity import request_key
 from augment.requests import Questions
 from augment.runner import _Run
@@ -72,7 +73,7 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
     engine = fake(answer, block=BLOCK)
     engine.asked = SimpleNamespace(append=lambda request: None)
     with Store(tmp_path, {"edges": "user"}, 2) as store:
-        run = _Run(engine, store, {"edges": task}, 1)  # type: ignore[dict-item]
+        run = _Run(engine, store, [task], 1, AskedKeys(tmp_path, 2, "made of this"))  # type: ignore[list-item]
         many = SimpleNamespace(n_users=users, n_items=0, history_lengths=np.zeros(users, np.int64))
         many.source_ids = lambda about: [str(number) for number in range(users if about == "user" else 0)]
         questions = Questions(many, [task], task.ask, 2, [0, 1])  # type: ignore[arg-type, list-item]
