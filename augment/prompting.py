@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,9 @@ class Prompts:
             autoescape=False,
             auto_reload=False,  # looking at the files for every prompt costs as much as a prompt
         )
-        # An item stands in many prompts, and is written once.
-        environment.filters["line"] = lru_cache(maxsize=LINES_KEPT)(partial(line_of, environment))
+        write = partial(line_of, environment)
+        kept = lru_cache(maxsize=LINES_KEPT)(write)  # an item stands in many prompts
+        environment.filters["line"] = lambda item: kept(item) if isinstance(item, Hashable) else write(item)
         return lambda name, values: environment.get_template(name).render(values)
 
     @staticmethod

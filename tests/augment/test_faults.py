@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_while_answers_are_stored(
     place = tmp_path / "small"
     with small_disk(place) as leave:
         stored: list[str] = []
-        for free in (44, 36):  # locks, the pin and the engine's description take a page of 4 KiB each
+        for free in (28, 20):  # the pin and the engine's description take a page of 4 KiB each
             leave(free)
             with pytest.raises(AugrecError, match=FULL.format("")):
                 run(fake(answer, exact=exact), "small/out")
