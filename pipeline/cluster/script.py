@@ -27,8 +27,9 @@ def render(job: Job, profile: Profile, *, run: Path, folder: Path, chdir: Path) 
         chdir: where it starts: relative paths of the config count from here.
     """
     for path in (run, folder, chdir):
-        if "\n" in str(path):
-            raise UsageError("a path with a line break cannot stand in a batch script", where=repr(str(path)))
+        if not str(path).isprintable():  # exits.tsv is parted by tabs, a script by lines
+            what = "a path with a line break, a tab or another control character cannot stand in a batch script"
+            raise UsageError(what, where=ascii(str(path)), remedy="give the run another `output`")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,

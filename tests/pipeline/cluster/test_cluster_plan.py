@@ -143,7 +143,7 @@ def test_the_directives() -> None:
 
 WHERE = [
     "plain", "with space", "quote's", 'dou"ble', "dollar$HOME", "semi;colon", "Größe", "back`tick`", "back\\slash",
-    "$(touch x)", "a&b|c>d", "star*?[x]", "~home", "-dash", "per%jcent", "bang!", "tab\there", "#comment",
+    "$(touch x)", "a&b|c>d", "star*?[x]", "~home", "-dash", "per%jcent", "bang!", "#comment",
 ]  # fmt: skip
 
 
@@ -171,6 +171,14 @@ def test_the_script_hands_over_exactly_its_words(tmp_path: Path, where: str) -> 
     assert (folder / "said").read_text().splitlines() == ["train", config, "report", config]
     exits = (folder / "slurm" / "logs" / "exits.tsv").read_text().rstrip("\n").split("\t")
     assert exits[1:] == ["a-b", "17_1", "0", str(folder / "slurm" / "logs" / "a-b-17_1.out")]
+
+
+@pytest.mark.parametrize("where", ["line\nbreak", "tab\there", "\x1b[2J", "\udcff"])
+def test_a_path_that_a_script_cannot_hold_is_refused(where: str) -> None:
+    job = Job("train", "train", [[["train"]]], Resources(), False)
+    with pytest.raises(UsageError, match="cannot stand in a batch script") as error:
+        render(job, Profile(), run=Path("/r") / where, folder=Path("/r"), chdir=Path("/w"))
+    assert str(error.value).isascii()
 
 
 def test_a_container_binds_the_run_and_the_local_disk() -> None:
