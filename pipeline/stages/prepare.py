@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from artefacts.errors import UsageError
 from pipeline.stages.base import Run, Stage
 from recsys.data.options import SourceOptions
 from recsys.data.readers.registry import reader_module
+
+if TYPE_CHECKING:
+    from augment.options import GenerationOptions
 
 
 class Prepare(Stage):
@@ -58,7 +62,7 @@ class Prepare(Stage):
 
 
 def _item_text_notes(run: Run, path: Path) -> list[str]:
-    """A line on items of which prompts will show neither a title nor the text that `generation.item_text` promises.
+    """Lines on items of which prompts will not show the text that `generation.item_text` promises, or no title.
 
     Raises:
         UsageError: a column of `item_text` is not there, or is no text; the stage `augment` would say so later.
@@ -84,9 +88,35 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
     could = f"; generation.item_text could show {', '.join(texts[:5])}" if texts and not shown else ""
     if not columns:
         return [f"the items have no titles to show in prompts{could}"]
-    if not silent.any():
-        return []
-    return [f"prompts can only say 'untitled' of {int(silent.sum()):,} items: no {' and no '.join(columns)}{could}"]
+    notes = []
+    if silent.any():
+        named = " and no ".join(columns)
+        notes.append(f"prompts can only say 'untitled' of {int(silent.sum()):,} items: no {named}{could}")
+    return notes + (_promise_notes(generation, items, shown) if shown else [])
+
+
+def _promise_notes(generation: GenerationOptions, items: pa.Table, shown: tuple[str, ...]) -> list[str]:
+    """Lines on what keeps the text out of prompts: items without one, and prompts that show titles alone."""
+    notes = []
+    without = int(np.logical_and.reduce([items[name].is_null().to_numpy() for name in shown]).sum())
+    if without:
+        notes.append(
+            f"{without:,} of {items.num_rows:,} items have no {' and no '.join(shown)}, which item_text promises"
+        )
+    in_prose = any(
+        getattr(generation.task_options(task, source), "style", None) == "prose"
+        for source in generation.sources.values()
+        for task in source.tasks
+    )
+    if in_prose or generation.templates is not None or "title" not in items.column_names:
+        return notes
+    titled = items.num_rows - items["title"].null_count
+    if titled:
+        notes.append(
+            f"item_text is shown in place of missing titles only: {titled:,} of {items.num_rows:,} items have one; "
+            "tasks.user_profile.style: prose shows text beside titles"
+        )
+    return notes
 
 
 def _source_folder(run: Run) -> Path:

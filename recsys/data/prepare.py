@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artefacts.errors import DataError
 from artefacts.files import sha256_file, write_json, write_parquet
@@ -87,6 +88,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
             "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
         },
+        "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},
         "notes": [*raw.notes, *notes],
     }
     write_json(out / "dataset.json", meta)
@@ -118,6 +120,18 @@ def dropped_notes(dropped: dict[str, int]) -> list[str]:
     """A line on what the filters dropped; none where they dropped nothing."""
     parts = [f"{name.replace('_', ' ')} ({count:,})" for name, count in dropped.items() if count]
     return [f"interactions left out: {', '.join(parts)}"] if parts else []
+
+
+def missing_values(table: pa.Table) -> dict[str, int]:
+    """How many rows have no value, or an empty list, by side column; columns without gaps are left out."""
+    counts = {}
+    for name in table.column_names[2:]:
+        column = table[name]
+        empty = column.null_count
+        if pa.types.is_list(column.type):
+            empty = int((pc.fill_null(pc.list_value_length(column), 0).to_numpy() == 0).sum())
+        counts[name] = empty
+    return {name: count for name, count in counts.items() if count}
 
 
 def untitled_notes(items: pa.Table) -> list[str]:

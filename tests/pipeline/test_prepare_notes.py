@@ -66,6 +66,7 @@ def test_each_thing_is_one_line_on_the_console_and_stored(folder: Path) -> None:
     assert set(expected) <= {line.strip() for line in prepare(folder).splitlines()}
     stored = json.loads((folder / "runs" / "shop" / "dataset" / "dataset.json").read_text())
     assert stored["notes"] == expected
+    assert stored["missing"] == {"items": {"title": 3, "description": 2}, "users": {}}
 
 
 def test_text_that_prompts_will_lack_is_said(folder: Path) -> None:
@@ -75,6 +76,12 @@ def test_text_that_prompts_will_lack_is_said(folder: Path) -> None:
     )
     shown = prepare(folder, force=True, item_text={"columns": ["description"]})
     assert "prompts can only say 'untitled' of 2 items: no title and no description" in shown
+    assert "2 of 12 items have no description, which item_text promises" in shown
+    assert "item_text is shown in place of missing titles only: 9 of 12 items have one" in shown
+    prose = prepare(
+        folder, force=True, item_text={"columns": ["description"]}, tasks={"user_profile": {"style": "prose"}}
+    )
+    assert "in place of missing titles only" not in prose
 
 
 def test_a_text_column_that_is_not_there_is_refused(folder: Path) -> None:

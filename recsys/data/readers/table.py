@@ -34,7 +34,7 @@ PARQUET = (".parquet", ".pq")
 RESERVED = {"user", "item", "source_id"}
 TEXT = {"title", "description", "profile"}
 """Side columns that are text whatever they look like."""
-NAMES = "set the column names under source.table"
+NAMES = "set the column names under source.table; items_id and users_id where `items` and `users` call them otherwise"
 ROWS = Rows()
 
 
