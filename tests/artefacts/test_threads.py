@@ -17,7 +17,7 @@ class Watch:
     usable = 8
 
     def __init__(self, free: float) -> None:
-        self.now, self.seconds = free, 0.0
+        self.now, self.seconds = free, 1.0
 
     def free(self) -> float:
         self.seconds = 0.0
