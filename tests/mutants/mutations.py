@@ -55,7 +55,7 @@ class Mutant:
         module: dotted name.
         function: qualified name of the function or class around it, "" at module level.
         line: of the original source, from 1.
-        before, after: the statement, or the expression, without and with the fault.
+        before, after: the line without and with the fault, in the layout of `ast.unparse`.
         source: the whole module with it.
     """
 
@@ -75,13 +75,15 @@ class Mutant:
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its source; none in docstrings, annotations, messages of errors."""
     tree = ast.parse(source)
+    sound = ast.unparse(tree).splitlines()
     for function, node in _places(tree, ""):
         for edit in _edits(node):
-            before = ast.unparse(node)
             undo = edit()
-            after, whole = ast.unparse(node), ast.unparse(tree)
+            whole = ast.unparse(tree)
             undo()
-            if after != before:
+            changed = next((pair for pair in zip(sound, whole.splitlines(), strict=True) if pair[0] != pair[1]), None)
+            if changed is not None:
+                before, after = (line.strip() for line in changed)
                 yield Mutant(module, function, node.lineno, before, after, whole)
 
 

@@ -17,19 +17,20 @@ def planted(source: str) -> set[tuple[str, str]]:
 
 def test_every_kind_of_fault_is_planted_once() -> None:
     source = "def f(a, b):\n    g(a)\n    a += b\n    return min(a, b) < -2 * 0.5 and not (True if a else b)\n"
+    kept = "return min(a, b) < -2 * 0.5 and (not (True if a else b))"
     assert planted(source) == {
         ("g(a)", "None"),
         ("a += b", "a -= b"),
-        ("min(a, b)", "max(a, b)"),
-        ("min(a, b) < -2 * 0.5", "min(a, b) <= -2 * 0.5"),
-        ("-2 * 0.5", "-2 / 0.5"),
-        ("-2", "+2"),
-        ("2", "3"),
-        ("0.5", "1.0"),
-        ("min(a, b) < -2 * 0.5 and (not (True if a else b))", "min(a, b) < -2 * 0.5 or not (True if a else b)"),
-        ("not (True if a else b)", "not not (True if a else b)"),
-        ("True if a else b", "True if not a else b"),
-        ("True", "False"),
+        (kept, "return max(a, b) < -2 * 0.5 and (not (True if a else b))"),
+        (kept, "return min(a, b) <= -2 * 0.5 and (not (True if a else b))"),
+        (kept, "return min(a, b) < -2 / 0.5 and (not (True if a else b))"),
+        (kept, "return min(a, b) < +2 * 0.5 and (not (True if a else b))"),
+        (kept, "return min(a, b) < -3 * 0.5 and (not (True if a else b))"),
+        (kept, "return min(a, b) < -2 * 1.0 and (not (True if a else b))"),
+        (kept, "return min(a, b) < -2 * 0.5 or not (True if a else b)"),
+        (kept, "return min(a, b) < -2 * 0.5 and (not not (True if a else b))"),
+        (kept, "return min(a, b) < -2 * 0.5 and (not (True if not a else b))"),
+        (kept, "return min(a, b) < -2 * 0.5 and (not (False if a else b))"),
     }
 
 
