@@ -61,6 +61,13 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
         user_table, cleaned_users = cleaned(user_table, "user")
         notes += cleaned_items + cleaned_users
     notes += untitled_notes(item_table)
+    absent = {
+        "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
+        "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
+    }
+    if any(absent.values()):
+        counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
+        notes.append(f"left out, because no interaction is left: {counts}")
     write_parquet(out / "interactions.parquet", interaction_table(kept))
     write_parquet(out / "items.parquet", item_table)
     write_parquet(out / "users.parquet", user_table)
@@ -83,11 +90,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
         "counts": interaction_counts(kept, len(users), len(items), moved),
         "genres": genre_vocabulary(item_table),
         "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
-        "dropped": dropped
-        | {
-            "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
-            "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
-        },
+        "dropped": dropped | absent,
         "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},
         "notes": [*raw.notes, *notes],
     }

@@ -57,6 +57,7 @@ def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
         column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
         if pa.types.is_string(column.type):
             values, count = without_markup(column)
+            values = _blank_is_null(values)
         elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
             parts, count = without_markup(column.flatten())
             values = pa.ListArray.from_arrays(_offsets(column), parts)

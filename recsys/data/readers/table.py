@@ -28,7 +28,7 @@ from recsys.data.readers.times import Rows, seconds_of
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".dat": "\t"}
 """What the name of a text file says about it; a header that shows something else counts more."""
-POSSIBLE = (",", "\t", ";", "|", "::")
+POSSIBLE = (",", "\t", ";", "|", "::", " ")
 JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 RESERVED = {"user", "item", "source_id"}

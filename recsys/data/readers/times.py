@@ -28,8 +28,19 @@ FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d",
     "%Y/%m/%d %H:%M",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d-%b-%Y",
 )
-AMBIGUOUS = (("%m/%d/%Y", "%d/%m/%Y"), ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"), ("%m/%d/%y", "%d/%m/%y"))
+AMBIGUOUS = (
+    ("%m/%d/%Y", "%d/%m/%Y"),
+    ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S"),
+    ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+    ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M:%S %p"),
+    ("%m/%d/%y", "%d/%m/%y"),
+    ("%m-%d-%Y", "%d-%m-%Y"),
+)
 """Pairs of which one is taken where the other does not fit, and none where both do."""
 UNITS = (
     (1e11, 1, "seconds"),
@@ -153,9 +164,10 @@ def _days(known: pd.Series) -> np.ndarray | None:
 
 def _written(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:
     sample = known.iloc[:SAMPLE]
-    if _fits(sample, "ISO8601"):
-        found = pd.to_datetime(known, format="ISO8601", utc=True, errors="coerce")
-        return _whole(found, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(known)
+    if _fits(_with_zones(sample), "ISO8601"):
+        iso = _with_zones(known)
+        found = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
+        return _whole(found, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(iso)
     for layout in FORMATS:
         if _fits(sample, layout):
             found = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
@@ -165,6 +177,11 @@ def _written(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]
             return _day_or_month(known, pair, path, rows)
     _refuse(np.ones(len(known), bool), known, path, rows, "a time: seconds since 1970 or an ISO 8601 date")
     raise AssertionError("unreachable")
+
+
+def _with_zones(known: pd.Series) -> pd.Series:
+    """ "2019-10-01 00:00:00 UTC", which databases export, as ISO 8601 has it."""
+    return known.str.replace(r"\s*(?:UTC|GMT)$", "Z", regex=True)
 
 
 def _day_or_month(known: pd.Series, pair: tuple[str, str], path: Path, rows: Rows) -> tuple[np.ndarray, str]:

@@ -42,6 +42,7 @@ def test_texts_and_lists_of_a_table_are_cleaned_and_counted() -> None:
             "item": pa.array([0, 1, 2], pa.int32()),
             "source_id": ["&amp;", "b", "c"],
             "title": ["A &amp; B", None, "C"],
+            "note": ["<br>", "x", "y"],
             "genres": pa.array([["X &amp; Y", "Z"], None, []], pa.list_(pa.string())),
         }
     )
@@ -49,5 +50,6 @@ def test_texts_and_lists_of_a_table_are_cleaned_and_counted() -> None:
     assert clean["title"].to_pylist() == ["A & B", None, "C"]
     assert clean["genres"].to_pylist() == [["X & Y", "Z"], [], []]
     assert clean["source_id"].to_pylist() == ["&amp;", "b", "c"]  # an id is what the source says
-    assert notes == ["items: HTML tags and entities removed from title (1), genres (1)"]
+    assert clean["note"].to_pylist() == [None, "x", "y"]
+    assert notes == ["items: HTML tags and entities removed from title (1), note (1), genres (1)"]
     assert cleaned(clean, "item")[1] == []

@@ -101,6 +101,7 @@ def test_absent_users_and_items_are_counted_and_get_no_id(tmp_path: Path, option
     assert (meta["counts"]["users"], meta["counts"]["items"]) == (seen_users, seen_items)
     assert meta["dropped"]["users_without_interactions"] == 35 - seen_users
     assert meta["dropped"]["items_without_interactions"] == 30 - seen_items
+    assert f"left out, because no interaction is left: users ({35 - seen_users})" in meta["notes"]
 
 
 def test_an_item_nobody_described_gets_nulls(tmp_path: Path, options: Callable) -> None:

@@ -158,6 +158,7 @@ def test_blanks_around_ids_are_removed_and_counted(read_files: Callable) -> None
         ("i.csv", "user_id\titem_id\trating\nu\ta, b\t1\n", {}),
         ("i.dat", "user_id::item_id::rating\nu::a, b::1\n", {}),
         ("i.txt", "user_id|item_id|rating\nu|a, b|1\n", {}),
+        ("i.txt", 'user_id item_id rating\nu "a, b" 1\n', {}),
         ("i.csv", "user_id~item_id~rating\nu~a, b~1\n", {"separator": "~"}),
         ("i.CSV", '\ufeff user_id ,item_id,rating\r\nu,"a, b",1\r\n\r\n', {}),
         ("i.csv", 'user_id,item_id,rating\nu,"a, b",1', {}),
