@@ -1,0 +1,190 @@
+"""One file of your own as columns by its own names: separated text, JSON or Parquet, compressed or not.
+
+Columns of text files are text. Those of JSON are cells as they stand, numbers as `NumberText`; those of Parquet keep
+their types, lists as objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artefacts.errors import DataError
+from recsys.data.options import TableOptions
+from recsys.data.readers.contents import FETCH, contents, suffixes
+from recsys.data.readers.delimited import Layout, header_fields, read_delimited
+from recsys.data.readers.fields import require_columns
+from recsys.data.readers.json_records import read_flat, read_records
+from recsys.data.readers.nested import at_path
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".dat": "\t"}
+"""What the name of a text file says about it; a header that shows something else counts more."""
+POSSIBLE = (",", "\t", ";", "|", "::", " ")
+JSON = (".json", ".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
+NAMES = "set the column names under source.table; items_id and users_id where `items` and `users` call them otherwise"
+
+
+def load_columns(
+    path: Path,
+    options: TableOptions,
+    required: list[str],
+    notes: list[str],
+    *,
+    flat: tuple[list[str], list[str]] | None = None,
+    asked: Iterable[str] = (),
+) -> pd.DataFrame:
+    """The columns of a file by its own names: text as str, cells of JSON and Parquet as objects where they are lists.
+
+    Args:
+        path: the file.
+        options: how it is written.
+        required: columns it must have.
+        notes: gets a line on what was understood or left out.
+        flat: ids and numbers, where nothing but `required` is read; None: all columns but nested ones are.
+        asked: nested columns and paths that are read all the same.
+    """
+    kind, packed = suffixes(path)
+    wanted = required if flat else None
+    if kind in PARQUET and not packed:
+        frame = _parquet(path, required, wanted, [*asked], notes)
+    elif kind in JSON:
+        frame = _json(path, options, required, flat, asked, notes)
+    elif kind in SEPARATORS:
+        frame = _separated(path, options, kind, required, wanted, notes)
+    else:
+        raise DataError(
+            f"files ending in {(kind + packed) or path.name!r} are not read",
+            where=path,
+            remedy=f"use one of {', '.join((*SEPARATORS, *JSON, *PARQUET))}; text also as .gz, .bz2, .xz or .zst",
+        )
+    if frame.empty:
+        raise DataError("the file has no rows", where=path, remedy=FETCH)
+    return frame
+
+
+def _separated(
+    path: Path, options: TableOptions, kind: str, required: list[str], wanted: list[str] | None, notes: list[str]
+) -> pd.DataFrame:
+    data = contents(path, options.encoding)
+    given = options.columns.get(path.name)
+    usual = SEPARATORS[kind]
+    layout, names = _layout(usual, options, header=given is None), list(given or ())
+    if given is None:
+        for separator in dict.fromkeys((usual, *POSSIBLE)) if options.separator is None else ():
+            other = _layout(separator, options, header=True)
+            if set(required) <= set(header_fields(data, other)):
+                layout = other
+                break
+        names = header_fields(data, layout)
+        if layout.separator != usual and options.separator is None:
+            notes.append(f"{path.name}: the header shows that {layout.separator!r} separates the fields")
+    remedy = (
+        f"{NAMES}, and check source.table.separator; a file without a header gets its names from source.table.columns"
+    )
+    require_columns(required, names, path, remedy)
+    unnamed = [name if name else f"\0{place}" for place, name in enumerate(names)]
+    _refuse_repeated(names, wanted, path)
+    table = read_delimited(data, path, layout, unnamed, wanted, notes=notes)
+    columns = [name for name in table.column_names if not name.startswith("\0")]  # pandas' index has no name
+    return table.select(columns).to_pandas()
+
+
+def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:
+    separator = options.separator or separator
+    quoted = options.quoting == "csv" or (options.quoting == "auto" and separator != "\t" and len(separator) == 1)
+    return Layout(separator, quoted, header)
+
+
+def _refuse_repeated(names: list[str], wanted: list[str] | None, path: Path) -> None:
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice and wanted is None:
+        raise DataError(f"the header has the column {twice[0]!r} twice", where=f"{path}:1", remedy="rename one of them")
+
+
+def _json(
+    path: Path,
+    options: TableOptions,
+    required: list[str],
+    flat: tuple[list[str], list[str]] | None,
+    asked: Iterable[str],
+    notes: list[str],
+) -> pd.DataFrame:
+    data = contents(path, options.encoding)
+    if flat:
+        frame = read_flat(data, path, *flat)
+        if frame is not None:
+            return frame
+    records = read_records(data, path, required if flat else None, [*required, *asked])
+    there = [name for name, cells in records.columns.items() if name in records.present or _leads_somewhere(cells)]
+    if records.rows and not set(required) <= set(there):
+        require_columns(required, [*read_records(data, path).columns], path, NAMES)
+    if records.literal:
+        notes.append(f"{path.name}: the lines are Python literals, not JSON")
+    _note_left_out(path, records.left_out, notes)
+    return pd.DataFrame({name: pd.Series(records.columns[name], dtype=object) for name in there})
+
+
+def _leads_somewhere(cells: list[Any]) -> bool:
+    return any(cell is not None and cell != [] for cell in cells)
+
+
+def _parquet(
+    path: Path, required: list[str], wanted: list[str] | None, asked: list[str], notes: list[str]
+) -> pd.DataFrame:
+    try:
+        schema = pq.read_schema(path)
+        inside = {name: name.split(".")[0] for name in [*required, *asked] if name not in schema.names}
+        paths = {name: root for name, root in inside.items() if root in schema.names}
+        require_columns(required, [*schema.names, *paths], path, NAMES)
+        named = {*required, *asked, *paths.values()}
+        names = [name for name in (wanted or schema.names) if name not in paths]
+        nested = [name for name in names if name not in named and _holds_objects(schema.field(name).type)]
+        names = [name for name in names if name not in nested]
+        table = pq.read_table(path, columns=[*dict.fromkeys([*names, *paths.values()])])
+    except (pa.ArrowException, OSError) as error:
+        cause = str(error).split("\n")[0]
+        raise DataError(f"the file cannot be read as parquet: {cause}", where=path, remedy=FETCH) from None
+    _note_left_out(path, nested, notes)
+    frame = {name: _plain_column(table[name]) for name in names if name in {*required, *asked} or name not in named}
+    for name, root in paths.items():
+        cells = [at_path(cell, name.split(".")[1:]) for cell in table[root].to_pylist()]
+        if _leads_somewhere(cells):
+            frame[name] = pd.Series(cells, dtype=object)
+    return pd.DataFrame(frame, index=pd.RangeIndex(table.num_rows))
+
+
+def _plain_column(column: pa.ChunkedArray) -> pd.Series:
+    """Text, whole numbers with gaps, numbers, truth values, datetimes or, as objects, lists of one Parquet column."""
+    kind = column.type
+    if pa.types.is_nested(kind):
+        return pd.Series(column.to_pylist(), dtype=object)
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_decimal(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        column = column.cast(pa.string())
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("s"))
+    elif pa.types.is_integer(kind) and column.null_count:
+        return column.to_pandas(integer_object_nulls=True).astype("Int64")
+    elif pa.types.is_boolean(kind) and column.null_count:
+        return column.to_pandas().astype("boolean")
+    return column.to_pandas()
+
+
+def _holds_objects(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _holds_objects(kind.value_type)
+    return pa.types.is_nested(kind)
+
+
+def _note_left_out(path: Path, names: list[str], notes: list[str]) -> None:
+    if names:
+        notes.append(
+            f"{path.name}: nested columns left out: {', '.join(sorted(names))}; a path keeps one, see `rename`"
+        )
