@@ -20,6 +20,7 @@ from typing import Any
 from artefacts.errors import UsageError
 from artefacts.files import write_json
 from artefacts.progress import Ticker, progress, waiting
+from artefacts.visible import visible
 from augment.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
 from augment.catalog import Catalog
 from augment.conversation import converse
@@ -314,7 +315,7 @@ class _Run:
         try:
             self._store.append(replace(record, engine=self._made_by))
         except Damaged as damage:  # an engine let through what no file can hold
-            print(f"not stored, and asked again: {damage}", file=sys.stderr, flush=True)
+            print(f"not stored, and asked again: {visible(str(damage))}", file=sys.stderr, flush=True)
             reasons = self.open.setdefault(record.task, {})
             reasons["not_storable"] = reasons.get("not_storable", 0) + 1
             return

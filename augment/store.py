@@ -36,6 +36,7 @@ from artefacts.files import (
     write_json,
 )
 from artefacts.locks import hold
+from artefacts.visible import visible
 from augment.identity import shard_of
 from augment.keys import KeyTable
 from augment.line_check import Damaged, check_line
@@ -346,7 +347,7 @@ def _set_aside(path: Path, damaged: list[Piece]) -> None:
         kept.writelines(piece.data for piece in read_pieces(path) if piece.stored is not None)
     for piece in damaged[:MOST_SAID]:
         print(
-            f"{path}:{piece.number}: damaged ({piece.problem}); the line is now in {aside.name}, "
+            f"{path}:{piece.number}: damaged ({visible(str(piece.problem))}); the line is now in {aside.name}, "
             "and what it held is asked again",
             file=sys.stderr,
             flush=True,

@@ -17,6 +17,7 @@ from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.commands import register as register_cluster_commands
 from pipeline.cluster.stopping import Stopped
 from pipeline.exchange.commands import export_app, import_app, requests_app
+from pipeline.terminal import say, terminal
 
 app = typer.Typer(
     name="augrec",
@@ -181,9 +182,9 @@ def validate(
             kind = check_file(path)
         except UsageError as error:
             failed += 1
-            print(f"{path}  wrong\n{error}", file=sys.stderr)
+            say(f"{path}  wrong\n{error}", error=True)
         else:
-            print(f"{path}  ok  ({kind})")
+            say(f"{path}  ok  ({kind})")
     if failed:
         raise typer.Exit(UsageError.exit_code)
 
@@ -234,7 +235,7 @@ app.add_typer(requests_app, name="requests")
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True)
+    return terminal()
 
 
 def main() -> None:
@@ -277,7 +278,7 @@ def _os_problem(error: OSError) -> str:
 def _fail(message: str, code: int) -> None:
     if _State.debug:
         raise
-    print(f"augrec: {message}", file=sys.stderr)
+    say(f"augrec: {message}", error=True)
     sys.exit(code)
 
 

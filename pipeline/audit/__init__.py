@@ -17,6 +17,7 @@ from artefacts.files import read_json, write_json
 from pipeline.audit.checks import Audit, Check
 from pipeline.audit.interactions import audit_candidates, audit_dataset, audit_graph, read_split
 from pipeline.audit.text import audit_embeddings, audit_records
+from pipeline.terminal import cells
 
 __all__ = ["Audit", "Check", "audit_run", "render"]
 
@@ -60,7 +61,8 @@ def render(audit: Audit, console: Console) -> None:
     for heading in ("check", "rows", "result"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for check in audit.checks:
-        table.add_row(check.name, f"{check.rows:,}", "ok" if not check.violations else f"{len(check.violations)} wrong")
+        result = "ok" if not check.violations else f"{len(check.violations)} wrong"
+        table.add_row(*cells(check.name, f"{check.rows:,}", result))
     console.print(table)
     for check in audit.checks:
         for violation in check.violations[:SHOWN_ROWS]:

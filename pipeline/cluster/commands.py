@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from artefacts.errors import UsageError
+from pipeline.terminal import say, terminal
 
 if TYPE_CHECKING:
     from pipeline.stages.base import Run
@@ -153,12 +154,12 @@ def logs(
 
     if not failed:
         for path in all_logs(run_folder):
-            print(path)
+            say(str(path))
         return
     with run_at_home(run_folder) as run:
         found = failures(run)
     for trouble in found:
-        print(f"{trouble.what}: {trouble.why}\n  log: {trouble.log}\n{tail(trouble.log)}\n")
+        say(f"{trouble.what}: {trouble.why}\n  log: {trouble.log}\n{tail(trouble.log)}\n")
     if not found:
         print("nothing failed")
 
@@ -195,4 +196,4 @@ def _listening(config: Path, overrides: list[str] | None) -> Iterator[Run]:
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True)
+    return terminal()

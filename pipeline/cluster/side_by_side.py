@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from artefacts.confinement import confined
 from artefacts.cores import usable_cores
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster.units import units
 from pipeline.config import Config
 from pipeline.stages.base import Run
+from pipeline.terminal import terminal
 from pipeline.workers import run_tasks
 
 
@@ -95,4 +94,4 @@ def _answer(share: Share) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
     run = Run(share.config)
     with confined(run.folder):
-        answer(run, share.source, share.shards, attempts=None, console=Console(stderr=True, soft_wrap=True))
+        answer(run, share.source, share.shards, attempts=None, console=terminal(stderr=True))

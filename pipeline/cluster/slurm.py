@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artefacts.errors import AugrecError, UsageError
-from pipeline.compare.untrusted import visible
+from artefacts.visible import visible
 
 DEFAULT_MAX_ARRAY_SIZE = 1001
 SECONDS = 60

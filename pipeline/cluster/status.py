@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster import slurm
@@ -24,6 +23,7 @@ from pipeline.config import counts_from, read_config
 from pipeline.execute import why_run
 from pipeline.stages import STAGES
 from pipeline.stages.base import Run
+from pipeline.terminal import cells
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def render(rows: list[Row], console: Console) -> None:
     for row in rows:
         count = f"{row.done}/{row.total}" if row.total else ""
         name = f"  {row.group}" if row.group else row.stage
-        cells = (name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
-        table.add_row(*map(Text, cells))
+        shown = (name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
+        table.add_row(*cells(*shown))
     console.print(table)
     for row in rows:
         if row.open or row.note:

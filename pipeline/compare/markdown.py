@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,10 @@ from pipeline.compare.text_tables import (
     memorisation_table,
     position_table,
 )
-from pipeline.compare.untrusted import beginning, one_line
+from pipeline.compare.untrusted import beginning, code, one_line, plain
 from pipeline.report.wording import DASH, counted
 
 TEXT_IN_MARKDOWN = 600
-
-_LIST_OR_RULE = re.compile(r"^([-+](?=[\s-]|$)|=|\d+[.)](?=\s|$))")
 
 
 def write_markdown(content: dict[str, Any], path: Path) -> None:
@@ -47,25 +44,6 @@ def write_markdown(content: dict[str, Any], path: Path) -> None:
         DataError: the content is of another schema.
     """
     write_text(path, "\n\n".join(_parts(shown_content(content))) + "\n")
-
-
-def plain(text: str) -> str:
-    """Text on one line that Markdown shows as it stands: no markup, HTML, table border, link or mention in it."""
-    text = re.sub(r"([\\`*_\[\]<>#|~!$])", r"\\\1", one_line(text).replace("&", "&amp;"))
-    text = _LIST_OR_RULE.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
-    text = re.sub(r"(?i)(https?|ftp|mailto|xmpp)(:)", r"\1&#58;", text)
-    return re.sub(r"(?i)\b(www)\.", r"\1&#46;", text).replace("@", "&#64;")
-
-
-def code(text: str, *, in_table: bool = False) -> str:
-    """Text on one line as a code span, which nothing in it can end."""
-    text = one_line(text)
-    if not text:
-        return DASH
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    pad = " " if text[0] == "`" or text[-1] == "`" else ""
-    span = f"{fence}{pad}{text}{pad}{fence}"
-    return span.replace("|", "\\|") if in_table else span
 
 
 def table_lines(table: Table) -> str:

@@ -1,49 +1,19 @@
-"""Text that an LLM or a file gave, made safe to look at: what cannot be seen is shown, so that it cannot mislead.
-
-Escaping of HTML is the template's part, escaping of Markdown that of `pipeline.compare.markdown`. Here are the letters
-that act without being seen: control characters, direction overrides, zero-width letters, line separators, halves of
-surrogate pairs, and piles of combining marks.
+"""Text that an LLM or a file gave, as a page or Markdown shows it. What acts unseen is made visible first, see
+`artefacts.visible`; escaping of HTML is the template's part.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import Any
 
-JOINERS = "\u200c\u200d"
-MARKS_IN_A_ROW = 4
+from artefacts.visible import visible
+
 TEXT_SHOWN = 1500
+DASH = "–"
 
-_FILLERS = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_MARKS = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
-_PILE = re.compile(f"{_MARKS}{{{MARKS_IN_A_ROW + 1},}}")
-
-
-def visible(text: str) -> str:
-    """The text with every letter that acts unseen written as its code point, for example ⟨U+202E⟩.
-
-    Line ends become one kind. Joiners stay where they join letters other than Latin ones (emoji, Persian, Hindi).
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    text = _PILE.sub(lambda found: found[0][:MARKS_IN_A_ROW] + "…", text.replace("\r\n", "\n"))
-    around = f" {text} "
-    return "".join(
-        f"⟨U+{ord(letter):04X}⟩" if _hidden(letter, around[n], around[n + 2]) else letter
-        for n, letter in enumerate(text)
-    )
-
-
-def _hidden(letter: str, before: str, after: str) -> bool:
-    if letter in "\n\t":
-        return False
-    if letter in JOINERS:
-        return before < "\u0300" or after < "\u0300" or after in JOINERS
-    unusable = ord(letter) & 0xFFFE == 0xFFFE
-    return unusable or letter in _FILLERS or unicodedata.category(letter) in _HIDDEN
+_LIST_OR_RULE = re.compile(r"^([-+](?=[\s-]|$)|=|\d+[.)](?=\s|$))")
 
 
 def cleaned(value: Any) -> Any:
@@ -65,3 +35,28 @@ def beginning(text: str, length: int = TEXT_SHOWN) -> tuple[str, int]:
 def one_line(text: str) -> str:
     """The text with every run of white space as one space."""
     return " ".join(text.split())
+
+
+def plain(text: str) -> str:
+    """Text on one line that Markdown shows as it stands: no markup, HTML, table border, link or mention in it."""
+    text = re.sub(r"([\\`*_\[\]<>#|~!$])", r"\\\1", one_line(text).replace("&", "&amp;"))
+    text = _LIST_OR_RULE.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], text)
+    text = re.sub(r"(?i)(https?|ftp|mailto|xmpp)(:)", r"\1&#58;", text)
+    return re.sub(r"(?i)\b(www)\.", r"\1&#46;", text).replace("@", "&#64;")
+
+
+def code(text: str, *, in_table: bool = False) -> str:
+    """Text on one line as a code span, which nothing in it can end."""
+    text = one_line(text)
+    if not text:
+        return DASH
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    pad = " " if text[0] == "`" or text[-1] == "`" else ""
+    span = f"{fence}{pad}{text}{pad}{fence}"
+    return span.replace("|", "\\|") if in_table else span
+
+
+def markdown_cell(text: object) -> str:
+    """The same for names and notes in a table, whose underscores stand between letters and whose metrics have an @."""
+    shown = plain(visible(str(text)))
+    return re.sub(r"(?<=\w)&#64;(?=\d+$)", "@", re.sub(r"(?<=\w)\\_(?=\w)", "_", shown))

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from pipeline.terminal import terminal
 
 import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,7 +29,7 @@ def import_llmrec_command(folder: Folder, out: Out) -> None:
     from pipeline.exchange.findings import render
     from pipeline.exchange.import_llmrec import import_llmrec
 
-    render(import_llmrec(folder, out), out, Console(soft_wrap=True))
+    render(import_llmrec(folder, out), out, terminal())
 
 
 @import_app.command("rlmrec")
@@ -37,7 +38,7 @@ def import_rlmrec_command(folder: Folder, out: Out) -> None:
     from pipeline.exchange.findings import render
     from pipeline.exchange.import_rlmrec import import_rlmrec
 
-    render(import_rlmrec(folder, out), out, Console(soft_wrap=True))
+    render(import_rlmrec(folder, out), out, terminal())
 
 
 @export_app.command("llmrec")
@@ -54,7 +55,7 @@ def export_llmrec_command(
     from pipeline.exchange.findings import render
 
     written = export_llmrec(run, out, source, zero_image=zero_image)
-    render(written, out, Console(soft_wrap=True), EXPORT_FILE)
+    render(written, out, terminal(), EXPORT_FILE)
 
 
 @export_app.callback()
@@ -72,7 +73,7 @@ def export_requests_command(
     """Write what has no answer yet, for OpenAI's batch service or `vllm run-batch`."""
     from pipeline.exchange.request_files import render, take_answers
 
-    render(take_answers(config, overrides, source, [], file), Console(soft_wrap=True))
+    render(take_answers(config, overrides, source, [], file), terminal())
 
 
 @requests_app.command("import")
@@ -88,4 +89,4 @@ def import_requests_command(
     """Store the answers of batch files; `augrec augment` then finishes the stage."""
     from pipeline.exchange.request_files import render, take_answers
 
-    render(take_answers(config, overrides, source, results, again), Console(soft_wrap=True))
+    render(take_answers(config, overrides, source, results, again), terminal())

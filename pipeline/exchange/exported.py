@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from artefacts.csv_cells import csv_lines
 from artefacts.errors import UsageError
 from embed.matrices import matrix_of, read_field
 from pipeline.side import DATA_GROUP
@@ -66,6 +65,4 @@ def own_rows(dataset: Dataset) -> list[list[str]]:
 
 def as_csv(rows: list[list[str]]) -> str:
     """Rows as a table without header."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_lines(rows)

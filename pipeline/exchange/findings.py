@@ -11,6 +11,7 @@ from rich.table import Table
 
 from artefacts.errors import UsageError
 from artefacts.files import write_json
+from pipeline.terminal import cells
 from recsys.data.released.reader import Finding
 
 IMPORT_FILE = "import.json"
@@ -53,7 +54,7 @@ def render(written: dict[str, Any], out: Path, console: Console, file: str = IMP
         for heading in ("file", "rows", "what"):
             table.add_column(heading, justify="right" if heading == "rows" else "left")
         for finding in written[kind]:
-            table.add_row(finding["file"], f"{finding['count']:,}", finding["what"])
+            table.add_row(*cells(finding["file"], f"{finding['count']:,}", finding["what"]))
         console.print(table)
     if not written["faults"] and file == IMPORT_FILE:
         console.print("No fault was found in the files.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from artefacts.csv_cells import csv_lines
 from artefacts.files import read_json, write_json, write_text
+from pipeline.compare.untrusted import markdown_cell
 from pipeline.experiment.plots import draw_bars, draw_lines
 from pipeline.experiment.read import Plan
 from pipeline.experiment.results import Results, results_json
@@ -62,15 +62,14 @@ def stem(block: Block) -> str:
 
 
 def _sweep_csv(lines: list[Line]) -> str:
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["dataset", "setting", lines[0].option, "metric", "mean", "std", "low", "high", "problem"])
+    head = ["dataset", "setting", lines[0].option, "metric", "mean", "std", "low", "high", "problem"]
+    rows: list[list[Any]] = [head]
     for line in lines:
         for point in line.points:
             for metric, value in point.values.items():
                 found = [value.mean, value.std, value.low, value.high, point.problem]
-                table.writerow([line.dataset, line.setting, point.value, metric, *found])
-    return out.getvalue()
+                rows.append([line.dataset, line.setting, point.value, metric, *found])
+    return csv_lines(rows)
 
 
 def _sweep_markdown(lines: list[Line]) -> str:
@@ -78,35 +77,36 @@ def _sweep_markdown(lines: list[Line]) -> str:
     rows = [
         [
             f"{line.dataset}, {line.setting}",
-            str(point.value),
+            markdown_cell(point.value),
             *(_shown(point, metric) for metric in metrics),
         ]
         for line in lines
         for point in line.points
     ]
-    head = ["", lines[0].title, *metrics]
+    title = markdown_cell(lines[0].title)
+    head = ["", title, *metrics]
     table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
-    return f"## {lines[0].title}\n\n{table}\n"
+    return f"## {title}\n\n{table}\n"
 
 
 def _shown(point: Point, metric: str) -> str:
     value = point.values[metric]
-    return point.problem or "" if value.mean is None else shown(value, 0.05)
+    return markdown_cell(point.problem or "") if value.mean is None else shown(value, 0.05)
 
 
 def _markdown(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
-    parts = [f"# {plan.experiment.title or plan.experiment.name}\n"]
+    parts = [f"# {markdown_cell(plan.experiment.title or plan.experiment.name)}\n"]
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     if failures:
         parts.append(f"**{len(failures)} failures**, see [failures.json](failures.json).\n")
     for block in blocks:
         parts.append(markdown(block))
         if plan.experiment.tables[block.table].plot:
-            parts.append(f"![{block.title}](plots/{stem(block)}.svg)\n")
+            parts.append(f"![{markdown_cell(block.title)}](plots/{stem(block)}.svg)\n")
     for name, lines in sweeps.items():
-        parts += [_sweep_markdown(lines), f"![{lines[0].title}](plots/{name}.svg)\n"]
+        parts += [_sweep_markdown(lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
     if plan.experiment.search is not None:
-        rows = [" | ".join(map(str, row)) for row in _searched(outcomes)]
+        rows = [" | ".join(map(markdown_cell, row)) for row in _searched(outcomes)]
         head = ["data set | setting | model | trials | failed | validation | options", " | ".join(["---"] * 7)]
         parts.append("## Search\n\n" + "\n".join(f"| {row} |" for row in [*head, *rows]) + "\n")
     parts.append("## Runs\n")

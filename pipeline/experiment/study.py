@@ -6,8 +6,6 @@ Each trial's sampler is seeded by the trial's number, so that a killed search pr
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from artefacts.csv_cells import csv_lines
 from artefacts.errors import AugrecError
 from artefacts.files import digest, write_json, write_text
 from pipeline.config import Config
@@ -143,13 +142,11 @@ class Study:
 
     def write(self, monitor: str) -> None:
         """`trials.csv` and `best.json` beside the journal."""
-        rows = io.StringIO()
-        table = csv.writer(rows, lineterminator="\n")
-        table.writerow(["trial", "state", monitor, *self.distributions])
+        rows: list[list[Any]] = [["trial", "state", monitor, *self.distributions]]
         for position, trial in enumerate(self.trials()):
             state = trial.state.name.lower()
-            table.writerow([position, state, trial.value, *(trial.params[name] for name in self.distributions)])
-        write_text(self.folder / "trials.csv", rows.getvalue())
+            rows.append([position, state, trial.value, *(trial.params[name] for name in self.distributions)])
+        write_text(self.folder / "trials.csv", csv_lines(rows))
         found = self.found()
         write_json(
             self.folder / "best.json",

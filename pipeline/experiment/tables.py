@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
+from artefacts.csv_cells import csv_lines
+from artefacts.visible import visible
+from pipeline.compare.untrusted import markdown_cell
 from pipeline.experiment.values import Block, Row, Value, verdict
 from pipeline.report.wording import interval, number, p_value, signed
 
@@ -28,20 +28,20 @@ def grouped(block: Block) -> list[tuple[str | None, list[Row]]]:
 def markdown(block: Block) -> str:
     """The table, its tests and its notes."""
     head = ["", *block.metrics, *(f"paper: {m}" for m in printed_metrics(block))]
-    lines = [f"## {block.title}", "", _pipes(head), _pipes(["---", *["---:"] * (len(head) - 1)])]
+    lines = [f"## {markdown_cell(block.title)}", "", _pipes(head), _pipes(["---", *["---:"] * (len(head) - 1)])]
     for group, rows in grouped(block):
         if group is not None:
-            lines.append(_pipes([f"*{group}*", *[""] * (len(head) - 1)]))
-        lines += [_pipes([_escaped(row.label), *_cells(block, row)]) for row in rows]
+            lines.append(_pipes([f"*{markdown_cell(group)}*", *[""] * (len(head) - 1)]))
+        lines += [_pipes([markdown_cell(row.label), *_cells(block, row)]) for row in rows]
     lines += ["", block.tests, ""]
     if block.paper:
         lines += [f"Paper: {block.paper}.", ""]
-    lines += [f"- {_escaped(row.label)}: {row.problem}" for row in block.rows if row.problem]
+    lines += [f"- {markdown_cell(row.label)}: {markdown_cell(row.problem)}" for row in block.rows if row.problem]
     tests = tests_of(block)
     if tests:
         head = ["", *TEST_COLUMNS]
         lines += ["", "<details><summary>Tests</summary>", "", _pipes(head), _pipes(["---"] * len(head))]
-        lines += [_pipes([_escaped(cell) for cell in row]) for row in tests]
+        lines += [_pipes([markdown_cell(cell) for cell in row]) for row in tests]
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
@@ -95,22 +95,20 @@ def shown(value: Value, alpha: float) -> str:
 
 def _cells(block: Block, row: Row) -> list[str]:
     if not row.seeds:
-        ours = [row.problem or "failed", *[""] * (len(block.metrics) - 1)]
+        ours = [markdown_cell(row.problem or "failed"), *[""] * (len(block.metrics) - 1)]
     else:
         texts = [(row.values[m], shown(row.values[m], block.alpha)) for m in block.metrics]
         ours = [f"**{text}**" if value.best else text for value, text in texts]
-    return [*(_escaped(text) for text in ours), *(number(row.values[m].paper) for m in printed_metrics(block))]
+    return [*ours, *(number(row.values[m].paper) for m in printed_metrics(block))]
 
 
 def csv_text(block: Block) -> str:
     """One line per row and metric, at full precision."""
-    out = io.StringIO()
-    table = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
-    table.writeheader()
+    rows: list[list[object]] = [list(CSV_COLUMNS)]
     for row in block.rows:
         for metric, value in row.values.items():
             versus = value.versus
-            line = {
+            line: dict[str, object] = {
                 "table": block.table,
                 "metric": metric,
                 "n_seeds": len(row.seeds),
@@ -121,8 +119,8 @@ def csv_text(block: Block) -> str:
             if versus is not None:
                 of_test = versus.__dataclass_fields__.keys() - line.keys()
                 line |= {name: getattr(versus, name) for name in CSV_COLUMNS if name in of_test}
-            table.writerow(line)
-    return out.getvalue()
+            rows.append([line.get(name) for name in CSV_COLUMNS])
+    return csv_lines(rows)
 
 
 def latex(block: Block) -> str:
@@ -174,12 +172,9 @@ _LATEX = {
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    """Text as LaTeX prints it: on one line, as an empty one would end an argument, and without what acts unseen."""
+    return "".join(_LATEX.get(letter, letter) for letter in visible(" ".join(text.split())))
 
 
 def _pipes(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")

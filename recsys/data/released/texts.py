@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from artefacts.csv_cells import unguarded
 from artefacts.errors import DataError
 from recsys.data.released.features import Report, id_of
 from recsys.data.released.unpickle import load
@@ -119,7 +120,7 @@ def _rows(path: Path, n_items: int, report: Report) -> list[list[str]] | None:
         return None
     try:
         with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.reader(lines))
+            rows = [[unguarded(cell) for cell in row] for row in csv.reader(lines)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the file is not a table in UTF-8 ({error})", where=path) from None
     least = OWN_COLUMNS + (len(ATTRIBUTE_NAMES) if path.name == WITH_ATTRIBUTES else 0)

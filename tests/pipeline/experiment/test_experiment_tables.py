@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ BETTER = Value(
     holm={"p_users": 0.002, "p_users_randomisation": 0.004, "p_seeds": 0.02},
 )  # fmt: skip
 PLAIN = Value(mean=0.2, std=0.02)
+WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01, ci_low=-0.09, ci_high=-0.01))
 
 
 def row(label: str, value: Value, **fields: object) -> Row:
@@ -74,6 +76,33 @@ def test_latex_is_balanced_and_escaped() -> None:
     body = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.count(" & ") for line in body} == {2}
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+HOSTILE = "a|b\n\n# c <img src=x onerror=alert(1)> [x](javascript:y) `z` \x1b[2J \\input{/etc/passwd} $^^5c$ %"
+
+
+def test_text_of_others_is_no_markdown_and_no_html() -> None:
+    block = replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER), row("lost", Value(), seeds=(), problem=HOSTILE)))
+    for line in markdown(block).splitlines():
+        assert not re.search(r"(?<!\\)<(?!details|summary|/details|/summary)", line)
+        assert not re.search(r"(?<!\\)\]\(", line)
+        assert "\x1b" not in line
+    body = [line for line in markdown(block).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in body} <= {4, 12}
+
+
+def test_text_of_others_is_no_latex() -> None:
+    text = latex(replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER),)))
+    assert r"\input" not in text
+    assert "\x1b" not in text
+    assert r"\textbackslash{}input\{/etc/passwd\} \$\textasciicircum{}\textasciicircum{}5c\$ \%" in text
+    assert "\n\n" not in text, "an empty line would end the argument"
+
+
+def test_a_label_is_no_formula() -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(replace(BLOCK, rows=(row("=1+1", WORSE, against="base_line"),))))))
+    assert lines[0]["label"] == "'=1+1"
+    assert float(lines[0]["difference"]) < 0
 
 
 @pytest.mark.parametrize(
