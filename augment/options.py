@@ -80,6 +80,9 @@ class VllmOptions(Options):
     """vLLM's batch-invariant kernels (NVIDIA, compute capability 8 and above): exact without fixed blocks."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, e.g. {"enable_thinking": false} for Qwen3."""
+    check_text: bool = True
+    """Refuse a model to which plain English is a surprise when it starts: weights are missing, or the tokenizer is
+    another model's. Off: for models that are random on purpose."""
     roofline: RooflineOptions | None = None
     """Peaks of the device for the floor in summary.json. null: those known of it, if it is a known one."""
 

@@ -16,7 +16,10 @@ import numpy as np
 
 from artefacts.cores import CoreWatch
 from artefacts.errors import DataError, UsageError
+from artefacts.files import read_json
+from artefacts.parameters import read_parameters
 from artefacts.threads import Threads, most_threads
+from artefacts.versions import minor_versions
 from embed.options import EmbeddingOptions
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from artefacts.progress import Ticker
 
 BATCHES_PER_CALL = 8
+PACKAGES = ("sentence-transformers", "transformers", "torch")
+"""What decides a vector besides the weights, by the first two numbers of its version."""
+CANARIES = ("A film about the sea.", "An opera in four acts, sung in Italian.")
+"""Two texts whose vectors differ whatever the model, unless its weights are zeros."""
 
 
 class SentenceEncoder:
@@ -52,6 +59,7 @@ class SentenceEncoder:
             "prompt": options.prompt,
             "max_length": options.max_length,
             "dtype": options.dtype,
+            "versions": minor_versions(PACKAGES),
         }
 
     @cached_property
@@ -159,6 +167,7 @@ class SentenceEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        _check_files(self._folder)
         try:
             model = SentenceTransformer(
                 str(self._folder),
@@ -166,14 +175,44 @@ class SentenceEncoder:
                 local_files_only=True,
                 model_kwargs={"dtype": getattr(torch, self.options.dtype)},
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise DataError(
                 f"sentence-transformers cannot load the model ({error})",
                 where=self._folder,
                 remedy="check the folder with `augrec doctor`, or name another embedding model",
             ) from error
         _limit(model, self.options.max_length)
-        return model.eval()
+        _check_vectors(model.eval(), self._folder)
+        return model
+
+
+def _check_files(folder: Path) -> None:
+    """Raises DataError where sentence-transformers would fill in numbers at random, with a warning at most."""
+    root, modules = folder, folder / "modules.json"
+    if modules.is_file():
+        first = read_json(modules)[0]
+        if "Transformer" not in first["type"].rpartition(".")[2]:
+            return
+        root = folder / first["path"]
+    if not (root / "config.json").is_file():
+        return
+    parameters = read_parameters(root, "AutoModel", unused=lambda name: "pooler." in name)  # vectors are of tokens
+    if parameters is not None and parameters.fault:
+        raise DataError(
+            f"the folder is not the whole embedding model: {parameters.fault}",
+            where=root,
+            remedy="copy or download the model again",
+        )
+
+
+def _check_vectors(model: SentenceTransformer, folder: Path) -> None:
+    one, other = np.asarray(model.encode(list(CANARIES), show_progress_bar=False), dtype=np.float32)
+    if not (np.isfinite(one).all() and one.any() and other.any()) or np.array_equal(one, other):
+        raise DataError(
+            "the embedding model gives different texts the same vector, or none",
+            where=folder,
+            remedy="its weights are damaged (zeros?): get the model again; with float16, set dtype: float32",
+        )
 
 
 def _device(wanted: str) -> str:

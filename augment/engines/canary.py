@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 CANARY_WORDS = ("amber", "cobalt")
@@ -14,6 +15,24 @@ CANARY: dict[str, Any] = {
 }
 CANARY_PROMPTS = ("Say hello.", "Count from one to five in words.", "Write a short poem about rain.")
 CANARY_TOKENS = 32
+CANARY_SYSTEM = (
+    "You work in a library by the sea. Readers ask you for books about ships, storms, islands, lighthouses, whales, "
+    "maps and long voyages. Be brief and kind, name one book at a time, and never tell how a story ends. If nobody "
+    "asks for anything, put the returned books back on their shelves, water the plants and wait for the next reader."
+)
+"""Some seventy words: where they are left out of a prompt, its number of tokens shows it."""
+FEWEST_SYSTEM_TOKENS = 35
+
+
+def system_left_out(counts: Sequence[int]) -> bool:
+    """Whether a server leaves the system text out of its prompts, by the tokens it counts.
+
+    Args:
+        counts: tokens of the prompts of `CANARY_PROMPTS` as the server counts them, the last with `CANARY_SYSTEM`.
+            A server that does not count (zeros, or the same number whatever is asked) shows nothing.
+    """
+    *plain, with_system = counts
+    return all(plain) and len(set(plain)) > 1 and with_system < max(plain) + FEWEST_SYSTEM_TOKENS
 
 
 def held(text: str, *, compact: bool) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from artefacts.errors import AugrecError
 from augment.engines.base import EngineFailed
-from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, held
+from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
 from augment.engines.openai_http import KEPT, Reply, Server
 from augment.engines.openai_scoring import Scores, read_scores, scoring_payload
 from augment.engines.reply import ChatReply, whole
@@ -87,8 +87,10 @@ class OpenAIEngine:
         self._server = Server(self._options)
         self._loop = asyncio.new_event_loop()
         room = int(CANARY_TOKENS * self._options.slack)
+        counts = []
         for prompt in CANARY_PROMPTS:
-            payload = self._payload((Message("user", prompt),), json.dumps(CANARY), "canary", room)
+            system = (Message("system", CANARY_SYSTEM),) if prompt == CANARY_PROMPTS[-1] else ()
+            payload = self._payload((*system, Message("user", prompt)), json.dumps(CANARY), "canary", room)
             reply = self._loop.run_until_complete(self._server.ask(payload, prompt, patient=False))
             if reply.answer is None:
                 raise reply.doubt or EngineFailed(
@@ -102,6 +104,14 @@ class OpenAIEngine:
                     where=self._options.base_url,
                     remedy="use a server that honours response_format json_schema, as vLLM does",
                 )
+            counts.append(reply.answer.usage.prompt)
+        if system_left_out(counts):
+            raise EngineFailed(
+                f"the server leaves out the system text: it counts {counts[-1]} tokens with "
+                f"{len(CANARY_SYSTEM.split())} words of it, and {max(counts[:-1])} without",
+                where=self._options.base_url,
+                remedy="start it with a chat template that has a system role (vllm serve --chat-template FILE)",
+            )
         self._checked = True
 
     def count_tokens(self, messages: Messages) -> int:

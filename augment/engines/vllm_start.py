@@ -22,6 +22,7 @@ from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY
 from augment.engines.chat import Chat, tokenizer_sha256
 from augment.engines.grammar_time import GrammarTime
 from augment.engines.lora import read_adapter
+from augment.engines.model_checks import ask, check_answers, check_files
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
 from augment.options import VllmOptions
 from augment.shapes import Message
@@ -115,6 +116,7 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
         with output_to(log):
             import vllm
         on_cpu = _check_device(options)
+        compared = check_files(options, model, log)
         with threads_restored() as set_threads:
             threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
@@ -122,8 +124,9 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
             try:
                 in_step = _compile_grammars_in_step(llm)
                 lora = _lora(options)
+                check_answers(llm, chat, lora, options, log)
                 _check_grammar(llm, chat, lora, log)
-                description = _describe(llm, options, on_cpu, in_step)
+                description = _describe(llm, options, on_cpu, in_step) | {"files_compared": compared}
                 description["start_seconds"] = round(time.monotonic() - began, 1)
                 yield Started(llm, lora, description, GrammarTime(_grammar_manager(llm)), threads)
             finally:
@@ -243,8 +246,7 @@ def _check_grammar(llm: Any, chat: Chat, lora: Any, log: Path) -> None:
         )
         for _ in prompts
     ]
-    with output_to(log):
-        outputs = llm.generate(prompts, parameters, use_tqdm=False, lora_request=lora)
+    outputs = ask(llm, prompts, parameters, lora, log)
     wrong = [output.outputs[0].text for output in outputs if not held(output.outputs[0].text, compact=True)]
     if wrong:
         raise AugrecError(

@@ -111,6 +111,7 @@ _NOT_IDENTITY = {
     "vectors",  # where the vectors come from, not the text
     *("records", "dataset", "lora", "tokenizer"),  # paths, whose files are identified by their content
     *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
+    "check_text",  # refuses or not
     "record_unanswered",  # whether to go on without some answers
 }
 """Engine settings that change no answer."""

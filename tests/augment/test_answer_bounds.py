@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from artefacts.errors import UsageError
 from augment.answers import Answer, AnswerModel, Malformed
@@ -84,6 +85,49 @@ def test_names_of_people_and_places_are_allowed() -> None:
         assert re.match(pattern, name), name
     for junk in ("", " Ann", 'An"n', "An\nn", "a b c d", "x" * 15, "A\\n"):
         assert not re.match(pattern, junk), junk
+
+
+CAPITALS = range(ord("0"), ord("Z") + 1)
+OTHERS = [*range(ord("a"), ord("z") + 1), 0xA1, 0x7FF, 0x800, 0x20AC, 0xD7FF, 0xFFFD, 0x10000, 0x1F600]
+"""Characters of one to four bytes that need no escape; the backslash lies between the two."""
+WIDER = (0x80, 0x800, 0x10000)
+"""The first characters of two, three and four bytes."""
+
+
+@st.composite
+def bounded_patterns(draw: st.DrawFn, depth: int = 2) -> tuple[str, int]:
+    """A pattern, and the bytes of its longest text, counted over the characters that its classes hold."""
+    if depth == 0:
+        side = st.sampled_from(draw(st.sampled_from([CAPITALS, OTHERS])))
+        ranges = [sorted(pair) for pair in draw(st.lists(st.tuples(side, side), min_size=1, max_size=3))]
+        held = [code for low, high in ranges for code in (low, high, *WIDER) if low <= code <= high]
+        return f"[{''.join(f'{chr(low)}-{chr(high)}' for low, high in ranges)}]", max(
+            len(chr(code).encode()) for code in held
+        )
+    inner = draw(st.lists(bounded_patterns(depth - 1), min_size=1, max_size=3))
+    if draw(st.booleans()):
+        return f"(?:{'|'.join(pattern for pattern, _ in inner)})", max(most for _, most in inner)
+    low, more = draw(st.integers(0, 3)), draw(st.integers(0, 4))
+    repeated = f"(?:{''.join(pattern for pattern, _ in inner)}){{{low},{low + more}}}"
+    return repeated, (low + more) * sum(most for _, most in inner)
+
+
+@given(bounded_patterns())
+def test_a_bound_is_the_longest_text_of_a_pattern(made: tuple[str, int]) -> None:
+    pattern, longest_bytes = made
+    assert pattern_bytes(f"^{pattern}$") == longest_bytes
+
+
+@pytest.mark.parametrize(
+    ("letters", "bytes_each"),
+    [("a-z", 1), ("a-é", 2), ("À-€", 3), ("A-Za-zÀ-ɏ", 2), ("a-\N{GRINNING FACE}", 4), ("é", 2)],
+)
+def test_a_range_counts_by_its_widest_letter(letters: str, bytes_each: int) -> None:
+    class Named(AnswerModel):
+        name: Annotated[str, Field(pattern=f"^[{letters}]{{1,7}}$")]
+
+    assert pattern_bytes(f"^[{letters}]{{1,7}}$") == 7 * bytes_each
+    assert Answer(Named).max_tokens == len('{"name":""}') + 7 * bytes_each + 1
 
 
 @pytest.mark.parametrize(

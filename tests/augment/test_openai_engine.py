@@ -581,3 +581,43 @@ def test_a_source_whose_server_ignores_schemas_records_nothing(
 def copied(said: Any) -> Any:
     """The headers are taken out of a reply as it is sent."""
     return (*said[:2], dict(said[2])) if isinstance(said, tuple) else said
+
+
+def counting(server: FakeServer, counted: Callable[[dict[str, Any]], int]) -> None:
+    """Lets a server answer what every engine asks at its start with a count of the prompt's tokens."""
+    honest = server.honest
+
+    def answer(asked: Asked) -> dict[str, Any]:
+        return completion(honest(asked)) | {"usage": {"prompt_tokens": counted(asked.body), "completion_tokens": 9}}
+
+    server.honest = answer  # type: ignore[method-assign]
+
+
+def words(body: dict[str, Any], *roles: str) -> int:
+    return sum(len(message["content"].split()) for message in body["messages"] if message["role"] in roles)
+
+
+@pytest.mark.parametrize("frame", [0, 30, 400])
+def test_a_server_that_leaves_out_the_system_text_is_refused(server: FakeServer, frame: int) -> None:
+    counting(server, lambda body: frame + words(body, "user"))
+    with OpenAIEngine(options(server)) as engine, pytest.raises(EngineFailed, match="leaves out the system text"):
+        engine.start()
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        lambda body: 20 + words(body, "system", "user"),
+        lambda body: 3 * words(body, "system", "user"),
+        lambda body: 40,
+        lambda body: 0,
+    ],
+    ids=["words", "tokens", "always the same", "none"],
+)
+def test_a_server_that_shows_the_system_text_or_does_not_count_is_asked(
+    server: FakeServer, counted: Callable[[dict[str, Any]], int]
+) -> None:
+    counting(server, counted)
+    with OpenAIEngine(options(server)) as engine:
+        engine.start()
+    assert [len(asked.body["messages"]) for asked in server.asked] == [1, 1, 2]
