@@ -147,11 +147,12 @@ def _parquet(
         nested = [name for name in names if name not in named and _holds_objects(schema.field(name).type)]
         names = [name for name in names if name not in nested]
         table = pq.read_table(path, columns=[*dict.fromkeys([*names, *paths.values()])])
+        kept = [name for name in names if name in {*required, *asked} or name not in named]
+        frame = {name: _plain_column(table[name]) for name in kept}
     except (pa.ArrowException, OSError) as error:
         cause = str(error).split("\n")[0]
         raise DataError(f"the file cannot be read as parquet: {cause}", where=path, remedy=FETCH) from None
     _note_left_out(path, nested, notes)
-    frame = {name: _plain_column(table[name]) for name in names if name in {*required, *asked} or name not in named}
     for name, root in paths.items():
         cells = [at_path(cell, name.split(".")[1:]) for cell in table[root].to_pylist()]
         if _leads_somewhere(cells):

@@ -168,3 +168,33 @@ def test_odd_letters_do_not_stop_the_reading(read_files: Callable) -> None:
     raw = read(read_files, '{"asin": "a", "title": "bad \\ud800 half", "price": NaN}\n')
     assert raw.items["title"].tolist() == ["bad � half"]
     assert raw.items["price"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("ratings", "times", "extra"),
+    [
+        ([5, 4.5, None], [10, 20, 30], [1, 2, 3]),
+        (["5", 4.5, "N/A"], ["10", 20.0, 30], [1, 2, 3]),
+        ([5, "4.5", None], [10, 20, 30], [{"p": [1]}, "none", []]),
+    ],
+)
+def test_interactions_may_change_types_and_lack_ratings(
+    read_files: Callable, ratings: list, times: list, extra: list
+) -> None:
+    rows = [
+        {"u": u, "i": i, "r": r, "t": t, "v": v}
+        for u, i, r, t, v in zip("abc", "xyz", ratings, times, extra, strict=True)
+    ]
+    table = {"interactions": "i.jsonl", "user": "u", "item": "i", "rating": "r", "timestamp": "t"}
+    for content in (lines(rows), as_list(rows)):
+        interactions = read_files("table", {"i.jsonl": content}, table).interactions
+        assert interactions[["user", "item"]].to_numpy().tolist() == [["a", "x"], ["b", "y"], ["c", "z"]]
+        assert interactions["rating"].tolist()[:2] == [5.0, 4.5]
+        assert interactions["rating"].isna().tolist() == [False, False, True]
+        assert interactions["timestamp"].tolist() == [10, 20, 30]
+
+
+def test_bytes_that_are_no_text_are_named(read_files: Callable) -> None:
+    rows = [{"user_id": b"\xff\xfe", "item_id": "a"}]
+    with pytest.raises(DataError, match=r"(?s)cannot be read as parquet.*i\.parquet"):
+        read_files("table", {"i.parquet": parquet(rows)}, {"interactions": "i.parquet"})
