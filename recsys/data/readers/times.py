@@ -106,6 +106,11 @@ class Rows:
     def __init__(self, first_line: int | None = None) -> None:
         self._first_line = first_line
 
+    @property
+    def format_hint(self) -> str:
+        """What else helps where the file is a table of one's own."""
+        return "; source.table.timestamp_format names a format of your own" if self._first_line is None else ""
+
     def where(self, path: Path, index: int) -> str:
         """Row `index`, from 0."""
         return f"{path}, data row {index + 1}" if self._first_line is None else f"{path}:{index + self._first_line}"
@@ -230,5 +235,5 @@ def _refuse(bad: np.ndarray, known: pd.Series, path: Path, rows: Rows, expected:
         raise DataError(
             f"{known.name} is {known.iloc[place]!r}, expected {expected}",
             where=rows.where(path, int(known.index[place])),
-            remedy="mend the row or leave it out; source.table.timestamp_format names a format of your own",
+            remedy="mend the row or leave it out" + rows.format_hint,
         )

@@ -74,6 +74,7 @@ def _dataset(run: Path, rng: np.random.Generator) -> None:
             "genres": GENRES,
             "split_sha256": "cd" * 32,
             "dropped": {"duplicates": 3, "below_min_rating": 120},
+            "notes": ["2 of 60 items have no row in films.item, e.g. '<i>7</i>'"],
         },
     )
 

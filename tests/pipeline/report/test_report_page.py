@@ -56,6 +56,10 @@ def test_text_of_the_llm_and_the_config_is_escaped(page: str) -> None:
     assert "<bdi>فيلم عن الحب والحرب</bdi>" in page
 
 
+def test_what_prepare_noted_is_shown(page: str) -> None:
+    assert "2 of 60 items have no row in films.item, e.g. &#39;&lt;i&gt;7&lt;/i&gt;&#39;" in page
+
+
 def test_the_same_run_gives_the_same_bytes(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
     pages = []
