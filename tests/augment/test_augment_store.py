@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from augment.identity import shard_of
 from augment.line_check import Damaged, Line
 from augment.shapes import Record
 from augment.source_ids import Positions, SourceIds
-from augment.store import Store, line_of, pin_shards, read_pieces, shard_path
+from augment.store import OPEN_FILES, Store, line_of, pin_shards, read_pieces, shard_path
 from augment.stored import Stored
 from augment.table import merge
 
@@ -356,6 +357,58 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, monkeypatch: pyte
         assert "key2" not in store
         store.append(record(2))
         assert [kept.entity for kept in store.records("edges") if kept is not None] == [1, 2]
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[Path, int]:
+    """How many bytes of a file were on the disk when it was last synced; of a folder 0."""
+    found: dict[Path, int] = {}
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        found[path] = 0 if path.is_dir() else path.stat().st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return found
+
+
+def test_everything_stored_is_synced_at_the_end_and_its_name_too(tmp_path: Path, synced: dict[Path, int]) -> None:
+    with open_store(tmp_path, total=3) as store:
+        for entity in range(30):
+            store.append(record(entity))
+    paths = sorted((tmp_path / "edges" / "shards").glob("*.jsonl"))
+    assert len(paths) == 3
+    assert {path: synced.get(path) for path in paths} == {path: path.stat().st_size for path in paths}
+    assert tmp_path / "edges" / "shards" in synced, "a new file's name is in its folder"
+
+
+def test_a_file_closed_for_want_of_handles_is_synced_before(tmp_path: Path, synced: dict[Path, int]) -> None:
+    total = 3 * OPEN_FILES
+    with open_store(tmp_path, total=total) as store:
+        for entity in range(8 * total):
+            store.append(record(entity))
+        paths = list((tmp_path / "edges" / "shards").glob("*.jsonl"))
+        unsynced = [path for path in paths if synced.get(path) != path.stat().st_size]
+        assert len(paths) > 2 * OPEN_FILES
+        assert len(unsynced) <= OPEN_FILES, "those that are open"
+
+
+def test_a_machine_that_dies_loses_two_seconds(
+    tmp_path: Path, synced: dict[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    path = shard_path(tmp_path, "edges", 0, 1)
+    with open_store(tmp_path) as store:
+        sizes = []
+        for entity in range(6):
+            store.append(record(entity))
+            sizes.append((path.stat().st_size, synced.get(path, 0)))
+            clock[0] += 0.9
+    written = [size for size, _ in sizes]
+    assert [on_disk for _, on_disk in sizes] == [0, 0, 0, written[3], written[3], written[3]]
 
 
 def test_many_shards_need_few_open_files(tmp_path: Path) -> None:
