@@ -22,7 +22,7 @@ Ids = tuple[list[str], list[str]]
 Change = Callable[[Ids], Ids]
 
 
-def rewritten(run: Path, target: Path, change: Change, titles: dict[str, str] | None = None) -> Path:
+def rewritten(run: Path, target: Path, change: Change, genres: Sequence[str] = ("Action", "Comedy")) -> Path:
     """The data set with other users and items, by their source ids; rows of those who are gone are left out.
 
     Ids are contiguous in the order of the lists. A new user has the history and candidates of u0, whose items are kept.
@@ -33,13 +33,8 @@ def rewritten(run: Path, target: Path, change: Change, titles: dict[str, str] | 
     (target / "candidates").mkdir()
     (target / "dataset" / "dataset.json").write_text((run / "dataset" / "dataset.json").read_text())
     by_id = {row["source_id"]: row for row in read_parquet(run / "dataset" / "items.parquet").to_pylist()}
-    blank = by_id["s0"] | {"title": "New title"}
-    rows = [
-        by_id.get(name, blank)
-        | {"item": number, "source_id": name}
-        | ({"title": titles[name]} if name in (titles or {}) else {})
-        for number, name in enumerate(items)
-    ]
+    blank = by_id["s0"] | {"title": "New title", "genres": genres}
+    rows = [by_id.get(name, blank) | {"item": number, "source_id": name} for number, name in enumerate(items)]
     schema = read_parquet(run / "dataset" / "items.parquet").schema
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), target / "dataset" / "items.parquet")
     pq.write_table(
@@ -225,12 +220,14 @@ def test_a_rules_answer_that_would_be_another_is_made_again(dataset: Path, tmp_p
     """A rule reads more than its prompt says: how often a genre occurs decides what somebody dislikes."""
     from augment.engines.heuristic import HeuristicEngine
 
-    more = rewritten(dataset, tmp_path / "more", lambda ids: (ids[0], [*ids[1], *[f"t{n}" for n in range(30)]]))
-    answered(dataset, tmp_path / "out", HeuristicEngine(), tasks=["user_profile"])
-    answered(more, tmp_path / "out", HeuristicEngine(), tasks=["user_profile"])
-    answered(more, tmp_path / "fresh", HeuristicEngine(), tasks=["user_profile"])
+    more = rewritten(dataset, tmp_path / "more", lambda ids: (ids[0], [*ids[1], *map(str, range(30))]), ["War"])
+    answered(dataset, tmp_path / "out", HeuristicEngine(), tasks=["user_profile"], max_history=1)
+    before = read_parquet(tmp_path / "out" / "user_profile" / "records.parquet")
+    answered(more, tmp_path / "out", HeuristicEngine(), tasks=["user_profile"], max_history=1)
+    answered(more, tmp_path / "fresh", HeuristicEngine(), tasks=["user_profile"], max_history=1)
     tables = [read_parquet(tmp_path / out / "user_profile" / "records.parquet") for out in ("out", "fresh")]
     assert tables[0].equals(tables[1])
+    assert not tables[0]["fields"].equals(before["fields"])
 
 
 def test_requests_name_the_order_of_candidates_by_source_ids(dataset: Path, tmp_path: Path, fake: Any) -> None:
