@@ -12,6 +12,7 @@ import jinja2
 from jinja2.exceptions import SecurityError
 
 from artefacts.errors import UsageError
+from artefacts.files import sha256_file
 from augment.sandbox import Sandbox
 from augment.shapes import Message, Messages
 
@@ -30,6 +31,21 @@ def line_of(environment: jinja2.Environment, item: Any) -> str:
     return str(environment.get_template(LINE).module.line(item))  # type: ignore[attr-defined]
 
 
+def replaced_templates(folder: Path | None) -> dict[str, str]:
+    """The sha256 of every file in the user's folder of templates by its name there: a template may include any of them."""
+    if folder is None:
+        return {}
+    _require_folder(folder)
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError("the folder of templates does not exist", where=folder)
+
+
 class Prompts:
     """The templates. A file in the user's folder replaces the built-in one of the same name.
 
@@ -38,8 +54,8 @@ class Prompts:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        if folder is not None and not folder.is_dir():
-            raise UsageError("the folder of templates does not exist", where=folder)
+        if folder is not None:
+            _require_folder(folder)
         self._folders = [BUILT_IN] if folder is None else [folder, BUILT_IN]
         loader = jinja2.FileSystemLoader(self._folders)
         # Prompts are not HTML: nothing is escaped. Text from data is made safe in augment.text.

@@ -7,7 +7,7 @@ matrix was made from.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,15 @@ def records_of(records_folder: Path, task: str) -> Path:
     return records_folder / task / "records.parquet"
 
 
-def texts_of_source(records_folder: Path, n_users: int, n_items: int) -> dict[str, list[str | None]]:
+def texts_of_source(
+    records_folder: Path, n_users: int, n_items: int, tasks: Collection[str] = (USER_PROFILE, ITEM_ATTRIBUTES)
+) -> dict[str, list[str | None]]:
     """The texts of one source's records.
 
     Args:
         records_folder: R/augment/<source>; tasks that it did not run are absent from the result.
         n_users, n_items: rows of the lists.
+        tasks: those that are read; records of others may lie there from an earlier config.
 
     Returns:
         `user_profile` (length n_users) and one list per item attribute (length n_items), attributes in name order.
@@ -47,10 +50,10 @@ def texts_of_source(records_folder: Path, n_users: int, n_items: int) -> dict[st
         DataError: a record names an entity out of range or twice, or its fields are not a JSON object.
     """
     texts: dict[str, list[str | None]] = {}
-    if records_of(records_folder, USER_PROFILE).exists():
+    if USER_PROFILE in tasks and records_of(records_folder, USER_PROFILE).exists():
         profiles = _fields(records_of(records_folder, USER_PROFILE), n_users)
         texts[USER_PROFILE] = [None if fields is None else profile_text(fields) for fields in profiles]
-    if records_of(records_folder, ITEM_ATTRIBUTES).exists():
+    if ITEM_ATTRIBUTES in tasks and records_of(records_folder, ITEM_ATTRIBUTES).exists():
         path = records_of(records_folder, ITEM_ATTRIBUTES)
         answers = _fields(path, n_items)
         names = sorted({name for fields in answers if fields for name in fields})

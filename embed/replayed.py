@@ -35,10 +35,11 @@ class VectorSource:
     folder: Path
     dataset: Path | None
 
-    def files(self) -> list[Path]:
-        """Every file that decides what is copied."""
+    def files(self) -> dict[str, Path]:
+        """Every file that decides what is copied, by a name that does not depend on where it lies."""
         ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
-        return [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json")), *ids]
+        matrices = [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json"))]
+        return {f"vectors/{path.name}": path for path in matrices} | {f"dataset/{path.name}": path for path in ids}
 
 
 def copy_vectors(
@@ -71,7 +72,7 @@ def copy_vectors(
                 remedy="leave `vectors` out, so that their text is embedded, or take the task out of `tasks`",
             )
     ids = {about: _ids(dataset, about) for about in ("user", "item")}
-    texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]))
+    texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]), tasks)
     copied = {}
     for task, about in ((USER_PROFILE, "user"), (ITEM_ATTRIBUTES, "item")):
         if task in tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ from embed.matrices import Encoder, embed_field
 from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_items, texts_of_source
 
 
-def embed_source(encoder: Encoder, records_folder: Path, n_users: int, n_items: int, out: Path) -> dict[str, Any]:
+def embed_source(
+    encoder: Encoder,
+    records_folder: Path,
+    n_users: int,
+    n_items: int,
+    out: Path,
+    tasks: Collection[str] = (USER_PROFILE, ITEM_ATTRIBUTES),
+) -> dict[str, Any]:
     """Embeds the profiles and item attributes of one source.
 
     Args:
@@ -18,6 +26,7 @@ def embed_source(encoder: Encoder, records_folder: Path, n_users: int, n_items: 
         records_folder: R/augment/<source>.
         n_users, n_items: rows of the matrices.
         out: R/embed/<source>; gets `user_profile` and one matrix per item attribute.
+        tasks: those whose records are embedded.
 
     Returns:
         field -> content of its JSON file; empty when the source wrote neither profiles nor attributes.
@@ -25,11 +34,11 @@ def embed_source(encoder: Encoder, records_folder: Path, n_users: int, n_items: 
     Raises:
         DataError: the records do not fit the data set.
     """
-    texts = texts_of_source(records_folder, n_users, n_items)
+    texts = texts_of_source(records_folder, n_users, n_items, tasks)
     hashes = {
         task: sha256_file(records_of(records_folder, task))
         for task in (USER_PROFILE, ITEM_ATTRIBUTES)
-        if records_of(records_folder, task).exists()
+        if task in tasks and records_of(records_folder, task).exists()
     }
     return {
         field: embed_field(

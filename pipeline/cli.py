@@ -167,6 +167,17 @@ def audit(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run 
 
 
 @app.command()
+def clean(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+) -> None:
+    """List what a run folder holds and its config no longer names; with --yes, delete it."""
+    from pipeline.clean import clean as clean_run
+
+    clean_run(run_folder, delete=yes, console=_console())
+
+
+@app.command()
 def validate(
     configs: Annotated[
         list[Path] | None, typer.Argument(metavar="[CONFIG]...", help="Files or folders; configs/ by default.")

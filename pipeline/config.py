@@ -20,11 +20,19 @@ from artefacts.names import Name, Named, NamedFields
 from artefacts.options import Options
 from augment.options import GenerationOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
-from pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment, training_seeds
+from pipeline.controls import (
+    PART_TASKS,
+    AttributeTreatment,
+    EdgeTreatment,
+    ProfileTreatment,
+    training_seeds,
+    treatment,
+    unmade_part,
+)
 from pipeline.explain import explain
 from pipeline.report.options import ReportOptions
 from recsys.data.options import DatasetOptions
-from recsys.models.options.base import FamilyOptions, ModalityOptions
+from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
@@ -133,6 +141,8 @@ class Config(Options):
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
             self._features_exist(name, model)
+        for name, variant in self.variants.items():
+            self._parts_are_made(name, variant)
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         for key, metric in shown.items():
@@ -155,6 +165,20 @@ class Config(Options):
                     f"models.{name}.modalities: the data have no '{modality}' features (they have: "
                     f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
                 )
+
+    def _parts_are_made(self, name: str, variant: Variant) -> None:
+        sources = self.generation.sources if self.generation else {}
+        made = sources[variant.source].tasks if variant.source in sources else ()
+        problem = unmade_part(variant.model_dump(), made)
+        if problem:
+            raise ValueError(f"variants.{name}.{problem}")
+        model = self.models.get(variant.model)
+        profiles = treatment(variant.model_dump(), "profiles") != "none" and PART_TASKS["profiles"] in made
+        if isinstance(model, SideAugmentation) and model.side.profile and not profiles:
+            raise ValueError(
+                f"variants.{name}: models.{variant.model}.side.profile is {model.side.profile:g}, and nobody makes "
+                f"profiles for it; name a `source` with the task {PART_TASKS['profiles']}, or set side.profile to 0"
+            )
 
 
 def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
@@ -268,6 +292,42 @@ def _override(raw: dict[str, Any], override: str) -> None:
 def as_plain(config: Config) -> dict[str, Any]:
     """The resolved config as plain JSON values, every default filled in."""
     return config.model_dump(mode="json")
+
+
+def without_places(config: Config) -> dict[str, Any]:
+    """The resolved config without where things lie and how many processes work: what a result is, not where.
+
+    Files and weights that are read from outside are identified by their content, in the stages that read them.
+    """
+    plain = as_plain(config)
+    for key in ("output", "workers"):
+        del plain[key]
+    _drop_paths(config, plain)
+    plain["dataset"] = data_without_places(config.dataset)
+    if plain["embedding"]:
+        del plain["embedding"]["model"]
+    for source in (plain["generation"] or {}).get("sources", {}).values():
+        if source["engine"]["kind"] == "vllm":
+            del source["engine"]["model"], source["engine"]["tokenizer"]
+    return plain
+
+
+def data_without_places(options: DatasetOptions) -> dict[str, Any]:
+    """The options of a data set without where its files lie; what is in them is hashed."""
+    plain = options.model_dump(mode="json", exclude={"source": {"path"}})
+    table = plain["source"].get("table") or {}
+    table.update({key: Path(table[key]).name for key in ("interactions", "items", "users") if table.get(key)})
+    return plain
+
+
+def _drop_paths(options: Any, plain: Any) -> None:
+    """Removes every value that is a path, at any depth."""
+    inner = dict(options) if isinstance(options, Options) else options if isinstance(options, dict) else {}
+    for key, value in inner.items():
+        if isinstance(value, Path):
+            plain.pop(key, None)
+        elif isinstance(plain.get(key), dict):
+            _drop_paths(value, plain[key])
 
 
 def save_config(config: Config, path: Path) -> None:

@@ -29,6 +29,9 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
     """
     forced = set(force)
     with exclusive(run.folder):
+        for stage in STAGES.values():
+            if stage.name not in forced:
+                stage.check_folder(run)
         save_config(run.config, run.folder / "config.yaml")
         for position, stage in enumerate(STAGES.values(), start=1):
             label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
@@ -41,6 +44,8 @@ def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
         stage = STAGES[name]
         for before in takewhile(lambda before: before != name, STAGES):
             check_current(STAGES[before], run)
+        if not force:
+            stage.check_folder(run)
         save_config(run.config, run.folder / "config.yaml")
         run_stage(stage, run, force, f"{stage.name:<10}", console)
 
@@ -50,12 +55,15 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     watch = Stopwatch()
     if force:
         stage.clear(run)
+    else:
+        stage.check_folder(run)
     identity = stage.identity(run)
     marker = stage.marker(run)
     reason = "forced" if force else why_run(stage, run, marker, identity)
     if reason is None:
         assert marker is not None
         console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
+        stage.check_details(run, marker.details)
         return
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
     check_inside(stage.folder(run) / "stage.json")
@@ -66,6 +74,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
         console.print(f"{' ' * len(label)} {visible}", markup=False, highlight=False, soft_wrap=True)
     stage.complete(run, identity, details, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
+    stage.check_details(run, details)
 
 
 def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
@@ -91,6 +100,7 @@ def _damaged(run: Run, marker: Marker) -> list[str]:
 def check_current(stage: Stage, run: Run) -> None:
     """Raises where a stage has not finished, or was made from something else than this run says."""
     marker = require_marker(run, stage.name)
+    stage.check_details(run, marker.details)
     changed = differences(marker.identity, stage.identity(run))
     if changed:
         raise UsageError(

@@ -18,6 +18,7 @@ from pipeline.draws import (
     shuffled_edges,
 )
 from pipeline.edges import read_edges, read_shown_candidates
+from pipeline.named import group_matrices
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ FEATURES_GROUP = "features"
 
 def side_files(run: Path, variant: Variant) -> list[Path]:
     """The files that `side_information` reads for a variant; their hashes belong to its identity."""
-    files = [*_matrices(run, DATA_GROUP), *_matrices(run, FEATURES_GROUP)]
+    files = [*group_matrices(run, DATA_GROUP), *group_matrices(run, FEATURES_GROUP)]
     if variant.source is None:
         return files
-    files += _matrices(run, variant.source)
+    files += group_matrices(run, variant.source)
     return [*files, _edge_records(run, variant.source)] if variant.edges != "none" else files
 
 
@@ -51,15 +52,15 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
         dataset: the prepared data set.
         seed: the training seed.
     """
-    own = {path.stem: _matrix(path) for path in _matrices(run, DATA_GROUP)}
-    given = {path.stem: _matrix(path) for path in _matrices(run, FEATURES_GROUP)}
+    own = {path.stem: _matrix(path) for path in group_matrices(run, DATA_GROUP)}
+    given = {path.stem: _matrix(path) for path in group_matrices(run, FEATURES_GROUP)}
     side = SideInformation(
         item={name: matrix for name, matrix in own.items() if name == OWN_TEXT} | given,
         attributes={name: matrix for name, matrix in own.items() if name != OWN_TEXT},
     )
     if variant.source is None:
         return side
-    written = {path.stem: path for path in _matrices(run, variant.source)}
+    written = {path.stem: path for path in group_matrices(run, variant.source)}
     streams = {part: np.random.default_rng([seed, 0x51DE, place]) for place, part in enumerate(PARTS)}
     if variant.edges != "none":
         side = replace(side, edges=_edges(_edge_records(run, variant.source), variant, dataset, streams["edges"]))
@@ -91,10 +92,6 @@ def _profiles(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> Fea
     return (
         shuffled({PROFILE: matrix}, rng)[PROFILE] if kind == "shuffled" else profiles_without_content(matrix, kind, rng)
     )
-
-
-def _matrices(run: Path, group: str) -> list[Path]:
-    return sorted((run / "embed" / group).glob("*.npy"))
 
 
 def _matrix(path: Path) -> FeatureMatrix:

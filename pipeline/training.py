@@ -30,6 +30,8 @@ class Training:
     """Where it writes, unless that is `train/<variant>/seed-<n>`."""
     judge_test: bool = True
     """Whether the test split is evaluated at the end; a search for options leaves it alone."""
+    reads: tuple[Path, ...] = ()
+    """The matrices and records that the model is given."""
 
     @property
     def out(self) -> Path:
@@ -72,7 +74,8 @@ def trainings(config: Config, folder: Path, dataset: str) -> list[Training]:
             "side": hashes[files],
         }
         found += [
-            Training(name, seed, digest({**identity, "seed": seed}), folder, config) for seed in config.seeds_of(name)
+            Training(name, seed, digest({**identity, "seed": seed}), folder, config, reads=files)
+            for seed in config.seeds_of(name)
         ]
     return found
 

@@ -249,11 +249,11 @@ def records_folder(given: Path) -> Path:
 def replayed_files(options: ReplayOptions) -> dict[str, str]:
     """The sha256 of every file that decides what is replayed: records, and the ids they are matched by."""
     folder = records_folder(options.records)
-    files = sorted(folder.glob("*/records.parquet"))
+    files = {f"{path.parent.name}/{path.name}": path for path in sorted(folder.glob("*/records.parquet"))}
     dataset = dataset_folder(options, folder)
     if options.match == "source_id" and dataset is not None:
-        files += [dataset / f"{about}s.parquet" for about in ("item", "user")]
-    return {f"{path.parent.name}/{path.name}": sha256_file(path) for path in files if path.exists()}
+        files |= {f"dataset/{about}s.parquet": dataset / f"{about}s.parquet" for about in ("item", "user")}
+    return {name: sha256_file(path) for name, path in files.items() if path.exists()}
 
 
 def _written_by(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from artefacts.errors import DataError
 from artefacts.files import read_json, write_json
 from pipeline.audit.checks import Audit, Check
 from pipeline.audit.interactions import audit_candidates, audit_dataset, audit_graph, read_split
-from pipeline.audit.text import audit_embeddings, audit_records
+from pipeline.audit.text import audit_embeddings, audit_reads, audit_records
 from pipeline.terminal import cells
 
 __all__ = ["Audit", "Check", "audit_run", "render"]
@@ -47,6 +47,8 @@ def audit_run(folder: Path) -> Audit:
             leaks[source] = overlap
     if (folder / "embed" / "stage.json").exists():
         checks += audit_embeddings(folder, split)
+    if (folder / "train" / "stage.json").exists():
+        checks += audit_reads(folder)
     audit = Audit(tuple(checks), leaks)
     try:
         write_json(folder / "audit.json", audit.as_json())

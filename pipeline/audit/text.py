@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artefacts.errors import DataError
-from artefacts.files import read_json, read_parquet, sha256_file
+from artefacts.files import digest, read_json, read_parquet, sha256_file
 from embed.records import text_digest, texts_of_items, texts_of_source
 from pipeline.audit.checks import Check, Split
 from pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
@@ -153,15 +154,54 @@ def audit_embeddings(folder: Path, split: Split) -> list[Check]:
     One that was copied instead must agree with the matrix it came from, see `audit_vectors`.
     """
     checks = []
-    for group in sorted(path for path in (folder / "embed").iterdir() if path.is_dir()):
-        texts = _texts(folder, group.name, split)
-        for path in sorted(group.glob("*.npy")):
+    for group, paths in groupby(_matrices(folder), lambda path: path.parent.name):
+        texts = _texts(folder, group, split)
+        for path in paths:
             rows, problems = _embedding(folder, path, split, texts)
-            checks.append(Check(f"embedding {group.name}/{path.stem}", rows, problems))
+            checks.append(Check(f"embedding {group}/{path.stem}", rows, problems))
     return checks
 
 
+def audit_reads(folder: Path) -> list[Check]:
+    """Everything that a training was given was looked at: a file that no check covers is a violation."""
+    marker = read_json(folder / "train" / "stage.json")
+    read = (marker.get("details") or {}).get("read")
+    inputs = (marker.get("identity") or {}).get("inputs") or {}
+    if not isinstance(read, list) or any(
+        inputs.get(stage) != _content(folder, stage) for stage in ("augment", "embed")
+    ):
+        return []  # made by a version that did not say, or from what lay here before
+    sources = _summary(folder)
+    checked = {path.relative_to(folder).as_posix() for path in _matrices(folder)} | {
+        f"augment/{source}/{task}/records.parquet" for source in sources for task in sources[source]["tasks"]
+    }
+    strays = [f"{name} was read, and no check covers it: the run's config does not name it" for name in read
+              if name not in checked]  # fmt: skip
+    return [Check("trainings read what was checked", len(read), tuple(strays))]
+
+
+def _content(folder: Path, stage: str) -> str | None:
+    """One hash over what a stage lists as written."""
+    path = folder / stage / "stage.json"
+    return digest(read_json(path).get("outputs")) if path.exists() else None
+
+
+def _matrices(folder: Path) -> list[Path]:
+    """What the stage embed lists as written; all that is there where it lists nothing."""
+    outputs = read_json(folder / "embed" / "stage.json").get("outputs") or {}
+    listed = [folder / name for name in outputs if name.endswith(".npy")]
+    return sorted(listed or (folder / "embed").glob("*/*.npy"))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "augment" / "summary.json"
+    found: dict[str, Any] = read_json(path)["sources"] if path.exists() else {}
+    return found
+
+
 def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError) -> tuple[int, tuple[str, ...]]:
+    if not path.exists():
+        return 0, ("was written and is gone",)
     matrix = np.load(path, allow_pickle=False, mmap_mode="r")
     meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
     problems = []
@@ -196,7 +236,8 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
             return {}
         if group == DATA_GROUP:
             return texts_of_items(folder / "dataset" / "items.parquet")
-        return texts_of_source(folder / "augment" / group, split.n_users, split.n_items)
+        tasks = (_summary(folder).get(group) or {}).get("tasks", ())
+        return texts_of_source(folder / "augment" / group, split.n_users, split.n_items, tasks)
     except DataError as error:
         return error
 

@@ -52,9 +52,9 @@ class Row:
 
 
 def read_run(folder: Path) -> Run:
-    """The run of a folder, by the config of its last submission or run."""
-    submissions = sorted((folder / "slurm").glob("[0-9]*/config.yaml"))
-    config = next((path for path in (*reversed(submissions), folder / "config.yaml") if path.exists()), None)
+    """The run of a folder, by the config of its last submission or run, whichever was later."""
+    known = (folder / "config.yaml", *(folder / "slurm").glob("[0-9]*/config.yaml"))
+    config = max((path for path in known if path.exists()), key=lambda path: path.stat().st_mtime_ns, default=None)
     if config is None:
         raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
     read = read_config(config)

@@ -22,6 +22,7 @@ from pipeline.compare.read import Plan
 from pipeline.compare.texts import Texts, local_tokenizer
 from pipeline.compare.tune import Tuned
 from pipeline.config import Config, as_plain
+from pipeline.named import matrix_facts
 from pipeline.report.roles import is_llm
 from pipeline.side import PROFILE
 from pipeline.stages.base import FOLDERS, Run
@@ -144,7 +145,7 @@ def _provenance(plan: Plan, config: Config, folder: Path, texts: Texts) -> dict[
     files: dict[str, dict[str, str]] = {}
     for (source, task), records in texts.records.items():
         files.setdefault(source, {})[task] = sha256_file(records.path)
-    embedded: dict[str, Any] = next((read_json(path) for path in sorted((folder / "embed").glob("*/*.json"))), {})
+    embedded: dict[str, Any] = next((read_json(path) for path in matrix_facts(folder)), {})
     return {
         "config_sha256": digest(as_plain(config)),
         "records": files,

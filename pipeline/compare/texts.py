@@ -25,6 +25,7 @@ from pipeline.compare.options import Compare
 from pipeline.compare.position import position
 from pipeline.compare.records import Records
 from pipeline.config import Config
+from pipeline.named import named_matrices
 from pipeline.side import PROFILE
 
 EDGES = "edges"
@@ -170,17 +171,16 @@ class Texts:
 
     def _matrix(self, name: str) -> np.ndarray | None:
         """float32 [n, d], missing rows zero; None where there is no such matrix."""
-        path = self._run / "embed" / name
-        if not path.with_name(f"{path.name}.npy").exists():
+        if name not in self._matrices() or not (self._run / "embed" / f"{name}.npy").exists():
             return None
-        values, about = read_field(path)
+        values, about = read_field(self._run / "embed" / name)
         values = np.array(values, dtype=np.float32)
         values[np.asarray(about["missing"], dtype=np.int64)] = 0.0
         return values
 
     def _matrices(self) -> list[str]:
         root = self._run / "embed"
-        return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.glob("*/*.npy"))
+        return [path.relative_to(root).with_suffix("").as_posix() for path in named_matrices(self._run)]
 
 
 def tf_idf(profiles: list[str], items: list[str]) -> tuple[sp.csr_array, sp.csr_array]:

@@ -18,6 +18,7 @@ from augment.tasks.naming import UNKNOWN
 from embed.records import records_of, texts_of_source
 from pipeline.exchange.exported import ExportedRun, as_csv, own_rows
 from pipeline.exchange.pickles import write_pickle, write_vectors
+from pipeline.named import named_records
 from recsys.data.released.reader import Findings
 
 NETFLIX = ("year", "title", "director", "country", "language")
@@ -44,7 +45,8 @@ def write_edges(run: ExportedRun, out: Path, notes: Findings) -> None:
 def write_profiles(run: ExportedRun, out: Path, notes: Findings) -> None:
     """The profile texts and their vectors; absent where the source wrote none."""
     folder = run.folder / "augment" / run.source
-    texts = texts_of_source(folder, run.dataset.n_users, run.dataset.n_items).get("user_profile")
+    tasks = [path.parent.name for path in named_records(run.folder, run.source)]
+    texts = texts_of_source(folder, run.dataset.n_users, run.dataset.n_items, tasks).get("user_profile")
     if texts is not None:
         present = {user: text for user, text in enumerate(texts) if text is not None}
         notes.add("augmented_user_profiling_dict", "users have no profile", len(texts) - len(present), "note")
@@ -91,7 +93,8 @@ def write_attributes(run: ExportedRun, out: Path, notes: Findings) -> tuple[str,
 
 def _records(run: ExportedRun, task: str) -> list[dict[str, Any]]:
     path = records_of(run.folder / "augment" / run.source, task)
-    return read_parquet(path).select(["entity", "status", "fields"]).to_pylist() if path.exists() else []
+    there = path.exists() and path in named_records(run.folder, run.source)
+    return read_parquet(path).select(["entity", "status", "fields"]).to_pylist() if there else []
 
 
 def _count_zeros(file: str, matrix: np.ndarray, notes: Findings) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from artefacts.csv_cells import csv_lines
 from artefacts.errors import UsageError
 from embed.matrices import matrix_of, read_field
+from pipeline.named import named_matrices, named_sources
 from pipeline.side import DATA_GROUP
 from recsys.data.dataset import Dataset
 
@@ -26,7 +27,8 @@ class ExportedRun:
 
     def matrix(self, *names: str) -> np.ndarray | None:
         """The first matrix of these embed/<group>/<field> that is there."""
-        stem = next((stem for name in names if matrix_of(stem := self.folder / "embed" / name).exists()), None)
+        named = named_matrices(self.folder)
+        stem = next((stem for name in names if matrix_of(stem := self.folder / "embed" / name) in named), None)
         return None if stem is None else read_field(stem)[0]
 
     def attribute(self, name: str) -> np.ndarray | None:
@@ -37,7 +39,7 @@ class ExportedRun:
 
 def source_named(folder: Path, name: str | None) -> str:
     """The source of that name, or the only one. Raises UsageError."""
-    there = sorted({path.parent.parent.name for path in folder.glob("augment/*/*/records.parquet")})
+    there = named_sources(folder)
     if name is None and len(there) == 1:
         return there[0]
     if name not in there or name is None:

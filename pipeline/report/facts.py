@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from artefacts.files import read_json
+from pipeline.named import matrix_facts, named_sources
 from pipeline.report.limits import Limit, read_limits
 from pipeline.report.provenance import STAGES, Group, read_provenance
 from pipeline.report.roles import is_llm
@@ -65,8 +66,7 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
     dataset = read_json(run / "dataset" / "dataset.json", remedy="run the dataset stage")
     summary = _optional(run / "augment" / "summary.json")
     sources = summary.get("sources") or {}
-    unlisted = sorted({path.parent.parent.name for path in run.glob("augment/*/*/records.parquet")} - sources.keys())
-    engines = {name: (sources.get(name) or {}).get("engine") or {} for name in (*sources, *unlisted)}
+    engines = {name: (sources.get(name) or {}).get("engine") or {} for name in named_sources(run)}
     markers = _markers(run)
     source = dataset.get("source") or {}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
@@ -157,7 +157,7 @@ def _audit(found: dict[str, Any]) -> Pairs:
 
 def _embeddings(run: Path) -> list[dict[str, str]]:
     found = []
-    for path in sorted((run / "embed").glob("*/*.json")):
+    for path in matrix_facts(run):
         meta = _optional(path)
         missing = meta.get("missing")
         found.append(

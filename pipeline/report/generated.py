@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from artefacts.errors import DataError
 from artefacts.files import read_parquet
+from pipeline.named import named_records
 
 AUGMENT_AGAIN = "run the augment stage again: finished shards are kept"
 GENRES_LIKED = "liked_genres"
@@ -44,7 +45,7 @@ def read_records(run: Path, sources: list[str]) -> Records:
     """(source, task) -> entity -> record, of every `augment/<source>/<task>/records.parquet`; sources in order."""
     found: Records = {}
     for source in sources:
-        for path in sorted((run / "augment" / source).glob("*/records.parquet")):
+        for path in named_records(run, source):
             found[source, path.parent.name] = {record.entity: record for record in _read(path)}
     return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from artefacts.files import read_json, sha256_file
+from pipeline.named import matrix_facts, named_records
 from pipeline.report.wording import counted
 
 STAGES = ("dataset", "candidates", "augment", "embed", "train")
@@ -70,7 +71,7 @@ def _source(run: Path, source: str, engine: dict[str, Any], outputs: dict[str, s
     if isinstance(versions, dict) and versions:
         found.append(Entry("libraries", " ".join(f"{name}=={number}" for name, number in versions.items())))
     found += _engines(run / "augment" / source / "engine.json")
-    for path in sorted((run / "augment" / source).glob("*/records.parquet")):
+    for path in named_records(run, source):
         name = path.relative_to(run).as_posix()
         rows = counted(pq.read_metadata(path).num_rows, "row")
         found.append(
@@ -95,7 +96,7 @@ def _engines(path: Path) -> list[Entry]:
 
 def _embedding(run: Path) -> list[Entry]:
     models: dict[str, str] = {}
-    for path in sorted((run / "embed").glob("*/*.json")):
+    for path in matrix_facts(run):
         told = read_json(path)
         if isinstance(told, dict) and told.get("model_sha256"):
             models[str(told["model_sha256"])] = str(told.get("model"))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from artefacts.files import read_parquet
+from pipeline.named import named_records
 from pipeline.report.generated import AUGMENT_AGAIN
 from pipeline.report.svg import INK, MUTED, SERIES, inline_svg, page_style
 from pipeline.report.wording import count, counted, percent
@@ -73,7 +74,7 @@ def read_spreads(run: Path, sources: dict[str, dict[str, Any]]) -> list[Spread]:
     """
     found = []
     for source, summary in sources.items():
-        for path in sorted((run / "augment" / source).glob("*/records.parquet")):
+        for path in named_records(run, source):
             table = read_parquet(path, remedy=AUGMENT_AGAIN)
             if not set(COLUMNS) <= set(table.column_names):
                 continue

@@ -28,6 +28,7 @@ class Augment(Stage):
         if generation is None:
             return {"generation": None}
         from augment.engines.replay import replayed_files
+        from augment.prompting import replaced_templates
 
         models: dict[str, str] = {}
         adapters: dict[str, str] = {}
@@ -39,14 +40,19 @@ class Augment(Stage):
                 adapters |= source_adapter(name, source)
                 tokenizers |= source_tokenizer(name, source)
         used = {task for source in generation.sources.values() for task in source.tasks}
+        told = generation.model_dump(
+            mode="json",
+            exclude={
+                "sources": {"__all__": {"engine": _NOT_IDENTITY}},
+                "tasks": set(type(generation.tasks).model_fields) - used,
+                "templates": True,
+            },
+        )
+        for name in models:
+            del told["sources"][name]["engine"]["model"]  # a name or a folder, and the hash says which weights
         return {
-            "generation": generation.model_dump(
-                mode="json",
-                exclude={
-                    "sources": {"__all__": {"engine": _NOT_IDENTITY}},
-                    "tasks": set(type(generation.tasks).model_fields) - used,
-                },
-            ),
+            "generation": told,
+            "templates": replaced_templates(generation.templates),
             "models": models,
             **({"adapters": adapters} if adapters else {}),
             **({"tokenizers": tokenizers} if tokenizers else {}),

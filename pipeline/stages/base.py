@@ -98,6 +98,18 @@ class Stage(ABC):
     def outputs(self, run: Run) -> Iterable[Path]:
         """The files a later stage may read."""
 
+    def check_folder(self, run: Run) -> None:
+        """Raises where the folder holds something that this stage must not replace without being told to."""
+        return
+
+    def check_details(self, run: Run, details: dict[str, Any]) -> None:
+        """Raises where the stage is done and nothing can be made of its result."""
+        return
+
+    def output_hash(self, path: Path) -> str:
+        """The sha256 of an output's content, as later stages depend on it."""
+        return sha256_file(path)
+
     def summary(self, details: dict[str, Any]) -> str:
         """One line for a person, from the details of the marker."""
         return ", ".join(f"{value} {key}" for key, value in details.items())
@@ -127,7 +139,7 @@ class Stage(ABC):
 
     def complete(self, run: Run, identity: dict[str, Any], details: dict[str, Any], seconds: float) -> Marker:
         """Writes the completion marker."""
-        outputs = {path.relative_to(run.folder).as_posix(): sha256_file(path) for path in self.outputs(run)}
+        outputs = {path.relative_to(run.folder).as_posix(): self.output_hash(path) for path in self.outputs(run)}
         marker = Marker(digest(identity), identity, outputs, details)
         write_json(
             self.folder(run) / "stage.json",

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artefacts.confinement import check_inside
 from artefacts.errors import DataError
-from artefacts.files import sha256_file
+from artefacts.files import sha256_file, write_json
 from embed.options import FeatureFileOptions
+from pipeline.named import EMBED_SUMMARY, named_matrices
 from pipeline.side import DATA_GROUP, FEATURES_GROUP
 from pipeline.stages.base import Run, Stage
 
@@ -30,11 +30,11 @@ class Embed(Stage):
 
         options = run.config.embedding
         features = {
-            name: {**feature.model_dump(mode="json"), "files": _hashes(feature)}
+            name: {**feature.model_dump(mode="json", exclude={"path", "ids"}), "files": _hashes(feature)}
             for name, feature in run.config.features.items()
         }
         vectors = {
-            name: {f"{path.parent.name}/{path.name}": sha256_file(path) for path in _vectors(run, name).files()}
+            name: {key: sha256_file(path) for key, path in _vectors(run, name).files().items()}
             for name, source in (run.config.generation.sources if run.config.generation else {}).items()
             if source.brings_vectors
         }
@@ -44,7 +44,7 @@ class Embed(Stage):
         return {
             **copied,
             "features": features,
-            "embedding": options.model_dump(mode="json", exclude={"batch_size", "device"}),
+            "embedding": options.model_dump(mode="json", exclude={"batch_size", "device", "model"}),
             "model": resolve(options.model).sha256,
             "sources": list(run.config.generation.sources) if run.config.generation else [],
         }
@@ -52,7 +52,7 @@ class Embed(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
-        _remove_strangers(self.folder(run), written)
+        write_json(run.folder / EMBED_SUMMARY, {"groups": {group: list(fields) for group, fields in written.items()}})
         options = run.config.embedding
         return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
 
@@ -76,10 +76,13 @@ class Embed(Stage):
         assert encoder is not None
         if group == DATA_GROUP:
             return embed_items(encoder, run.folder / "dataset" / "items.parquet", out)
-        return embed_source(encoder, run.folder / "augment" / group, dataset.n_users, dataset.n_items, out)
+        assert source is not None
+        records = run.folder / "augment" / group
+        return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        return sorted(path for path in self.folder(run).glob("*/*") if path.suffix in (".npy", ".json"))
+        matrices = named_matrices(run.folder)
+        return sorted([*matrices, *(path.with_suffix(".json") for path in matrices)])
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['matrices']} matrices"
@@ -128,11 +131,3 @@ def _hashes(feature: FeatureFileOptions) -> list[str]:
     except FileNotFoundError as error:
         where = Path(error.filename)
         raise DataError("the feature file does not exist", where=where, remedy="check features in the config") from None
-
-
-def _remove_strangers(folder: Path, written: dict[str, dict[str, Any]]) -> None:
-    """Removes matrices of sources and fields that this run no longer writes."""
-    for path in folder.glob("*/*"):
-        if path.stem not in written.get(path.parent.name, {}):
-            check_inside(path)
-            path.unlink()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from artefacts.errors import UsageError
+from artefacts.errors import DataError, UsageError
+from artefacts.files import digest, read_json
+from pipeline.config import data_without_places
 from pipeline.stages.base import Run, Stage
 from recsys.data.options import SourceOptions
 from recsys.data.readers.registry import reader_module
@@ -33,7 +35,7 @@ class Prepare(Stage):
         hashes = HashCache(cache_folder() / "hashes.json")
         files = _source_files(options.source, _source_folder(run))
         return {
-            "dataset": options.model_dump(mode="json", exclude={"source": {"path"}}),
+            "dataset": data_without_places(options),
             "files": {path.name: hashes.sha256(path) for path in files},
             "seed": run.config.seed,
         }
@@ -49,9 +51,49 @@ class Prepare(Stage):
     def notes(self, details: dict[str, Any]) -> list[str]:
         return list(details["notes"])
 
+    def check_folder(self, run: Run) -> None:
+        """Refuses another data set: other files under another name, format or path. The same one may have changed."""
+        marker = self.marker(run)
+        if marker is None or not (self.folder(run) / "dataset.json").exists():
+            return
+        known = read_json(self.folder(run) / "dataset.json", remedy="run with `--force prepare`")
+        options, files = run.config.dataset, (marker.identity.get("section") or {}).get("files") or {}
+        before = {"name": known.get("name"), **(known.get("source") or {})}
+        now = {"name": options.name, "format": options.source.format, "path": options.source.path}
+        other = [
+            f"{key} {before[key]} -> {now[key]}"
+            for key in now
+            if before.get(key) and _place(key, before[key]) != _place(key, now[key])
+        ]
+        if other and set(files.values()).isdisjoint(self.section(run)["files"].values()):
+            raise UsageError(
+                f"this folder holds a run over another data set ({', '.join(other)})",
+                where=run.folder,
+                remedy="give this config another `name` (it names the folder) or `output`; `--force prepare` puts the "
+                "new data set in the place of the old one, and of everything that was made from it",
+            )
+
+    def check_details(self, run: Run, details: dict[str, Any]) -> None:
+        """Refuses to go on where nothing was held out: every training would fail after all answers were paid for."""
+        lacking = [split for split in ("valid", "test") if details.get(split) == 0]
+        if lacking:
+            raise DataError(
+                f"nobody has an interaction to be judged on: the split left none for {' and '.join(lacking)}",
+                where=self.folder(run) / "dataset.json",
+                remedy="take other ratios in dataset.split, raise dataset.k_core so that users have enough "
+                "interactions, or bring a split that holds some out",
+            )
+
     def outputs(self, run: Run) -> list[Path]:
         names = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
         return [self.folder(run) / name for name in names]
+
+    def output_hash(self, path: Path) -> str:
+        if path.name != "dataset.json":
+            return super().output_hash(path)
+        content = read_json(path)
+        content.get("source", {}).pop("path", None)  # where the data lay is told, and nothing depends on it
+        return digest(content)
 
     def summary(self, details: dict[str, Any]) -> str:
         text = f"{details['users']:,} users, {details['items']:,} items, {details['interactions']:,} interactions"
@@ -117,6 +159,11 @@ def _promise_notes(generation: GenerationOptions, items: pa.Table, shown: tuple[
             "tasks.user_profile.style: prose shows text beside titles"
         )
     return notes
+
+
+def _place(key: str, value: str) -> str:
+    """What is compared of a data set's name, format or path; a path is made absolute unless it names a package."""
+    return str(Path(value).expanduser().absolute()) if key == "path" and not value.startswith("pkg:") else value
 
 
 def _source_folder(run: Run) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.errors import AugrecError
-from pipeline.config import as_plain
+from pipeline.config import as_plain, without_places
 from pipeline.stages.base import Run, Stage
 
 
@@ -19,7 +19,7 @@ class Report(Stage):
     after = ("prepare", "candidates", "augment", "embed", "train")
 
     def section(self, run: Run) -> dict[str, Any]:
-        return as_plain(run.config)  # the page shows all of it
+        return without_places(run.config)  # the page shows all of it, and is the same wherever the folder lies
 
     def run(self, run: Run) -> dict[str, Any]:
         from pipeline.audit import audit_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,6 @@ class Train(Stage):
                 "the stages run in one process, and several were launched",
                 remedy="start augrec without torchrun or accelerate launch, with training.processes=N",
             )
-        _remove_strangers(self.folder(run), run.config)
         wanted = trainings_of(run)
         waiting = [training for training in wanted if not training.finished()]
         failures = _train_all(waiting, min(run.workers or default_workers(run.config), len(waiting)))
@@ -59,7 +57,13 @@ class Train(Stage):
             )
         (self.folder(run) / "failures.json").unlink(missing_ok=True)
         seeds = {training.seed for training in wanted}
-        return {"trainings": len(wanted), "variants": len(run.config.variants), "seeds": len(seeds)}
+        read = {path for training in wanted for path in training.reads}
+        return {
+            "trainings": len(wanted),
+            "variants": len(run.config.variants),
+            "seeds": len(seeds),
+            "read": sorted(path.relative_to(run.folder).as_posix() for path in read),
+        }
 
     def outputs(self, run: Run) -> Iterable[Path]:
         folders = [
@@ -76,17 +80,6 @@ class Train(Stage):
 def trainings_of(run: Run) -> list[Training]:
     """All trainings of a run whose stages before this one are finished."""
     return trainings(run.config, run.folder, require_marker(run, "prepare").content)
-
-
-def _remove_strangers(folder: Path, config: Config) -> None:
-    """Removes variants and seeds that this config does not name, so that the report cannot mix configs."""
-    for path in folder.glob("*/seed-*"):
-        variant = path.parent.name
-        if variant not in config.variants or path.name not in {f"seed-{seed}" for seed in config.seeds_of(variant)}:
-            shutil.rmtree(path)
-    for path in folder.iterdir() if folder.exists() else ():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
 
 
 def default_workers(config: Config) -> int:

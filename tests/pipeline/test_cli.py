@@ -176,3 +176,26 @@ def test_validate_checks_every_file_and_keeps_going(shell: Shell) -> None:
     assert "configs/good.yaml  ok" in shown
     assert "configs/wrong.yaml  wrong" in shown
     assert "extra: unknown key" in shown
+
+
+def test_clean_is_a_list_until_it_is_told_to_delete(shell: Shell) -> None:
+    assert shell("prepare", "toy.yaml")[0] == 0
+    run = shell.folder / "runs" / "toy"
+    stale = run / "train" / "gone" / "seed-1" / "metrics.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}")
+    code, shown = shell("clean", str(run))
+    assert code == 0
+    assert "train/gone" in shown
+    assert stale.exists()
+    code, shown = shell("clean", str(run), "--yes")
+    assert code == 0
+    assert not stale.exists()
+    assert (run / "dataset" / "dataset.json").exists()
+    assert "nothing" in shell("clean", str(run))[1]
+
+
+def test_clean_of_a_folder_that_is_no_run_is_a_usage_error(shell: Shell) -> None:
+    code, shown = shell("clean", str(shell.folder), "--yes")
+    assert code == 2
+    assert "no run folder" in shown

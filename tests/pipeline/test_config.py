@@ -205,3 +205,68 @@ def test_features_have_names_that_are_file_names(config_file: Path, name: str) -
     config_file.write_text(yaml.safe_dump(wanted))
     with pytest.raises(UsageError, match="features"):
         read_config(config_file)
+
+
+PARTS_CONFIG = """
+name: parts
+dataset: {name: toy, source: {format: recbole, path: nowhere}, split: {kind: random}}
+candidates: {model: pop}
+generation: {sources: {some: {engine: {kind: heuristic}, tasks: TASKS}}}
+embedding: {device: cpu}
+models: {pop: {family: popularity}, light: {family: lightgcn}, sided: {family: lightgcn, side: {profile: 0.1}}}
+variants: {pop: {model: pop}, given: VARIANT}
+report: {baseline: pop}
+"""
+
+
+def with_parts(folder: Path, tasks: str, variant: str) -> Path:
+    path = folder / "parts.yaml"
+    path.write_text(PARTS_CONFIG.replace("TASKS", tasks).replace("VARIANT", variant))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tasks", "variant", "said"),
+    [
+        ("[user_profile]", "{model: light, source: some}", "variants.given.edges: as-is"),
+        ("[user_profile]", "{model: light, source: some, edges: random}", "variants.given.edges: random"),
+        (
+            "[item_attributes]",
+            "{model: light, source: some, edges: random-candidates}",
+            "has the tasks item_attributes",
+        ),
+        ("[edges]", "{model: light, source: some, profiles: shuffled}", "variants.given.profiles: shuffled"),
+        ("[edges]", "{model: light, source: some, profiles: constant}", "variants.given.profiles: constant"),
+        ("[edges]", "{model: light, source: some, attributes: shuffled}", "variants.given.attributes: shuffled"),
+        ("[item_attributes]", "{model: light, source: some, edges: none, attributes: none}", "variants.given.profiles"),
+        ("[edges]", "{model: light, profiles: shuffled}", "made from those of a source"),
+        ("[edges]", "{model: light, edges: random}", "made from those of a source"),
+        ("[edges]", "{model: sided, source: some}", "nobody makes profiles"),
+        (
+            "[user_profile]",
+            "{model: sided, source: some, edges: none, profiles: none, attributes: none}",
+            "nobody makes",
+        ),
+        ("[edges]", "{model: sided}", "nobody makes profiles"),
+    ],
+)
+def test_a_part_that_nobody_makes_is_refused(tmp_path: Path, tasks: str, variant: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_config(with_parts(tmp_path, tasks, variant))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "variant"),
+    [
+        ("[edges]", "{model: light, source: some}"),
+        ("[edges]", "{model: light, source: some, profiles: none, edges: shuffled}"),
+        ("[user_profile]", "{model: sided, source: some, edges: none}"),
+        ("[edges, user_profile]", "{model: light, source: some, profiles: shuffled}"),
+        ("[edges]", "{model: light, source: some, edges: none, profiles: none, attributes: none}"),
+        ("[edges]", "{model: light}"),
+        ("[edges]", "{model: light, edges: none}"),
+    ],
+)
+def test_parts_that_are_made_or_left_out_are_accepted(tmp_path: Path, tasks: str, variant: str) -> None:
+    assert read_config(with_parts(tmp_path, tasks, variant)).variants["given"].model
