@@ -36,10 +36,10 @@ class VectorSource:
     dataset: Path | None
 
     def files(self) -> dict[str, Path]:
-        """Every file that decides what is copied, by a name that does not depend on where it lies."""
+        """Every file that decides what is copied, by a name that does not depend on where the folder lies."""
         ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
         matrices = [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json"))]
-        return {f"vectors/{path.name}": path for path in matrices} | {f"dataset/{path.name}": path for path in ids}
+        return {f"{self.folder.name}/{path.name}": path for path in matrices} | {f"dataset/{path.name}": path for path in ids}
 
 
 def copy_vectors(

@@ -84,7 +84,7 @@ def test_the_same_files_elsewhere_are_the_same(place: Path, tmp_path: Path) -> N
     moved = tmp_path / "second place"
     shutil.move(place, moved)
     assert sections(moved) == before
-    assert "place" not in json.dumps(before)
+    assert "first place" not in json.dumps(before)
 
 
 def written(name: str) -> Callable[[Path], Any]:
