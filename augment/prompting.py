@@ -32,7 +32,7 @@ def line_of(environment: jinja2.Environment, item: Any) -> str:
 
 
 def replaced_templates(folder: Path | None) -> dict[str, str]:
-    """The sha256 of every file in the user's folder of templates by its name there: a template may include any of them."""
+    """The sha256 of every file in the folder of templates by its name there: a template may include any of them."""
     if folder is None:
         return {}
     _require_folder(folder)

@@ -39,7 +39,8 @@ class VectorSource:
         """Every file that decides what is copied, by a name that does not depend on where the folder lies."""
         ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
         matrices = [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json"))]
-        return {f"{self.folder.name}/{path.name}": path for path in matrices} | {f"dataset/{path.name}": path for path in ids}
+        files = {f"{self.folder.name}/{path.name}": path for path in matrices}
+        return files | {f"dataset/{path.name}": path for path in ids}
 
 
 def copy_vectors(

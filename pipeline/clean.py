@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rich.text import Text
 from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, UsageError
 from augment.tasks import TASKS
-from pipeline.cluster.status import read_run
+from pipeline.cluster.status import run_at_home
 from pipeline.execute import exclusive, why_run
 from pipeline.named import EMBED_SUMMARY, named_matrices
 from pipeline.stages import STAGES
@@ -55,16 +55,12 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
     Raises:
         UsageError: the folder is no run.
     """
-    run = _run_in(folder)
-    if not delete:
+    _require_run(folder)
+    with run_at_home(folder) as run, exclusive(run.folder) if delete else nullcontext():
         found = leftovers(run)
-        _show(found, folder, "`augrec clean RUN --yes` deletes them", console)
-        return found
-    with exclusive(folder):
-        found = leftovers(run)
-        for one in found:
+        for one in found if delete else ():
             _delete(one.path)
-    _show(found, folder, "deleted", console)
+        _show(found, run.folder, "deleted" if delete else "`augrec clean RUN --yes` deletes them", console)
     return found
 
 
@@ -77,15 +73,13 @@ def leftovers(run: Run) -> list[Leftover]:
     return [Leftover(path, found[path], _size(path)) for path in outermost]
 
 
-def _run_in(folder: Path) -> Run:
+def _require_run(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder, remedy="name a run folder, e.g. runs/demo")
-    run = read_run(folder)
     if not any((folder / name / "stage.json").is_file() for name in FOLDERS.values()):
         raise UsageError(
             "this is no run folder: no stage has finished in it", where=folder, remedy="name e.g. runs/demo"
         )
-    return run
 
 
 def _sources(run: Run) -> dict[Path, str]:
