@@ -15,7 +15,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from artefacts.confinement import check_inside
 from artefacts.errors import AugrecError, UsageError
@@ -26,6 +25,7 @@ from pipeline.named import EMBED_SUMMARY, named_matrices
 from pipeline.stages import STAGES
 from pipeline.stages.base import FOLDERS, Run
 from pipeline.stages.embed import embed_groups
+from pipeline.terminal import cells
 
 SCRAPS = (".*.tmp", ".copy-*")
 """Names of files that are renamed when they are whole, and of folders that are being copied."""
@@ -205,16 +205,11 @@ def _show(found: list[Leftover], folder: Path, told: str, console: Console) -> N
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     for one in found:
-        table.add_row(Text(_visible(one.path.relative_to(folder).as_posix())), _bytes(one.size), Text(one.why))
+        table.add_row(*cells(one.path.relative_to(folder).as_posix(), _bytes(one.size), one.why))
     console.print(table)
     total = sum(one.size for one in found)
     things = "1 thing" if len(found) == 1 else f"{len(found)} things"
     console.print(f"{things}, {_bytes(total)}: {told}", markup=False, highlight=False)
-
-
-def _visible(text: str) -> str:
-    """A name in which nothing moves the cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _bytes(size: float) -> str:
