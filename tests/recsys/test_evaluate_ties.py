@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -56,6 +57,39 @@ def test_masked_items_leave_empty_places_at_the_end() -> None:
 def test_the_priorities_of_a_user_are_all_different() -> None:
     priorities = TieBreak.seeded(6, 300_000, 0).priorities(torch.arange(6))
     assert all(len(torch.unique(row)) == 300_000 for row in priorities)
+
+
+def mixed_by_hand(word: int) -> int:
+    """The finaliser of MurmurHash3 in Python's integers, which have no sign and no overflow."""
+    mask = 2**32 - 1
+    word &= mask
+    word ^= word >> 16
+    word = word * 0x85EBCA6B & mask
+    word ^= word >> 13
+    word = word * 0xC2B2AE35 & mask
+    return word ^ word >> 16
+
+
+def priority_by_hand(seed: int, user: int, item: int) -> int:
+    words = hashlib.sha256(f"ties/{seed}".encode()).digest()
+    of_items, of_users = (int.from_bytes(words[place : place + 4], "big") for place in (0, 4))
+    unsigned = mixed_by_hand(mixed_by_hand(item + of_items) ^ mixed_by_hand(user + of_users))
+    return unsigned - 2**32 if unsigned >= 2**31 else unsigned
+
+
+def test_priorities_are_the_hash_in_plain_integers() -> None:
+    users, items = [0, 1, 77, 2**31 - 2], [0, 1, 255, 10_000, 2**31 - 2]
+    for seed in range(8):  # the words of some begin with a one, of others with a zero
+        found = TieBreak.seeded(2**31 - 1, 2**31 - 1, seed).of(
+            torch.tensor(users)[:, None], torch.tensor(items)[None, :]
+        )
+        assert found.tolist() == [[priority_by_hand(seed, user, item) for item in items] for user in users]
+
+
+@pytest.mark.parametrize("sizes", [(2**31, 5), (5, 2**31)])
+def test_ids_that_32_bits_do_not_hold_are_refused(sizes: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="32-bit"):
+        TieBreak.seeded(*sizes, 0)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7, 2**40])
