@@ -5,12 +5,16 @@ the profile than the item's; equal ones count half. One set of rivals for all sp
 other, and those held out, down by their number, and the splits could not be compared. An item held out is no rival of
 its own. 0.5 is chance.
 
-A profile written from training alone mirrors it: training items stand clearly above test items, which stand above
-chance as far as tastes carry on. Where test items stand as high as those that were shown, prompts showed them too.
+What may be known of held-out items is what training tells of them: interests last. A profile made of training alone
+says how much that is: the mean of the vectors of the user's training items, of all or of those that the prompt showed,
+whichever ranks held-out items higher. It ranks its own items as far above those held out as being shown is worth. A
+source is suspicious when it ranks held-out items above that profile by more than `SHARE` of this worth: texts that only
+knew training, TF-IDF of the history among them, say no more of held-out items than the history itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,9 @@ ROUNDED = 12  # decimals of a cosine: vectors that are equally alike tie, in wha
 SAMPLES = 2000
 ALPHA = 0.05
 SPLITS = ("train", "valid", "test")
+USERS = 5000  # so many are drawn where there are more; intervals are narrow by then
+SHARE = 0.25
+LEAST = 0.02  # of a percentile, taken for the worth of being shown where that is less
 
 Vectors = Any  # a dense array, or a sparse one in rows: TF-IDF has too many columns to be dense
 
@@ -34,27 +41,33 @@ def leak(
     items: Vectors,
     splits: dict[str, np.ndarray],
     *,
+    shown: np.ndarray | None = None,
     items_by: str = "embedding",
     seed: int = 0,
 ) -> dict[str, Any]:
     """The entry `leak` of compare.json for one source of profiles.
 
     Items and users without a vector take no part. Intervals are of 95 %, by resampling users; the gap is over users
-    with items in both splits.
+    with items in both splits, the excess over what training explains over users with test items.
 
     Args:
         source: who wrote the profiles.
         profiles: [n_users, d], a row of zeros where there is none; dense or CSR.
         items: [n_items, d], likewise, of the same space.
         splits: "train", "valid", "test" -> int64 [m, 2] of (user, item).
+        shown: int64 [m, 2] of (user, item), what the source was shown; None where that is not known.
         items_by: what the vectors are.
-        seed: of the resampling.
+        seed: of the resampling, and of the users where there are many.
     """
-    means = percentiles(profiles, items, splits)
     rng = np.random.default_rng([seed, 0x1EA])
+    asked = np.flatnonzero(_present(_unit(profiles)))
+    asked = np.sort(rng.choice(asked, USERS, replace=False)) if len(asked) > USERS else asked
+    means = percentiles(profiles, items, splits, asked)
+    explained = _explained(profiles.shape[0], items, splits, shown, asked)
     told = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
     both = means["train"] - means["test"]
     gap = _estimate(both[~np.isnan(both)], rng)
+    excess, beyond, room = _beyond(means, explained, rng)
     known = ~np.isnan(np.stack([means[name] for name in SPLITS])).all(axis=0)
     return {
         "source": source,
@@ -64,12 +77,62 @@ def leak(
         "gap": gap["mean"],
         "gap_low": gap["low"],
         "gap_high": gap["high"],
-        "verdict": verdict(told["train"], told["test"], gap),
+        "explained": {name: _estimate(explained[name][~np.isnan(explained[name])], rng)["mean"] for name in SPLITS},
+        "excess": excess,
+        "verdict": verdict(told["train"], gap, beyond, room),
     }
 
 
-def percentiles(profiles: Vectors, items: Vectors, splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """split -> float64 [n_users], the mean percentile of the user's items in it; NaN where there are none."""
+def _explained(
+    n_users: int, items: Vectors, splits: dict[str, np.ndarray], shown: np.ndarray | None, asked: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The percentiles of the profile that training alone gives, of its two kinds the one that foretells more."""
+    train = splits["train"]
+    kinds = [train]
+    if shown is not None:
+        n_items = items.shape[0]
+        kinds.append(shown[np.isin(shown @ [n_items, 1], train @ [n_items, 1])])
+    found = [percentiles(_mean_of(pairs, n_users, items), items, splits, asked) for pairs in kinds if len(pairs)]
+    nothing = {name: np.full(n_users, np.nan) for name in SPLITS}
+    return max(found, key=_foretold, default=nothing)
+
+
+def _foretold(means: dict[str, np.ndarray]) -> float:
+    known = means["test"][~np.isnan(means["test"])]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
+    """[n_users, d], the sum of the directions of each user's items, which has that of their mean."""
+    owns = sp.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n_users, items.shape[0]))
+    total = owns @ _unit(items)
+    return sp.csr_array(total) if sp.issparse(total) else total
+
+
+def _beyond(
+    means: dict[str, np.ndarray], explained: dict[str, np.ndarray], rng: np.random.Generator
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """How far test items stand above what training explains; the same less the margin, for test and valid items; and
+    how far, less the margin, training items stand above what is explained of test items."""
+    margins = {}
+    for name in ("test", "valid"):
+        worth = explained["train"] - explained[name]
+        worth = worth[~np.isnan(worth)]
+        margins[name] = max(LEAST, SHARE * float(worth.mean())) if len(worth) else LEAST
+    excess = {name: means[name] - explained[name] for name in margins}
+    excess = {name: values[~np.isnan(values)] for name, values in excess.items()}
+    room = means["train"] - explained["test"] - margins["test"]
+    beyond = [_estimate(values - margins[name], rng) for name, values in excess.items()]
+    return _estimate(excess["test"], rng), beyond, _estimate(room[~np.isnan(room)], rng)
+
+
+def percentiles(
+    profiles: Vectors, items: Vectors, splits: dict[str, np.ndarray], asked: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """split -> float64 [n_users], the mean percentile of the user's items in it; NaN where there are none.
+
+    `asked` are the users it is wanted for; NaN for the others.
+    """
     n_users = profiles.shape[0]
     users, goods = _unit(profiles), _unit(items)
     there = _present(goods)
@@ -77,7 +140,8 @@ def percentiles(profiles: Vectors, items: Vectors, splits: dict[str, np.ndarray]
     place = np.cumsum(there) - 1
     owned = {name: _by_user(splits[name], n_users, there, place) for name in SPLITS}
     means = {name: np.full(n_users, np.nan) for name in SPLITS}
-    asked = np.flatnonzero(_present(users))
+    present = np.flatnonzero(_present(users))
+    asked = present if asked is None else np.intersect1d(present, asked)
     step = max(1, CELLS // max(1, int(there.sum())))
     for start in range(0, len(asked), step):
         chunk = asked[start : start + step]
@@ -99,20 +163,35 @@ def _ranked(scores: np.ndarray, rivals: np.ndarray, *, among: bool) -> np.ndarra
     return (below + upto - among) / 2 / number if number else np.full(len(scores), 0.5)
 
 
-def verdict(train: dict[str, Any], test: dict[str, Any], gap: dict[str, Any]) -> str:
-    """What the figures say, by a fixed rule on their intervals."""
+def verdict(train: dict[str, Any], gap: dict[str, Any], beyond: Iterable[dict[str, Any]], room: dict[str, Any]) -> str:
+    """What the figures say, by a fixed rule on their intervals.
+
+    Args:
+        train: percentile of training items.
+        gap: train minus test.
+        beyond: how far held-out items stand above what training explains and the margin, by split.
+        room: how far training items do, which is how far a leak could lift the others.
+    """
     if train["low"] is None:
         return "Too few users to tell."
+    if any(one["low"] is not None and one["low"] > 0 for one in beyond):
+        return (
+            "Suspicious: held-out items rank higher than the training items of their users can explain, as they would "
+            "if prompts had shown them."
+        )
     if train["low"] <= 0.5:
         return "No signal: training items rank no higher than chance, so these vectors cannot show a leak."
     if gap["low"] is None:
         return "Training items rank above chance; there are too few users with test items to look for a leak."
-    if gap["low"] <= 0:
+    if room["low"] is None or room["low"] <= 0:
         return (
-            "Suspicious: test items rank as high as the training items that prompts showed, as they would if prompts "
-            "had shown them too."
+            "Too coarse to show a leak: even training items rank no higher than training histories alone would rank "
+            "test items."
         )
-    return f"No sign of a leak: training items rank above test items by {gap['mean']:.3f}, as prompts of training do."
+    return (
+        f"No sign of a leak: test items rank no higher than training histories explain, and training items rank "
+        f"{gap['mean']:.3f} above them."
+    )
 
 
 def _estimate(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:

@@ -65,6 +65,17 @@ class Records:
         """entity -> row."""
         return {int(entity): row for row, entity in enumerate(self.entities)}
 
+    @cached_property
+    def shown(self) -> np.ndarray | None:
+        """int64 [m, 2] of (entity, item), the history that the prompts showed; None where the records do not say."""
+        if "shown_history" not in self.table.column_names:
+            return None
+        histories = [history or [] for history in self.table["shown_history"].to_pylist()]
+        pairs = [
+            (entity, item) for entity, shown in zip(self.entities.tolist(), histories, strict=True) for item in shown
+        ]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2) if pairs else None
+
     def answered(self) -> np.ndarray:
         """Sorted ids of the entities with an answer."""
         return np.unique(self.entities[self.ok])

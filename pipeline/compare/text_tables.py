@@ -153,8 +153,9 @@ def leak_table(content: dict[str, Any]) -> Table | None:
         gap = Cell(percent_1(one.get("gap")), one.get("gap"), (between,) if between else ())
         cells = [estimate(one.get(split)) for split in ("train", "valid", "test")]
         name = named(one["source"], looks)
-        rows.append([name, counted(one.get("users")), *cells, gap])
-    columns = (*words("source"), *numbers("users", "train", "valid", "test", "train − test"))
+        by_train = (one.get("explained") or {}).get("test")
+        rows.append([name, counted(one.get("users")), *cells, Cell(percent_1(by_train), by_train), gap])
+    columns = (*words("source"), *numbers("users", "train", "valid", "test", "test|by training alone", "train − test"))
     return table(
         "leak-table", "Percentile of the user's items by likeness to the profile; chance is 50 %", columns, rows
     )

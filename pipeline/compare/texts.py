@@ -102,10 +102,10 @@ class Texts:
         for source, records in self.of(PROFILE).items():
             vectors = self._vectors(records)
             if items is not None and vectors is not None:
-                entries.append(leak(source, vectors, items, self._pairs))
+                entries.append(leak(source, vectors, items, self._pairs, shown=records.shown))
             elif self._item_texts is not None:
                 mine, theirs = tf_idf(self._profile_texts(records), self._item_texts)
-                entries.append(leak(source, mine, theirs, self._pairs, items_by="tf-idf"))
+                entries.append(leak(source, mine, theirs, self._pairs, shown=records.shown, items_by="tf-idf"))
         return entries
 
     def memorisation(self) -> list[dict[str, Any]]:

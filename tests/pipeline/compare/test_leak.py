@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pipeline.compare import leak as module
 from pipeline.compare.leak import leak, percentiles, verdict
+from pipeline.compare.texts import tf_idf
 
 USERS, ITEMS, DIM = 60, 50, 8
 Splits = dict[str, np.ndarray]
@@ -101,11 +105,98 @@ def test_the_rule_of_the_verdict() -> None:
     def at(mean: float | None, low: float | None) -> dict[str, float | None]:
         return {"mean": mean, "low": low, "high": None if low is None else low + 0.1}
 
-    assert verdict(at(None, None), at(None, None), at(None, None)).startswith("Too few")
-    assert verdict(at(0.5, 0.5), at(0.5, 0.5), at(0.0, 0.0)).startswith("No signal")
-    assert verdict(at(0.8, 0.7), at(0.8, 0.7), at(0.0, 0.0)).startswith("Suspicious")
-    assert verdict(at(0.8, 0.7), at(None, None), at(None, None)).startswith("Training items rank above chance")
-    assert verdict(at(0.8, 0.7), at(0.6, 0.5), at(0.2, 0.1)).startswith("No sign")
+    none, high, gap, nothing, room = at(None, None), at(0.8, 0.7), at(0.2, 0.1), at(-0.1, -0.2), at(0.1, 0.05)
+    assert verdict(none, none, [none, none], none).startswith("Too few")
+    assert verdict(at(0.5, 0.5), gap, [nothing, none], room).startswith("No signal")
+    for leaked in ([room, nothing], [nothing, room]):
+        assert verdict(high, gap, leaked, room).startswith("Suspicious")
+        assert verdict(at(0.5, 0.5), gap, leaked, room).startswith("Suspicious")
+    assert verdict(high, none, [none, none], none).startswith("Training items rank above chance")
+    assert verdict(high, gap, [nothing, nothing], at(0.1, -0.01)).startswith("Too coarse")
+    assert verdict(high, gap, [at(0.1, 0.0), nothing], room).startswith("No sign of a leak")
+
+
+def world(seed: int, n_users: int = 250, n_items: int = 300) -> tuple[Splits, list[str], list[list[str]]]:
+    """Users with two of six tastes that last; items' texts; each text's words: a taste's, its own, and common ones."""
+    rng = np.random.default_rng(seed)
+    taste = rng.integers(0, 6, n_items)
+    words = [
+        [f"taste{taste[item]}{letter}" for letter in rng.choice(list("abcdefgh"), 4)]
+        + [f"own{item}x", f"own{item}y"]
+        + [f"common{n}" for n in rng.integers(0, 8, 2)]
+        for item in range(n_items)
+    ]
+    splits: dict[str, list[tuple[int, int]]] = {"train": [], "valid": [], "test": []}
+    for user in range(n_users):
+        liked = rng.choice(6, 2, replace=False)
+        weights = np.where(np.isin(taste, liked), 8.0, 1.0)
+        drawn = rng.choice(n_items, int(rng.integers(10, 40)), replace=False, p=weights / weights.sum())
+        cuts = [int(0.6 * len(drawn)), int(0.8 * len(drawn))]
+        for name, part in zip(splits, np.split(drawn, cuts), strict=True):
+            splits[name] += [(user, int(item)) for item in part]
+    return {name: np.array(pairs) for name, pairs in splits.items()}, [" ".join(each) for each in words], words
+
+
+def terms(splits: Splits, names: tuple[str, ...], texts: list[str], top: int, latest: int = 99) -> list[str]:
+    """The `top` TF-IDF terms of each user's (latest) items in these splits."""
+    vectorizer = TfidfVectorizer()
+    weights = vectorizer.fit_transform(texts).toarray()
+    found = np.array(vectorizer.get_feature_names_out())
+    pairs = np.concatenate([splits[name] for name in names])
+    profiles = []
+    for user in range(pairs[:, 0].max() + 1):
+        total = weights[pairs[pairs[:, 0] == user, 1][-latest:]].sum(axis=0)
+        best = np.argsort(-total, kind="stable")[:top]
+        profiles.append(" ".join(found[best[total[best] > 0]]))
+    return profiles
+
+
+@pytest.mark.parametrize(("seed", "top", "latest"), [(0, 3, 99), (1, 20, 99), (2, 60, 5), (3, 8, 5)])
+def test_tf_idf_of_the_training_history_is_never_suspicious(seed: int, top: int, latest: int) -> None:
+    """Whatever the number of terms: broad ones rank training and test items alike, and know nothing all the same."""
+    splits, texts, _ = world(seed)
+    profiles, items = tf_idf(terms(splits, ("train",), texts, top, latest), texts)
+    shown = np.concatenate([splits["train"][splits["train"][:, 0] == user][-latest:] for user in range(250)])
+    for known in (None, shown):
+        found = leak("tfidf", profiles, items, splits, shown=known, items_by="tf-idf")
+        assert not found["verdict"].startswith("Suspicious"), found
+
+
+@pytest.mark.parametrize("leaked", [("train", "valid", "test"), ("train", "test"), ("train", "valid"), ("test",)])
+def test_a_planted_leak_is_found(leaked: tuple[str, ...]) -> None:
+    splits, texts, _ = world(len(leaked))
+    profiles, items = tf_idf(terms(splits, leaked, texts, 60), texts)
+    found = leak("leaky", profiles, items, splits, shown=splits["train"], items_by="tf-idf")
+    assert found["verdict"].startswith("Suspicious"), found
+    dense = leak("leaky", profiles.toarray(), items.toarray(), splits)
+    assert dense["verdict"].startswith("Suspicious"), dense
+
+
+def test_broad_profiles_are_too_coarse_to_show_a_leak() -> None:
+    """A word for the user's taste says the same of training and of test items: no gap, no leak, and no proof either."""
+    splits, texts, words = world(0)
+    common = [Counter(w for item in items for w in words[item][:1]).most_common(1)[0][0] for items in by_user(splits)]
+    profiles, items = tf_idf(common, texts)
+    found = leak("broad", profiles, items, splits)
+    assert abs(found["gap"]) < 0.06
+    assert found["verdict"].startswith("Too coarse")
+
+
+def by_user(splits: Splits) -> list[list[int]]:
+    train = splits["train"]
+    return [train[train[:, 0] == user, 1].tolist() for user in range(train[:, 0].max() + 1)]
+
+
+def test_users_beyond_a_bound_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits, texts, _ = world(1)
+    profiles, items = tf_idf(terms(splits, ("train",), texts, 20), texts)
+    whole = leak("tfidf", profiles, items, splits)
+    monkeypatch.setattr(module, "USERS", 80)
+    some = leak("tfidf", profiles, items, splits)
+    assert (whole["users"], some["users"]) == (250, 80)
+    assert some["gap"] == pytest.approx(whole["gap"], abs=0.05)
+    assert leak("tfidf", profiles, items, splits) == some
+    assert leak("tfidf", profiles, items, splits, seed=1) != some
 
 
 def test_nobody_and_nothing(splits: Splits) -> None:
