@@ -125,6 +125,25 @@ def _link(draft: Path, path: Path) -> None:
             copy.write(draft.read_bytes())
 
 
+DEEPEST = 64
+"""Levels of a JSON value inside each other; what we write has six."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text of others; ValueError where it is none, or nested deeper than anybody could follow."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [part for whole in level if isinstance(whole, dict | list)
+                 for part in (whole.values() if isinstance(whole, dict) else whole)]  # fmt: skip
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
 def read_json(path: Path, *, remedy: str | None = None) -> Any:
     """Reads JSON; a missing or broken file is a `DataError` that names it."""
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 JOINERS = "\u200c\u200d"
 MARKS_IN_A_ROW = 4
@@ -32,6 +33,11 @@ def visible(text: str) -> str:
         f"⟨U+{ord(letter):04X}⟩" if _hidden(letter, around[n], around[n + 2]) else letter
         for n, letter in enumerate(text)
     )
+
+
+def shown(value: Any) -> Any:
+    """What a page's template prints: text made visible, anything else (markup, numbers) as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def _hidden(letter: str, before: str, after: str) -> bool:

@@ -6,13 +6,12 @@ matrix was made from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from artefacts.errors import DataError
-from artefacts.files import digest, read_parquet
+from artefacts.files import digest, parse_json, read_parquet
 from artefacts.names import check_fields
 from embed.texts import answer_text, item_text, own_text, profile_text
 
@@ -112,7 +111,7 @@ def _fields(path: Path, n: int) -> list[dict[str, Any] | None]:
 
 def _parsed(row: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(row["fields"])
+        fields = parse_json(row["fields"])
     except (TypeError, ValueError):
         fields = None
     if not isinstance(fields, dict):

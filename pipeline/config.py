@@ -187,6 +187,8 @@ def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
         raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
 
 
+MOST_VALUES = 100_000
+"""Values of a config with its aliases unfolded; those shipped have a few hundred."""
 COUNT_FROM = "# Relative paths count from "
 
 
@@ -243,11 +245,27 @@ def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, A
         raise UsageError("the config is not a text file", where=path) from None
     except yaml.YAMLError as error:
         raise UsageError(f"the config is not valid YAML: {_yaml_problem(error)}", where=path) from None
+    except RecursionError:
+        raise UsageError("the config is nested too deep", where=path) from None
     if not isinstance(raw, dict):
         raise UsageError("the config is empty or not a mapping of sections", where=path)
+    _refuse_unfolding(raw, path)
     for override in overrides or []:
         _override(raw, override)
     return raw
+
+
+def _refuse_unfolding(raw: dict[Any, Any], path: Path) -> None:
+    """Aliases (`*name`) cost a few letters each, and what they name may hold further ones, or itself."""
+    count, waiting = 0, [raw]
+    while waiting:
+        inner: Any = waiting.pop()
+        if isinstance(inner, dict | list):
+            count += len(inner)
+            waiting += inner.values() if isinstance(inner, dict) else inner
+        if count > MOST_VALUES:
+            raise UsageError(f"the config unfolds to more than {MOST_VALUES:,} values", where=path,
+                             remedy="write out what its aliases (*name) repeat")  # fmt: skip
 
 
 def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what: str = "config") -> Section:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from artefacts.errors import DataError, UsageError
-from artefacts.files import digest, read_json, read_parquet, sha256_file
+from artefacts.files import digest, parse_json, read_json, read_parquet, sha256_file
 from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
 from augment.engines.replayed_ids import Translation, dataset_folder
@@ -200,7 +200,7 @@ class _Table:
         found = {name: _value(self._rows, name, row) for name in self._rows.column_names}
         if found["status"] == "ok":
             try:
-                whole = isinstance(json.loads(found["fields"]), dict)
+                whole = isinstance(parse_json(found["fields"]), dict)
             except (TypeError, ValueError):
                 whole = False
             if not whole:

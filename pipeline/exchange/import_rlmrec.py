@@ -6,7 +6,6 @@ records of the task `item_attributes`, so that their vectors are an item attribu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from artefacts.confinement import confined
 from artefacts.errors import DataError
-from artefacts.files import sha256_file, write_json, write_text
+from artefacts.files import parse_json, sha256_file, write_json, write_text
 from pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
 from pipeline.exchange.findings import begin, finish
 from pipeline.exchange.import_llmrec import profile_records
@@ -93,11 +92,11 @@ def _original_ids(folder: Path, about: str, size: int, findings: Findings) -> tu
     path = found[0]
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             row = next(entry[key] for key in ROW_KEYS if key in entry)
             name = next(value for key, value in entry.items() if key not in ROW_KEYS)
             known = type(row) is int and 0 <= row < size
-        except (ValueError, TypeError, AttributeError, StopIteration, RecursionError):
+        except (ValueError, TypeError, AttributeError, StopIteration):
             raise DataError('expected {"uid" or "iid": id, ...: name}', where=f"{path}, line {number}") from None
         if not known:
             raise DataError(f"id {row} is outside 0..{size - 1}", where=f"{path}, line {number}")

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from artefacts.csv_cells import csv_lines
 from artefacts.files import read_json, write_json, write_text
+from artefacts.visible import shown as visible_text
 from pipeline.compare.untrusted import markdown_cell
 from pipeline.experiment.plots import draw_bars, draw_lines
 from pipeline.experiment.read import Plan
@@ -116,8 +117,9 @@ def _markdown(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: 
 
 def _html(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=visible_text,
+    )  # fmt: skip
     return environment.get_template("experiment.html.j2").render(
         experiment=plan.experiment,
         style=Markup(STYLE.read_text(encoding="utf-8")),

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from artefacts.files import read_parquet, write_json, write_text
+from artefacts.visible import shown
 from pipeline.controls import training_seeds
 from pipeline.report import wording
 from pipeline.report.examples import item_examples, user_examples
@@ -93,8 +94,9 @@ def render(
         **_written(run, facts, options),
     }
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=shown,
+    )  # fmt: skip
     environment.globals["w"] = wording
     script = (HERE / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(

@@ -17,6 +17,7 @@ ML100K_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 ML100K_MD5 = "0e33842e24a9c977be4e0107933c0723"
 """As GroupLens publishes it beside the archive."""
 NEEDED = ("u.data", "u.item", "u.user", "README")
+BLOCK = 1 << 20
 LARGEST = 50_000_000
 """Bytes; the archive has 5 MB and unpacks to 16 MB."""
 
@@ -56,7 +57,10 @@ def download_ml100k(folder: Path, *, url: str = ML100K_URL, md5: str | None = ML
 def _fetch(url: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as out:
-            shutil.copyfileobj(answer, out)
+            while block := answer.read(BLOCK):
+                if out.tell() + len(block) > LARGEST:
+                    raise DataError(f"the answer has more than {LARGEST:,} bytes", where=url, remedy="do not use it")
+                out.write(block)
     except (urllib.error.URLError, OSError) as error:
         raise AugrecError(
             f"the download failed: {error}",

@@ -19,6 +19,7 @@ from artefacts.files import (
     atomic_path,
     canonical_json,
     digest,
+    parse_json,
     read_json,
     read_parquet,
     remove_scraps,
@@ -164,3 +165,14 @@ def test_a_hash_of_files_covers_names_and_bytes(tmp_path: Path) -> None:
     a.write_text("2")
     b.write_text("1")
     assert sha256_files(tmp_path, [a, b]) != both
+
+
+@pytest.mark.parametrize("text", ["[" * 10**6, "[" * 65 + "]" * 65, '{"a":' * 65 + "1" + "}" * 65, "1" * 5000, "{"])
+def test_json_of_others_is_refused_where_nobody_could_follow(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
+
+
+@given(JSON)
+def test_json_of_others_is_read_as_it_is(value: object) -> None:
+    assert parse_json(json.dumps(value)) == value

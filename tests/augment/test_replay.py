@@ -195,6 +195,8 @@ def test_the_folder_of_records(other: Path) -> None:
     [
         ([profile("u1"), profile("u1")], "several records"),
         ([profile("u1", fields="not json")], "not a JSON object"),
+        ([profile("u1", fields="[" * 10**5)], "not a JSON object"),
+        ([profile("u1", fields='{"a": ' + "[" * 70 + "]" * 70 + "}")], "not a JSON object"),
     ],
 )
 def test_broken_records_are_named(other: Path, replay: Replay, rows: list[dict[str, Any]], message: str) -> None:

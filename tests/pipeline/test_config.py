@@ -126,6 +126,19 @@ def test_a_file_that_is_no_config_is_refused(config_file: Path, content: str) ->
     assert str(config_file) in problem(config_file)
 
 
+LAUGHS = "\n".join([
+    "a0: &a0 [x, x, x, x, x, x, x, x, x, x]",
+    *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [LAUGHS, "a: &a [*a]", "a: &a {b: *a}", "a: " + "[" * 5000 + "]" * 5000])
+def test_a_config_that_unfolds_without_end_is_refused(config_file: Path, content: str) -> None:
+    config_file.write_text(content)
+    text = problem(config_file)
+    assert "unfolds to more than" in text or "nested too deep" in text
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "does not exist" in problem(tmp_path / "nothing.yaml")
     assert "not a text file" in problem(tmp_path)

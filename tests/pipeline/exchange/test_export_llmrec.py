@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,27 @@ def test_import_export_import(published: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_field(again / stem)[0], read_field(published / stem)[0])
     for name in ("dataset/items.parquet", "candidates/candidates.parquet"):
         assert pq.read_table(again / name).equals(pq.read_table(published / name))
+
+
+def test_titles_that_are_formulas_are_text_and_come_back(tmp_path: Path) -> None:
+    release = shutil.copytree(GOLDEN, tmp_path / "golden")
+    titles = ["=cmd|'/c calc'!A0", "-30-", "+1", "@SUM(A1)", "'Round Midnight", "\t=1"]
+    for path in release.glob("item_attribute*.csv"):
+        rows = list(csv.reader(path.read_text().splitlines()))
+        for row, title in zip(rows, titles, strict=False):
+            row[2] = title
+        with path.open("w", newline="") as out:
+            csv.writer(out).writerows(rows)
+    import_llmrec(release, tmp_path / "in")
+    before = Dataset.load(tmp_path / "in" / "dataset").items["title"].to_pylist()
+    assert before[: len(titles)] == [title.strip() for title in titles]
+    export_llmrec(tmp_path / "in", tmp_path / "out")
+    files = sorted((tmp_path / "out").glob("*.csv"))
+    assert len(files) == 3
+    cells = [cell for path in files for row in csv.reader(path.read_text().splitlines()) for cell in row]
+    assert not [cell for cell in cells if re.match(r"[=@\t]|[+-](?!\d+$)", cell)]
+    import_llmrec(tmp_path / "out", tmp_path / "again")
+    assert Dataset.load(tmp_path / "again" / "dataset").items["title"].to_pylist() == before
 
 
 def test_a_run_of_ours(finished_run: Path, tmp_path: Path) -> None:

@@ -60,6 +60,15 @@ def test_what_prepare_noted_is_shown(page: str) -> None:
     assert "2 of 60 items have no row in films.item, e.g. &#39;&lt;i&gt;7&lt;/i&gt;&#39;" in page
 
 
+def test_letters_that_act_unseen_are_shown(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    run = make_run()
+    hidden = options.model_copy(update={"title": "a\u202eb\u200bc\x1b[2J\ud83d"})
+    write_report(run, hidden, config, variants=variants)
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "a⟨U+202E⟩b⟨U+200B⟩c⟨U+001B⟩[2J⟨U+D83D⟩" in page
+    assert not re.search("[\u202a-\u202e\u200b\x1b]", page)
+
+
 def test_the_same_run_gives_the_same_bytes(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
     pages = []

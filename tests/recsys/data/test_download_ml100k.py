@@ -37,6 +37,14 @@ def test_a_complete_folder_is_not_fetched_again(tmp_path: Path) -> None:
     assert download_ml100k(folder, url="file:///nowhere") == folder
 
 
+def test_an_endless_answer_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, md5 = archive(tmp_path / "a.zip")
+    monkeypatch.setattr("recsys.data.download.LARGEST", 100)
+    with pytest.raises(DataError, match="more than 100 bytes"):
+        download_ml100k(tmp_path / "d", url=url, md5=md5)
+    assert not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize("case", ["checksum", "not a zip", "incomplete", "unreachable", "occupied"])
 def test_a_failed_download_leaves_no_folder(tmp_path: Path, case: str) -> None:
     url, md5 = archive(tmp_path / "a.zip", without="u.item" if case == "incomplete" else "")
