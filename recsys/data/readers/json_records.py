@@ -176,7 +176,8 @@ def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, An
 
 
 def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
-    return [_one(lambda line: _numbers_as_text(ast.literal_eval(line.decode())), *entry, path) for entry in chunk]
+    rows = [_one(lambda line: _numbers_as_text(ast.literal_eval(line.decode())), *entry, path) for entry in chunk]
+    return list(_whole_letters(rows))
 
 
 def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) -> dict[str, Any]:

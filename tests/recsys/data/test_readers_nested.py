@@ -165,6 +165,8 @@ def test_a_broken_line_is_named(read_files: Callable, content: str, message: str
 
 
 def test_odd_letters_do_not_stop_the_reading(read_files: Callable) -> None:
+    literal = read(read_files, "{'asin': 'a', 'title': 'bad \\ud800 half'}\n")
+    assert literal.items["title"].tolist() == ["bad � half"]
     raw = read(read_files, '{"asin": "a", "title": "bad \\ud800 half", "price": NaN}\n')
     assert raw.items["title"].tolist() == ["bad � half"]
     assert raw.items["price"].isna().all()

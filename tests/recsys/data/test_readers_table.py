@@ -134,9 +134,11 @@ def test_ids_are_text_whatever_they_look_like(read_files: Callable, suffix: str)
 
 
 def test_numbers_as_ids_keep_their_digits(read_files: Callable) -> None:
-    lines = b'{"user_id": 30.0, "item_id": 12345678901234567890}\n{"user_id": 30, "item_id": 1}\n'
-    raw = read_files("table", {"i.jsonl": lines}, {"interactions": "i.jsonl"})
-    assert raw.interactions.to_numpy().tolist() == [["30.0", "12345678901234567890"], ["30", "1"]]
+    rows = [b'{"user_id": 30.0, "item_id": 12345678901234567890}\n', b'{"user_id": 30, "item_id": 1}\n']
+    expected = [["30.0", "12345678901234567890"], ["30", "1"]]
+    for step in (1, -1):
+        raw = read_files("table", {"i.jsonl": b"".join(rows[::step])}, {"interactions": "i.jsonl"})
+        assert raw.interactions.to_numpy().tolist() == expected[::step]
     floats = pd.DataFrame({"user_id": [30.0, 1.5], "item_id": [1, 2]})
     raw = read_files("table", {"i.parquet": as_bytes(floats, "parquet")}, {"interactions": "i.parquet"})
     assert raw.interactions.to_numpy().tolist() == [["30.0", "1"], ["1.5", "2"]]
