@@ -11,8 +11,8 @@ import torch
 from artefacts.errors import AugrecError
 from artefacts.files import write_parquet
 from recsys.data.dataset import Dataset
-from recsys.evaluate import Scores
-from recsys.masking import masked_positions
+from recsys.evaluate import Scores, default_chunk
+from recsys.masking import masked, masked_positions, writable
 from recsys.ranking import TieBreak, top_items
 
 
@@ -23,7 +23,7 @@ def write_candidates(
     out_path: Path,
     *,
     seed: int = 0,
-    chunk: int = 1024,
+    chunk: int | None = None,
     device: torch.device | str = "cpu",
 ) -> int:
     """Writes the `size` best items of every user that are not in its training items, as candidates.parquet.
@@ -36,7 +36,7 @@ def write_candidates(
         size: items per user, LLMRec's |C|.
         out_path: the file, written atomically.
         seed: orders items with exactly equal scores.
-        chunk: users per call; memory only.
+        chunk: users per call; memory only. None bounds a chunk of scores in bytes, as evaluation does.
         device: where the users handed to `scores` lie.
 
     Returns:
@@ -48,7 +48,7 @@ def write_candidates(
     if size < 1:
         raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
     starts, ties = dataset.starts("train"), TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
-    parts = []
+    parts, chunk = [], chunk or default_chunk(dataset.n_items)
     for begin in range(0, dataset.n_users, chunk):
         users = np.arange(begin, min(begin + chunk, dataset.n_users))
         parts.append(_best(scores, users, dataset, starts, size, ties, device))
@@ -75,18 +75,27 @@ def _best(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(user, rank, item, score) of the candidates of `users`, in the order of users, then ranks."""
     ids = torch.from_numpy(users).to(device)
-    matrix = scores(ids).clone()
+    matrix = scores(ids)
     if matrix.shape != (len(users), dataset.n_items):
         raise AugrecError(f"the base model scored {tuple(matrix.shape)}, expected {(len(users), dataset.n_items)}")
-    bad = (torch.isnan(matrix) | (matrix == torch.inf)).any(dim=1)
-    if bad.any():
+    matrix = writable(matrix)
+    rows, columns = masked_positions(users, dataset.train[:, 1], starts)
+    places = torch.from_numpy(rows * dataset.n_items + columns).to(matrix.device)
+    with masked(matrix, places) as before:
+        top = top_items(matrix, ids.to(matrix.device), size, ties)
+    # NaN and infinity come first in a list, so the matrix need not be searched.
+    if _bad(top.values[:, :1]).any() or _bad(before).any():
+        wrong = _bad(matrix).any(dim=1)
         raise AugrecError(
             "the base model's scores hold NaN or infinity",
-            where=f"user {int(users[int(bad.nonzero()[0, 0])])}",
+            where=f"user {int(users[int(wrong.nonzero()[0, 0])])}",
             remedy="its training diverged: lower its learning rate",
         )
-    rows, columns = masked_positions(users, dataset.train[:, 1], starts)
-    matrix[torch.from_numpy(rows).to(matrix.device), torch.from_numpy(columns).to(matrix.device)] = -torch.inf
-    items, values = (part.cpu().numpy() for part in top_items(matrix, ids.to(matrix.device), size, ties))
+    items, values = (part.cpu().numpy() for part in top)
     row, rank = np.nonzero(items >= 0)  # by row, then by rank
     return users[row], rank, items[row, rank], values[row, rank]
+
+
+def _bad(scores: torch.Tensor) -> torch.Tensor:
+    """Which scores are no numbers to rank by; -inf is one, of items that are never shown."""
+    return torch.isnan(scores) | (scores == torch.inf)

@@ -11,6 +11,7 @@ from artefacts.errors import AugrecError
 from artefacts.files import read_parquet
 from recsys.candidates import write_candidates
 from recsys.data.dataset import Dataset
+from recsys.evaluate import SMALLEST_CHUNK
 
 
 @pytest.fixture
@@ -74,3 +75,33 @@ def test_an_item_the_model_rules_out_is_no_candidate(small: Dataset, tmp_path: P
     written = read_parquet(tmp_path / "c.parquet")
     assert 4 not in written["item"].to_pylist()
     assert set(written["user"].to_pylist()) == {0, 1, 3}
+
+
+def test_a_block_of_scores_is_bounded_whatever_the_catalogue(tmp_path: Path) -> None:
+    """Users at a time, for catalogues of 100 and of 500,000 items: no block of scores grows with the catalogue."""
+    sizes = {}
+    for n_items in (100, 500_000):
+        train = np.column_stack([np.arange(300), np.arange(300) % n_items])
+        none = np.empty((0, 2), dtype=np.int64)
+        dataset = Dataset(300, n_items, train, none, none, pa.table({}), pa.table({}))
+        asked: list[int] = []
+
+        def scores(users: torch.Tensor, n_items: int = n_items, asked: list[int] = asked) -> torch.Tensor:
+            asked.append(len(users))
+            return torch.rand(len(users), n_items, generator=torch.Generator().manual_seed(int(users[0])))
+
+        assert write_candidates(scores, dataset, 5, tmp_path / f"{n_items}.parquet") == 1500
+        sizes[n_items] = max(asked)
+    assert sizes == {100: 300, 500_000: SMALLEST_CHUNK}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("item", [0, 2])
+def test_a_score_that_is_no_number_is_an_error_also_of_a_training_item(
+    small: Dataset, tmp_path: Path, value: float, item: int
+) -> None:
+    table = TABLE.clone()
+    table[1, item], table[2, item] = (table[1, item], value) if item == 0 else (value, 0.0)
+    user = 2 if item == 0 else 1  # item 0 is one of user 2's training items, item 2 none of user 1's
+    with pytest.raises(AugrecError, match=f"user {user}"):
+        write_candidates(lambda users: table[users], small, 3, tmp_path / "c.parquet")
