@@ -36,7 +36,7 @@ def plain_text(text: str) -> str:
     before = text
     for _ in range(TIMES):
         stripped = _TAG.sub(_without_tag, _UNSEEN.sub(" ", text))
-        unescaped = _ENTITY.sub(lambda found: html.unescape(found[0]), stripped)
+        unescaped = _ENTITY.sub(lambda match: html.unescape(match[0]), stripped)
         if unescaped == text:
             break
         text = unescaped
@@ -54,6 +54,6 @@ def without_markup(texts: pa.Array) -> tuple[pa.Array, int]:
     return pc.replace_with_mask(texts, suspect, new), changed
 
 
-def _without_tag(found: re.Match[str]) -> str:
-    name = found[1].lower()
-    return " " if name in _BLOCK_NAMES else "" if name in _INLINE_NAMES else found[0]
+def _without_tag(match: re.Match[str]) -> str:
+    name = match[1].lower()
+    return " " if name in _BLOCK_NAMES else "" if name in _INLINE_NAMES else match[0]

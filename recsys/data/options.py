@@ -76,9 +76,9 @@ class TableOptions(Options):
     """What separates the values of a list column."""
     separator: str | None = Field(default=None, min_length=1, max_length=4)
     """What separates the fields of text files. None: a comma in .csv and a tab in .tsv, or what the header shows."""
-    quoting: Literal["auto", "csv", "none"] = "auto"
-    """csv: a field may stand between quotation marks, doubled inside (RFC 4180); none: a mark is a character like any
-    other; auto: none where tabs separate, csv elsewhere."""
+    quoting: Literal["auto", "csv", "escaped", "none"] = "auto"
+    """csv: a field may stand between quotation marks, doubled inside (RFC 4180); escaped: a mark inside is written
+    after a backslash; none: a mark is a character like any other; auto: none where tabs separate, csv elsewhere."""
     encoding: str = "utf-8"
     """Encoding of text files, e.g. latin-1; a byte order mark is no part of the text."""
     columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)

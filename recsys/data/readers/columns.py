@@ -72,10 +72,10 @@ def _separated(
     path: Path, options: TableOptions, kind: str, required: list[str], wanted: list[str] | None, notes: list[str]
 ) -> pd.DataFrame:
     data = contents(path, options.encoding)
-    given = options.columns.get(path.name)
+    own_names = options.columns.get(path.name)
     usual = SEPARATORS[kind]
-    layout, names = _layout(usual, options, header=given is None), list(given or ())
-    if given is None:
+    layout, names = _layout(usual, options, header=own_names is None), list(own_names or ())
+    if own_names is None:
         for separator in dict.fromkeys((usual, *POSSIBLE)) if options.separator is None else ():
             other = _layout(separator, options, header=True)
             if set(required) <= set(header_fields(data, other)):
@@ -97,8 +97,8 @@ def _separated(
 
 def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:
     separator = options.separator or separator
-    quoted = options.quoting == "csv" or (options.quoting == "auto" and separator != "\t" and len(separator) == 1)
-    return Layout(separator, quoted, header)
+    auto = options.quoting == "auto" and separator != "\t" and len(separator) == 1
+    return Layout(separator, auto or options.quoting in ("csv", "escaped"), header, options.quoting == "escaped")
 
 
 def _refuse_repeated(names: list[str], wanted: list[str] | None, path: Path) -> None:

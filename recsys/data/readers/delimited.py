@@ -7,7 +7,7 @@ that ends with the file, so quoting is checked before: what follows a closing ma
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,14 @@ class Layout:
     Args:
         separator: one or more characters.
         quoted: whether a field that begins with a quotation mark ends with the next single one (RFC 4180).
+        escaped: whether a backslash makes the mark after it a part of a quoted field.
         header: whether the first line names the columns.
     """
 
     separator: str
     quoted: bool
     header: bool = True
+    escaped: bool = False
 
     @property
     def first_line(self) -> int:
@@ -83,7 +85,7 @@ def read_delimited(
         DataError: no rows, a row with another number of fields, a broken quote, or text that is not UTF-8.
     """
     if layout.quoted:
-        several = refuse_broken_quotes(data, path, layout.separator)
+        several = refuse_broken_quotes(data, path, layout)
         if several and notes is not None:
             notes.append(
                 f"{path.name}: {len(several):,} quoted fields hold several lines, the first in line {several[0]}"
@@ -95,7 +97,7 @@ def read_delimited(
     separator = layout.separator
     if len(separator) > 1:
         separator, body = UNIT, bytes(body).replace(separator.encode(), UNIT.encode())
-    parsed = Layout(separator, layout.quoted, header=False)
+    parsed = replace(layout, separator=separator, header=False)
     reading = pc.ReadOptions(column_names=names, block_size=4 << 20)
     parsing = _parsing(parsed, multiline=layout.quoted and data.find(b'"') >= 0, empty_lines=lines)
     try:
@@ -108,7 +110,7 @@ def read_delimited(
     return table
 
 
-def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> list[int]:
+def refuse_broken_quotes(data: Buffer, path: Path, layout: Layout) -> list[int]:
     """The lines where fields of several lines begin.
 
     Raises:
@@ -118,16 +120,19 @@ def refuse_broken_quotes(data: Buffer, path: Path, separator: str) -> list[int]:
     if place < 0:
         return []
     several: list[int] = []
-    mark = re.escape(separator.encode())
+    mark = re.escape(layout.separator.encode())
+    inside = rb'(?:[^"\\]++|""|\\.)*+' if layout.escaped else rb'(?:[^"]++|"")*+'
     # A quotation mark opens a field only at the field's beginning; the whole field is one match, its end the group.
-    quoted = re.compile(rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"(?:[^"]++|"")*+("(?=' + mark + rb"|[\r\n]|\Z))?")
+    begin, end = rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"', rb'("(?=' + mark + rb"|[\r\n]|\Z))?"
+    quoted = re.compile(begin + inside + end, re.DOTALL)
     for field in quoted.finditer(data):
         if field[1] is None:
             line = line_of(data, field.start())
             raise DataError(
                 f"a quotation mark opens a field that nothing closes: {_excerpt(data, field.start())}",
                 where=f"{path}:{line}",
-                remedy='close the field, write a mark inside a field twice (""), or set source.table.quoting: none',
+                remedy='close the field, write a mark inside a field twice (""), or set source.table.quoting: none, or '
+                'escaped where fields hold \\" for a mark',
             )
         if b"\n" in field[0]:
             several.append(line_of(data, field.start()) if not several else 0)
@@ -138,6 +143,7 @@ def _parsing(layout: Layout, *, multiline: bool = False, empty_lines: bool = Fal
     return pc.ParseOptions(
         delimiter=layout.separator,
         quote_char='"' if layout.quoted else False,
+        escape_char="\\" if layout.escaped else False,
         newlines_in_values=multiline,
         ignore_empty_lines=not empty_lines,
     )
@@ -150,11 +156,11 @@ def _text(names: list[str] | None, wanted: list[str] | None = None) -> pc.Conver
 
 def _first_line(data: Buffer) -> tuple[bytes, int]:
     """The first line that is not empty, without its end, and where the next one begins."""
-    found = re.compile(rb"[^\r\n]+").search(data)
-    if found is None:
+    line = re.compile(rb"[^\r\n]+").search(data)
+    if line is None:
         return b"", len(data)
-    end = re.compile(rb"\r\n|\r|\n").match(data, found.end())
-    return found[0], end.end() if end else found.end()
+    end = re.compile(rb"\r\n|\r|\n").match(data, line.end())
+    return line[0], end.end() if end else line.end()
 
 
 def _end_of_text(data: Buffer) -> int:

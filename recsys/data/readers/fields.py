@@ -110,13 +110,13 @@ def typed(column: pd.Series) -> tuple[pd.Series, int]:
     bare = text.str.strip()
     gaps = bare.str.lower().isin(MISSING)
     known = bare[~gaps]
-    said = int((gaps & (bare != "")).sum())
-    if len(known) and said <= len(known):
+    dashes = int((gaps & (bare != "")).sum())
+    if len(known) and dashes <= len(known):
         if known.str.fullmatch(_INTEGER).all():
-            return pd.to_numeric(bare.where(~gaps, None)).astype("Int64"), said
+            return pd.to_numeric(bare.where(~gaps, None)).astype("Int64"), dashes
         if known.str.fullmatch(_DECIMAL).all():
-            return pd.to_numeric(bare.where(~gaps, None)).astype("float64"), said
-        if known.isin(("true", "false", "True", "False")).all() and not said:
+            return pd.to_numeric(bare.where(~gaps, None)).astype("float64"), dashes
+        if known.isin(("true", "false", "True", "False")).all() and not dashes:
             return bare.str.lower().map({"true": True, "false": False}).astype("boolean"), 0
     return text.where(bare != "", None), 0
 
@@ -140,5 +140,5 @@ def require_columns(wanted: Iterable[str], there: list[str], path: Path, remedy:
 def nearest(name: str, there: Iterable[str]) -> str | None:
     """The name most like `name`, whatever its case; None when none is alike."""
     by_small = {other.lower(): other for other in there}
-    found = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.6)
-    return by_small[found[0]] if found else None
+    close = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.6)
+    return by_small[close[0]] if close else None

@@ -136,9 +136,9 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
         elif kind == "float":
             written = frame[name].str.strip()
             frame[name] = numbers_of(frame[name], path, ROWS)
-            said = int((frame[name].isna() & (written != "")).sum())
-            if said:
-                notes.append(f"{path.name}: {said} of {len(frame)} values of {name} are a dash or the like: missing")
+            dashes = int((frame[name].isna() & (written != "")).sum())
+            if dashes:
+                notes.append(f"{path.name}: {dashes} of {len(frame)} values of {name} are a dash or the like: missing")
         elif kind == "token_seq" and name not in TITLES:
             frame[name] = pd.Series(_sequences(frame[name]), frame.index, object)
         elif kind == "float_seq":
@@ -170,15 +170,15 @@ def _one_of(
     names: tuple[str, ...], types: dict[str, str], path: Path, notes: list[str], required: str | None = None
 ) -> str:
     """The first of `names` that the file has, "" where it has none and needs none."""
-    found = _first(names, types)
-    if not found and required:
+    chosen = _first(names, types)
+    if not chosen and required:
         near = nearest(names[0], types)
         remedy = f"the columns are {', '.join(types)}" + (f"; did you mean {near}?" if near else "")
         raise _bad_header(path, f"no column {names[0]}, nor {', '.join(names[1:6])}, ...", remedy)
-    others = [name for name in names if name in types and name != found]
+    others = [name for name in names if name in types and name != chosen]
     if others:
-        notes.append(f"{path.name}: {found} is read; {', '.join(others)} could be meant too")
-    return found
+        notes.append(f"{path.name}: {chosen} is read; {', '.join(others)} could be meant too")
+    return chosen
 
 
 def _first(names: Iterable[str], there: Iterable[str]) -> str:

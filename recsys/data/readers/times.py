@@ -89,8 +89,8 @@ def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = N
     if known.empty:
         return Times(np.zeros(len(text), np.int64), missing)
     if layout is not None:
-        found, note = pd.to_datetime(known, format=layout, utc=True, errors="coerce"), ""
-        values = _whole(found, known, path, rows, f"a time written as {layout}")
+        dates, note = pd.to_datetime(known, format=layout, utc=True, errors="coerce"), ""
+        values = _whole(dates, known, path, rows, f"a time written as {layout}")
     elif numeric or known.iloc[:SAMPLE].str.fullmatch(_NUMBER).mean() >= 0.5:
         values, note = _numeric(known, path, rows)
     else:
@@ -163,20 +163,20 @@ def _days(known: pd.Series) -> np.ndarray | None:
         known = known.astype("int64").astype(str)
     elif not known.str.fullmatch(r"(19|20)\d{6}").all():
         return None
-    found = pd.to_datetime(known, format="%Y%m%d", utc=True, errors="coerce")
-    return None if found.isna().any() else _since_1970(found)
+    dates = pd.to_datetime(known, format="%Y%m%d", utc=True, errors="coerce")
+    return None if dates.isna().any() else _since_1970(dates)
 
 
 def _written(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:
     sample = known.iloc[:SAMPLE]
     if _fits(_with_zones(sample), "ISO8601"):
         iso = _with_zones(known)
-        found = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
-        return _whole(found, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(iso)
+        dates = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
+        return _whole(dates, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(iso)
     for layout in FORMATS:
         if _fits(sample, layout):
-            found = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
-            return _whole(found, known, path, rows, f"a time written as {layout}, as in the rows before"), ""
+            dates = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
+            return _whole(dates, known, path, rows, f"a time written as {layout}, as in the rows before"), ""
     for pair in AMBIGUOUS:
         if any(_fits(sample, layout) for layout in pair):
             return _day_or_month(known, pair, path, rows)
@@ -191,7 +191,7 @@ def _with_zones(known: pd.Series) -> pd.Series:
 
 def _day_or_month(known: pd.Series, pair: tuple[str, str], path: Path, rows: Rows) -> tuple[np.ndarray, str]:
     both = [pd.to_datetime(known, format=layout, utc=True, errors="coerce") for layout in pair]
-    fitting = [not found.isna().any() for found in both]
+    fitting = [not dates.isna().any() for dates in both]
     if all(fitting) and not (both[0] == both[1]).all():
         raise DataError(
             f"{known.name} is {known.iloc[0]!r}, which may be {pair[0]} or {pair[1]}: no row tells day and month apart",
@@ -217,9 +217,9 @@ def _fits(sample: pd.Series, layout: str) -> bool:
     return bool(pd.to_datetime(sample, format=layout, utc=True, errors="coerce").notna().mean() >= 0.5)
 
 
-def _whole(found: pd.Series, known: pd.Series, path: Path, rows: Rows, expected: str) -> np.ndarray:
-    _refuse(found.isna().to_numpy(), known, path, rows, expected)
-    return _since_1970(found)
+def _whole(dates: pd.Series, known: pd.Series, path: Path, rows: Rows, expected: str) -> np.ndarray:
+    _refuse(dates.isna().to_numpy(), known, path, rows, expected)
+    return _since_1970(dates)
 
 
 def _since_1970(times: pd.Series) -> np.ndarray:

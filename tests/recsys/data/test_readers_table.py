@@ -318,3 +318,15 @@ def test_a_list_that_another_separator_divides_is_said(read_files: Callable) -> 
         "s.csv: no genres are separated by '|', and 2 hold ',', e.g. 'Drama, War'; see list_separator",
     )
     assert read_files("table", files, table | {"list_separator": ","}).items["genres"].tolist()[0] == ["Drama", "War"]
+
+
+def test_marks_after_a_backslash_are_read_when_that_is_named(read_files: Callable) -> None:
+    books = '"item_id";"title"\n"01";"\\"Tis; a \\\\ memoir"\n"02";"plain"\n'
+    table = {"interactions": "i.csv", "items": "b.csv"}
+    files = {"i.csv": csv_of(["u,01,1"]), "b.csv": books}
+    with pytest.raises(DataError, match=r"(?s)nothing closes.*b\.csv:2.*escaped"):
+        read_files("table", files, table)
+    raw = read_files("table", files, table | {"quoting": "escaped"})
+    assert raw.items.to_numpy().tolist() == [["01", '"Tis; a \\ memoir'], ["02", "plain"]]
+    with pytest.raises(DataError, match=r"(?s)nothing closes.*b\.csv:3"):
+        read_files("table", files | {"b.csv": books.replace('plain"', "plain")}, table | {"quoting": "escaped"})
