@@ -43,6 +43,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_file(path: Path) -> None:
+    """Removes a file where it is there; one outside of the folder that is worked on is refused (`confinement`)."""
+    check_inside(path)
+    path.unlink(missing_ok=True)
+
+
 def scrap_path(path: Path) -> Path:
     """An empty new file beside `path` that `remove_scraps` knows; its folder is made where it is missing."""
     check_inside(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.errors import DataError
-from artefacts.files import read_json, write_json
+from artefacts.files import read_json, remove_file, write_json
 
 REMEDY = (
     "what was answered is kept: run the same command again when the server is well. Where one request always breaks "
@@ -59,7 +59,7 @@ class OpenNote:
         """Takes away what earlier runs over these shards said."""
         for path in self._folder.glob("*.json"):
             if path.stem.isdecimal() and int(path.stem) in set(self._shards):
-                path.unlink(missing_ok=True)
+                remove_file(path)
 
     def write(self, requests: int, recorded: int, reasons: Reasons, error: str | None) -> None:
         """Says how many requests there are, how many have their record, and why others have none."""

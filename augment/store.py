@@ -286,6 +286,7 @@ class Store:
     def _scan(self, task: str, shard: int) -> None:
         """Finds out what is there, and takes away what is no line."""
         path = shard_path(self.folder, task, shard, self.total)
+        check_inside(path)
         whole, torn, damaged = 0, False, list[Piece]()
         for piece in read_pieces(path):
             torn = piece.torn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from artefacts.errors import DataError
-from artefacts.files import read_json, write_json, write_npy
+from artefacts.files import read_json, remove_file, write_json, write_npy
 from artefacts.progress import progress
 from embed.records import text_digest
 
@@ -91,7 +91,7 @@ def write_field(stem: Path, values: np.ndarray, about: dict[str, Any]) -> None:
         values: float32 [n, d].
         about: content of the JSON file, with `rows`, `dim` and `missing`.
     """
-    sidecar_of(stem).unlink(missing_ok=True)
+    remove_file(sidecar_of(stem))
     write_npy(matrix_of(stem), values)
     write_json(sidecar_of(stem), about)
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from artefacts.files import atomic_path
+from artefacts.files import atomic_path, remove_file
 from recsys.distributed import ALONE, Team
 from recsys.selection import Selection
 
@@ -135,7 +135,7 @@ class Snapshot:
         """Removes the file; with several processes, the main one does."""
         if self.team.main:
             for path in self.folder.glob(f"{Path(NAME).stem}*"):
-                path.unlink()
+                remove_file(path)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = "") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from artefacts.errors import AugrecError
 from artefacts.files import read_json, write_json, write_text
+from artefacts.locks import hold
 from pipeline.cluster import slurm
 from pipeline.cluster.plan import Level, describe, plan
 from pipeline.cluster.profile import Profile
@@ -55,9 +56,7 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
         AugrecError: jobs of this run are still there, or nobody knows; or SLURM refuses one: the chain is then taken
             back, or, where that fails too, the jobs that are left are named.
     """
-    if not dry_run:
-        _refuse_twice(run)
-    with nullcontext() if dry_run else beside_others(run.folder):
+    with nullcontext() if dry_run else _alone(run):
         most = profile.max_array_size or slurm.max_array_size()
         levels = plan(run, profile, most)
         if not levels:
@@ -73,6 +72,14 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
     console.print(f"\n{len(jobs)} jobs submitted; `augrec status {shlex.quote(str(run.folder))}` follows them",
                   markup=False, highlight=False)  # fmt: skip
     return jobs
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """While one submission looks for jobs and hands over, no other one of the same run does."""
+    with beside_others(run.folder), hold(run.folder / "slurm" / ".lock", "another submission of this run is under way"):
+        _refuse_twice(run)
+        yield
 
 
 def submitted(run: Path, *, newest: bool = False) -> list[Submitted]:
@@ -152,7 +159,7 @@ def _taken_back(notes: _Notes, error: AugrecError) -> AugrecError:
     if notes.unknown:
         remedy = f"scancel what `squeue --me` lists of {notes.script(notes.unknown[0])}, if anything; then submit again"
         return AugrecError(what, where=where, remedy=remedy)
-    return AugrecError(what, where=where, remedy=error.remedy or "mend the cause and submit again")
+    return type(error)(what, where=where, remedy=error.remedy or "mend the cause and submit again")
 
 
 def _of_script(queued: slurm.Queued, notes: _Notes) -> bool:
@@ -187,7 +194,8 @@ def _refuse_twice(run: Run) -> None:
         return
     queued = slurm.queue(*clusters_of(job for one in notes for job in one.jobs))
     if queued is None:
-        _refuse_unknown(run, known, unknown)
+        if slurm.available():  # else handing over says that SLURM is not here
+            _refuse_unknown(run, known, unknown)
         return
     mine = [job for job in queued if job.alive and (job.job in known or any(_of_script(job, one) for one in notes))]
     alive: list[str] = sorted({known.get(job.job, job.job) for job in mine})
@@ -197,6 +205,8 @@ def _refuse_twice(run: Run) -> None:
             where=run.folder / "slurm",
             remedy=f"wait for them, or {slurm.cancel_command(alive)}",
         )
+    for one in unknown:  # squeue knows of no such job by now
+        replace(one, unknown=()).write()
 
 
 def _refuse_unknown(run: Run, known: dict[str, slurm.JobId], unknown: list[_Notes]) -> None:

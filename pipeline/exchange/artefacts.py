@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from artefacts.files import digest, write_json, write_parquet
+from artefacts.files import digest, remove_file, write_json, write_parquet
 from augment.shapes import MASKED, Record
 from augment.summary import Tally
 from augment.table import merge
@@ -69,7 +69,7 @@ def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[st
     labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
     kept = pd.DataFrame({"user": users, "item": items, "split": labels})
     counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
-    (out / "dataset.json").unlink(missing_ok=True)
+    remove_file(out / "dataset.json")
     write_parquet(out / "interactions.parquet", interaction_table(kept))
     write_parquet(out / "items.parquet", dataset.items)
     write_parquet(out / "users.parquet", dataset.users)

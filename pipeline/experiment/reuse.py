@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from artefacts.confinement import check_inside
 from artefacts.files import digest
 from pipeline.stages.base import FOLDERS, Run, Stage, read_marker
 from pipeline.stages.train import trainings_of
@@ -57,6 +58,7 @@ def adopt_trainings(run: Run, others: Iterable[Path]) -> int:
 
 def _copy(source: Path, target: Path) -> None:
     """Copies a folder so that `target` is whole or absent."""
+    check_inside(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as temporary:
         copied = shutil.copytree(source, Path(temporary) / source.name)

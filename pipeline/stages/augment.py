@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from artefacts.files import read_json, write_json
+from artefacts.files import read_json, remove_file, write_json
 from pipeline.cluster.engine import StoppableEngine
 from pipeline.cluster.staging import staged
 from pipeline.stages.base import Run, Stage
@@ -92,7 +92,7 @@ class Augment(Stage):
                 if "open" in summaries[name]:
                     unfinished.append(name)
                 for part in (self.folder(run) / name).glob("*/records-*.parquet"):
-                    part.unlink()  # an array task's own table; the merged one has all of them
+                    remove_file(part)  # an array task's own table; the merged one has all of them
         require_answered(run, unfinished)
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
         totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artefacts.errors import DataError
-from artefacts.files import sha256_file, write_json, write_parquet
+from artefacts.files import remove_file, sha256_file, write_json, write_parquet
 from recsys.data.dataset import SPLITS
 from recsys.data.filters import filtered
 from recsys.data.matching import matched
@@ -54,7 +54,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
-    (out / "dataset.json").unlink(missing_ok=True)  # a folder without it is not a data set: never old and new mixed
+    remove_file(out / "dataset.json")  # a folder without it is not a data set: never old and new mixed
     item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
         item_table, cleaned_items = cleaned(item_table, "item")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from artefacts.errors import AugrecError
+from artefacts.errors import AugrecError, UsageError
 from pipeline.cluster import slurm
 from pipeline.cluster import status as standing
 from pipeline.cluster.plan import Job, plan
@@ -209,6 +209,32 @@ def test_the_accounting_speaks_for_a_silent_queue(
     else:
         with pytest.raises(AugrecError, match="squeue does not answer"):
             hand_over(run)
+
+
+def test_two_submissions_at_once_are_one(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+    real = slurm.submit
+
+    def second(*arguments: Any) -> str:
+        if not refused:
+            with pytest.raises(AugrecError, match="another submission of this run is under way") as error:
+                hand_over(run)
+            refused.append(str(error.value))
+        return real(*arguments)
+
+    monkeypatch.setattr(slurm, "submit", second)
+    assert len(hand_over(run)) == len(JOBS)
+    assert len(accepted(site)) == len(JOBS)
+    assert refused
+
+
+def test_without_slurm_it_is_not_silence(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A run folder seen from a laptop."""
+    hand_over(run)
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="sbatch is not on PATH"):
+        hand_over(run)
+    assert len(accepted(site)) == len(JOBS)
 
 
 def test_a_first_submission_needs_no_queue(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,13 +277,14 @@ def test_the_writer_refuses_a_name_that_nobody_checked(
 def test_a_link_inside_the_target_is_not_followed(folder: Path, tmp_path: Path) -> None:
     out, mine = tmp_path / "out", tmp_path / "mine"
     mine.mkdir()
-    (mine / "items.parquet").write_text("mine")
+    for name in ("items.parquet", "dataset.json"):
+        (mine / name).write_text("mine")
     import_llmrec(folder, out)
     shutil.rmtree(out / "dataset")
     (out / "dataset").symlink_to(mine)
     with pytest.raises(AugrecError, match="refused to write outside"):
         import_llmrec(folder, out)
-    assert (mine / "items.parquet").read_text() == "mine"
+    assert {path.name: path.read_text() for path in mine.iterdir()} == {"items.parquet": "mine", "dataset.json": "mine"}
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, imported: Path) -> None:
