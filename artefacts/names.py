@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from artefacts.errors import DataError
 
@@ -110,6 +110,14 @@ def _distinct(named: dict[str, T]) -> dict[str, T]:
     return named
 
 
+def _named_folder(path: object) -> object:
+    if isinstance(path, str) and (not path.strip() or "\0" in path):
+        raise ValueError("name a folder; an empty name would be the folder one stands in")
+    return path
+
+
+Folder = Annotated[Path, BeforeValidator(_named_folder)]
+"""A folder to write to."""
 Name = Annotated[str, AfterValidator(_checked)]
 """A name in a config."""
 FieldName = Annotated[str, AfterValidator(_checked_field)]

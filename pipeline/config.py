@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from artefacts.errors import UsageError
 from artefacts.files import write_text
-from artefacts.names import Name, Named, NamedFields
+from artefacts.names import Folder, Name, Named, NamedFields
 from artefacts.options import Options
 from augment.options import GenerationOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
@@ -83,7 +83,7 @@ class Config(Options):
 
     name: Name
     """The run's name; also the name of its folder under `runs/`."""
-    output: Path | None = None
+    output: Folder | None = None
     """The run folder; `runs/<name>` unless given."""
     seed: int = 0
     """The seed of splits, prompts and sampling. Training seeds are listed in `seeds`."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
-from artefacts.names import Name, Named, name_problem
+from artefacts.names import Folder, Name, Named, name_problem
 from artefacts.options import Options
 from pipeline.config import Variant
 from pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
@@ -92,7 +92,7 @@ class Compare(Options):
     """The comparison's name; also that of its folder under `runs/`."""
     title: str | None = None
     """Heading of the page."""
-    output: Path | None = None
+    output: Folder | None = None
     """The folder; `runs/<name>` unless given."""
     base: Path | dict[str, Any]
     """The run config everything starts from (data, generation, embedding, models, training): a file, relative to this

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from artefacts.names import Name, Named
+from artefacts.names import Folder, Name, Named
 from artefacts.options import Options
 from recsys.training_options import METRIC
 
@@ -108,7 +108,7 @@ class Experiment(Options):
     """The name; also that of its folder under `runs/`."""
     title: str | None = None
     """Heading of the page."""
-    output: Path | None = None
+    output: Folder | None = None
     """The folder; `runs/<name>` unless given."""
     base: Path | dict[str, Any]
     """The run config everything starts from: a file, relative to this one, or its sections."""

@@ -191,6 +191,11 @@ def test_a_name_that_is_a_path_is_refused(config_file: Path, section: str, name:
     assert "name" in text
 
 
+@pytest.mark.parametrize("output", ["''", "'  '", '"\\0"'])
+def test_an_empty_output_is_not_the_folder_one_stands_in(config_file: Path, output: str) -> None:
+    assert "output: name a folder" in problem(config_file, f"output={output}")
+
+
 @pytest.mark.parametrize("section", ["variants", "models"])
 def test_names_that_differ_in_capitals_alone_are_refused(config_file: Path, section: str) -> None:
     content = yaml.safe_load(MINIMAL)
