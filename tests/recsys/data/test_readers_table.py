@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import lzma
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artefacts.errors import DataError
+from recsys.data.readers.delimited import Layout, header_fields, read_delimited, refuse_broken_quotes
 
 FRAME = pd.DataFrame(
     {"who": ["007", "7", "NA"], "what": ["a", "b", "a"], "stars": [1.0, 2.5, 5.0], "when": [10, 20, 30]}
@@ -330,3 +335,29 @@ def test_marks_after_a_backslash_are_read_when_that_is_named(read_files: Callabl
     assert raw.items.to_numpy().tolist() == [["01", '"Tis; a \\ memoir'], ["02", "plain"]]
     with pytest.raises(DataError, match=r"(?s)nothing closes.*b\.csv:3"):
         read_files("table", files | {"b.csv": books.replace('plain"', "plain")}, table | {"quoting": "escaped"})
+
+
+@given(rows=st.lists(st.lists(st.text(alphabet='a",\n x', max_size=4), min_size=2, max_size=2), min_size=1, max_size=5))
+def test_whatever_a_writer_quotes_is_read_back(rows: list[list[str]]) -> None:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows])
+    data, layout = out.getvalue().encode(), Layout(",", quoted=True)
+    table = read_delimited(data, Path("f.csv"), layout, header_fields(data, layout))
+    assert [list(row.values()) for row in table.to_pylist()] == rows
+
+
+@given(text=st.text(alphabet='a",\n', max_size=12))
+def test_what_a_strict_parser_refuses_is_refused(text: str) -> None:
+    """Python's own strict parser is the reference."""
+    data = ("x,y\n" + text).encode()
+    try:
+        list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+        strict = True
+    except csv.Error:
+        strict = False
+    try:
+        refuse_broken_quotes(data, Path("f.csv"), Layout(",", quoted=True))
+        ours = True
+    except DataError:
+        ours = False
+    assert ours == strict
