@@ -75,6 +75,7 @@ def compose(
     raw = merged(raw, experiment.settings[setting].change)
     if experiment.search is not None:
         _keep_candidates_model(raw)
+        _give_rows_their_models(raw)
     for model, options in (tuned or {}).items():
         raw["models"][model] = merged(raw["models"][model], options)
     for name, sweep in experiment.sweeps.items():
@@ -114,6 +115,33 @@ def _keep_candidates_model(raw: dict[str, Any]) -> None:
     if model in raw["models"]:
         raw["models"][CANDIDATES_MODEL] = copy.deepcopy(raw["models"][model])
         section["model"] = CANDIDATES_MODEL
+
+
+def _give_rows_their_models(raw: dict[str, Any]) -> None:
+    """A model that several variants use becomes one for each of them, so that each is searched with its own budget.
+
+    The first variant keeps the model's name; the others get copies (see `row_model`). Options that suit what one row
+    is given would otherwise be handed to rows that are given something else, its controls above all.
+    """
+    taken: set[str] = set()
+    for name, variant in (raw.get("variants") or {}).items():
+        model = variant.get("model") if isinstance(variant, dict) else None
+        if model in taken and model in raw["models"]:
+            own = row_model(model, name)
+            if own in raw["models"]:
+                raise UsageError(
+                    f"models.{own}: so is called the copy of '{model}' that is searched for the variant '{name}'",
+                    remedy="give this model or the variant another name",
+                )
+            raw["models"][own] = copy.deepcopy(raw["models"][model])
+            variant["model"] = own
+        elif isinstance(model, str):
+            taken.add(model)
+
+
+def row_model(model: str, variant: str) -> str:
+    """What the copy of a model is called that is searched for one variant."""
+    return f"{model}+{variant}"
 
 
 def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: str) -> dict[str, Any]:

@@ -44,10 +44,10 @@ class Sweep(Options):
 
 
 class Search(Options):
-    """Hyper-parameter search on validation with the same number of trials for every model."""
+    """Hyper-parameter search on validation with the same number of trials for every variant, controls included."""
 
     trials: PositiveInt
-    """Trials per model."""
+    """Trials per variant: of a model that several variants use, each searches its own options."""
     seed: int = Field(0, ge=0)
     """Of the sampler (TPE)."""
     seeds: list[int] = Field(default=[1001], min_length=1)
@@ -55,7 +55,8 @@ class Search(Options):
     spaces: Path
     """A folder with one file per family, named after it, relative to this file."""
     models: tuple[str, ...] | None = None
-    """The models to search; all that variants use unless given. Those without a space keep their options."""
+    """The models to search, for every variant that uses them; all unless given. Those without a space keep their
+    options."""
 
 
 class Table(Options):

@@ -11,7 +11,7 @@ from typing import Any
 
 from artefacts.errors import UsageError
 from pipeline.config import Config, read_sections, validated
-from pipeline.experiment.compose import CANDIDATES_MODEL, compose, swept_variant
+from pipeline.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
 from pipeline.experiment.options import Experiment, Table
 from pipeline.experiment.spaces import Space, read_spaces
 from pipeline.side import PROFILE
@@ -156,7 +156,8 @@ def _spaces(experiment: Experiment, cells: list[Cell], path: Path) -> dict[str, 
     if search is None:
         return {}
     for cell in cells:
-        reported = sorted(set(search.seeds) & set(cell.config.seeds))
+        trained = {seed for variant in cell.config.variants for seed in cell.config.seeds_of(variant)}
+        reported = sorted(set(search.seeds) & (trained | set(cell.config.seeds)))
         if reported:
             raise UsageError(
                 f"search.seeds: seed {reported[0]} is also reported; what is chosen on it would be judged on it",
@@ -170,9 +171,14 @@ def _spaces(experiment: Experiment, cells: list[Cell], path: Path) -> dict[str, 
 
 def searched_models(search_models: tuple[str, ...] | None, config: Config, swept: set[str]) -> list[str]:
     """The models that a search covers, in the order of the variants that use them."""
-    used = [variant.model for name, variant in config.variants.items() if name not in swept]
+    used: dict[str, str] = {}
+    for name, variant in config.variants.items():
+        if name not in swept:
+            used.setdefault(variant.model, name)
+    named = search_models or ()
     return [
         model
-        for model in dict.fromkeys(used)
-        if model != CANDIDATES_MODEL and (search_models is None or model in search_models)
+        for model, variant in used.items()
+        if model != CANDIDATES_MODEL
+        and (search_models is None or model in named or any(model == row_model(one, variant) for one in named))
     ]

@@ -1,4 +1,4 @@
-"""Hyper-parameter search on validation: Optuna's TPE, the same number of trials for every model, no pruning.
+"""Hyper-parameter search on validation: Optuna's TPE, the same number of trials for every variant, no pruning.
 
 A trial trains its model with the search's own seeds and never evaluates the test split. The models' searches go on side
 by side, each with at most one trial at a time, because a proposal rests on all results before it.
@@ -31,7 +31,7 @@ class Step:
 def search_models(plan: Plan, cell: Cell, run: Run, workers: int) -> tuple[dict[str, Found], int]:
     """Searches every model of a run; finished trials are kept. The models' searches go on side by side.
 
-    Each model is given what the first variant that uses it is given.
+    Each model is that of one variant (see `compose`), and is given what that is given.
 
     Returns:
         What was found by model, and how many trials were run for it now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from artefacts.errors import UsageError
 from artefacts.files import read_json, write_json
 from pipeline.execute import run_stage
 from pipeline.experiment import search as module
-from pipeline.experiment.read import Plan, read_experiment
+from pipeline.experiment.read import Plan, read_experiment, searched_models
 from pipeline.experiment.search import Step, search_models
 from pipeline.experiment.study import Found
 from pipeline.stages import STAGES
@@ -161,3 +163,46 @@ def test_a_search_with_real_trainings_leaves_the_test_split_alone(
     assert metrics["valid"]["recall@10"] == found["graph"].value
     assert not list(run.folder.glob("search/**/per_user.parquet"))
     assert not list(run.folder.glob("search/**/model.safetensors"))
+
+
+def test_every_row_of_a_model_is_searched_with_its_own_budget_and_what_it_is_given(
+    make: Callable[..., tuple[Plan, Run]], trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "MODELS", ["variants.control={model: graph}"])
+    plan, run = make(seeds="[1001]")
+    found = search(plan, run)
+    assert found.keys() == {"graph", "popular", "graph+control"}
+    assert (found["graph"].trials, found["graph+control"].trials) == (4, 4)
+    best = {model: read_json(run.folder / "search" / model / "best.json") for model in ("graph", "graph+control")}
+    assert {model: one["variant"] for model, one in best.items()} == {"graph": "graph", "graph+control": "control"}
+    asked = {model: [params for name, params, _ in trainer.asked if name == model] for model in best}
+    assert asked["graph"] != asked["graph+control"]
+    tuned = plan.tuned(plan.cells[0], {model: one.options for model, one in found.items() if one.options})
+    for variant, model in (("graph", "graph"), ("control", "graph+control")):
+        options = tuned.models[tuned.variants[variant].model]
+        assert options.training.lr == found[model].options["training.lr"]  # type: ignore[union-attr]
+
+
+def test_a_model_that_is_named_is_searched_for_every_row(experiment_with_data: Path) -> None:
+    section = "search={trials: 2, seeds: [1001], spaces: spaces, models: [graph]}"
+    plan = read_experiment(experiment_with_data, [*MODELS, "variants.control={model: graph}", section])
+    assert searched_models(("graph",), plan.cells[0].config, plan.swept()) == ["graph", "graph+control"]
+
+
+def test_without_a_search_rows_share_their_model(experiment_with_data: Path) -> None:
+    config = read_experiment(experiment_with_data, ["variants.control={model: graph}"]).cells[0].config
+    assert config.variants["control"].model == "graph"
+    assert "graph+control" not in config.models
+
+
+def test_a_seed_that_any_variant_reports_is_not_tuned_on(experiment_with_data: Path) -> None:
+    section = "search={trials: 2, seeds: [1001], spaces: spaces}"
+    with pytest.raises(UsageError, match="seed 1001 is also reported"):
+        read_experiment(experiment_with_data, [section, "variants.popular={model: popular, seeds: [1001]}"])
+
+
+def test_a_model_that_is_called_like_a_row_s_copy_is_refused(experiment_with_data: Path) -> None:
+    section = "search={trials: 2, seeds: [1001], spaces: spaces}"
+    changes = ["models.graph+control={family: popularity}", "variants.control={model: graph}"]
+    with pytest.raises(UsageError, match="the copy of 'graph' that is searched for the variant 'control'"):
+        read_experiment(experiment_with_data, [section, *changes])
