@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WRITERS = ("torch", "transformers", "gguf", "safetensors")
+ROPE_FACTORS = "rope_freqs"
 DECISIVE = ("transformers", "gguf", "torch")
 """What a conversion's numbers depend on, by the first two numbers of the version."""
 
@@ -120,7 +121,8 @@ def _convert(source: Path, folder: Path) -> None:
 
     where = str(source.parent)
     try:
-        check_whole(source, read_header(source))
+        header = read_header(source)
+        check_whole(source, header)
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=source.name, local_files_only=True)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -134,6 +136,12 @@ def _convert(source: Path, folder: Path) -> None:
             remedy="use a file of an architecture transformers converts, or the model's safetensors folder",
         ) from error
     _refuse(source, faults(report))
+    if any(tensor.name.startswith(ROPE_FACTORS) for tensor in header.tensors):
+        print(
+            f"{source.name} stretches its positions by factors ({ROPE_FACTORS}) that transformers does not read: "
+            "what is converted differs from the model, most of all for long prompts; its safetensors folder has them",
+            file=sys.stderr,
+        )
     if not tokenizer.chat_template:
         raise DataError(
             "the GGUF file has no chat template, so it cannot be prompted with messages",

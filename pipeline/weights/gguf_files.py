@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -153,38 +154,39 @@ def parts_of(path: Path) -> list[Path]:
     Raises:
         DataError: the model was split, and not all of its parts lie beside each other under their own names.
     """
-    try:
-        header = read_header(path)
-    except (ValueError, struct.error, OverflowError):
-        return [path]  # whoever reads the weights says what is wrong
-    if header.parts == 1:
+    stat = path.stat()
+    count, part = _split(path, stat.st_size, stat.st_mtime_ns)
+    if count == 1:
         return [path]
     named = PART_NAME.fullmatch(path.stem)
-    if (
-        not named
-        or int(named["count"]) != header.parts
-        or int(header.scalars.get("split.no", -1)) + 1 != int(named["part"])
-    ):
+    if not named or (int(named["count"]), int(named["part"])) != (count, part):
         raise DataError(
-            f"the file is part {int(header.scalars.get('split.no', 0)) + 1} of {header.parts} of a model, and its name "
-            "does not say so",
+            f"the file is part {part} of {count} of a model, and its name does not say so",
             where=path,
             remedy="give the parts their names, NAME-00001-of-0000N.gguf, or join them: "
             "llama-gguf-split --merge <first part> <whole file>",
         )
-    parts = [
-        path.with_name(f"{named['stem']}-{part:05d}-of-{header.parts:05d}.gguf") for part in range(1, header.parts + 1)
-    ]
+    parts = [path.with_name(f"{named['stem']}-{part:05d}-of-{count:05d}.gguf") for part in range(1, count + 1)]
     absent = [part.name for part in parts if not part.is_file()]
     if absent:
         raise DataError(
-            f"the file is one of {header.parts} parts of a model, and {', '.join(absent[:5])} "
+            f"the file is one of {count} parts of a model, and {', '.join(absent[:5])} "
             f"{'is' if len(absent) == 1 else 'are'} missing",
             where=path,
             remedy="copy all parts into its folder, or name the file that they were joined into "
             "(llama-gguf-split --merge <first part> <whole file>)",
         )
     return parts
+
+
+@cache
+def _split(path: Path, size: int, time: int) -> tuple[int, int]:
+    """How many files the model was split into, and which of them this is, from 1; a large vocabulary is read once."""
+    try:
+        header = read_header(path)
+    except (ValueError, struct.error, OverflowError):
+        return 1, 1  # whoever reads the weights says what is wrong
+    return header.parts, int(header.scalars.get("split.no", 0)) + 1
 
 
 def model_stem(path: Path) -> str:

@@ -33,7 +33,7 @@ class ResolvedModel:
     name: str
     """The name it was asked for by."""
     sha256: str
-    """Of the GGUF file, or over the folder's weights and configuration."""
+    """Of the GGUF file (of its parts' hashes where it was split), or over the folder's weights and configuration."""
     source: str
     """Where it came from: folder, gguf, package or hub, and the place."""
 

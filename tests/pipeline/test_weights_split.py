@@ -132,3 +132,11 @@ def test_another_version_converts_for_itself(
     assert (first.path / "model.safetensors").is_file()
     monkeypatch.setattr(versions, "version", lambda name: "99.1.7" if name == "transformers" else real(name))
     assert resolve(str(made["whole"]), cache=tmp_path).path == second.path, "a patch converts nothing anew"
+
+
+def test_factors_that_are_not_read_are_said(
+    like: Path, tensors: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factors = {"rope_freqs.weight": np.ones(4, np.float32)}
+    resolve(str(write_gguf(tmp_path / "far.gguf", like, tensors | factors, fields=SIZES)), cache=tmp_path)
+    assert "far.gguf stretches its positions" in capsys.readouterr().err

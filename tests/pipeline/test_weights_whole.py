@@ -133,9 +133,19 @@ def without_modules(root: Path) -> None:
     (root / "config_sentence_transformers.json").write_text("{}")
 
 
+def dense_without_weights(root: Path) -> None:
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds.items()]
+    (root / "modules.json").write_text(json.dumps(modules))
+    for path in ("1_Pooling", "2_Dense"):
+        (root / path).mkdir()
+        (root / path / "config.json").write_text("{}")
+
+
 @pytest.mark.parametrize(
     ("change", "lack"),
     [
+        (dense_without_weights, "weights in 2_Dense"),
         (cut, f"the end of {SHARDS[1]}"),
         (lose_a_tensor, r"tensors that its index promises .*\(b\)"),
         (lose_index_and_shard, SHARDS[0]),
