@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from artefacts.errors import AugrecError
 from artefacts.files import write_parquet
@@ -35,7 +39,7 @@ def write_candidates(
         scores: users int64 [b] -> [b, n_items]; an item at -inf is never a candidate.
         size: items per user, LLMRec's |C|.
         out_path: the file, written atomically.
-        seed: orders items with exactly equal scores.
+        seed: orders items with exactly equal scores, together with the source ids of user and item.
         chunk: users per call; memory only. None bounds a chunk of scores in bytes, as evaluation does.
         device: where the users handed to `scores` lie.
 
@@ -47,7 +51,7 @@ def write_candidates(
     """
     if size < 1:
         raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
-    starts, ties = dataset.starts("train"), TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
+    starts, ties = dataset.starts("train"), SourceTies.of_dataset(dataset, seed, device)
     parts, chunk = [], chunk or default_chunk(dataset.n_items)
     for begin in range(0, dataset.n_users, chunk):
         users = np.arange(begin, min(begin + chunk, dataset.n_users))
@@ -61,6 +65,45 @@ def write_candidates(
     table = {name: array.astype(kind) for name, (array, kind) in columns.items()}
     write_parquet(out_path, pa.table({**table, "score": score.astype(np.float32)}))
     return len(user)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTies(TieBreak):
+    """Ties in an order that follows from source ids: one item more shifts contiguous ids, and no candidates."""
+
+    user_codes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    """int64 [n_users], below 2^31."""
+    item_codes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    """int64 [n_items], below 2^31, all different."""
+
+    @classmethod
+    def of_dataset(cls, dataset: Dataset, seed: int, device: torch.device | str) -> SourceTies:
+        """Of a data set's source ids."""
+        plain = TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
+        codes = (_codes(table["source_id"].to_pylist()) for table in (dataset.users, dataset.items))
+        return cls(plain.n_items, plain.words, 0, *(torch.from_numpy(one).to(device) for one in codes))
+
+    def of(self, users: Tensor, items: Tensor) -> Tensor:
+        """See TieBreak."""
+        codes = (codes.to(ids.device)[ids] for codes, ids in ((self.user_codes, users), (self.item_codes, items)))
+        return super().of(*codes)
+
+
+def _codes(source_ids: Sequence[str]) -> np.ndarray:
+    """int64 [n] below 2^31: a number of its own for every id; which, depends on others only where two are alike."""
+    taken: dict[int, int] = {}
+    for place in sorted(range(len(source_ids)), key=lambda place: _code(source_ids[place], 0)):
+        attempt = 0
+        while (code := _code(source_ids[place], attempt)) in taken:
+            attempt += 1
+        taken[code] = place
+    codes = np.empty(len(source_ids), dtype=np.int64)
+    codes[list(taken.values())] = list(taken)
+    return codes
+
+
+def _code(source_id: str, attempt: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{attempt}/{source_id}".encode()).digest()[:4]) >> 1
 
 
 @torch.no_grad()

@@ -59,6 +59,32 @@ def test_ties_depend_on_the_seed_not_on_ids_or_chunks(tastes: Dataset, tmp_path:
     assert counts.max() < tastes.n_users / 2, "a constant scorer must not offer everybody the same items"
 
 
+def test_ties_follow_source_ids_when_contiguous_ones_shift(tmp_path: Path) -> None:
+    """One user and one item more in front: the same candidates for everybody, but for the new item."""
+
+    def offered(users: list[str], items: list[str], name: str) -> dict[str, list[str]]:
+        empty, path = np.empty((0, 2)), tmp_path / name
+        tables = {
+            about: pa.table({about: pa.array(range(len(ids)), pa.int32()), "source_id": ids})
+            for about, ids in (("user", users), ("item", items))
+        }
+        dataset = Dataset.from_arrays(
+            len(users), len(items), empty, empty, empty, users=tables["user"], items=tables["item"]
+        )
+        write_candidates(lambda rows: torch.zeros(len(rows), len(items)), dataset, 5, path, seed=3)
+        found: dict[str, list[str]] = {}
+        for row in read_parquet(path).to_pylist():
+            found.setdefault(users[row["user"]], []).append(items[row["item"]])
+        return found
+
+    users, items = [f"u{n}" for n in range(20)], [f"i{n}" for n in range(40)]
+    before = offered(users, items, "before")
+    after = offered(["a", *users], ["b", *items], "after")
+    assert len({tuple(found) for found in before.values()}) == 20
+    for user, found in before.items():
+        assert [item for item in after[user] if item != "b"] == found[: 5 - ("b" in after[user])]
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_scores_that_are_no_numbers_name_the_user(small: Dataset, tmp_path: Path, bad: float) -> None:
     table = TABLE.clone()
