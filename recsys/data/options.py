@@ -71,7 +71,7 @@ class TableOptions(Options):
     """Side columns to rename, source name -> our name, e.g. `Name: title`. Prompts know title, year, genres. A path
     names what lies inside a column, e.g. `details.Brand: brand`; nested columns that nobody names are left out."""
     lists: tuple[str, ...] = ("genres",)
-    """Side columns (our names) that hold several values, in one string or in a list."""
+    """Side columns (our names) that hold several values, in one string or in a list; genres always do."""
     list_separator: str = Field(default="|", min_length=1)
     """What separates the values of a list column."""
     separator: str | None = Field(default=None, min_length=1, max_length=4)

@@ -109,7 +109,7 @@ class _Side:
     def _typed(self, column: pd.Series, notes: list[str]) -> pd.Series:
         assert self.path is not None
         name = str(column.name)
-        if name in self.options.lists:
+        if name == "genres" or name in self.options.lists:
             lists = _lists(column, self.options.list_separator)
             _note_other_separator(lists, name, self.options.list_separator, self.path, notes)
             return lists

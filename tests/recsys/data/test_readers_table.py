@@ -361,3 +361,9 @@ def test_what_a_strict_parser_refuses_is_refused(text: str) -> None:
     except DataError:
         ours = False
     assert ours == strict
+
+
+def test_genres_are_several_values_whatever_else_is(read_files: Callable) -> None:
+    files = {"i.csv": csv_of(["u,a,1"]), "s.csv": "item_id,genres,tags\na,Drama|War,x|y\n"}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "lists": ["tags"]})
+    assert raw.items[["genres", "tags"]].to_numpy().tolist() == [[["Drama", "War"], ["x", "y"]]]
