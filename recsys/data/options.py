@@ -69,7 +69,8 @@ class TableOptions(Options):
     """How times are written, as Python's strptime names it, e.g. "%d.%m.%Y"; None: see `timestamp`."""
     rename: dict[str, str] = Field(default_factory=dict)
     """Side columns to rename, source name -> our name, e.g. `Name: title`. Prompts know title, year, genres. A path
-    names what lies inside a column, e.g. `details.Brand: brand`; nested columns that nobody names are left out."""
+    names what lies inside a column, e.g. `details.Brand: brand`; nested columns that nobody names are left out. An id
+    may be renamed too, `artist: item_id`."""
     lists: tuple[str, ...] = ("genres",)
     """Side columns (our names) that hold several values, in one string or in a list; genres always do."""
     list_separator: str = Field(default="|", min_length=1)

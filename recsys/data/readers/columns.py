@@ -126,7 +126,7 @@ def _json(
         require_columns(required, [*read_records(data, path).columns], path, NAMES)
     if records.literal:
         notes.append(f"{path.name}: the lines are Python literals, not JSON")
-    _note_left_out(path, records.left_out, notes)
+    _note_left_out(path, [name for name in records.left_out if name not in {n.split(".")[0] for n in asked}], notes)
     return pd.DataFrame({name: pd.Series(records.columns[name], dtype=object) for name in there})
 
 

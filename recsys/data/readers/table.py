@@ -34,15 +34,22 @@ def read(source: SourceOptions, folder: Path) -> RawData:
     files = require_files(folder, names, "set source.path and the file names under source.table")
     notes: list[str] = []
     interactions = _interactions(options, files[options.interactions], notes)
+    renamed = {ours: theirs for theirs, ours in options.rename.items()}
+    item, user = (own or renamed.get(name, name) for own, name in _id_columns(options))
     sides = {
-        "items": _Side("item", options.items_id or options.item, options, files.get(options.items or "")),
-        "users": _Side("user", options.users_id or options.user, options, files.get(options.users or "")),
+        "items": _Side("item", item, options, files.get(options.items or "")),
+        "users": _Side("user", user, options, files.get(options.users or "")),
     }
     frames = {about: side.read(notes) for about, side in sides.items()}
     _require_named(options, list(sides.values()), folder)
     tables = {about: side.path for about, side in sides.items() if side.path is not None}
     tables["interactions"] = files[options.interactions]
     return RawData(interactions, frames["items"], frames["users"], files, tables=tables, notes=tuple(notes))
+
+
+def _id_columns(options: TableOptions) -> tuple[tuple[str | None, str], ...]:
+    """What `items` and `users` call their ids, if they say, and what the interactions call them."""
+    return (options.items_id, options.item), (options.users_id, options.user)
 
 
 def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.DataFrame:
@@ -89,7 +96,7 @@ class _Side:
     def read(self, notes: list[str]) -> pd.DataFrame:
         if self.path is None:
             return pd.DataFrame({self.about: pd.Series(dtype=str)})
-        asked = [*self.options.rename, *self.options.lists]
+        asked = [*self.options.rename, *self.options.lists, "genres"]
         frame = load_columns(self.path, self.options, [self.id_column], notes, asked=asked)
         self.names = list(frame.columns)
         out = {self.about: _ids(frame[self.id_column], self.path, notes)}

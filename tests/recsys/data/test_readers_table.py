@@ -258,6 +258,11 @@ def test_ids_have_another_name_in_the_side_tables(read_files: Callable) -> None:
     raw = read_files("table", files, table)
     assert raw.items.to_numpy().tolist() == [["51", "MALICE MIZER", "http://x"], ["52", "Diary of Dreams", "http://y"]]
     assert raw.users.to_numpy().tolist() == [["2", 30]]
+    renamed = {key: value for key, value in table.items() if key not in ("items_id", "users_id")}
+    renamed["rename"] = {"name": "title", "id": "artistID", "uid": "userID"}
+    again = read_files("table", files, renamed)
+    assert again.items.equals(raw.items)
+    assert again.users.equals(raw.users)
 
 
 def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> None:
