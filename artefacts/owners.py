@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any, Literal
 
 FIRST_SPACE = "pid:[4026531836]"
 """The name Linux gives the space of processes that are in no container."""
+
+PLACE = ("host", "machine", "boot", "space", "pid", "started")
+"""Fields that name a process."""
 
 Life = Literal["alive", "dead", "elsewhere"]
 
@@ -49,6 +53,11 @@ class Owner:
         """One line of JSON."""
         return json.dumps(asdict(self)) + "\n"
 
+    def place(self) -> dict[str, Any]:
+        """What names the process, for a line of somebody's own; `owner_of` reads it back."""
+        said = asdict(self)
+        return {name: said[name] for name in PLACE}
+
     def life(self) -> Life:
         """Whether it lives, as far as this process can know: of another machine or container it cannot."""
         me = here()
@@ -62,13 +71,27 @@ class Owner:
         return "elsewhere"
 
 
+def owner_of(line: Mapping[str, Any]) -> Owner | None:
+    """The process that a line names beside other things; None where it lacks something."""
+    pid, texts = line.get("pid"), [line.get(name) for name in PLACE if name != "pid"]
+    if isinstance(pid, bool) or not isinstance(pid, int) or not 0 < pid < 1 << 31:
+        return None
+    host, machine, boot, space, started = (text if isinstance(text, str) else None for text in texts)
+    if host is None or machine is None or boot is None or space is None or started is None:
+        return None
+    return Owner(host, machine, boot, space, pid, started)
+
+
 def read_owner(text: str) -> Owner | None:
     """The owner that a line names; None for anything else."""
     try:
-        value: dict[str, Any] = json.loads(text)
-        return Owner(**value) if isinstance(value["pid"], int) and 0 < value["pid"] < 1 << 31 else None
-    except (ValueError, TypeError, KeyError, RecursionError):
+        line = json.loads(text)
+    except (ValueError, RecursionError):
         return None
+    owner = owner_of(line) if isinstance(line, dict) else None
+    if owner is None:
+        return None
+    return replace(owner, since=str(line.get("since", "")), shared=line.get("shared") is True)
 
 
 def this_process(*, shared: bool) -> Owner:

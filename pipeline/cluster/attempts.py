@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from artefacts.confinement import check_inside
 from artefacts.files import said_when_full
+from artefacts.owners import owner_of, this_process
 
 Outcome = Literal["new", "running", "killed", "stopped", "failed", "done"]
 
@@ -52,8 +52,7 @@ class Attempts:
         """Says that this process begins."""
         self._append(
             "start",
-            host=platform.node(),
-            pid=os.getpid(),
+            **this_process(shared=False).place(),
             task=os.environ.get("SLURM_ARRAY_TASK_ID"),
             log=os.environ.get("AUGREC_LOG"),
         )
@@ -118,12 +117,5 @@ class Attempts:
 
 def _alive(begun: dict[str, Any]) -> bool:
     """Whether the process of a line still runs; on another machine it is taken to, until SLURM says otherwise."""
-    if begun.get("host") != platform.node():
-        return True
-    try:
-        os.kill(int(begun["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    owner = owner_of(begun)
+    return owner is None or owner.life() != "dead"

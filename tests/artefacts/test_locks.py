@@ -20,7 +20,7 @@ import pytest
 from artefacts import owners
 from artefacts.errors import AugrecError
 from artefacts.locks import ROOM, hold
-from artefacts.owners import FIRST_SPACE, Owner, read_owner, this_process
+from artefacts.owners import FIRST_SPACE, Owner, owner_of, read_owner, this_process
 
 ROOT = Path(__file__).parents[2]
 CODE = """
@@ -108,7 +108,7 @@ def test_a_file_system_without_locks_has_one_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(fcntl, "flock", refuse(number))
-    path = tmp_path / "locks" / "a.lock"
+    path = tmp_path / "source" / "locks" / "a.lock"
     with hold(path, "held"):
         assert len(claims(path)) == 1
         with (
@@ -258,6 +258,13 @@ def test_an_owner_is_its_line(tmp_path: Path) -> None:
     me = this_process(shared=True)
     assert read_owner(me.line) == me
     assert asdict(me) == json.loads(me.line)
+    assert (read_owner(me.line).since, read_owner(me.line).shared) == (me.since, True)  # type: ignore[union-attr]
+    assert owner_of({"event": "start", **me.place()}) == me
+    for name in me.place():
+        assert owner_of({**me.place(), name: None}) is None
+        assert owner_of({key: value for key, value in me.place().items() if key != name}) is None
+    for pid in (True, 0, -1, 1 << 31, "7"):
+        assert owner_of({**me.place(), "pid": pid}) is None
     assert me.life() == "alive"
 
 
@@ -288,6 +295,7 @@ def test_it_waits_and_says_for_whom(tmp_path: Path, offered: bool, capfd: pytest
         other.communicate("\n")
         waiting.join()
     assert got.is_set()
+    assert (said + capfd.readouterr().err).count("waiting for") == 1
 
 
 def test_a_forked_child_does_not_release_it(tmp_path: Path, offered: bool) -> None:

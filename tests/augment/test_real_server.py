@@ -237,18 +237,26 @@ def test_exported_requests_answered_by_the_batch_runner_become_records(
     asked, answered, log = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl", tmp_path / "runner.log"
     exported = CliRunner().invoke(requests_app, ["export", str(config), "files", str(asked)])
     assert exported.exit_code == 0, exported.output
-    names = {json.loads(line)["custom_id"] for line in asked.read_text().splitlines()}
+    lines = [json.loads(line) for line in asked.read_text().splitlines()]
+    names = {line["custom_id"] for line in lines}
     assert len(names) == 6 + 6 + 8
+    too_long, lost = [line for line in lines if line["body"]["response_format"]["json_schema"]["name"] == "edges"][:2]
+    too_long["body"]["messages"][-1]["content"] *= 200
+    lost["body"]["model"] = "large"  # which is not served
+    asked.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     command = [sys.executable, "-m", BATCH_RUNNER, "-i", str(asked), "-o", str(answered), *settings]
     with started(command, log) as process:
         assert process.wait(timeout=patience(BATCH_WITHIN)) == 0, log.read_text()[-3000:]
     imported = CliRunner().invoke(requests_app, ["import", str(config), "files", str(answered)])
     assert imported.exit_code == 0, imported.output
-    assert "20 records" in imported.output
-    assert "0 requests open" in imported.output
+    assert "19 records" in imported.output
+    assert "1 requests open" in imported.output
+    assert "1 open: not_processed (status 404)" in imported.output
     stored = set()
     for task in FIELDS:
         rows = pq.read_table(tmp_path / "run" / "augment" / "files" / task / "records.parquet").to_pylist()
-        assert_answers(task, rows, GENRES)
+        refused = [row for row in rows if f"{row['key']}/1" == too_long["custom_id"]]
+        assert [row["reason"].partition(":")[0] for row in refused] == ["prompt_too_long"] * (task == "edges")
+        assert_answers(task, [row for row in rows if row not in refused], GENRES)
         stored |= {f"{row['key']}/1" for row in rows}
-    assert stored == names
+    assert stored == names - {lost["custom_id"]}

@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -20,6 +21,7 @@ from rich.console import Console
 from artefacts.errors import AugrecError, UsageError
 from artefacts.files import read_json, read_parquet
 from pipeline.cluster import side_by_side, work
+from pipeline.cluster.attempts import Attempts
 from pipeline.cluster.logs import failures
 from pipeline.cluster.pieces import TryAgain
 from pipeline.cluster.side_by_side import gpu_shares
@@ -192,6 +194,24 @@ def test_a_killed_process_is_seen(open_run: Run, start: Start, wait_for: Wait, t
     process.communicate(timeout=patience(60))
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.running, row.failed, row.missing) == ("", "0", "0-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({}, "running"),
+        ({"started": "7"}, "killed"),  # another process has the number now
+        ({"pid": 2**22 + 1}, "killed"),
+        ({"space": "pid:[7]", "started": "7"}, "running"),  # of another container, where nobody here can look
+        ({"host": "n7", "boot": "b"}, "running"),
+    ],
+)
+def test_an_attempt_runs_as_long_as_its_own_process(tmp_path: Path, change: dict[str, Any], outcome: str) -> None:
+    attempts = Attempts(tmp_path / "attempts.jsonl", "print")
+    attempts.begin()
+    line = json.loads(attempts.path.read_text())
+    attempts.path.write_text(json.dumps(line | change) + "\n")
+    assert attempts.state().outcome == outcome
 
 
 def test_a_whole_run_stops_too(open_run: Run, start: Start, wait_for: Wait, tmp_path: Path) -> None:
