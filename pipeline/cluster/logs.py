@@ -33,7 +33,7 @@ def failures(run: Run) -> list[Trouble]:
         if state.outcome in ("failed", "killed") and not unit.done():
             why = state.last.get("reason") or "its process was killed"
             log = state.last.get("log")
-            found.append(Trouble(f"{unit.stage} {unit.name}", why, Path(log) if log else None))
+            found.append(Trouble(f"{unit.stage} {unit.name}", why, _log(run.folder, log)))
     named = {trouble.log for trouble in found}
     return found + [trouble for trouble in _jobs(run.folder) if trouble.log not in named]
 
@@ -44,7 +44,12 @@ def _jobs(run: Path) -> Iterator[Trouble]:
     for job, (name, code, log) in _exits(run).items():
         if job.partition("_")[0] in last and code not in (0, AGAIN):
             told = f", {verdicts[job]}" if job in verdicts else ""
-            yield Trouble(f"job {job} ({name})", f"exit code {code}{told}", Path(log))
+            yield Trouble(f"job {job} ({name})", f"exit code {code}{told}", _log(run, log))
+
+
+def _log(run: Path, named: object) -> Path | None:
+    """The log of that name among the run's own: a run may have been moved, or name any file of its reader's."""
+    return logs(run) / Path(named).name if isinstance(named, str) and Path(named).name else None
 
 
 def _exits(run: Path) -> dict[str, tuple[str, int, str]]:

@@ -97,6 +97,26 @@ def test_a_run_without_its_data_says_so(relative_run: Path, monkeypatch: pytest.
     assert "there is no such file or folder" in result.output
 
 
+def test_the_log_of_a_failure_is_one_of_the_run(
+    run_copy: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of somebody else may name any file of its reader's; one that was moved names logs that are gone."""
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    (tmp_path / "secret.out").write_text("a secret")
+    logs = run_copy / "slurm" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "moved.out").write_text("out of memory \x1b[2J")
+    folder = run_copy / "slurm" / "001"
+    folder.mkdir()
+    (folder / "jobs.json").write_text(json.dumps({"jobs": [{"id": "7", "name": "a", "stage": "train", "tasks": 1}]}))
+    lines = [f"0\tone\t7_0\t1\t{tmp_path / 'secret.out'}", "0\ttwo\t7_1\t1\t/gone/slurm/logs/moved.out"]
+    (logs / "exits.tsv").write_text("\n".join(lines) + "\n")
+    result = CliRunner().invoke(app, ["logs", "--failed", str(run_copy)])
+    assert result.exit_code == 0, result.output
+    assert "a secret" not in result.output
+    assert "out of memory ⟨U+001B⟩[2J" in result.output
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
 def test_a_run_one_may_only_read_is_audited_and_shown(
     run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch, number: int
