@@ -71,7 +71,7 @@ def test_profiles_that_nobody_writes_are_refused(experiment_file: Path) -> None:
         "models.sided={family: lightgcn, side: {profile: 1.0}}",
         "variants.sided={model: sided, source: rule}",
     )
-    assert "variants.sided: models.sided.side.profile needs user profiles" in text
+    assert "variants.sided: models.sided.side.profile is 1, and nobody makes profiles for it" in text
 
 
 def test_runs_and_experiments_are_told_apart(experiment_file: Path) -> None:
