@@ -102,7 +102,10 @@ class VllmEngine:
     def forget(self) -> None:
         """See Engine."""
         if self._started is not None:
-            self._started.llm.reset_prefix_cache()
+            try:
+                self._started.llm.reset_prefix_cache()
+            except Exception as error:
+                raise self._stopped(error) from error
 
     @property
     def llm(self) -> Any:
