@@ -37,6 +37,9 @@ from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
 
 Section = TypeVar("Section", bound=Options)
+MOST_VALUES = 100_000
+"""Values of a config with its aliases unfolded; those shipped have a few hundred."""
+COUNT_FROM = "# Relative paths count from "
 
 
 class CandidateOptions(Options):
@@ -185,11 +188,6 @@ def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
     if name not in names:
         listed = ", ".join(names) or "it is empty"
         raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
-
-
-MOST_VALUES = 100_000
-"""Values of a config with its aliases unfolded; those shipped have a few hundred."""
-COUNT_FROM = "# Relative paths count from "
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
