@@ -29,13 +29,18 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
     """
     forced = set(force)
     with exclusive(run.folder):
-        for stage in STAGES.values():
-            if stage.name not in forced:
-                stage.check_folder(run)
+        check_folders(run, forced)
         save_config(run.config, run.folder / "config.yaml")
         for position, stage in enumerate(STAGES.values(), start=1):
             label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
             run_stage(stage, run, stage.name in forced, label, console)
+
+
+def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
+    """Raises where the run folder holds what must not be replaced, e.g. a run over another data set."""
+    for stage in STAGES.values():
+        if stage.name not in forced:
+            stage.check_folder(run)
 
 
 def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:

@@ -19,7 +19,7 @@ from pipeline.cluster.plan import Level, describe, plan
 from pipeline.cluster.profile import Profile
 from pipeline.cluster.script import logs, render
 from pipeline.config import save_config
-from pipeline.execute import beside_others
+from pipeline.execute import beside_others, check_folders
 from pipeline.stages.base import Run
 
 
@@ -55,7 +55,9 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
     Raises:
         AugrecError: jobs of this run are still there, or nobody knows; or SLURM refuses one: the chain is then taken
             back, or, where that fails too, the jobs that are left are named.
+        UsageError: the folder holds a run over another data set.
     """
+    check_folders(run)
     with nullcontext() if dry_run else _alone(run):
         most = profile.max_array_size or slurm.max_array_size()
         levels = plan(run, profile, most)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artefacts.files import digest, read_json, write_json
+from pipeline.code_identity import code_identity
 from pipeline.compare.options import Published
 from pipeline.weights.resolve import resolve_path
 
@@ -27,13 +28,14 @@ def import_published(name: str, published: Published, release: str, out: Path) -
     from pipeline.exchange.import_rlmrec import import_rlmrec
 
     folder = resolve_path(release)
-    identity = digest([published.layout, *_files(folder)])
+    importer = import_rlmrec if published.layout == "rlmrec" else import_llmrec
+    identity = digest([published.layout, code_identity((importer.__module__,)), *_files(folder)])
     marker = out / "imported.json"
     if marker.exists() and (known := read_json(marker))["identity"] == identity:
         return dict(known["imported"])
     if out.exists():
         shutil.rmtree(out)
-    imported = (import_rlmrec if published.layout == "rlmrec" else import_llmrec)(folder, out)
+    imported = importer(folder, out)
     write_json(marker, {"name": name, "identity": identity, "imported": imported})
     return imported
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 from artefacts.confinement import check_inside
@@ -25,17 +26,23 @@ def runs_below(folders: Iterable[Path]) -> list[Path]:
 def adopt_stage(stage: Stage, run: Run, others: Iterable[Path]) -> Path | None:
     """Copies a stage's folder from the first run whose stage has the same fingerprint; says from which.
 
-    Copied, not linked: records are appended to in place.
+    Copied, not linked: records are appended to in place. What lies in the run's own folder and not in the copy stays,
+    and so do the answers of a source of the same name: they are set aside under another one.
+
+    Raises:
+        UsageError: the run's folder holds another data set.
     """
     fingerprint = digest(stage.identity(run))
     own = stage.marker(run)
     if own is not None and own.fingerprint == fingerprint:
         return None
+    stage.check_folder(run)
     for other in others:
         folder = other / FOLDERS[stage.name]
         marker = read_marker(folder) if other.resolve() != run.folder.resolve() else None
         if marker and marker.fingerprint == fingerprint and all((other / name).exists() for name in marker.outputs):
-            _copy(folder, stage.folder(run))
+            _copy(folder, stage.folder(run), keep=True)
+            stage.check_details(run, marker.details)
             return other
     return None
 
@@ -56,11 +63,26 @@ def adopt_trainings(run: Run, others: Iterable[Path]) -> int:
     return copied
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copies a folder so that `target` is whole or absent."""
+def _copy(source: Path, target: Path, *, keep: bool = False) -> None:
+    """Copies a folder so that `target` is whole or absent; `keep`: folders in it that are not copied stay."""
     check_inside(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".copy-", dir=target.parent) as temporary:
         copied = shutil.copytree(source, Path(temporary) / source.name)
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            before = target.rename(Path(temporary) / "before")
+            for folder in (path for path in before.iterdir() if path.is_dir()) if keep else ():
+                place = _free_place(copied, folder)
+                if place is not None:
+                    folder.rename(place)
         copied.rename(target)
+
+
+def _free_place(copied: Path, folder: Path) -> Path | None:
+    """Where a folder that lay here before goes; None where it is copied too and holds no answers."""
+    place = copied / folder.name
+    if not place.exists():
+        return place
+    if not any(folder.glob("*/shards")):
+        return None
+    return next(free for n in count(1) if not (free := copied / f"{folder.name}.replaced-{n}").exists())

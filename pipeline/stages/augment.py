@@ -99,6 +99,9 @@ class Augment(Stage):
         write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
         return totals
 
+    def parts(self, run: Run) -> list[Path]:
+        return [self.folder(run) / name for name in (run.config.generation.sources if run.config.generation else ())]
+
     def outputs(self, run: Run) -> Iterable[Path]:
         summary = read_json(self.folder(run) / "summary.json")
         return [

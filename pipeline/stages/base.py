@@ -132,10 +132,18 @@ class Stage(ABC):
         """The marker of the last completed run of this stage, or None."""
         return read_marker(self.folder(run))
 
+    def parts(self, run: Run) -> list[Path] | None:
+        """The folders that hold what this config names, where others may lie beside them; None for the whole folder."""
+        return None
+
     def clear(self, run: Run) -> None:
-        """Forgets everything this stage wrote (`--force`)."""
-        check_inside(self.folder(run) / "stage.json")
-        shutil.rmtree(self.folder(run), ignore_errors=True)
+        """Forgets what this stage wrote for this config (`--force`); what the config does not name stays."""
+        folder, parts = self.folder(run), self.parts(run)
+        check_inside(folder / "stage.json")
+        (folder / "stage.json").unlink(missing_ok=True)
+        for part in [folder] if parts is None else parts:
+            check_inside(part / "stage.json")
+            shutil.rmtree(part, ignore_errors=True)
 
     def complete(self, run: Run, identity: dict[str, Any], details: dict[str, Any], seconds: float) -> Marker:
         """Writes the completion marker."""

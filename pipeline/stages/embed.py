@@ -80,6 +80,9 @@ class Embed(Stage):
         records = run.folder / "augment" / group
         return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
 
+    def parts(self, run: Run) -> list[Path]:
+        return [self.folder(run) / group for group in embed_groups(run)]
+
     def outputs(self, run: Run) -> Iterable[Path]:
         matrices = named_matrices(run.folder)
         return sorted([*matrices, *(path.with_suffix(".json") for path in matrices)])

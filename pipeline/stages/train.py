@@ -65,13 +65,15 @@ class Train(Stage):
             "read": sorted(path.relative_to(run.folder).as_posix() for path in read),
         }
 
-    def outputs(self, run: Run) -> Iterable[Path]:
-        folders = [
+    def parts(self, run: Run) -> list[Path]:
+        return [
             self.folder(run) / variant / f"seed-{seed}"
             for variant in run.config.variants
             for seed in run.config.seeds_of(variant)
         ]
-        return [folder / name for folder in folders for name in ("metrics.json", "per_user.parquet")]
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        return [folder / name for folder in self.parts(run) for name in ("metrics.json", "per_user.parquet")]
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['trainings']} trainings ({details['variants']} variants x {details['seeds']} seeds)"

@@ -111,6 +111,22 @@ def test_a_widened_config_finds_its_trainings_again(
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_forced_stage_starts_from_nothing_and_leaves_what_is_not_named(narrowed: Callable[[Narrow], Run]) -> None:
+    run = narrowed(fewer_seeds)
+    STAGES["train"].clear(run)
+    left = {
+        path.parent.relative_to(run.folder / "train").as_posix() for path in run.folder.glob("train/*/*/metrics.json")
+    }
+    assert left == {"popular/seed-1", "popular/seed-2", "llmrec/seed-2", "shuffled/seed-2", "base/seed-2"}
+    assert not (run.folder / "train" / "stage.json").exists()
+    run = narrowed(other_source)
+    for name in ("augment", "embed"):
+        STAGES[name].clear(run)
+        assert (run.folder / name / "rule").exists()
+        assert not (run.folder / name / "stage.json").exists()
+    assert not (run.folder / "embed" / "data").exists()
+
+
 def test_a_removed_task_is_neither_embedded_nor_trained_on_nor_shown(narrowed: Callable[[Narrow], Run]) -> None:
     run = narrowed(fewer_tasks)
     assert (run.folder / "embed" / "rule" / "director.npy").exists()

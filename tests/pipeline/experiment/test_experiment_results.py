@@ -19,6 +19,7 @@ from pipeline.experiment.reuse import adopt_stage, adopt_trainings, runs_below
 from pipeline.experiment.run import Failure, Outcome
 from pipeline.experiment.values import Block
 from pipeline.report.statistics import holm, paired_t, sign_flips
+from pipeline.stages.augment import Augment
 from pipeline.stages.base import Run
 from pipeline.stages.prepare import Prepare
 from pipeline.stages.train import trainings_of
@@ -190,6 +191,34 @@ def test_a_stage_is_copied_only_from_the_same(tmp_path: Path, experiment_file: P
     assert adopt_stage(Stub(), run, others) == other.folder
     assert (run.folder / "dataset" / "x.json").read_text() == "1\n"
     assert adopt_stage(Stub(), run, others) is None, "it is already there"
+
+
+class Answers(Augment):
+    """Augment with a given identity."""
+
+    def identity(self, run: Run) -> dict[str, object]:
+        return {"name": run.config.name}
+
+
+def test_a_copied_stage_takes_the_place_of_no_answers(tmp_path: Path, experiment_file: Path) -> None:
+    run, other = (
+        Run(read_config(experiment_file.parent / "base.yaml", [f"output={tmp_path / name}"])) for name in ("a", "b")
+    )
+    for where, text in ((run, "own"), (other, "theirs")):
+        shard = where.folder / "augment" / "rule" / "edges" / "shards" / "00000-of-00001.jsonl"
+        shard.parent.mkdir(parents=True)
+        shard.write_text(text)
+    own = run.folder / "augment" / "mine" / "edges" / "shards" / "00000-of-00001.jsonl"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    content = {"fingerprint": digest({"name": "toy"}), "identity": {}, "outputs": {}, "details": {}}
+    write_json(other.folder / "augment" / "stage.json", content)
+    assert adopt_stage(Answers(), run, [other.folder]) == other.folder
+    texts = {
+        path.relative_to(run.folder / "augment").parts[0]: path.read_text() for path in run.folder.rglob("*.jsonl")
+    }
+    assert texts == {"rule": "theirs", "mine": "mine", "rule.replaced-1": "own"}
+    assert not list(run.folder.glob(".copy-*"))
 
 
 def test_a_training_is_copied_only_with_its_fingerprint(planned: tuple[Plan, Run], tmp_path: Path) -> None:
