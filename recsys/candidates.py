@@ -78,9 +78,13 @@ class SourceTies(TieBreak):
 
     @classmethod
     def of_dataset(cls, dataset: Dataset, seed: int, device: torch.device | str) -> SourceTies:
-        """Of a data set's source ids."""
+        """Of a data set's source ids; of contiguous ones where it has none."""
         plain = TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
-        codes = (_codes(table["source_id"].to_pylist()) for table in (dataset.users, dataset.items))
+        sides = ((dataset.users, dataset.n_users), (dataset.items, dataset.n_items))
+        codes = (
+            _codes(table["source_id"].to_pylist()) if "source_id" in table.column_names else np.arange(count)
+            for table, count in sides
+        )
         return cls(plain.n_items, plain.words, 0, *(torch.from_numpy(one).to(device) for one in codes))
 
     def of(self, users: Tensor, items: Tensor) -> Tensor:
@@ -91,14 +95,16 @@ class SourceTies(TieBreak):
 
 def _codes(source_ids: Sequence[str]) -> np.ndarray:
     """int64 [n] below 2^31: a number of its own for every id; which, depends on others only where two are alike."""
-    taken: dict[int, int] = {}
-    for place in sorted(range(len(source_ids)), key=lambda place: _code(source_ids[place], 0)):
-        attempt = 0
+    codes = np.array([_code(source_id, 0) for source_id in source_ids], dtype=np.int64)
+    first = np.zeros(len(codes), dtype=bool)
+    first[np.unique(codes, return_index=True)[1]] = True
+    taken = set(codes[first].tolist()) if not first.all() else set()
+    for place in np.flatnonzero(~first).tolist():
+        attempt = 1
         while (code := _code(source_ids[place], attempt)) in taken:
             attempt += 1
-        taken[code] = place
-    codes = np.empty(len(source_ids), dtype=np.int64)
-    codes[list(taken.values())] = list(taken)
+        taken.add(code)
+        codes[place] = code
     return codes
 
 
