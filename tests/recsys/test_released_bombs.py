@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -142,6 +143,15 @@ def test_memory_is_bounded_by_what_is_stored(tmp_path: Path, name: str) -> None:
     used = measured(lambda: load(path))
     assert used < memory_limit(path.stat().st_size)
     assert used < ALLOWANCE + 10 * path.stat().st_size, "in truth far less than the bound"
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "endless", "folder"):
+        with pytest.raises(DataError, match=f"no file of bytes(.|\n)*{name}"):
+            load(tmp_path / name)
 
 
 def test_honest_repetition_comes_through(tmp_path: Path) -> None:

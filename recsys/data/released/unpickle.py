@@ -52,6 +52,8 @@ def load(path: Path) -> Any:
         DataError: the file is missing or broken, names anything else, or would become far larger than it is; nothing
             in it has been executed.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+        raise DataError("this is no file of bytes", where=path, remedy=REMEDY)
     try:
         limit = memory_limit(path.stat().st_size)
         with path.open("rb") as source:
