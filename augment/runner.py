@@ -289,9 +289,14 @@ class _Run:
         if self._engine.exact:
             block = block_of(request.key for request in requests)
             self._engine.forget()
+
+        def leave_open(request: Request, reason: str) -> None:
+            self._leave_open(request, reason)
+            self._say(ticker)
+
         self._seconds.begin()
         self._timeline.begin()
-        for record, busy in converse(self._engine, self._tasks, requests, self._attempts, self._leave_open):
+        for record, busy in converse(self._engine, self._tasks, requests, self._attempts, leave_open):
             self._seconds.add(record.task, busy)
             self._seconds.share_every(SECONDS_BETWEEN_SHARES)
             self._timeline.add(record)
@@ -318,9 +323,14 @@ class _Run:
             print(f"not stored, and asked again: {visible(str(damage))}", file=sys.stderr, flush=True)
             reasons = self.open.setdefault(record.task, {})
             reasons["not_storable"] = reasons.get("not_storable", 0) + 1
+            self._say(ticker)
             return
         self._recorded += 1
         self._failed += record.status == "failed"
         ticker.advance()
-        if self._failed:
-            ticker.note(f"{self._failed} failed")
+        self._say(ticker)
+
+    def _say(self, ticker: Ticker) -> None:
+        counts = {"failed": self._failed, "unanswered": sum(sum(reasons.values()) for reasons in self.open.values())}
+        if any(counts.values()):
+            ticker.note(", ".join(f"{count} {name}" for name, count in counts.items() if count))

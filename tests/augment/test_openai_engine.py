@@ -469,12 +469,16 @@ def test_a_source_whose_server_ignores_the_schema_now_and_then(
     assert summary["tasks"]["user_profile"]["failed_by_reason"]["malformed"] >= 4
 
 
-def test_a_server_that_fails_everything_leaves_no_record(server: FakeServer, catalog: Catalog, tmp_path: Path) -> None:
+def test_a_server_that_fails_everything_leaves_no_record(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Whatever `give_up` and `attempts` are: nothing is final, and the mended server is asked everything."""
     server.answer = lambda asked: (503, b"<html>busy</html>", {})
     summary = whole_source(server, catalog, tmp_path / "cut", give_up=1000, attempts=3)
     assert summary["open"] == {"user_profile": {"server_error: status 503": 12}}
     assert (stored(tmp_path / "cut"), summary["tasks"]["user_profile"]["failed"]) == ([], 0)
+    assert "0/12 requests" in (said := capfd.readouterr().err)
+    assert "12 unanswered" in said
     server.answer = server.honest
     assert whole_source(server, catalog, tmp_path / "cut")["tasks"]["user_profile"]["requests"] == 12
 
