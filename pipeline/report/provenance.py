@@ -85,13 +85,15 @@ def _engines(path: Path) -> list[Entry]:
     made = (read_json(path).get("engines") or {}) if path.exists() else {}
     if len(made) < 2:
         return []
-    told = [
-        (one["made"], " ".join([str(one["engine"]), *(str(one[key]) for key in ("model", "revision") if one.get(key))]))
-        for one in made.values()
-    ]
-    return [
-        Entry(f"records of engine {name}", f"{count:,} by {by}") for name, (count, by) in zip(made, told, strict=True)
-    ]
+    return [Entry(f"records of engine {name}", f"{one['made']:,} by {_name(one)}") for name, one in made.items()]
+
+
+def _name(engine: dict[str, Any]) -> str:
+    """What tells an engine from another that answered the same source."""
+    versions = engine.get("versions")
+    libraries = [f"{name}=={number}" for name, number in versions.items()] if isinstance(versions, dict) else []
+    known = (engine.get(name) for name in ("engine", "model", "revision", "device"))
+    return " ".join([*(str(value) for value in known if value), *libraries])
 
 
 def _embedding(run: Path) -> list[Entry]:

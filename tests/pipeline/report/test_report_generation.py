@@ -165,3 +165,21 @@ def test_hashes_of_everything_a_run_is_made_of(make_run) -> None:  # type: ignor
     assert groups["Embedding"] == {"model": "all-MiniLM-L6-v2", "sha256 of the model's folder": "12" * 32}
     assert groups["Code"]["train: code (version 0.1.0)"] == "04" * 32
     assert groups["Code"]["dataset: fingerprint"] == "00" * 32
+
+
+def test_several_engines_of_a_source_are_told_apart(make_run) -> None:  # type: ignore[no-untyped-def]
+    run = make_run()
+    described = {"engine": "vllm", "model": "m", "versions": {"vllm": "0.32.0"}}
+    path = run / "augment" / "llm" / "engine.json"
+
+    def lines(engines: dict[str, object]) -> list[str]:
+        write_json(path, described | {"engines": engines})
+        groups = dict(read_provenance(run, {}, {"llm": described}))
+        return [f"{e.name}: {e.value}" for e in groups["Source: llm"] if e.name.startswith("records of")]
+
+    newer = described | {"versions": {"vllm": "0.33.0"}}
+    assert lines({"aa": {"made": 1200, **described}, "bb": {"made": 3, **newer}}) == [
+        "records of engine aa: 1,200 by vllm m vllm==0.32.0",
+        "records of engine bb: 3 by vllm m vllm==0.33.0",
+    ]
+    assert lines({"aa": {"made": 1203, **described}}) == [], "the one that is described above"
