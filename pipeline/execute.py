@@ -14,6 +14,7 @@ from artefacts.confinement import check_inside, confined
 from artefacts.errors import DataError, UsageError
 from artefacts.files import digest, sha256_file
 from artefacts.locks import hold
+from artefacts.visible import visible
 from pipeline.config import save_config
 from pipeline.stages import STAGES
 from pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
@@ -75,8 +76,8 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     (stage.folder(run) / "stage.json").unlink(missing_ok=True)
     details = stage.run(run)
     for note in stage.notes(details):
-        visible = "".join(letter if letter.isprintable() else "?" for letter in note)  # ids and titles are anybody's
-        console.print(f"{' ' * len(label)} {visible}", markup=False, highlight=False, soft_wrap=True)
+        text = visible(note)  # ids and titles are anybody's
+        console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)
     stage.complete(run, identity, details, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
     stage.check_details(run, details)
