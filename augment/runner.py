@@ -134,7 +134,7 @@ def run_source(
                 write_description(folder, engine)
             running.close()  # an engine's memory is free while tables are merged
             summary = _merged(run, store, engine, tables, None if users is None else int(users.sum()))
-        if not run.open:
+        if all(summary["tasks"][task]["requests"] == len(present) for task, present in run.present.items()):
             last.write(summary)
     here: dict[str, Any] = {"recomputed": run.recomputed, "recomputed_alike": run.alike}
     here |= {name: value for name, value in (("open", run.open), ("damaged", store.damaged)) if value}

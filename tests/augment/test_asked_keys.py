@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from augment.asked_keys import AskedKeys, ShardKeys
 from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.runner import run_source
+from augment.shapes import Completion, Request
 from augment.store import Store
 
 TASKS = ("edges", "user_profile", "item_attributes")
@@ -173,6 +174,17 @@ def test_damage_is_found_although_nothing_is_left_to_do(
         run(again)
         assert again.starts == 0
         assert tables(tmp_path / "out") == whole
+
+
+def test_what_stayed_without_a_record_is_asked_although_nothing_changed(run: Any, fake: Any) -> None:
+    class Forgetful(fake):  # type: ignore[misc]
+        def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+            return super().run([request for request in requests if request.draft.entity != 4])
+
+    assert run(Forgetful())["tasks"]["edges"]["requests"] == 11
+    engine = fake()
+    assert run(engine)["tasks"]["edges"]["requests"] == 12
+    assert {request.draft.entity for request in engine.asked} == {4}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b"[]\n", b"\xff\xfe\n", b'{"made_of": "x"}\nbody'])
