@@ -77,7 +77,9 @@ def _code() -> str:
     total = hashlib.sha256()
     for package in (artefacts, augment):
         for folder in map(Path, package.__path__):
-            for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".j2", ".toml")):
+            for path in sorted(
+                path for path in folder.rglob("*") if path.suffix[1:] in ("py", "j2", "toml")
+            ):  # no file is named by these
                 total.update(path.read_bytes())
     return f"{total.hexdigest()} {platform.python_version()} {[version(name) for name in LIBRARIES]}"
 
