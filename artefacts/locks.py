@@ -86,13 +86,13 @@ class _Lock:
 
     def take(self, *, wait: bool) -> _Other | None:
         """Takes the lock; whoever holds it where that is refused."""
-        said = False
+        announced = False
         while True:
             other = self._try()
             if other is None or not wait:
                 return other
-            if not said:
-                said = True
+            if not announced:
+                announced = True
                 print(f"waiting for {other.owner or 'another process'} ({self._path})", file=sys.stderr, flush=True)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 

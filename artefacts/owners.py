@@ -55,8 +55,8 @@ class Owner:
 
     def place(self) -> dict[str, Any]:
         """What names the process, for a line of somebody's own; `owner_of` reads it back."""
-        said = asdict(self)
-        return {name: said[name] for name in PLACE}
+        values = asdict(self)
+        return {name: values[name] for name in PLACE}
 
     def life(self) -> Life:
         """Whether it lives, as far as this process can know: of another machine or container it cannot."""

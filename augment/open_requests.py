@@ -39,9 +39,9 @@ class OpenRequests:
         return self.requests - self.recorded
 
     def __str__(self) -> str:
-        said = f"{self.open:,} of {self.requests:,} requests are not answered yet"
+        text = f"{self.open:,} of {self.requests:,} requests are not answered yet"
         listed = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
-        return said + (f" ({listed})" if listed else "") + (f"; the last run ended: {self.error}" if self.error else "")
+        return text + (f" ({listed})" if listed else "") + (f"; the last run ended: {self.error}" if self.error else "")
 
 
 class OpenNote:
@@ -63,8 +63,8 @@ class OpenNote:
 
     def write(self, requests: int, recorded: int, reasons: Reasons, error: str | None) -> None:
         """Says how many requests there are, how many have their record, and why others have none."""
-        said = {"requests": requests, "recorded": recorded, "reasons": reasons, "error": error}
-        write_json(self._folder / f"{self._shards[0]:05d}.json", said)
+        content = {"requests": requests, "recorded": recorded, "reasons": reasons, "error": error}
+        write_json(self._folder / f"{self._shards[0]:05d}.json", content)
 
 
 def read_open(folder: Path) -> OpenRequests | None:

@@ -91,9 +91,9 @@ def line_reply(entry: dict[str, Any], options: OpenAIOptions) -> Reply:
         except Broken as broken:
             return Reply(None, f"broken_body: {broken}", lost=True)
     about = error or body
-    said, code = read_words(about) if about else "", read_code(about)
-    final = refusal(status, said, code, options, URL) if ended(status, said, code, options, URL) is None else None
-    return final or Reply(None, f"not_processed (status {status}): {said[:200]!r}", lost=True)
+    message, code = read_words(about) if about else "", read_code(about)
+    final = refusal(status, message, code, options, URL) if ended(status, message, code, options, URL) is None else None
+    return final or Reply(None, f"not_processed (status {status}): {message[:200]!r}", lost=True)
 
 
 def _status(status: Any, error: Any) -> int:

@@ -146,11 +146,11 @@ class Server:
             body = read_json(data)
         except Broken:
             body = data[:2000].decode(errors="replace")
-        said, options = self._clean(read_words(body)), self._options
-        ends = ended(status, said, read_code(body), options, self._url)
+        message, options = self._clean(read_words(body)), self._options
+        ends = ended(status, message, read_code(body), options, self._url)
         if ends is not None:
             raise ends
-        return refusal(status, said, read_code(body), options, self._url)
+        return refusal(status, message, read_code(body), options, self._url)
 
     def _unreachable(self, error: Exception) -> AugrecError:
         return EngineFailed(
@@ -173,9 +173,9 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def ended(status: int, said: str, code: str, options: OpenAIOptions, url: str) -> EngineFailed | None:
+def ended(status: int, message: str, code: str, options: OpenAIOptions, url: str) -> EngineFailed | None:
     """The error of a refusal that meets every request and that nothing but the user can mend."""
-    told = f"status {status}: {said}" if said else f"status {status}"
+    answer = f"status {status}: {message}" if message else f"status {status}"
     if status in (401, 403):
         key = f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
         return EngineFailed(
@@ -183,31 +183,31 @@ def ended(status: int, said: str, code: str, options: OpenAIOptions, url: str) -
             where=options.base_url,
             remedy=f"it was sent {key}; export a valid key there and run again",
         )
-    if status == 402 or (status == 429 and any(mark in f"{said} {code}".casefold() for mark in NO_MONEY)):
+    if status == 402 or (status == 429 and any(mark in f"{message} {code}".casefold() for mark in NO_MONEY)):
         remedy = "mend it with whoever runs the server; " + KEPT
-        return EngineFailed(f"the account may ask no more ({told})", where=options.base_url, remedy=remedy)
+        return EngineFailed(f"the account may ask no more ({answer})", where=options.base_url, remedy=remedy)
     if status in (404, 405) or 300 <= status < 400:
         return EngineFailed(
-            f"the server knows no model '{options.model}' or no such address ({told})",
+            f"the server knows no model '{options.model}' or no such address ({answer})",
             where=url,
             remedy="`model` is the name the server gives it (GET base_url/models), `base_url` ends in /v1",
         )
     return None
 
 
-def refusal(status: int, said: str, code: str, options: OpenAIOptions, url: str) -> Reply | None:
+def refusal(status: int, message: str, code: str, options: OpenAIOptions, url: str) -> Reply | None:
     """What a status other than 200 says of its request; None where it is trouble that may pass."""
     if status < 400 or status >= 500 or status in AGAIN:
         return None
-    about = f"{said} {code}".casefold()
+    about = f"{message} {code}".casefold()
     if status == 413 or any(mark in about for mark in TOO_LONG):
-        return Reply(None, f"prompt_too_long: the server says {said[:200]!r}")
-    reason = f"refused_by_engine: status {status}, {said[:200]!r}"
+        return Reply(None, f"prompt_too_long: the server says {message[:200]!r}")
+    reason = f"refused_by_engine: status {status}, {message[:200]!r}"
     if any(mark in about for mark in REFUSED):
         return Reply(None, reason)
     remedy = f"a parameter or the answer's schema is not accepted for model '{options.model}'; `dialect: openai` "
     doubt = EngineFailed(
-        f"the server refuses the request (status {status}: {said})",
+        f"the server refuses the request (status {status}: {message})",
         where=url,
         remedy=remedy + "sends OpenAI's own parameters only, `dialect: vllm` more; " + KEPT,
     )

@@ -20,7 +20,7 @@ MOST_TOKENS = 10_000_000
 """No count is larger: so that all attempts of a request fit the int32 of its record."""
 LONGEST_WORDS = 300
 PACKED = ("gzip", "x-gzip", "deflate")
-WHICH_EVER = 47
+ANY_HEADER = 47
 """zlib's word for a window of any size with a header of either kind."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
@@ -67,7 +67,7 @@ def unpacked(data: bytes, encoding: str) -> bytes:
         return data
     if len(names) > 1 or names[0] not in PACKED:
         raise Broken(f"the answer is packed as {words(encoding)!r}")
-    unpacker = zlib.decompressobj(WHICH_EVER)
+    unpacker = zlib.decompressobj(ANY_HEADER)
     try:
         content = unpacker.decompress(data, MOST_BYTES)
     except zlib.error as error:

@@ -140,9 +140,9 @@ def require_answered(run: Run, unfinished: Iterable[str]) -> None:
     from augment.open_requests import REMEDY, read_open
 
     folder = run.folder / "augment"
-    said = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
-    if said:
-        raise EngineFailed("; ".join(said), where=folder, remedy=REMEDY)
+    waiting = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
+    if waiting:
+        raise EngineFailed("; ".join(waiting), where=folder, remedy=REMEDY)
 
 
 def source_model(source: Any) -> Any:
