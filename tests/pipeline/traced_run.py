@@ -27,7 +27,7 @@ from pipeline.training import code_of, train_one
 
 ROOT = Path(pipeline.__file__).parent.parent
 EXCEPTED = {
-    "augment": {"pipeline.cluster.units", "pipeline.cluster.attempts"},  # imported by who shares the work
+    "augment": {"pipeline.cluster.units", "pipeline.cluster.attempts", "pipeline.terminal"},  # of who shares the work
     "report": {"recsys.training_options"},  # turns the config, which is identified by its values, into plain values
 }
 
