@@ -87,11 +87,6 @@ def _check(plan: Plan) -> None:
                 raise UsageError(
                     f"memorisation.{place}.{key}: '{name}' is not one of {', '.join(sources)}", where=plan.path
                 )
-    for name, arm in compare.arms.items():
-        if arm.source is not None and arm.edges == "as-is" and "edges" not in sources[arm.source].tasks:
-            raise UsageError(
-                f"arms.{name}: its source writes no edges", where=plan.path, remedy="say `edges: none` for this arm"
-            )
 
 
 def composed(compare: Compare, base: dict[str, Any], scales: dict[str, float]) -> dict[str, Any]:

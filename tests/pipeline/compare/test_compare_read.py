@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,11 @@ def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         ({"claim": "nothing"}, "claim: 'nothing' is not one of the arms"),
         ({"tuning_seed": 2}, "tuning_seed: 2 is also reported"),
         ({"arms": {**FILE["arms"], "odd": {"source": "rule", "against": ["odd"], "edges": "none"}}}, "not another arm"),
-        ({"arms": {**FILE["arms"], "odd": {"source": "rule"}}}, "arms.odd: its source writes no edges"),
+        ({"arms": {**FILE["arms"], "odd": {"source": "rule"}}}, "llmrec+odd.edges: as-is, and nobody makes any"),
+        (
+            {"arms": {**FILE["arms"], "odd": {"source": "rule", "edges": "random-candidates"}}},
+            "llmrec+odd.edges: random-candidates, and nobody makes any",
+        ),
         ({"arms": {**FILE["arms"], "odd": {"source": "who", "edges": "none"}}}, "'who'"),
         ({"recommenders": {"llmrec": {"model": "lost", "scale": "x", "scales": [1]}}}, "recommenders.llmrec.model"),
         ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "profil_scale", "scales": [1]}}}, "profil_scale"),
@@ -104,7 +109,7 @@ def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told.replace(".", r"\.")):
+    with pytest.raises(UsageError, match=re.escape(told)):
         read(tmp_path, **changes)
 
 
