@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from artefacts.errors import AugrecError
+from artefacts.errors import AugrecError, UsageError
 from artefacts.files import read_json, write_json, write_text
 from artefacts.locks import hold
 from pipeline.cluster import slurm
@@ -79,9 +79,12 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
 @contextmanager
 def _alone(run: Run) -> Iterator[None]:
     """While one submission looks for jobs and hands over, no other one of the same run does."""
-    with beside_others(run.folder), hold(run.folder / "slurm" / ".lock", "another submission of this run is under way"):
-        _refuse_twice(run)
-        yield
+    if run.folder.is_file():
+        raise UsageError("the run folder's name is taken by a file", where=run.folder)
+    with hold(run.folder / "slurm" / ".lock", "another submission of this run is under way"):
+        _refuse_twice(run)  # first: a job of this run that is at work is named as what it is
+        with beside_others(run.folder):
+            yield
 
 
 def submitted(run: Path, *, newest: bool = False) -> list[Submitted]:

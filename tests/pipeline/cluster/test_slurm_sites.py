@@ -24,6 +24,7 @@ from pipeline.cluster.profile import Profile, Resources
 from pipeline.cluster.script import render
 from pipeline.cluster.submit import submit, submitted
 from pipeline.config import read_config
+from pipeline.execute import exclusive
 from pipeline.stages.base import Run
 
 CONFIG = """
@@ -226,6 +227,13 @@ def test_two_submissions_at_once_are_one(site: Path, run: Run, monkeypatch: pyte
     assert len(hand_over(run)) == len(JOBS)
     assert len(accepted(site)) == len(JOBS)
     assert refused
+
+
+def test_a_job_at_work_is_named_as_a_job(site: Path, run: Run) -> None:
+    """It holds the run's lock, which says less than the queue does."""
+    hand_over(run)
+    with exclusive(run.folder), pytest.raises(AugrecError, match="still waiting or running: 1001"):
+        hand_over(run)
 
 
 def test_without_slurm_it_is_not_silence(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
