@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.report.statistics import bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
+from pipeline.report.statistics import bootstrap_intervals, decided, holm, paired_t, seeds_t, sign_flips
 
 
 def pairs(n: int, shift: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -198,3 +198,30 @@ def test_pairs_of_different_length_are_a_programming_error() -> None:
         paired_t(np.zeros(3), np.zeros(4))
     with pytest.raises(ValueError, match="finite"):
         paired_t(np.array([np.nan, 1.0]), np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_users", "p_seeds", "verdict"),
+    [
+        (0.2, 0.01, 0.02, 1),
+        (-0.2, 0.01, 0.02, -1),
+        (0.2, 0.01, 0.05, 0),
+        (0.2, 0.05, 0.01, 0),
+        (-0.2, 0.9, 0.01, 0),
+        (0.2, None, 0.01, 0),
+        (0.2, 0.01, None, 0),
+        (0.0, 0.01, 0.01, 0),
+        (None, 0.01, 0.01, 0),
+    ],
+)
+def test_a_difference_counts_when_both_tests_were_carried_out_and_both_say_so(
+    difference: float | None, p_users: float | None, p_seeds: float | None, verdict: int
+) -> None:
+    assert decided(difference, p_users, p_seeds, alpha=0.05) == verdict
+
+
+def test_two_pairs_are_enough() -> None:
+    first, second = np.array([3.0, 5.0]), np.array([1.0, 2.0])
+    assert paired_t(first, second).p == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    [found] = sign_flips((first - second)[:, None], np.random.default_rng(0))
+    assert found.p == pytest.approx(2 / 4)  # of ++, +-, -+, -- two are as far from zero
