@@ -40,7 +40,6 @@ NOT_COUNTED = {
     "pipeline.code_identity": "makes identities, no outputs",
     "pipeline.cluster.side_by_side": "who answers a shard, not what is answered",
     "pipeline.config": "what a config says is identified by its values",
-    "pipeline.terminal": "how a person is told, no outputs",
 }
 """Modules that are neither followed nor hashed, each with the reason."""
 DATA_SUFFIXES = (".css", ".j2", ".js", ".json", ".toml", ".yaml")
