@@ -178,7 +178,9 @@ def test_nothing_is_said_where_no_model_was_run(engine: str) -> None:
 def test_peaks_from_the_config_go_first() -> None:
     engine = {"kind": "vllm", "model": "m", "roofline": {"flops": 1e12, "bytes_per_second": 1e11}}
     source = GenerationOptions.model_validate({"sources": {"small": {"engine": engine}}}).sources["small"]
-    said = _limits(source, ENGINE | {"device": "CPU, 2 threads"}, {"edges": TASK})["roofline"]
+    summary = {"engine": ENGINE | {"device": "CPU, 2 threads"}, "tasks": {"edges": TASK}}
+    said = _limits(source, summary, None)["roofline"]
+    assert _limits(source, summary, [0]) == {}, "a part of the shards has no floor of the whole"
     assert said["peaks"] == {"flops": 1e12, "bytes_per_second": 1e11, "source": "the config"}
     least = floor(LLAMA_3_1_8B, [Load(1000, 600_000, 0, 60_000)], Peaks(1e12, 1e11), 256)
     assert said["floor_seconds"]["serial"] == pytest.approx(least.serial, rel=1e-3)

@@ -100,7 +100,8 @@ def test_as_a_source_it_writes_profiles_of_terms(tmp_path: Path, records: object
     options = source(rule="tfidf", terms=3).model_copy(update={"item_text": ItemTextOptions(columns=("profile",))})
     summary = ended(catalog, options, tmp_path / "out")
     rows = records("out")["user_profile"]  # type: ignore[operator]
-    assert summary["engine"] == {"engine": "heuristic", "rules": 1, "rule": "tfidf", "terms": 3, "model": None}
+    described = {"engine": "heuristic", "rules": 1, "rule": "tfidf", "terms": 3, "model": None, "llm": False}
+    assert summary["engine"] == described
     for row in rows:
         expected = by_hand(catalog, row["entity"], 15, 3)
         assert (row["status"] == "ok") == bool(expected)
