@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,11 @@ def _above(name: str, path: Path, level: int) -> str:
 
 @cache
 def _root(package: str) -> Path | None:
-    """The folder of a top-level package, or the file of a top-level module; nothing is imported."""
-    spec = PathFinder.find_spec(package)
+    """The folder of a top-level package, or the file of a top-level module; nothing is imported.
+
+    All finders are asked: an editable install need not be on the path.
+    """
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)

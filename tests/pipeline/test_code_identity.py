@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from typing import get_args
 
@@ -104,6 +106,24 @@ def test_a_lost_or_damaged_memory_of_parsed_files_changes_nothing(package: Path,
     for damage in ("", "[1]", '{"a": 1}', "{"):
         memory.write_text(damage)
         assert identity() == before
+
+
+def test_a_package_that_is_not_on_the_path_is_found_as_an_import_finds_it(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `pip install -e`, which may install a finder instead of a path."""
+    on_the_path = code_identity(("someidentitypackage.entry",))
+
+    class Editable(MetaPathFinder):
+        def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+            place = package / "__init__.py"
+            return spec_from_file_location(name, place) if name == package.name else None
+
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(package.parent)])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Editable()])
+    import_closure.forget()
+    code_identity.cache_clear()
+    assert code_identity(("someidentitypackage.entry",)) == on_the_path
 
 
 def test_a_missing_module_is_an_error() -> None:
