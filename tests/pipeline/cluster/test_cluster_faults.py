@@ -110,6 +110,6 @@ def test_a_damaged_table_is_found_and_merged_anew(
     run_all(finished_copy, console=Console(file=said, width=250))
     assert "an output is damaged (its sha256 is not the one written): augment/rule/user_profile" in said.getvalue()
     skipped = [line.split()[1] for line in said.getvalue().splitlines() if "skipped, unchanged" in line]
-    assert skipped == ["prepare", "candidates", "embed", "train"], "the same bytes are there again"
+    assert skipped == ["prepare", "candidates", "embed", "train", "report"], "the same bytes are there again"
     assert tables(finished_copy.folder) == tables(finished_run)
     assert sorted(keys(finished_copy.folder)) == sorted(keys(finished_run)), "nothing was asked again"
