@@ -20,8 +20,6 @@ BUILT_IN = Path(__file__).parent / "prompts"
 SYSTEM = "system.j2"
 LINE = "line.j2"
 LINES_KEPT = 1 << 16
-FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What filling in a template raises that does not fit its values, or is no text at all."""
 INSIDE = "a template includes only files of its own folder, by their name"
 REMEDY = "templates read the values they are given; what they may call is listed in augment/sandbox.py"
 
