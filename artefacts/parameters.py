@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from artefacts.files import parse_json
 
 SHOWN = 5
 
@@ -90,7 +91,7 @@ def _some(names: list[str]) -> str:
 
 def _is_quantised(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and bool(config.get("quantization_config"))

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from artefacts.files import parse_json
+
 CANARY_WORDS = ("amber", "cobalt")
 CANARY: dict[str, Any] = {
     "type": "object",
@@ -40,6 +42,6 @@ def held(text: str, *, compact: bool) -> bool:
     if compact:
         return text in {json.dumps({"canary": word}, separators=(",", ":")) for word in CANARY_WORDS}
     try:
-        return json.loads(text) in [{"canary": word} for word in CANARY_WORDS]
+        return parse_json(text) in [{"canary": word} for word in CANARY_WORDS]
     except ValueError:
         return False

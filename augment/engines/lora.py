@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from artefacts.errors import UsageError
-from artefacts.files import sha256_files
+from artefacts.files import parse_json, sha256_files
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -45,7 +44,7 @@ def read_adapter(folder: Path) -> Adapter:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"the LoRA folder has no {path.name}", where=path.parent, remedy=PEFT) from None
     except (OSError, ValueError) as error:

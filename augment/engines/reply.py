@@ -14,6 +14,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from artefacts.files import parse_json
+
 MOST_BYTES = 16 << 20
 """The longest reply that is read, as sent and unpacked; an answer is some KiB."""
 MOST_TOKENS = 10_000_000
@@ -80,9 +82,7 @@ def unpacked(data: bytes, encoding: str) -> bytes:
 def read_json(data: bytes | str) -> Any:
     """The value of some JSON. Raises Broken for anything else, however deep, long or badly encoded it is."""
     try:
-        return json.loads(data)
-    except RecursionError:
-        raise Broken("the answer is nested too deeply") from None
+        return parse_json(data)
     except ValueError as error:
         raise Broken(f"the answer is not JSON ({words(str(error))})") from None
 

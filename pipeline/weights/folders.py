@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
-from artefacts.files import digest
+from artefacts.files import digest, parse_json
 from pipeline.weights.hashes import HashCache
 from pipeline.weights.tensor_files import is_pointer, shard_faults
 
@@ -98,7 +97,7 @@ def _holds_bytes(path: Path) -> bool:
 
 def _json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from artefacts.files import parse_json
+
 LONGEST_HEADER = 100_000_000
-"""Bytes; safetensors reads no longer one."""
+"""Bytes; safetensors refuses a longer one."""
 POINTER = b"version https://git-lfs"
 
 
@@ -42,7 +43,7 @@ def read_header(path: Path) -> dict[str, dict[str, Any]] | None:
         length = _header_length(path) - 8
         with path.open("rb") as file:
             file.seek(8)
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
         header.pop("__metadata__", None)
         return {name: entry for name, entry in header.items() if int(entry["data_offsets"][1]) >= 0}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error):

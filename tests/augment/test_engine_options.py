@@ -159,6 +159,13 @@ def test_a_folder_that_holds_no_adapter_is_named(tmp_path: Path) -> None:
         read_adapter(folder)
 
 
+def test_an_adapter_config_nested_without_end_cannot_be_read(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "adapter_config.json").write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_adapter(folder)
+
+
 def test_one_gpu_stays_in_process_and_several_get_processes(tmp_path: Path) -> None:
     alone = _settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
     split = _settings(VllmOptions(model="m", tensor_parallel=4, pipeline_parallel=2), tmp_path, on_cpu=False)

@@ -16,6 +16,7 @@ from test_openai_engine import FakeServer, completion, stored, whole_source
 from test_reply import body
 
 from augment.catalog import Catalog
+from augment.engines.canary import held
 
 
 @pytest.fixture
@@ -96,3 +97,8 @@ def test_odd_counts_poison_no_table(server: FakeServer, catalog: Catalog, tmp_pa
     assert {row["prompt_tokens"] for row in rows} <= {expected, 2 * expected, 3 * expected}
     said = [any("not a count" in repair for repair in row["repairs"]) for row in rows if row["status"] == "ok"]
     assert set(said) == {value not in ("10", None)}
+
+
+def test_endless_nesting_is_no_answer_to_a_question_about_grammars() -> None:
+    assert held('{"canary": "amber"}', compact=False)
+    assert not held("[" * 100_000, compact=False)

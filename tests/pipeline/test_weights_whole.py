@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from artefacts.errors import DataError
 from pipeline.weights import resolve
 from pipeline.weights.hashes import HashCache
+from pipeline.weights.tensor_files import read_header
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -129,6 +130,14 @@ def unreadable_index(root: Path) -> None:
     (root / "model.safetensors.index.json").write_text('{"weight_map": {"a": 3}}')
 
 
+def endless_index(root: Path) -> None:
+    (root / "model.safetensors.index.json").write_text("[" * 100_000)
+
+
+def endless_header(root: Path) -> None:
+    (root / SHARDS[0]).write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+
+
 def without_modules(root: Path) -> None:
     (root / "config_sentence_transformers.json").write_text("{}")
 
@@ -152,6 +161,7 @@ def dense_without_weights(root: Path) -> None:
         (pointer, SHARDS[0]),
         (unfinished, "rest of a download"),
         (unreadable_index, "a readable model.safetensors.index.json"),
+        (endless_index, "a readable model.safetensors.index.json"),
         (without_modules, "modules.json"),
     ],
 )
@@ -162,6 +172,12 @@ def test_a_folder_that_holds_less_than_it_names_is_refused(
     change(folder)
     with pytest.raises(DataError, match=f"lacks .*{lack}"):
         resolve(str(folder), cache=tmp_path)
+
+
+def test_a_header_nested_without_end_is_no_safetensors_header(folder: Path) -> None:
+    assert read_header(folder / SHARDS[0]) is not None
+    endless_header(folder)
+    assert read_header(folder / SHARDS[0]) is None
 
 
 def in_place(path: Path, content: bytes) -> None:
