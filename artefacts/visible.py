@@ -35,6 +35,11 @@ def visible(text: str) -> str:
     )
 
 
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for every half of a surrogate pair, which JSON may escape and no UTF-8 file can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def shown(value: Any) -> Any:
     """What a page's template prints: text made visible, anything else (markup, numbers) as it is."""
     return visible(value) if type(value) is str else value

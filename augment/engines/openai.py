@@ -17,11 +17,12 @@ from types import TracebackType
 from typing import Any
 
 from artefacts.errors import AugrecError
+from artefacts.visible import without_surrogates
 from augment.engines.base import EngineFailed
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
 from augment.engines.openai_http import KEPT, Reply, Server
 from augment.engines.openai_scoring import Scores, read_scores, scoring_payload
-from augment.engines.reply import ChatReply, whole
+from augment.engines.reply import ChatReply
 from augment.options import OpenAIOptions
 from augment.sampling import Sampling
 from augment.shapes import Completion, FinishReason, Message, Messages, Request
@@ -261,8 +262,8 @@ class OpenAIEngine:
                 text = json.dumps(json.loads(text)[WRAPPER], ensure_ascii=False, separators=(",", ":"))
             except (ValueError, LookupError, TypeError, RecursionError):
                 return text, ""
-            if whole(text) != text:
-                return whole(text), "malformed: the text holds a lone surrogate"
+            if without_surrogates(text) != text:
+                return without_surrogates(text), "malformed: the text holds a lone surrogate"
         return text, problem
 
     def _outcome(self, request: Request, reply: Reply, seconds: float) -> Outcome:

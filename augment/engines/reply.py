@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from artefacts.files import parse_json
+from artefacts.visible import without_surrogates
 
 MOST_BYTES = 16 << 20
 """The longest reply that is read, as sent and unpacked; an answer is some KiB."""
@@ -24,7 +25,6 @@ LONGEST_WORDS = 300
 PACKED = ("gzip", "x-gzip", "deflate")
 ANY_HEADER = 47
 """zlib's word for a window of any size with a header of either kind."""
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -127,12 +127,7 @@ def read_code(body: Any) -> str:
 
 def words(text: str) -> str:
     """One short printable line: no control characters, none that turn the writing's direction, no lone surrogates."""
-    return whole(" ".join(_HIDDEN.sub(" ", text[: 4 * LONGEST_WORDS]).split()))[:LONGEST_WORDS]
-
-
-def whole(text: str) -> str:
-    """The text with U+FFFD for every lone surrogate, which no file can hold."""
-    return _SURROGATES.sub("\ufffd", text)
+    return without_surrogates(" ".join(_HIDDEN.sub(" ", text[: 4 * LONGEST_WORDS]).split()))[:LONGEST_WORDS]
 
 
 def _line(value: Any) -> str:
@@ -153,7 +148,7 @@ def _text(content: Any) -> tuple[str, str]:
         content = "".join(texts) if len(texts) == len(parts) else content
     if not isinstance(content, str):
         return "", f"malformed: the content is of JSON type {_kind(content)}, not text"
-    clean = whole(content)
+    clean = without_surrogates(content)
     return clean, "" if clean == content else "malformed: the text holds a lone surrogate"
 
 
@@ -196,7 +191,7 @@ def _likeliest(logprobs: Any) -> tuple[tuple[str, float], ...]:
         pairs = [(top["token"], _number(top["logprob"])) for top in listed]
     except (LookupError, TypeError):
         return ()
-    return tuple((whole(token), value) for token, value in pairs if isinstance(token, str))
+    return tuple((without_surrogates(token), value) for token, value in pairs if isinstance(token, str))
 
 
 def _number(value: Any) -> float:

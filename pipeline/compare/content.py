@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artefacts.files import digest, read_json, sha256_file, write_json
+from artefacts.versions import installed_version
 from pipeline.compare.arms import arms_of
 from pipeline.compare.cost import cost, per_cost
 from pipeline.compare.downstream import Downstream, Group, groups_of
@@ -151,18 +152,11 @@ def _provenance(plan: Plan, config: Config, folder: Path, texts: Texts) -> dict[
         "records": files,
         "embedding": {"model": embedded.get("model"), "sha256": embedded.get("model_sha256")},
         "machine": next((marker["machine"] for marker in markers.values() if marker.get("machine")), None),
-        "versions": {name: found for name in SHOWN_VERSIONS if (found := _version(name))},
+        "versions": {name: found for name in SHOWN_VERSIONS if (found := installed_version(name))},
         "stages": [{"stage": name, "seconds": marker.get("seconds")} for name, marker in markers.items()],
         "command": f"augrec compare {shlex.quote(plan.path.as_posix())}",
         "config": as_plain(config),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -135,8 +135,8 @@ def test_programs_are_found_on_the_path(bare_path):
 def test_openai_and_replay_name_the_package_they_need(monkeypatch):
     found = rows(doctor.collect())
     assert (found["openai"].state, found["replay"].state) == ("ok", "ok")
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name in ("httpx", "pyarrow") else known(name))
+    known = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name in ("httpx", "pyarrow") else known(name))
     found = rows(doctor.collect())
     assert (found["openai"].state, found["openai"].remedy) == ("missing", "python -m pip install httpx")
     assert (found["replay"].state, found["replay"].remedy) == ("missing", "python -m pip install pyarrow")

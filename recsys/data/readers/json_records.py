@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from artefacts.errors import DataError
+from artefacts.visible import without_surrogates
 from recsys.data.readers.contents import FETCH, Buffer, refuse_encoding
 from recsys.data.readers.nested import NumberText, at_path, is_nested
 
@@ -195,14 +196,12 @@ def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) ->
 
 
 def _whole_letters(value: Any) -> Any:
-    """The value with halves of letters, which JSON may escape and UTF-8 cannot hold, replaced by U+FFFD."""
+    """The value with `without_surrogates` applied to every text in it."""
     if isinstance(value, dict):
         return {_whole_letters(key): _whole_letters(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_whole_letters(part) for part in value]
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    return without_surrogates(value) if isinstance(value, str) else value
 
 
 def _numbers_as_text(value: Any) -> Any:

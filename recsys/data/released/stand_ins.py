@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from artefacts.visible import without_surrogates
 from recsys.data.released.bounds import DEEPEST, FEW_IDS
 
 NUMBERS_AND_TEXT = "biufcSU"
@@ -216,7 +217,7 @@ class _Settling:
         if isinstance(value, np.ndarray):
             return value, max(value.nbytes, 8)
         if isinstance(value, str):
-            return _whole(value), 8 + len(value)
+            return without_surrogates(value), 8 + len(value)
         if isinstance(value, bytes | bytearray):
             return value, 8 + len(value)
         if isinstance(value, int) and value.bit_length() > 64:
@@ -253,12 +254,6 @@ class _Settling:
             value[:] = parts
             return value, size
         return tuple(parts), size
-
-
-def _whole(text: str) -> str:
-    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 ALLOWED: dict[tuple[str, str], Name | StorageType | type | Callable[..., Any]] = {
