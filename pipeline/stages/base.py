@@ -7,7 +7,6 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from artefacts.confinement import check_inside
 from artefacts.cores import usable_cores
 from artefacts.errors import DataError
 from artefacts.files import digest, read_json, sha256_file, write_json
+from artefacts.processor import processor_name
 from pipeline.cluster.stopping import Stopper
 from pipeline.code_identity import code_identity
 from pipeline.config import Config
@@ -168,11 +168,7 @@ class Stage(ABC):
 
 def _machine() -> str:
     """The processor, its usable cores, and the Python that ran."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{name}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{processor_name()}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def read_marker(folder: Path) -> Marker | None:

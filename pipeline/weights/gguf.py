@@ -183,7 +183,7 @@ _UNREADABLE = (
 
 
 def _forget_quantisation(model: PreTrainedModel) -> None:
-    """The weights are plain now; a GGUF quantiser left on the model would refuse to save it."""
+    """The weights are plain; a GGUF quantiser left on the model would refuse to save it."""
     model.hf_quantizer = None  # type: ignore[assignment]
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
