@@ -57,6 +57,6 @@ def code(text: str, *, in_table: bool = False) -> str:
 
 
 def markdown_cell(text: object) -> str:
-    """The same for names and notes in a table, whose underscores stand between letters and whose metrics have an @."""
+    """`plain` for names and notes in a table: underscores between letters and the @ of a metric stay as they are."""
     shown = plain(visible(str(text)))
     return re.sub(r"(?<=\w)&#64;(?=\d+$)", "@", re.sub(r"(?<=\w)\\_(?=\w)", "_", shown))
