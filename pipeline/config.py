@@ -240,7 +240,7 @@ def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, A
             "the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped"
         ) from None
     except (IsADirectoryError, UnicodeDecodeError):
-        raise UsageError("the config is not a text file", where=path) from None
+        raise UsageError("the config is not a text file", where=path, remedy="name a YAML file in UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"the config is not valid YAML: {_yaml_problem(error)}", where=path) from None
     except RecursionError:

@@ -125,8 +125,9 @@ def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[P
                         if not lost:
                             final.add(name)
                     place += len(line)
-        except FileNotFoundError:
-            raise DataError("the file of results does not exist", where=path) from None
+        except (FileNotFoundError, IsADirectoryError):
+            remedy = "name the file that the service or `vllm run-batch` wrote"
+            raise DataError("there is no such file of results", where=path, remedy=remedy) from None
     return found
 
 

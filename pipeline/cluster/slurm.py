@@ -33,6 +33,8 @@ WAITING = frozenset(
 """States in which a job has no processes yet, or no more."""
 FILTERS = ("SQUEUE_", "SACCT_")
 """Variables by which a user narrows or shapes what these commands list."""
+NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error|\berror:")
+"""How a controller's silence reads where a wrapper drops squeue's exit status."""
 
 
 class JobId(str):
@@ -159,10 +161,11 @@ def queue(*clusters: str) -> list[Queued] | None:
             done = _call([*command, f"--user={getpass.getuser()}"])
         if done is None or done.returncode:
             return None
-        for line in done.stdout.splitlines():
-            parts = [part.strip() for part in line.split("|", 4)]
-            if len(parts) >= 4:
-                found.append(Queued(*parts))
+        rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
+        jobs = [Queued(*parts) for parts in rows if len(parts) >= 4]
+        if not jobs and NO_ANSWER.search(f"{done.stdout}\n{done.stderr}"):
+            return None
+        found += jobs
     return found
 
 

@@ -134,6 +134,10 @@ def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, co
                 given = slurm.submit(script, before, Path.cwd())
                 ids.append(given)
                 accepted = Submitted(str(given), job.name, job.stage, len(job.tasks), getattr(given, "cluster", ""))
+                if twice := [other.name for other in notes.jobs if other.job == accepted.job]:
+                    notes = replace(notes, jobs=tuple(other for other in notes.jobs if other.name not in twice))
+                    what = f"sbatch printed {given} for {', '.join(twice)} and for {job.name}, so it is no job's id"
+                    raise slurm.Unanswered(what, where=script)
                 notes = replace(notes, jobs=(*notes.jobs, accepted))
                 notes.write()  # at once: what SLURM has is remembered, however this process ends
                 console.print(f"{next(lines)}   job {ids[-1]}", markup=False, highlight=False)

@@ -67,7 +67,7 @@ class TableOptions(Options):
     or without a time and a zone (UTC where there is none). Without it temporal splits are refused."""
     timestamp_format: str | None = None
     """How times are written, as Python's strptime names it, e.g. "%d.%m.%Y"; None: see `timestamp`."""
-    rename: dict[str, str] = Field(default_factory=dict)
+    rename: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     """Side columns to rename, source name -> our name, e.g. `Name: title`. Prompts know title, year, genres. A path
     names what lies inside a column, e.g. `details.Brand: brand`; nested columns that nobody names are left out. An id
     may be renamed too, `artist: item_id`."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from artefacts.errors import DataError
 from recsys.data.readers.times import Rows
 
-MISSING = ("", "-", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")
+MISSING = ("", "-", "--", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")
 """What stands in a numeric column where there is no number, in small letters."""
 _INTEGER = r"-?(0|[1-9]\d{0,17})"
 _DECIMAL = r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?"

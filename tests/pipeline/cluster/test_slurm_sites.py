@@ -49,6 +49,7 @@ sentence) echo "Submitted batch job $n";;
 cluster) echo "$n;slaking";;
 footer) printf '%s\\nYour project has used 17 of 20 hours\\n' $n;;
 silent) ;;
+budget) printf '%s\\nCore hours left:\\n4711\\n' $n;;
 binary) printf '\\xff\\xfe\\n%s\\n' $n;;
 third) [ $n -ge 1003 ] && { echo "sbatch: error: $WHY" >&2; exit 1; }; echo $n;;
 *) echo $n;;
@@ -59,6 +60,9 @@ echo "$*" >> "$STATE/asked"
 [ -n "$SQUEUE_STATES$SQUEUE_FORMAT" ] && exit 9
 case "$QMODE" in
 down) echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1;;
+wrapped) echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 0;;
+printed) echo "squeue: error: the scheduler is busy"; exit 0;;
+greeting) echo "Welcome to Seabird, 3 nodes"; echo "no reservation" >&2;;
 old) [[ "$*" == *--me* ]] && { echo "squeue: unrecognized option '--me'" >&2; exit 1; };;
 esac
 while IFS='|' read n script rest; do
@@ -168,7 +172,7 @@ def test_a_cluster_of_several_is_named_in_every_call(site: Path, run: Run, monke
     assert "--clusters=slaking" in (site / "asked").read_text()
 
 
-@pytest.mark.parametrize("trouble", ["down", "missing", "slow"])
+@pytest.mark.parametrize("trouble", ["down", "wrapped", "printed", "missing", "slow"])
 def test_silence_is_not_an_empty_queue(
     site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: str
 ) -> None:
@@ -184,10 +188,32 @@ def test_silence_is_not_an_empty_queue(
     assert rows["prepare"].jobs == "unknown: squeue does not answer"
 
 
+def test_a_greeting_above_an_empty_queue_is_an_answer(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_over(run)
+    monkeypatch.setenv("QMODE", "greeting")
+    monkeypatch.setenv("JOBSTATE", "COMPLETED")
+    assert len(hand_over(run)) == len(JOBS)
+    (site / "jobs").write_text("")
+    assert slurm.queue() == []
+
+
+def test_a_number_printed_for_two_jobs_is_the_id_of_neither(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODE", "budget")
+    with pytest.raises(AugrecError, match="sbatch printed 4711 for prepare and for candidates") as error:
+        hand_over(run)
+    assert "jobs 1001, 1002" in str(error.value)
+    assert (site / "cancelled").read_text().split() == ["1001", "1002"], "what runs this run's scripts, and no job 4711"
+    assert submitted(run.folder) == []
+    monkeypatch.setenv("MODE", "plain")
+    assert len(hand_over(run)) == len(JOBS)
+
+
 def silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     squeue = tmp_path / "bin" / "squeue"
-    if trouble == "down":
-        monkeypatch.setenv("QMODE", "down")
+    if trouble in ("down", "wrapped", "printed"):
+        monkeypatch.setenv("QMODE", trouble)
     elif trouble == "slow":
         monkeypatch.setattr(slurm, "SECONDS", 0.2)
         squeue.write_text("#!/bin/bash\nexec sleep 60\n")

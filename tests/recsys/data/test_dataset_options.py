@@ -22,6 +22,7 @@ BASE = {"name": "x", "source": {"format": "recbole", "path": "p"}, "split": {"ki
         ({"split": {"kind": "sideways"}}, "random"),
         ({"source": {"format": "table", "path": "p"}}, "source.table is required"),
         ({"source": {"format": "ml-1m", "path": "p", "table": {}}}, "only read by `format: table`"),
+        ({"source": {"format": "table", "path": "p", "table": {"rename": {"Name": ""}}}}, "at least 1 character"),
         ({"k_core": -1}, "greater than or equal to 0"),
         ({"sample_users": 0}, "greater than 0"),
         ({"k_cores": 5}, "Extra inputs"),

@@ -226,11 +226,14 @@ def test_quoted_fields_hold_separators_lines_and_marks(read_files: Callable) -> 
 
 
 def test_missing_ratings_and_dashes_are_missing(read_files: Callable) -> None:
-    files = {"i.csv": csv_of(["u,a,4", "u,b,", "u,c,-"]), "s.csv": "item_id,price\na,9.5\nb,—\nc,\n"}
+    files = {
+        "i.csv": csv_of(["u,a,4", "u,b,", "u,c,-", "u,d,--"]),
+        "s.csv": "item_id,price\na,9.5\nb,—\nc,\nd,--\ne,3\n",
+    }
     raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "rating": "rating"})
-    assert raw.interactions["rating"].isna().tolist() == [False, True, True]
-    assert raw.items["price"].isna().tolist() == [False, True, True]
-    assert "s.csv: 1 of 3 values of price are a dash or the like: missing" in raw.notes
+    assert raw.interactions["rating"].isna().tolist() == [False, True, True, True]
+    assert raw.items["price"].isna().tolist() == [False, True, True, True, False]
+    assert "s.csv: 2 of 5 values of price are a dash or the like: missing" in raw.notes
 
 
 @pytest.mark.parametrize(
