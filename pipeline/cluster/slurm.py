@@ -33,7 +33,7 @@ WAITING = frozenset(
 """States in which a job has no processes yet, or no more."""
 FILTERS = ("SQUEUE_", "SACCT_")
 """Variables by which a user narrows or shapes what these commands list."""
-NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error|\berror:")
+NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error")
 """How a controller's silence reads where a wrapper drops squeue's exit status."""
 
 
@@ -163,7 +163,7 @@ def queue(*clusters: str) -> list[Queued] | None:
             return None
         rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
         jobs = [Queued(*parts) for parts in rows if len(parts) >= 4]
-        if not jobs and NO_ANSWER.search(f"{done.stdout}\n{done.stderr}"):
+        if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
             return None
         found += jobs
     return found

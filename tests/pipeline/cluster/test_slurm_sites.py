@@ -62,7 +62,7 @@ case "$QMODE" in
 down) echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1;;
 wrapped) echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 0;;
 printed) echo "squeue: error: the scheduler is busy"; exit 0;;
-greeting) echo "Welcome to Seabird, 3 nodes"; echo "no reservation" >&2;;
+greeting) echo "Welcome to Seabird, 3 nodes"; echo "squeue: error: unknown key in slurm.conf" >&2;;
 old) [[ "$*" == *--me* ]] && { echo "squeue: unrecognized option '--me'" >&2; exit 1; };;
 esac
 while IFS='|' read n script rest; do
