@@ -127,7 +127,7 @@ def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[P
                     place += len(line)
         except (FileNotFoundError, IsADirectoryError):
             remedy = "name the file that the service or `vllm run-batch` wrote"
-            raise DataError("there is no such file of results", where=path, remedy=remedy) from None
+            raise DataError("the file of results does not exist", where=path, remedy=remedy) from None
     return found
 
 
