@@ -101,6 +101,14 @@ def _checked_field(name: str) -> str:
     return name
 
 
+def _checked_title(title: str) -> str:
+    if not title.strip() or len(title) > LONGEST or not title.isprintable():
+        raise ValueError(f"a title is one line of 1 to {LONGEST} letters that can be seen")
+    if "/" in title or "\\" in title:
+        raise ValueError(f"{title!a} cannot be a title: it would be a path where somebody makes a file of it")
+    return title
+
+
 def _distinct(named: dict[str, T]) -> dict[str, T]:
     pair = colliding(named)
     if pair is not None:
@@ -120,6 +128,8 @@ Folder = Annotated[Path, BeforeValidator(_named_folder)]
 """A folder to write to."""
 Name = Annotated[str, AfterValidator(_checked)]
 """A name in a config."""
+Title = Annotated[str, AfterValidator(_checked_title)]
+"""What people call a thing, e.g. a data set: shown on pages and in tables, with blanks and letters of any script."""
 FieldName = Annotated[str, AfterValidator(_checked_field)]
 """A name in a config of what becomes a matrix and a layer."""
 Named = Annotated[dict[Name, T], AfterValidator(_distinct)]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
+from artefacts.names import Title
 from artefacts.options import Options
 
 Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
@@ -168,7 +169,7 @@ Split = Annotated[RandomSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field
 class DatasetOptions(Options):
     """A data set and the protocol that turns it into train, valid and test."""
 
-    name: str = Field(min_length=1)
+    name: Title
     """Name shown in reports."""
     source: SourceOptions
     """Where the raw data lies."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from artefacts.errors import DataError
-from artefacts.names import LONGEST, Name, Named, check_fields, colliding, name_problem
+from artefacts.names import LONGEST, Name, Named, Title, check_fields, colliding, name_problem
 
 GOOD = ["a", "gpt-3.5", "lattice+llm", "temperature=0.8", "_x", "user_profile", "0", "x" * LONGEST, "console", "com10"]
 BAD = [
@@ -66,3 +66,14 @@ def test_a_field_is_also_a_layer_and_has_no_dot(name: str) -> None:
 
 def test_what_is_no_text_is_no_name() -> None:
     assert name_problem(3) == "a name is text, not int"
+
+
+@pytest.mark.parametrize("title", ["MovieLens-100K (sample)", "Бібліотека", "本", "a" * 100])
+def test_a_title_is_what_people_call_a_thing(title: str) -> None:
+    assert TypeAdapter(Title).validate_python(title) == title
+
+
+@pytest.mark.parametrize("title", ["", "  ", "../../escaped/x", "a\\b", "two\nlines", "bell\a", "a" * 101])
+def test_a_title_is_no_path_and_one_line(title: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Title).validate_python(title)
