@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -113,13 +113,21 @@ def _rank(
     except AugrecError as error:
         (folder / f"error-{rank}").write_bytes(pickle.dumps(error))
         raise
-    dist.destroy_process_group()
     if messages is not None:
         messages.close()
         messages.join_thread()
+    end_process()
+
+
+def end_process() -> NoReturn:
+    """Ends one of several processes that have trained, with status 0; the last call of a script under torchrun.
+
+    Threads of gloo may outlive its group, and taking the interpreter down under them sometimes aborts a process that
+    has finished. All processes have to be done when the first of them comes here (`torch.distributed.barrier`).
+    """
+    dist.destroy_process_group()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of gloo may outlive the group; taking the interpreter down under them sometimes aborts a finished process.
     os._exit(0)
 
 

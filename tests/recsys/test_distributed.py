@@ -24,7 +24,7 @@ from artefacts.files import read_json, read_parquet
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.distributed import Team, share_of
-from recsys.launch import launch
+from recsys.launch import end_process, launch
 from recsys.models.base import TrainedRecommender
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
@@ -266,3 +266,5 @@ def test_a_process_that_is_alone_talks_to_nobody() -> None:
 
 if __name__ == "__main__":
     as_rank(Path(sys.argv[1]))
+    torch.distributed.barrier()
+    end_process()
