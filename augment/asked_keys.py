@@ -18,10 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import artefacts
 import augment
-from artefacts.errors import DataError
-from artefacts.files import atomic_path, canonical_json, digest, read_json, sha256_file, sha256_files, write_json
 from augment.catalog import Catalog
 from augment.engines.base import Engine
 from augment.engines.replay import replayed_files
@@ -30,6 +27,9 @@ from augment.keys import KEY_BYTES, key_digest
 from augment.options import GenerationOptions, ReplayOptions, SourceOptions
 from augment.shapes import Record, Request
 from augment.tasks import Task
+from augrec import artefacts
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import atomic_path, canonical_json, digest, read_json, sha256_file, sha256_files, write_json
 
 LIBRARIES = ("jinja2", "pydantic", "numpy", "scikit-learn")
 """What renders prompts, writes grammars, and weighs terms."""

@@ -14,7 +14,7 @@ import json
 import re
 from typing import Any
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 
 END_OF_TEXT = 1
 TOKENS_PER_WORD = 2

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from artefacts.errors import DataError, UsageError
-from artefacts.files import digest, read_json, read_parquet, sha256_file
 from augment.domains import Domain, domain_named
 from augment.presentation import Presentation, beginning, numbers, without_title
 from augment.source_ids import About, SourceIds
 from augment.text import plain
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
 
 PREPARE = "run the prepare stage again"
 FILES = ("dataset.json", "items.parquet", "users.parquet", "interactions.parquet")

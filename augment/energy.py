@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from artefacts.files import read_json, write_json
+from augrec.artefacts.files import read_json, write_json
 
 
 class EnergyMeter:

@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from artefacts.files import digest
 from augment.sampling import Sampling
 from augment.shapes import Draft
 from augment.source_ids import About, SourceIds
+from augrec.artefacts.files import digest
 
 SCHEME = 2
 """Raised when the content of a key changes; old records are then stale instead of wrongly reused."""

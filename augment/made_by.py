@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from artefacts.files import digest, read_json, write_json
 from augment.engines.base import Engine
 from augment.summary import Tally
+from augrec.artefacts.files import digest, read_json, write_json
 
 GROWING = ("grammar_seconds", "records", "retried", "system_fingerprints")
 """What a description counts while an engine answers; no part of which engine it is."""

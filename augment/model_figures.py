@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from artefacts.files import read_json
+from augrec.artefacts.files import read_json
 
 WHOLE = ("F64", "F32", "F16", "BF16")
 """Formats in which one stored element is one parameter; others are quantised, and may hold several."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import DataError
-from artefacts.files import read_json, remove_file, write_json
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, remove_file, write_json
 
 REMEDY = (
     "what was answered is kept: run the same command again when the server is well. Where one request always breaks "

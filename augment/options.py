@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from artefacts.names import Named
-from artefacts.options import Options
 from augment.presentation import ItemTextOptions, Titles
 from augment.tasks import TASKS
 from augment.tasks.base import TaskOptions
+from augrec.artefacts.names import Named
+from augrec.artefacts.options import Options
 
 
 class RooflineOptions(Options):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 
 Titles = Literal["as-is", "anonymous"]
 

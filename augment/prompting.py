@@ -11,10 +11,10 @@ from typing import Any
 import jinja2
 from jinja2.exceptions import SecurityError
 
-from artefacts.errors import UsageError
-from artefacts.files import sha256_file
 from augment.sandbox import Sandbox
 from augment.shapes import Message, Messages
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import sha256_file
 
 BUILT_IN = Path(__file__).parent / "prompts"
 SYSTEM = "system.j2"

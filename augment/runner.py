@@ -17,10 +17,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import UsageError
-from artefacts.files import write_json
-from artefacts.progress import Ticker, progress, waiting
-from artefacts.visible import visible
 from augment.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
 from augment.catalog import Catalog
 from augment.conversation import converse
@@ -46,6 +42,10 @@ from augment.table import merge
 from augment.tasks import TASKS, Task
 from augment.tasks.base import Context
 from augment.timeline import Timeline, spent
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import write_json
+from augrec.artefacts.progress import Ticker, progress, waiting
+from augrec.artefacts.visible import visible
 
 SECONDS_BETWEEN_SHARES = 2.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 
 
 class Sampling(Options):

@@ -15,8 +15,8 @@ from itertools import combinations
 from string import ascii_lowercase, ascii_uppercase
 from typing import Literal, TypeVar
 
-from artefacts.errors import UsageError
 from augment.answers import Answer, Malformed
+from augrec.artefacts.errors import UsageError
 
 LETTERS = ascii_uppercase + ascii_lowercase
 """A..Z, then a..z: one token in most vocabularies, where numbers above 9 are two."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 About = Literal["user", "item"]
 

@@ -24,9 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from artefacts.confinement import check_inside
-from artefacts.errors import DataError, UsageError
-from artefacts.files import (
+from augment.identity import shard_of
+from augment.keys import KeyTable
+from augment.line_check import Damaged, check_line
+from augment.shapes import Record
+from augment.source_ids import POSITIONS, About, SourceIds
+from augment.stored import OtherVersion, Stored, answer_mark
+from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import (
     atomic_path,
     read_json,
     remove_scraps,
@@ -35,14 +41,8 @@ from artefacts.files import (
     sync_folder,
     write_json,
 )
-from artefacts.locks import hold
-from artefacts.visible import visible
-from augment.identity import shard_of
-from augment.keys import KeyTable
-from augment.line_check import Damaged, check_line
-from augment.shapes import Record
-from augment.source_ids import POSITIONS, About, SourceIds
-from augment.stored import OtherVersion, Stored, answer_mark
+from augrec.artefacts.locks import hold
+from augrec.artefacts.visible import visible
 
 LAYOUT = 2
 """Raised when lines hold something else; a store of an older layout is set aside."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artefacts.files import read_json, write_json
 from augment.shapes import Record
+from augrec.artefacts.files import read_json, write_json
 
 SECONDS_ARE = (
     "wall-clock seconds of generating, summed over all runs of this source, engine start left out; "

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artefacts.files import atomic_path, said_when_full, scrap_path
 from augment.shapes import Record
 from augment.summary import Tally
+from augrec.artefacts.files import atomic_path, said_when_full, scrap_path
 
 ROWS_PER_BATCH = 10_000
 ENTITIES_PER_GROUP = 1 << 17

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from artefacts.errors import DataError
-from artefacts.files import read_json, write_text
 from augment.shapes import Record
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, write_text
 
 FINEST = 2.0
 MOST_POINTS = 500

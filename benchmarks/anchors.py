@@ -25,13 +25,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from artefacts.errors import UsageError
-from artefacts.files import sha256_file, write_json
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import sha256_file, write_json
+from augrec.pipeline.weights.resolve import resolve, resolve_path
 from benchmarks.result import Result, add_json_option, run
 from embed.encoder import SentenceEncoder
 from embed.matrices import embed_field
 from embed.options import EmbeddingOptions
-from pipeline.weights.resolve import resolve, resolve_path
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions

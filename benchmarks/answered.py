@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from artefacts.files import write_json, write_parquet
+from augrec.artefacts.files import write_json, write_parquet
 from benchmarks.result import Result, add_json_option, report, run
 
 USERS = (2_000, 20_000)
@@ -110,7 +110,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def measure(n_users: int) -> Measured:
     """In this process, which should be fresh."""
-    from pipeline.report.generated import read_records
+    from augrec.pipeline.report.generated import read_records
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

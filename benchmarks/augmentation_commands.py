@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import AugrecError
-from artefacts.files import write_text
 from augment.engines.batch_file import BatchFileEngine
 from augment.engines.vllm import VllmEngine
 from augment.options import OpenAIOptions
 from augment.shapes import Request
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import write_text
 from benchmarks.augmentation_turns import Spent, Turns, in_turns
 from benchmarks.augmentation_work import SOURCE, THREADS, Work, answers_in, valid_share
 
@@ -101,7 +101,7 @@ def contenders(
     given = [str(batch), str(folder / "settings.json")]
     ways: dict[str, Way] = {
         OURS: (
-            [*script, "pipeline.cli", "augment", str(work.config), "--force"],
+            [*script, "augrec.cli", "augment", str(work.config), "--force"],
             here,
             partial(answers_in, texts, work.source.tasks),
         ),

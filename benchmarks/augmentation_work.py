@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import yaml
 from rich.console import Console
 
-from artefacts.files import read_parquet, write_text
 from augment.answers import Malformed
 from augment.catalog import Catalog
 from augment.engines.number_format import settled_format
@@ -22,10 +21,11 @@ from augment.engines.vllm import VllmEngine
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
 from augment.runner import run_source
 from augment.shapes import Completion, Message, Request
-from pipeline.config import Config, read_config
-from pipeline.execute import run_one
-from pipeline.stages.base import Run
-from pipeline.weights import ResolvedModel, resolve
+from augrec.artefacts.files import read_parquet, write_text
+from augrec.pipeline.config import Config, read_config
+from augrec.pipeline.execute import run_one
+from augrec.pipeline.stages.base import Run
+from augrec.pipeline.weights import ResolvedModel, resolve
 
 Value = TypeVar("Value")
 

@@ -29,9 +29,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augrec.pipeline.weights.packages import locate
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import one_thread
-from pipeline.weights.packages import locate
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions

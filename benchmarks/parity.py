@@ -18,8 +18,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from artefacts.errors import AugrecError, DataError
-from artefacts.options import Options
+from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.options import Options
 from benchmarks.result import Result, add_json_option, report, run
 from recsys.data.released.reader import Release, read_release
 from recsys.evaluate import evaluate

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread
 from recsys.graph import SmoothingGraph, adjacency

@@ -13,8 +13,8 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from artefacts.errors import AugrecError
-from artefacts.files import write_json
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import write_json
 
 
 @dataclass(frozen=True)

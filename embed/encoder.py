@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artefacts.cores import CoreWatch
-from artefacts.errors import DataError, UsageError
-from artefacts.files import read_json
-from artefacts.parameters import read_parameters
-from artefacts.threads import Threads, most_threads
-from artefacts.versions import minor_versions
+from augrec.artefacts.cores import CoreWatch
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import read_json
+from augrec.artefacts.parameters import read_parameters
+from augrec.artefacts.threads import Threads, most_threads
+from augrec.artefacts.versions import minor_versions
 from embed.options import EmbeddingOptions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from artefacts.progress import Ticker
+    from augrec.artefacts.progress import Ticker
 
 BATCHES_PER_CALL = 8
 PACKAGES = ("sentence-transformers", "transformers", "torch")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from artefacts.errors import DataError
-from artefacts.files import digest, sha256_file
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest, sha256_file
 from embed.matrices import write_field
 from embed.options import FeatureFileOptions
 

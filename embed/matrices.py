@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from artefacts.errors import DataError
-from artefacts.files import read_json, remove_file, write_json, write_npy
-from artefacts.progress import progress
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, remove_file, write_json, write_npy
+from augrec.artefacts.progress import progress
 from embed.records import text_digest
 
 if TYPE_CHECKING:
-    from artefacts.progress import Ticker
+    from augrec.artefacts.progress import Ticker
 
 
 class Encoder(Protocol):

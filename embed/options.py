@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 
 
 class EmbeddingOptions(Options):

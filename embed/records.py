@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import DataError
-from artefacts.files import digest, parse_json, read_parquet
-from artefacts.names import check_fields
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest, parse_json, read_parquet
+from augrec.artefacts.names import check_fields
 from embed.texts import answer_text, item_text, own_text, profile_text
 
 # Side columns of a data set that describe an item. Others (links, image names, prices) are left alone.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from artefacts.files import sha256_file
+from augrec.artefacts.files import sha256_file
 from embed.matrices import Encoder, embed_field
 from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_items, texts_of_source
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 # What an LLM writes when it does not know. Embedded, they would make strangers neighbours.
 NOT_AN_ANSWER = ("", "unknown", "none", "null", "n/a")

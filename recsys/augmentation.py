@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

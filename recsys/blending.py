@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from artefacts.errors import DataError
-from artefacts.files import digest, read_json
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest, read_json
 from recsys.data.dataset import Dataset
 from recsys.evaluate import evaluate
 from recsys.models.blend import Blend, combined

@@ -12,8 +12,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from artefacts.errors import AugrecError
-from artefacts.files import write_parquet
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import write_parquet
 from recsys.data.dataset import Dataset
 from recsys.evaluate import Scores, default_chunk
 from recsys.masking import masked, masked_positions, writable

@@ -13,8 +13,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from artefacts.cores import usable_cores
-from artefacts.errors import UsageError
+from augrec.artefacts.cores import usable_cores
+from augrec.artefacts.errors import UsageError
 from recsys.training_options import TrainingOptions
 
 PEAK = "VmHWM:"  # in /proc/self/status: the most memory the process held since the last reset

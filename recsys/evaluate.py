@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
 from recsys.masking import masked, masked_positions, writable
 from recsys.metrics.ranking import coverage, per_user_metrics

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.sparse_operator import Operator
 
 __all__ = ["Bipartite", "Normalisation", "Operator", "SmoothingGraph", "adjacency", "bipartite", "row_mean_with_self"]

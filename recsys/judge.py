@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
 from recsys.distributed import Team, merged
 from recsys.evaluate import Evaluation, evaluate

@@ -17,10 +17,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, ProcessRaisedException
 
-from artefacts.cores import usable_cores
-from artefacts.errors import AugrecError, UsageError
-from artefacts.processes import end_with_parent
-from artefacts.progress import Ticker
+from augrec.artefacts.cores import usable_cores
+from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.processes import end_with_parent
+from augrec.artefacts.progress import Ticker
 
 SECONDS_BETWEEN_LOOKS = 0.2
 

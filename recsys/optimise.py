@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from artefacts.errors import AugrecError, DataError
-from artefacts.progress import Ticker
+from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.distributed import NOTHING, Team, align_buffers, averaged, share_of

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 from recsys.models.registry import ModelOptions
 from recsys.training_options import TrainingOptions, TrainingOverrides
 

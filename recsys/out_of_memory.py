@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.memory import FLOAT, propagation_bytes
 
 SIGNS = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "alloc_failed")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges
 
 

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 from recsys.distributed import Team
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from artefacts.files import atomic_path
+from augrec.artefacts.files import atomic_path
 from recsys.selection import Selection
 from recsys.sharded_model import ShardedLightGCN
 from recsys.snapshot import NAME, Progress, Snapshot, random_states, tensors_of

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 from recsys.data.dataset import Dataset
 from recsys.distributed import Team
 from recsys.models.base import TrainedRecommender

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from artefacts.files import atomic_path, remove_file
+from augrec.artefacts.files import atomic_path, remove_file
 from recsys.distributed import ALONE, Team
 from recsys.selection import Selection
 

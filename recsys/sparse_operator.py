@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from artefacts.errors import DataError, UsageError
+from augrec.artefacts.errors import DataError, UsageError
 
 Backend = Literal["csr", "torch-sparse"]
 BUFFERS = ("row_pointers", "columns", "values")

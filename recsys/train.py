@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 from safetensors.torch import save_file
 
-from artefacts.confinement import check_inside
-from artefacts.files import atomic_path, read_json, write_json, write_parquet
-from artefacts.progress import Ticker
+from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
+from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.blending import fit_blend
 from recsys.data.dataset import Dataset

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_serializer
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 
 METRIC = r"^(recall|ndcg|precision|hit_rate|mrr)@[1-9]\d*$"
 

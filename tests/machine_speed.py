@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from artefacts.processor import format_by_flags, processor_flags
+from augrec.artefacts.processor import format_by_flags, processor_flags
 
 REFERENCE_SECONDS = {"interpreter": 0.030, "product": 0.027}
 """What the two pieces of work take there, when nothing else runs."""

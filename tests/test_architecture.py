@@ -18,7 +18,7 @@ def test_the_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("module", ["pipeline.cli", "pipeline.config", "recsys.data.options", "augment.options"])
+@pytest.mark.parametrize("module", ["augrec.cli", "augrec.pipeline.config", "recsys.data.options", "augment.options"])
 def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
     code = (
         f"import sys, {module}\n"
@@ -30,7 +30,7 @@ def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
 
 
 def test_no_file_holds_the_path_of_a_machine() -> None:
-    roots = ("artefacts", "augment", "embed", "recsys", "pipeline", "configs", "benchmarks", "docs", "requirements")
+    roots = ("augrec", "augment", "embed", "recsys", "configs", "benchmarks", "docs", "requirements")
     files = [path for root in roots for path in Path(root).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert len(files) > 50
     home = ("/" + "home/", "/" + "root/", "/" + "Users/")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from artefacts.errors import AugrecError
 from augment.shapes import Completion, Messages, Request
+from augrec.artefacts.errors import AugrecError
 
 
 class EngineFailed(AugrecError):

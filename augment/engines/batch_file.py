@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import DataError
 from augment.engines.base import EngineFailed
 from augment.engines.openai import OpenAIEngine
 from augment.engines.openai_http import Reply, ended, refusal
 from augment.engines.reply import Broken, read_code, read_json, read_reply, read_words
 from augment.options import OpenAIOptions
 from augment.shapes import Completion, Request
+from augrec.artefacts.errors import DataError
 
 URL = "/v1/chat/completions"
 NO_LINE = "no_line"

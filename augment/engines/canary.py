@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from artefacts.files import parse_json
+from augrec.artefacts.files import parse_json
 
 CANARY_WORDS = ("amber", "cobalt")
 CANARY: dict[str, Any] = {

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import UsageError
-from artefacts.files import digest, sha256_files
 from augment.shapes import Message, Messages
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import digest, sha256_files
 
 FILES = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),

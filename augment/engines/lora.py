@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import UsageError
-from artefacts.files import parse_json, sha256_files
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import parse_json, sha256_files
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from artefacts.errors import AugrecError, DataError, UsageError
-from artefacts.parameters import Parameters, read_parameters
 from augment.engines.chat import Chat
 from augment.engines.lora import WEIGHTS, read_adapter
 from augment.engines.surroundings import output_to
 from augment.options import VllmOptions
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.parameters import Parameters, read_parameters
 
 SENTENCE = "One, two, three, four, five, six, seven, eight, nine, ten. Monday, Tuesday, Wednesday, Thursday, Friday."
 NOISE = 0.5

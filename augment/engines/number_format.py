@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artefacts.cache import cache_folder
-from artefacts.errors import DataError
-from artefacts.files import read_json, write_json_once
-from artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
-from artefacts.versions import installed_version
 from augment.options import VllmOptions
+from augrec.artefacts.cache import cache_folder
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, write_json_once
+from augrec.artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
+from augrec.artefacts.versions import installed_version
 
 PIN = "number_format.json"
 """Name of the file, in a source's folder, that keeps the format its run was begun in."""

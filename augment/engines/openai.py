@@ -16,8 +16,6 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-from artefacts.errors import AugrecError
-from artefacts.visible import without_surrogates
 from augment.engines.base import EngineFailed
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
 from augment.engines.openai_http import KEPT, Reply, Server
@@ -26,6 +24,8 @@ from augment.engines.reply import ChatReply
 from augment.options import OpenAIOptions
 from augment.sampling import Sampling
 from augment.shapes import Completion, FinishReason, Message, Messages, Request
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.visible import without_surrogates
 
 BLOCKS = 64
 """Multiples of `concurrency` handed over at once; large, so that draining is rare."""

@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from artefacts.errors import AugrecError, UsageError
 from augment.engines.base import EngineFailed
 from augment.engines.reply import (
     MOST_BYTES,
@@ -34,6 +33,7 @@ from augment.engines.reply import (
     words,
 )
 from augment.options import OpenAIOptions
+from augrec.artefacts.errors import AugrecError, UsageError
 
 if TYPE_CHECKING:
     import httpx

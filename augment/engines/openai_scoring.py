@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artefacts.errors import AugrecError, UsageError
 from augment.options import OpenAIOptions
 from augment.scoring import LEAST
 from augment.shapes import Messages
+from augrec.artefacts.errors import AugrecError, UsageError
 
 TOP = 20
 """The most that OpenAI, and vLLM by default, report."""

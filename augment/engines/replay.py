@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from artefacts.errors import DataError, UsageError
-from artefacts.files import digest, parse_json, read_json, read_parquet, sha256_file
 from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
 from augment.engines.replayed_ids import Translation, dataset_folder
@@ -30,6 +28,8 @@ from augment.shapes import MASKED, Completion, Messages, Record, Request
 from augment.source_ids import About, UnknownItem, translated
 from augment.stored import Stored
 from augment.tasks.base import Task
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest, parse_json, read_json, read_parquet, sha256_file
 
 REQUIRED = ("entity", "status", "fields")
 COPIED: dict[str, Any] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from artefacts.errors import DataError, UsageError
-from artefacts.files import read_parquet
 from augment.catalog import Catalog
 from augment.options import ReplayOptions
 from augment.source_ids import About
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import read_parquet
 
 
 def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:

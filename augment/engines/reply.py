@@ -14,8 +14,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from artefacts.files import parse_json
-from artefacts.visible import without_surrogates
+from augrec.artefacts.files import parse_json
+from augrec.artefacts.visible import without_surrogates
 
 MOST_BYTES = 16 << 20
 """The longest reply that is read, as sent and unpacked; an answer is some KiB."""

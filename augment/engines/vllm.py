@@ -15,9 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from artefacts.errors import AugrecError, UsageError
-from artefacts.progress import say
-from artefacts.threads import threads_in_words
 from augment.engines.base import EngineFailed
 from augment.engines.chat import Chat
 from augment.engines.number_format import settled_format
@@ -27,6 +24,9 @@ from augment.engines.vllm_start import Started, check_installed, identity, offli
 from augment.model_figures import model_figures
 from augment.options import VllmOptions
 from augment.shapes import Completion, FinishReason, Messages, Request
+from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.progress import say
+from augrec.artefacts.threads import threads_in_words
 
 BLOCKS_WHEN_NOT_EXACT = 64
 """Multiples of max_num_seqs handed over at once when blocks need not be whole; large, so that draining is rare."""

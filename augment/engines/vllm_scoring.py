@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 
 MOST_LABELS = 128
 """vLLM 0.32 reports no more chosen tokens per request."""

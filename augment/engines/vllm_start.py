@@ -13,11 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artefacts.cores import CoreWatch
-from artefacts.errors import AugrecError, UsageError
-from artefacts.files import read_json
-from artefacts.threads import Threads, most_threads
-from artefacts.versions import installed_version, minor_versions
 from augment.engines.canary import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.chat import Chat, tokenizer_sha256
 from augment.engines.grammar_time import GrammarTime
@@ -26,6 +21,11 @@ from augment.engines.model_checks import ask, check_answers, check_files
 from augment.engines.surroundings import environment, logger_to, output_to, threads_restored
 from augment.options import VllmOptions
 from augment.shapes import Message
+from augrec.artefacts.cores import CoreWatch
+from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.files import read_json
+from augrec.artefacts.threads import Threads, most_threads
+from augrec.artefacts.versions import installed_version, minor_versions
 
 GIB = 1 << 30
 CONVERTERS = ("gguf", "torch", "transformers")

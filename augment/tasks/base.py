@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
-from artefacts.options import Options
 from augment.answers import Answer
 from augment.sampling import Sampling
 from augment.shapes import Draft
+from augrec.artefacts.options import Options
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog

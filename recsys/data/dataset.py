@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artefacts.errors import DataError
-from artefacts.files import read_json, read_parquet
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, read_parquet
 
 SPLITS = ("train", "valid", "test")
 REMEDY = "run `augrec prepare` again to write the dataset folder anew"

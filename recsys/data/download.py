@@ -10,8 +10,8 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-from artefacts.errors import AugrecError, DataError
-from artefacts.files import sha256_file
+from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.files import sha256_file
 
 ML100K_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 ML100K_MD5 = "0e33842e24a9c977be4e0107933c0723"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import DatasetOptions
 
 

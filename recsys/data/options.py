@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
-from artefacts.names import Title
-from artefacts.options import Options
+from augrec.artefacts.names import Title
+from augrec.artefacts.options import Options
 
 Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
 Domain = Literal["movies", "books", "games", "music", "businesses"]

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artefacts.errors import DataError
-from artefacts.files import remove_file, sha256_file, write_json, write_parquet
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import remove_file, sha256_file, write_json, write_parquet
 from recsys.data.dataset import SPLITS
 from recsys.data.filters import filtered
 from recsys.data.matching import matched

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.markup import without_markup
 
 NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")

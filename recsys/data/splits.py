@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
 
 TRAIN, VALID, TEST = 0, 1, 2

@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.models.item_item import ItemItem, incidence
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
 from recsys.models.base import ClosedFormRecommender
 from recsys.models.histories import Histories

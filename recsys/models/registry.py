@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 from recsys.models.options.base import FamilyOptions, SideAugmentation
 from recsys.models.options.blend import BlendOptions
 from recsys.models.options.clcrec import ClcrecOptions

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
 from recsys.graph import bipartite
 from recsys.models.side_features import SideFeatures, layer_of, named_matrices, projection_layers

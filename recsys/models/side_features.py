@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.graph import Bipartite
 from recsys.models.feature_projection import xavier_linear

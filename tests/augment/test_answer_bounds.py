@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from artefacts.errors import UsageError
 from augment.answers import Answer, AnswerModel, Malformed
 from augment.bounds import pattern_bytes, token_budget
 from augment.catalog import Catalog, Lists
@@ -22,6 +21,7 @@ from augment.tasks.edges import edge_answer
 from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
 from augment.tasks.naming import name_type
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from augrec.artefacts.errors import UsageError
 
 
 def values(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[Any]:

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import DataError
 from augment.catalog import Catalog
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augment.text import plain
+from augrec.artefacts.errors import DataError
 
 
 def test_histories_are_training_items_oldest_first(catalog: Catalog) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import UsageError
 from augment.shapes import Completion, Request
+from augrec.artefacts.errors import UsageError
 
 TOTAL = 12 + 12 + 20
 
@@ -226,7 +226,7 @@ def test_the_control_runs_end_to_end(catalog: Any, generation: Any, tmp_path: Pa
 def test_an_engine_speaks_before_its_first_answer(
     run: Any, fake: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("artefacts.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("augrec.artefacts.progress.SECONDS_BETWEEN_LINES", 0.0)
 
     class Slow(fake):  # type: ignore[misc, valid-type]
         def pulse(self) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import AugrecError, DataError, UsageError
 from augment.identity import shard_of
 from augment.line_check import Damaged, Line
 from augment.shapes import Record
@@ -24,6 +23,7 @@ from augment.source_ids import Positions, SourceIds
 from augment.store import OPEN_FILES, Store, line_of, pin_shards, read_pieces, shard_path
 from augment.stored import Stored
 from augment.table import merge
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
 
 KINDS = {"edges": "user"}
 

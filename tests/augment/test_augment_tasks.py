@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from artefacts.errors import UsageError
 from augment.catalog import Catalog, Lists, UserEntity
 from augment.domains import domain_named
 from augment.prompting import Prompts
@@ -22,6 +21,7 @@ from augment.tasks.base import Context, Contradiction, Impossible
 from augment.tasks.edges import Edges, EdgesOptions
 from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from augrec.artefacts.errors import UsageError
 
 PROFILE: dict[str, Any] = {
     "age": "18-24",

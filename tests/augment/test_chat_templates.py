@@ -10,9 +10,9 @@ from chat_folders import CHATML, write_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import UsageError
 from augment.engines.chat import Chat, tokenizer_sha256
 from augment.shapes import Message
+from augrec.artefacts.errors import UsageError
 
 pytest.importorskip("transformers")
 

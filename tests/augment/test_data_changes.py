@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.files import read_parquet
 from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.shapes import Request
+from augrec.artefacts.files import read_parquet
 
 N_USERS, N_ITEMS = 12, 20
 Ids = tuple[list[str], list[str]]

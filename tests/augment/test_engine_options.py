@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from artefacts import versions
-from artefacts.errors import UsageError
 from augment.engines import build_engine
 from augment.engines.lora import read_adapter
 from augment.engines.vllm_start import _check_device, _settings, identity
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
+from augrec.artefacts import versions
+from augrec.artefacts.errors import UsageError
 
 HEURISTIC = {"engine": {"kind": "heuristic"}}
 VLLM = {"kind": "vllm", "model": "m"}

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import AugrecError
-from artefacts.files import read_parquet
 from augment.shapes import Completion, Request
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import read_parquet
 
 TOTAL = 12 + 12 + 20
 KILLS = 20

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from artefacts.files import read_json
 from augment.engines.replay import records_folder
+from augrec.artefacts.files import read_json
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import AugrecError, DataError
-from artefacts.files import read_parquet
 from augment import table
 from augment.shapes import Record
 from augment.table import merge
+from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.files import read_parquet
 
 
 @pytest.fixture

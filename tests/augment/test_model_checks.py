@@ -13,11 +13,11 @@ import pytest
 from chat_folders import VOCABULARY
 from tiny_llama import WIDTH, tensors, write_adapter, write_llama, write_weights
 
-from artefacts.errors import AugrecError, DataError, UsageError
-from artefacts.parameters import read_parameters
 from augment.engines import model_checks
 from augment.engines.model_checks import NOISE, check_answers, check_files
 from augment.options import VllmOptions
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.parameters import read_parameters
 
 pytest.importorskip("transformers")
 

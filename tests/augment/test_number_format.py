@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import DataError
-from artefacts.files import write_json_once
-from artefacts.processor import FastestFormat
 from augment.engines import build_engine, number_format
 from augment.engines.number_format import NumberFormat, measured_seconds, settled_format
 from augment.engines.vllm_start import CACHE_GIB, GIB, _settings
 from augment.options import VllmOptions
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import write_json_once
+from augrec.artefacts.processor import FastestFormat
 
 AUTO = VllmOptions(model="m")
 

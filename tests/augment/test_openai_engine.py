@@ -17,7 +17,6 @@ import pytest
 from machine_speed import patience
 from pydantic import ValidationError
 
-from artefacts.errors import AugrecError, UsageError
 from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.engines import build_engine
@@ -30,6 +29,7 @@ from augment.runner import run_source
 from augment.shapes import Record, Request
 from augment.tasks import TASKS
 from augment.tasks.base import Context
+from augrec.artefacts.errors import AugrecError, UsageError
 
 KEY = "sk-very-secret-0123456789"
 Answer = Callable[["Asked"], Any]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import UsageError
 from augment.conversation import converse
 from augment.engines.batch_file import BatchFileEngine
 from augment.options import OpenAIOptions
@@ -18,6 +17,7 @@ from augment.requests import ask
 from augment.shapes import Record
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
+from augrec.artefacts.errors import UsageError
 
 Says = Callable[[dict[str, Any]], Any]
 """The body of a request -> log-probabilities by token, or the `logprobs` of the answer."""

@@ -14,8 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError, UsageError
-from artefacts.files import digest
 from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.presentation import ItemTextOptions, Presentation, beginning, numbers, without_title
@@ -24,6 +22,8 @@ from augment.requests import ask
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest
 
 SHOWN = ItemTextOptions(columns=("profile",), words=6)
 KEYS_OF_PLAIN_PROMPTS = "24479fc404badb2bf3ad9ec60e988cb29c6654078413feac2fc4443f5f5b4f3e"

@@ -26,13 +26,13 @@ from rich.console import Console
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 from typer.testing import CliRunner
 
-from artefacts.errors import AugrecError
 from augment.catalog import Catalog
 from augment.engines.number_format import settled_format
 from augment.engines.openai import OpenAIEngine
 from augment.options import GenerationOptions, OpenAIOptions, VllmOptions
 from augment.runner import run_source
 from augment.tasks.base import Context
+from augrec.artefacts.errors import AugrecError
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
@@ -50,7 +50,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def settings() -> list[str]:
     """What the server and the batch runner are told: the small model, on one thread, with grammars."""
-    model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
+    model = pytest.importorskip("augrec.pipeline.weights").resolve(SMOLLM2)
     grammar = {"backend": "xgrammar", "disable_any_whitespace": True}
     dtype = settled_format(VllmOptions(model=SMOLLM2), model.path).dtype
     return [
@@ -160,7 +160,7 @@ def test_a_real_server_answers_every_task(
 
 
 def test_a_real_server_scores_every_label(options: OpenAIOptions, context: Context) -> None:
-    network = ForwardPass(pytest.importorskip("pipeline.weights").resolve(SMOLLM2).path)
+    network = ForwardPass(pytest.importorskip("augrec.pipeline.weights").resolve(SMOLLM2).path)
     with OpenAIEngine(options) as engine:
         engine.start()
         orders = in_orders(scored(engine, context))
@@ -220,9 +220,9 @@ def config(tmp_path: Path) -> Path:
     }  # fmt: skip
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content))
-    from pipeline.config import read_config
-    from pipeline.execute import run_one
-    from pipeline.stages.base import Run
+    from augrec.pipeline.config import read_config
+    from augrec.pipeline.execute import run_one
+    from augrec.pipeline.stages.base import Run
 
     for stage in ("prepare", "candidates"):
         run_one(Run(read_config(path)), stage, force=False, console=Console(file=io.StringIO()))
@@ -232,7 +232,7 @@ def config(tmp_path: Path) -> Path:
 def test_exported_requests_answered_by_the_batch_runner_become_records(
     config: Path, settings: list[str], tmp_path: Path
 ) -> None:
-    from pipeline.exchange.commands import requests_app
+    from augrec.pipeline.exchange.commands import requests_app
 
     asked, answered, log = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl", tmp_path / "runner.log"
     exported = CliRunner().invoke(requests_app, ["export", str(config), "files", str(asked)])

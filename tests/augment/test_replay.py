@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import DataError, UsageError
 from augment.catalog import Catalog
 from augment.engines.replay import records_folder, replayed_files
 from augment.options import GenerationOptions, ReplayOptions
 from augment.runner import run_source
 from augment.shapes import Record
 from augment.table import SCHEMA
+from augrec.artefacts.errors import DataError, UsageError
 
 N_USERS, N_ITEMS = 12, 20
 Replay = Callable[..., tuple[dict[str, Any], dict[int, dict[str, Any]]]]

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import UsageError
 from augment.engines import reply
 from augment.engines.openai_scoring import read_scores
 from augment.engines.reply import (
@@ -26,6 +25,7 @@ from augment.engines.reply import (
     words,
 )
 from augment.options import OpenAIOptions
+from augrec.artefacts.errors import UsageError
 
 INT32 = 2**31
 

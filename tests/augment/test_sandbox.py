@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import UsageError
 from augment.options import GenerationOptions
 from augment.prompting import BUILT_IN, Prompts
 from augment.sandbox import LONGEST
+from augrec.artefacts.errors import UsageError
 
 GENERATION = GenerationOptions.model_validate({"sources": {"rule": {"engine": {"kind": "heuristic"}}}})
 VALUES: dict[str, Any] = {"options": GENERATION, "names": ["Heat", "Up"], "ages": {"a": 1}, "long": "x" * 1000}

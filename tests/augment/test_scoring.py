@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from artefacts.errors import UsageError
 from augment.answers import Malformed
 from augment.catalog import UserEntity
 from augment.conversation import converse
@@ -23,6 +22,7 @@ from augment.scoring import averaged, confidence, disagreement, labels_for, pars
 from augment.shapes import Completion, Record, Request
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
+from augrec.artefacts.errors import UsageError
 
 Logits = Callable[[int, int], float]
 """(item, place in the list) -> what the engine's model says."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from artefacts.errors import DataError
-from artefacts.files import read_json
 from augment.engines.grammar_time import GrammarTime
 from augment.shapes import Record
 from augment.timeline import COLUMNS, FINEST, MOST_POINTS, Points, Timeline, read_timeline, spent, timelines, together
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 
 BEGAN = 1_760_000_000.0
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from real_parts import SMOLLM2
 
-from artefacts.errors import UsageError
 from augment.catalog import Catalog
 from augment.engines import build_engine
 from augment.engines.vllm import VllmEngine
@@ -24,6 +23,7 @@ from augment.runner import run_source
 from augment.shapes import Message, Request
 from augment.tasks import TASKS
 from augment.tasks.base import Context
+from augrec.artefacts.errors import UsageError
 
 OPTIONS = VllmOptions(
     model=SMOLLM2,
@@ -53,7 +53,7 @@ def surroundings() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def model() -> Any:
     """The converted weights, from the cache when they are there."""
-    return pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
+    return pytest.importorskip("augrec.pipeline.weights").resolve(SMOLLM2)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def written(engine: Any, lora: Any) -> str:
 
 
 def test_an_adapter_changes_what_is_written(tmp_path: Path) -> None:
-    model = pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
+    model = pytest.importorskip("augrec.pipeline.weights").resolve(SMOLLM2)
     options = VllmOptions(
         model=SMOLLM2,
         max_model_len=512,

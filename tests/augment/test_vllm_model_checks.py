@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny_llama import tensors, write_adapter, write_llama, write_weights
 
-from artefacts.errors import AugrecError
 from augment.engines import build_engine
 from augment.options import VllmOptions
+from augrec.artefacts.errors import AugrecError
 
 pytestmark = pytest.mark.vllm
 

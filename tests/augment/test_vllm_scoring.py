@@ -11,7 +11,6 @@ import pytest
 from real_parts import SMOLLM2
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 
-from artefacts.errors import UsageError
 from augment.catalog import Catalog
 from augment.conversation import converse
 from augment.engines import build_engine
@@ -23,6 +22,7 @@ from augment.shapes import Request
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
+from augrec.artefacts.errors import UsageError
 
 OPTIONS = VllmOptions(
     model=SMOLLM2, dtype="float32", max_model_len=1024, max_num_seqs=16, block=1, kv_cache_gib=0.5, threads=1
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.vllm
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return pytest.importorskip("pipeline.weights").resolve(SMOLLM2)
+    return pytest.importorskip("augrec.pipeline.weights").resolve(SMOLLM2)
 
 
 @pytest.fixture(scope="module")

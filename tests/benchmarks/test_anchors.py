@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from artefacts.errors import UsageError
+from augrec.artefacts.errors import UsageError
 from benchmarks import anchors
 from benchmarks.anchors import ANCHORS, Anchor, Comparison, Data, compare, main
 from recsys.data.dataset import Dataset

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artefacts.files import read_parquet
+from augrec.artefacts.files import read_parquet
 from benchmarks import answered
 
 

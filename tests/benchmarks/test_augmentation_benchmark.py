@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from artefacts.errors import AugrecError
 from augment.options import VllmOptions
 from augment.sampling import Sampling
 from augment.shapes import Control, Draft, Message, Request
 from augment.tasks.edges import edge_answer
+from augrec.artefacts.errors import AugrecError
+from augrec.pipeline.config import read_config
 from benchmarks import augmentation, augmentation_around, augmentation_commands, augmentation_inside
 from benchmarks.augmentation_bare import result
 from benchmarks.augmentation_commands import BARE, DATATROVE, OURS, RUN_BATCH, Compared
 from benchmarks.augmentation_turns import Spent, in_turns, median, ratio
 from benchmarks.augmentation_work import DEMO, SOURCE, chunks, config_of, instruction_first, task_major, valid_share
-from pipeline.config import read_config
 
 HISTORY = "Movies a person liked:\n- Solaris\n- Stalker"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artefacts.errors import AugrecError, DataError
+from augrec.artefacts.errors import AugrecError, DataError
 from benchmarks.parity import compare, main
 
 ROOT = Path(__file__).parents[2]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
+from augrec.pipeline.weights import resolve
 from embed.encoder import SentenceEncoder
 from embed.options import EmbeddingOptions
-from pipeline.weights import resolve
 
 
 class CountingEncoder:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from artefacts.errors import DataError, UsageError
+from augrec.artefacts.errors import DataError, UsageError
 from embed.encoder import SentenceEncoder
 from embed.matrices import embed_field, read_field
 from embed.options import EmbeddingOptions

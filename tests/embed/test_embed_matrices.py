@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 import embed.matrices
-from artefacts.errors import DataError
-from artefacts.files import sha256_file, write_parquet
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import sha256_file, write_parquet
 from embed.matrices import embed_field, read_field
 from embed.records import text_digest, texts_of_items, texts_of_source
 from embed.stage import embed_items, embed_source

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artefacts import versions
-from artefacts.errors import DataError
+from augrec.artefacts import versions
+from augrec.artefacts.errors import DataError
 from embed.encoder import SentenceEncoder
 from embed.options import EmbeddingOptions
 

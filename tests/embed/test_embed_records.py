@@ -5,8 +5,8 @@ import json
 import pyarrow as pa
 import pytest
 
-from artefacts.errors import DataError
-from artefacts.files import write_parquet
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import write_parquet
 from embed.records import text_digest, texts_of_items, texts_of_source
 
 

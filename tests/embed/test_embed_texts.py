@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import embed.texts
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from embed.texts import answer_text, item_text, own_text, profile_text
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from embed.given import place_features
 from embed.matrices import read_field
 from embed.options import FeatureFileOptions

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease

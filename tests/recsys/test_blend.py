@@ -12,8 +12,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from artefacts.errors import DataError
-from artefacts.files import read_json
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 from recsys import blending
 from recsys import train as train_module
 from recsys.augmentation import FeatureMatrix, SideInformation

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from artefacts.errors import AugrecError
-from artefacts.files import read_parquet
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import read_parquet
 from recsys.candidates import write_candidates
 from recsys.data.dataset import Dataset
 from recsys.evaluate import SMALLEST_CHUNK

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.clcrec import CLCRec

@@ -19,8 +19,8 @@ import torch
 from machine_speed import patience
 from safetensors.torch import load_file
 
-from artefacts.errors import DataError, UsageError
-from artefacts.files import read_json, read_parquet
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import read_json, read_parquet
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.distributed import Team, share_of

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
 from recsys.evaluate import evaluate
 

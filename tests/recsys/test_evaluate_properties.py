@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import recsys
-from artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.evaluate import NEVER, SCORES_PER_CHUNK, Evaluation, default_chunk, evaluate
@@ -300,7 +300,7 @@ def test_the_official_protocol_is_what_an_option_asks_for(tmp_path: Path) -> Non
 
 def test_only_the_options_protocol_turns_the_official_flavour_on() -> None:
     root = Path(recsys.__file__).parents[1]
-    sources = [path for package in ("recsys", "pipeline") for path in (root / package).glob("**/*.py")]
+    sources = [path for package in ("recsys", "augrec") for path in (root / package).glob("**/*.py")]
     asked = re.compile(r"official\s*=\s*(True|\w)|ndcg_official\(|lower_id_first\(")
     allowed = (
         "official=official",  # handed on

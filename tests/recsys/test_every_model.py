@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.evaluate import evaluate

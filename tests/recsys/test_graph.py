@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import DataError, UsageError
+from augrec.artefacts.errors import DataError, UsageError
 from recsys.graph import Operator, SmoothingGraph, adjacency, bipartite, row_mean_with_self
 from recsys.sparse_operator import use_backend
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import AugrecError, DataError
+from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models import item_item

@@ -7,7 +7,7 @@ import pytest
 import torch
 from item_graph_reference import EDGES, ITEMS, USERS, Reference, agree, matrices, parameters_of, raw, triplets
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.lattice import LATTICE

@@ -8,7 +8,7 @@ import torch
 from item_graph_reference import BATCH, EDGES, ITEMS, MISSING, USERS, Reference, agree, matrices, parameters_of, raw
 from torch import Tensor
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.lattice import LATTICE

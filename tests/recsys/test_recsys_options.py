@@ -6,8 +6,8 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from artefacts.errors import UsageError
-from artefacts.options import Options
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.options import Options
 from recsys.models.registry import FAMILIES, family_of
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions, TrainingOverrides
 

@@ -19,8 +19,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import DataError
-from artefacts.files import read_json
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 from recsys.data.released.bounds import ALLOWANCE, memory_limit
 from recsys.data.released.reader import read_release
 from recsys.data.released.rlmrec import read_rlmrec

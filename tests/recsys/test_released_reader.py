@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.released.reader import Release, read_release
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "llmrec" / "release"

@@ -16,7 +16,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.released.unpickle import load
 
 PROTOCOLS = (2, 4, 5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges
 from recsys.sampling import BprSampler, EdgeMixer, Triplets, seeded
 

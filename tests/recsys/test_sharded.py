@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from artefacts.errors import UsageError
-from artefacts.files import read_json, read_parquet
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import read_json, read_parquet
 from recsys import sharded_model
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.lightgcn import LightGCN

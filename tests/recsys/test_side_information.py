@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from artefacts.errors import AugrecError, DataError, UsageError
-from artefacts.files import read_json, read_parquet
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.files import read_json, read_parquet
 from recsys import judge as judge_module
 from recsys import train as train_module
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation

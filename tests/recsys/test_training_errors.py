@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from artefacts.errors import AugrecError
-from artefacts.files import read_parquet
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import read_parquet
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.device import peak_memory_mb, reset_peak_memory

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 
 ML100K_HINT = (

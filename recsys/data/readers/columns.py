@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import TableOptions
 from recsys.data.readers.contents import FETCH, contents, suffixes
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited

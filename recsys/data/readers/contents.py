@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 Buffer = bytes | mmap.mmap
 FETCH = "fetch or export it again"

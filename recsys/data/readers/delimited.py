@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as compute
 import pyarrow.csv as pc
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
 
 UNIT = "\x1f"

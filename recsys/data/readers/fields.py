@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.times import Rows
 
 MISSING = ("", "-", "--", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")

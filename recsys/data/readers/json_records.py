@@ -20,8 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json as pj
 
-from artefacts.errors import DataError
-from artefacts.visible import without_surrogates
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.visible import without_surrogates
 from recsys.data.readers.contents import FETCH, Buffer, refuse_encoding
 from recsys.data.readers.nested import NumberText, at_path, is_nested
 

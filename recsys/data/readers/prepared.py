@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.dataset import SPLITS, Dataset
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import RawData, require_files

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions, TableOptions
 from recsys.data.readers.base import RawData, require_files, unique_ids
 from recsys.data.readers.columns import load_columns

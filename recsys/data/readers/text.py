@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.contents import contents
 from recsys.data.readers.delimited import Layout, read_delimited
 from recsys.data.readers.fields import numbers_of

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 FORMATS = (
     "%a %b %d %H:%M:%S %z %Y",  # Goodreads, Twitter: Fri Sep 08 10:44:26 -0700 2017

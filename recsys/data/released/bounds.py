@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 FACTOR = 64
 """Bytes in memory for each byte stored."""

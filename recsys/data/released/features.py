@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from artefacts.errors import DataError
-from artefacts.names import check_fields
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.names import check_fields
 from recsys.augmentation import FeatureMatrix
 from recsys.data.released.bounds import check_dense
 from recsys.data.released.unpickle import load

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from artefacts.errors import DataError
-from artefacts.files import read_json
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids
 from recsys.data.released.unpickle import load

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from artefacts.visible import without_surrogates
+from augrec.artefacts.visible import without_surrogates
 from recsys.data.released.bounds import DEEPEST, FEW_IDS
 
 NUMBERS_AND_TEXT = "biufcSU"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artefacts.csv_cells import unguarded
-from artefacts.errors import DataError
+from augrec.artefacts.csv_cells import unguarded
+from augrec.artefacts.errors import DataError
 from recsys.data.released.features import Report, id_of
 from recsys.data.released.unpickle import load
 

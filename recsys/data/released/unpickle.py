@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.released.bounds import FEW_IDS, IDS_PER_ENTRY, memory_limit
 from recsys.data.released.stand_ins import (
     ALLOWED,

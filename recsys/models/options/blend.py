@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
-from artefacts.names import Named
+from augrec.artefacts.names import Named
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.item_knn import ItemKnnOptions

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from artefacts.options import Options
+from augrec.artefacts.options import Options
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, ModalityOptions, SideAugmentation
 from recsys.training_options import TrainingOverrides
 

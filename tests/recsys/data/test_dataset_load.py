@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artefacts.errors import DataError
-from artefacts.files import write_json, write_parquet
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import write_json, write_parquet
 from recsys.data.dataset import Dataset
 
 ROWS = [(0, 1, 30, "train"), (0, 0, 10, "train"), (0, 2, 40, "test"), (1, 2, 5, "train"), (1, 0, 6, "valid")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artefacts.errors import AugrecError, DataError
+from augrec.artefacts.errors import AugrecError, DataError
 from recsys.data.download import NEEDED, download_ml100k
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.filters import filtered, k_core, sampled_users, without_duplicates
 
 

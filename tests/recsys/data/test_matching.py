@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.matching import matched
 
 TABLES = {"interactions": Path("clicks.csv"), "items": Path("items.csv")}

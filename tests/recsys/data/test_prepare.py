@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare, ranked_ids, split_sha256

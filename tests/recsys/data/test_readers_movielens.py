@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 FLAGS = {"none": "1" + "|0" * 18, "Animation Comedy": "|".join("1" if i in (3, 5) else "0" for i in range(19))}
 ML100K = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.base import RawData
 from recsys.data.readers.nested import at_path, text_of, values_of
 

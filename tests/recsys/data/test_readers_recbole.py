@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 
 INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\nu1\ti1\t3.5\t881250949\nu2\ti2\t5\t8.91717742E8\n"
 ITEM = (

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited, refuse_broken_quotes
 
 FRAME = pd.DataFrame(

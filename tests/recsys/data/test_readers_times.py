@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.readers.times import Rows, seconds_of
 
 FILE = Path("log.csv")

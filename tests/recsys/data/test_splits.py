@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artefacts.errors import DataError
+from augrec.artefacts.errors import DataError
 from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
 from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, require_parts, split_interactions
 

@@ -1,0 +1,83 @@
+"""`augrec audit RUN`: proves that only training interactions were used and that a run's artefacts fit together.
+
+It reads the files a run left behind and derives everything again with its own few lines, so that a mistake in the code
+that wrote them cannot hide itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, write_json
+from augrec.pipeline.audit.checks import Audit, Check
+from augrec.pipeline.audit.interactions import audit_candidates, audit_dataset, audit_graph, read_split
+from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
+from augrec.pipeline.terminal import cells
+
+__all__ = ["Audit", "Check", "audit_run", "render"]
+
+SHOWN_ROWS = 10
+
+
+def audit_run(folder: Path) -> Audit:
+    """Audits every stage that has finished in a run folder and writes `audit.json` beside them.
+
+    Raises:
+        DataError: there is no run here, or a file cannot be read at all.
+    """
+    if not (folder / "dataset" / "stage.json").exists():
+        raise DataError(
+            "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"
+        )
+    split = read_split(folder / "dataset")
+    checks = [*audit_dataset(folder / "dataset", split), *audit_graph(folder / "dataset", split)]
+    if (folder / "candidates" / "stage.json").exists():
+        checks += audit_candidates(folder / "candidates" / "candidates.parquet", split)
+    leaks: dict[str, dict[str, int]] = {}
+    if (folder / "augment" / "stage.json").exists():
+        summary = read_json(folder / "augment" / "summary.json", remedy="run `augrec augment CONFIG`")
+        for source in summary["sources"]:
+            found, overlap = audit_records(folder, source, summary["sources"][source], split)
+            checks += found
+            leaks[source] = overlap
+    if (folder / "embed" / "stage.json").exists():
+        checks += audit_embeddings(folder, split)
+    if (folder / "train" / "stage.json").exists():
+        checks += audit_reads(folder)
+    audit = Audit(tuple(checks), leaks)
+    try:
+        write_json(folder / "audit.json", audit.as_json())
+    except OSError as error:  # a run that one may only read can be looked at all the same
+        return replace(audit, unwritten=f"{folder / 'audit.json'} could not be written: {error.strerror or error}")
+    return audit
+
+
+def render(audit: Audit, console: Console) -> None:
+    """Prints one row per check, the offending rows, and the augmented pairs that fall in valid and test."""
+    table = Table(title="Audit", title_justify="left")
+    for heading in ("check", "rows", "result"):
+        table.add_column(heading, justify="right" if heading == "rows" else "left")
+    for check in audit.checks:
+        result = "ok" if not check.violations else f"{len(check.violations)} wrong"
+        table.add_row(*cells(check.name, f"{check.rows:,}", result))
+    console.print(table)
+    for check in audit.checks:
+        for violation in check.violations[:SHOWN_ROWS]:
+            console.print(f"  {check.name}: {violation}", markup=False, highlight=False)
+        if len(check.violations) > SHOWN_ROWS:
+            console.print(f"  {check.name}: and {len(check.violations) - SHOWN_ROWS} more", markup=False)
+    if audit.unwritten is not None:
+        console.print(audit.unwritten, markup=False, highlight=False)
+    for source, overlap in audit.leaks.items():
+        console.print(
+            f"{source}: of {overlap['edges']} augmented edges, {overlap['positives_in_valid']} positives and "
+            f"{overlap['negatives_in_valid']} negatives fall in valid, {overlap['positives_in_test']} and "
+            f"{overlap['negatives_in_test']} in test (reported, never removed: the LLM did not see them)",
+            markup=False,
+            highlight=False,
+        )

@@ -1,0 +1,74 @@
+"""The audit of records that were written elsewhere: published ones, or an earlier run's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augrec.artefacts.files import read_parquet, sha256_file
+from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.edges import named_items
+
+
+def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: Split) -> list[Check]:
+    """Records written elsewhere saw other prompts; where these are known, they held nothing that is held out here."""
+    checks = []
+    if task in ("edges", "user_profile"):
+        told = [record for record in records if record["status"] == "ok" and len(record["shown_history"])]
+        problems = [
+            f"user {record['entity']}: item {stray[0]} is not in train (key {record['key'][:12]})"
+            for record in told
+            if (stray := sorted(set(record["shown_history"]) - set(split.train_history.get(record["entity"], []))))
+        ]
+        checks.append(Check(f"{name}: prompts, where known, showed training history only", len(told), tuple(problems)))
+    if task == "edges":
+        named = [
+            (record["entity"], side, item)
+            for record in records
+            if record["status"] == "ok"
+            for side, item in named_items(json.loads(record["fields"]))
+        ]
+        unknown = [
+            f"user {user}: {side} {item} is no item" for user, side, item in named if not 0 <= item < split.n_items
+        ]
+        checks.append(Check(f"{name}: pairs name known items", len(named), tuple(unknown)))
+    return checks
+
+
+def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any]) -> list[str]:
+    """What is wrong with a matrix that was copied with replayed records.
+
+    Only records that take part have a vector. Where the matrix it came from is still there, every row equals that of
+    the same source id; one that has changed since is a violation, one that is gone is not.
+    """
+    about = "user" if path.stem == "user_profile" else "item"
+    task = "user_profile" if about == "user" else "item_attributes"
+    records = folder / "augment" / path.parent.name / task / "records.parquet"
+    if sha256_file(records) != meta["records_sha256"]:
+        return [f"was copied for another version of {records.relative_to(folder)}"]
+    rows = read_parquet(records).select(["entity", "status", "fields"]).to_pylist()
+    answered = {row["entity"]: json.loads(row["fields"]) for row in rows if row["status"] == "ok"}
+    present = np.flatnonzero(np.any(matrix, axis=1)).tolist()
+    problems = []
+    if about == "user" or any(path.stem in fields for fields in answered.values()):
+        problems = [f"row {row} has a vector, and no record that takes part" for row in present if row not in answered]
+    source, other = Path(meta["source"]), meta["replayed"]["dataset"]
+    if not source.exists() or (other and not Path(other).exists()):
+        return problems
+    if sha256_file(source) != meta["source_sha256"]:
+        return [*problems, f"was copied from another version of {source}"]
+    theirs = np.load(source, allow_pickle=False, mmap_mode="r")
+    here = _source_ids(folder / "dataset", about)
+    place = {name: row for row, name in enumerate(_source_ids(Path(other), about) if other else here)}
+    strays = [
+        row for row in present if here[row] not in place or not np.array_equal(matrix[row], theirs[place[here[row]]])
+    ]
+    return problems + [f"row {row} is not the vector of {about} {here[row]!r} in {source}" for row in strays]
+
+
+def _source_ids(dataset: Path, about: str) -> list[str]:
+    table = read_parquet(dataset / f"{about}s.parquet").sort_by(about)
+    return [str(name) for name in table["source_id"].to_pylist()]

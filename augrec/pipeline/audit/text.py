@@ -1,0 +1,250 @@
+"""The audit of what the LLM was shown, what it answered, and what was embedded."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
+from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
+from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
+from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+from embed.records import text_digest, texts_of_items, texts_of_source
+
+Texts = dict[str, list[str | None]]
+"""A text or None per row, by field."""
+USER_TASKS = ("edges", "user_profile")
+
+
+def audit_records(
+    folder: Path, source: str, summary: dict[str, Any], split: Split
+) -> tuple[list[Check], dict[str, int]]:
+    """Every request has one record, and every list shown to the LLM holds training history only.
+
+    Returns:
+        The checks of one source, and how many of its augmented pairs are held-out interactions.
+    """
+    candidates, positives = _candidate_lists(folder), positives_trained_on(folder, source)
+    replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
+    checks: list[Check] = []
+    asked = summary.get("users")
+    overlap = _overlap([], split, positives)
+    for task, counted in summary["tasks"].items():
+        path = folder / "augment" / source / task / "records.parquet"
+        records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
+        name = f"{source} {task}"
+        checks.append(
+            Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split, asked))
+        )
+        if replayed:
+            checks += audit_replayed(name, task, records, split)
+        elif task in USER_TASKS:
+            checks.append(Check(f"{name}: prompts show training history only", len(records), _history(records, split)))
+        if task == "edges" and not replayed:
+            checks.append(
+                Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split))
+            )
+        if task == "edges":
+            overlap = _overlap(records, split, positives)
+    return checks, overlap
+
+
+def _counts(
+    records: list[dict[str, Any]], counted: dict[str, Any], task: str, split: Split, asked: int | None
+) -> tuple[str, ...]:
+    """What is wrong with the number of records, where `asked` users were drawn to be asked about (None: all)."""
+    problems = []
+    found = Counter(record["status"] for record in records)
+    expected = {"requests": len(records), "ok": found["ok"], "failed": found["failed"]}
+    problems += [
+        f"summary.json counts {counted[key]} {key}, the records hold {value}"
+        for key, value in expected.items()
+        if counted[key] != value
+    ]
+    for column in ("key", "entity"):
+        repeated = [value for value, count in Counter(record[column] for record in records).items() if count > 1]
+        problems += [f"{column} {value} has several records" for value in repeated]
+    entities = {record["entity"] for record in records}
+    wanted = set(split.train_history) if task in USER_TASKS else set(range(split.n_items))
+    if task in USER_TASKS and asked is not None:
+        problems += [f"user {user} was drawn and has no history" for user in sorted(entities - wanted)]
+        problems += [f"{asked} users were drawn, {len(entities)} have a record"] if len(entities) != asked else []
+    else:
+        problems += [f"entity {entity} has no record" for entity in sorted(wanted - entities)]
+    known = range(split.n_users if task in USER_TASKS else split.n_items)
+    problems += [f"entity {entity} does not exist" for entity in sorted(entities - set(known))]
+    problems += [
+        f"entity {record['entity']} failed without a reason or fallback"
+        for record in records
+        if record["status"] == "failed" and not (record["reason"] and record["fallback"])
+    ]
+    return tuple(problems)
+
+
+def _history(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
+    """The items shown are the user's latest training items, in order, and nothing else.
+
+    As many as were asked for: all of them, or the longest history that anybody was shown, less those that the record
+    says were dropped to fit.
+    """
+    problems = []
+    asked = [len(record["shown_history"]) + record["dropped_history"] for record in records if record["status"] == "ok"]
+    longest = max(asked, default=0)
+    for record in records:
+        shown = list(record["shown_history"])
+        train = split.train_history.get(record["entity"], [])
+        expected = min(len(train), longest) - record["dropped_history"]
+        if record["status"] == "ok" and len(shown) != expected:
+            problems.append(f"user {record['entity']}: {len(shown)} items of the history were shown, not {expected}")
+        if shown != train[len(train) - len(shown) :]:
+            stray = [item for item in shown if item not in train]
+            what = f"item {stray[0]} is not in train" if stray else "not the latest training items in order"
+            problems.append(f"user {record['entity']}: {what} (key {record['key'][:12]})")
+    return tuple(problems)
+
+
+def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split: Split) -> tuple[str, ...]:
+    problems = []
+    for record in records:
+        user, shown = record["entity"], set(record["shown_candidates"])
+        listed = candidates.get(user, set())
+        for item in sorted(shown - listed):
+            problems.append(f"user {user}: item {item} was shown but is not in candidates.parquet")
+        for item in sorted(shown & set(split.train_history.get(user, []))):
+            problems.append(f"user {user}: item {item} was shown as a candidate but is in train")
+        if record["status"] == "ok":
+            fields = json.loads(record["fields"])
+            for side, item in named_items(fields):
+                if item not in shown:
+                    problems.append(f"user {user}: {side} {item} was not among the candidates shown")
+            problems += [f"user {user}: {problem}" for problem in wrong_scores(fields, shown)]
+    return tuple(problems)
+
+
+def _overlap(records: list[dict[str, Any]], split: Split, positives: int) -> dict[str, int]:
+    """How many edges there are with up to so many positives of a record, and how many of them are held out."""
+    answered = [(record["entity"], json.loads(record["fields"])) for record in records if record["status"] == "ok"]
+    edges = [(user, *pair) for user, fields in answered for pair in pairs_of(fields, positives)]
+    found = {"edges": len(edges)}
+    for place, side in enumerate(("positive", "negative"), start=1):
+        pairs = np.array([(edge[0], edge[place]) for edge in edges], dtype=np.int64).reshape(-1, 2)
+        for name in ("valid", "test"):
+            found[f"{side}s_in_{name}"] = int(np.isin(split.key(pairs), split.keys(name)).sum())
+    return found
+
+
+def _candidate_lists(folder: Path) -> dict[int, set[int]]:
+    path = folder / "candidates" / "candidates.parquet"
+    if not path.exists():
+        return {}
+    frame = read_parquet(path).to_pandas()
+    return {int(user): set(items.astype(int)) for user, items in frame.groupby("user")["item"]}
+
+
+def audit_embeddings(folder: Path, split: Split) -> list[Check]:
+    """Each matrix has a row per entity, was made from exactly the text that is on disk, and masks what is missing.
+
+    One that was copied instead must agree with the matrix it came from, see `audit_vectors`.
+    """
+    checks = []
+    for group, paths in groupby(_matrices(folder), lambda path: path.parent.name):
+        texts = _texts(folder, group, split)
+        for path in paths:
+            rows, problems = _embedding(folder, path, split, texts)
+            checks.append(Check(f"embedding {group}/{path.stem}", rows, problems))
+    return checks
+
+
+def audit_reads(folder: Path) -> list[Check]:
+    """Everything that a training was given was looked at: a file that no check covers is a violation."""
+    marker = read_json(folder / "train" / "stage.json")
+    read = (marker.get("details") or {}).get("read")
+    inputs = (marker.get("identity") or {}).get("inputs") or {}
+    if not isinstance(read, list) or any(
+        inputs.get(stage) != _content(folder, stage) for stage in ("augment", "embed")
+    ):
+        return []  # made by a version that did not say, or from what lay here before
+    sources = _summary(folder)
+    checked = {path.relative_to(folder).as_posix() for path in _matrices(folder)} | {
+        f"augment/{source}/{task}/records.parquet" for source in sources for task in sources[source]["tasks"]
+    }
+    strays = [f"{name} was read, and no check covers it: the run's config does not name it" for name in read
+              if name not in checked]  # fmt: skip
+    return [Check("trainings read what was checked", len(read), tuple(strays))]
+
+
+def _content(folder: Path, stage: str) -> str | None:
+    """One hash over what a stage lists as written."""
+    path = folder / stage / "stage.json"
+    return digest(read_json(path).get("outputs")) if path.exists() else None
+
+
+def _matrices(folder: Path) -> list[Path]:
+    """What the stage embed lists as written; all that is there where it lists nothing."""
+    outputs = read_json(folder / "embed" / "stage.json").get("outputs") or {}
+    listed = [folder / name for name in outputs if name.endswith(".npy")]
+    return sorted(listed or (folder / "embed").glob("*/*.npy"))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "augment" / "summary.json"
+    found: dict[str, Any] = read_json(path)["sources"] if path.exists() else {}
+    return found
+
+
+def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError) -> tuple[int, tuple[str, ...]]:
+    if not path.exists():
+        return 0, ("was written and is gone",)
+    matrix = np.load(path, allow_pickle=False, mmap_mode="r")
+    meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
+    problems = []
+    rows = split.n_users if path.stem == "user_profile" else split.n_items
+    if matrix.shape[0] != rows or matrix.dtype != np.float32:
+        problems.append(f"is {matrix.dtype} {matrix.shape}, expected float32 with {rows} rows")
+    if not np.isfinite(matrix).all():
+        problems.append(f"row {int(np.argmin(np.isfinite(matrix).all(1)))} is not finite")
+    zero = set(np.flatnonzero(~np.any(matrix, axis=1)).tolist())
+    problems += [f"row {row} is zero but not listed as missing" for row in sorted(zero - set(meta["missing"]))]
+    problems += [f"row {row} is listed as missing but not zero" for row in sorted(set(meta["missing"]) - zero)]
+    if path.parent.name == FEATURES_GROUP:
+        return rows, tuple(problems)
+    if "replayed" in meta:
+        return rows, (*problems, *audit_vectors(folder, path, matrix, meta))
+    source = _source_of(folder, path)
+    if sha256_file(source) != meta["source_sha256"]:
+        problems.append(f"was made from another version of {source.relative_to(folder)}")
+    if isinstance(texts, DataError):
+        problems.append(f"its text cannot be derived again: {texts.what}")
+    elif path.stem not in texts:
+        problems.append(f"{source.relative_to(folder)} holds no such field")
+    elif text_digest(texts[path.stem]) != meta["text_sha256"]:
+        problems.append(f"was not made from the text in {source.relative_to(folder)}")
+    return rows, tuple(problems)
+
+
+def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
+    """The texts a group's matrices must have been made from, read again; or why they cannot be."""
+    try:
+        if group == FEATURES_GROUP:
+            return {}
+        if group == DATA_GROUP:
+            return texts_of_items(folder / "dataset" / "items.parquet")
+        tasks = (_summary(folder).get(group) or {}).get("tasks", ())
+        return texts_of_source(folder / "augment" / group, split.n_users, split.n_items, tasks)
+    except DataError as error:
+        return error
+
+
+def _source_of(folder: Path, path: Path) -> Path:
+    group = path.parent.name
+    if group == DATA_GROUP:
+        return folder / "dataset" / "items.parquet"
+    task = "user_profile" if path.stem == "user_profile" else "item_attributes"
+    return folder / "augment" / group / task / "records.parquet"

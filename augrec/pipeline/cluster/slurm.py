@@ -1,0 +1,209 @@
+"""SLURM's own commands. Everything but submitting works without them, and knows then that it does not know.
+
+Sites wrap these commands: banners are printed before an id, `squeue` is slow or down, accounting is missing. So an
+answer counts only where it has the form of one, and no answer is never taken for an empty one.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.visible import visible
+
+DEFAULT_MAX_ARRAY_SIZE = 1001
+SECONDS = 60
+"""How long a command may take; a busy controller answers slowly."""
+JOB_ID = re.compile(r"(?:(\d+)(?:;([\w.-]+))?|Submitted batch job (\d+)(?: on cluster ([\w.-]+))?)")
+"""What `sbatch --parsable` prints, and what it prints where a wrapper drops the option."""
+ENDED = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+)
+"""States a job does not come back from; every other one, known here or not, may still run."""
+WAITING = frozenset(
+    ("CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "REVOKED", "SPECIAL_EXIT")
+)
+"""States in which a job has no processes yet, or no more."""
+FILTERS = ("SQUEUE_", "SACCT_")
+"""Variables by which a user narrows or shapes what these commands list."""
+NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error")
+"""How a controller's silence reads where a wrapper drops squeue's exit status."""
+
+
+class JobId(str):
+    """The number of a job; `cluster` names where it is, and is empty but where sbatch chose among several."""
+
+    __slots__ = ("cluster",)
+    cluster: str
+
+    def __new__(cls, number: str, cluster: str = "") -> JobId:
+        made = super().__new__(cls, number)
+        made.cluster = cluster
+        return made
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One line of squeue."""
+
+    job: str
+    """The job, or the array it belongs to."""
+    tasks: str
+    """The array tasks, as an expression; "N/A" for a plain job."""
+    state: str
+    reason: str
+    command: str = ""
+    """The batch script, as it was handed over."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still run, or run again."""
+        return not has_ended(self.state)
+
+    @property
+    def on_a_node(self) -> bool:
+        """Whether its processes may be there."""
+        return self.alive and _bare(self.state) not in WAITING
+
+
+def _bare(state: str) -> str:
+    """`CANCELLED by 1000` and `CANCELLED+` are the state CANCELLED."""
+    return state.split(" ")[0].rstrip("+")
+
+
+def has_ended(state: str) -> bool:
+    """Whether a job in this state does not come back from it."""
+    return _bare(state) in ENDED
+
+
+class Unanswered(AugrecError):
+    """sbatch took too long or printed no id: whether there is a job now is unknown."""
+
+
+def available() -> bool:
+    """Whether jobs can be submitted from here."""
+    return shutil.which("sbatch") is not None
+
+
+def max_array_size() -> int:
+    """The cluster's limit on array indices, 0 where it has no arrays; SLURM's default where it cannot be asked."""
+    found = re.search(r"^\s*MaxArraySize\s*=\s*(\d+)", _answer(["scontrol", "show", "config"]) or "", re.MULTILINE)
+    return int(found[1]) if found else DEFAULT_MAX_ARRAY_SIZE
+
+
+def submit(script: Path, after: Iterable[str], folder: Path) -> str:
+    """Submits a script that waits for other jobs to succeed; returns its id, a `JobId`.
+
+    Raises:
+        UsageError: SLURM is not here.
+        Unanswered: sbatch did not answer, or not by an id; a job may be there all the same.
+        AugrecError: it refused the job, with its reason.
+    """
+    command = sbatch_command(script, after)
+    if not available():
+        raise UsageError("sbatch is not on PATH", remedy="submit from a login node of the cluster, or use `augrec run`")
+    try:
+        done = _run(command, folder)
+    except subprocess.TimeoutExpired:
+        raise Unanswered(f"sbatch did not answer within {SECONDS} s", where=script) from None
+    shown = visible("\n".join(part for part in (done.stdout.strip(), done.stderr.strip()) if part)) or "nothing"
+    if done.returncode:
+        kind = Unanswered if re.search(r"(?i)timed? ?out|communication|unable to contact", shown) else AugrecError
+        raise kind(f"sbatch refused the job: {shown}", where=script)
+    found = parse_job_id(done.stdout)
+    if found is None:
+        raise Unanswered(f"sbatch printed no job id. It printed:\n{shown}", where=script)
+    return found
+
+
+def parse_job_id(text: str) -> JobId | None:
+    """The id in what sbatch printed: its last line that is not empty, whatever a site prints before; None for others.
+
+    >>> parse_job_id("Welcome to the 3 nodes of Seabird\\n--> OK\\n1001;slaking\\n")
+    '1001'
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    found = JOB_ID.fullmatch(lines[-1]) if lines else None
+    return None if found is None else JobId(found[1] or found[3], found[2] or found[4] or "")
+
+
+def sbatch_command(script: Path, after: Iterable[str]) -> list[str]:
+    """The call of sbatch."""
+    ids = list(after)
+    return ["sbatch", "--parsable", *([f"--dependency=afterok:{':'.join(ids)}"] if ids else []), str(script)]
+
+
+def cancel(jobs: Iterable[str]) -> bool:
+    """Takes jobs back; whether SLURM says that it did."""
+    answers = [_answer(["scancel", *on, *ids]) for on, ids in _by_cluster(jobs)]
+    return None not in answers
+
+
+def cancel_command(jobs: Iterable[str]) -> str:
+    """The same for a person to type."""
+    return " && ".join(" ".join(["scancel", *on, *ids]) for on, ids in _by_cluster(jobs))
+
+
+def queue(*clusters: str) -> list[Queued] | None:
+    """The user's jobs that wait or run, here and on further clusters; None where nobody answers."""
+    found: list[Queued] = []
+    for on in ([], *([f"--clusters={name}"] for name in clusters)):
+        command = ["squeue", *on, "--noheader", "--format=%F|%K|%T|%r|%o"]
+        done = _call([*command, "--me"])
+        if done is not None and done.returncode and "--me" in done.stderr:  # an option since 20.11
+            done = _call([*command, f"--user={getpass.getuser()}"])
+        if done is None or done.returncode:
+            return None
+        rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
+        jobs = [Queued(*parts) for parts in rows if len(parts) >= 4]
+        if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
+            return None
+        found += jobs
+    return found
+
+
+def verdicts(jobs: Iterable[str]) -> dict[str, str]:
+    """How finished jobs and array tasks ended, from the accounting; empty where there is none."""
+    found: dict[str, str] = {}
+    for on, ids in _by_cluster(jobs):
+        listed = _answer(["sacct", *on, "-n", "-X", "-P", "--format=JobID,State,ExitCode", "-j", ",".join(ids)]) or ""
+        lines = (line.split("|") for line in listed.splitlines() if line.count("|") == 2)
+        found |= {job: state for job, state, *_ in lines}
+    return found
+
+
+def _by_cluster(jobs: Iterable[str]) -> list[tuple[list[str], list[str]]]:
+    """The options that name a cluster, and the jobs there."""
+    groups: dict[str, list[str]] = {}
+    for job in jobs:
+        groups.setdefault(job.cluster if isinstance(job, JobId) else "", []).append(job)
+    return [([f"--clusters={cluster}"] if cluster else [], ids) for cluster, ids in groups.items()]
+
+
+def _answer(command: list[str]) -> str | None:
+    """What a command prints; None where it is missing, fails, or takes too long."""
+    done = _call(command)
+    return None if done is None or done.returncode else done.stdout
+
+
+def _call(command: list[str]) -> subprocess.CompletedProcess[str] | None:
+    """A command that ended; None where it is missing or takes too long."""
+    try:
+        return _run(command, None) if shutil.which(command[0]) else None
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+
+
+def _run(command: list[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS, cwd=folder,
+        env=environment, stdin=subprocess.DEVNULL,
+    )  # fmt: skip

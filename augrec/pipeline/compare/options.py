@@ -1,0 +1,171 @@
+"""What a comparison is made of: the sections of its YAML file. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+
+from augrec.artefacts.names import Folder, Name, Named, name_problem
+from augrec.artefacts.options import Options
+from augrec.pipeline.config import Variant
+from augrec.pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
+from recsys.training_options import METRIC
+
+Metric = Annotated[str, Field(pattern=METRIC)]
+
+
+class Published(Options):
+    """A released augmentation, imported before anything else runs; sources replay it by its name."""
+
+    layout: Literal["rlmrec", "llmrec"]
+    """Whose files these are."""
+    path: str | None = None
+    """The released folder; that of the data set unless given."""
+
+
+class Arm(Options):
+    """One augmentation as every recommender receives it: a source, or a control made from one."""
+
+    title: str | None = None
+    """Its name in tables and plots; the key unless given."""
+    source: str | None = None
+    """A name from `generation.sources`, or from `published`. None: no augmentation."""
+    edges: EdgeTreatment = "as-is"
+    """As in a run's variant."""
+    profiles: ProfileTreatment = "as-is"
+    """As in a run's variant."""
+    attributes: AttributeTreatment = "as-is"
+    """As in a run's variant."""
+    against: tuple[str, ...] = ()
+    """The arms it is tested against, beside the baseline."""
+    note: str | None = None
+    """What a reader has to know of it."""
+
+    def variant(self, model: str, seeds: list[int] | None) -> Variant:
+        """The arm as a run's variant of one model."""
+        parts = {name: getattr(self, name) for name in ("source", "edges", "profiles", "attributes")}
+        return Variant(model=model, seeds=seeds, **parts)
+
+
+class Recommender(Options):
+    """One model that judges every arm, and the option that says how much the arm's features weigh in it."""
+
+    title: str | None = None
+    """Its name in tables and plots; the key unless given."""
+    model: str
+    """A name from `models`."""
+    scale: str
+    """The model's option that is tuned for every arm alike, e.g. `profile_scale`."""
+    scales: tuple[NonNegativeFloat, ...] = Field(min_length=1)
+    """The values that are tried for every arm, on validation. The best is kept; the first one where several are."""
+    seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds; those of the comparison unless given. One is enough for a model in closed form; arms that are
+    drawn (shuffled, random) get at least as many as the comparison has."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Recommender:
+        if len(set(self.scales)) < len(self.scales):
+            raise ValueError("scales: a value is listed twice")
+        return self
+
+
+def variant_name(arm: str, recommender: str) -> str:
+    """What a run calls one arm under one recommender."""
+    return f"{recommender}+{arm}"
+
+
+class Memory(Options):
+    """A source and its twin whose prompts name no titles: what the model knows by name shows in the difference."""
+
+    named: str
+    """The source that was shown titles."""
+    anonymous: str
+    """The source whose `titles` are anonymous."""
+
+
+class Compare(Options):
+    """Arms x recommenders on one data set, with the same split, seeds, embedding model and tuning budget."""
+
+    name: Name
+    """The comparison's name; also that of its folder under `runs/`."""
+    title: str | None = None
+    """Heading of the page."""
+    output: Folder | None = None
+    """The folder; `runs/<name>` unless given."""
+    base: Path | dict[str, Any]
+    """The run config everything starts from (data, generation, embedding, models, training): a file, relative to this
+    one, or its sections. Its variants and its report are replaced."""
+    change: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the base, as in an experiment."""
+    published: Named[Published] = Field(default_factory=dict)
+    """Released augmentations by name. `engine: {kind: replay, records: NAME}` replays one; a source of that name is
+    made where the base has none."""
+    arms: Named[Arm] = Field(min_length=2)
+    """What is compared."""
+    recommenders: Named[Recommender] = Field(min_length=1)
+    """What judges."""
+    baseline: str
+    """The arm every other arm is tested against."""
+    claim: str | None = None
+    """The arm the headline is about; the first one of a language model unless given."""
+    seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
+    """Training seeds of what is reported."""
+    tuning_seed: int = Field(1001, ge=0)
+    """Training seed of the tuning; none that is reported."""
+    metrics: tuple[Metric, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
+    """What is reported; the first is that of the headline and of the tuning."""
+    memorisation: tuple[Memory, ...] = ()
+    """Pairs of sources for the memorisation probe."""
+    item_vectors: str | None = None
+    """The matrix by which the leak check knows items, as group/field under `embed/`; `SOURCE/FIELD` is what a source
+    wrote of them. null: the data's own text (`data/text`), or TF-IDF of the texts where that is not embedded."""
+    examples: int = Field(4, ge=0, le=50)
+    """Users whose texts are shown side by side."""
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """Significance level; intervals cover 1 - alpha."""
+    bootstrap: PositiveInt = Field(2000, ge=100)
+    """Resamples of the users behind each interval."""
+    price: str = "gpt-3.5-turbo-0125"
+    """The entry of the price list that an improvement per dollar is reckoned with."""
+
+    @property
+    def folder(self) -> Path:
+        """The comparison's folder."""
+        return self.output or Path("runs") / self.name
+
+    @field_validator("item_vectors")
+    @classmethod
+    def _two_names(cls, place: str | None) -> str | None:
+        parts = [] if place is None else place.split("/")
+        if place is not None and (len(parts) != 2 or any(name_problem(part) for part in parts)):
+            raise ValueError("write it as group/field, e.g. data/text")
+        return place
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Compare:
+        made: dict[str, tuple[str, str]] = {}
+        for recommender in self.recommenders:
+            for arm in self.arms:
+                other = made.setdefault(variant_name(arm, recommender).casefold(), (arm, recommender))
+                if other != (arm, recommender):
+                    raise ValueError(
+                        f"arms: '{arm}' under '{recommender}' is called like '{other[0]}' under '{other[1]}' "
+                        f"({variant_name(arm, recommender)}); rename one"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Compare:
+        for key, name in (("baseline", self.baseline), ("claim", self.claim)):
+            if name is not None and name not in self.arms:
+                raise ValueError(f"{key}: '{name}' is not one of the arms ({', '.join(self.arms)})")
+        for name, arm in self.arms.items():
+            for other in arm.against:
+                if other not in self.arms or other == name:
+                    raise ValueError(f"arms.{name}.against: '{other}' is not another arm ({', '.join(self.arms)})")
+        reported = {*self.seeds, *(seed for one in self.recommenders.values() for seed in one.seeds or ())}
+        if self.tuning_seed in reported:
+            raise ValueError(f"tuning_seed: {self.tuning_seed} is also reported; what it chooses would be judged on it")
+        return self

@@ -1,0 +1,363 @@
+"""The typed configuration of a run: one YAML file in, one frozen `Config` out.
+
+Every section belongs to the package that uses it; this file only puts them together and checks what spans several.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from augment.options import GenerationOptions
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import write_text
+from augrec.artefacts.names import Folder, Name, Named, NamedFields
+from augrec.artefacts.options import Options
+from augrec.pipeline.controls import (
+    PART_TASKS,
+    AttributeTreatment,
+    EdgeTreatment,
+    ProfileTreatment,
+    training_seeds,
+    treatment,
+    unmade_part,
+)
+from augrec.pipeline.explain import explain
+from augrec.pipeline.report.options import ReportOptions
+from embed.options import EmbeddingOptions, FeatureFileOptions
+from recsys.data.options import DatasetOptions
+from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation
+from recsys.models.registry import FAMILIES
+from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
+
+Section = TypeVar("Section", bound=Options)
+MOST_VALUES = 100_000
+"""Values of a config with its aliases unfolded; those shipped have a few hundred."""
+COUNT_FROM = "# Relative paths count from "
+
+
+class CandidateOptions(Options):
+    """The base recommender that proposes items for the LLM to judge."""
+
+    size: PositiveInt = 10
+    """|C|, the number of candidates shown per user (LLMRec uses 10)."""
+    model: str = "lightgcn"
+    """The base recommender: a name from `models`. It is trained on training interactions alone."""
+
+
+class Variant(Options):
+    """One row of the comparison: a model and what it is given."""
+
+    model: str
+    """A name from `models`."""
+    source: str | None = None
+    """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
+    edges: EdgeTreatment = "as-is"
+    """Augmented user-item pairs. Three controls keep their number and the users: `random-candidates` draws both items
+    from the candidates the same record showed, so that only the choice among them is lost; `random` draws unseen items
+    uniformly, so that the candidate list is lost too; `shuffled` gives every user the pairs of another."""
+    edge_positives: PositiveInt = 1
+    """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
+    each against the least likely one. Other records hold one edge."""
+    edge_confidence: Literal["none", "weight", "threshold"] = "none"
+    """What the confidence of scored edges does: nothing; `weight` counts an edge as much as its confidence, where an
+    observed interaction counts 1; `threshold` leaves edges out below `edge_threshold`. Edges without one count 1."""
+    edge_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """The least confidence with `edge_confidence: threshold`."""
+    profiles: ProfileTreatment = "as-is"
+    """User profile embeddings. `shuffled` gives every user another's, `random` draws Gaussian unit vectors,
+    `constant` gives everybody the mean vector: three controls that keep the scale and lose the content."""
+    attributes: AttributeTreatment = "as-is"
+    """Item attribute embeddings written by the LLM; `shuffled` gives every item those of another, all of them together.
+    The data's own attributes are always given."""
+    seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
+    value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
+
+
+class Config(Options):
+    """One run: what is prepared, generated, trained and compared."""
+
+    name: Name
+    """The run's name; also the name of its folder under `runs/`."""
+    output: Folder | None = None
+    """The run folder; `runs/<name>` unless given."""
+    seed: int = 0
+    """The seed of splits, prompts and sampling. Training seeds are listed in `seeds`."""
+    dataset: DatasetOptions
+    candidates: CandidateOptions = CandidateOptions()
+    generation: GenerationOptions | None = None
+    embedding: EmbeddingOptions | None = None
+    features: NamedFields[FeatureFileOptions] = Field(default_factory=dict)
+    """Item modalities that are brought along as matrices, by name, e.g. `image`."""
+    models: Named[ModelOptions]
+    """Named recommenders, each with its family and hyper-parameters."""
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
+    """Training seeds: every variant is trained once per seed. Five or more for a claim."""
+    workers: PositiveInt | None = None
+    """Trainings that run side by side; by default one per CPU core, or one on a GPU."""
+    variants: Named[Variant] = Field(min_length=1)
+    report: ReportOptions
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.output or Path("runs") / self.name
+
+    def seeds_of(self, variant: str) -> list[int]:
+        """The training seeds of a variant."""
+        return training_seeds(self.variants[variant].model_dump(), self.seeds)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        _known(self.candidates.model, self.models, "candidates.model", "models")
+        _known(self.report.baseline, self.variants, "report.baseline", "variants")
+        if self.report.claim is not None:
+            _known(self.report.claim, self.variants, "report.claim", "variants")
+        for control in self.report.controls or ():
+            _known(control, self.variants, "report.controls", "variants")
+        sources = self.generation.sources if self.generation else {}
+        for name, variant in self.variants.items():
+            _known(variant.model, self.models, f"variants.{name}.model", "models")
+            if variant.source is not None:
+                _known(variant.source, sources, f"variants.{name}.source", "generation.sources")
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Config:
+        own = [(f"variants.{name}.seeds", variant.seeds) for name, variant in self.variants.items()]
+        for key, seeds in (("seeds", self.seeds), *own):
+            if seeds and len(set(seeds)) != len(seeds):
+                raise ValueError(f"{key}: a seed is listed twice; each training needs its own")
+        for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
+            raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
+        sources = self.generation.sources if self.generation else {}
+        if not self.embedding and not all(source.brings_vectors for source in sources.values()):
+            raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
+        for name, model in self.models.items():
+            self._features_exist(name, model)
+        for name, variant in self.variants.items():
+            self._parts_are_made(name, variant)
+        shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
+        shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
+        for key, metric in shown.items():
+            if int(metric.rpartition("@")[2]) not in self.evaluation.cutoffs:
+                cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
+                raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
+        return self
+
+    def _features_exist(self, name: str, model: FamilyOptions) -> None:
+        if FAMILIES[model.family].uses_features(model) and not (self.embedding or self.features):
+            raise ValueError(
+                f"models.{name}: family {model.family} needs item features; add an `embedding` section for text, or "
+                "`features` with matrices of your own"
+            )
+        there = [*(["text"] if self.embedding else []), *self.features]
+        named: tuple[str, ...] = (model.modalities or ()) if isinstance(model, ModalityOptions) else ()
+        for modality in named:
+            if modality not in there:
+                raise ValueError(
+                    f"models.{name}.modalities: the data have no '{modality}' features (they have: "
+                    f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
+                )
+
+    def _parts_are_made(self, name: str, variant: Variant) -> None:
+        sources = self.generation.sources if self.generation else {}
+        made = sources[variant.source].tasks if variant.source in sources else ()
+        problem = unmade_part(variant.model_dump(), made)
+        if problem:
+            raise ValueError(f"variants.{name}.{problem}")
+        model = self.models.get(variant.model)
+        profiles = treatment(variant.model_dump(), "profiles") != "none" and PART_TASKS["profiles"] in made
+        if isinstance(model, SideAugmentation) and model.side.profile and not profiles:
+            raise ValueError(
+                f"variants.{name}: models.{variant.model}.side.profile is {model.side.profile:g}, and nobody makes "
+                f"profiles for it; name a `source` with the task {PART_TASKS['profiles']}, or set side.profile to 0"
+            )
+
+
+def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
+    if name not in names:
+        listed = ", ".join(names) or "it is empty"
+        raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Reads a run's YAML file, applies `key=value` overrides and validates.
+
+    Args:
+        path: the YAML file.
+        overrides: dotted keys with YAML values, e.g. `dataset.k_core=10` or `seeds=[1,2]`.
+
+    Raises:
+        UsageError: the file, an override or a value is wrong; every problem is named with its key.
+    """
+    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
+    if "arms" in raw:
+        raise UsageError(
+            "this is a comparison (it has `arms`), not a run",
+            where=path,
+            remedy=f"augrec compare {shown}",
+        )
+    if "base" in raw:
+        raise UsageError(
+            "this is an experiment (it has a `base`), not a run",
+            where=path,
+            remedy=f"augrec experiment {shown}",
+        )
+    return validated(raw, Config, path)
+
+
+def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """A YAML file as plain sections with the overrides applied; nothing in it is checked yet."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        raise UsageError(
+            "the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped"
+        ) from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise UsageError("the config is not a text file", where=path, remedy="name a YAML file in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"the config is not valid YAML: {_yaml_problem(error)}", where=path) from None
+    except RecursionError:
+        raise UsageError("the config is nested too deep", where=path) from None
+    if not isinstance(raw, dict):
+        raise UsageError("the config is empty or not a mapping of sections", where=path)
+    _refuse_unfolding(raw, path)
+    for override in overrides or []:
+        _override(raw, override)
+    return raw
+
+
+def _refuse_unfolding(raw: dict[Any, Any], path: Path) -> None:
+    """Aliases (`*name`) cost a few letters each, and what they name may hold further ones, or itself."""
+    count, waiting = 0, [raw]
+    while waiting:
+        inner: Any = waiting.pop()
+        if isinstance(inner, dict | list):
+            count += len(inner)
+            waiting += inner.values() if isinstance(inner, dict) else inner
+        if count > MOST_VALUES:
+            raise UsageError(f"the config unfolds to more than {MOST_VALUES:,} values", where=path,
+                             remedy="write out what its aliases (*name) repeat")  # fmt: skip
+
+
+def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what: str = "config") -> Section:
+    """The sections as typed options; otherwise a `UsageError` that lists every problem with its key."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        problems = explain(error, kind)
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(
+            f"the {what} has {count}:\n{listed}",
+            where=where,
+            remedy="edit the file, or override with key=value" if what == "config" else "edit the file",
+        ) from None
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"{problem}, line {mark.line + 1}" if mark else problem
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    path = key.split(".")
+    if not equals or not all(path):
+        raise UsageError(f"'{override}' is not key=value", remedy="write e.g. dataset.k_core=10 or seeds=[1,2,3]")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"the value of '{key}' is not valid YAML: {_yaml_problem(error)}", where=override) from None
+    section = raw
+    for step in path[:-1]:
+        inner = section.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"'{step}' in '{key}' is a value, not a section", where=override)
+        section = inner
+    section[path[-1]] = value
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """The resolved config as plain JSON values, every default filled in."""
+    return config.model_dump(mode="json")
+
+
+def without_places(config: Config) -> dict[str, Any]:
+    """The resolved config without where things lie and how many processes work: what a result is, not where.
+
+    Files and weights that are read from outside are identified by their content, in the stages that read them.
+    """
+    plain = as_plain(config)
+    for key in ("output", "workers"):
+        del plain[key]
+    _drop_paths(config, plain)
+    plain["dataset"] = data_without_places(config.dataset)
+    if plain["embedding"]:
+        del plain["embedding"]["model"]
+    for source in (plain["generation"] or {}).get("sources", {}).values():
+        if source["engine"]["kind"] == "vllm":
+            del source["engine"]["model"], source["engine"]["tokenizer"]
+    return plain
+
+
+def data_without_places(options: DatasetOptions) -> dict[str, Any]:
+    """The options of a data set without where its files lie; what is in them is hashed."""
+    plain = options.model_dump(mode="json", exclude={"source": {"path"}})
+    table = plain["source"].get("table") or {}
+    table.update({key: Path(table[key]).name for key in ("interactions", "items", "users") if table.get(key)})
+    return plain
+
+
+def _drop_paths(options: Any, plain: Any) -> None:
+    """Removes every value that is a path, at any depth."""
+    inner = dict(options) if isinstance(options, Options) else options if isinstance(options, dict) else {}
+    for key, value in inner.items():
+        if isinstance(value, Path):
+            plain.pop(key, None)
+        elif isinstance(plain.get(key), dict):
+            _drop_paths(value, plain[key])
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes the resolved config as YAML beside the results, with the folder that its relative paths count from."""
+    text = yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True, width=110)
+    head = "# The resolved configuration of this run; written by augrec, edits are not read."
+    write_text(path, f"{head}\n{COUNT_FROM}{json.dumps(str(Path.cwd()))}\n{text}")
+
+
+def counts_from(path: Path) -> Path | None:
+    """The folder that the relative paths of a saved config count from; None where it does not say, or is gone."""
+    for line in path.read_text(encoding="utf-8").splitlines()[:2]:
+        if line.startswith(COUNT_FROM):
+            with suppress(ValueError, OSError):
+                folder = Path(json.loads(line.removeprefix(COUNT_FROM)))
+                return folder if folder.is_dir() else None
+    return None

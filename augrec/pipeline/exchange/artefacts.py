@@ -1,0 +1,115 @@
+"""Imported data in the layout of docs/artefacts.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from augment.shapes import MASKED, Record
+from augment.summary import Tally
+from augment.table import merge
+from augrec.artefacts.files import digest, remove_file, write_json, write_parquet
+from embed.matrices import write_field
+from recsys.augmentation import FeatureMatrix
+from recsys.data.dataset import SPLITS, Dataset
+from recsys.data.prepare import interaction_counts, interaction_table, split_sha256
+from recsys.data.side_tables import genre_vocabulary
+
+PUBLISHED = "published"
+"""Name of the source, and finish reason of its records: nobody here saw them generated."""
+
+
+def published_record(
+    task: str,
+    entity: int,
+    *,
+    fields: dict[str, Any] | None,
+    text: str,
+    reason: str | None = None,
+    repairs: Iterable[str] = (),
+    shown_candidates: Iterable[int] = (),
+) -> Record:
+    """A record of something published; failed, with its reason, where there are no fields."""
+    record = Record(
+        key="",
+        task=task,
+        entity=entity,
+        status="failed" if fields is None else "ok",
+        reason=reason,
+        fields=None if fields is None else json.dumps(fields, ensure_ascii=False, separators=(",", ":")),
+        text=text,
+        finish_reason=PUBLISHED,
+        prompt_tokens=0,
+        completion_tokens=0,
+        cached_tokens=0,
+        attempt=1,
+        repairs=tuple(repairs),
+        shown_candidates=tuple(shown_candidates),
+        fallback=MASKED if fields is None else None,
+    )
+    return replace(record, key=digest({"engine": PUBLISHED, **asdict(record)}))
+
+
+def write_records(folder: Path, task: str, records: list[Record]) -> Tally:
+    """Writes `folder/<task>/records.parquet`; the counts over them."""
+    return merge(records, {record.key for record in records}, folder / task / "records.parquet")
+
+
+def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[str, int]:
+    """Writes a `dataset/` folder; `about` joins dataset.json. Returns the counts."""
+    parts = [dataset.pairs(name) for name in SPLITS]
+    users, items = np.concatenate(parts).T
+    labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
+    kept = pd.DataFrame({"user": users, "item": items, "split": labels})
+    counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
+    remove_file(out / "dataset.json")
+    write_parquet(out / "interactions.parquet", interaction_table(kept))
+    write_parquet(out / "items.parquet", dataset.items)
+    write_parquet(out / "users.parquet", dataset.users)
+    meta = {
+        "protocol": {"split": {"kind": "given"}},
+        "counts": counts,
+        "genres": genre_vocabulary(dataset.items),
+        "split_sha256": split_sha256(users, items, labels),
+        "dropped": {},
+    }
+    write_json(out / "dataset.json", about | meta)
+    return counts
+
+
+def id_table(about: str, size: int, columns: dict[str, pa.Array]) -> pa.Table:
+    """A side table: the release's own ids are contiguous already, and are the source ids."""
+    ids = np.arange(size)
+    own = {about: pa.array(ids, pa.int32()), "source_id": pa.array(ids.astype(str), pa.string())}
+    return pa.table(own | columns)
+
+
+def write_candidates(shown: np.ndarray, dataset: Dataset, path: Path) -> int:
+    """Writes the lists [n_users, k] without training items and repeats; returns how many rows were left out."""
+    users = np.repeat(np.arange(dataset.n_users), shown.shape[1])
+    keys = users * dataset.n_items + shown.ravel()
+    _, first = np.unique(keys, return_index=True)
+    keep = np.zeros(len(keys), dtype=bool)
+    keep[first] = True
+    keep &= ~np.isin(keys, dataset.train[:, 0] * dataset.n_items + dataset.train[:, 1])
+    kept_users, items = users[keep], shown.ravel()[keep]
+    starts = np.searchsorted(kept_users, kept_users)
+    columns = {"user": kept_users, "rank": np.arange(len(items)) - starts, "item": items}
+    table: dict[str, pa.Array] = {name: pa.array(values, pa.int32()) for name, values in columns.items()}
+    write_parquet(path, pa.table(table | {"score": pa.nulls(len(items), pa.float32())}))
+    return len(keys) - len(items)
+
+
+def write_matrix(matrix: FeatureMatrix, stem: Path, about: dict[str, Any]) -> None:
+    """Writes a matrix as the embed stage does; rows without a vector are zero and listed as missing."""
+    dense = matrix.dense()
+    missing = np.flatnonzero(~matrix.mask | ~dense.any(axis=1)).tolist()
+    shape = {"field": stem.name, "group": stem.parent.name, "rows": len(dense), "dim": dense.shape[1]}
+    write_field(stem, dense, shape | {"missing": missing} | about)

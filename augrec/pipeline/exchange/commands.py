@@ -1,0 +1,92 @@
+"""`augrec import` and `augrec export`: the command line of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augrec.pipeline.terminal import terminal
+
+import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
+export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
+
+requests_app = typer.Typer(
+    help="Ask a source's questions by batch files instead of a server.", no_args_is_help=True, rich_markup_mode=None
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML file.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A source whose engine is of kind openai.")]
+Override = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The published folder.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the artefacts.")]
+
+
+@import_app.command("llmrec")
+def import_llmrec_command(folder: Folder, out: Out) -> None:
+    """LLMRec's released layout: splits, edges, profiles, attributes, vectors."""
+    from augrec.pipeline.exchange.findings import render
+    from augrec.pipeline.exchange.import_llmrec import import_llmrec
+
+    render(import_llmrec(folder, out), out, terminal())
+
+
+@import_app.command("rlmrec")
+def import_rlmrec_command(folder: Folder, out: Out) -> None:
+    """RLMRec's released layout: splits, and profile texts of users and items."""
+    from augrec.pipeline.exchange.findings import render
+    from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
+
+    render(import_rlmrec(folder, out), out, terminal())
+
+
+@export_app.command("llmrec")
+def export_llmrec_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the files.")],
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Whose augmentation.")] = None,
+    zero_image: Annotated[
+        bool, typer.Option("--zero-image", help="Write zeros for pictures where the run has none.")
+    ] = False,
+) -> None:
+    """LLMRec's released layout, so that its authors' code trains on this run's augmentation."""
+    from augrec.pipeline.exchange.export_llmrec import EXPORT_FILE, export_llmrec
+    from augrec.pipeline.exchange.findings import render
+
+    written = export_llmrec(run, out, source, zero_image=zero_image)
+    render(written, out, terminal(), EXPORT_FILE)
+
+
+@export_app.callback()
+def _export() -> None:
+    """Write a run for other people's code."""
+
+
+@requests_app.command("export")
+def export_requests_command(
+    config: ConfigPath,
+    source: Source,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The batch file to write (.jsonl).")],
+    overrides: Override = None,
+) -> None:
+    """Write what has no answer yet, for OpenAI's batch service or `vllm run-batch`."""
+    from augrec.pipeline.exchange.request_files import render, take_answers
+
+    render(take_answers(config, overrides, source, [], file), terminal())
+
+
+@requests_app.command("import")
+def import_requests_command(
+    config: ConfigPath,
+    source: Source,
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Every file of results so far.")],
+    again: Annotated[
+        Path | None, typer.Option("--next", metavar="FILE", help="Write what is still to be asked, second tries too.")
+    ] = None,
+    overrides: Override = None,
+) -> None:
+    """Store the answers of batch files; `augrec augment` then finishes the stage."""
+    from augrec.pipeline.exchange.request_files import render, take_answers
+
+    render(take_answers(config, overrides, source, results, again), terminal())

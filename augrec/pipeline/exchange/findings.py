@@ -1,0 +1,61 @@
+"""What an import or export found and did: a table for the terminal, a JSON file beside the artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import write_json
+from augrec.pipeline.terminal import cells
+from recsys.data.released.reader import Finding
+
+IMPORT_FILE = "import.json"
+
+
+def begin(out: Path) -> None:
+    """Refuses a folder that holds something other than an earlier import, and takes that one's mark away."""
+    if out.is_file():
+        raise UsageError("the folder's name is taken by a file", where=out)
+    if out.exists() and any(out.iterdir()) and not (out / IMPORT_FILE).exists():
+        raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
+    (out / IMPORT_FILE).unlink(missing_ok=True)
+
+
+def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
+    """Writes `import.json`, last, so that its presence says that the import is whole."""
+    written = about | {
+        f"{kind}s": [
+            {"file": finding.file, "what": finding.what, "count": finding.count}
+            for finding in findings
+            if finding.kind == kind
+        ]
+        for kind in ("fault", "note")
+    }
+    write_json(out / IMPORT_FILE, written)
+    return written
+
+
+def render(written: dict[str, Any], out: Path, console: Console, file: str = IMPORT_FILE) -> None:
+    """Prints counts, faults and notes; `file` holds them too."""
+    console.print(
+        ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in written["counts"].items()),
+        markup=False,
+        highlight=False,
+    )
+    for kind, title in (("faults", "Faults in the files"), ("notes", "Worth knowing")):
+        if not written[kind]:
+            continue
+        table = Table(title=title, title_justify="left")
+        for heading in ("file", "rows", "what"):
+            table.add_column(heading, justify="right" if heading == "rows" else "left")
+        for finding in written[kind]:
+            table.add_row(*cells(finding["file"], f"{finding['count']:,}", finding["what"]))
+        console.print(table)
+    if not written["faults"] and file == IMPORT_FILE:
+        console.print("No fault was found in the files.")
+    console.print(f"Written to {out}; everything above is in {out / file}", markup=False, highlight=False)

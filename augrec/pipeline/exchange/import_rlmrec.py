@@ -1,0 +1,105 @@
+"""RLMRec's released folder as artefacts: the given split, and the profile texts of users and items as records.
+
+A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label. Items' profiles are
+records of the task `item_attributes`, so that their vectors are an item attribute called `profile`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from augrec.artefacts.confinement import confined
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
+from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
+from augrec.pipeline.exchange.findings import begin, finish
+from augrec.pipeline.exchange.import_llmrec import profile_records
+from recsys.data.dataset import Dataset
+from recsys.data.released.reader import Findings
+from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
+
+TASKS = {"user": "user_profile", "item": "item_attributes"}
+MAPPERS = ("{about}_mapper.jsonl", "mapper/*_{about}.json")
+"""Where the ids of the data's own source may lie, as lines of JSON."""
+ROW_KEYS = ("uid", "iid")
+WRITTEN_BY = "gpt-3.5-turbo, as RLMRec's authors report"
+DOMAINS = {"amazon": "books", "yelp": "businesses", "steam": "games"}
+
+
+def import_rlmrec(folder: Path, out: Path) -> dict[str, Any]:
+    """Reads `folder`, writes artefacts to `out`, import.json last; returns what it holds.
+
+    Raises:
+        DataError: a file is missing, malformed, unsafe or disagrees with the others.
+        UsageError: `out` holds something else.
+    """
+    release = read_rlmrec(folder)
+    with confined(out):
+        return _write(release, folder, out)
+
+
+def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
+    findings, read = Findings(), dict(release.files)
+    begin(out)
+    dataset = release.dataset
+    sizes, texts = (
+        {"user": dataset.n_users, "item": dataset.n_items},
+        {"user": release.user_texts, "item": release.item_texts},
+    )
+    tables = {}
+    for about, size in sizes.items():
+        original, path = _original_ids(folder, about, size, findings)
+        if path is not None:
+            read[path.relative_to(folder).as_posix()] = path
+        tables[about] = id_table(about, size, {"original_id": pa.array(original, pa.string())} if path else {})
+    described = Dataset(
+        dataset.n_users, dataset.n_items, dataset.train, dataset.valid, dataset.test, tables["item"], tables["user"]
+    )
+    domain = next((name for part, name in DOMAINS.items() if part in folder.name.casefold()), None)
+    source = {"format": "rlmrec", "path": folder.name}
+    name = {"name": f"RLMRec's {folder.name}", "source": source, "licence": None, "domain": domain}
+    counts = write_dataset(described, out / "dataset", name)
+    write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
+    target = out / "augment" / PUBLISHED
+    for about, task in TASKS.items():
+        if TEXTS[about] not in release.files:
+            findings.add(TEXTS[about], "file is absent; there are no texts", 1, "note")
+            continue
+        tally = write_records(target, task, profile_records(task, _present(texts[about]), sizes[about]))
+        counts |= {f"{task}_ok": tally.ok, f"{task}_failed": tally.failed}
+        findings.add(TEXTS[about], f"{about}s have no profile", tally.failed)
+    files = {shown: sha256_file(path) for shown, path in sorted(read.items())}
+    write_json(target / "engine.json", {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "rlmrec", "files": files})
+    return finish(out, {"layout": "rlmrec", "folder": folder.name, "files": files, "counts": counts}, findings)
+
+
+def _present(texts: Sequence[str | None]) -> dict[int, str]:
+    """What is a text: the authors' prompt asks for "None" where there is nothing to say."""
+    return {row: text for row, text in enumerate(texts) if text is not None and text.strip(' ".').casefold() != "none"}
+
+
+def _original_ids(folder: Path, about: str, size: int, findings: Findings) -> tuple[list[str | None], Path | None]:
+    """What the data's source calls each id, and the file that says so; (nothing, None) without one."""
+    found = [path for pattern in MAPPERS for path in sorted(folder.glob(pattern.format(about=about)))]
+    original: list[str | None] = [None] * size
+    if not found:
+        findings.add(MAPPERS[0].format(about=about), "file is absent; the source's own ids are not known", 1, "note")
+        return original, None
+    path = found[0]
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = parse_json(line)
+            row = next(entry[key] for key in ROW_KEYS if key in entry)
+            name = next(value for key, value in entry.items() if key not in ROW_KEYS)
+            known = type(row) is int and 0 <= row < size
+        except (ValueError, TypeError, AttributeError, StopIteration):
+            raise DataError('expected {"uid" or "iid": id, ...: name}', where=f"{path}, line {number}") from None
+        if not known:
+            raise DataError(f"id {row} is outside 0..{size - 1}", where=f"{path}, line {number}")
+        original[row] = str(name)
+    findings.add(path.name, f"{about}s have no id of the source", sum(name is None for name in original))
+    return original, path

@@ -1,0 +1,109 @@
+"""A source's questions as batch files, and their answers back into its records.
+
+The questions have the keys that the server engine would give them, so files and a server may share the work: what one
+has answered, the other does not ask.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from augment.catalog import Catalog
+from augment.engines.batch_file import NO_LINE, BatchFileEngine
+from augment.options import OpenAIOptions
+from augment.runner import run_source
+from augrec.artefacts.confinement import confined
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import atomic_path
+from augrec.pipeline.config import read_config
+from augrec.pipeline.execute import exclusive
+from augrec.pipeline.stages.base import FOLDERS, Run, require_marker
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How many requests have their record, how many are open, and the file that asks these."""
+
+    recorded: int
+    failed: int
+    open: int
+    file: Path | None
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Of open ones that the results name, why they are open."""
+
+
+def take_answers(
+    config: Path, overrides: list[str] | None, source: str, results: list[Path], file: Path | None
+) -> Taken:
+    """Stores what the results answer and writes the rest to `file`.
+
+    Args:
+        config, overrides: the run.
+        source: name of a source whose engine is of kind openai.
+        results: every file of results so far; earlier ones say which second tries are due.
+        file: the batch file to write; None only counts.
+
+    Raises:
+        UsageError: the source is not there, or of another kind.
+        DataError: a stage before is not finished, or a file is not one of results.
+    """
+    run = Run(read_config(config, overrides))
+    sources = run.config.generation.sources if run.config.generation else {}
+    if source not in sources:
+        raise UsageError(f"the config has no source '{source}'", where=config, remedy=f"one of {', '.join(sources)}")
+    options = sources[source].engine
+    if not isinstance(options, OpenAIOptions) or run.config.generation is None:
+        raise UsageError(
+            f"the engine of '{source}' is of kind {options.kind}",
+            where=config,
+            remedy="batch files are for `kind: openai`; `model` is the name that the batch service or vLLM knows",
+        )
+    with exclusive(run.folder):
+        for stage in ("prepare", "candidates"):
+            require_marker(run, stage)
+        engine = BatchFileEngine(options, results)
+        summary = run_source(
+            Catalog.load(run.folder / FOLDERS["prepare"], run.folder / "candidates" / "candidates.parquet"),
+            source,
+            sources[source],
+            run.config.generation,
+            folder=run.folder / FOLDERS["augment"] / source,
+            model=None,
+            model_sha256=None,
+            seed=run.config.seed,
+            engine=engine,
+        )
+        if file is not None:
+            _write(engine, file)
+    tasks = summary["tasks"].values()
+    reasons = sum((Counter(counts) for counts in summary.get("open", {}).values()), Counter[str]())
+    return Taken(
+        sum(task["requests"] for task in tasks),
+        sum(task["failed"] for task in tasks),
+        len(engine.unanswered),
+        file,
+        {reason: count for reason, count in reasons.items() if reason != NO_LINE},
+    )
+
+
+def _write(engine: BatchFileEngine, file: Path) -> None:
+    with confined(file.parent), atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+        out.writelines(f"{engine.line(request)}\n" for request in engine.unanswered)
+
+
+def render(taken: Taken, console: Console) -> None:
+    """Says what is done and what is left."""
+    asked = f", asked in {taken.file}" if taken.file and taken.open else ""
+    console.print(
+        f"{taken.recorded:,} records ({taken.failed:,} failed), {taken.open:,} requests open{asked}",
+        markup=False,
+        highlight=False,
+    )
+    for reason, count in sorted(taken.reasons.items()):
+        console.print(f"  {count:,} open: {reason}", markup=False, highlight=False)
+    if not taken.open:
+        console.print("Everything is answered: `augrec augment CONFIG` finishes the stage without a server.")

@@ -1,0 +1,174 @@
+"""Runs stages in order: skips what is finished and unchanged, says why the rest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from augrec.artefacts.confinement import check_inside, confined
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest, sha256_file
+from augrec.artefacts.locks import hold
+from augrec.artefacts.visible import visible
+from augrec.pipeline.config import save_config
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
+
+
+def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
+    """Runs every stage of the pipeline, skipping those that are finished and unchanged.
+
+    Args:
+        run: the run.
+        force: names of stages to run again from nothing.
+        console: where the stage lines go.
+    """
+    forced = set(force)
+    with exclusive(run.folder):
+        check_folders(run, forced)
+        save_config(run.config, run.folder / "config.yaml")
+        for position, stage in enumerate(STAGES.values(), start=1):
+            label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
+            run_stage(stage, run, stage.name in forced, label, console)
+
+
+def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
+    """Raises where the run folder holds what must not be replaced, e.g. a run over another data set."""
+    for stage in STAGES.values():
+        if stage.name not in forced:
+            stage.check_folder(run)
+
+
+def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
+    """Runs one stage, after checking that the stages it reads were made from this same config."""
+    with exclusive(run.folder):
+        stage = STAGES[name]
+        for before in takewhile(lambda before: before != name, STAGES):
+            check_current(STAGES[before], run)
+        if not force:
+            stage.check_folder(run)
+        save_config(run.config, run.folder / "config.yaml")
+        run_stage(stage, run, force, f"{stage.name:<10}", console)
+
+
+def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console) -> None:
+    """Runs one stage unless it is finished and unchanged; says on the console which, and why."""
+    watch = Stopwatch()
+    if force:
+        stage.clear(run)
+    else:
+        stage.check_folder(run)
+    identity = stage.identity(run)
+    marker = stage.marker(run)
+    reason = "forced" if force else why_run(stage, run, marker, identity)
+    if reason is None:
+        assert marker is not None
+        console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
+        stage.check_details(run, marker.details)
+        return
+    console.print(f"{label} running: {reason}", markup=False, highlight=False)
+    check_inside(stage.folder(run) / "stage.json")
+    (stage.folder(run) / "stage.json").unlink(missing_ok=True)
+    details = stage.run(run)
+    for note in stage.notes(details):
+        text = visible(note)  # ids and titles are anybody's
+        console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)
+    stage.complete(run, identity, details, watch.seconds())
+    console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
+    stage.check_details(run, details)
+
+
+def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
+    """Why a stage has to run; None when it can be skipped."""
+    if marker is None:
+        return "resuming or first time" if stage.folder(run).exists() else "first time"
+    if marker.fingerprint != digest(identity):
+        return f"changed since it last ran: {'; '.join(differences(marker.identity, identity)) or 'its identity'}"
+    gone = [name for name in marker.outputs if not (run.folder / name).exists()]
+    if gone:
+        return f"an output is gone: {gone[0]}"
+    damaged = _damaged(run, marker)
+    return f"an output is damaged (its sha256 is not the one written): {damaged[0]}" if damaged else None
+
+
+def _damaged(run: Run, marker: Marker) -> list[str]:
+    """Tables that are no longer what the stage wrote. Matrices are not looked at: they take as long as the work."""
+    written = {name: sha256 for name, sha256 in marker.outputs.items() if name.endswith(".parquet")}
+    there = ((name, run.folder / name, sha256) for name, sha256 in written.items())
+    return [name for name, path, sha256 in there if not path.exists() or sha256_file(path) != sha256]
+
+
+def check_current(stage: Stage, run: Run) -> None:
+    """Raises where a stage has not finished, or was made from something else than this run says."""
+    marker = require_marker(run, stage.name)
+    stage.check_details(run, marker.details)
+    changed = differences(marker.identity, stage.identity(run))
+    if changed:
+        raise UsageError(
+            f"the stage '{stage.name}' in this folder was made from something else: {'; '.join(changed)}",
+            where=stage.folder(run) / "stage.json",
+            remedy=f"`augrec run CONFIG` brings it up to date; to keep it, give this config another name or `output`; "
+            f"or run `augrec {stage.name} CONFIG` again",
+        )
+    damaged = _damaged(run, marker)
+    if damaged:
+        raise DataError(
+            f"the table is damaged or gone: its sha256 is not the one that the stage '{stage.name}' wrote",
+            where=run.folder / damaged[0],
+            remedy=f"`augrec {stage.name} CONFIG` writes it again; records are merged anew, none is asked again",
+        )
+
+
+def differences(before: Any, now: Any, path: str = "", limit: int = 4) -> list[str]:
+    """The leaves in which two JSON values differ, as `key: before -> now`, at most `limit` of them."""
+    found = list(_leaves(before, now, path))
+    more = [f"and {len(found) - limit} more"] if len(found) > limit else []
+    return found[:limit] + more
+
+
+def _leaves(before: Any, now: Any, path: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            yield from _leaves(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+    elif before != now:
+        yield f"{path.removeprefix('section.')}: {_short(before)} -> {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
+        return text[:8]
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run's or an experiment's folder; nobody else may work there, and we write nowhere else.
+
+    It is released when the process dies, however it dies.
+    """
+    with _locked(folder, "another augrec process is working on this run"):
+        yield
+
+
+@contextmanager
+def beside_others(folder: Path) -> Iterator[None]:
+    """Holds a share of the lock: any number of array tasks may, as long as no whole run is at work."""
+    with _locked(folder, "a whole run is at work in this folder", shared=True):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, refusal: str, *, shared: bool = False) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError("the run folder's name is taken by a file", where=folder) from None
+    remedy = "wait for it, or give this run another `output`"
+    with hold(folder / ".lock", refusal, shared=shared, remedy=remedy), confined(folder):
+        yield

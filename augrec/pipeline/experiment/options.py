@@ -1,0 +1,156 @@
+"""What an experiment is made of: the sections of its YAML file. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from augrec.artefacts.names import Folder, Name, Named
+from augrec.artefacts.options import Options
+from recsys.training_options import METRIC
+
+OWN_FOLDERS = ("tables", "plots")
+"""What lies beside the data sets in an experiment's folder."""
+
+Metric = Annotated[str, Field(pattern=r"^(coverage|" + METRIC[2:])]
+
+
+class Variation(Options):
+    """One data set or one setting: what it changes in the run config."""
+
+    title: str | None = None
+    """Its name in tables and plots; the key unless given."""
+    paper: str | None = None
+    """Of a data set: the published figures it may be compared with, e.g. `llmrec-netflix`. Only for the same data."""
+    change: dict[str, Any] = Field(default_factory=dict)
+    """Sections of the run config, or dotted keys (`candidates.size: 30`); null removes a section of the base."""
+
+
+class Sweep(Options):
+    """One option of one model over several values: a variant for each value, drawn as a line."""
+
+    variant: str
+    """The variant whose model is varied; it need not be listed among the results itself."""
+    option: str
+    """The model's option, dotted where nested, e.g. `prune_rate` or `training.lr`."""
+    values: list[Any] = Field(min_length=1)
+    """The values, in the order of the plot."""
+    title: str | None = None
+    """The name of the option on the plot."""
+    metrics: tuple[Metric, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
+    """What is drawn, a panel each."""
+
+
+class Search(Options):
+    """Hyper-parameter search on validation with the same number of trials for every variant, controls included."""
+
+    trials: PositiveInt
+    """Trials per variant: of a model that several variants use, each searches its own options."""
+    seed: int = Field(0, ge=0)
+    """Of the sampler (TPE)."""
+    seeds: list[int] = Field(default=[1001], min_length=1)
+    """Training seeds of every trial, none of which is reported; a trial's value is their mean."""
+    spaces: Path
+    """A folder with one file per family, named after it, relative to this file."""
+    models: tuple[str, ...] | None = None
+    """The models to search, for every variant that uses them; all unless given. Those without a space keep their
+    options."""
+
+
+class Table(Options):
+    """One table: rows are variants, settings or both; columns are metrics."""
+
+    title: str
+    """Its heading."""
+    datasets: tuple[str, ...] | None = None
+    """Which data sets, a table each; all unless given."""
+    settings: tuple[str, ...] | None = None
+    """Which settings; all unless given."""
+    rows: tuple[str, ...] | None = Field(None, min_length=1)
+    """Which variants, in this order; all but those of sweeps unless given."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """What variants are called in this table."""
+    metrics: tuple[Metric, ...] = Field(("recall@10", "ndcg@10", "recall@20", "ndcg@20"), min_length=1)
+    """The columns."""
+    baseline: str | None = None
+    """The variant every row is compared with, in its own setting unless `baseline_setting` is given."""
+    against: dict[str, str] = Field(default_factory=dict)
+    """Rows that are compared with a variant of their own, e.g. `lattice+llm: lattice`."""
+    baseline_setting: str | None = None
+    """The setting whose baseline every row is compared with."""
+    groups: bool = False
+    """Whether rows stand in the groups of their families (general, side information, ...)."""
+    paper: str | None = None
+    """A table of the data set's published figures (see paper_numbers.yaml), shown beside ours."""
+    paper_rows: dict[str, str] = Field(default_factory=dict)
+    """Our row -> the published row, where variant, setting, model and family all have other names."""
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """Significance level; intervals cover 1 - alpha."""
+    bootstrap: int = Field(2000, ge=100)
+    """Resamples of the users behind each interval."""
+    seed: int = Field(0, ge=0)
+    """Of the resamples."""
+    plot: bool = True
+    """Whether the table is also drawn as bars."""
+
+    @model_validator(mode="after")
+    def _compares(self) -> Table:
+        if self.baseline is None and not self.against:
+            raise ValueError("baseline: missing; name the variant to compare with, or pairs of variants in `against`")
+        return self
+
+
+class Experiment(Options):
+    """Variants x seeds x data sets x settings, and what is shown of them."""
+
+    name: Name
+    """The name; also that of its folder under `runs/`."""
+    title: str | None = None
+    """Heading of the page."""
+    output: Folder | None = None
+    """The folder; `runs/<name>` unless given."""
+    base: Path | dict[str, Any]
+    """The run config everything starts from: a file, relative to this one, or its sections."""
+    change: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the base for all data sets and settings."""
+    datasets: Named[Variation] = Field(default_factory=lambda: {"data": Variation()}, min_length=1)
+    """Data sets by name."""
+    settings: Named[Variation] = Field(default_factory=lambda: {"base": Variation()}, min_length=1)
+    """Run-level variations by name (temperature, candidates.size): each is a run with its own augmentation."""
+    models: Named[dict[str, Any]] = Field(default_factory=dict)
+    """Models that join those of the base, as in a run config."""
+    variants: Named[dict[str, Any]] | None = None
+    """Variants as in a run config; they replace those of the base."""
+    sweeps: Named[Sweep] = Field(default_factory=dict)
+    """Sweeps by name; the variants they make are called `<sweep>=<value>`."""
+    seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds; those of the base unless given."""
+    search: Search | None = None
+    """Hyper-parameter search before the reported trainings."""
+    tables: Named[Table] = Field(default_factory=dict)
+    """Tables by name."""
+    reuse: tuple[Path, ...] = ()
+    """Folders of other runs or experiments. Their finished stages and trainings are copied when they are the same."""
+
+    @field_validator("datasets")
+    @classmethod
+    def _free(cls, datasets: dict[str, Variation]) -> dict[str, Variation]:
+        for name in datasets:
+            if name.casefold() in OWN_FOLDERS:
+                raise ValueError(
+                    f"the name '{name}' is taken by a folder of the experiment; call the data set otherwise"
+                )
+        return datasets
+
+    @property
+    def folder(self) -> Path:
+        """The experiment's folder."""
+        return self.output or Path("runs") / self.name
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> Experiment:
+        if not self.tables and not self.sweeps:
+            raise ValueError("tables: an experiment without tables and sweeps shows nothing")
+        return self

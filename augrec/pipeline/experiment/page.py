@@ -1,0 +1,165 @@
+"""Everything an experiment shows: results.json, tables, plots, and the pages that put them together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from augrec.artefacts.csv_cells import csv_lines
+from augrec.artefacts.files import read_json, write_json, write_text
+from augrec.artefacts.visible import shown as visible_text
+from augrec.pipeline.compare.untrusted import markdown_cell
+from augrec.pipeline.experiment.plots import draw_bars, draw_lines
+from augrec.pipeline.experiment.read import Plan
+from augrec.pipeline.experiment.results import Results, results_json
+from augrec.pipeline.experiment.run import Outcome
+from augrec.pipeline.experiment.tables import (
+    TEST_COLUMNS,
+    csv_text,
+    grouped,
+    latex,
+    markdown,
+    printed_metrics,
+    shown,
+    tests_of,
+)
+from augrec.pipeline.experiment.values import Block, Line, Point
+from augrec.pipeline.report.wording import number, seconds
+from augrec.pipeline.stages.base import FOLDERS
+
+HERE = Path(__file__).parent
+STYLE = HERE.parent / "report" / "report.css"
+
+
+def write_pages(plan: Plan, outcomes: list[Outcome]) -> None:
+    """Writes `results.json`, `tables/`, `plots/`, `index.md` and `index.html` from what the trainings wrote."""
+    folder = plan.experiment.folder
+    results = Results(plan, outcomes)
+    blocks, lines = results.blocks(), results.lines()
+    for name in ("tables", "plots"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    write_json(folder / "results.json", results_json(results, blocks, lines))
+    for block in blocks:
+        for suffix, text in (("md", markdown(block)), ("csv", csv_text(block)), ("tex", latex(block))):
+            write_text(folder / "tables" / f"{stem(block)}.{suffix}", text)
+        if plan.experiment.tables[block.table].plot:
+            draw_bars(block, folder / "plots" / stem(block))
+    sweeps = {name: [line for line in lines if line.sweep == name] for name in plan.experiment.sweeps}
+    for name, of_sweep in sweeps.items():
+        write_text(folder / "tables" / f"{name}.csv", _sweep_csv(of_sweep))
+        write_text(folder / "tables" / f"{name}.md", _sweep_markdown(of_sweep))
+        draw_lines(of_sweep, folder / "plots" / name)
+    write_text(folder / "index.md", _markdown(plan, outcomes, blocks, sweeps))
+    write_text(folder / "index.html", _html(plan, outcomes, blocks, sweeps))
+
+
+def stem(block: Block) -> str:
+    """The name of a table's files."""
+    return f"{block.table}-{block.dataset}"
+
+
+def _sweep_csv(lines: list[Line]) -> str:
+    head = ["dataset", "setting", lines[0].option, "metric", "mean", "std", "low", "high", "problem"]
+    rows: list[list[Any]] = [head]
+    for line in lines:
+        for point in line.points:
+            for metric, value in point.values.items():
+                found = [value.mean, value.std, value.low, value.high, point.problem]
+                rows.append([line.dataset, line.setting, point.value, metric, *found])
+    return csv_lines(rows)
+
+
+def _sweep_markdown(lines: list[Line]) -> str:
+    metrics = lines[0].metrics
+    rows = [
+        [
+            f"{line.dataset}, {line.setting}",
+            markdown_cell(point.value),
+            *(_shown(point, metric) for metric in metrics),
+        ]
+        for line in lines
+        for point in line.points
+    ]
+    title = markdown_cell(lines[0].title)
+    head = ["", title, *metrics]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    return f"## {title}\n\n{table}\n"
+
+
+def _shown(point: Point, metric: str) -> str:
+    value = point.values[metric]
+    return markdown_cell(point.problem or "") if value.mean is None else shown(value, 0.05)
+
+
+def _markdown(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+    parts = [f"# {markdown_cell(plan.experiment.title or plan.experiment.name)}\n"]
+    failures = [failure for outcome in outcomes for failure in outcome.failures]
+    if failures:
+        parts.append(f"**{len(failures)} failures**, see [failures.json](failures.json).\n")
+    for block in blocks:
+        parts.append(markdown(block))
+        if plan.experiment.tables[block.table].plot:
+            parts.append(f"![{markdown_cell(block.title)}](plots/{stem(block)}.svg)\n")
+    for name, lines in sweeps.items():
+        parts += [_sweep_markdown(lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
+    if plan.experiment.search is not None:
+        rows = [" | ".join(map(markdown_cell, row)) for row in _searched(outcomes)]
+        head = ["data set | setting | model | trials | failed | validation | options", " | ".join(["---"] * 7)]
+        parts.append("## Search\n\n" + "\n".join(f"| {row} |" for row in [*head, *rows]) + "\n")
+    parts.append("## Runs\n")
+    parts.append("\n".join(f"- [{name}]({link})" for name, link, _ in _runs(outcomes)) + "\n")
+    return "\n".join(parts)
+
+
+def _html(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=visible_text,
+    )  # fmt: skip
+    return environment.get_template("experiment.html.j2").render(
+        experiment=plan.experiment,
+        style=Markup(STYLE.read_text(encoding="utf-8")),
+        blocks=[(block, stem(block), grouped(block), printed_metrics(block), tests_of(block)) for block in blocks],
+        sweeps=sweeps,
+        plots={name: table.plot for name, table in plan.experiment.tables.items()},
+        searched=_searched(outcomes),
+        runs=_runs(outcomes),
+        failures=[failure for outcome in outcomes for failure in outcome.failures],
+        test_columns=TEST_COLUMNS,
+        shown=shown,
+        number=number,
+    )
+
+
+def _searched(outcomes: list[Outcome]) -> list[list[Any]]:
+    rows = []
+    for outcome in outcomes:
+        for one in outcome.searched:
+            options = ", ".join(f"{name} {_short(value)}" for name, value in one["options"].items())
+            told = options or one["problem"] or one["note"]
+            cell = [outcome.cell.dataset, outcome.cell.setting, one["model"], one["trials"], one["failed"]]
+            rows.append([*cell, number(one["value"]), told])
+    return rows
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _runs(outcomes: list[Outcome]) -> list[tuple[str, str, str]]:
+    """(name, link, seconds taken) of every run."""
+    found = []
+    for outcome in outcomes:
+        cell = outcome.cell
+        taken = 0.0
+        for folder in FOLDERS.values():
+            path = cell.folder / folder / "stage.json"
+            taken += float(read_json(path)["seconds"]) if path.exists() else 0.0
+        link = f"{cell.dataset}/{cell.setting}"
+        link += "/report/index.html" if (cell.folder / "report" / "index.html").exists() else ""
+        found.append((f"{cell.dataset}, {cell.setting}", link, seconds(taken)))
+    return found

@@ -1,0 +1,143 @@
+"""A few users and items with everything written about them, drawn by seed and not by taste."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from augrec.pipeline.report.generated import Record, Records
+
+HISTORY_SHOWN = 12
+TEXT_SHOWN = 600
+SCORES = "scores"
+SCORES_SHOWN = 5
+EDGE_LABELS = {"positive": "likely", "negative": "unlikely"}
+NOT_SHOWN = {"user", "item", "source_id", "title", "year"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One source's answer: (label, values) lines, or the reason of its failure and the start of the raw text."""
+
+    source: str
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+    failed: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One user or item: what the data says (`own`, and a user's `history`), and each source's answers."""
+
+    name: str
+    own: tuple[tuple[str, tuple[str, ...]], ...]
+    history: tuple[str, ...]
+    history_length: int
+    answers: tuple[Answer, ...]
+
+
+def titles_of(items: pa.Table) -> list[str]:
+    """A name for every item: its title with the year, else its source id."""
+    names = items["title" if "title" in items.column_names else "source_id"].to_pylist()
+    sources = items["source_id"].to_pylist()
+    years = items["year"].to_pylist() if "year" in items.column_names else [None] * len(names)
+    titled = [str(name) if name is not None else f"item {source}" for name, source in zip(names, sources, strict=True)]
+    return [f"{t} ({y})" if y is not None and f"({y})" not in t else t for t, y in zip(titled, years, strict=True)]
+
+
+def user_examples(
+    records: Records, interactions: pa.Table, items: pa.Table, users: pa.Table, n: int, rng: np.random.Generator
+) -> list[Example]:
+    """`n` users drawn from those that some source wrote about."""
+    titles = titles_of(items)
+    tasks = {key: entities for key, entities in records.items() if key[1] in ("user_profile", "edges")}
+    examples = []
+    for user in _draw(tasks, n, rng):
+        history = _history(interactions, user)
+        answers = [
+            _answer(
+                source,
+                [entities[user] for (s, _), entities in tasks.items() if s == source and user in entities],
+                titles,
+            )
+            for source in dict.fromkeys(source for source, _ in tasks)
+        ]
+        examples.append(
+            Example(
+                name=f"User {users['source_id'][user].as_py()}",
+                own=_own(users, user),
+                history=tuple(titles[item] for item in history[-HISTORY_SHOWN:]),
+                history_length=len(history),
+                answers=tuple(answer for answer in answers if answer),
+            )
+        )
+    return examples
+
+
+def item_examples(records: Records, items: pa.Table, n: int, rng: np.random.Generator) -> list[Example]:
+    """`n` items drawn from those that some source wrote about."""
+    titles = titles_of(items)
+    tasks = {key: entities for key, entities in records.items() if key[1] == "item_attributes"}
+    examples = []
+    for item in _draw(tasks, n, rng):
+        answers = [_answer(source, [found[item]], titles) for (source, _), found in tasks.items() if item in found]
+        examples.append(Example(titles[item], _own(items, item), (), 0, tuple(a for a in answers if a)))
+    return examples
+
+
+def _draw(tasks: Records, n: int, rng: np.random.Generator) -> list[int]:
+    entities = sorted({entity for found in tasks.values() for entity in found})
+    return sorted(rng.choice(entities, min(n, len(entities)), replace=False).tolist()) if entities else []
+
+
+def _history(interactions: pa.Table, user: int) -> list[int]:
+    """The user's training items, oldest first."""
+    mine = pc.and_(pc.equal(interactions["user"], user), pc.equal(interactions["split"], "train"))
+    order = [(name, "ascending") for name in ("timestamp", "item") if name in interactions.column_names]
+    items: list[int] = interactions.filter(mine).sort_by(order)["item"].to_pylist()
+    return items
+
+
+def _answer(source: str, records: list[Record], titles: list[str]) -> Answer | None:
+    if not records:
+        return None
+    lines: list[tuple[str, tuple[str, ...]]] = []
+    failed = None
+    text = ""
+    for record in records:
+        if record.fields is None:
+            failed, text = record.reason or "no reason given", record.text[:TEXT_SHOWN]
+            continue
+        for name, value in record.fields.items():
+            if name in EDGE_LABELS and isinstance(value, int):
+                known = 0 <= value < len(titles)
+                lines.append((EDGE_LABELS[name], (titles[value] if known else f"item {value}, not in the data",)))
+            elif name == SCORES and isinstance(value, list):
+                lines.append(("probabilities", _scores(value, titles)))
+            else:
+                lines.append((name.replace("_", " "), values_of(value)))
+    return Answer(source, tuple(lines), failed, text)
+
+
+def _scores(scores: list[Any], titles: list[str]) -> tuple[str, ...]:
+    """The likeliest candidates with their probabilities."""
+    pairs = [pair for pair in scores if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
+    known = [(item, value) for item, value in pairs if 0 <= item < len(titles) and isinstance(value, int | float)]
+    return tuple(f"{titles[item]} {value:.0%}" for item, value in known[:SCORES_SHOWN])
+
+
+def _own(table: pa.Table, row: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    names = [name for name in table.column_names if name not in NOT_SHOWN]
+    found = [(name.replace("_", " "), values_of(table[name][row].as_py())) for name in names]
+    return tuple((name, values) for name, values in found if values)
+
+
+def values_of(value: Any) -> tuple[str, ...]:
+    """Any field as texts to show, cut at `TEXT_SHOWN` characters; nothing for null."""
+    values = value if isinstance(value, list) else [value]
+    texts = (str(v) for v in values if v is not None and str(v).strip())
+    return tuple(text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + "…" for text in texts)

@@ -1,0 +1,213 @@
+"""What was run on what, as the run folder tells it: data, LLMs, embeddings, requests, audit and stages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augrec.artefacts.files import read_json
+from augrec.pipeline.named import matrix_facts, named_sources
+from augrec.pipeline.report.limits import Limit, read_limits
+from augrec.pipeline.report.provenance import STAGES, Group, read_provenance
+from augrec.pipeline.report.roles import is_llm
+from augrec.pipeline.report.runs import Trained
+from augrec.pipeline.report.wording import DASH, count, counted, percent, rate, seconds
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """One row of the table of requests, ready to show."""
+
+    source: str
+    task: str
+    requests: str
+    ok: str
+    failed: int
+    reasons: str
+    repaired: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything about the run that is not a result."""
+
+    dataset: dict[str, Any]
+    data: Pairs
+    counts: Pairs
+    dropped: Pairs
+    protocol: Pairs
+    sources: list[tuple[str, bool, Pairs]]
+    embeddings: list[dict[str, str]]
+    requests: list[Requests]
+    limits: list[Limit]
+    audit: Pairs | None
+    training: Pairs
+    machine: str
+    stages: list[dict[str, str]]
+    summaries: dict[str, dict[str, Any]]
+    provenance: list[Group]
+    config: str
+
+    @property
+    def llm_sources(self) -> list[str]:
+        """The sources that are an LLM's work."""
+        return [name for name, llm, _ in self.sources if llm]
+
+
+def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -> Facts:
+    """Reads dataset.json, augment/summary.json, embed/*/*.json, audit.json and every stage.json that exists."""
+    dataset = read_json(run / "dataset" / "dataset.json", remedy="run the dataset stage")
+    summary = _optional(run / "augment" / "summary.json")
+    sources = summary.get("sources") or {}
+    engines = {name: (sources.get(name) or {}).get("engine") or {} for name in named_sources(run)}
+    markers = _markers(run)
+    source = dataset.get("source") or {}
+    data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
+    data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
+    return Facts(
+        dataset=dataset,
+        data=[(name, str(value)) for name, value in data if value],
+        counts=flatten(dataset.get("counts") or {}),
+        dropped=flatten(dataset.get("dropped") or {}),
+        protocol=flatten(dataset.get("protocol") or {}),
+        sources=[(name, is_llm(described), flatten(described)) for name, described in engines.items()],
+        embeddings=_embeddings(run),
+        requests=[
+            _requests(name, task, numbers)
+            for name, found in sources.items()
+            for task, numbers in (found.get("tasks") or {}).items()
+        ],
+        limits=read_limits(sources),
+        audit=_audit(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
+        training=_training(trained),
+        machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
+        stages=[_stage(marker) for marker in markers],
+        summaries={name: sources.get(name) or {} for name in engines},
+        provenance=read_provenance(run, dataset, engines),
+        config=as_yaml(config),
+    )
+
+
+def flatten(value: dict[str, Any], prefix: str = "") -> Pairs:
+    """A nested mapping as (dotted name, text) pairs; nulls and empty values are left out."""
+    pairs: Pairs = []
+    for key, entry in value.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(entry, dict):
+            pairs += flatten(entry, f"{name}: ")
+        elif isinstance(entry, list | tuple):
+            pairs += [(name, ", ".join(str(part) for part in entry))] if entry else []
+        elif entry is not None and entry != "":
+            told = str(entry) if "seed" in name else count(entry)
+            pairs.append((name, {True: "yes", False: "no"}[entry] if isinstance(entry, bool) else told))
+    return pairs
+
+
+def as_yaml(config: dict[str, Any]) -> str:
+    """The resolved config as YAML, in its own order."""
+    plain = json.loads(json.dumps(config, default=str))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    found = read_json(path) if path.exists() else {}
+    return found if isinstance(found, dict) else {"content": found}
+
+
+def _requests(source: str, task: str, numbers: dict[str, Any]) -> Requests:
+    reasons = sorted((numbers.get("failed_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
+    return Requests(
+        source=source,
+        task=task.replace("_", " "),
+        requests=count(numbers.get("requests")),
+        ok=count(numbers.get("ok")),
+        failed=int(numbers.get("failed") or 0),
+        reasons=", ".join(f"{reason} {count(times)}" for reason, times in reasons) or DASH,
+        repaired=count(numbers.get("repaired")),
+        cells=(
+            count(numbers.get("prompt_tokens")),
+            count(numbers.get("completion_tokens")),
+            rate(numbers.get("prompt_tokens_per_second")),
+            rate(numbers.get("completion_tokens_per_second")),
+            percent(numbers.get("prefix_cache_hit_rate")),
+            seconds(numbers.get("seconds")),
+        ),
+    )
+
+
+def _audit(found: dict[str, Any]) -> Pairs:
+    """The checks in one line, and per source the augmented pairs that are held-out interactions."""
+    pairs: Pairs = []
+    if isinstance(checks := found.get("checks"), list):
+        violations = found.get("violations") or 0
+        result = f"✗ {counted(violations, 'violation')}" if violations else "✓ all passed"
+        pairs.append(("checks", f"{counted(len(checks), 'check')}, {result}"))
+    overlaps = found.get("augmented_pairs")
+    if isinstance(overlaps, dict):
+        pairs += flatten(overlaps)
+    return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations", "augmented_pairs")})
+
+
+def _embeddings(run: Path) -> list[dict[str, str]]:
+    found = []
+    for path in matrix_facts(run):
+        meta = _optional(path)
+        missing = meta.get("missing")
+        found.append(
+            {
+                "group": str(meta.get("group", path.parent.name)),
+                "field": str(meta.get("field", path.stem)),
+                "model": str(meta.get("model", DASH)),
+                "shape": f"{count(meta.get('rows'))} × {count(meta.get('dim'))}",
+                "distinct": count(meta.get("distinct")),
+                "missing": count(len(missing)) if isinstance(missing, list) else count(missing),
+                "sha": str(meta.get("model_sha256") or DASH)[:12],
+            }
+        )
+    return found
+
+
+def _training(trained: dict[str, Trained]) -> Pairs:
+    runs = [metrics for variant in trained.values() for metrics in variant.metrics.values()]
+    seeds = sorted({seed for variant in trained.values() for seed in variant.metrics})
+    per_variant = {len(variant.metrics) for variant in trained.values()}
+    told = counted(len(seeds), "seed") + ("" if len(per_variant) == 1 else ", not all of them for every variant")
+    pairs = [("variants", count(len(trained))), ("seeds", f"{told} ({', '.join(map(str, seeds))})")]
+    tested = {run["n_test_users"] for run in runs if "n_test_users" in run}
+    if tested:
+        pairs.append(("test users", " or ".join(count(number) for number in sorted(tested))))
+    devices = sorted({str(run["device"]) for run in runs if run.get("device")})
+    return pairs + ([("trained on", ", ".join(devices))] if devices else [])
+
+
+def _markers(run: Path) -> list[dict[str, Any]]:
+    """Every completion marker but the report's own, in the order of the stages."""
+    paths = [path.relative_to(run) for path in run.rglob("stage.json") if path.relative_to(run).parts[0] != "report"]
+    rank = {stage: n for n, stage in enumerate(STAGES)}
+    paths.sort(key=lambda path: (rank.get(path.parts[0], len(STAGES)), path.as_posix()))
+    return [{"stage": path.parent.as_posix(), **_optional(run / path)} for path in paths]
+
+
+def _machine(marker: dict[str, Any]) -> str:
+    machine = marker.get("machine")
+    if isinstance(machine, dict):
+        return ", ".join(f"{name} {text}" for name, text in flatten(machine))
+    return str(machine) if machine else ""
+
+
+def _stage(marker: dict[str, Any]) -> dict[str, str]:
+    taken = marker.get("seconds")
+    return {
+        "stage": str(marker["stage"]),
+        "seconds": seconds(float(taken)) if isinstance(taken, int | float) else DASH,
+        "version": str(marker.get("version") or DASH),
+        "fingerprint": str(marker.get("fingerprint") or DASH)[:12],
+        "machine": _machine(marker) or DASH,
+    }

@@ -1,0 +1,45 @@
+"""What the report compares, and how sure it has to be. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from augrec.artefacts.options import Options
+
+Metric = Annotated[str, Field(pattern=r"^[a-z_]+(@[1-9][0-9]*)?$")]
+
+
+class ReportOptions(Options):
+    """The `report` section of a run's config."""
+
+    baseline: str
+    """Variant that every other variant is compared to."""
+
+    primary: Metric = "recall@20"
+    """Metric of the headline, of the Holm-corrected tests and of the plots."""
+
+    secondary: tuple[Metric, ...] = ("ndcg@20", "precision@20", "coverage@20")
+    """Further metrics in the main table."""
+
+    claim: str | None = None
+    """Variant the headline is about; by default the first one named after an LLM source."""
+
+    controls: tuple[str, ...] | None = None
+    """Variants the claim has to beat; by default those of its model that are named shuffled, heuristic, without..."""
+
+    examples: int = Field(default=4, ge=0, le=100)
+    """Users and items shown side by side, drawn with `seed`."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Significance level; intervals cover 1 - alpha."""
+
+    bootstrap: int = Field(default=2000, ge=100)
+    """Resamples of the users behind each interval."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of the resamples and of the choice of examples."""
+
+    title: str = "Does the LLM's augmentation help?"
+    """Heading of the page."""

@@ -1,0 +1,124 @@
+"""Which variant the headline is about, and which are its controls.
+
+The options decide; else the config's `variants` section (model, source, and how each part of the augmentation is
+treated) does; a variant that the config does not describe is known by its name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from augrec.pipeline.controls import PARTS
+from augrec.pipeline.report.options import ReportOptions
+from augrec.pipeline.report.runs import Trained
+from augrec.pipeline.report.wording import listed
+
+BY_NAME = {
+    "content": {"shuffled", "shuffle", "permuted", "random", "constant"},
+    "heuristic": {"heuristic", "heuristics", "rules"},
+    "without": {"without", "none", "plain", "base", "noaug"},
+}
+AT_STAKE = {
+    "content": "the content of the augmentation, rather than merely having more inputs, is what helps",
+    "heuristic": "the LLM adds anything to simple rules",
+    "without": "the augmentation helps",
+}
+OF_EDGES = {
+    "random-candidates": "the choice among the candidates shown, rather than having edges to them, is what helps",
+    "random": "the edges' items, be it by the candidate list or by the choice among it, are what helps",
+}
+RULES = ("heuristic", "replay of heuristic")
+OTHERWISE = "what sets the two apart helps"
+
+
+def is_llm(engine: dict[str, Any]) -> bool:
+    """Whether a source is a language model's work: what its engine recorded of itself, whatever the two are called.
+
+    Args:
+        engine: the source's entry `engine` in summary.json; records from before `llm` was in it are told by the kind.
+    """
+    return bool(engine.get("llm", engine.get("engine") not in RULES))
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Finds the claim and its controls, and says what a control is there to show.
+
+    Args:
+        trained: the variants in display order.
+        options: the report's options; `claim` and `controls` there win.
+        plan: the config's `variants` section, or an empty mapping.
+        llm_sources: the sources that are an LLM's work, in order.
+    """
+
+    trained: dict[str, Trained]
+    options: ReportOptions
+    plan: dict[str, dict[str, Any]]
+    llm_sources: list[str]
+
+    def claim(self) -> Trained | None:
+        """The variant the headline is about; None when there is only the baseline."""
+        if self.options.claim is not None:
+            return self.trained[self.options.claim]
+        others = [variant for name, variant in self.trained.items() if name != self.options.baseline]
+        candidates = [variant for variant in others if not self._is_control(variant.name)]
+        by_llm = [v for source in self.llm_sources for v in candidates if self._uses(v.name, source)]
+        baseline = self.trained[self.options.baseline]
+        same_model = [variant for variant in candidates if self._model(variant) == self._model(baseline)]
+        return next(iter([*by_llm, *same_model, *candidates, *others]), None)
+
+    def controls(self, claim: Trained) -> list[Trained]:
+        """The claim's controls, without the baseline, which it is compared to anyway."""
+        if self.options.controls is not None:
+            named = [self.trained[name] for name in self.options.controls]
+        else:
+            same_model = [v for v in self.trained.values() if self._model(v) == self._model(claim)]
+            named = [variant for variant in same_model if self._is_control(variant.name)]
+        return [variant for variant in named if variant.name not in (claim.name, self.options.baseline)]
+
+    def at_stake(self, claim: Trained, control: Trained) -> str:
+        """What a difference between the two would support, as a clause after "that"."""
+        if claim.name not in self.plan or control.name not in self.plan:
+            return AT_STAKE.get(_kind_by_name(control.name) or "", OTHERWISE)
+        mine, other = self.plan[claim.name], self.plan[control.name]
+        source = other.get("source")
+        if self._model(claim) != self._model(control):
+            return OTHERWISE
+        if source is None:
+            return AT_STAKE["without"]
+        if source != mine.get("source"):
+            return OTHERWISE if source in self.llm_sources else AT_STAKE["heuristic"]
+        changed = {part: _treated(other, part) for part in PARTS if _treated(other, part) != _treated(mine, part)}
+        if not changed:
+            return OTHERWISE
+        if changed.keys() == {"edges"} and changed["edges"] in OF_EDGES:
+            return OF_EDGES[changed["edges"]]
+        if "none" not in changed.values():
+            return f"the content of the {listed(list(changed))}, rather than merely having them, is what helps"
+        return f"the {listed(list(changed))} help"
+
+    def _model(self, variant: Trained) -> str:
+        return str(self.plan.get(variant.name, {}).get("model", variant.model))
+
+    def _uses(self, name: str, source: str) -> bool:
+        if name in self.plan:
+            return bool(self.plan[name].get("source") == source)
+        return source.lower() in name.lower()
+
+    def _is_control(self, name: str) -> bool:
+        if name not in self.plan:
+            return _kind_by_name(name) is not None
+        entry = self.plan[name]
+        return entry.get("source") not in self.llm_sources or any(_treated(entry, part) != "as-is" for part in PARTS)
+
+
+def _treated(entry: dict[str, Any], part: str) -> str:
+    return str(entry.get(part) or "as-is")
+
+
+def _kind_by_name(name: str) -> str | None:
+    """ "content", "heuristic" or "without" for the name of a control such as "llmrec-shuffled", else None."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return next((kind for kind, tokens in BY_NAME.items() if words & tokens), None)

@@ -1,0 +1,97 @@
+"""What went wrong with answers and what was mended, by reason, with examples drawn by seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from augrec.pipeline.report.generated import Record, Records
+from augrec.pipeline.report.wording import counted
+
+EXAMPLES = 3
+TEXT_SHOWN = 300
+KIND_SHOWN = 80
+COMMONEST = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """One record: the reason or the repair in full, and the beginning of what the LLM wrote, untrusted."""
+
+    entity: int
+    told: str
+    text: str
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One kind of failure or repair of one source and task: in how many records, and their share of the requests."""
+
+    source: str
+    task: str
+    kind: str
+    count: int
+    share: float
+    cases: tuple[Case, ...]
+
+
+def failures(records: Records, rng: np.random.Generator) -> list[Trouble]:
+    """By reason, the commonest of each source and task first."""
+    return _group(records, lambda record: [] if record.fields is not None else [record.reason or NO_REASON], code, rng)
+
+
+def repairs(records: Records, rng: np.random.Generator) -> list[Trouble]:
+    """The commonest kinds of repair of each source and task, of answers that were kept."""
+    found = _group(records, lambda record: list(record.repairs) if record.fields is not None else [], kind_of, rng)
+    shown: list[Trouble] = []
+    for key in dict.fromkeys((trouble.source, trouble.task) for trouble in found):
+        shown += [trouble for trouble in found if (trouble.source, trouble.task) == key][:COMMONEST]
+    return shown
+
+
+NO_REASON = "no reason given"
+
+
+def without_failures(records: Records) -> list[tuple[str, str]]:
+    """(source, how many answers) of the sources none of whose requests failed."""
+    told = []
+    for source in dict.fromkeys(source for source, _ in records):
+        mine = [record for (s, _), found in records.items() if s == source for record in found.values()]
+        if all(record.fields is not None for record in mine):
+            told.append((source, counted(len(mine), "request")))
+    return told
+
+
+def code(reason: str) -> str:
+    """The part of a reason that others share: "malformed" of "malformed: age: Input should be ..."."""
+    return reason.partition(":")[0][:KIND_SHOWN]
+
+
+def kind_of(repair: str) -> str:
+    """The part of a repair that others share: without the text it quotes and without numbers."""
+    plain = re.sub(r"'.*'|\".*\"", "", repair, flags=re.DOTALL)
+    return " ".join(re.sub(r"\d+", "", plain).replace("_", " ").split())[:KIND_SHOWN]
+
+
+def _group(
+    records: Records, reasons: Callable[[Record], list[str]], kind: Callable[[str], str], rng: np.random.Generator
+) -> list[Trouble]:
+    found = []
+    for (source, task), entities in records.items():
+        kinds: dict[str, dict[int, str]] = {}
+        for entity, record in sorted(entities.items()):
+            for reason in reasons(record):
+                kinds.setdefault(kind(reason), {}).setdefault(entity, reason)
+        for name, told in sorted(kinds.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+            chosen = sorted(rng.choice(list(told), min(EXAMPLES, len(told)), replace=False).tolist())
+            cases = tuple(_case(entities[entity], told[entity]) for entity in chosen)
+            found.append(Trouble(source, task, name, len(told), len(told) / len(entities), cases))
+    return found
+
+
+def _case(record: Record, told: str) -> Case:
+    return Case(record.entity, told[:TEXT_SHOWN], record.text[:TEXT_SHOWN], len(record.text) > TEXT_SHOWN)

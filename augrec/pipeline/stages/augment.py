@@ -1,0 +1,197 @@
+"""augment: every source (an LLM, or a control without one) writes edges, profiles and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.files import read_json, remove_file, write_json
+from augrec.pipeline.cluster.engine import StoppableEngine
+from augrec.pipeline.cluster.staging import staged
+from augrec.pipeline.stages.base import Run, Stage
+
+
+class Augment(Stage):
+    """Writes `augment/<source>/<task>/records.parquet` and `augment/summary.json`."""
+
+    name = "augment"
+    after = ("prepare", "candidates")
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        sources = run.config.generation.sources.values() if run.config.generation else ()
+        return (*super().code(run), *(module for source in sources for module in source_code(source)))
+
+    def section(self, run: Run) -> dict[str, Any]:
+        generation = run.config.generation
+        if generation is None:
+            return {"generation": None}
+        from augment.engines.replay import replayed_files
+        from augment.prompting import replaced_templates
+
+        models: dict[str, str] = {}
+        adapters: dict[str, str] = {}
+        tokenizers: dict[str, str] = {}
+        for name, source in generation.sources.items():
+            model = source_model(source)
+            if model is not None:
+                models[name] = model.sha256
+                adapters |= source_adapter(name, source)
+                tokenizers |= source_tokenizer(name, source)
+        used = {task for source in generation.sources.values() for task in source.tasks}
+        told = generation.model_dump(
+            mode="json",
+            exclude={
+                "sources": {"__all__": {"engine": _NOT_IDENTITY}},
+                "tasks": set(type(generation.tasks).model_fields) - used,
+                "templates": True,
+            },
+        )
+        for name in models:
+            del told["sources"][name]["engine"]["model"]  # a name or a folder, and the hash says which weights
+        return {
+            "generation": told,
+            "templates": replaced_templates(generation.templates),
+            "models": models,
+            **({"adapters": adapters} if adapters else {}),
+            **({"tokenizers": tokenizers} if tokenizers else {}),
+            "replayed": {
+                name: replayed_files(source.engine)
+                for name, source in generation.sources.items()
+                if source.engine.kind == "replay"
+            },
+            "seed": run.config.seed,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from augment.catalog import Catalog
+        from augment.runner import run_source
+        from augrec.pipeline.cluster.side_by_side import answer_side_by_side
+
+        generation = run.config.generation
+        summaries: dict[str, Any] = {}
+        unfinished: list[str] = []
+        if generation is not None:
+            catalog = Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
+            if (run.workers or 1) > 1:
+                answer_side_by_side(run, run.workers or 1)
+            for name, source in generation.sources.items():
+                with engine_of(run, name, catalog) or nullcontext() as engine:
+                    summaries[name] = run_source(
+                        catalog,
+                        name,
+                        source,
+                        generation,
+                        folder=self.folder(run) / name,
+                        model=None,
+                        model_sha256=None,
+                        seed=run.config.seed,
+                        engine=StoppableEngine(engine, run.stop) if engine else None,
+                    )
+                if "open" in summaries[name]:
+                    unfinished.append(name)
+                for part in (self.folder(run) / name).glob("*/records-*.parquet"):
+                    remove_file(part)  # an array task's own table; the merged one has all of them
+        require_answered(run, unfinished)
+        tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
+        totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
+        write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
+        return totals
+
+    def parts(self, run: Run) -> list[Path]:
+        return [self.folder(run) / name for name in (run.config.generation.sources if run.config.generation else ())]
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        summary = read_json(self.folder(run) / "summary.json")
+        return [
+            self.folder(run) / source / task / "records.parquet"
+            for source, content in summary["sources"].items()
+            for task in content["tasks"]
+        ]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
+
+
+_NOT_IDENTITY = {
+    *("kv_cache_gib", "gpu_memory_fraction"),  # memory, not answers
+    "roofline",  # what the time is compared with
+    "vectors",  # where the vectors come from, not the text
+    *("records", "dataset", "lora", "tokenizer"),  # paths, whose files are identified by their content
+    *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
+    "check_text",  # refuses or not
+    "record_unanswered",  # whether to go on without some answers
+}
+"""Engine settings that change no answer."""
+
+
+def source_code(source: Any) -> tuple[str, ...]:
+    """The modules that only this source needs: its engine's and its tasks'."""
+    from augment.engines import MODULES
+    from augment.tasks import TASKS
+
+    return (MODULES[source.engine.kind], *(TASKS[task].__module__ for task in source.tasks))
+
+
+def require_answered(run: Run, unfinished: Iterable[str]) -> None:
+    """Raises when sources have requests that nobody answered: they are asked again before the stage can be finished."""
+    from augment.engines.base import EngineFailed
+    from augment.open_requests import REMEDY, read_open
+
+    folder = run.folder / "augment"
+    waiting = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
+    if waiting:
+        raise EngineFailed("; ".join(waiting), where=folder, remedy=REMEDY)
+
+
+def source_model(source: Any) -> Any:
+    """The resolved local model of a source, or None for engines without one."""
+    from augrec.pipeline.weights.resolve import resolve
+
+    return resolve(source.engine.model) if source.engine.kind == "vllm" else None
+
+
+def source_adapter(name: str, source: Any) -> dict[str, str]:
+    """The hash of a source's LoRA adapter by the source's name; empty without one."""
+    if source.engine.lora is None:
+        return {}
+    from augment.engines.lora import read_adapter
+
+    return {name: read_adapter(source.engine.lora).sha256}
+
+
+def source_tokenizer(name: str, source: Any) -> dict[str, str]:
+    """The hash of a source's own tokenizer by the source's name; empty where it is the model's."""
+    if source.engine.tokenizer is None:
+        return {}
+    from augment.engines.chat import tokenizer_sha256
+
+    return {name: tokenizer_sha256(source.engine.tokenizer)}
+
+
+def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
+    """A source's engine, not yet entered; None for a replayed one, which the runner knows by its options.
+
+    Args:
+        run: the run.
+        name: the source.
+        catalog: what may be told to a model.
+        suffix: put into the name of the engine's log, where several engines write beside each other.
+    """
+    from augment.engines import build_engine
+    from augment.engines.number_format import PIN
+
+    assert run.config.generation is not None
+    source = run.config.generation.sources[name]
+    if source.engine.kind == "replay":
+        return None
+    model = source_model(source)
+    return build_engine(
+        source.engine,
+        catalog,
+        model=staged(model.path, model.sha256) if model else None,
+        model_sha256=model.sha256 if model else None,
+        log=run.folder / "augment" / name / f"engine{suffix}.log",
+        pin=run.folder / "augment" / name / PIN,
+    )

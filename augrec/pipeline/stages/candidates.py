@@ -1,0 +1,72 @@
+"""candidates: a base recommender, trained on train alone, proposes items for the LLM to judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.files import digest
+from augrec.artefacts.progress import progress
+from augrec.pipeline.stages.base import Run, Stage
+from recsys.models.registry import FAMILIES
+
+
+class Candidates(Stage):
+    """Writes `candidates/candidates.parquet`: the top |C| unseen items per user."""
+
+    name = "candidates"
+    after = ("prepare",)
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        model = run.config.models[run.config.candidates.model]
+        return (*super().code(run), *FAMILIES[model.family].modules(model))
+
+    def section(self, run: Run) -> dict[str, Any]:
+        config = run.config
+        model = config.models[config.candidates.model]
+        training = model.training.applied_to(config.training) if model.training else config.training
+        return {
+            "size": config.candidates.size,
+            "model": model.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes"}),
+            "evaluation": config.evaluation.model_dump(mode="json"),
+            "seed": config.seed,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from recsys.augmentation import SideInformation
+        from recsys.candidates import write_candidates
+        from recsys.data.dataset import Dataset
+        from recsys.restore import restore
+        from recsys.train import train
+
+        config = run.config
+        dataset = Dataset.load(run.folder / "dataset")
+        model = config.models[config.candidates.model]
+        training = config.training.model_copy(update={"keep_checkpoint": True})
+        base = self.folder(run) / "base"
+        with progress(f"candidates: {model.family}", training.epochs, "epochs") as ticker:
+            train(
+                dataset,
+                model,
+                SideInformation(),
+                training,
+                config.evaluation,
+                config.seed,
+                out=base,
+                variant="candidates",
+                fingerprint=digest(self.section(run)),
+                ticker=ticker,
+                judge_test=False,
+            )
+        recommender = restore(base, dataset, model, SideInformation())
+        rows = write_candidates(
+            recommender.scores, dataset, config.candidates.size, self.outputs(run)[0], seed=config.seed
+        )
+        return {"model": model.family, "candidates": rows}
+
+    def outputs(self, run: Run) -> list[Path]:
+        return [self.folder(run) / "candidates.parquet"]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['candidates']:,} candidates by {details['model']}"

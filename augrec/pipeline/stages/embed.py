@@ -1,0 +1,136 @@
+"""embed: a local embedding model encodes the generated text and the items' own text; given vectors join them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import sha256_file, write_json
+from augrec.pipeline.named import EMBED_SUMMARY, named_matrices
+from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+from augrec.pipeline.stages.base import Run, Stage
+from embed.options import FeatureFileOptions
+
+if TYPE_CHECKING:
+    from embed.encoder import SentenceEncoder
+    from embed.replayed import VectorSource
+
+
+class Embed(Stage):
+    """Writes `embed/data/*.npy` from the items' own text, `embed/<source>/*.npy` from each source's records (or from
+    the vectors that came with them), and `embed/features/*.npy` from the files the config names."""
+
+    name = "embed"
+    after = ("prepare", "augment")
+
+    def section(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.weights.resolve import resolve
+
+        options = run.config.embedding
+        features = {
+            name: {**feature.model_dump(mode="json", exclude={"path", "ids"}), "files": _hashes(feature)}
+            for name, feature in run.config.features.items()
+        }
+        vectors = {
+            name: {key: sha256_file(path) for key, path in _vectors(run, name).files().items()}
+            for name, source in (run.config.generation.sources if run.config.generation else {}).items()
+            if source.brings_vectors
+        }
+        copied = {"vectors": vectors} if vectors else {}
+        if options is None:
+            return {"embedding": None, "features": features, **copied}
+        return {
+            **copied,
+            "features": features,
+            "embedding": options.model_dump(mode="json", exclude={"batch_size", "device", "model"}),
+            "model": resolve(options.model).sha256,
+            "sources": list(run.config.generation.sources) if run.config.generation else [],
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        encoder = encoder_of(run)
+        written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
+        write_json(run.folder / EMBED_SUMMARY, {"groups": {group: list(fields) for group, fields in written.items()}})
+        options = run.config.embedding
+        return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
+
+    def write_group(self, run: Run, group: str, encoder: SentenceEncoder | None) -> dict[str, Any]:
+        """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
+        from embed.given import place_features
+        from embed.replayed import copy_vectors
+        from embed.stage import embed_items, embed_source
+        from recsys.data.dataset import Dataset
+
+        dataset, out = Dataset.load(run.folder / "dataset"), self.folder(run) / group
+        if group == FEATURES_GROUP:
+            ids = [str(source_id) for source_id in dataset.items["source_id"].to_pylist()]
+            return {
+                name: place_features(name, feature, ids, out / name) for name, feature in run.config.features.items()
+            }
+        source = run.config.generation.sources.get(group) if run.config.generation else None
+        if source is not None and source.brings_vectors:
+            records = run.folder / "augment" / group
+            return copy_vectors(_vectors(run, group), source.tasks, run.folder / "dataset", records, out)
+        assert encoder is not None
+        if group == DATA_GROUP:
+            return embed_items(encoder, run.folder / "dataset" / "items.parquet", out)
+        assert source is not None
+        records = run.folder / "augment" / group
+        return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
+
+    def parts(self, run: Run) -> list[Path]:
+        return [self.folder(run) / group for group in embed_groups(run)]
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        matrices = named_matrices(run.folder)
+        return sorted([*matrices, *(path.with_suffix(".json") for path in matrices)])
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"{details['matrices']} matrices"
+
+
+def embed_groups(run: Run) -> list[str]:
+    """The folders of matrices that this run writes."""
+    groups = [FEATURES_GROUP] if run.config.features else []
+    sources = run.config.generation.sources if run.config.generation else {}
+    if run.config.embedding is not None:
+        return [*groups, DATA_GROUP, *sources]
+    return groups + [name for name, source in sources.items() if source.brings_vectors]
+
+
+def encoder_of(run: Run) -> SentenceEncoder | None:
+    """The embedding model, loaded when a text has to be encoded; None where the config names none."""
+    from augrec.pipeline.cluster.staging import staged
+    from augrec.pipeline.weights.resolve import resolve
+    from embed.encoder import SentenceEncoder
+
+    options = run.config.embedding
+    if options is None:
+        return None
+    model = resolve(options.model)
+    return SentenceEncoder(options, staged(model.path, model.sha256), model.sha256)
+
+
+def _vectors(run: Run, name: str) -> VectorSource:
+    """Where a replayed source's vectors lie: beside its records."""
+    from augment.engines.replay import records_folder
+    from augment.engines.replayed_ids import dataset_folder
+    from augment.options import ReplayOptions
+    from embed.replayed import VectorSource
+
+    assert run.config.generation is not None
+    options = run.config.generation.sources[name].engine
+    assert isinstance(options, ReplayOptions)
+    records = records_folder(options.records)
+    folder = records.resolve().parent.parent / "embed" / records.resolve().name
+    return VectorSource(folder, dataset_folder(options, records) if options.match == "source_id" else None)
+
+
+def _hashes(feature: FeatureFileOptions) -> list[str]:
+    try:
+        return [sha256_file(path) for path in (feature.path, feature.ids) if path is not None]
+    except FileNotFoundError as error:
+        where = Path(error.filename)
+        raise DataError("the feature file does not exist", where=where, remedy="check features in the config") from None

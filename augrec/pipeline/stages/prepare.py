@@ -1,0 +1,192 @@
+"""prepare: raw data in, a split data set with contiguous ids out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest, read_json
+from augrec.pipeline.config import data_without_places
+from augrec.pipeline.stages.base import Run, Stage
+from recsys.data.options import SourceOptions
+from recsys.data.readers.registry import reader_module
+
+if TYPE_CHECKING:
+    from augment.options import GenerationOptions
+
+
+class Prepare(Stage):
+    """Writes `dataset/`: interactions with their split, items, users, and how they came to be."""
+
+    name = "prepare"
+
+    def code(self, run: Run) -> tuple[str, ...]:
+        return (*super().code(run), reader_module(run.config.dataset.source.format))
+
+    def section(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.weights.hashes import HashCache
+        from augrec.pipeline.weights.resolve import cache_folder
+
+        options = run.config.dataset
+        hashes = HashCache(cache_folder() / "hashes.json")
+        files = _source_files(options.source, _source_folder(run))
+        return {
+            "dataset": data_without_places(options),
+            "files": {path.name: hashes.sha256(path) for path in files},
+            "seed": run.config.seed,
+        }
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from recsys.data.prepare import prepare
+        from recsys.data.readers.registry import read
+
+        options = run.config.dataset
+        meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed)
+        return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, self.folder(run) / "items.parquet")]}
+
+    def notes(self, details: dict[str, Any]) -> list[str]:
+        return list(details["notes"])
+
+    def check_folder(self, run: Run) -> None:
+        """Refuses another data set: other files under another name, format or path. The same one may have changed."""
+        marker = self.marker(run)
+        if marker is None or not (self.folder(run) / "dataset.json").exists():
+            return
+        known = read_json(self.folder(run) / "dataset.json", remedy="run with `--force prepare`")
+        options, files = run.config.dataset, (marker.identity.get("section") or {}).get("files") or {}
+        before = {"name": known.get("name"), **(known.get("source") or {})}
+        now = {"name": options.name, "format": options.source.format, "path": options.source.path}
+        other = [
+            f"{key} {before[key]} -> {now[key]}"
+            for key in now
+            if before.get(key) and _place(key, before[key]) != _place(key, now[key])
+        ]
+        if other and set(files.values()).isdisjoint(self.section(run)["files"].values()):
+            raise UsageError(
+                f"this folder holds a run over another data set ({', '.join(other)})",
+                where=run.folder,
+                remedy="give this config another `name` (it names the folder) or `output`; `--force prepare` puts the "
+                "new data set in the place of the old one, and of everything that was made from it",
+            )
+
+    def check_details(self, run: Run, details: dict[str, Any]) -> None:
+        """Refuses to go on where nothing was held out: every training would fail after all answers were paid for."""
+        lacking = [split for split in ("valid", "test") if details.get(split) == 0]
+        if lacking:
+            raise DataError(
+                f"nobody has an interaction to be judged on: the split left none for {' and '.join(lacking)}",
+                where=self.folder(run) / "dataset.json",
+                remedy="take other ratios in dataset.split, raise dataset.k_core so that users have enough "
+                "interactions, or bring a split that holds some out",
+            )
+
+    def outputs(self, run: Run) -> list[Path]:
+        names = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
+        return [self.folder(run) / name for name in names]
+
+    def output_hash(self, path: Path) -> str:
+        if path.name != "dataset.json":
+            return super().output_hash(path)
+        content = read_json(path)
+        content.get("source", {}).pop("path", None)  # where the data lay is told, and nothing depends on it
+        return digest(content)
+
+    def summary(self, details: dict[str, Any]) -> str:
+        text = f"{details['users']:,} users, {details['items']:,} items, {details['interactions']:,} interactions"
+        for name in ("users", "items"):
+            alone = details[f"{name}_without_train"]
+            text += f", {alone:,} {name} without a training interaction" if alone else ""
+        return text
+
+
+def _item_text_notes(run: Run, path: Path) -> list[str]:
+    """Lines on items of which prompts will not show the text that `generation.item_text` promises, or no title.
+
+    Raises:
+        UsageError: a column of `item_text` is not there, or is no text; the stage `augment` would say so later.
+    """
+    from augrec.artefacts.files import read_parquet
+
+    generation = run.config.generation
+    if generation is None:
+        return []
+    items = read_parquet(path)
+    texts = [field.name for field in items.schema if str(field.type) in ("string", "large_string")]
+    texts = [name for name in texts if name not in ("source_id", "title")]
+    shown = generation.item_text.columns if generation.item_text else ()
+    for name in shown:
+        if name not in texts:
+            raise UsageError(
+                f"the items have no text column '{name}'",
+                where="generation.item_text.columns",
+                remedy=f"they have: {', '.join(texts)}" if texts else "leave item_text out",
+            )
+    columns = [name for name in ("title", *shown) if name in items.column_names]
+    silent = np.logical_and.reduce([items[name].is_null().to_numpy() for name in columns]) if columns else np.ones(1)
+    could = f"; generation.item_text could show {', '.join(texts[:5])}" if texts and not shown else ""
+    if not columns:
+        return [f"the items have no titles to show in prompts{could}"]
+    notes = []
+    if silent.any():
+        named = " and no ".join(columns)
+        notes.append(f"prompts can only say 'untitled' of {int(silent.sum()):,} items: no {named}{could}")
+    return notes + (_promise_notes(generation, items, shown) if shown else [])
+
+
+def _promise_notes(generation: GenerationOptions, items: pa.Table, shown: tuple[str, ...]) -> list[str]:
+    """Lines on what keeps the text out of prompts: items without one, and prompts that show titles alone."""
+    notes = []
+    without = int(np.logical_and.reduce([items[name].is_null().to_numpy() for name in shown]).sum())
+    if without:
+        notes.append(
+            f"{without:,} of {items.num_rows:,} items have no {' and no '.join(shown)}, which item_text promises"
+        )
+    in_prose = any(
+        getattr(generation.task_options(task, source), "style", None) == "prose"
+        for source in generation.sources.values()
+        for task in source.tasks
+    )
+    if in_prose or generation.templates is not None or "title" not in items.column_names:
+        return notes
+    titled = items.num_rows - items["title"].null_count
+    if titled:
+        notes.append(
+            f"item_text is shown in place of missing titles only: {titled:,} of {items.num_rows:,} items have one; "
+            "tasks.user_profile.style: prose shows text beside titles"
+        )
+    return notes
+
+
+def _place(key: str, value: str) -> str:
+    """What is compared of a data set's name, format or path; a path is made absolute unless it names a package."""
+    return str(Path(value).expanduser().absolute()) if key == "path" and not value.startswith("pkg:") else value
+
+
+def _source_folder(run: Run) -> Path:
+    """The folder of the raw data; fetched first where that was asked for."""
+    from augrec.pipeline.weights.resolve import resolve_path
+
+    source = run.config.dataset.source
+    if run.download:
+        if source.format != "ml-100k" or source.path.startswith("pkg:"):
+            raise UsageError(
+                "only MovieLens 100K can be downloaded",
+                where=f"dataset.source: format {source.format}, path {source.path}",
+                remedy="set dataset.source.format=ml-100k and dataset.source.path=FOLDER, or fetch the data yourself",
+            )
+        from recsys.data.download import download_ml100k
+
+        return download_ml100k(Path(source.path).expanduser())
+    return resolve_path(source.path)
+
+
+def _source_files(source: SourceOptions, folder: Path) -> list[Path]:
+    """The files whose content the data set may depend on."""
+    if source.table is None:
+        return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    names = (source.table.interactions, source.table.items, source.table.users)
+    return [folder / name for name in names if name is not None and (folder / name).is_file()]

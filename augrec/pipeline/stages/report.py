@@ -1,0 +1,44 @@
+"""report: the audit, then the page a person reads and the numbers behind it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.errors import AugrecError
+from augrec.pipeline.config import as_plain, without_places
+from augrec.pipeline.stages.base import Run, Stage
+
+
+class Report(Stage):
+    """Writes `audit.json`, `report/results.json` and `report/index.html`; refuses when the audit finds a violation."""
+
+    name = "report"
+    after = ("prepare", "candidates", "augment", "embed", "train")
+
+    def section(self, run: Run) -> dict[str, Any]:
+        return without_places(run.config)  # the page shows all of it, and is the same wherever the folder lies
+
+    def run(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.audit import audit_run
+        from augrec.pipeline.report.page import write_report
+
+        audit = audit_run(run.folder)
+        if audit.violations:
+            command = f"augrec audit {shlex.quote(str(run.folder))}"
+            raise AugrecError(
+                f"the audit found {audit.violations} violations; no report is written over artefacts that do not fit",
+                where=run.folder / "audit.json",
+                remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
+            )
+        config = run.config
+        write_report(run.folder, config.report, as_plain(config), variants=list(config.variants))
+        return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        return [self.folder(run) / "results.json", self.folder(run) / "index.html"]
+
+    def summary(self, details: dict[str, Any]) -> str:
+        return f"audit ok ({details['audit_checks']} checks), {self.name}/index.html"

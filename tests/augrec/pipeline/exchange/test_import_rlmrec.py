@@ -1,0 +1,87 @@
+"""RLMRec's layout becomes a given split and records of prose."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+
+from augment.catalog import Catalog
+from augment.options import GenerationOptions
+from augment.runner import run_source
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
+from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
+from embed.records import texts_of_source
+from recsys.data.dataset import Dataset
+
+PAIRS = {"trn": [(0, 1), (0, 2), (1, 0), (2, 3)], "val": [(0, 3), (1, 1)], "tst": [(2, 0)]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "amazon"
+    folder.mkdir()
+    for name, pairs in PAIRS.items():
+        rows, columns = np.array(pairs).T
+        matrix = sp.coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(3, 4))
+        (folder / f"{name}_mat.pkl").write_bytes(pickle.dumps(matrix))
+    users = {2: "Likes war.", 0: "Likes cats", 1: "None"}
+    items = {3: "About war.", 1: "About cats."}
+    for name, texts in (("usr", users), ("itm", items)):
+        table = {key: {"profile": text, "reasoning": ""} for key, text in texts.items()}
+        (folder / f"{name}_prf.pkl").write_bytes(pickle.dumps(table))
+    (folder / "user_mapper.jsonl").write_text('{"uid": 1, "reviewerID": "B"}\n{"uid": 0, "reviewerID": "A"}\n')
+    return folder
+
+
+def test_everything_arrives(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    written = import_rlmrec(folder, out)
+    dataset = Dataset.load(out / "dataset")
+    assert (dataset.train.tolist(), dataset.test.tolist()) == ([list(pair) for pair in PAIRS["trn"]], [[2, 0]])
+    assert dataset.users["original_id"].to_pylist() == ["A", "B", None]
+    texts = texts_of_source(out / "augment" / "published", 3, 4)
+    assert texts == {
+        "user_profile": ["Likes cats.", None, "Likes war."],
+        "profile": [None, "About cats.", None, "About war."],
+    }
+    found: dict[tuple[str, str], int] = {(e["file"], e["what"]): e["count"] for e in written["faults"]}
+    assert found == {
+        ("usr_prf.pkl", "users have no profile"): 1,
+        ("itm_prf.pkl", "items have no profile"): 2,
+        ("user_mapper.jsonl", "users have no id of the source"): 1,
+    }
+    assert [entry["file"] for entry in written["notes"]] == ["item_mapper.jsonl"]
+    assert set(read_json(out / "import.json")["files"]) == {
+        "trn_mat.pkl", "val_mat.pkl", "tst_mat.pkl", "usr_prf.pkl", "itm_prf.pkl", "user_mapper.jsonl",
+    }  # fmt: skip
+
+
+def test_texts_are_replayed_where_items_have_no_titles(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    import_rlmrec(folder, out)
+    engine: dict[str, Any] = {"kind": "replay", "records": out}
+    tasks = ["user_profile", "item_attributes"]
+    generation = GenerationOptions.model_validate({"sources": {"gpt35": {"engine": engine, "tasks": tasks}}})
+    run_source(
+        Catalog.load(out / "dataset"), "gpt35", generation.sources["gpt35"], generation,
+        folder=tmp_path / "replayed", model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+    for task in tasks:
+        there = pq.read_table(out / "augment" / "published" / task / "records.parquet").to_pylist()
+        here = pq.read_table(tmp_path / "replayed" / task / "records.parquet").to_pylist()
+        assert [row | {"key": ""} for row in here] == [row | {"key": ""} for row in there]
+
+
+@pytest.mark.parametrize("line", ['{"uid": 0}', "[]", '{"uid": 7, "x": "y"}', "{"])
+def test_a_broken_mapper_is_named(folder: Path, tmp_path: Path, line: str) -> None:
+    (folder / "user_mapper.jsonl").write_text(json.dumps({"uid": 0, "x": "a"}) + "\n" + line + "\n")
+    with pytest.raises(DataError, match=r"user_mapper.jsonl, line 2"):
+        import_rlmrec(folder, tmp_path / "out")

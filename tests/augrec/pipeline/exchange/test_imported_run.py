@@ -1,0 +1,71 @@
+"""A run over an import: its split, its ids, its published text."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from rich.console import Console
+
+from augrec.artefacts.files import read_json
+from augrec.pipeline.audit import audit_run, render
+from augrec.pipeline.config import read_config
+from augrec.pipeline.exchange.import_llmrec import import_llmrec
+from augrec.pipeline.execute import run_one
+from augrec.pipeline.stages.base import Run
+from embed.records import texts_of_source
+from recsys.data.dataset import Dataset
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
+
+
+def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+    imported = tmp_path / "imported"
+    import_llmrec(GOLDEN, imported)
+    config = {
+        "name": "published",
+        "dataset": {
+            "name": "Golden",
+            "source": {"format": "augrec", "path": str(imported / "dataset")},
+            "split": {"kind": "given"},
+        },
+        "candidates": {"model": "popular", "size": 5},
+        "generation": {"sources": {"gpt35": {"engine": {"kind": "replay", "records": str(imported)}}}, "shards": 2},
+        "embedding": {},
+        "models": {"popular": {"family": "popularity"}},
+        "variants": {"popular": {"model": "popular"}},
+        "report": {"baseline": "popular"},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
+    for stage in ("prepare", "candidates", "augment"):
+        run_one(run, stage, force=False, console=Console(file=io.StringIO()))
+    here, there = (Dataset.load(folder / "dataset") for folder in (run.folder, imported))
+    np.testing.assert_array_equal(here.train, there.train)
+    assert (here.n_users, here.n_items) == (200, 150)
+    totals = read_json(run.folder / "augment" / "summary.json")["totals"]
+    assert totals == {"requests": 550, "ok": 549, "failed": 1}
+    assert texts_of_source(run.folder / "augment" / "gpt35", 200, 150) == texts_of_source(
+        imported / "augment" / "published", 200, 150
+    )
+    found = pq.read_table(run.folder / "augment" / "gpt35" / "edges" / "records.parquet").to_pylist()
+    assert json.loads(found[0]["fields"]) == {"positive": 111, "negative": 43}
+    audit = audit_run(run.folder)
+    assert audit.violations == 0
+    assert (audit.leaks["gpt35"]["positives_in_valid"], audit.leaks["gpt35"]["positives_in_test"]) == (77, 101)
+    without_edges = [f"output={run.folder}", "generation.sources.gpt35.tasks=[user_profile]"]
+    run_one(
+        Run(read_config(tmp_path / "run.yaml", without_edges)),
+        "augment",
+        force=False,
+        console=Console(file=io.StringIO()),
+    )
+    said = io.StringIO()
+    render(audit_run(run.folder), Console(file=said, width=200))
+    assert "gpt35: of 0 augmented edges, 0 positives" in said.getvalue()

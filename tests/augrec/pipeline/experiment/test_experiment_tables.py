@@ -1,0 +1,157 @@
+"""Tables in three notations, with failures, marks and the papers' figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+
+from augrec.pipeline.experiment.paper import load, published
+from augrec.pipeline.experiment.tables import csv_text, latex, markdown
+from augrec.pipeline.experiment.values import Block, Row, Value, verdict
+from augrec.pipeline.report.results import Comparison
+
+BETTER = Value(
+    mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
+    versus=Comparison(
+        difference=0.05, p_users=0.001, p_users_randomisation=0.002, p_seeds=0.01, ci_low=0.01, ci_high=0.09
+    ),
+    holm={"p_users": 0.002, "p_users_randomisation": 0.004, "p_seeds": 0.02},
+)  # fmt: skip
+PLAIN = Value(mean=0.2, std=0.02)
+WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01, ci_low=-0.09, ci_high=-0.01))
+
+
+def row(label: str, value: Value, **fields: object) -> Row:
+    made = Row(label, "general", "d", "base", label, "m", "lightgcn", (1, 2), {"recall@20": value})
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+BLOCK = Block(
+    "main", "A & B", "d", ("recall@20",),
+    (
+        row("base_line", PLAIN, is_baseline=True),
+        row("good|x", BETTER, against="base_line", group="LLM"),
+        row("lost", Value(), seeds=(), problem="failed: out of memory"),
+    ),
+    0.05, False, "a paper", "Tests.",
+)  # fmt: skip
+
+
+def test_markdown() -> None:
+    text = markdown(BLOCK)
+    assert "| base_line | 0.2000 ± 0.0200 | – |" in text
+    assert r"| good\|x | **0.2500 ± 0.0100 ▲** | 0.2000 |" in text
+    assert "| lost | failed: out of memory | – |" in text
+    assert "Paper: a paper." in text
+    row_of_tests = "+0.0500 | +0.0100 to +0.0900 | 0.001 | 0.002 | 0.002 | 0.004 | 0.010 | 0.020 |"
+    assert f"| base_line | recall@20 | {row_of_tests}" in text
+
+
+def test_groups_stand_in_their_order() -> None:
+    lines = markdown(replace(BLOCK, groups=True)).splitlines()
+    places = [
+        next(i for i, line in enumerate(lines) if text in line) for text in ("*general*", "lost", "*LLM*", "good")
+    ]
+    assert places == sorted(places)
+
+
+def test_csv_has_full_precision() -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(BLOCK))))
+    assert [line["label"] for line in lines] == ["base_line", "good|x", "lost"]
+    assert (lines[1]["mean"], lines[1]["p_users_holm"], lines[1]["ci_low"]) == ("0.25", "0.002", "0.01")
+    assert (lines[2]["mean"], lines[2]["problem"]) == ("", "failed: out of memory")
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    text = latex(replace(BLOCK, groups=True))
+    for name in ("table", "tabular"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
+    assert r"A \& B" in text
+    assert r"base\_line & 0.2000 {\scriptsize $\pm$ 0.0200} & --" in text
+    assert r"\textbf{0.2500} {\scriptsize $\pm$ 0.0100}$^{\blacktriangle}$ & 0.2000 \\" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {line.count(" & ") for line in body} == {2}
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+HOSTILE = "a|b\n\n# c <img src=x onerror=alert(1)> [x](javascript:y) `z` \x1b[2J \\input{/etc/passwd} $^^5c$ %"
+
+
+def test_text_of_others_is_no_markdown_and_no_html() -> None:
+    block = replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER), row("lost", Value(), seeds=(), problem=HOSTILE)))
+    for line in markdown(block).splitlines():
+        assert not re.search(r"(?<!\\)<(?!details|summary|/details|/summary)", line)
+        assert not re.search(r"(?<!\\)\]\(", line)
+        assert "\x1b" not in line
+    body = [line for line in markdown(block).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in body} <= {4, 12}
+
+
+def test_text_of_others_is_no_latex() -> None:
+    text = latex(replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER),)))
+    assert r"\input" not in text
+    assert "\x1b" not in text
+    assert r"\textbackslash{}input\{/etc/passwd\} \$\textasciicircum{}\textasciicircum{}5c\$ \%" in text
+    assert "\n\n" not in text, "an empty line would end the argument"
+
+
+def test_a_label_is_no_formula() -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(replace(BLOCK, rows=(row("=1+1", WORSE, against="base_line"),))))))
+    assert lines[0]["label"] == "'=1+1"
+    assert float(lines[0]["difference"]) < 0
+
+
+@pytest.mark.parametrize(
+    ("users", "seeds", "difference", "expected"),
+    [
+        (0.01, 0.01, 1, 1),
+        (0.01, 0.01, -1, -1),
+        (0.2, 0.01, 1, 0),
+        (0.01, 0.2, 1, 0),
+        (0.01, None, 1, 0),
+        (None, 0.01, 1, 0),
+    ],
+)
+def test_a_mark_needs_users_and_seeds(
+    users: float | None, seeds: float | None, difference: float, expected: int
+) -> None:
+    value = Value(0.1, versus=Comparison(difference=difference, p_seeds=seeds), holm={"p_users": users})
+    assert verdict(value, 0.05) == expected
+
+
+def improvement(dataset: str, metric: str) -> float:
+    table = published(dataset, "table2")
+    assert table is not None
+    best = max(row[metric] for name, row in table.rows.items() if name != "llmrec")
+    return round(100 * (table.rows["llmrec"][metric] / best - 1), 2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "printed"),
+    [
+        ("llmrec-netflix", [13.95, 21.43, 8.51, 20.91, 5.82, 19.06, 7.89]),
+        ("llmrec-movielens", [4.88, 10.52, 5.26, 10.90, 7.82, 9.06, 6.29]),
+    ],
+)
+def test_the_improvements_a_paper_prints_follow_from_its_figures(dataset: str, printed: list[float]) -> None:
+    metrics = ["recall@10", "ndcg@10", "recall@20", "ndcg@20", "recall@50", "ndcg@50", "precision@20"]
+    assert [improvement(dataset, metric) for metric in metrics] == pytest.approx(printed, abs=0.011)
+
+
+def test_every_published_table_has_a_source_and_complete_rows() -> None:
+    for tables in load().values():
+        for table in tables.values():
+            assert table.source
+            assert len({tuple(row) for row in table.rows.values()}) == 1
+
+
+def test_the_full_model_is_the_same_in_every_table_of_the_paper() -> None:
+    tables = load()["llmrec-netflix"]
+    full = tables["table2"].rows["llmrec"]
+    same = [("table3", "llmrec"), ("table4", "temperature=0.6"), ("table4", "top_p=0.1"), ("table5", "candidates=10")]
+    for table, name in same:
+        assert tables[table].rows[name].items() <= full.items()

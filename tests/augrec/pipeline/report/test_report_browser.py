@@ -1,0 +1,159 @@
+"""The page in a real browser: it reads, sorts, fits a telephone, runs nothing that an LLM wrote and asks no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[no-untyped-def]
+    from augrec.pipeline.report.page import write_report
+
+    run: Path = make_run()
+    write_report(run, options, config, variants=variants)
+    resize(browser, 1280)
+    browser.get((run / "report" / "index.html").as_uri())
+    return browser
+
+
+def resize(browser: Any, width: int) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def column(browser: Any, n: int) -> list[str]:
+    script = "return [...document.querySelectorAll('#main-table tbody tr')].map(r => r.cells[arguments[0]].innerText)"
+    return [text.split("\n")[0].strip() for text in browser.execute_script(script, n)]
+
+
+def test_the_table_shows_every_variant_in_the_order_of_the_config(page: Any, variants: list[str]) -> None:
+    assert column(page, 0) == variants
+    headers = page.execute_script("return [...document.querySelectorAll('#main-table th[scope=col]')].length")
+    assert headers == 11
+
+
+def test_columns_sort_both_ways_and_missing_values_stay_last(page: Any) -> None:
+    header = page.find_elements("css selector", "#main-table thead th")[1]
+    header.find_element("tag name", "button").click()
+    values = [float(text.rstrip("★")) for text in column(page, 1)]
+    assert values == sorted(values, reverse=True)
+    assert header.get_attribute("aria-sort") == "descending"
+    header.find_element("tag name", "button").click()
+    assert [float(text.rstrip("★")) for text in column(page, 1)] == sorted(values)
+    assert header.get_attribute("aria-sort") == "ascending"
+    difference = page.find_elements("css selector", "#main-table thead th button")[5]
+    for _ in range(2):
+        difference.click()
+        assert column(page, 0)[-1] == "lightgcn-without"
+    page.find_elements("css selector", "#main-table thead th button")[0].click()
+    assert column(page, 0) == sorted(column(page, 0))
+
+
+def test_nothing_an_llm_wrote_is_run(page: Any) -> None:
+    assert page.title == "Does the LLM's augmentation help?"
+    assert page.execute_script("return document.querySelectorAll('script, img').length") == 1
+    assert "<script>document.title='owned'</script>" in page.execute_script("return document.body.textContent")
+
+
+def test_an_injected_script_would_be_refused(page: Any) -> None:
+    page.execute_script(
+        "const s = document.createElement('script'); s.text = 'window.owned = 1'; document.body.append(s)"
+    )
+    assert page.execute_script("return window.owned === undefined")
+    page.get_log("browser")
+
+
+def test_no_errors_and_no_requests(page: Any) -> None:
+    assert page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    assert [entry for entry in page.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+@pytest.mark.parametrize("width", [360, 400, 768, 1280])
+def test_only_tables_scroll_sideways(page: Any, width: int) -> None:
+    resize(page, width)
+    widths = page.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert widths[0] == widths[1] <= width
+    beyond = page.execute_script(
+        "const edge = document.documentElement.clientWidth + 1;"
+        "return [...document.querySelectorAll('main :not(.scroll *, svg *)')]"
+        ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert beyond == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_one_version_of_each_figure_is_shown_and_its_text_is_legible(page: Any, width: int) -> None:
+    resize(page, width)
+    heights = page.execute_script(
+        "return [...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height)"
+        ".filter(height => height > 0)"
+    )
+    assert heights
+    assert min(heights) >= 10
+    shown = (
+        "return [...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0).length"
+    )
+    assert page.execute_script(shown) == 2 + 3 + 1 + 6
+
+
+def test_a_hash_can_be_copied(page: Any) -> None:
+    origin = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    page.execute_cdp_cmd("Browser.grantPermissions", origin)
+    buttons = page.find_elements("css selector", "#provenance .copy")
+    assert len(buttons) == page.execute_script("return document.querySelectorAll('.copied code').length") > 10
+    named = {button.get_attribute("aria-label"): button for button in buttons}
+    button = named["copy sha256 of the chat template"]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    copied = page.execute_async_script(
+        "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
+    )
+    assert copied == "a3" * 32
+    assert button.text == "copied"
+
+
+def test_what_an_llm_wrote_stays_inside_its_box(page: Any) -> None:
+    for width in (400, 1280):
+        resize(page, width)
+        page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        beyond = page.execute_script(
+            "const edge = document.documentElement.clientWidth + 1;"
+            "const inside = [...document.querySelectorAll('.cases *')];"
+            "return inside.filter(e => e.getBoundingClientRect().right > edge).length"
+        )
+        assert beyond == 0
+        assert page.execute_script("return document.querySelectorAll('.cases pre').length") > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_light_and_dark(page: Any, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    names = ["paper", "raised", "ink", "muted", "accent", "warn", "series-0", "series-1", "series-2", "series-3"]
+    script = (
+        "const style = getComputedStyle(document.documentElement);"
+        "return arguments[0].map(name => style.getPropertyValue('--' + name))"
+    )
+    found = dict(zip(names, (text.strip() for text in page.execute_script(script, names)), strict=True))
+    for ground in ("paper", "raised"):
+        for text in ("ink", "muted", "accent", "warn"):
+            assert contrast(found[text], found[ground]) >= 4.5, (scheme, text, ground)
+    for series in names[6:]:
+        assert contrast(found[series], found["paper"]) >= 3, (scheme, series)
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of two #rrggbb colours (WCAG 2.2)."""
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

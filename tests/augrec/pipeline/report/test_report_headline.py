@@ -1,0 +1,187 @@
+"""The sentences on top of the page say what the numbers allow, and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from augrec.pipeline.report.headline import Headline, find_headline
+from augrec.pipeline.report.options import ReportOptions
+from augrec.pipeline.report.results import summarise
+from augrec.pipeline.report.roles import Roles
+from augrec.pipeline.report.runs import Trained
+
+USERS = 200
+
+
+def variant(name: str, gain: float, spread: float = 0.001, seeds: int = 5, model: str = "llmrec") -> Trained:
+    rng = np.random.default_rng(list(name.encode()))
+    base = np.random.default_rng(0).beta(2, 3, USERS)
+    offsets = np.linspace(-spread, spread, seeds)
+    runs = {s: base + gain + offsets[s] + rng.normal(0, 0.05, USERS) for s in range(seeds)}
+    metrics = {s: {"model": model, "test": {"recall@20": float(v.mean())}} for s, v in runs.items()}
+    return Trained(name, metrics, np.arange(USERS), {"recall@20": np.mean(list(runs.values()), axis=0)})
+
+
+def headline(*variants: Trained, plan: dict[str, dict[str, Any]] | None = None, **options: Any) -> Headline:
+    trained = {v.name: v for v in variants}
+    chosen = ReportOptions(baseline=variants[0].name, secondary=(), bootstrap=200, **options)
+    roles = Roles(trained, chosen, plan or {}, ["smollm2"])
+    return find_headline(trained, summarise(trained, chosen), chosen, roles)
+
+
+def test_a_clear_gain_is_called_significant_over_both() -> None:
+    without, llm = variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05)
+    found = headline(without, llm)
+    assert found.lead == (
+        f"llmrec-smollm2 reaches recall@20 {llm.mean('recall@20'):.4f} against {without.mean('recall@20'):.4f} for "
+        "llmrec-without: significantly better, over users and over seeds."
+    )
+    assert "interval +0.0" in found.evidence
+    assert "No control of the same model" in found.details[0]
+
+
+def test_no_difference_is_not_called_equality() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0))
+    assert found.lead.endswith("no significant difference.")
+    assert "equal" not in found.lead
+
+
+def test_a_loss_is_called_a_loss() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", -0.05))
+    assert "significantly worse, over users and over seeds" in found.lead
+
+
+def test_a_gain_that_training_again_may_lose_says_so() -> None:
+    found = headline(variant("llmrec-without", 0, 0), variant("llmrec-smollm2", 0.05, 0.1))
+    assert "not over seeds, so training again may not repeat it" in found.lead
+
+
+def test_one_seed_says_that_seeds_are_untested() -> None:
+    found = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=1))
+    assert "untested over seeds (fewer than two seeds in common)" in found.lead
+    assert found.details[-1].startswith("With 1 seed the spread")
+
+
+def closed_form(name: str, gain: float, seeds: int) -> Trained:
+    """A variant without any randomness, trained with as many seeds."""
+    one = variant(name, gain, seeds=1, model="ease")
+    metrics = {seed: {**one.metrics[0], "deterministic": True} for seed in range(seeds)}
+    return Trained(name, metrics, one.users, one.per_user)
+
+
+@pytest.mark.parametrize(("gain", "spread"), [(0.05, 0.001), (0.05, 0.1), (-0.05, 0.001)])
+def test_a_closed_form_is_judged_alike_with_one_seed_and_with_five(gain: float, spread: float) -> None:
+    trained = variant("llmrec-without", 0, spread)
+    found = [headline(trained, closed_form("ease", gain, seeds)) for seeds in (1, 5)]
+    assert found[0].lead == found[1].lead
+    assert found[0].evidence == found[1].evidence
+    assert "over seeds p" in found[0].evidence
+    assert ("significantly" in found[0].lead) == (spread < 0.1)
+    assert not any("seed" in sentence for sentence in found[0].details[1:])
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_nothing_is_better_while_a_test_is_missing(seeds: int) -> None:
+    both = headline(closed_form("popularity", 0, seeds), closed_form("ease", 0.05, seeds))
+    one = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=seeds))
+    for found in (both, one):
+        assert "above over users, but untested over seeds" in found.lead
+        assert "significantly better" not in found.lead
+    assert "repeats the difference exactly" in both.lead
+
+
+def above(name: str, other: Trained, gain: float, p: float, model: str = "llmrec") -> Trained:
+    """A variant that is `gain` above another one with exactly this p over users, and a small one over seeds."""
+    z = np.random.default_rng(list(name.encode())).standard_normal(USERS)
+    z = (z - z.mean()) / z.std(ddof=1)
+    values = other.per_user["recall@20"] + gain + z * gain * np.sqrt(USERS) / stats.t.isf(p / 2, USERS - 1)
+    metrics = {
+        seed: {"model": model, "test": {"recall@20": value + gain * (1 + 0.001 * seed)}}
+        for seed, value in other.values("recall@20").items()
+    }
+    return Trained(name, metrics, other.users, {"recall@20": values})
+
+
+def test_a_control_that_only_an_uncorrected_p_beats_is_not_beaten() -> None:
+    claim = variant("llmrec-smollm2", 0.05)
+    without, control = variant("llmrec-without", 0), above("llmrec-shuffled", claim, -0.01, p=0.03)
+    others = [above(f"llmrec-random-{place}", claim, -0.01, p=0.9) for place in range(3)]
+    assert "beats the control" in headline(without, claim, control).details[0]
+    found = headline(without, claim, control, *others)
+    assert not any("beats" in sentence for sentence in found.details)
+    assert "llmrec-shuffled" in found.lead.partition("But")[2]
+
+
+def test_the_claim_is_judged_by_the_corrected_p() -> None:
+    without = variant("llmrec-without", 0)
+    claim = above("llmrec-smollm2", without, 0.01, p=0.03)
+    others = [above(f"other-{place}", without, 0.01, p=0.9, model="other") for place in range(3)]
+    assert "significantly better" in headline(without, claim).lead
+    assert "no significant difference" in headline(without, claim, *others).lead
+
+
+def test_a_control_that_does_as_well_takes_the_claim_back() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-shuffled", 0.053))
+    assert "But llmrec-shuffled does as well." in found.lead
+    assert "This run does not show that the content" in found.details[0]
+
+
+def test_a_control_that_is_beaten_supports_the_claim() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.1), variant("llmrec-heuristic", 0.05))
+    assert "But" not in found.lead
+    assert "beats the control llmrec-heuristic" in found.details[0]
+    assert "This supports that the LLM adds anything to simple rules." in found.details[0]
+
+
+def test_a_control_that_wins_refutes_the_claim() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1))
+    assert "The control llmrec-random does better than llmrec-smollm2" in found.details[0]
+    assert "This run speaks against the claim that the content" in found.details[0]
+
+
+def test_a_control_that_wins_for_these_trainings_only_is_not_said_to_win() -> None:
+    found = headline(
+        variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1, spread=0.12)
+    )
+    assert "The control llmrec-random is above over users but not over seeds" in found.details[0]
+    assert "This run does not show that the content" in found.details[0]
+
+
+def test_a_simple_baseline_on_top_is_named() -> None:
+    found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("ease", 0.2, model="ease"))
+    assert any("highest mean of all variants is ease's" in sentence for sentence in found.details)
+    assert any("2 are significantly better over users, 0 significantly worse" in sentence for sentence in found.details)
+
+
+def test_a_single_variant_claims_nothing() -> None:
+    assert (
+        headline(variant("llmrec-without", 0)).lead == "Only one variant was trained, so there is nothing to compare."
+    )
+
+
+def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None:
+    plan = {
+        "plain": {"model": "lightgcn", "source": None},
+        "a": {"model": "llmrec", "source": "smollm2", "profiles": "shuffled"},
+        "b": {"model": "llmrec", "source": "smollm2"},
+        "cc": {"model": "llmrec", "source": "smollm2", "edges": "none", "profiles": "none"},
+        "ddd": {"model": "llmrec", "source": "rules"},
+        "eeee": {"model": "llmrec", "source": None},
+    }
+    found = headline(*(variant(name, 0) for name in plan), plan=plan)
+    assert found.lead.startswith("b reaches")
+    controls = [sentence for sentence in found.details if "control" in sentence]
+    assert [" a " in controls[0], " cc " in controls[1], " ddd " in controls[2], " eeee " in controls[3]] == [True] * 4
+    at_stake = ["the content of the profiles", "the edges and profiles help", "the LLM adds", "the augmentation helps"]
+    assert all(text in sentence for text, sentence in zip(at_stake, controls, strict=True))
+
+
+def test_the_options_win_over_the_plan() -> None:
+    plan = {name: {"model": "llmrec", "source": "smollm2"} for name in ("base", "one", "other")}
+    found = headline(*(variant(name, 0) for name in plan), plan=plan, claim="other", controls=("one",))
+    assert found.lead.startswith("other reaches")
+    assert "The control one" in found.details[0]

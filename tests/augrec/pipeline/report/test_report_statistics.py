@@ -1,0 +1,227 @@
+"""The tests behind the p-values, held against scipy, naive loops and simulated data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from augrec.pipeline.report.statistics import bootstrap_intervals, decided, holm, paired_t, seeds_t, sign_flips
+
+
+def pairs(n: int, shift: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    base = rng.random(n)
+    return base + shift + rng.normal(0, 0.1, n), base + rng.normal(0, 0.1, n)
+
+
+def test_paired_t_is_the_t_statistic_of_the_differences() -> None:
+    first, second = pairs(30, 0.03)
+    difference = first - second
+    t = difference.mean() / (difference.std(ddof=1) / np.sqrt(30))
+    assert paired_t(first, second).p == pytest.approx(2 * stats.t.sf(abs(t), 29), rel=1e-10)
+
+
+def flips(*columns: np.ndarray, seed: int = 0) -> list[float | None]:
+    return [test.p for test in sign_flips(np.column_stack(columns), np.random.default_rng(seed))]
+
+
+def test_sign_flips_by_counting_every_sign_pattern() -> None:
+    columns = [np.subtract(*pairs(8, shift, seed)) for seed, shift in enumerate((0.05, 0.2, 0.0))]
+    columns[2] = np.round(columns[2], 1)  # many sums are equal
+    for column, p in zip(columns, flips(*columns), strict=True):
+        sums = [sum(d if mask >> i & 1 else -d for i, d in enumerate(column)) for mask in range(256)]
+        assert p == np.mean([abs(total) >= abs(sum(column)) - 1e-12 for total in sums])
+
+
+def test_sign_flips_of_many_users_agree_with_scipy_s_permutations() -> None:
+    first, second = pairs(40, 0.03)
+    found = stats.permutation_test(
+        (first - second,), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(5)
+    )
+    assert flips(first - second)[0] == pytest.approx(found.pvalue, abs=0.01)
+
+
+def test_sign_flips_repeat_and_do_not_depend_on_their_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    difference = np.subtract(*pairs(50, 0.02))
+    whole = flips(difference)
+    assert flips(difference) == whole
+    monkeypatch.setattr("augrec.pipeline.report.statistics.RESAMPLED_CELLS", 56 * 100)
+    assert flips(difference) == pytest.approx(whole, abs=0.02)
+
+
+def test_users_without_a_difference_change_nothing() -> None:
+    difference = np.subtract(*pairs(30, 0.05))
+    assert flips(np.concatenate([difference, np.zeros(500)])) == flips(difference)
+    other = np.concatenate([difference, np.full(3, 0.2)])
+    assert flips(np.concatenate([difference, np.zeros(3)]), other)[0] == pytest.approx(flips(difference)[0], abs=0.02)
+
+
+def test_no_draw_is_as_far_as_a_clear_difference_and_p_is_never_zero() -> None:
+    assert flips(np.random.default_rng(0).random(2000) + 0.1) == [pytest.approx(1 / 10_000)]
+
+
+def test_where_nobody_differs_there_is_no_test_and_a_reason() -> None:
+    columns = np.column_stack([np.zeros(9), np.ones(9)])
+    nothing, something = sign_flips(columns, np.random.default_rng(0))
+    assert nothing.p is None
+    assert nothing.reason == "no difference for any of the users"
+    assert something.p == 2 / 2**9
+    assert "fewer than two" in (sign_flips(columns[:1], np.random.default_rng(0))[0].reason or "")
+
+
+def test_skewed_differences_of_thousands_of_users_raise_no_false_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means are equal, medians are not: the rank test, which asks after the medians, finds what is not asked."""
+    monkeypatch.setattr("augrec.pipeline.report.statistics.FLIPS", 399)
+    rng = np.random.default_rng(8)
+    alarms = {"ranks": 0, "flips": 0, "t": 0}
+    for seed in range(200):
+        difference = rng.exponential(1.0, 2000) - 1
+        alarms["ranks"] += stats.wilcoxon(difference).pvalue < 0.05
+        alarms["flips"] += (flips(difference, seed=seed)[0] or 0) < 0.05
+        alarms["t"] += (paired_t(difference, np.zeros(2000)).p or 0) < 0.05
+    assert alarms["ranks"] > 150
+    assert 2 <= alarms["flips"] <= 20
+    assert 2 <= alarms["t"] <= 20
+
+
+def test_identical_values_give_no_p_value_and_a_reason() -> None:
+    same = np.linspace(0, 1, 9)
+    result = paired_t(same, same.copy())
+    assert result.p is None
+    assert result.reason
+
+
+def test_a_constant_difference_gives_no_p_value_despite_rounding() -> None:
+    first = np.array([0.1, 0.2, 0.3, 0.4])
+    assert paired_t(first + 0.1, first).p is None
+
+
+def test_one_pair_is_not_enough() -> None:
+    assert "fewer than two" in (paired_t(np.array([0.3]), np.array([0.2])).reason or "")
+
+
+def test_seeds_are_paired_by_number_not_by_position() -> None:
+    first = {3: 0.31, 1: 0.30, 2: 0.33, 9: 0.99}
+    second = {1: 0.28, 2: 0.32, 3: 0.30}
+    expected = stats.ttest_rel([0.30, 0.33, 0.31], [0.28, 0.32, 0.30]).pvalue
+    assert seeds_t(first, second).p == pytest.approx(expected)
+
+
+def test_two_models_without_randomness_cannot_be_tested_over_seeds() -> None:
+    result = seeds_t({0: 0.4, 1: 0.4, 2: 0.4}, {0: 0.3, 1: 0.3, 2: 0.3})
+    assert result.p is None
+    assert result.reason == "the difference is the same for all seeds"
+
+
+def test_a_model_without_randomness_against_a_trained_one_tests_the_trained_one() -> None:
+    expected = stats.ttest_1samp([0.41, 0.43, 0.42], 0.4).pvalue
+    assert seeds_t({0: 0.41, 1: 0.43, 2: 0.42}, {0: 0.4, 1: 0.4, 2: 0.4}).p == pytest.approx(expected)
+
+
+def test_holm_by_hand() -> None:
+    # sorted: .005 .01 .03 .04 -> x4 .02, x3 .03, x2 .06, x1 .04 raised to .06
+    assert holm([0.01, 0.04, None, 0.03, 0.005]) == [0.03, 0.06, None, 0.06, 0.02]
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_values_that_are_absent_do_not_count_in_a_family(p_values: list[float | None]) -> None:
+    known = holm([p for p in p_values if p is not None])
+    assert [p for p in holm(p_values) if p is not None] == known
+    assert [p is None for p in holm(p_values)] == [p is None for p in p_values]
+
+
+def test_holm_of_nothing() -> None:
+    assert holm([]) == []
+    assert holm([None, None]) == [None, None]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    rejected: set[int] = set()
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[i] * (len(p_values) - rank) > 0.05:
+            break
+        rejected.add(i)
+    assert {i for i, p in enumerate(corrected) if p is not None and p <= 0.05} == rejected
+
+
+def test_bootstrap_agrees_with_scipy_and_a_naive_loop() -> None:
+    rng = np.random.default_rng(3)
+    columns = rng.normal([0.02, -0.1], [0.1, 0.3], (200, 2))
+    low, high = bootstrap_intervals(columns, 4000, 0.05, np.random.default_rng(1))
+    draw = np.random.default_rng(2)
+    naive = np.array([columns[draw.integers(0, 200, 200)].mean(axis=0) for _ in range(4000)])
+    assert low == pytest.approx(np.quantile(naive, 0.025, axis=0), abs=0.004)
+    assert high == pytest.approx(np.quantile(naive, 0.975, axis=0), abs=0.004)
+    independent = stats.bootstrap((columns[:, 1],), np.mean, n_resamples=4000, method="percentile", rng=5)
+    assert (low[1], high[1]) == pytest.approx(independent.confidence_interval, abs=0.006)
+
+
+def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random((50, 1))
+    whole = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
+    monkeypatch.setattr("augrec.pipeline.report.statistics.RESAMPLED_CELLS", 1000)
+    blocks = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
+    assert np.allclose(whole, blocks)
+
+
+def test_bootstrap_of_one_user_is_unknown() -> None:
+    low, high = bootstrap_intervals(np.array([[0.2]]), 100, 0.05, np.random.default_rng(0))
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+
+
+def test_false_alarms_are_as_rare_as_promised() -> None:
+    rng = np.random.default_rng(11)
+    t_alarms = family_alarms = misses = 0
+    for _ in range(400):
+        base = rng.beta(1, 3, 120)
+        p_values = [paired_t(base + rng.normal(0, 0.1, 120), base).p for _ in range(4)]
+        t_alarms += sum(p is not None and p < 0.05 for p in p_values)
+        family_alarms += any(p is not None and p < 0.05 for p in holm(p_values))
+        differences = rng.normal(0, 0.1, (120, 1))
+        low, high = bootstrap_intervals(differences, 200, 0.05, rng)
+        misses += not low[0] <= 0 <= high[0]
+    assert 0.03 < t_alarms / 1600 < 0.07
+    assert 0.02 < family_alarms / 400 < 0.085
+    assert 0.02 < misses / 400 < 0.10
+
+
+def test_pairs_of_different_length_are_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        paired_t(np.zeros(3), np.zeros(4))
+    with pytest.raises(ValueError, match="finite"):
+        paired_t(np.array([np.nan, 1.0]), np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_users", "p_seeds", "verdict"),
+    [
+        (0.2, 0.01, 0.02, 1),
+        (-0.2, 0.01, 0.02, -1),
+        (0.2, 0.01, 0.05, 0),
+        (0.2, 0.05, 0.01, 0),
+        (-0.2, 0.9, 0.01, 0),
+        (0.2, None, 0.01, 0),
+        (0.2, 0.01, None, 0),
+        (0.0, 0.01, 0.01, 0),
+        (None, 0.01, 0.01, 0),
+    ],
+)
+def test_a_difference_counts_when_both_tests_were_carried_out_and_both_say_so(
+    difference: float | None, p_users: float | None, p_seeds: float | None, verdict: int
+) -> None:
+    assert decided(difference, p_users, p_seeds, alpha=0.05) == verdict
+
+
+def test_two_pairs_are_enough() -> None:
+    first, second = np.array([3.0, 5.0]), np.array([1.0, 2.0])
+    assert paired_t(first, second).p == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    [found] = sign_flips((first - second)[:, None], np.random.default_rng(0))
+    assert found.p == pytest.approx(2 / 4)  # of ++, +-, -+, -- two are as far from zero

@@ -1,0 +1,107 @@
+"""What is a control of what, and with how many seeds it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipeline.report.test_report_headline import ReportOptions, variant
+
+from augrec.artefacts.files import read_json
+from augrec.pipeline.config import Config
+from augrec.pipeline.controls import is_drawn, training_seeds
+from augrec.pipeline.report.page import _own_seeds
+from augrec.pipeline.report.roles import Roles, is_llm
+from augrec.pipeline.report.runs import Trained
+
+DRAWN = [
+    {"edges": "random"},
+    {"edges": "random-candidates"},
+    {"edges": "shuffled"},
+    {"profiles": "shuffled"},
+    {"profiles": "random"},
+    {"attributes": "shuffled"},
+]
+FIXED: list[dict[str, str]] = [{}, {"edges": "none"}, {"profiles": "none"}, {"profiles": "constant"}]
+
+
+@pytest.mark.parametrize("parts", DRAWN)
+def test_a_drawn_control_gets_as_many_draws_as_there_are_seeds(parts: dict[str, str]) -> None:
+    entry = {"model": "ease", "source": "llm", **parts}
+    assert is_drawn(entry)
+    assert training_seeds({**entry, "seeds": [1]}, [1, 2, 3]) == [1, 2, 3]
+    assert training_seeds(entry, [1, 2, 3]) == [1, 2, 3]
+    assert training_seeds({**entry, "seeds": [4, 5, 6, 7]}, [1, 2, 3]) == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("parts", FIXED)
+def test_what_is_not_drawn_keeps_its_own_seeds(parts: dict[str, str]) -> None:
+    assert not is_drawn({"source": "llm", **parts})
+    assert training_seeds({"source": "llm", "seeds": [1], **parts}, [1, 2, 3]) == [1]
+
+
+def test_without_a_source_nothing_is_drawn() -> None:
+    assert not is_drawn({"source": None, "profiles": "shuffled"})
+
+
+def test_training_and_report_agree_on_the_seeds() -> None:
+    raw: dict[str, Any] = {
+        "name": "r",
+        "dataset": {"name": "d", "source": {"format": "recbole", "path": "x"}, "split": {"kind": "random"}},
+        "generation": {"sources": {"llm": {"engine": {"kind": "heuristic"}}}},
+        "embedding": {"model": "m"},
+        "models": {"lightgcn": {"family": "lightgcn"}, "ease": {"family": "ease_text", "l2": 1}},
+        "seeds": [1, 2, 3],
+        "variants": {
+            "plain": {"model": "ease", "source": "llm", "seeds": [1]},
+            "shuffled": {"model": "ease", "source": "llm", "profiles": "shuffled", "seeds": [1]},
+        },
+        "report": {"baseline": "plain"},
+    }
+    config = Config.model_validate(raw)
+    found = {name: config.seeds_of(name) for name in config.variants}
+    assert found == {"plain": [1], "shuffled": [1, 2, 3]}
+    assert _own_seeds(config.model_dump(mode="json")) == found
+
+
+@pytest.mark.parametrize(
+    ("edges", "at_stake"),
+    [
+        ("random-candidates", "the choice among the candidates shown"),
+        ("random", "be it by the candidate list or by the choice"),
+        ("shuffled", "the content of the edges"),
+        ("none", "the edges help"),
+    ],
+)
+def test_each_control_of_edges_is_said_to_show_what_it_shows(edges: str, at_stake: str) -> None:
+    trained: dict[str, Trained] = {name: variant(name, 0) for name in ("base", "a", "b")}
+    plan = {
+        "base": {"model": "lightgcn", "source": None},
+        "a": {"model": "llmrec", "source": "llm"},
+        "b": {"model": "llmrec", "source": "llm", "edges": edges},
+    }
+    roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"])
+    assert [control.name for control in roles.controls(trained["a"])] == ["b"]
+    assert at_stake in roles.at_stake(trained["a"], trained["b"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ({"engine": "vllm", "llm": True, "model": "anti-heuristic-7b"}, True),
+        ({"engine": "openai", "llm": True, "base_url": "http://heuristic.example"}, True),
+        ({"engine": "heuristic", "llm": False}, False),
+        ({"engine": "replay of heuristic", "llm": False}, False),
+        ({"engine": "heuristic"}, False),
+        ({"engine": "replay of vllm"}, True),
+        ({"engine": "published", "model": "a heuristic prompt"}, True),
+    ],
+)
+def test_a_language_model_is_told_by_what_its_engine_recorded(engine: dict[str, Any], expected: bool) -> None:
+    assert is_llm(engine) is expected
+
+
+def test_every_engine_records_whether_it_is_a_language_model(finished_run: Path) -> None:
+    sources = read_json(finished_run / "augment" / "summary.json")["sources"]
+    assert sources["rule"]["engine"]["llm"] is False

@@ -1,0 +1,129 @@
+"""The whole chain: skipped when finished, the same figures from the same seed, and killed without loss."""
+
+from __future__ import annotations
+
+import io
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from machine_speed import patience
+from rich.console import Console
+
+from augrec.artefacts.files import read_json, read_parquet
+from augrec.pipeline.config import read_config
+from augrec.pipeline.execute import run_all
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import FOLDERS, Run
+
+
+def run_in_process(config: Path, *overrides: str) -> str:
+    shown = io.StringIO()
+    run_all(Run(read_config(config, list(overrides))), console=Console(file=shown, width=250))
+    return shown.getvalue()
+
+
+def values(run: Path) -> dict[tuple, float | None]:
+    rows = read_json(run / "report" / "results.json")["rows"]
+    return {
+        (row["variant"], row["seed"], row["metric"]): None if row["value"] is None else round(row["value"], 6)
+        for row in rows
+    }
+
+
+def records(run: Path) -> dict[str, list]:
+    return {
+        str(path.relative_to(run)): read_parquet(path).to_pylist()
+        for path in sorted((run / "augment").glob("*/*/records.parquet"))
+    }
+
+
+@pytest.fixture
+def config(finished_run: Path) -> Path:
+    return finished_run.parent / "toy.yaml"
+
+
+def test_every_artefact_is_there(finished_run: Path) -> None:
+    expected = ["config.yaml", "audit.json", "augment/summary.json", "report/results.json", "report/index.html"]
+    expected += [f"{folder}/stage.json" for folder in FOLDERS.values()]
+    expected += [
+        f"train/{variant}/seed-{seed}/{name}"
+        for variant in ("llmrec", "shuffled", "base", "popular")
+        for seed in (1, 2)
+        for name in ("metrics.json", "per_user.parquet", "model.safetensors", "train.log")
+    ]
+    assert [name for name in expected if not (finished_run / name).is_file()] == []
+    assert list(finished_run.rglob("*.tmp")) == []
+
+
+def test_every_stage_is_skipped_the_second_time(finished_run: Path, config: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*.parquet")}
+    shown = run_in_process(config, f"output={finished_run}")
+    assert shown.count("skipped, unchanged") == len(STAGES)
+    assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("*.parquet")} == before
+
+
+def test_the_same_seed_gives_the_same_figures(finished_run: Path, config: Path, tmp_path: Path) -> None:
+    run_in_process(config, f"output={tmp_path / 'again'}")
+    assert values(tmp_path / "again") == values(finished_run)
+    assert records(tmp_path / "again") == records(finished_run)
+
+
+def test_a_new_variant_trains_only_itself(finished_run: Path, config: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    kept = {path: path.stat().st_mtime_ns for path in run.glob("train/*/*/metrics.json")}
+    run_in_process(config, f"output={run}", "variants.constant={model: llmrec, source: rule, profiles: constant}")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert {row[0] for row in values(run)} == {"llmrec", "shuffled", "base", "popular", "constant"}
+
+
+def test_a_variant_that_is_gone_leaves_the_report(finished_run: Path, config: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    text = config.read_text().replace("  popular: {model: popular}\n", "")
+    smaller = tmp_path / "smaller.yaml"
+    smaller.write_text(text)
+    run_in_process(smaller, f"output={run}")
+    assert {row[0] for row in values(run)} == {"llmrec", "shuffled", "base"}
+    assert (run / "train" / "popular" / "seed-1" / "metrics.json").exists()  # `augrec clean` deletes, nothing else
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(
+    finished_run: Path, config: Path, tmp_path: Path
+) -> None:
+    run, moments, killed = tmp_path / "killed", random.Random(3), 0
+    command = [sys.executable, "-m", "augrec.cli", "run", str(config), f"output={run}"]
+    for _ in range(4):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(timeout=moments.uniform(3, 9))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                killed += 1
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert killed > 0
+    assert values(run) == values(finished_run)
+    assert records(run) == records(finished_run)
+
+
+def test_the_workers_of_a_killed_run_die_with_it(config: Path, tmp_path: Path) -> None:
+    run = tmp_path / "orphans"
+    command = [sys.executable, "-m", "augrec.cli", "run", str(config), f"output={run}", "training.epochs=2000"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not list(run.glob("train/*/*/train.log")):
+            assert process.poll() is None
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.1)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+    assert len(children) >= 2
+    deadline = time.monotonic() + patience(20)
+    while alive := [child for child in children if Path(f"/proc/{child}").exists()]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
+        threading.Event().wait(0.1)

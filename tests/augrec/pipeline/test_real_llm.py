@@ -1,0 +1,114 @@
+"""The main job with the real engine and the real LLM, killed three times while it generates."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from real_parts import SMOLLM2
+
+from augrec.artefacts.files import read_json, read_parquet
+
+CONFIG = """
+name: real
+seed: 3
+dataset:
+  name: Toy
+  source: {{format: recbole, path: {data}}}
+  k_core: 2
+  sample_users: 12
+  split: {{kind: random}}
+candidates: {{size: 5, model: popular}}
+generation:
+  shards: 2
+  max_history: 6
+  sources:
+    smollm2:
+      engine:
+        kind: vllm
+        model: "{llm}"
+        max_model_len: 1024
+        max_num_seqs: 8
+        block: 1
+        kv_cache_gib: 0.5
+        threads: 1
+embedding: {{model: "{embedder}", device: cpu}}
+models:
+  llmrec: {{family: llmrec, dim: 8}}
+  popular: {{family: popularity}}
+training: {{epochs: 2, device: cpu, threads: 1}}
+seeds: [1]
+workers: 1
+variants:
+  llmrec: {{model: llmrec, source: smollm2}}
+  popular: {{model: popular}}
+report: {{baseline: popular}}
+"""
+
+pytestmark = pytest.mark.vllm
+
+
+def augrec(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "augrec.cli", *arguments]
+
+
+def ended(*arguments: str) -> str:
+    result = subprocess.run(augrec(*arguments), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def stored(run: Path) -> int:
+    """Whole lines in the shards."""
+    return sum(path.read_bytes().count(b"\n") for path in run.glob("augment/smollm2/*/shards/*.jsonl"))
+
+
+def killed_after(records: int, config: Path, run: Path) -> bool:
+    """Starts the run and kills it once that many records are stored; False when it ended first."""
+    command = augrec("run", str(config), f"output={run}")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if stored(run) >= records:
+                process.kill()
+                return True
+            try:
+                process.wait(timeout=0.05)
+            except subprocess.TimeoutExpired:
+                continue
+    return False
+
+
+def records(run: Path) -> dict[str, list[tuple]]:
+    """What was asked and answered, per task. Cached tokens may differ: they say how it was computed."""
+    return {
+        path.parent.name: [
+            (row["key"], row["entity"], row["status"], row["text"], row["fields"], row["attempt"], row["repairs"])
+            for row in read_parquet(path).to_pylist()
+        ]
+        for path in sorted(run.glob("augment/smollm2/*/records.parquet"))
+    }
+
+
+def test_killed_three_times_the_records_are_those_of_an_uninterrupted_run(
+    tmp_path: Path, toy_data: Callable[[], Path], embedder: str
+) -> None:
+    config = tmp_path / "real.yaml"
+    config.write_text(CONFIG.format(data=toy_data(), llm=SMOLLM2, embedder=embedder))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    ended("run", str(config), f"output={whole}")
+    summary = read_json(whole / "augment" / "summary.json")
+    assert summary["totals"]["requests"] == summary["totals"]["ok"] + summary["totals"]["failed"]
+    assert summary["totals"]["ok"] >= 0.9 * summary["totals"]["requests"] > 0
+    assert "ok" in ended("audit", str(whole))
+    assert (whole / "report" / "index.html").exists()
+
+    total = summary["totals"]["requests"]
+    assert [killed_after(int(total * share), config, killed) for share in (0.1, 0.4, 0.7)] == [True, True, True]
+    assert not (killed / "augment" / "stage.json").exists()
+    ended("run", str(config), f"output={killed}")
+    assert records(killed) == records(whole)
+    assert len({row[0] for rows in records(killed).values() for row in rows}) == total

@@ -1,0 +1,201 @@
+"""The command line: exit codes, messages with what, where and remedy, and no traceback unless asked for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from augrec.pipeline import cli
+
+CONFIG = """
+name: toy
+dataset:
+  name: Toy
+  source: {format: recbole, path: DATA}
+  k_core: 2
+  split: {kind: random}
+models: {popular: {family: popularity}}
+candidates: {model: popular}
+variants: {popular: {model: popular}}
+report: {baseline: popular}
+"""
+
+
+class Shell:
+    """Runs the command line in this process, in a folder of its own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("AUGREC_CACHE", str(folder / "cache"))
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        self._monkeypatch.setattr(sys, "argv", ["augrec", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = self._capsys.readouterr()
+        return int(ended.value.code or 0), shown.out + shown.err
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    toy_data: Callable[[], Path],
+) -> Shell:
+    (tmp_path / "toy.yaml").write_text(CONFIG.replace("DATA", str(toy_data())))
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+def test_prepare_alone_and_again(shell: Shell) -> None:
+    code, shown = shell("prepare", "toy.yaml")
+    assert code == 0
+    assert "first time" in shown
+    code, shown = shell("prepare", "toy.yaml")
+    assert code == 0
+    assert "skipped, unchanged" in shown
+    code, shown = shell("prepare", "toy.yaml", "--force")
+    assert (code, "forced" in shown) == (0, True)
+
+
+def test_help_lists_every_command(shell: Shell) -> None:
+    code, shown = shell("--help")
+    assert code == 0
+    for command in (
+        "run",
+        "prepare",
+        "candidates",
+        "augment",
+        "embed",
+        "train",
+        "report",
+        "audit",
+        "validate",
+        "doctor",
+    ):
+        assert f" {command} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["run", "nothing.yaml"], 2, ["does not exist", "nothing.yaml"]),
+        (["run", "toy.yaml", "dataset.kcore=3"], 2, ["dataset.kcore", "did you mean 'k_core'?"]),
+        (["run", "toy.yaml", "--force", "trian"], 2, ["there is no stage 'trian'"]),
+        (["prepare", "toy.yaml", "--download"], 2, ["only MovieLens 100K can be downloaded"]),
+        (["candidates", "toy.yaml"], 1, ["'prepare' has not finished", "augrec prepare CONFIG"]),
+        (["prepare", "toy.yaml", "dataset.source.path=nowhere"], 1, ["no such file or folder", "nowhere"]),
+        (["prepare", "toy.yaml", "dataset.source.path=pkg:nosuchpackage/x"], 1, ["not installed", "pip install"]),
+        (["prepare", "toy.yaml", "dataset.k_core=1000"], 1, ["the 1000-core is empty", "lower dataset.k_core"]),
+        (["prepare", "toy.yaml", "output=toy.yaml"], 2, ["taken by a file"]),
+        (["audit", "nowhere"], 1, ["no prepared run", "augrec audit runs/demo"]),
+        (["frobnicate"], 2, ["No such command"]),
+        (["validate", "nowhere.yaml"], 2, ["does not exist"]),
+    ],
+)
+def test_mistakes_get_a_message_and_an_exit_code(
+    shell: Shell, arguments: list[str], code: int, expected: list[str]
+) -> None:
+    found, shown = shell(*arguments)
+    assert found == code, shown
+    assert "Traceback" not in shown
+    for text in expected:
+        assert text in shown
+
+
+def test_a_folder_made_from_another_config_is_not_built_upon(shell: Shell) -> None:
+    shell("prepare", "toy.yaml")
+    code, shown = shell("candidates", "toy.yaml", "seed=5")
+    assert code == 2
+    assert "made from something else: seed: 0 -> 5" in shown
+    assert not (shell.folder / "runs" / "toy" / "candidates").exists()
+
+
+def test_a_config_that_names_a_missing_model_says_how_to_get_it(shell: Shell) -> None:
+    content = yaml.safe_load((shell.folder / "toy.yaml").read_text())
+    content["generation"] = {"sources": {"llm": {"engine": {"kind": "vllm", "model": "Nobody/NoModel-7B"}}}}
+    content["embedding"] = {"model": "./no-such-folder"}
+    (shell.folder / "toy.yaml").write_text(yaml.safe_dump(content))
+    assert shell("prepare", "toy.yaml")[0] == shell("candidates", "toy.yaml")[0] == 0
+    code, shown = shell("augment", "toy.yaml")
+    assert code == 1
+    assert "hf download Nobody/NoModel-7B" in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "told", "where"),
+    [
+        (errno.ENOSPC, "the disk is full", "runs/toy/config.yaml"),
+        (errno.EROFS, os.strerror(errno.EROFS), "runs/toy/dataset/x.parquet"),
+        (errno.EACCES, os.strerror(errno.EACCES), "runs/toy/dataset/x.parquet"),
+    ],
+)
+def test_a_full_or_read_only_disk_is_explained(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, number: int, told: str, where: str
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError(number, os.strerror(number), "runs/toy/dataset/x.parquet")
+
+    monkeypatch.setattr("augrec.artefacts.files.tempfile.mkstemp", refuse)
+    code, shown = shell("prepare", "toy.yaml")
+    assert code == 1
+    assert told in shown
+    assert where in shown
+    assert "choose another `output`" in shown
+    assert "Traceback" not in shown
+
+
+def test_an_unexpected_error_hides_its_traceback_until_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError("by surprise")
+
+    monkeypatch.setattr("augrec.pipeline.execute.run_one", explode)
+    code, shown = shell("prepare", "toy.yaml")
+    assert code == 1
+    assert "unexpected ZeroDivisionError: by surprise" in shown
+    assert "--debug" in shown
+    assert "Traceback" not in shown
+    monkeypatch.setattr(sys, "argv", ["augrec", "--debug", "prepare", "toy.yaml"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_validate_checks_every_file_and_keeps_going(shell: Shell) -> None:
+    (shell.folder / "configs").mkdir()
+    (shell.folder / "configs" / "good.yaml").write_text(CONFIG)
+    (shell.folder / "configs" / "wrong.yaml").write_text(CONFIG + "extra: 1\n")
+    code, shown = shell("validate")
+    assert code == 2
+    assert "configs/good.yaml  ok" in shown
+    assert "configs/wrong.yaml  wrong" in shown
+    assert "extra: unknown key" in shown
+
+
+def test_clean_is_a_list_until_it_is_told_to_delete(shell: Shell) -> None:
+    assert shell("prepare", "toy.yaml")[0] == 0
+    run = shell.folder / "runs" / "toy"
+    stale = run / "train" / "gone" / "seed-1" / "metrics.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}")
+    code, shown = shell("clean", str(run))
+    assert code == 0
+    assert "train/gone" in shown
+    assert stale.exists()
+    code, shown = shell("clean", str(run), "--yes")
+    assert code == 0
+    assert not stale.exists()
+    assert (run / "dataset" / "dataset.json").exists()
+    assert "nothing" in shell("clean", str(run))[1]
+
+
+def test_clean_of_a_folder_that_is_no_run_is_a_usage_error(shell: Shell) -> None:
+    code, shown = shell("clean", str(shell.folder), "--yes")
+    assert code == 2
+    assert "no run folder" in shown
