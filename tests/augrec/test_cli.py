@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from augrec.pipeline import cli
+from augrec import cli
 
 CONFIG = """
 name: toy

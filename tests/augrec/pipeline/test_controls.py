@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pipeline.report.test_report_headline import ReportOptions, variant
 
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import Config
@@ -14,6 +13,7 @@ from augrec.pipeline.controls import is_drawn, training_seeds
 from augrec.pipeline.report.page import _own_seeds
 from augrec.pipeline.report.roles import Roles, is_llm
 from augrec.pipeline.report.runs import Trained
+from tests.augrec.pipeline.report.test_report_headline import ReportOptions, variant
 
 DRAWN = [
     {"edges": "random"},

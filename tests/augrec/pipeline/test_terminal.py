@@ -45,7 +45,7 @@ def test_a_message_shows_what_would_act(capsys: pytest.CaptureFixture[str], erro
 def test_an_error_with_a_title_in_it_is_harmless(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from augrec.pipeline import cli
+    from augrec import cli
 
     path = tmp_path / "bad.yaml"
     path.write_text('name: "\\e[2J"\n"\\e]0;x": 1\n')

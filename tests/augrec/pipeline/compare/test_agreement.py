@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from tests.pipeline.compare.written import HOSTILE, prose, records, row
 
 from augrec.pipeline.compare.agreement import agreement, cosines, likeness, strangers, unit_rows
+from tests.augrec.pipeline.compare.written import HOSTILE, prose, records, row
 
 
 def test_fields_and_entities_that_both_have() -> None:

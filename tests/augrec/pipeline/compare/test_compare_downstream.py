@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 import yaml
 from scipy import stats
-from tests.pipeline.compare.test_compare_read import FILE
 
 from augrec.artefacts.files import write_json, write_parquet
 from augrec.pipeline.compare.downstream import Downstream, Group, groups_of
 from augrec.pipeline.compare.headline import headline, verdict
 from augrec.pipeline.compare.read import Plan, read_compare
 from augrec.pipeline.compare.tune import Tuned
+from tests.augrec.pipeline.compare.test_compare_read import FILE
 
 USERS = np.arange(0, 60, 2)
 GAIN = {"gpt": 0.2, "rule": 0.0, "mixed": 0.0, "none": 0.0}

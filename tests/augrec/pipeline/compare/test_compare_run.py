@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
-from tests.pipeline.conftest import write_toy_data
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.compare.read import Plan, read_compare
 from augrec.pipeline.compare.run import run_compare
 from augrec.pipeline.compare.texts import Texts
+from tests.augrec.pipeline.conftest import write_toy_data
 
 ARMS: dict[str, Any] = {
     "rule": {"source": "rule", "attributes": "none", "against": ["shuffled"]},

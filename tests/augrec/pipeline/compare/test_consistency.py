@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy import stats
-from tests.pipeline.compare.written import prose, records, row
 
 from augrec.pipeline.compare.consistency import commonest, consistency
 from augrec.pipeline.compare.position import position
+from tests.augrec.pipeline.compare.written import prose, records, row
 
 HISTORIES = {
     0: [("Drama", "Drama", "War"), ("Drama",), ("Comedy", "War"), ("Horror",), ("Comedy",)],

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pipeline.compare.written import prose, records, row
 
 from augment.energy import EnergyMeter, add_energy, energy_of, millijoules, used
 from augrec.pipeline.compare.cost import Price, cost, per_cost, price_list, writing_prices
 from augrec.pipeline.compare.memorisation import memorisation, verdict
 from augrec.pipeline.compare.records import Records
+from tests.augrec.pipeline.compare.written import prose, records, row
 
 CHEAP = Price("cheap", "2024-01-01", input=0.5, output=1.5, source="a shop", batch=0.5)
 

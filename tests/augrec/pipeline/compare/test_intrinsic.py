@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.pipeline.compare.written import HOSTILE, prose, records, row
 
 from augrec.pipeline.compare.intrinsic import (
     distinct_per_window,
@@ -17,6 +16,7 @@ from augrec.pipeline.compare.intrinsic import (
     values,
     words_of,
 )
+from tests.augrec.pipeline.compare.written import HOSTILE, prose, records, row
 
 
 def test_every_figure_of_a_few_texts() -> None:

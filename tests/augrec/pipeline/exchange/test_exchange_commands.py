@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from augrec.pipeline import cli
+from augrec import cli
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 
