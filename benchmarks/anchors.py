@@ -40,7 +40,7 @@ from recsys.data.readers.registry import read
 from recsys.data.released.rlmrec import RlmrecRelease, read_rlmrec
 from recsys.models.registry import family_of
 from recsys.options import EvaluationOptions, TrainingOptions
-from recsys.train import train
+from recsys.training.train import train
 
 EVALUATION = EvaluationOptions(cutoffs=(20,), mask_valid_at_test=False)
 RECALL, NDCG = "recall@20", "ndcg@20"

@@ -33,17 +33,17 @@ from augrec.pipeline.weights.packages import locate
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import one_thread
 from recsys.augmentation import SideInformation
+from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare
 from recsys.data.readers.registry import read
-from recsys.evaluate import evaluate
+from recsys.evaluation.ranking import evaluate
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.options import EvaluationOptions, TrainingOptions
-from recsys.sampling import BprSampler
-from recsys.train import train
+from recsys.training.train import train
 
 SOURCE = "pkg:recbole/recbole/dataset_example/ml-100k"
 DIM, LAYERS, LR, BATCH, L2, PATIENCE = 64, 2, 2e-3, 2048, 1e-4, 10

@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_cpu_seconds, one_thread
 from recsys.data.dataset import Dataset
-from recsys.evaluate import default_chunk, evaluate
+from recsys.evaluation.ranking import default_chunk, evaluate
 
 CUTOFFS = (10, 20, 50)
 DIM = 64

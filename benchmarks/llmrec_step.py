@@ -23,10 +23,10 @@ from torch import Tensor
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
-from recsys.graph import bipartite
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import bipartite
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
-from recsys.sampling import Triplets
 
 SPEEDUP, PEAK_GB, LOSS = 20.0, 2.5, 1e-5
 LR, DECAY = 1e-4, 0.01

@@ -21,11 +21,11 @@ from torch import Tensor
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.options import Options
 from benchmarks.result import Result, add_json_option, report, run
+from recsys.batches.triplets import Triplets
 from recsys.data.released.reader import Release, read_release
-from recsys.evaluate import evaluate
+from recsys.evaluation.ranking import evaluate
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
-from recsys.sampling import Triplets
 
 FORWARD, LOSS, PARAMETERS, METRICS = 1e-5, 1e-5, 1e-5, 1e-6
 LAYERS = {"image_trans": "modality/image", "text_trans": "modality/text", "user_trans": "profile/profile"}

@@ -20,8 +20,8 @@ from torch import Tensor
 from augrec.artefacts.errors import AugrecError
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread
-from recsys.graph import SmoothingGraph, adjacency
-from recsys.sparse_operator import use_backend
+from recsys.graph.adjacency import SmoothingGraph, adjacency
+from recsys.graph.sparse_operator import use_backend
 
 LAYERS, DIM = 3, 64
 SIZES = {"58k": (12_495, 10_322, 58_000), "2M": (100_000, 50_000, 2_000_000)}

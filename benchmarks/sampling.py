@@ -18,7 +18,7 @@ import torch
 from benchmarks.propagation import SIZES, random_graph
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread
-from recsys.sampling import BprSampler
+from recsys.batches.triplets import BprSampler
 
 TARGETS = {"58k": 2.0, "2M": 3.0}
 BATCH = 2048

@@ -23,9 +23,9 @@ from torch import Tensor
 from augrec.artefacts.errors import AugrecError
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
-from recsys.memory import propagation_bytes
+from recsys.batches.triplets import Triplets
 from recsys.models.lightgcn import LightGCN
-from recsys.sampling import Triplets
+from recsys.training.memory import propagation_bytes
 
 USERS = (10_000, 100_000, 1_000_000)
 PER_USER, USERS_PER_ITEM, DIM, LAYERS, BATCH = 20, 5, 64, 3, 2048

@@ -104,7 +104,7 @@ def train_one(training: Training, beside_others: bool) -> float:
     Small models beside each other would fight for the cores, so each keeps to one thread unless the config says more.
     """
     from recsys.data.dataset import Dataset
-    from recsys.train import train
+    from recsys.training.train import train
 
     config = training.config
     variant = config.variants[training.variant]

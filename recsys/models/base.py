@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from recsys.sampling import Triplets
+from recsys.batches.triplets import Triplets
 
 if TYPE_CHECKING:
     from recsys.data.dataset import Dataset

@@ -6,7 +6,7 @@ Equations: score(u, i) = sum_m w_m z_m(u, i), w >= 0, sum w = 1. With `standardi
 its mean and divided by its standard deviation over the items that u does not have in training (the candidates: what a
 model says of training items is never ranked, and would set the scale); a member that scores all of them alike
 contributes 0. Otherwise z_m is the score itself.
-How the weights are chosen is `recsys.blending`.
+How the weights are chosen is `recsys.training.blending`.
 Cost: that of the members, whose states are all kept here; time of scoring is the sum over those with a weight.
 Relations: weight 1 on a member ranks as that member.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.models.base import Recommender
-from recsys.models.histories import Histories
+from recsys.models.parts.histories import Histories
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
@@ -37,7 +37,7 @@ class Blend(Recommender):
     Args:
         edges: int64 [m, 2] of training (user, item) pairs.
         n_users, n_items: the sizes.
-        members: the models, ready to score once `recsys.blending` has put their states in.
+        members: the models, ready to score once `recsys.training.blending` has put their states in.
         standardise: see the module.
 
     Attributes:

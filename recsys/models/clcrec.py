@@ -25,12 +25,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
+from recsys.batches.triplets import Triplets
 from recsys.models.base import embedding_table
-from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import ModalityRecommender
-from recsys.models.relations import Interactions
+from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.modalities import ModalityRecommender
+from recsys.models.parts.relations import Interactions
 from recsys.objectives.bpr import lookup
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.models.options.clcrec import ClcrecOptions

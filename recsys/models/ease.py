@@ -18,7 +18,7 @@ from scipy.linalg import lapack
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
-from recsys.models.item_item import ItemItem, incidence
+from recsys.models.parts.item_item import ItemItem, incidence
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

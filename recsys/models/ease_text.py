@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recsys.models.ease import ROWS, ZeroDiagonalRidge
-from recsys.models.item_item import incidence
-from recsys.models.modalities import modalities_of
+from recsys.models.parts.item_item import incidence
+from recsys.models.parts.modalities import modalities_of
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

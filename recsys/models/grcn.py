@@ -28,12 +28,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
+from recsys.batches.triplets import Triplets
+from recsys.graph.weighted import Pattern
 from recsys.models.base import embedding_table
-from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import ModalityRecommender
+from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.modalities import ModalityRecommender
 from recsys.objectives.bpr import bpr, lookup
-from recsys.sampling import Triplets
-from recsys.weighted_graph import Pattern
 
 if TYPE_CHECKING:
     from recsys.models.options.grcn import GrcnOptions

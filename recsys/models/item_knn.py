@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recsys.models.item_item import Rows, Similarity
+from recsys.models.parts.item_item import Rows, Similarity
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

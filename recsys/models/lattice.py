@@ -1,8 +1,8 @@
 """LATTICE: items are smoothed over a graph that is mined from their features.
 
 Paper: Zhang et al., "Mining Latent Structures for Multimedia Recommendation", MM 2021.
-Equations, with the fixed and the learned graph S0_m and S_m of each modality (see `recsys.models.item_graph`), lambda
-the fixed share, and E LightGCN's embeddings:
+Equations, with the fixed and the learned graph S0_m and S_m of each modality (see `recsys.models.parts.item_graph`),
+lambda the fixed share, and E LightGCN's embeddings:
     A = sum_m a_m (lambda S0_m + (1 - lambda) S_m),   a = softmax(w)
     h_0 = E_0,  h_{l+1} = A h_l,   item = E_i + h_i / |h_i|,   score = E_u . item
 Loss: BPR plus `l2` times a penalty on the batch's final rows.
@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.knn import row_sums, symmetric
-from recsys.models.item_graph import ItemGraphModel, Searched
-from recsys.sampling import Triplets
+from recsys.batches.triplets import Triplets
+from recsys.graph.knn import row_sums, symmetric
+from recsys.models.parts.item_graph import ItemGraphModel, Searched
 
 if TYPE_CHECKING:
     from recsys.models.options.lattice import LatticeOptions

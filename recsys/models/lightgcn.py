@@ -4,7 +4,7 @@ Paper: He et al., "LightGCN: Simplifying and Powering Graph Convolution Network 
 Equations: E_{l+1} = D^-1/2 A D^-1/2 E_l (8); E = mean of E_0 .. E_L (4, with alpha = 1/(L+1)); score = E_u . E_i.
 Loss: BPR plus `l2` times a penalty on the rows of E_0 in the batch.
 Deviations: Xavier-uniform initial embeddings as in the paper's text (the authors' code draws N(0, 0.1)); negatives by
-`recsys.sampling`; the mean is a Horner scheme, so no layer is stored.
+`recsys.batches.triplets`; the mean is a Horner scheme, so no layer is stored.
 Relations: no layers is `mf_bpr`.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.graph import SmoothingGraph
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import SmoothingGraph
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr, lookup
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys.graph import bipartite
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import bipartite
 from recsys.models.base import TrainedRecommender, embedding_table
-from recsys.models.feature_projection import xavier_linear
-from recsys.models.hidden_features import HiddenFeatures
-from recsys.models.side_features import (
+from recsys.models.parts.feature_projection import xavier_linear
+from recsys.models.parts.hidden_features import HiddenFeatures
+from recsys.models.parts.side_features import (
     ATTRIBUTE,
     MODALITY,
     PROFILE,
@@ -41,7 +42,6 @@ from recsys.models.side_features import (
 from recsys.objectives.bpr import batch_l2, lookup
 from recsys.objectives.features import feature_penalty, inverted_l2
 from recsys.objectives.pruned import pruned
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

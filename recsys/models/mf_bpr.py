@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from recsys.batches.triplets import Triplets
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr, lookup
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

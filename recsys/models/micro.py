@@ -2,8 +2,8 @@
 
 Paper: Zhang et al., "Latent Structure Mining with Contrastive Modality Fusion for Multimedia Recommendation",
 TKDE 2022.
-Equations, with the fixed and the learned graph S0_m and S_m of each modality (see `recsys.models.item_graph`), lambda
-the fixed share, and E LightGCN's embeddings:
+Equations, with the fixed and the learned graph S0_m and S_m of each modality (see `recsys.models.parts.item_graph`),
+lambda the fixed share, and E LightGCN's embeddings:
     h_m = (lambda S0_m + (1 - lambda) S_m)^L E_0
     h_i = sum_m a_im h_im,   a_i = softmax over m of q . tanh(W h_im + b)
     item = E_i + h_i / |h_i|,   score = E_u . item
@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.knn import symmetric
+from recsys.batches.triplets import Triplets
+from recsys.graph.knn import symmetric
 from recsys.models.base import embedding_table
-from recsys.models.feature_projection import xavier_linear
-from recsys.models.item_graph import ItemGraphModel, Searched
+from recsys.models.parts.feature_projection import xavier_linear
+from recsys.models.parts.item_graph import ItemGraphModel, Searched
 from recsys.objectives.bpr import lookup
 from recsys.objectives.two_views import two_views
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.models.options.micro import MicroOptions

@@ -26,12 +26,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.graph import bipartite
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import bipartite
 from recsys.models.base import embedding_table
-from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import ModalityRecommender
+from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.modalities import ModalityRecommender
 from recsys.objectives.bpr import bpr, lookup
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.models.options.mmgcn import MmgcnOptions

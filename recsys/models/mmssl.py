@@ -10,7 +10,7 @@ m's relations, n() the L2 normalisation of rows, and z_m = dropout(linear(featur
     U = mean(u_0 .. u_L) + w sum over m of n(f_u), items likewise;   score = U . I
 Loss: BPR(U, I), `contrast` times the sum over m of `two_views(e_u^m, U)` over the batch's users, penalties, and minus
 `adversary.weight` times the mean of D(n(f_u . f_i of the items a user has not)). The discriminator D makes a step of
-its own before, see `recsys.models.discriminator`.
+its own before, see `recsys.models.parts.discriminator`.
 Deviations: relations are found once per epoch for all users, where the published code has none after the second step;
 D sees some users of a batch; a user stands once in a batch's contrastive loss. Other slips of the published code are
 options. With one modality attention has nothing to choose, and no queries or keys. Items without a vector have z = 0;
@@ -29,16 +29,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.graph import Operator, bipartite
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import Operator, bipartite
 from recsys.models.base import Objective, embedding_table
-from recsys.models.discriminator import BETAS, Discriminator, observed_rows
-from recsys.models.feature_projection import Features, xavier_linear
-from recsys.models.modalities import ModalityRecommender
-from recsys.models.relations import Interactions
+from recsys.models.parts.discriminator import BETAS, Discriminator, observed_rows
+from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.modalities import ModalityRecommender
+from recsys.models.parts.relations import Interactions
 from recsys.objectives.bpr import batch_l2, bpr, lookup
 from recsys.objectives.features import feature_penalty
 from recsys.objectives.two_views import two_views
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.models.options.mmssl import MmsslOptions

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recsys.graph import adjacency, row_mean_with_self
+from recsys.batches.triplets import Triplets
+from recsys.graph.adjacency import adjacency, row_mean_with_self
+from recsys.graph.weighted import Pattern
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr, lookup
-from recsys.sampling import Triplets
-from recsys.weighted_graph import Pattern
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

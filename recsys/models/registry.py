@@ -93,7 +93,7 @@ class Family:
         """An untrained model; `generator` (on the CPU) draws its initial parameters."""
         model = self.model_class().build(dataset, side, options, generator)
         if isinstance(options, SideAugmentation) and options.side.active:
-            from recsys.models.side_augmentation import SideEmbeddings
+            from recsys.models.parts.side_augmentation import SideEmbeddings
 
             model.attach_side(SideEmbeddings.build(dataset, side, options.side, model.embedding_dim, generator))
         return model

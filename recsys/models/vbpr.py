@@ -21,11 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
+from recsys.batches.triplets import Triplets
 from recsys.models.base import TrainedRecommender, embedding_table
-from recsys.models.feature_projection import Features
-from recsys.models.modalities import modalities_of
+from recsys.models.parts.feature_projection import Features
+from recsys.models.parts.modalities import modalities_of
 from recsys.objectives.bpr import bpr, lookup
-from recsys.sampling import Triplets
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recsys.sampling import Triplets
+from recsys.batches.triplets import Triplets
 
 
 def lookup(table: Tensor, ids: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks import evaluation
 from benchmarks.timing import best_cpu_seconds
-from recsys.evaluate import evaluate
+from recsys.evaluation.ranking import evaluate
 
 
 def test_the_loop_and_our_evaluator_agree_where_there_are_hits() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import llmrec_step, propagation, sampling, scale
-from recsys.memory import propagation_bytes
+from recsys.training.memory import propagation_bytes
 
 SMALL = (60, 50, 400)
 SIZES = llmrec_step.Sizes(60, 50, 300, 12, 12, 2, 9, 7, 32, 4)

@@ -73,7 +73,7 @@ def audit_dataset(folder: Path, split: Split) -> list[Check]:
 def audit_graph(folder: Path, split: Split) -> list[Check]:
     """The graph that recommenders propagate on holds exactly the training interactions."""
     from recsys.data.dataset import Dataset
-    from recsys.graph import bipartite
+    from recsys.graph.adjacency import bipartite
 
     name = "graph edges are exactly the training interactions"
     try:

@@ -35,10 +35,10 @@ class Candidates(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         from recsys.augmentation import SideInformation
-        from recsys.candidates import write_candidates
         from recsys.data.dataset import Dataset
-        from recsys.restore import restore
-        from recsys.train import train
+        from recsys.evaluation.candidates import write_candidates
+        from recsys.training.restore import restore
+        from recsys.training.train import train
 
         config = run.config
         dataset = Dataset.load(run.folder / "dataset")

@@ -57,7 +57,7 @@ def test_a_graph_that_lacks_edges_or_has_others_is_found(
     finished_run: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray], named: str
 ) -> None:
     """The graph is built by the code that trains; the audit has to notice what that does wrong."""
-    from recsys import graph
+    from recsys.graph import adjacency as graph
 
     sound = graph.bipartite
     split = read_split(finished_run / "dataset")

@@ -226,7 +226,7 @@ def test_every_engine_has_its_module_named() -> None:
 def test_what_makes_triplets_and_weights_counts_for_every_training(checkout: Path) -> None:
     assert changed_by(checkout, {"augrec/pipeline/edges.py": ("        return 1.0", "        return 0.5")}) >= TRAININGS
     assert changed_by(checkout, more(checkout, "augment/scoring.py")) >= TRAININGS
-    assert changed_by(checkout, more(checkout, "recsys/models/side_augmentation.py")) >= TRAININGS
+    assert changed_by(checkout, more(checkout, "recsys/models/parts/side_augmentation.py")) >= TRAININGS
 
 
 def test_a_model_of_one_variant_counts_for_that_variant(checkout: Path) -> None:
@@ -288,6 +288,11 @@ def test_a_page_of_a_comparison_counts_for_no_stage(checkout: Path) -> None:
 def test_comments_in_any_module_count_for_nothing(checkout: Path) -> None:
     edits: Edits = {
         name: (checkout / name).read_text() + "\n# a comment\n"
-        for name in ("recsys/train.py", "augrec/pipeline/side.py", "augment/runner.py", "augrec/artefacts/files.py")
+        for name in (
+            "recsys/training/train.py",
+            "augrec/pipeline/side.py",
+            "augment/runner.py",
+            "augrec/artefacts/files.py",
+        )
     }
     assert changed_by(checkout, edits) == set()

@@ -1,0 +1,1 @@
+"""What a step of training sees: batches and how they are drawn."""

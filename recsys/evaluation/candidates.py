@@ -1,0 +1,150 @@
+"""Candidate lists: the items a base recommender would show next, written for the LLM to judge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.files import write_parquet
+from recsys.data.dataset import Dataset
+from recsys.evaluation.masking import masked, masked_positions, writable
+from recsys.evaluation.ranking import Scores, default_chunk
+from recsys.evaluation.top_items import TieBreak, top_items
+
+
+def write_candidates(
+    scores: Scores,
+    dataset: Dataset,
+    size: int,
+    out_path: Path,
+    *,
+    seed: int = 0,
+    chunk: int | None = None,
+    device: torch.device | str = "cpu",
+) -> int:
+    """Writes the `size` best items of every user that are not in its training items, as candidates.parquet.
+
+    Columns user:int32, rank:int32 (0 = best), item:int32, score:float32, in this order of rows. Users with fewer items
+    to choose from get fewer rows. Only training interactions are looked at.
+
+    Args:
+        scores: users int64 [b] -> [b, n_items]; an item at -inf is never a candidate.
+        size: items per user, LLMRec's |C|.
+        out_path: the file, written atomically.
+        seed: orders items with exactly equal scores, together with the source ids of user and item.
+        chunk: users per call; memory only. None bounds a chunk of scores in bytes, as evaluation does.
+        device: where the users handed to `scores` lie.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        AugrecError: a score is NaN or +inf, or a training item slipped in.
+    """
+    if size < 1:
+        raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
+    starts, ties = dataset.starts("train"), SourceTies.of_dataset(dataset, seed, device)
+    parts, chunk = [], chunk or default_chunk(dataset.n_items)
+    for begin in range(0, dataset.n_users, chunk):
+        users = np.arange(begin, min(begin + chunk, dataset.n_users))
+        parts.append(_best(scores, users, dataset, starts, size, ties, device))
+    user, rank, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    owned = np.isin(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
+    if owned.any():
+        where = f"user {user[owned][0]}, item {item[owned][0]}"
+        raise AugrecError("a training item is among the candidates; this is an error in the program", where=where)
+    columns = {"user": (user, np.int32), "rank": (rank, np.int32), "item": (item, np.int32)}
+    table = {name: array.astype(kind) for name, (array, kind) in columns.items()}
+    write_parquet(out_path, pa.table({**table, "score": score.astype(np.float32)}))
+    return len(user)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTies(TieBreak):
+    """Ties in an order that follows from source ids: one item more shifts contiguous ids, and no candidates."""
+
+    user_codes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    """int64 [n_users], below 2^31."""
+    item_codes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    """int64 [n_items], below 2^31, all different."""
+
+    @classmethod
+    def of_dataset(cls, dataset: Dataset, seed: int, device: torch.device | str) -> SourceTies:
+        """Of a data set's source ids; of contiguous ones where it has none."""
+        plain = TieBreak.seeded(dataset.n_users, dataset.n_items, seed)
+        sides = ((dataset.users, dataset.n_users), (dataset.items, dataset.n_items))
+        codes = (
+            _codes(table["source_id"].to_pylist()) if "source_id" in table.column_names else np.arange(count)
+            for table, count in sides
+        )
+        return cls(plain.n_items, plain.words, 0, *(torch.from_numpy(one).to(device) for one in codes))
+
+    def of(self, users: Tensor, items: Tensor) -> Tensor:
+        """See TieBreak."""
+        codes = (codes.to(ids.device)[ids] for codes, ids in ((self.user_codes, users), (self.item_codes, items)))
+        return super().of(*codes)
+
+
+def _codes(source_ids: Sequence[str]) -> np.ndarray:
+    """int64 [n] below 2^31: a number of its own for every id; which, depends on others only where two are alike."""
+    codes = np.array([_code(source_id, 0) for source_id in source_ids], dtype=np.int64)
+    first = np.zeros(len(codes), dtype=bool)
+    first[np.unique(codes, return_index=True)[1]] = True
+    taken = set(codes[first].tolist()) if not first.all() else set()
+    for place in np.flatnonzero(~first).tolist():
+        attempt = 1
+        while (code := _code(source_ids[place], attempt)) in taken:
+            attempt += 1
+        taken.add(code)
+        codes[place] = code
+    return codes
+
+
+def _code(source_id: str, attempt: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{attempt}/{source_id}".encode()).digest()[:4]) >> 1
+
+
+@torch.no_grad()
+def _best(
+    scores: Scores,
+    users: np.ndarray,
+    dataset: Dataset,
+    starts: np.ndarray,
+    size: int,
+    ties: TieBreak,
+    device: torch.device | str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(user, rank, item, score) of the candidates of `users`, in the order of users, then ranks."""
+    ids = torch.from_numpy(users).to(device)
+    matrix = scores(ids)
+    if matrix.shape != (len(users), dataset.n_items):
+        raise AugrecError(f"the base model scored {tuple(matrix.shape)}, expected {(len(users), dataset.n_items)}")
+    matrix = writable(matrix)
+    rows, columns = masked_positions(users, dataset.train[:, 1], starts)
+    places = torch.from_numpy(rows * dataset.n_items + columns).to(matrix.device)
+    with masked(matrix, places) as before:
+        top = top_items(matrix, ids.to(matrix.device), size, ties)
+    # NaN and infinity come first in a list, so the matrix need not be searched.
+    if _bad(top.values[:, :1]).any() or _bad(before).any():
+        wrong = _bad(matrix).any(dim=1)
+        raise AugrecError(
+            "the base model's scores hold NaN or infinity",
+            where=f"user {int(users[int(wrong.nonzero()[0, 0])])}",
+            remedy="its training diverged: lower its learning rate",
+        )
+    items, values = (part.cpu().numpy() for part in top)
+    row, rank = np.nonzero(items >= 0)  # by row, then by rank
+    return users[row], rank, items[row, rank], values[row, rank]
+
+
+def _bad(scores: torch.Tensor) -> torch.Tensor:
+    """Which scores are no numbers to rank by; -inf is one, of items that are never shown."""
+    return torch.isnan(scores) | (scores == torch.inf)

@@ -1,0 +1,1 @@
+"""Graphs of users and items as sparse operators, and graphs of nearest neighbours."""

@@ -1,0 +1,129 @@
+"""Item-item models: score(u, .) = X_u W, where W says how much each item a user has speaks for each other item."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from augrec.artefacts.errors import AugrecError
+from recsys.data.dataset import Dataset
+from recsys.models.base import ClosedFormRecommender
+from recsys.models.parts.histories import Histories
+
+BLOCK = 2**22  # entries of W that may be in memory in float64 at a time
+
+Rows = Callable[[slice], sp.coo_array]
+
+
+class ItemItem(ClosedFormRecommender):
+    """W as a dense matrix, or as the largest entries of each row.
+
+    Args:
+        edges: int64 [m, 2] of training (user, item) pairs.
+        n_users, n_items: the sizes.
+        neighbours: entries kept per row of W; None keeps all.
+        bytes_per_pair: memory at the peak of `fit` with a dense W, per pair of items.
+
+    Attributes:
+        weights: float32 [n_items, n_items], W; only without `neighbours`.
+        columns, values: int32 and float32 [n_items, neighbours], the kept entries of each row; unused places hold 0.
+
+    Raises:
+        AugrecError: W does not fit into this machine's memory.
+    """
+
+    weights: Tensor
+    columns: Tensor
+    values: Tensor
+
+    def __init__(
+        self, edges: np.ndarray, n_users: int, n_items: int, *, neighbours: int | None = None, bytes_per_pair: int = 4
+    ) -> None:
+        super().__init__()
+        self.n_items = n_items
+        self.neighbours = None if neighbours is None else min(neighbours, n_items)
+        self.histories = Histories(edges, n_users, n_items)
+        if self.neighbours is None:
+            self._require(bytes_per_pair * n_items**2)
+            self.register_buffer("weights", torch.zeros(n_items, n_items))
+        else:
+            self._require(8 * n_items * self.neighbours)
+            self.register_buffer("columns", torch.zeros(n_items, self.neighbours, dtype=torch.int32))
+            self.register_buffer("values", torch.zeros(n_items, self.neighbours))
+
+    def _require(self, size: int) -> None:
+        there = physical_memory()
+        if size > there:
+            name = type(self).__name__
+            raise AugrecError(
+                f"{name} needs {size / 2**30:.1f} GiB for {self.n_items} items and this machine has "
+                f"{there / 2**30:.1f} GiB",
+                remedy="raise dataset.k_core, set `neighbours` where the model has it, or leave the model out",
+            )
+
+    def scores(self, users: Tensor) -> Tensor:
+        """See `Recommender.scores`. A user without training items gets zeros."""
+        if self.neighbours is None:
+            return self.histories.times(users, self.weights)
+        return self.histories.times_sparse(users, self.columns, self.values)
+
+
+class Similarity(ItemItem):
+    """W from co-occurrences, computed in blocks of rows. Its diagonal is 0: an item does not recommend itself."""
+
+    @abstractmethod
+    def rows(self, x: sp.csr_array) -> Rows:
+        """What gives a block of rows of W, float64, for X [n_users, n_items] of ones; the diagonal does not matter."""
+
+    def fit(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.fit`. Of equal entries in a row, those of lower item ids are kept."""
+        rows = self.rows(incidence(dataset))
+        for start, block in self._blocks(rows):
+            own = block.row + start == block.col
+            block.data[own] = 0.0
+            part = slice(start, start + block.shape[0])
+            if self.neighbours is None:
+                self.weights[part] = torch.from_numpy(block.toarray().astype(np.float32)).to(self.weights)
+            else:
+                columns, values = largest(block, self.neighbours)
+                self.columns[part] = torch.from_numpy(columns).to(self.columns)
+                self.values[part] = torch.from_numpy(values).to(self.values)
+
+    def _blocks(self, rows: Rows) -> Iterator[tuple[int, sp.coo_array]]:
+        step = max(1, BLOCK // max(self.n_items, 1))
+        for start in range(0, self.n_items, step):
+            yield start, rows(slice(start, min(start + step, self.n_items)))
+
+
+def incidence(dataset: Dataset) -> sp.csr_array:
+    """X, float64 [n_users, n_items]: 1 for each training interaction."""
+    users, items = dataset.train.T
+    return sp.coo_array((np.ones(len(users)), (users, items)), shape=(dataset.n_users, dataset.n_items)).tocsr()
+
+
+def largest(block: sp.coo_array, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (int32) and values (float32) of the k largest positive entries of each row, [n, k].
+
+    Zeros where there are fewer. Largest first; equal ones (in float32: rounding makes no order) by lower column.
+    """
+    values = block.data.astype(np.float32)
+    positive = values > 0
+    row, column, values = block.row[positive], block.col[positive], values[positive]
+    order = np.lexsort((column, -values, row))
+    row, column, values = row[order], column[order], values[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    kept = place < k
+    columns, tops = np.zeros((block.shape[0], k), np.int32), np.zeros((block.shape[0], k), np.float32)
+    columns[row[kept], place[kept]], tops[row[kept], place[kept]] = column[kept], values[kept]
+    return columns, tops
+
+
+def physical_memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

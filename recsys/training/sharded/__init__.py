@@ -1,0 +1,1 @@
+"""A model whose tables are split over the processes of a training."""

@@ -1,0 +1,333 @@
+"""One training from data to files: fit, select on validation, evaluate once on test, write.
+
+Writes into its folder: train.log (as it goes), model.safetensors, per_user.parquet, and metrics.json last, which
+therefore marks a finished training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from safetensors.torch import save_file
+
+from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
+from augrec.artefacts.progress import Ticker
+from recsys.augmentation import SideInformation
+from recsys.batches.triplets import seeded
+from recsys.data.dataset import Dataset
+from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
+from recsys.evaluation.ranking import Evaluation, default_chunk
+from recsys.graph.sparse_operator import use_backend
+from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
+from recsys.models.blend import Blend
+from recsys.models.options.base import FamilyOptions
+from recsys.models.options.blend import BlendOptions
+from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.registry import family_of
+from recsys.options import EvaluationOptions
+from recsys.training.blending import fit_blend
+from recsys.training.distributed import ALONE, Team
+from recsys.training.judge import Judge
+from recsys.training.launch import launch, launched
+from recsys.training.optimise import Log, Optimisation
+from recsys.training.out_of_memory import Explanation, explained
+from recsys.training.sharded.model import ShardedLightGCN, check_shardable
+from recsys.training.sharded.snapshot import ShardedSnapshot, save_gathered
+from recsys.training.snapshot import Progress, Snapshot
+from recsys.training_options import TrainingOptions
+
+
+def train(
+    dataset: Dataset,
+    model: FamilyOptions,
+    side: SideInformation,
+    training: TrainingOptions,
+    evaluation: EvaluationOptions,
+    seed: int,
+    out: Path,
+    variant: str,
+    fingerprint: str,
+    ticker: Ticker | None = None,
+    *,
+    judge_test: bool = True,
+) -> dict[str, Any]:
+    """Trains one model with one seed and writes its folder. A killed training goes on where its last snapshot was.
+
+    Initial parameters and observed triplets depend on the seed alone, so two variants that differ in what they are
+    given start alike and see the same interactions.
+
+    Args:
+        dataset: `dataset.test` is not looked at before the epoch is chosen.
+        model: family and its options; its `training` overrides `training`.
+        side: features and suggested edges.
+        seed: of this training.
+        out: the folder.
+        variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
+        ticker: advanced once per epoch (a closed form: once).
+        judge_test: whether the test split is evaluated at the end. A search for options leaves it alone.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        AugrecError: the loss is not finite; the data lack validation or test interactions; the device does not exist.
+    """
+    side.check(dataset.n_users, dataset.n_items)
+    training = model.training.applied_to(training) if model.training else training
+    given = Given(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+    if given.learns and training.processes > 1 and not launched():
+        if training.shard:
+            check_shardable(model, training.processes)
+        launch(
+            _run,
+            (given,),
+            processes=training.processes,
+            device=training.device,
+            threads=training.threads,
+            ticker=ticker,
+        )
+        return read_json(out / "metrics.json")
+    return _run(given, ticker)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What `train` was given, its training options resolved."""
+
+    dataset: Dataset
+    model: FamilyOptions
+    side: SideInformation
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    seed: int
+    out: Path
+    variant: str
+    fingerprint: str
+    judge_test: bool
+
+    @property
+    def learns(self) -> bool:
+        """Whether the family is trained in epochs."""
+        return issubclass(family_of(self.model.family).model_class(), TrainedRecommender)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every seed gives the same: nothing is drawn by the model, nor was what it is given."""
+        return not self.side.drawn and not _draws(self.model)
+
+
+def _draws(model: FamilyOptions) -> bool:
+    """Whether a model of these options draws anything: parameters, triplets, or those of a member."""
+    if isinstance(model, BlendOptions):
+        return any(_draws(member) for member in model.members.values())
+    return issubclass(family_of(model.family).model_class(), TrainedRecommender)
+
+
+def _run(given: Given, ticker: Ticker | None) -> dict[str, Any]:
+    """Trains in this process: the only one, or one that `launch` started."""
+    return _Process(given, ticker).run()
+
+
+class _Process:
+    """One training, in the one process it has or in one of several."""
+
+    def __init__(self, given: Given, ticker: Ticker | None) -> None:
+        self.accelerator = accelerator_for(given.training)
+        self.team = Team.of(self.accelerator)
+        self.training = given.training.model_copy(update={"processes": self.team.size if given.learns else 1})
+        self.shard = given.learns and given.training.shard
+        if self.shard:
+            check_shardable(given.model, self.team.size)
+        self.given, self.ticker = given, ticker
+        self.identity = {
+            "variant": given.variant,
+            "model": given.model.family,
+            "seed": given.seed,
+            "fingerprint": given.fingerprint,
+        }
+        self.options = {
+            "model": given.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
+        own = self.team if self.shard else ALONE
+        self.explanation = _explanation(given.dataset, given.model, self.training, given.evaluation, own)
+        self.progress, self.best_epoch, self.blended = Progress(), 0, dict[str, Any]()
+
+    def run(self) -> dict[str, Any]:
+        """Trains, judges, writes; returns the content of metrics.json."""
+        given, team = self.given, self.team
+        if team.main:
+            check_inside(given.out / "log.jsonl")
+            given.out.mkdir(parents=True, exist_ok=True)
+            (given.out / "metrics.json").unlink(missing_ok=True)
+        snapshot = (ShardedSnapshot if self.shard else Snapshot)(given.out, {**self.identity, **self.options}, team)
+        reset_peak_memory(self.accelerator.device)
+        begun = time.monotonic()
+        log_path = given.out / "train.log" if team.main else Path(os.devnull)
+        with (
+            log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
+            own_randomness_and_threads(seeded(given.seed, "layers").initial_seed(), self.training.threads),
+        ):
+            log: Log = lambda line: print(line, file=log_file)  # noqa: E731
+            log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
+            recommender = self._built()
+            judge = Judge(recommender, given.dataset, self.training, given.evaluation, team, self.explanation)
+            self._fit(recommender, judge, snapshot, log)
+            seconds = self.progress.seconds or time.monotonic() - begun
+            valid = judge("valid") if len(given.dataset.valid) else None
+            test = judge("test") if given.judge_test else None
+            if test is not None:
+                log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
+        metrics = team.decide(self._metrics(recommender, valid, test, seconds))
+        _write(given.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
+        snapshot.discard()
+        team.gather(None)  # nobody goes on before the files are there
+        return metrics
+
+    def _built(self) -> Recommender:
+        """The model with its initial parameters, on the device."""
+        given = self.given
+        recommender: Recommender
+        with explained("building the model", self.explanation):
+            generator = seeded(given.seed, "parameters")
+            if self.shard:
+                assert isinstance(given.model, LightGcnOptions | MfBprOptions)
+                recommender = ShardedLightGCN(given.dataset, given.model, generator, self.team)
+            else:
+                recommender = family_of(given.model.family).build(given.dataset, given.side, given.model, generator)
+            use_backend(recommender, self.training.backend)
+            return recommender.to(self.accelerator.device)
+
+    def _fit(self, recommender: Recommender, judge: Judge, snapshot: Snapshot | ShardedSnapshot, log: Log) -> None:
+        """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
+        given = self.given
+        if isinstance(recommender, TrainedRecommender):
+            optimisation = Optimisation(
+                recommender,
+                given.dataset,
+                given.side,
+                given.model,
+                self.training,
+                accelerator=self.accelerator,
+                validate=lambda: judge("valid").mean,
+                seed=given.seed,
+                snapshot=snapshot,
+                log=log,
+                ticker=self.ticker,
+                out_of_memory=self.explanation,
+                sharded=self.shard,
+            )
+            optimisation.run()
+            self.progress, self.best_epoch = optimisation.progress, optimisation.selection.best_epoch
+            return
+        if isinstance(recommender, ClosedFormRecommender):
+            with explained("building the model", self.explanation):
+                recommender.fit(given.dataset)
+        elif isinstance(recommender, Blend) and isinstance(given.model, BlendOptions):
+            self.blended = fit_blend(
+                recommender,
+                given.model,
+                given.dataset,
+                self.training,
+                given.evaluation,
+                folder=given.out / "members",
+                fingerprint=given.fingerprint,
+                train_member=self._train_member,
+                device=self.accelerator.device,
+            )
+        if self.ticker is not None:
+            self.ticker.advance()
+
+    def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> None:
+        """Trains one member of a blend into a folder of its own; the test split is not its business."""
+        given = self.given
+        train(
+            given.dataset,
+            member,
+            given.side,
+            self.training,
+            given.evaluation,
+            given.seed,
+            given.out / "members" / name,
+            f"{given.variant}/{name}",
+            fingerprint,
+            judge_test=False,
+        )
+
+    def _metrics(
+        self, recommender: Recommender, valid: Evaluation | None, test: Evaluation | None, seconds: float
+    ) -> dict[str, Any]:
+        """The content of metrics.json."""
+        history, device = self.progress.history, self.accelerator.device
+        size = _size(recommender)
+        return {
+            **self.identity,
+            "valid": _finite(valid.mean) if valid else {},
+            "test": _finite(test.mean) if test else {},
+            "deterministic": self.given.deterministic,
+            "best_epoch": self.best_epoch,
+            "epochs": self.progress.epoch,
+            "history": history,
+            "parameters": sum(self.team.gather(size)) if self.shard else size,
+            "seconds": seconds,
+            "seconds_per_epoch": statistics.median(epoch["seconds"] for epoch in history) if history else None,
+            "processes": self.training.processes,
+            "peak_memory_mb": max(self.team.gather(peak_memory_mb(device))),
+            "device": str(device),
+            "n_test_users": test.n_users if test else 0,
+            "n_valid_users": valid.n_users if valid else 0,
+            **({"blend": self.blended} if self.blended else {}),
+        }
+
+
+def _explanation(
+    dataset: Dataset, model: FamilyOptions, training: TrainingOptions, evaluation: EvaluationOptions, team: Team
+) -> Explanation:
+    """What this training needs on each device."""
+    n_users, n_items = -(-dataset.n_users // team.size), -(-dataset.n_items // team.size)
+    return Explanation(
+        n_users=n_users,
+        n_items=n_items,
+        dim=getattr(model, "dim", 0),
+        n_edges=-(-len(dataset.train) // team.size),
+        batch_size=training.batch_size,
+        chunk=evaluation.chunk or default_chunk(n_items),
+        candidates=n_items,
+    )
+
+
+def _size(recommender: Recommender) -> int:
+    learned = [p for p in recommender.parameters() if p.requires_grad] or recommender.state_dict().values()
+    return sum(tensor.numel() for tensor in learned)
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _write(
+    out: Path, recommender: Recommender, test: Evaluation | None, metrics: dict[str, Any], team: Team, *, keep: bool
+) -> None:
+    if keep and isinstance(recommender, ShardedLightGCN):
+        save_gathered(recommender, out / "model.safetensors")
+    if not team.main:
+        return
+    if keep and not isinstance(recommender, ShardedLightGCN):
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in recommender.state_dict().items()}
+        with atomic_path(out / "model.safetensors") as temporary:
+            save_file(state, temporary)
+    if test is not None:
+        users = np.arange(len(next(iter(test.per_user.values()))), dtype=np.int32)
+        write_parquet(out / "per_user.parquet", pa.table({"user": users, **test.per_user}))
+    write_json(out / "metrics.json", metrics)

@@ -1,0 +1,358 @@
+"""Item-kNN, RP3beta and EASE with text against loops in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from augrec.artefacts.errors import AugrecError, DataError
+from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.triplets import seeded
+from recsys.data.dataset import Dataset
+from recsys.models.ease import Ease, inverted
+from recsys.models.ease_text import EaseText, KeptInverse
+from recsys.models.item_knn import ItemKnn
+from recsys.models.options.ease_text import EaseTextOptions
+from recsys.models.parts import item_item
+from recsys.models.parts.histories import Histories
+from recsys.models.parts.item_item import ItemItem, largest
+from recsys.models.registry import FAMILIES
+from recsys.models.rp3beta import Rp3beta
+
+USERS = torch.arange(12)
+GENERATOR = seeded(0, "parameters")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """12 users x 9 items; user 11 has no training item, nobody bought item 8."""
+    rng = np.random.default_rng(3)
+    train = [(user, item) for user in range(11) for item in range(8) if rng.random() < 0.45]
+    empty = np.empty((0, 2), dtype=np.int64)
+    return Dataset.from_arrays(12, 9, np.array(train), empty, empty)
+
+
+def histories(data: Dataset) -> list[set[int]]:
+    owned: list[set[int]] = [set() for _ in range(data.n_users)]
+    for user, item in data.train.tolist():
+        owned[user].add(item)
+    return owned
+
+
+def buyers(data: Dataset) -> list[set[int]]:
+    found: list[set[int]] = [set() for _ in range(data.n_items)]
+    for user, item in data.train.tolist():
+        found[item].add(user)
+    return found
+
+
+def cosine(data: Dataset, shrink: float) -> np.ndarray:
+    who, weights = buyers(data), np.zeros((data.n_items, data.n_items))
+    for i in range(data.n_items):
+        for j in range(data.n_items):
+            if i != j and who[i] & who[j]:
+                weights[i, j] = len(who[i] & who[j]) / (np.sqrt(len(who[i]) * len(who[j])) + shrink)
+    return weights
+
+
+def walk(data: Dataset, alpha: float, beta: float) -> np.ndarray:
+    who, owned = buyers(data), histories(data)
+    weights = np.zeros((data.n_items, data.n_items))
+    for i in range(data.n_items):
+        for j in range(data.n_items):
+            for user in who[i] & who[j]:
+                if i != j:
+                    step = (1 / len(who[i])) ** alpha * (1 / len(owned[user])) ** alpha
+                    weights[i, j] += step / len(who[j]) ** beta
+    return weights
+
+
+def scores_of(data: Dataset, weights: np.ndarray) -> np.ndarray:
+    scores = np.zeros((data.n_users, data.n_items))
+    for user, owned in enumerate(histories(data)):
+        for item in owned:
+            for other in range(data.n_items):
+                scores[user, other] += weights[item, other]
+    return scores
+
+
+def kept(weights: np.ndarray, k: int) -> np.ndarray:
+    """Each row's k largest entries; of equal ones, those of lower columns."""
+    result = np.zeros_like(weights)
+    for row, values in enumerate(np.float32(weights)):
+        for column in sorted(range(len(values)), key=lambda column: (-values[column], column))[:k]:
+            result[row, column] = weights[row, column]
+    return result
+
+
+def knn(data: Dataset, neighbours: int | None = None, shrink: float = 0.0) -> ItemKnn:
+    return ItemKnn(data.train, data.n_users, data.n_items, neighbours=neighbours, shrink=shrink)
+
+
+def rp3(data: Dataset, neighbours: int | None, alpha: float, beta: float) -> Rp3beta:
+    return Rp3beta(data.train, data.n_users, data.n_items, neighbours=neighbours, alpha=alpha, beta=beta)
+
+
+@pytest.mark.parametrize("neighbours", [None, 1, 3, 50])
+@pytest.mark.parametrize("block", [1, 30, 2**22])
+def test_item_item_models_equal_loops_for_any_number_of_neighbours_and_block(
+    data: Dataset, neighbours: int | None, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_item, "BLOCK", block)
+    for model, weights in (
+        (knn(data, neighbours), cosine(data, 0)),
+        (knn(data, neighbours, 2.5), cosine(data, 2.5)),
+        (rp3(data, neighbours, 1.0, 0.3), walk(data, 1.0, 0.3)),
+        (rp3(data, neighbours, 0.7, 0.0), walk(data, 0.7, 0.0)),
+    ):
+        model.fit(data)
+        expected = weights if neighbours is None else kept(weights, neighbours)
+        np.testing.assert_allclose(model.scores(USERS).numpy(), scores_of(data, expected), atol=1e-6)
+
+
+def test_ties_keep_the_lower_ids_largest_first() -> None:
+    block = sp.coo_array(np.array([[0.5, 1.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 2.0, 0.0]]))
+    columns, values = largest(block, 2)
+    assert columns.tolist() == [[1, 0], [0, 0], [2, 0]]
+    assert values.tolist() == [[1.0, 0.5], [0.0, 0.0], [2.0, 0.0]]
+
+
+def test_neighbours_do_not_depend_on_the_order_of_the_interactions(data: Dataset) -> None:
+    shuffled = np.random.default_rng(0).permutation(data.train)
+    again = Dataset(**{**vars(data), "train": shuffled})
+    models = knn(data, 2), knn(again, 2)
+    for model, given in zip(models, (data, again), strict=True):
+        model.fit(given)
+    assert torch.equal(models[0].columns, models[1].columns)
+    assert torch.equal(models[0].scores(USERS), models[1].scores(USERS))
+
+
+@pytest.mark.parametrize("neighbours", [None, 3])
+def test_isolated_users_and_items_score_zero_and_batches_do_not_matter(data: Dataset, neighbours: int | None) -> None:
+    for model in (knn(data, neighbours), rp3(data, neighbours, 1.0, 0.3)):
+        model.fit(data)
+        scores = model.scores(USERS)
+        assert not scores[11].any()
+        assert not scores[:, 8].any()
+        assert torch.equal(scores[[4, 11, 2]], model.scores(torch.tensor([4, 11, 2])))
+        assert torch.equal(scores[11:], model.scores(torch.tensor([11])))
+
+
+def test_a_fitted_model_is_in_its_state(data: Dataset) -> None:
+    for neighbours in (None, 3):
+        fitted, empty = knn(data, neighbours), knn(data, neighbours)
+        fitted.fit(data)
+        empty.load_state_dict(fitted.state_dict())
+        assert torch.equal(fitted.scores(USERS), empty.scores(USERS))
+
+
+def test_a_matrix_beyond_this_machines_memory_is_refused_with_its_size(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_item, "physical_memory", lambda: 300)
+    with pytest.raises(AugrecError, match=r"ItemKnn needs .* for 9 items") as caught:
+        knn(data)
+    assert "neighbours" in str(caught.value)
+    with pytest.raises(AugrecError, match="Ease needs"):
+        Ease(data.train, 12, 9, 1.0)
+    assert knn(data, 1).values.shape == (9, 1)
+
+
+def test_histories_say_who_has_what_whatever_the_order_of_edges(data: Dataset) -> None:
+    model = Histories(np.random.default_rng(0).permutation(data.train), 12, 9)
+    owned = histories(data)
+    contains = model.contains(torch.tensor([3, 11, 3]))
+    for row, user in enumerate((3, 11, 3)):
+        assert set(contains[row].nonzero()[:, 0].tolist()) == owned[user]
+    nobody = Histories(np.empty((0, 2), dtype=np.int64), 2, 3)
+    assert nobody.times(torch.arange(2), torch.ones(3, 4)).tolist() == [[0.0] * 4] * 2
+
+
+def text(rows: int = 9, missing: tuple[int, ...] = (), seed: int = 1) -> FeatureMatrix:
+    return FeatureMatrix.from_dense(np.random.default_rng(seed).normal(2.0, 1.0, (rows, 4)), missing)
+
+
+def ease_text(data: Dataset, side: SideInformation, **options: object) -> EaseText:
+    given = EaseTextOptions.model_validate({"l2": 2.0, "alpha": 1.5, **options})
+    model = EaseText.build(data, side, given, GENERATOR)
+    model.fit(data)
+    return model
+
+
+def cosines(matrix: FeatureMatrix) -> np.ndarray:
+    """K, item by item."""
+    dense = matrix.dense().astype(np.float64)
+    there = [item for item in range(len(dense)) if matrix.mask[item]]
+    mean = sum(dense[item] for item in there) / len(there)
+    result = np.zeros((len(dense), len(dense)))
+    for i in there:
+        for j in there:
+            a, b = dense[i] - mean, dense[j] - mean
+            result[i, j] = a @ b / np.sqrt((a @ a) * (b @ b))
+    return result
+
+
+@pytest.mark.parametrize("names", [("text",), ("text", "image")])
+def test_ease_with_text_solves_each_items_regression_on_counts_and_text(data: Dataset, names: tuple[str, ...]) -> None:
+    side = SideInformation(item={"text": text(missing=(2, 8)), "image": text(seed=5)})
+    model = ease_text(data, side, modalities=names)
+    gram = np.zeros((9, 9))
+    for owned in histories(data):
+        for i in owned:
+            for j in owned:
+                gram[i, j] += 1
+    gram += 1.5 * sum(cosines(side.item[name]) for name in names) / len(names)
+    expected = np.zeros((9, 9))
+    for item in range(9):
+        others = [other for other in range(9) if other != item]
+        ridge = gram[np.ix_(others, others)] + 2.0 * np.eye(8)
+        expected[others, item] = np.linalg.solve(ridge, gram[others, item])
+    np.testing.assert_allclose(model.weights.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(model.scores(USERS).numpy(), scores_of(data, expected), atol=1e-5)
+
+
+def test_alpha_zero_is_ease_and_text_makes_an_unbought_item_recommendable(data: Dataset) -> None:
+    side = SideInformation(item={"text": text()})
+    plain = Ease(data.train, 12, 9, 2.0)
+    plain.fit(data)
+    assert torch.equal(ease_text(data, side, alpha=0.0).weights, plain.weights)
+    assert not plain.scores(USERS)[:, 8].any()
+    assert ease_text(data, side).scores(USERS)[:11, 8].all()
+
+
+def test_items_without_a_vector_are_joined_to_others_by_interactions_alone(data: Dataset) -> None:
+    side = SideInformation(item={"text": text(missing=(8,))})
+    model = ease_text(data, side)
+    assert not model.weights[8].any()
+    assert not model.weights[:, 8].any()
+
+
+def test_shuffled_text_gives_other_scores_and_vectors_that_are_all_alike_give_those_of_ease(data: Dataset) -> None:
+    given = text()
+    shuffled = FeatureMatrix(given.values, given.index[::-1].copy(), given.mask)
+    first, second = (ease_text(data, SideInformation(item={"text": matrix})) for matrix in (given, shuffled))
+    assert not torch.allclose(first.scores(USERS), second.scores(USERS))
+    alike = FeatureMatrix.from_dense(np.full((9, 4), 0.1))
+    plain = Ease(data.train, 12, 9, 2.0)
+    plain.fit(data)
+    assert torch.equal(ease_text(data, SideInformation(item={"text": alike})).weights, plain.weights)
+
+
+def test_ease_with_text_says_what_features_it_lacks(data: Dataset) -> None:
+    with pytest.raises(DataError, match="'ease_text' needs item features") as caught:
+        ease_text(data, SideInformation())
+    assert caught.value.remedy
+    with pytest.raises(DataError, match="8 rows of features for 9 ids") as caught:
+        ease_text(data, SideInformation(item={"text": text(8)}))
+    assert caught.value.remedy
+    with pytest.raises(DataError, match="'image'"):
+        ease_text(data, SideInformation(item={"text": text()}), modalities=["image"])
+
+
+@pytest.mark.parametrize("size", [1, 5, 2100])
+def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
+    rows = torch.randn(size, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix = rows @ rows.T + torch.eye(size)
+    inverse = inverted(matrix.clone())
+    assert torch.equal(inverse, inverse.T)
+    torch.testing.assert_close(matrix @ inverse, torch.eye(size, dtype=torch.float64), atol=1e-10, rtol=0)
+    with pytest.raises(ArithmeticError, match="not positive definite"):
+        inverted(-matrix)
+
+
+def profiles(data: Dataset, missing: tuple[int, ...] = (), seed: int = 7) -> FeatureMatrix:
+    return FeatureMatrix.from_dense(np.random.default_rng(seed).normal(1.0, 1.0, (data.n_users, 3)), missing)
+
+
+def columns_of(matrix: FeatureMatrix) -> np.ndarray:
+    """Each vector less the mean of those that are there, at length 1; zeros for the others."""
+    dense = matrix.dense().astype(np.float64)
+    mean = dense[matrix.mask].mean(axis=0)
+    return np.array(
+        [(row - mean) / np.linalg.norm(row - mean) if m else 0 * row for row, m in zip(dense, matrix.mask, strict=True)]
+    )
+
+
+@pytest.mark.parametrize(("alpha", "missing"), [(0.0, ()), (1.5, (2, 5)), (1.5, ())])
+def test_profiles_are_columns_beside_the_items_in_each_items_ridge_regression(
+    data: Dataset, alpha: float, missing: tuple[int, ...]
+) -> None:
+    given, written = text(missing=(2,)), profiles(data, missing)
+    side = SideInformation(item={"text": given}, user={"profile": written})
+    model = ease_text(data, side, alpha=alpha, profile=0.7)
+    x = np.zeros((12, 9))
+    x[tuple(data.train.T)] = 1
+    p = np.sqrt(0.7) * columns_of(written)
+    t = np.sqrt(alpha) * columns_of(given).T
+    expected = np.zeros((12, 9))
+    for item in range(9):
+        free = np.eye(12)[[column for column in range(12) if column != item]]  # 9 items and 3 columns of profiles
+        known = np.hstack([x, p])
+        tall = np.vstack([known, np.hstack([t, np.zeros((4, 3))]), np.sqrt(2.0) * np.eye(12)]) @ free.T
+        wanted = np.concatenate([x[:, item], t[:, item], np.zeros(12)])
+        expected[:, item] = known @ free.T @ np.linalg.lstsq(tall, wanted, rcond=None)[0]
+    np.testing.assert_allclose(model.scores(USERS).numpy(), expected, atol=2e-6)
+
+
+def test_profiles_of_no_weight_or_that_are_not_there_leave_ease(data: Dataset) -> None:
+    side, bare = SideInformation(user={"profile": profiles(data)}), SideInformation()
+    plain = Ease(data.train, 12, 9, 2.0)
+    plain.fit(data)
+    for model in (ease_text(data, side, alpha=0.0), ease_text(data, bare, alpha=0.0, profile=3.0)):
+        assert torch.equal(model.scores(USERS), plain.scores(USERS))
+        assert model.state_dict().keys() == plain.state_dict().keys()
+    nobody = SideInformation(user={"profile": profiles(data, tuple(range(12)))})
+    torch.testing.assert_close(ease_text(data, nobody, alpha=0.0, profile=3.0).scores(USERS), plain.scores(USERS))
+    nearly = ease_text(data, side, alpha=0.0, profile=1e-9)
+    torch.testing.assert_close(nearly.scores(USERS), plain.scores(USERS), atol=1e-5, rtol=0)
+
+
+def test_profiles_belong_to_their_users_and_a_missing_one_is_a_row_of_zeros(data: Dataset) -> None:
+    written = profiles(data, (3,))
+    other = FeatureMatrix(written.values, written.index[::-1].copy(), written.mask[::-1].copy())
+    first, second = (
+        ease_text(data, SideInformation(user={"profile": matrix}), alpha=0.0, profile=1.0)
+        for matrix in (written, other)
+    )
+    assert not torch.allclose(first.scores(USERS), second.scores(USERS))
+    assert not first.users[3].any()
+    assert torch.equal(first.scores(USERS)[3], first.histories.times(torch.tensor([3]), first.weights)[0])
+    assert first.scores(USERS)[11].any()  # who bought nothing and said something
+
+
+def test_the_inverse_is_kept_for_other_profiles_and_for_nothing_else(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    fresh = KeptInverse()
+    monkeypatch.setattr("recsys.models.ease_text.KEPT", fresh)
+    monkeypatch.setattr(EaseText, "inverse", lambda self, x: asked.append(1) or super(EaseText, self).inverse(x))
+    side = SideInformation(item={"text": text()}, user={"profile": profiles(data)})
+    for changes, times in (({}, 1), ({"profile": 2.0}, 1), ({"l2": 3.0}, 2), ({"l2": 3.0, "alpha": 2.0}, 3)):
+        again = ease_text(data, side, **{"profile": 1.0, **changes})
+        assert len(asked) == times
+    other = Dataset.from_arrays(12, 9, data.train[1:], data.valid, data.test)
+    ease_text(other, side, l2=3.0, alpha=2.0, profile=1.0)
+    assert len(asked) == 4
+    assert torch.equal(ease_text(data, side, l2=3.0, alpha=2.0, profile=1.0).weights, again.weights)
+
+
+def test_only_what_has_weight_is_needed(data: Dataset) -> None:
+    family = FAMILIES["ease_text"]
+    assert family.uses_features(EaseTextOptions())
+    assert family.uses_features(EaseTextOptions(alpha=0.0, profile=1.0))
+    assert not family.uses_features(EaseTextOptions(alpha=0.0))
+    with pytest.raises(DataError, match="'ease_text' needs item features"):
+        ease_text(data, SideInformation(user={"profile": profiles(data)}), profile=1.0)
+    with pytest.raises(DataError, match=r"9 rows of features for 12 ids"):
+        ease_text(data, SideInformation(user={"profile": text()}), alpha=0.0, profile=1.0)
+
+
+def test_the_families_build_what_their_options_say(data: Dataset) -> None:
+    for name, changes in (("item_knn", {"neighbours": 4, "shrink": 1.0}), ("rp3beta", {"neighbours": 4, "beta": 0.5})):
+        model = FAMILIES[name].build(data, SideInformation(), FAMILIES[name].options(**changes), GENERATOR)
+        assert isinstance(model, ItemItem)
+        for option, value in changes.items():
+            assert getattr(model, option) == value
