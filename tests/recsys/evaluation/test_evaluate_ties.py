@@ -15,7 +15,7 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.evaluation.top_items import TieBreak, top_items
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "llmrec"
+GOLDEN = Path(__file__).parents[2] / "golden" / "llmrec"
 
 
 def reference(scores: np.ndarray, priorities: np.ndarray, k: int) -> np.ndarray:

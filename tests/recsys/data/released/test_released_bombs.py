@@ -26,7 +26,7 @@ from recsys.data.released.reader import read_release
 from recsys.data.released.rlmrec import read_rlmrec
 from recsys.data.released.unpickle import load
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "llmrec" / "release"
+GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 HUGE = 2**40
 
 

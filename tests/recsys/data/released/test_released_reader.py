@@ -17,7 +17,7 @@ import torch
 from augrec.artefacts.errors import DataError
 from recsys.data.released.reader import Release, read_release
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "llmrec" / "release"
+GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 USERS, ITEMS = 4, 6
 TRAIN = {"0": [1, 2], "1": [0], "2": [5, 3], "3": [4]}
 
