@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.pipeline.cluster.commands import register as register_cluster_commands
-from augrec.pipeline.cluster.stopping import Stopped
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
-from augrec.pipeline.terminal import say, terminal
+from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
+from augrec.pipeline.host.stopping import Stopped
+from augrec.pipeline.host.terminal import say, terminal
 
 app = typer.Typer(
     name="augrec",
@@ -69,7 +69,7 @@ def run(
 ) -> None:
     """Run the whole chain; finished stages are skipped."""
     from augrec.pipeline.config import read_config
-    from augrec.pipeline.execute import run_all
+    from augrec.pipeline.executors.chain import run_all
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
@@ -141,7 +141,7 @@ def _stage_command(name: str) -> Callable[..., None]:
         download: Download = False,
     ) -> None:
         from augrec.pipeline.config import read_config
-        from augrec.pipeline.execute import run_one
+        from augrec.pipeline.executors.chain import run_one
         from augrec.pipeline.stages.base import Run
 
         run_one(Run(read_config(config, overrides), download), name, force=force, console=_console())
@@ -230,7 +230,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show versions, devices, and which engines, models and data are usable offline."""
-    from augrec.pipeline import doctor as checks
+    from augrec.pipeline.doctor import checks
 
     sections = checks.collect()
     if as_json:

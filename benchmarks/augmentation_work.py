@@ -23,7 +23,7 @@ from augment.runner import run_source
 from augment.shapes import Completion, Message, Request
 from augrec.artefacts.files import read_parquet, write_text
 from augrec.pipeline.config import Config, read_config
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.weights import ResolvedModel, resolve
 

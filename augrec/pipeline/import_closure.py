@@ -39,7 +39,7 @@ and the imports at the top do not."""
 NOT_COUNTED = {
     "augment.engines": "picks the engine by its kind, which is in the config; the engine's own module is named instead",
     "augrec.pipeline.code_identity": "makes identities, no outputs",
-    "augrec.pipeline.cluster.side_by_side": "who answers a shard, not what is answered",
+    "augrec.pipeline.executors.local": "who answers a shard, not what is answered",
     "augrec.pipeline.config": "what a config says is identified by its values",
 }
 """Modules that are neither followed nor hashed, each with the reason."""

@@ -221,7 +221,7 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(content))
     from augrec.pipeline.config import read_config
-    from augrec.pipeline.execute import run_one
+    from augrec.pipeline.executors.chain import run_one
     from augrec.pipeline.stages.base import Run
 
     for stage in ("prepare", "candidates"):

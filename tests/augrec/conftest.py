@@ -93,7 +93,7 @@ def embedder() -> str:
 def finished_run(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Iterator[Path]:
     """The folder of a finished run; its config file lies beside it as toy.yaml. Read only: copy before changing."""
     from augrec.pipeline.config import read_config
-    from augrec.pipeline.execute import run_all
+    from augrec.pipeline.executors.chain import run_all
     from augrec.pipeline.stages.base import Run
 
     root = tmp_path_factory.mktemp("finished")

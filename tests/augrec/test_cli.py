@@ -156,7 +156,7 @@ def test_an_unexpected_error_hides_its_traceback_until_asked(shell: Shell, monke
     def explode(*arguments: object, **named: object) -> None:
         raise ZeroDivisionError("by surprise")
 
-    monkeypatch.setattr("augrec.pipeline.execute.run_one", explode)
+    monkeypatch.setattr("augrec.pipeline.executors.chain.run_one", explode)
     code, shown = shell("prepare", "toy.yaml")
     assert code == 1
     assert "unexpected ZeroDivisionError: by surprise" in shown

@@ -17,7 +17,7 @@ from augrec.artefacts.files import read_json, write_json
 from augrec.pipeline.audit.checks import Audit, Check
 from augrec.pipeline.audit.interactions import audit_candidates, audit_dataset, audit_graph, read_split
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
-from augrec.pipeline.terminal import cells
+from augrec.pipeline.host.terminal import cells
 
 __all__ = ["Audit", "Check", "audit_run", "render"]
 

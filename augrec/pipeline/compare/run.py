@@ -12,7 +12,7 @@ from augrec.pipeline.compare.published import import_published
 from augrec.pipeline.compare.read import Plan
 from augrec.pipeline.compare.tune import tune
 from augrec.pipeline.config import save_config
-from augrec.pipeline.execute import exclusive, run_stage
+from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.experiment.memory import workers_that_fit
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run, Stopwatch

@@ -11,10 +11,10 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.progress import progress
 from augrec.pipeline.compare.read import Plan
+from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.training import Training, train_one
-from augrec.pipeline.workers import run_tasks
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from augrec.pipeline.terminal import terminal
+from augrec.pipeline.host.terminal import terminal
 
 import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)

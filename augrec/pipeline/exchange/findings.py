@@ -11,7 +11,7 @@ from rich.table import Table
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
-from augrec.pipeline.terminal import cells
+from augrec.pipeline.host.terminal import cells
 from recsys.data.released.reader import Finding
 
 IMPORT_FILE = "import.json"

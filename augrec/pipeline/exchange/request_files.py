@@ -20,7 +20,7 @@ from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import exclusive
+from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import FOLDERS, Run, require_marker
 
 

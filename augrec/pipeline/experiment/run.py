@@ -15,14 +15,14 @@ from rich.console import Console
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.pipeline.config import Config, save_config
-from augrec.pipeline.execute import exclusive, run_stage
+from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.experiment.memory import workers_that_fit
 from augrec.pipeline.experiment.read import Cell, Plan
 from augrec.pipeline.experiment.reuse import adopt_stage, adopt_trainings, runs_below
+from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.stages.train import default_workers, trainings_of
-from augrec.pipeline.workers import reason
 
 SHARED = ("prepare", "candidates", "augment", "embed")
 """The stages before training, which several settings may have in common."""

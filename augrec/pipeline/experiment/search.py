@@ -15,9 +15,9 @@ import numpy as np
 from augrec.artefacts.progress import progress
 from augrec.pipeline.experiment.read import Cell, Plan, searched_models
 from augrec.pipeline.experiment.study import Found, Study, Trial
+from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.training import Training, train_one
-from augrec.pipeline.workers import run_tasks
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from augrec.pipeline.config import Config
 from augrec.pipeline.experiment.options import Search
 from augrec.pipeline.experiment.read import Cell, Plan
 from augrec.pipeline.experiment.spaces import Space
+from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.training import Training
-from augrec.pipeline.workers import KILLED
 
 
 @dataclass

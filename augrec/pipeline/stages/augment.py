@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json, remove_file, write_json
-from augrec.pipeline.cluster.engine import StoppableEngine
-from augrec.pipeline.cluster.staging import staged
 from augrec.pipeline.stages.base import Run, Stage
+from augrec.pipeline.stages.engine import StoppableEngine
+from augrec.pipeline.weights.staging import staged
 
 
 class Augment(Stage):
@@ -67,7 +67,7 @@ class Augment(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         from augment.catalog import Catalog
         from augment.runner import run_source
-        from augrec.pipeline.cluster.side_by_side import answer_side_by_side
+        from augrec.pipeline.executors.local import answer_side_by_side
 
         generation = run.config.generation
         summaries: dict[str, Any] = {}

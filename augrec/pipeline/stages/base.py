@@ -18,9 +18,9 @@ from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
 from augrec.artefacts.processor import processor_name
-from augrec.pipeline.cluster.stopping import Stopper
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.config import Config
+from augrec.pipeline.host.stopping import Stopper
 
 FOLDERS = {
     "prepare": "dataset",

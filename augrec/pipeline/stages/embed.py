@@ -102,8 +102,8 @@ def embed_groups(run: Run) -> list[str]:
 
 def encoder_of(run: Run) -> SentenceEncoder | None:
     """The embedding model, loaded when a text has to be encoded; None where the config names none."""
-    from augrec.pipeline.cluster.staging import staged
     from augrec.pipeline.weights.resolve import resolve
+    from augrec.pipeline.weights.staging import staged
     from embed.encoder import SentenceEncoder
 
     options = run.config.embedding

@@ -13,9 +13,9 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.progress import progress
 from augrec.pipeline.config import Config
+from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run, Stage, require_marker
 from augrec.pipeline.training import Training, code_of, train_one, trainings, variant_identity
-from augrec.pipeline.workers import run_tasks
 
 
 class Train(Stage):

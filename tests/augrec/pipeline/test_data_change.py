@@ -12,7 +12,7 @@ from rich.console import Console
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_all, run_one
+from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.stages.base import Run
 
 CONFIG = """

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from augrec.cli import app
-from augrec.pipeline.cluster.status import collect, run_at_home
+from augrec.pipeline.executors.slurm.status import collect, run_at_home
 
 PATHS = [
     "my run",

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_all
+from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import FOLDERS, Run
 

@@ -19,9 +19,9 @@ from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.clean import clean, leftovers
-from augrec.pipeline.cluster.status import collect, read_run
 from augrec.pipeline.config import read_config, read_sections, save_config
-from augrec.pipeline.execute import run_all, run_stage
+from augrec.pipeline.executors.chain import run_all, run_stage
+from augrec.pipeline.executors.slurm.status import collect, read_run
 from augrec.pipeline.report.facts import read_facts
 from augrec.pipeline.report.generated import read_records
 from augrec.pipeline.side import side_files

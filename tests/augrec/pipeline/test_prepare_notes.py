@@ -15,7 +15,7 @@ from augment.catalog import Catalog
 from augment.presentation import ItemTextOptions, Presentation
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 
 CONFIG: dict[str, Any] = {

@@ -15,7 +15,7 @@ from rich.console import Console
 from augrec.artefacts.files import read_json
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 
 COLUMNS = ("entity", "status", "reason", "fields", "text", "shown_history", "shown_candidates")

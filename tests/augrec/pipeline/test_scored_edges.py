@@ -21,7 +21,7 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.audit.edges import wrong_scores
 from augrec.pipeline.config import Config, Variant, read_config
 from augrec.pipeline.edges import read_edges
-from augrec.pipeline.execute import run_all
+from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages.base import Run
 from recsys.augmentation import Edges
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_all
+from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import Train, default_workers
 

@@ -17,9 +17,9 @@ from augment.engines.base import EngineFailed
 from augment.shapes import Completion, Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.cluster.status import collect, render
 from augrec.pipeline.config import read_config
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
+from augrec.pipeline.executors.slurm.status import collect, render
 from augrec.pipeline.stages.base import Run
 
 ATTRIBUTES = {"director": "Ada Kern", "country": "France", "language": "French"}
@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_says_how_many_records_there_are(prepared: Prepare
 
 
 def test_a_task_of_a_cluster_with_unanswered_requests_is_tried_again(prepared: Prepared) -> None:
-    from augrec.pipeline.cluster.work import answer_shards
+    from augrec.pipeline.executors.work import answer_shards
 
     run = prepared(Trouble(silent=tuple(range(30))))
     with pytest.raises(AugrecError, match="not answered yet"):

@@ -28,7 +28,7 @@ from augrec.pipeline.training import code_of, train_one
 ROOT = Path(augrec.__file__).parent.parent
 EXCEPTED = {
     # who shares the work
-    "augment": {"augrec.pipeline.cluster.units", "augrec.pipeline.cluster.attempts", "augrec.pipeline.terminal"},
+    "augment": {"augrec.pipeline.executors.units", "augrec.pipeline.host.attempts", "augrec.pipeline.host.terminal"},
     "report": {"recsys.training_options"},  # turns the config, which is identified by its values, into plain values
 }
 

@@ -16,7 +16,7 @@ from augrec.artefacts.files import read_json
 from augrec.pipeline.audit import audit_run, render
 from augrec.pipeline.config import read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset

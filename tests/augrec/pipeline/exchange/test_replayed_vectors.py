@@ -19,7 +19,7 @@ from augrec.artefacts.files import read_json, sha256_file, write_json
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Variant, read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
-from augrec.pipeline.execute import run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from embed.matrices import read_field

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from augrec.pipeline.workers import reason
+from augrec.pipeline.host.workers import reason
 
 BASE = """
 name: toy

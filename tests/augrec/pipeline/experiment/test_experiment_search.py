@@ -16,14 +16,14 @@ from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, write_json
-from augrec.pipeline.execute import run_stage
+from augrec.pipeline.executors.chain import run_stage
 from augrec.pipeline.experiment import search as module
 from augrec.pipeline.experiment.read import Plan, read_experiment, searched_models
 from augrec.pipeline.experiment.search import Step, search_models
 from augrec.pipeline.experiment.study import Found
+from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.workers import KILLED
 
 MODELS = [
     "models.second={family: lightgcn, dim: 4}",

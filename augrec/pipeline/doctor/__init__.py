@@ -1,0 +1,1 @@
+"""`augrec doctor`: what is here, what is missing, and what does not fit."""

@@ -1,0 +1,76 @@
+"""`augrec logs RUN`: what a run's jobs said, above all those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from augrec.pipeline.executors.slurm import controller
+from augrec.pipeline.executors.slurm.script import logs
+from augrec.pipeline.executors.slurm.status import collect_units
+from augrec.pipeline.executors.slurm.submit import submitted
+from augrec.pipeline.host.stopping import AGAIN
+from augrec.pipeline.stages.base import Run
+
+LINES = 20
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A job or a piece of work that did not end well."""
+
+    what: str
+    why: str
+    log: Path | None
+
+
+def failures(run: Run) -> list[Trouble]:
+    """Pieces of work that failed or were killed, and jobs of the last submission that ended with an error."""
+    found = []
+    for unit in collect_units(run):
+        state = unit.attempts.state()
+        if state.outcome in ("failed", "killed") and not unit.done():
+            why = state.last.get("reason") or "its process was killed"
+            log = state.last.get("log")
+            found.append(Trouble(f"{unit.stage} {unit.name}", why, _log(run.folder, log)))
+    named = {trouble.log for trouble in found}
+    return found + [trouble for trouble in _jobs(run.folder) if trouble.log not in named]
+
+
+def _jobs(run: Path) -> Iterator[Trouble]:
+    last = {job.job for job in submitted(run, newest=True)}
+    verdicts = controller.verdicts(sorted(last))
+    for job, (name, code, log) in _exits(run).items():
+        if job.partition("_")[0] in last and code not in (0, AGAIN):
+            told = f", {verdicts[job]}" if job in verdicts else ""
+            yield Trouble(f"job {job} ({name})", f"exit code {code}{told}", _log(run, log))
+
+
+def _log(run: Path, named: object) -> Path | None:
+    """The log of that name among the run's own: a run may have been moved, or name any file of its reader's."""
+    return logs(run) / Path(named).name if isinstance(named, str) and Path(named).name else None
+
+
+def _exits(run: Path) -> dict[str, tuple[str, int, str]]:
+    """The last exit of every job and array task: name, code, log."""
+    path = logs(run) / "exits.tsv"
+    found = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        parts = line.split("\t")
+        if len(parts) == 5 and parts[3].isdigit():
+            found[parts[2]] = (parts[1], int(parts[3]), parts[4])
+    return found
+
+
+def tail(path: Path | None, lines: int = LINES) -> str:
+    """The end of a log."""
+    if path is None or not path.exists():
+        return "  (no log)"
+    text = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return "\n".join(f"  {line}" for line in text)
+
+
+def all_logs(run: Path) -> list[Path]:
+    """Every log of a run, the newest last."""
+    return sorted(logs(run).glob("*.out"), key=lambda path: path.stat().st_mtime)

@@ -1,0 +1,135 @@
+"""Signals: held back, polled for, or interrupting; each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from machine_speed import patience
+
+from augrec.pipeline.host.stopping import Stopper
+from augrec.pipeline.stages.engine import StoppableEngine
+
+BEGIN = """
+import os, signal, subprocess, sys, time
+from augrec.pipeline.host.stopping import Stopped, Stopper
+stop = Stopper()
+me = os.getpid()
+"""
+
+
+def run(code: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
+        cwd=ROOT,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM"])
+def test_work_that_does_not_look_is_interrupted(name: str) -> None:
+    code = f"""
+with stop.listening():
+    try:
+        try:
+            os.kill(me, signal.{name})
+            time.sleep(30)
+        except Exception:
+            print("taken for a failure")
+    except Stopped as stopped:
+        print(stopped.exit_code, stopped.what)
+print(signal.getsignal(signal.{name}) == signal.SIG_DFL, signal.getitimer(signal.ITIMER_REAL))
+"""
+    assert run(code) == (0, f"75 stopped by {name}\nTrue (0.0, 0.0)\n")
+
+
+def test_work_that_looks_is_left_to_finish_a_piece() -> None:
+    code = """
+with stop.listening():
+    try:
+        with stop.polled():
+            os.kill(me, signal.SIGUSR1)
+            print("a whole piece", stop.requested)
+        stop.check()
+    except Stopped:
+        print("stopped")
+"""
+    assert run(code) == (0, "a whole piece SIGUSR1\nstopped\n")
+
+
+def test_a_piece_that_takes_too_long_is_interrupted_and_then_ended() -> None:
+    code = """
+from augrec.pipeline.host import stopping
+stopping.GRACE_SECONDS[signal.SIGUSR1] = stopping.LAST_SECONDS = 0.2
+with stop.listening(), stop.polled():
+    os.kill(me, signal.SIGUSR1)
+    try:
+        time.sleep(30)
+    except Stopped:
+        print("interrupted", flush=True)
+    time.sleep(30)
+"""
+    assert run(code) == (75, "interrupted\n")
+
+
+def test_a_signal_during_the_start_spares_children_and_is_not_lost() -> None:
+    code = """
+with stop.listening():
+    try:
+        with stop.polled(), stop.shielded():
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+            os.kill(me, signal.SIGUSR1)
+            child.send_signal(signal.SIGUSR1)
+            print("child", child.wait(), stop.requested)
+        stop.check()
+    except Stopped as stopped:
+        print(stopped.what)
+"""
+    assert run(code) == (0, "child 0 None\nstopped by SIGUSR1\n")
+
+
+def test_a_signal_during_the_start_is_not_swallowed_by_another_thread() -> None:
+    code = """
+import threading
+threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+with stop.listening():
+    try:
+        with stop.polled(), stop.shielded():
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+            os.kill(me, signal.SIGUSR1)
+            child.send_signal(signal.SIGUSR1)
+            print("child", child.wait())
+        stop.check()
+    except Stopped as stopped:
+        print(stopped.what)
+"""
+    assert run(code) == (0, "child 0\nstopped by SIGUSR1\n")
+
+
+def test_without_the_shield_a_child_dies_of_it() -> None:
+    code = """
+with stop.listening():
+    child = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(30)"], stdout=-1)
+    child.stdout.readline()
+    child.send_signal(signal.SIGUSR1)
+    print(child.wait())
+"""
+    assert run(code) == (0, f"{-signal.SIGUSR1}\n")
+
+
+def test_an_engine_that_can_be_stopped_speaks_as_its_inner_one_does() -> None:
+    inner = SimpleNamespace(identity={}, context=None, block=1, exact=False)
+    assert StoppableEngine(inner, Stopper()).pulse() == ""  # type: ignore[arg-type]
+    inner.pulse = lambda: "read 512 tokens, wrote 0"
+    assert StoppableEngine(inner, Stopper()).pulse() == "read 512 tokens, wrote 0"  # type: ignore[arg-type]
