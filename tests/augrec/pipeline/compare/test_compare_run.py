@@ -17,7 +17,7 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.compare.read import Plan, read_compare
 from augrec.pipeline.compare.run import run_compare
 from augrec.pipeline.compare.texts import Texts
-from tests.augrec.pipeline.conftest import write_toy_data
+from tests.augrec.conftest import write_toy_data
 
 ARMS: dict[str, Any] = {
     "rule": {"source": "rule", "attributes": "none", "against": ["shuffled"]},
