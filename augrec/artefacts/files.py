@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from augrec.artefacts.errors import AugrecError, DataError
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -170,13 +171,27 @@ def write_parquet(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, write_page_checksum=True)
 
 
-def read_parquet(path: Path, *, remedy: str | None = None) -> pa.Table:
-    """Reads a Parquet file; a missing or broken file, damaged pages included, is a `DataError` that names it."""
+def read_parquet(
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: pc.Expression | None = None,
+    remedy: str | None = None,
+) -> pa.Table:
+    """Reads a Parquet file; a missing or broken file, damaged pages included, is a `DataError` that names it.
+
+    Args:
+        path: the file.
+        columns: those that are read, of those that are there; None reads all.
+        rows: what is true of the rows that are read, decoded a part at a time; None reads all.
+        remedy: what to do about a file that cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, page_checksum_verification=True)
+        wanted = None if columns is None else [name for name in columns if name in pq.read_schema(path).names]
+        return pq.read_table(path, columns=wanted, filters=rows, page_checksum_verification=True)
     except FileNotFoundError:
         raise DataError("the file does not exist", where=path, remedy=remedy) from None
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,10 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
 
 SPLITS = ("train", "valid", "test")
+INTERACTIONS = "interactions.parquet"
+PAIR_COLUMNS = ["user", "item", "split"]
+DETAILS = {"rating": pa.float32(), "timestamp": pa.int64(), "review": pa.large_string()}
+"""The columns that an interaction may have beside these, and their types."""
 REMEDY = "run `augrec prepare` again to write the dataset folder anew"
 
 
@@ -23,7 +28,8 @@ class Dataset:
     """Interactions by split and the tables of items and users.
 
     `train`, `valid` and `test` are int64 [m, 2] (user, item), unique, sorted by (user, item). Row i of `items` and
-    `users` describes the item or user with contiguous id i.
+    `users` describes the item or user with contiguous id i. Ratings, times and texts are aligned with the pairs of
+    their split; those of a folder are read when they are first asked for.
     """
 
     n_users: int
@@ -34,8 +40,10 @@ class Dataset:
     items: pa.Table
     users: pa.Table
     meta: dict[str, Any] = field(default_factory=dict)
-    train_timestamps: np.ndarray | None = None
-    """int64 [len(train)] seconds, aligned with `train`; None when the source has no times."""
+    folder: Path | None = None
+    """Where ratings, times and texts lie; None where `known` holds them."""
+    known: Mapping[tuple[str, str], pa.Array] = field(default_factory=dict)
+    """Ratings, times and texts by (column, split), where there is no folder."""
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
@@ -48,22 +56,13 @@ class Dataset:
         meta = read_json(folder / "dataset.json", remedy=REMEDY)
         items = _side_table(folder / "items.parquet", "item")
         users = _side_table(folder / "users.parquet", "user")
-        path = folder / "interactions.parquet"
-        table = read_parquet(path, remedy=REMEDY)
-        missing = {"user", "item", "split"} - set(table.column_names)
-        if missing:
-            raise DataError(f"columns are missing: {', '.join(sorted(missing))}", where=path, remedy=REMEDY)
-        split = table["split"].to_numpy(zero_copy_only=False)
-        _refuse(~np.isin(split, SPLITS), f"split is none of {', '.join(SPLITS)}", path)
-        pairs = np.stack([table[name].to_numpy().astype(np.int64) for name in ("user", "item")], axis=1)
+        path = folder / INTERACTIONS
+        pairs, codes = _read_pairs(path)
         check_pairs(pairs, users.num_rows, items.num_rows, path)
         order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-        pairs, split = pairs[order], split[order]
-        times = None
-        if "timestamp" in table.column_names and not table["timestamp"].null_count:
-            times = table["timestamp"].to_numpy().astype(np.int64)[order][split == "train"]
-        train, valid, test = (pairs[split == name] for name in SPLITS)
-        return cls(users.num_rows, items.num_rows, train, valid, test, items, users, meta, times)
+        pairs, codes = pairs[order], codes[order]
+        train, valid, test = (pairs[codes == code] for code in range(len(SPLITS)))
+        return cls(users.num_rows, items.num_rows, train, valid, test, items, users, meta, folder)
 
     @classmethod
     def from_arrays(
@@ -74,40 +73,103 @@ class Dataset:
         valid: np.ndarray,
         test: np.ndarray,
         *,
-        train_timestamps: np.ndarray | None = None,
+        ratings: Sequence[np.ndarray] | None = None,
+        timestamps: Sequence[np.ndarray] | None = None,
+        texts: Sequence[Sequence[str | None]] | None = None,
         items: pa.Table | None = None,
         users: pa.Table | None = None,
         meta: dict[str, Any] | None = None,
     ) -> Dataset:
         """Builds a data set from pairs [m, 2] in any order, checked as `load` checks files.
 
-        Without `items` and `users` the tables hold ids only. `train_timestamps` is aligned with `train` as given.
+        Without `items` and `users` the tables hold ids only. `ratings`, `timestamps` and `texts` hold one sequence per
+        split (train, valid, test), aligned with the pairs as they are handed in.
         """
         parts = [np.asarray(part, dtype=np.int64).reshape(-1, 2) for part in (train, valid, test)]
         check_pairs(np.concatenate(parts), n_users, n_items, "the given arrays (train, valid, test in one)")
         orders = [np.lexsort((part[:, 1], part[:, 0])) for part in parts]
-        if train_timestamps is not None:
-            train_timestamps = np.asarray(train_timestamps, dtype=np.int64)[orders[0]]
+        known = {}
+        for (name, kind), columns in zip(DETAILS.items(), (ratings, timestamps, texts), strict=True):
+            for split, column, order in zip(SPLITS, columns or (), orders, strict=columns is not None):
+                known[name, split] = pa.array(column, kind, from_pandas=True).take(pa.array(order))
         train, valid, test = (part[order] for part, order in zip(parts, orders, strict=True))
         items = _plain_table("item", n_items) if items is None else items
         users = _plain_table("user", n_users) if users is None else users
-        return cls(n_users, n_items, train, valid, test, items, users, meta or {}, train_timestamps)
+        return cls(n_users, n_items, train, valid, test, items, users, meta or {}, None, known)
 
     def pairs(self, split: str) -> np.ndarray:
         """The interactions of "train", "valid" or "test": int64 [m, 2], sorted by (user, item)."""
-        if split not in SPLITS:
-            raise ValueError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
-        return getattr(self, split)
+        return getattr(self, self._checked(split))
 
     def starts(self, split: str) -> np.ndarray:
         """int64 [n_users + 1]: user u's rows of `pairs(split)` are starts[u] : starts[u + 1]."""
         return np.searchsorted(self.pairs(split)[:, 0], np.arange(self.n_users + 1))
 
-    def train_by_time(self) -> np.ndarray:
-        """Training interactions [m, 2] in the order (user, timestamp, item); (user, item) when there are no times."""
-        if self.train_timestamps is None:
-            return self.train
-        return self.train[np.lexsort((self.train[:, 1], self.train_timestamps, self.train[:, 0]))]
+    def by_time(self, split: str) -> np.ndarray:
+        """int64 [m]: the rows of `pairs(split)` in order of (user, time, item), or (user, item) without times."""
+        pairs, times = self.pairs(split), self.timestamps(split)
+        return np.arange(len(pairs)) if times is None else np.lexsort((pairs[:, 1], times, pairs[:, 0]))
+
+    def ratings(self, split: str) -> np.ndarray | None:
+        """float32 [m], aligned with `pairs(split)`: NaN where one has no rating; None where the data have none."""
+        return getattr(self, f"{self._checked(split)}_ratings")
+
+    def timestamps(self, split: str) -> np.ndarray | None:
+        """int64 [m] seconds since 1970, aligned with `pairs(split)`; None where the data have no times."""
+        return getattr(self, f"{self._checked(split)}_timestamps")
+
+    def texts(self, split: str) -> pa.Array | None:
+        """What users wrote, a string or null for each of `pairs(split)`; None where the data have no texts.
+
+        Read anew at every call and of this split alone: nothing keeps the texts in memory.
+        """
+        return self._detail("review", self._checked(split))
+
+    @cached_property
+    def train_ratings(self) -> np.ndarray | None:
+        """See `ratings`."""
+        return self._numbers("rating", "train")
+
+    @cached_property
+    def valid_ratings(self) -> np.ndarray | None:
+        """See `ratings`."""
+        return self._numbers("rating", "valid")
+
+    @cached_property
+    def test_ratings(self) -> np.ndarray | None:
+        """See `ratings`."""
+        return self._numbers("rating", "test")
+
+    @cached_property
+    def train_timestamps(self) -> np.ndarray | None:
+        """See `timestamps`."""
+        return self._numbers("timestamp", "train")
+
+    @cached_property
+    def valid_timestamps(self) -> np.ndarray | None:
+        """See `timestamps`."""
+        return self._numbers("timestamp", "valid")
+
+    @cached_property
+    def test_timestamps(self) -> np.ndarray | None:
+        """See `timestamps`."""
+        return self._numbers("timestamp", "test")
+
+    def _numbers(self, name: str, split: str) -> np.ndarray | None:
+        column = self._detail(name, split)
+        if column is None or (name == "timestamp" and column.null_count):
+            return None
+        return column.to_numpy(zero_copy_only=False).astype(DETAILS[name].to_pandas_dtype())
+
+    def _detail(self, name: str, split: str) -> pa.Array | None:
+        if self.folder is None:
+            return self.known.get((name, split))
+        return _read_detail(self.folder / INTERACTIONS, name, split, self.pairs(split))
+
+    def _checked(self, split: str) -> str:
+        if split not in SPLITS:
+            raise ValueError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
+        return split
 
     @cached_property
     def popularity(self) -> np.ndarray:
@@ -125,6 +187,30 @@ def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path
     repeated = np.zeros(len(keys), dtype=bool)
     repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
     _refuse(repeated, "the same user and item occur twice, within a split or across splits", where)
+
+
+def _read_pairs(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [m, 2] pairs of a file as they stand there, and int64 [m] places of their splits in `SPLITS`."""
+    table = read_parquet(path, columns=PAIR_COLUMNS, remedy=REMEDY)
+    missing = set(PAIR_COLUMNS) - set(table.column_names)
+    if missing:
+        raise DataError(f"columns are missing: {', '.join(sorted(missing))}", where=path, remedy=REMEDY)
+    codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), -1).to_numpy()
+    _refuse(codes < 0, f"split is none of {', '.join(SPLITS)}", path)
+    return np.stack([table[name].to_numpy().astype(np.int64) for name in ("user", "item")], axis=1), codes
+
+
+def _read_detail(path: Path, name: str, split: str, pairs: np.ndarray) -> pa.Array | None:
+    """One column of the interactions of a split, in the order of `pairs` int64 [m, 2]; None where it is not there."""
+    rows = read_parquet(path, columns=["user", "item", name], rows=pc.field("split") == split, remedy=REMEDY)
+    if name not in rows.column_names:
+        return None
+    stored = np.stack([rows[key].to_numpy().astype(np.int64) for key in ("user", "item")], axis=1)
+    order = np.lexsort((stored[:, 1], stored[:, 0]))
+    if not np.array_equal(stored[order], pairs):
+        raise DataError("the interactions have changed since they were read", where=path, remedy="start again")
+    column = rows[name].take(pa.array(order))
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
 def _refuse(bad: np.ndarray, what: str, where: str | Path) -> None:

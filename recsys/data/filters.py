@@ -2,7 +2,7 @@
 
 Sampling before the k-core would draw users that the k-core then removes; a sample is thinner than the whole, so its
 items need the k-core again. Frames have columns user and item (int64 codes in the order of the source ids) and, where
-known, rating and timestamp. Nothing depends on the order of the rows.
+known, rating, timestamp and review. Nothing depends on the order of the rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def filtered(
 
 
 def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
-    """One row per (user, item), the latest; at equal or unknown times the higher rating, so row order never matters."""
+    """One row per (user, item), the latest; at equal or unknown times the higher rating, then the later review in
+    order of letters, so that the order of rows never matters."""
     users, items = (interactions[name].to_numpy(np.int64) for name in ("user", "item"))
     pairs = users * (int(items.max(initial=0)) + 1) + items
     order = np.argsort(pairs, kind="stable")
@@ -54,6 +55,8 @@ def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
         rows = order[repeated]
         known = [interactions[name].iloc[rows] for name in ("rating", "timestamp") if name in interactions]
         keys = [column.astype("float64").fillna(-np.inf) for column in known]  # unknown yields to any known one
+        if "review" in interactions:
+            keys.insert(0, pd.Series(pd.factorize(interactions["review"].iloc[rows], sort=True)[0]))
         order[repeated] = rows[np.lexsort([*keys, pairs[rows]])]
     last = np.append(~same, True)[: len(order)]
     return interactions.iloc[order[last]].reset_index(drop=True)
@@ -61,9 +64,11 @@ def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
 
 def k_core(interactions: pd.DataFrame, k: int) -> pd.DataFrame:
     """The largest subset where every user and item has at least k interactions; rows keep their order."""
+    if k <= 1:
+        return interactions
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
     keep = np.arange(len(interactions))
-    while k > 1 and len(keep):
+    while len(keep):
         enough = (np.bincount(users[keep])[users[keep]] >= k) & (np.bincount(items[keep])[items[keep]] >= k)
         if enough.all():
             break

@@ -63,6 +63,8 @@ class TableOptions(Options):
     """Column holding the item's id in `items`, where it has another name there; None: `item`."""
     rating: str | None = None
     """Column holding the rating; without it every interaction counts as a like."""
+    review: str | None = None
+    """Column holding what the user wrote about the item, if anything."""
     timestamp: str | None = None
     """Column holding the time: seconds, milliseconds, microseconds or nanoseconds since 1970, or ISO 8601 dates, with
     or without a time and a zone (UTC where there is none). Without it temporal splits are refused."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import remove_file, sha256_file, write_json, write_parquet
-from recsys.data.dataset import SPLITS
+from recsys.data.dataset import DETAILS, INTERACTIONS, SPLITS
 from recsys.data.filters import filtered
 from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
@@ -68,7 +68,11 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
         notes.append(f"left out, because no interaction is left: {counts}")
-    write_parquet(out / "interactions.parquet", interaction_table(kept))
+    interactions = interaction_table(kept)
+    if "review" in interactions.column_names and not raw.keeps_everyone:
+        interactions, cleaned_reviews = cleaned(interactions, "interaction")
+        notes += cleaned_reviews
+    write_parquet(out / INTERACTIONS, interactions)
     write_parquet(out / "items.parquet", item_table)
     write_parquet(out / "users.parquet", user_table)
     meta = {
@@ -99,10 +103,10 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
 
 
 def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[str]]:
-    """The interactions without ratings or times that nobody has, and a line on those that some lack."""
+    """The interactions without ratings, times or texts that nobody has, and a line on those that some lack."""
     frame, notes = raw.interactions, []
     path = raw.tables.get("interactions", options.source.path)
-    for name in ("rating", "timestamp"):
+    for name in DETAILS:
         missing = frame[name].isna().to_numpy() if name in frame else np.zeros(0, bool)
         if not missing.any():
             continue
@@ -113,7 +117,7 @@ def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[s
                 where=f"{path}, data row {int(np.argmax(missing)) + 1}",
                 remedy="fill the times in, leave these rows out, or set dataset.split.kind: random",
             )
-        if name == "timestamp" or missing.all():
+        if name == "timestamp" or missing.all():  # half of an order in time is none
             frame = frame.drop(columns=name)
             notes[-1] += f": {name}s are left out"
     return frame, notes
@@ -184,16 +188,16 @@ def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> st
 
 
 def interaction_table(kept: pd.DataFrame) -> pa.Table:
-    """interactions.parquet, from columns user, item, split (as a code) and, where known, rating and timestamp."""
+    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`."""
     items = kept["item"].to_numpy(np.int64)
     groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
     by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
     times = kept["timestamp"].to_numpy() if "timestamp" in kept else np.zeros(len(kept), np.int64)
     rows = kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
     columns = {"user": pa.array(rows["user"], pa.int32()), "item": pa.array(rows["item"], pa.int32())}
-    for name, kind in (("rating", pa.float32()), ("timestamp", pa.int64())):
+    for name, kind in DETAILS.items():
         if name in rows:
-            columns[name] = pa.array(rows[name], kind)
+            columns[name] = pa.array(rows[name], kind, from_pandas=True)
     codes = pa.array(rows["split"], pa.int8())
     columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
     return pa.table(columns)

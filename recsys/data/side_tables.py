@@ -55,7 +55,7 @@ def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
         if name == "source_id":
             continue
         column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
-        if pa.types.is_string(column.type):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             values, count = without_markup(column)
             values = _blank_is_null(values)
         elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
@@ -97,7 +97,7 @@ def _strings(column: pd.Series) -> pa.Array:
 
 
 def _blank_is_null(texts: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
 
 
 def _whole(column: pd.Series) -> pd.Series:

@@ -26,7 +26,7 @@ class RawData:
 
     interactions: pd.DataFrame
     """Columns user, item (str) and, where the source has them, rating (float32, NaN where a row has none), timestamp
-    (int64, seconds; Int64 where a row has none) and split (uint8: 0 train, 1 valid, 2 test)."""
+    (int64, seconds; Int64 where a row has none), review (str or null) and split (uint8: 0 train, 1 valid, 2 test)."""
     items: pd.DataFrame
     """Column item (str, unique) and typed side columns: title (str or null), year (Int16), genres (list of str), ..."""
     users: pd.DataFrame

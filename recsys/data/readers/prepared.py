@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
-from recsys.data.dataset import SPLITS, Dataset
+from recsys.data.dataset import DETAILS, INTERACTIONS, SPLITS, Dataset
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import RawData, require_files
 
-FILES = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
+FILES = (INTERACTIONS, "items.parquet", "users.parquet", "dataset.json")
 REMEDY = "`path` is the folder that `augrec prepare` or `augrec import` wrote: runs/demo/dataset, imported/dataset"
 
 
@@ -24,10 +24,10 @@ def read(source: SourceOptions, folder: Path) -> RawData:
     files = require_files(folder, FILES, REMEDY)
     dataset = Dataset.load(folder)
     sides = {about: _side(folder, about, getattr(dataset, f"{about}s")) for about in ("item", "user")}
-    raw = pd.read_parquet(files["interactions.parquet"])
+    raw = pd.read_parquet(files[INTERACTIONS])
     interactions = pd.DataFrame({about: sides[about][about].to_numpy()[raw[about]] for about in ("user", "item")})
-    for name in ("rating", "timestamp"):
-        if name in raw and not raw[name].isna().any():
+    for name in DETAILS:
+        if name in raw:
             interactions[name] = raw[name]
     interactions["split"] = raw["split"].map({name: number for number, name in enumerate(SPLITS)}).astype(np.uint8)
     return RawData(interactions, sides["item"], sides["user"], files, dataset.meta.get("licence"), keeps_everyone=True)

@@ -36,6 +36,7 @@ ITEMS = (
 )  # fmt: skip
 RATINGS = ("rating", "stars", "star", "score", "overall")
 TIMES = ("timestamp", "time", "date", "unix_review_time", "unixReviewTime", "review_time", "datetime", "created_at")
+REVIEWS = ("review", "review_text", "reviewText", "text")
 TITLES = ("movie_title", "title", "name", "app_name", "item_name", "book_title", "product_name", "artist_name")
 YEARS = ("release_year", "year", "publication_year")
 GENRES = ("class", "genre", "genres", "categories")
@@ -79,8 +80,10 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
         _one_of(ITEMS, types, path, notes, required="item"),
     )
     rating, time = _one_of(RATINGS, types, path, notes), _one_of(TIMES, types, path, notes)
-    wanted = [name for name in (user, item, rating, time) if name]
-    table = read_delimited(data, path, LAYOUT, list(types), wanted, lines=True).to_pandas()
+    review = _one_of(REVIEWS, types, path, notes)
+    wanted = [name for name in (user, item, rating, time, review) if name]
+    read = read_delimited(data, path, LAYOUT, list(types), wanted, lines=True)
+    table = read.select([name for name in wanted if name != review]).to_pandas()
     columns = {"user": _ids(table[user], path, notes), "item": _ids(table[item], path, notes)}
     if rating:
         columns["rating"] = pd.Series(numbers_of(table[rating], path, ROWS).astype(np.float32))
@@ -90,6 +93,9 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
         if times.missing.any():
             columns["timestamp"] = columns["timestamp"].astype("Int64").mask(times.missing)
         notes += [f"{path.name}: {times.note}"] if times.note else []
+    if review:
+        written = _unquoted(read[review])
+        columns["review"] = written.where(written.str.strip() != "", None)
     return pd.DataFrame(columns)
 
 

@@ -54,8 +54,10 @@ def _id_columns(options: TableOptions) -> tuple[tuple[str | None, str], ...]:
 
 def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.DataFrame:
     ids = [options.user, options.item]
-    wanted = [*dict.fromkeys([*ids, *(name for name in (options.rating, options.timestamp) if name)])]
-    frame = load_columns(path, options, wanted, notes, flat=(ids, wanted[len(ids) :]))
+    numbers = [name for name in (options.rating, options.timestamp) if name]
+    texts = [*dict.fromkeys([*ids, *([options.review] if options.review else [])])]
+    numbers = [name for name in dict.fromkeys(numbers) if name not in texts]
+    frame = load_columns(path, options, [*texts, *numbers], notes, flat=(texts, numbers))
     out = {}
     for about, name in (("user", options.user), ("item", options.item)):
         out[about] = _ids(frame[name], path, notes)
@@ -68,7 +70,15 @@ def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.Dat
         if times.missing.any():
             out["timestamp"] = out["timestamp"].astype("Int64").mask(times.missing)
         notes += [f"{path.name}: {times.note}"] if times.note else []
+    if options.review:
+        out["review"] = _reviews(frame[options.review])
     return pd.DataFrame(out)
+
+
+def _reviews(column: pd.Series) -> pd.Series:
+    """What was written, blank being nothing."""
+    text = _texts(column) if column.dtype == object else column.astype("str").where(column.notna(), None)
+    return text.where(text.str.strip() != "", None)
 
 
 def _refuse_second_header(out: dict[str, pd.Series], options: TableOptions, path: Path) -> None:

@@ -29,7 +29,7 @@ def test_load_sorts_by_id_and_keeps_the_order_of_time(tmp_path: Path) -> None:
     dataset = Dataset.load(write(tmp_path))
     assert dataset.train.tolist() == [[0, 0], [0, 1], [1, 2]]
     assert dataset.train.dtype == np.int64
-    assert dataset.train_by_time().tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert dataset.train[dataset.by_time("train")].tolist() == [[0, 0], [0, 1], [1, 2]]
     assert dataset.valid.tolist() == [[1, 0]]
     assert dataset.test.tolist() == [[0, 2]]
     assert dataset.popularity.tolist() == [1, 1, 1]
@@ -40,9 +40,10 @@ def test_load_sorts_by_id_and_keeps_the_order_of_time(tmp_path: Path) -> None:
 def test_history_follows_time_then_item() -> None:
     train = np.array([[0, 3], [0, 1], [1, 0], [0, 2]])
     empty = np.empty((0, 2))
-    dataset = Dataset.from_arrays(2, 4, train, empty, empty, train_timestamps=np.array([5, 9, 1, 5]))
-    assert dataset.train_by_time().tolist() == [[0, 2], [0, 3], [0, 1], [1, 0]]
-    assert Dataset.from_arrays(2, 4, train, empty, empty).train_by_time().tolist() == sorted(train.tolist())
+    dataset = Dataset.from_arrays(2, 4, train, empty, empty, timestamps=(np.array([5, 9, 1, 5]), [], []))
+    assert dataset.train[dataset.by_time("train")].tolist() == [[0, 2], [0, 3], [0, 1], [1, 0]]
+    untimed = Dataset.from_arrays(2, 4, train, empty, empty)
+    assert untimed.train[untimed.by_time("train")].tolist() == sorted(train.tolist())
 
 
 @pytest.mark.parametrize(
