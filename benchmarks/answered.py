@@ -110,7 +110,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def measure(n_users: int) -> Measured:
     """In this process, which should be fresh."""
-    from augrec.pipeline.report.generated import read_records
+    from augrec.report.pages.run.generated import read_records
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -29,7 +29,7 @@ from augrec.pipeline.controls import (
     unmade_part,
 )
 from augrec.pipeline.explain import explain
-from augrec.pipeline.report.options import ReportOptions
+from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
 from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation

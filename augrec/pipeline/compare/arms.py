@@ -8,7 +8,7 @@ from augrec.pipeline.compare.options import Arm
 from augrec.pipeline.compare.read import Plan
 from augrec.pipeline.config import Config
 from augrec.pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
-from augrec.pipeline.report.roles import is_llm
+from augrec.report.pages.run.roles import is_llm
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
 

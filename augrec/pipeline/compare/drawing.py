@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from augrec.pipeline.compare.looks import Look
 from augrec.pipeline.compare.untrusted import one_line
-from augrec.pipeline.report.svg import MUTED, PAPER, inline_svg, page_style
+from augrec.report.render.svg import MUTED, PAPER, inline_svg, page_style
 
 LETTER = 7.4
 """Width of a letter of a label in CSS pixels; wide letters count twice."""

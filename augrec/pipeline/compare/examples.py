@@ -11,7 +11,7 @@ import pyarrow as pa
 from augrec.artefacts.files import read_parquet
 from augrec.pipeline.compare.options import Compare
 from augrec.pipeline.compare.records import Records
-from augrec.pipeline.report.examples import titles_of
+from augrec.report.pages.run.examples import titles_of
 from embed.texts import profile_text
 
 HISTORY = 8

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from augrec.pipeline.compare.options import Compare
-from augrec.pipeline.report.statistics import decided
-from augrec.pipeline.report.wording import count, counted, interval, listed, number, p_equals, signed
+from augrec.report.numbers.statistics import decided
+from augrec.report.render.wording import count, counted, interval, listed, number, p_equals, signed
 
 ALL = "all"
 PROFILED = "profiled"

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from augrec.pipeline.compare.agreement import unit_rows
-from augrec.pipeline.report.statistics import bootstrap_intervals
+from augrec.report.numbers.statistics import bootstrap_intervals
 
 CELLS = 2**22  # user-item cosines in memory at a time, float64: 32 MiB, and as much again to sort them
 ROUNDED = 12  # decimals of a cosine: vectors that are equally alike tie, in whatever order products are summed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from augrec.pipeline.report.svg import INK, MUTED, SERIES
+from augrec.report.render.svg import INK, MUTED, SERIES
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from augrec.pipeline.compare.text_tables import (
     position_table,
 )
 from augrec.pipeline.compare.untrusted import beginning, code, one_line, plain
-from augrec.pipeline.report.wording import DASH, counted
+from augrec.report.render.wording import DASH, counted
 
 TEXT_IN_MARKDOWN = 600
 

@@ -43,10 +43,10 @@ from augrec.pipeline.compare.text_tables import (
     task_name,
 )
 from augrec.pipeline.compare.untrusted import beginning, cleaned
-from augrec.pipeline.report import wording
+from augrec.report.render import wording
 
 HERE = Path(__file__).parent
-REPORT = HERE.parent / "report"
+REPORT = HERE.parents[1] / "report" / "render"
 SCHEMA = 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from augrec.pipeline.report.wording import DASH, count, seconds
+from augrec.report.render.wording import DASH, count, seconds
 
 Pairs = list[tuple[str, str]]
 

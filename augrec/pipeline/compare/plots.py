@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from augrec.pipeline.compare.drawing import box, fitted, label_width, mark, name_rows, small
 from augrec.pipeline.compare.looks import UNKNOWN, Look, arm_looks, arm_titles, recommender_titles
-from augrec.pipeline.report.plots import WIDE, responsive
-from augrec.pipeline.report.svg import INK, MUTED, PAPER
-from augrec.pipeline.report.wording import number
+from augrec.report.pages.run.plots import WIDE, responsive
+from augrec.report.render.svg import INK, MUTED, PAPER
+from augrec.report.render.wording import number
 
 SIDE_BY_SIDE = 3
 Ends = tuple[float, float]

@@ -7,7 +7,7 @@ from typing import Any
 
 from augrec.pipeline.compare.looks import arm_looks, arm_titles, recommender_titles
 from augrec.pipeline.compare.tables import Cell, Table, named, numbers, table, told, words
-from augrec.pipeline.report.wording import DASH, count, number, p_value, signed
+from augrec.report.render.wording import DASH, count, number, p_value, signed
 
 Versus = dict[str, Any]
 

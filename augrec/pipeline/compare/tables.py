@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from augrec.pipeline.compare.looks import Look
-from augrec.pipeline.report.wording import DASH
+from augrec.report.render.wording import DASH
 
 
 @dataclass(frozen=True)

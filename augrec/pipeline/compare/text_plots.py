@@ -14,9 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from augrec.pipeline.compare.drawing import box, label_width, mark, name_rows, small
 from augrec.pipeline.compare.looks import UNKNOWN, Look, source_looks
 from augrec.pipeline.compare.text_tables import percent_1, task_name
-from augrec.pipeline.report.plots import WIDE, responsive
-from augrec.pipeline.report.svg import GRID, INK, MUTED, PAPER, SERIES
-from augrec.pipeline.report.wording import percent
+from augrec.report.pages.run.plots import WIDE, responsive
+from augrec.report.render.svg import GRID, INK, MUTED, PAPER, SERIES
+from augrec.report.render.wording import percent
 
 SPLITS = ("train", "valid", "test")
 STRANGER = Look("stranger", "", "", "o", MUTED, filled=False)

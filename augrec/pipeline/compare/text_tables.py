@@ -7,7 +7,7 @@ from typing import Any
 
 from augrec.pipeline.compare.looks import source_looks
 from augrec.pipeline.compare.tables import Cell, Table, named, numbers, table, told, words
-from augrec.pipeline.report.wording import DASH, count, number, p_value, percent
+from augrec.report.render.wording import DASH, count, number, p_value, percent
 
 Numbers = dict[str, Any]
 

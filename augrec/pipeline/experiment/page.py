@@ -28,11 +28,11 @@ from augrec.pipeline.experiment.tables import (
     tests_of,
 )
 from augrec.pipeline.experiment.values import Block, Line, Point
-from augrec.pipeline.report.wording import number, seconds
 from augrec.pipeline.stages.base import FOLDERS
+from augrec.report.render.wording import number, seconds
 
 HERE = Path(__file__).parent
-STYLE = HERE.parent / "report" / "report.css"
+STYLE = HERE.parents[1] / "report" / "render" / "report.css"
 
 
 def write_pages(plan: Plan, outcomes: list[Outcome]) -> None:

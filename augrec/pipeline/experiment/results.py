@@ -12,9 +12,9 @@ from augrec.pipeline.experiment.paper import Published, published
 from augrec.pipeline.experiment.read import Plan
 from augrec.pipeline.experiment.run import Outcome
 from augrec.pipeline.experiment.values import Block, Line, Point, Row, corrected, describe_tests, values_of, with_best
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.runs import Trained, read_variant
 from augrec.pipeline.stages.base import read_marker
+from augrec.report.numbers.runs import Trained, read_variant
+from augrec.report.options import ReportOptions
 from recsys.models.registry import FAMILIES
 
 

@@ -6,7 +6,7 @@ from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.visible import visible
 from augrec.pipeline.compare.untrusted import markdown_cell
 from augrec.pipeline.experiment.values import Block, Row, Value, verdict
-from augrec.pipeline.report.wording import interval, number, p_value, signed
+from augrec.report.render.wording import interval, number, p_value, signed
 
 MARK = {1: " ▲", -1: " ▼", 0: ""}
 LATEX_MARK = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}

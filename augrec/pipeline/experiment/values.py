@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from augrec.pipeline.experiment.options import Table
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.results import Comparison, compare, spread
-from augrec.pipeline.report.runs import Trained
-from augrec.pipeline.report.statistics import bootstrap_intervals, decided, holm
+from augrec.report.numbers.results import Comparison, compare, spread
+from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm
+from augrec.report.options import ReportOptions
 
 TESTS = ("p_users", "p_users_randomisation", "p_seeds")
 

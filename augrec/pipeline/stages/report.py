@@ -23,7 +23,7 @@ class Report(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         from augrec.pipeline.audit import audit_run
-        from augrec.pipeline.report.page import write_report
+        from augrec.report.pages.run.page import write_report
 
         audit = audit_run(run.folder)
         if audit.violations:

@@ -280,9 +280,9 @@ def test_a_task_that_is_added_counts_for_no_other(checkout: Path) -> None:
 
 
 def test_a_page_of_a_comparison_counts_for_no_stage(checkout: Path) -> None:
-    edits = {"augrec/pipeline/report/added.html.j2": "Hello"}
+    edits = {"augrec/report/pages/run/added.html.j2": "Hello"}
     assert changed_by(checkout, {**edits, **more(checkout, "augrec/pipeline/compare/page.py")}) == set()
-    assert changed_by(checkout, {"augrec/pipeline/report/report.css": "body {}"}) == {"stage report"}
+    assert changed_by(checkout, {"augrec/report/render/report.css": "body {}"}) == {"stage report"}
 
 
 def test_comments_in_any_module_count_for_nothing(checkout: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import Config
 from augrec.pipeline.controls import is_drawn, training_seeds
-from augrec.pipeline.report.page import _own_seeds
-from augrec.pipeline.report.roles import Roles, is_llm
-from augrec.pipeline.report.runs import Trained
-from tests.augrec.pipeline.report.test_report_headline import ReportOptions, variant
+from augrec.report.numbers.runs import Trained
+from augrec.report.pages.run.page import _own_seeds
+from augrec.report.pages.run.roles import Roles, is_llm
+from tests.augrec.report.pages.test_report_headline import ReportOptions, variant
 
 DRAWN = [
     {"edges": "random"},

@@ -22,11 +22,11 @@ from augrec.pipeline.clean import clean, leftovers
 from augrec.pipeline.config import read_config, read_sections, save_config
 from augrec.pipeline.executors.chain import run_all, run_stage
 from augrec.pipeline.executors.slurm.status import collect, read_run
-from augrec.pipeline.report.facts import read_facts
-from augrec.pipeline.report.generated import read_records
 from augrec.pipeline.side import side_files
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from augrec.report.pages.run.facts import read_facts
+from augrec.report.pages.run.generated import read_records
 
 Narrow = Callable[[dict[str, Any]], None]
 

@@ -18,11 +18,11 @@ from augrec.pipeline.experiment.results import Results
 from augrec.pipeline.experiment.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.pipeline.experiment.run import Failure, Outcome
 from augrec.pipeline.experiment.values import Block
-from augrec.pipeline.report.statistics import holm, paired_t, sign_flips
 from augrec.pipeline.stages.augment import Augment
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.train import trainings_of
+from augrec.report.numbers.statistics import holm, paired_t, sign_flips
 
 N = 60
 METRICS = ("recall@10", "ndcg@5")

@@ -12,7 +12,7 @@ import pytest
 from augrec.pipeline.experiment.paper import load, published
 from augrec.pipeline.experiment.tables import csv_text, latex, markdown
 from augrec.pipeline.experiment.values import Block, Row, Value, verdict
-from augrec.pipeline.report.results import Comparison
+from augrec.report.numbers.results import Comparison
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,

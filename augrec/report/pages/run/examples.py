@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from augrec.pipeline.report.generated import Record, Records
+from augrec.report.pages.run.generated import Record, Records
 
 HISTORY_SHOWN = 12
 TEXT_SHOWN = 600

@@ -15,11 +15,11 @@ from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
-from augrec.pipeline.report.generated import OUTSIDE, Record, count_values, genre_shares
-from augrec.pipeline.report.page import write_report
-from augrec.pipeline.report.plots import curve_figures, primary_figure, training_curves
-from augrec.pipeline.report.results import summarise
-from augrec.pipeline.report.runs import read_trained
+from augrec.report.numbers.results import summarise
+from augrec.report.numbers.runs import read_trained
+from augrec.report.pages.run.generated import OUTSIDE, Record, count_values, genre_shares
+from augrec.report.pages.run.page import write_report
+from augrec.report.pages.run.plots import curve_figures, primary_figure, training_curves
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_names_with_dollars_and_angles_are_text_in_figures(make_run, options, va
 
 def test_options_come_without_heavy_imports() -> None:
     heavy = {"torch", "matplotlib", "scipy", "pandas"}
-    code = f"import sys, augrec.pipeline.report.options; print({heavy} & set(sys.modules))"
+    code = f"import sys, augrec.report.options; print({heavy} & set(sys.modules))"
     root = Path(__file__).parents[4]
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
@@ -205,7 +205,7 @@ def test_options_come_without_heavy_imports() -> None:
 def test_a_label_that_names_the_font_eats_no_markup() -> None:
     from matplotlib.figure import Figure
 
-    from augrec.pipeline.report.svg import inline_svg, page_style
+    from augrec.report.render.svg import inline_svg, page_style
 
     with page_style():
         figure = Figure(figsize=(3, 2))

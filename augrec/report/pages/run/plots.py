@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.results import Summaries
-from augrec.pipeline.report.runs import Trained
-from augrec.pipeline.report.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
-from augrec.pipeline.report.wording import number
+from augrec.report.numbers.results import Summaries
+from augrec.report.numbers.runs import Trained
+from augrec.report.options import ReportOptions
+from augrec.report.render.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
+from augrec.report.render.wording import number
 
 WIDE, NARROW = 860, 340
 MARKERS = ("s", "o", "^", "D", "v")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from augrec.pipeline.report.generated import Record, Records
-from augrec.pipeline.report.wording import counted
+from augrec.report.pages.run.generated import Record, Records
+from augrec.report.render.wording import counted
 
 EXAMPLES = 3
 TEXT_SHOWN = 300

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[no-untyped-def]
-    from augrec.pipeline.report.page import write_report
+    from augrec.report.pages.run.page import write_report
 
     run: Path = make_run()
     write_report(run, options, config, variants=variants)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.files import read_json, sha256_file
 from augrec.pipeline.named import matrix_facts, named_records
-from augrec.pipeline.report.wording import counted
+from augrec.report.render.wording import counted
 
 STAGES = ("dataset", "candidates", "augment", "embed", "train")
 FROM_MODEL = ("model_sha256", "tokenizer_sha256", "chat_template_sha256", "lora_sha256")

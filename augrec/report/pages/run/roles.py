@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from augrec.pipeline.controls import PARTS
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.runs import Trained
-from augrec.pipeline.report.wording import listed
+from augrec.report.numbers.runs import Trained
+from augrec.report.options import ReportOptions
+from augrec.report.render.wording import listed
 
 BY_NAME = {
     "content": {"shuffled", "shuffle", "permuted", "random", "constant"},

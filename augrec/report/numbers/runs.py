@@ -12,7 +12,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.report.options import ReportOptions
+from augrec.report.options import ReportOptions
 
 TRAIN_AGAIN = "run the train stage again: finished seeds are skipped"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.runs import Trained, metric_order
-from augrec.pipeline.report.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
+from augrec.report.numbers.runs import Trained, metric_order
+from augrec.report.numbers.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
+from augrec.report.options import ReportOptions
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json, write_json
-from augrec.pipeline.report.limits import read_limits
-from augrec.pipeline.report.page import write_report
+from augrec.report.pages.run.limits import read_limits
+from augrec.report.pages.run.page import write_report
 
 TITLE = "Time taken, against what the device can do"
 FOUND: dict[str, Any] = {

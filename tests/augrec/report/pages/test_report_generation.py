@@ -11,12 +11,12 @@ import pytest
 
 from augment.timeline import FINEST, Points
 from augrec.artefacts.files import read_json, sha256_file, write_json
-from augrec.pipeline.report.generated import Record, read_records
-from augrec.pipeline.report.page import write_report
-from augrec.pipeline.report.provenance import read_provenance
-from augrec.pipeline.report.throughput import PAUSE, RATES, rates, read_throughput
-from augrec.pipeline.report.tokens import read_spreads
-from augrec.pipeline.report.troubles import KIND_SHOWN, TEXT_SHOWN, failures, kind_of, repairs, without_failures
+from augrec.report.pages.run.generated import Record, read_records
+from augrec.report.pages.run.page import write_report
+from augrec.report.pages.run.provenance import read_provenance
+from augrec.report.pages.run.throughput import PAUSE, RATES, rates, read_throughput
+from augrec.report.pages.run.tokens import read_spreads
+from augrec.report.pages.run.troubles import KIND_SHOWN, TEXT_SHOWN, failures, kind_of, repairs, without_failures
 
 BEGAN = 1_760_000_000.0
 

@@ -13,10 +13,10 @@ from scipy import stats
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.page import write_report
-from augrec.pipeline.report.results import compare, results_json, summarise
-from augrec.pipeline.report.runs import Trained, read_trained
+from augrec.report.numbers.results import compare, results_json, summarise
+from augrec.report.numbers.runs import Trained, read_trained
+from augrec.report.options import ReportOptions
+from augrec.report.pages.run.page import write_report
 
 
 def results(run: Path, options: ReportOptions, variants: list[str], seeds: list[int] | None = None) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import yaml
 
 from augrec.artefacts.files import read_json
 from augrec.pipeline.named import matrix_facts, named_sources
-from augrec.pipeline.report.limits import Limit, read_limits
-from augrec.pipeline.report.provenance import STAGES, Group, read_provenance
-from augrec.pipeline.report.roles import is_llm
-from augrec.pipeline.report.runs import Trained
-from augrec.pipeline.report.wording import DASH, count, counted, percent, rate, seconds
+from augrec.report.numbers.runs import Trained
+from augrec.report.pages.run.limits import Limit, read_limits
+from augrec.report.pages.run.provenance import STAGES, Group, read_provenance
+from augrec.report.pages.run.roles import is_llm
+from augrec.report.render.wording import DASH, count, counted, percent, rate, seconds
 
 Pairs = list[tuple[str, str]]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.results import Comparison, Summaries, compare
-from augrec.pipeline.report.roles import Roles
-from augrec.pipeline.report.runs import Trained
-from augrec.pipeline.report.statistics import decided, holm
-from augrec.pipeline.report.wording import counted, interval, listed, number, p_equals, signed
+from augrec.report.numbers.results import Comparison, Summaries, compare
+from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.statistics import decided, holm
+from augrec.report.options import ReportOptions
+from augrec.report.pages.run.roles import Roles
+from augrec.report.render.wording import counted, interval, listed, number, p_equals, signed
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import read_parquet
 from augrec.pipeline.named import named_records
-from augrec.pipeline.report.generated import AUGMENT_AGAIN
-from augrec.pipeline.report.svg import INK, MUTED, SERIES, inline_svg, page_style
-from augrec.pipeline.report.wording import count, counted, percent
+from augrec.report.pages.run.generated import AUGMENT_AGAIN
+from augrec.report.render.svg import INK, MUTED, SERIES, inline_svg, page_style
+from augrec.report.render.wording import count, counted, percent
 
 COLUMNS = ("prompt_tokens", "completion_tokens", "attempt")
 BINS = 24

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from augrec.artefacts.files import write_json, write_parquet
-from augrec.pipeline.report.options import ReportOptions
+from augrec.report.options import ReportOptions
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi"]
 USERS, ITEMS = 60, 40

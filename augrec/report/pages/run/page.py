@@ -15,21 +15,22 @@ from markupsafe import Markup
 from augrec.artefacts.files import read_parquet, write_json, write_text
 from augrec.artefacts.visible import shown
 from augrec.pipeline.controls import training_seeds
-from augrec.pipeline.report import wording
-from augrec.pipeline.report.examples import item_examples, user_examples
-from augrec.pipeline.report.facts import Facts, read_facts
-from augrec.pipeline.report.generated import count_values, genre_shares, read_records
-from augrec.pipeline.report.headline import find_headline
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.plots import curve_figures, genre_figure, primary_figure, training_curves
-from augrec.pipeline.report.results import Summaries, Summary, describe_tests, results_json, summarise
-from augrec.pipeline.report.roles import Roles
-from augrec.pipeline.report.runs import Trained, read_trained
-from augrec.pipeline.report.throughput import read_throughput
-from augrec.pipeline.report.tokens import read_spreads, spread_figures
-from augrec.pipeline.report.troubles import failures, repairs, without_failures
+from augrec.report.numbers.results import Summaries, Summary, describe_tests, results_json, summarise
+from augrec.report.numbers.runs import Trained, read_trained
+from augrec.report.options import ReportOptions
+from augrec.report.pages.run.examples import item_examples, user_examples
+from augrec.report.pages.run.facts import Facts, read_facts
+from augrec.report.pages.run.generated import count_values, genre_shares, read_records
+from augrec.report.pages.run.headline import find_headline
+from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
+from augrec.report.pages.run.roles import Roles
+from augrec.report.pages.run.throughput import read_throughput
+from augrec.report.pages.run.tokens import read_spreads, spread_figures
+from augrec.report.pages.run.troubles import failures, repairs, without_failures
+from augrec.report.render import wording
 
 HERE = Path(__file__).parent
+RENDER = HERE.parents[1] / "render"
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,18 @@ def render(
         **_written(run, facts, options),
     }
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader([HERE, RENDER]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         finalize=shown,
-    )  # fmt: skip
+    )
     environment.globals["w"] = wording
-    script = (HERE / "report.js").read_text(encoding="utf-8")
+    script = (RENDER / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         context,
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        style=Markup((RENDER / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from augrec.pipeline.report.wording import count, listed, percent, rate, seconds
+from augrec.report.render.wording import count, listed, percent, rate, seconds
 
 GRAMMAR = {"compile": "compiling them and finding them again", "mask": "working out which tokens may come next"}
 CACHED = "{} of the prompts from the cache"

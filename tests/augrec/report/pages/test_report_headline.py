@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from augrec.pipeline.report.headline import Headline, find_headline
-from augrec.pipeline.report.options import ReportOptions
-from augrec.pipeline.report.results import summarise
-from augrec.pipeline.report.roles import Roles
-from augrec.pipeline.report.runs import Trained
+from augrec.report.numbers.results import summarise
+from augrec.report.numbers.runs import Trained
+from augrec.report.options import ReportOptions
+from augrec.report.pages.run.headline import Headline, find_headline
+from augrec.report.pages.run.roles import Roles
 
 USERS = 200
 

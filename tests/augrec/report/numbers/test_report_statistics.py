@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from augrec.pipeline.report.statistics import bootstrap_intervals, decided, holm, paired_t, seeds_t, sign_flips
+from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm, paired_t, seeds_t, sign_flips
 
 
 def pairs(n: int, shift: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def test_sign_flips_repeat_and_do_not_depend_on_their_blocks(monkeypatch: pytest
     difference = np.subtract(*pairs(50, 0.02))
     whole = flips(difference)
     assert flips(difference) == whole
-    monkeypatch.setattr("augrec.pipeline.report.statistics.RESAMPLED_CELLS", 56 * 100)
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 56 * 100)
     assert flips(difference) == pytest.approx(whole, abs=0.02)
 
 
@@ -74,7 +74,7 @@ def test_where_nobody_differs_there_is_no_test_and_a_reason() -> None:
 
 def test_skewed_differences_of_thousands_of_users_raise_no_false_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Means are equal, medians are not: the rank test, which asks after the medians, finds what is not asked."""
-    monkeypatch.setattr("augrec.pipeline.report.statistics.FLIPS", 399)
+    monkeypatch.setattr("augrec.report.numbers.statistics.FLIPS", 399)
     rng = np.random.default_rng(8)
     alarms = {"ranks": 0, "flips": 0, "t": 0}
     for seed in range(200):
@@ -166,7 +166,7 @@ def test_bootstrap_agrees_with_scipy_and_a_naive_loop() -> None:
 def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((50, 1))
     whole = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
-    monkeypatch.setattr("augrec.pipeline.report.statistics.RESAMPLED_CELLS", 1000)
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 1000)
     blocks = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
     assert np.allclose(whole, blocks)
 

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augment.timeline import Points, timelines, together
-from augrec.pipeline.report.plots import WIDE, responsive
-from augrec.pipeline.report.svg import INK, MUTED, SERIES
-from augrec.pipeline.report.wording import counted, rate, seconds
+from augrec.report.pages.run.plots import WIDE, responsive
+from augrec.report.render.svg import INK, MUTED, SERIES
+from augrec.report.render.wording import counted, rate, seconds
 
 PAUSE = 10.0
 """Seconds without generating that count as a pause; shorter ones are between two batches."""

@@ -1,0 +1,1 @@
+"""What numbers say: statistics, trained variants, and their comparison."""
