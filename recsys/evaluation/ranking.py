@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +11,8 @@ from torch import Tensor
 from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
 from recsys.evaluation.masking import masked, masked_positions, writable
-from recsys.evaluation.metrics.ranking import coverage, per_user_metrics
+from recsys.evaluation.metrics.ranking import per_user_metrics
+from recsys.evaluation.result import Evaluation
 from recsys.evaluation.top_items import TieBreak, top_items
 
 Scores = Callable[[Tensor], Tensor]
@@ -21,28 +21,6 @@ NEVER = torch.iinfo(torch.int64).max
 SCORES_PER_CHUNK = 2**22  # 16 MiB of float32: the allocator hands out the same memory again, which is a fifth faster
 SMALLEST_CHUNK = 64  # users; fewer at a time make the product of embeddings slow
 USERS_PER_METRIC = 2**13
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of one model on one split; names are like "recall@20"."""
-
-    per_user: dict[str, np.ndarray]
-    """float64 [n_users] per metric, NaN for users without truth."""
-    mean: dict[str, float]
-    """Mean over the users with truth, and "coverage@k", which has no value per user. NaN when nobody has truth."""
-    n_users: int
-    """How many users were averaged."""
-    first_rank: np.ndarray
-    """int64 [n_items], the best rank (from 0) at which anyone is shown the item, `NEVER` for none."""
-
-    @classmethod
-    def of(cls, per_user: dict[str, np.ndarray], users: np.ndarray, first_rank: np.ndarray) -> Evaluation:
-        """Adds the means over `users` (int64 [n], in order) to values per user, and the coverage at each of their k."""
-        mean = {name: float(values[users].mean()) if len(users) else float("nan") for name, values in per_user.items()}
-        for k in sorted({int(name.rpartition("@")[2]) for name in per_user}):
-            mean[f"coverage@{k}"] = coverage(torch.from_numpy(first_rank), k) if len(users) else float("nan")
-        return cls(per_user, mean, len(users), first_rank)
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from recsys.batches.triplets import Triplets
-from recsys.evaluation.ranking import Evaluation
+from recsys.evaluation.result import Evaluation
 from recsys.models.base import TrainedRecommender
 
 NOTHING = "nothing"

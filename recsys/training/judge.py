@@ -8,7 +8,8 @@ import numpy as np
 
 from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
-from recsys.evaluation.ranking import Evaluation, evaluate
+from recsys.evaluation.ranking import evaluate
+from recsys.evaluation.result import Evaluation
 from recsys.models.base import Recommender
 from recsys.options import EvaluationOptions
 from recsys.training.distributed import Team, merged

@@ -26,7 +26,8 @@ from recsys.augmentation import SideInformation
 from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
-from recsys.evaluation.ranking import Evaluation, default_chunk
+from recsys.evaluation.ranking import default_chunk
+from recsys.evaluation.result import Evaluation
 from recsys.graph.sparse_operator import use_backend
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
 from recsys.models.blend import Blend

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from recsys.data.dataset import Dataset
 from recsys.evaluation.masking import masked_positions
-from recsys.evaluation.ranking import Evaluation, Tally, default_chunk, hidden_splits, refuse_nan
+from recsys.evaluation.ranking import Tally, default_chunk, hidden_splits, refuse_nan
+from recsys.evaluation.result import Evaluation
 from recsys.evaluation.top_items import TieBreak, top_items
 from recsys.training.distributed import merged
 from recsys.training.sharded.model import ShardedLightGCN

@@ -21,7 +21,8 @@ from augrec.artefacts.errors import AugrecError
 from recsys.augmentation import SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
-from recsys.evaluation.ranking import NEVER, SCORES_PER_CHUNK, Evaluation, default_chunk, evaluate
+from recsys.evaluation.ranking import NEVER, SCORES_PER_CHUNK, default_chunk, evaluate
+from recsys.evaluation.result import Evaluation
 from recsys.evaluation.top_items import BLOCK, TieBreak, top_items
 from recsys.models.base import TrainedRecommender
 from recsys.models.options.popularity import PopularityOptions
