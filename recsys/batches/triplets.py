@@ -7,7 +7,6 @@ uniform, never a false negative, and as fast for a user who owns nearly everythi
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -44,12 +43,6 @@ class Triplets:
         weight = None if self.weight is None else self.weight.to(device)
         user, positive, negative = (part.to(device) for part in (self.user, self.positive, self.negative))
         return Triplets(user, positive, negative, weight, self.observed)
-
-
-def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of its own for each purpose, so that using one more never shifts the draws of another."""
-    state = int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "little") >> 1
-    return torch.Generator(device=device).manual_seed(state)
 
 
 class BprSampler:

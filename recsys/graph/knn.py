@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recsys.gather import lookup
 from recsys.graph.adjacency import Operator
 from recsys.graph.weighted import Pattern
-from recsys.objectives.bpr import lookup
 
 BLOCK = 2**22  # pairs in memory at a time, some 30 bytes each
 RESOLUTION = 2**20  # cosines that differ by less than a millionth are ties: rounding differs between machines

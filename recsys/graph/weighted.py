@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from recsys.objectives.bpr import lookup
+from recsys.gather import lookup
 
 
 class Pattern(nn.Module):

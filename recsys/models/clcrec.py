@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.models.base import embedding_table
 from recsys.models.parts.feature_projection import Features, xavier_linear
 from recsys.models.parts.modalities import ModalityRecommender
 from recsys.models.parts.relations import Interactions
-from recsys.objectives.bpr import lookup
 
 if TYPE_CHECKING:
     from recsys.models.options.clcrec import ClcrecOptions

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.adjacency import bipartite
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.models.parts.feature_projection import xavier_linear
@@ -39,7 +40,7 @@ from recsys.models.parts.side_features import (
     named_matrices,
     projection_layers,
 )
-from recsys.objectives.bpr import batch_l2, lookup
+from recsys.objectives.bpr import batch_l2
 from recsys.objectives.features import feature_penalty, inverted_l2
 from recsys.objectives.pruned import pruned
 

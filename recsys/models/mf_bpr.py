@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.models.base import TrainedRecommender, embedding_table
-from recsys.objectives.bpr import batch_l2, bpr, lookup
+from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

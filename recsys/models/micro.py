@@ -25,11 +25,11 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.knn import symmetric
 from recsys.models.base import embedding_table
 from recsys.models.parts.feature_projection import xavier_linear
 from recsys.models.parts.item_graph import ItemGraphModel, Searched
-from recsys.objectives.bpr import lookup
 from recsys.objectives.two_views import two_views
 
 if TYPE_CHECKING:

@@ -27,11 +27,12 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.adjacency import bipartite
 from recsys.models.base import embedding_table
 from recsys.models.parts.feature_projection import Features, xavier_linear
 from recsys.models.parts.modalities import ModalityRecommender
-from recsys.objectives.bpr import bpr, lookup
+from recsys.objectives.bpr import bpr
 
 if TYPE_CHECKING:
     from recsys.models.options.mmgcn import MmgcnOptions

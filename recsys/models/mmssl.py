@@ -30,13 +30,14 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.adjacency import Operator, bipartite
 from recsys.models.base import Objective, embedding_table
 from recsys.models.parts.discriminator import BETAS, Discriminator, observed_rows
 from recsys.models.parts.feature_projection import Features, xavier_linear
 from recsys.models.parts.modalities import ModalityRecommender
 from recsys.models.parts.relations import Interactions
-from recsys.objectives.bpr import batch_l2, bpr, lookup
+from recsys.objectives.bpr import batch_l2, bpr
 from recsys.objectives.features import feature_penalty
 from recsys.objectives.two_views import two_views
 

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.adjacency import adjacency, row_mean_with_self
 from recsys.graph.weighted import Pattern
 from recsys.models.base import TrainedRecommender, embedding_table
-from recsys.objectives.bpr import batch_l2, bpr, lookup
+from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

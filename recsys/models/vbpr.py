@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.models.base import TrainedRecommender, embedding_table
 from recsys.models.parts.feature_projection import Features
 from recsys.models.parts.modalities import modalities_of
-from recsys.objectives.bpr import bpr, lookup
+from recsys.objectives.bpr import bpr
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation

@@ -9,15 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recsys.batches.triplets import Triplets
-
-
-def lookup(table: Tensor, ids: Tensor) -> Tensor:
-    """`table[ids]` with a gradient that is the same in every run.
-
-    Indexing sums the gradients of repeated rows by atomic additions in any order, on the GPU and on several CPU
-    threads; the backward of an embedding look-up does not, and is no slower.
-    """
-    return F.embedding(ids, table)
+from recsys.gather import lookup
 
 
 def bpr(user: Tensor, positive: Tensor, negative: Tensor, weight: Tensor | None = None) -> Tensor:

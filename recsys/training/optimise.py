@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
-from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets, seeded
+from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions
+from recsys.seeds import seeded
 from recsys.training.distributed import NOTHING, Team, align_buffers, averaged, share_of
 from recsys.training.early_stopping import Selection
 from recsys.training.out_of_memory import Explanation, explained

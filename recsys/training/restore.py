@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
-from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
 from recsys.models.options.base import FamilyOptions
 from recsys.models.registry import family_of
+from recsys.seeds import seeded
 
 
 def restore(folder: Path, dataset: Dataset, model: FamilyOptions, side: SideInformation) -> Recommender:

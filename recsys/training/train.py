@@ -23,7 +23,6 @@ from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
 from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
-from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
 from recsys.evaluation.ranking import default_chunk
@@ -37,6 +36,7 @@ from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.registry import family_of
 from recsys.options import EvaluationOptions
+from recsys.seeds import seeded
 from recsys.training.blending import fit_blend
 from recsys.training.distributed import ALONE, Team
 from recsys.training.judge import Judge

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
-from recsys.objectives.bpr import lookup
+from recsys.gather import lookup
 
 
 class Features(nn.Module):

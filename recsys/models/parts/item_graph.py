@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
+from recsys.gather import lookup
 from recsys.graph.adjacency import Operator, adjacency, row_mean_with_self
 from recsys.graph.knn import cosines, knn_operator, knn_pattern
 from recsys.graph.weighted import Pattern
@@ -26,7 +27,7 @@ from recsys.models.base import embedding_table
 from recsys.models.options.item_graph import ItemGraphOptions
 from recsys.models.parts.feature_projection import Features, xavier_linear
 from recsys.models.parts.modalities import ModalityRecommender
-from recsys.objectives.bpr import batch_l2, bpr, lookup
+from recsys.objectives.bpr import batch_l2, bpr
 
 
 class Searched(NamedTuple):

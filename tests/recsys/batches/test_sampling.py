@@ -7,7 +7,8 @@ from scipy.stats import chisquare
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges
-from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets, seeded
+from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
+from recsys.seeds import seeded
 
 N_USERS, N_ITEMS = 25, 30
 

@@ -6,12 +6,13 @@ import torch
 
 from augrec.artefacts.errors import AugrecError
 from recsys.augmentation import SideInformation
-from recsys.batches.triplets import BprSampler, Triplets, seeded
+from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease
 from recsys.models.lightgcn import LightGCN
 from recsys.models.mf_bpr import MfBpr
 from recsys.models.popularity import Popularity
+from recsys.seeds import seeded
 
 TRAIN = np.array([[0, 0], [0, 1], [1, 1], [1, 2], [2, 0], [2, 3], [3, 1]])
 BATCH = Triplets(torch.tensor([0, 1, 0, 3]), torch.tensor([1, 2, 0, 1]), torch.tensor([3, 0, 3, 2]), None, 4)

@@ -15,7 +15,6 @@ from torch import Tensor
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from recsys.augmentation import FeatureMatrix, SideInformation
-from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Recommender
@@ -23,6 +22,7 @@ from recsys.models.blend import Blend, standardised
 from recsys.models.options.blend import BlendOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
+from recsys.seeds import seeded
 from recsys.training import blending
 from recsys.training import train as train_module
 from recsys.training.blending import corners, moves, search, simplex

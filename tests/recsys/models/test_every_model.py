@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
-from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets, seeded
+from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, SideAugmentation
 from recsys.models.registry import FAMILIES
+from recsys.seeds import seeded
 from recsys.training.restore import restore
 
 USERS, ITEMS = 29, 23  # no other size in any model, so that a table of users or items is told by its length

@@ -24,9 +24,9 @@ from equations_reference import (
 from pydantic import ValidationError
 from torch import Tensor
 
-from recsys.batches.triplets import seeded
 from recsys.models.grcn import GRCN
 from recsys.models.options.grcn import GrcnOptions
+from recsys.seeds import seeded
 
 TRAIN = equations_reference.TRAIN[[1, 5, 2, 3, 4, 0]]  # not in order
 

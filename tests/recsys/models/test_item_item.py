@@ -9,7 +9,6 @@ import torch
 
 from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
-from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease, inverted
 from recsys.models.ease_text import EaseText, KeptInverse
@@ -20,6 +19,7 @@ from recsys.models.parts.histories import Histories
 from recsys.models.parts.item_item import ItemItem, largest
 from recsys.models.registry import FAMILIES
 from recsys.models.rp3beta import Rp3beta
+from recsys.seeds import seeded
 
 USERS = torch.arange(12)
 GENERATOR = seeded(0, "parameters")

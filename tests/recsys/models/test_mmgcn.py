@@ -24,9 +24,9 @@ from equations_reference import (
 )
 from torch import Tensor
 
-from recsys.batches.triplets import seeded
 from recsys.models.mmgcn import MMGCN
 from recsys.models.options.mmgcn import MmgcnOptions
+from recsys.seeds import seeded
 
 
 def build(given: dict[str, np.ndarray] | None = None, **options: object) -> MMGCN:

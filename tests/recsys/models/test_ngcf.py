@@ -22,10 +22,10 @@ from equations_reference import (
 )
 from torch import Tensor
 
-from recsys.batches.triplets import seeded
 from recsys.models.mf_bpr import MfBpr
 from recsys.models.ngcf import NGCF
 from recsys.models.options.ngcf import NgcfOptions
+from recsys.seeds import seeded
 
 
 def build(dtype: torch.dtype = torch.float64, **options: object) -> NGCF:

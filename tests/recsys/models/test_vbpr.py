@@ -8,10 +8,10 @@ import torch
 from equations_reference import agree, bpr, copies, matrices, triplets, zero
 from torch import Tensor
 
-from recsys.batches.triplets import seeded
 from recsys.models.mf_bpr import MfBpr
 from recsys.models.options.vbpr import VbprOptions
 from recsys.models.vbpr import VBPR
+from recsys.seeds import seeded
 
 USERS, ITEMS = 4, 9
 MISSING = {"text": (2, 7), "image": ()}

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recsys.batches.triplets import Triplets
-from recsys.objectives.bpr import batch_l2, bpr, lookup
+from recsys.gather import lookup
+from recsys.objectives.bpr import batch_l2, bpr
 from recsys.objectives.two_views import two_views
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
-from recsys.batches.triplets import seeded
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import embedding_table
@@ -24,6 +23,7 @@ from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.seeds import seeded
 from recsys.training.distributed import Team
 from recsys.training.launch import launch
 from recsys.training.optimise import Optimisation

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
-from recsys.batches.triplets import BprSampler, seeded
+from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.base import FamilyOptions
@@ -24,6 +24,7 @@ from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.seeds import seeded
 from recsys.training import judge as judge_module
 from recsys.training import train as train_module
 from recsys.training.early_stopping import Selection
