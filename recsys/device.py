@@ -15,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import UsageError
-from recsys.training_options import TrainingOptions
+from recsys.options import TrainingOptions
 
 PEAK = "VmHWM:"  # in /proc/self/status: the most memory the process held since the last reset
 

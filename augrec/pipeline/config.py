@@ -33,8 +33,8 @@ from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
 from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation
-from recsys.models.registry import FAMILIES
-from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
+from recsys.models.registry import FAMILIES, ModelOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 
 Section = TypeVar("Section", bound=Options)
 MOST_VALUES = 100_000

@@ -20,8 +20,7 @@ from recsys.evaluation.ranking import evaluate
 from recsys.models.blend import Blend, combined
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.blend import BlendOptions
-from recsys.options import EvaluationOptions
-from recsys.training_options import TrainingOptions, TrainingOverrides
+from recsys.options import EvaluationOptions, TrainingOptions, TrainingOverrides
 
 GRID = 300  # weightings up to which all are tried; beyond it the best is searched for step by step
 CHUNK = 2**22  # scores per member that are in memory while weightings are compared

@@ -11,12 +11,11 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.evaluation.result import Evaluation
 from recsys.models.base import Recommender
-from recsys.options import EvaluationOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.distributed import Team, merged
 from recsys.training.out_of_memory import Explanation, explained
 from recsys.training.sharded.evaluation import evaluate_sharded
 from recsys.training.sharded.model import ShardedLightGCN
-from recsys.training_options import TrainingOptions
 
 
 class Judge:

@@ -17,12 +17,12 @@ from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions
+from recsys.options import TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.distributed import NOTHING, Team, align_buffers, averaged, share_of
 from recsys.training.early_stopping import Selection
 from recsys.training.out_of_memory import Explanation, explained
 from recsys.training.snapshot import Progress, Snapshot
-from recsys.training_options import TrainingOptions
 
 Log = Callable[[str], None]
 

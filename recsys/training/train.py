@@ -35,7 +35,7 @@ from recsys.models.options.blend import BlendOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.registry import family_of
-from recsys.options import EvaluationOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.blending import fit_blend
 from recsys.training.distributed import ALONE, Team
@@ -46,7 +46,6 @@ from recsys.training.out_of_memory import Explanation, explained
 from recsys.training.sharded.model import ShardedLightGCN, check_shardable
 from recsys.training.sharded.snapshot import ShardedSnapshot, save_gathered
 from recsys.training.snapshot import Progress, Snapshot
-from recsys.training_options import TrainingOptions
 
 
 def train(

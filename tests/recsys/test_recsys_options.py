@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.options import Options
-from recsys.models.registry import FAMILIES, family_of
-from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions, TrainingOverrides
+from recsys.models.registry import FAMILIES, ModelOptions, family_of
+from recsys.options import EvaluationOptions, TrainingOptions, TrainingOverrides
 
 MODELS = TypeAdapter(ModelOptions)
 

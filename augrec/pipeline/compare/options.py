@@ -11,7 +11,7 @@ from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import Variant
 from augrec.pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
-from recsys.training_options import METRIC
+from recsys.options import METRIC
 
 Metric = Annotated[str, Field(pattern=METRIC)]
 

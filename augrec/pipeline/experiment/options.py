@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
-from recsys.training_options import METRIC
+from recsys.options import METRIC
 
 OWN_FOLDERS = ("tables", "plots")
 """What lies beside the data sets in an experiment's folder."""

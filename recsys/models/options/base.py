@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, NonNegativeFloat
 
 from augrec.artefacts.options import Options
-from recsys.training_options import TrainingOverrides
+from recsys.options import TrainingOverrides
 
 
 class FamilyOptions(Options):

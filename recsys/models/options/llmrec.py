@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
 
 from augrec.artefacts.options import Options
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions
-from recsys.training_options import TrainingOverrides
+from recsys.options import TrainingOverrides
 
 OPTIMISER = {"optimiser": "adamw", "weight_decay": 0.01}
 

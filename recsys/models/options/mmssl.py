@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 
 from augrec.artefacts.options import Options
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, ModalityOptions, SideAugmentation
-from recsys.training_options import TrainingOverrides
+from recsys.options import TrainingOverrides
 
 OPTIMISER = {"optimiser": "adamw", "weight_decay": 0.01}
 

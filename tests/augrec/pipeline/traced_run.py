@@ -29,7 +29,7 @@ ROOT = Path(augrec.__file__).parent.parent
 EXCEPTED = {
     # who shares the work
     "augment": {"augrec.pipeline.executors.units", "augrec.pipeline.host.attempts", "augrec.pipeline.host.terminal"},
-    "report": {"recsys.training_options"},  # turns the config, which is identified by its values, into plain values
+    "report": {"recsys.options"},  # turns the config, which is identified by its values, into plain values
 }
 
 

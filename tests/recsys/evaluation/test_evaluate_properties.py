@@ -26,9 +26,8 @@ from recsys.evaluation.result import Evaluation
 from recsys.evaluation.top_items import BLOCK, TieBreak, top_items
 from recsys.models.base import TrainedRecommender
 from recsys.models.options.popularity import PopularityOptions
-from recsys.options import EvaluationOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.train import train
-from recsys.training_options import TrainingOptions
 
 sizes = st.tuples(st.integers(1, 12), st.integers(2, 25))
 seeds = st.integers(0, 10_000)

@@ -20,8 +20,8 @@ from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Recommender
 from recsys.models.blend import Blend, standardised
 from recsys.models.options.blend import BlendOptions
-from recsys.models.registry import FAMILIES
-from recsys.options import EvaluationOptions, ModelOptions, TrainingOptions
+from recsys.models.registry import FAMILIES, ModelOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training import blending
 from recsys.training import train as train_module

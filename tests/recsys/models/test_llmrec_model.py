@@ -17,7 +17,7 @@ from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
-from recsys.training_options import TrainingOptions
+from recsys.options import TrainingOptions
 
 USERS, ITEMS, DIM = 30, 40, 8
 
