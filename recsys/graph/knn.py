@@ -17,7 +17,7 @@ from recsys.graph.weighted import Pattern
 
 BLOCK = 2**22  # pairs in memory at a time, some 30 bytes each
 RESOLUTION = 2**20  # cosines that differ by less than a millionth are ties: rounding differs between machines
-LAST = torch.iinfo(torch.int64).min  # the rank of what is not to be chosen
+NEVER_CHOSEN = torch.iinfo(torch.int64).min  # the rank of what is not to be chosen
 
 
 def ranked(similarities: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def nearest(features: Tensor, k: int, *, include_self: bool = True) -> Tensor:
         found = []
         for rows in own.split(max(1, BLOCK // count)):
             ranks = ranked(unit[rows] @ unit.T)
-            ranks[rows - rows[0], rows] = torch.iinfo(torch.int64).max if include_self else LAST
+            ranks[rows - rows[0], rows] = torch.iinfo(torch.int64).max if include_self else NEVER_CHOSEN
             found.append(ranks.topk(k, dim=1).indices)
     neighbours = present[torch.cat(found)].sort(1).values
     return torch.stack([present[:, None].expand_as(neighbours), neighbours], 2).reshape(-1, 2)

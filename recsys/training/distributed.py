@@ -20,7 +20,7 @@ from recsys.batches.triplets import Triplets
 from recsys.evaluation.result import Evaluation
 from recsys.models.base import TrainedRecommender
 
-NOTHING = "nothing"
+NO_TERMS = "no_terms"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Team:
         return self.gather(value)[0]
 
 
-ALONE = Team()
+SINGLE_PROCESS = Team()
 
 
 def averaged(model: TrainedRecommender, accelerator: Accelerator) -> nn.Module:
@@ -99,11 +99,11 @@ class Objectives(nn.Module):
     def forward(self, batch: Triplets, number: int) -> dict[str, Tensor]:
         """The terms of one of `TrainedRecommender.objectives`.
 
-        An objective without terms has the term `NOTHING`, a zero on all parameters: the other processes wait for a
+        An objective without terms has the term `NO_TERMS`, a zero on all parameters: the other processes wait for a
         backward pass from this one.
         """
         terms = self.model.objectives()[number](batch)
-        return terms or {NOTHING: torch.stack([p.sum() * 0 for p in self.model.parameters() if p.requires_grad]).sum()}
+        return terms or {NO_TERMS: torch.stack([p.sum() * 0 for p in self.model.parameters() if p.requires_grad]).sum()}
 
 
 def share_of(batch: Triplets, team: Team) -> tuple[Triplets, float]:

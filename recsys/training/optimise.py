@@ -19,7 +19,7 @@ from recsys.models.base import TrainedRecommender
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions
 from recsys.options import TrainingOptions
 from recsys.seeds import seeded
-from recsys.training.distributed import NOTHING, Team, align_buffers, averaged, share_of
+from recsys.training.distributed import NO_TERMS, Team, align_buffers, averaged, share_of
 from recsys.training.early_stopping import Selection
 from recsys.training.out_of_memory import Explanation, explained
 from recsys.training.snapshot import Progress, Snapshot
@@ -195,7 +195,7 @@ class Optimisation:
         if self.wrapped is None or len(self.model.objectives()) == 1:
             return False
         return bool(
-            self.team.minimum(torch.tensor(NOTHING not in terms, dtype=torch.int, device=self.team.device)) == 0
+            self.team.minimum(torch.tensor(NO_TERMS not in terms, dtype=torch.int, device=self.team.device)) == 0
         )
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from augrec.artefacts.files import atomic_path, remove_file
-from recsys.training.distributed import ALONE, Team
+from recsys.training.distributed import SINGLE_PROCESS, Team
 from recsys.training.early_stopping import Selection
 
 NAME = "unfinished.safetensors"
@@ -49,7 +49,7 @@ class Snapshot:
 
     folder: Path
     identity: dict[str, Any]
-    team: Team = ALONE
+    team: Team = SINGLE_PROCESS
     refused: str | None = None
 
     @property

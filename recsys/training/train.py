@@ -38,7 +38,7 @@ from recsys.models.registry import family_of
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.blending import fit_blend
-from recsys.training.distributed import ALONE, Team
+from recsys.training.distributed import SINGLE_PROCESS, Team
 from recsys.training.judge import Judge
 from recsys.training.launch import launch, launched
 from recsys.training.optimise import Log, Optimisation
@@ -85,24 +85,24 @@ def train(
     """
     side.check(dataset.n_users, dataset.n_items)
     training = model.training.applied_to(training) if model.training else training
-    given = Given(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
-    if given.learns and training.processes > 1 and not launched():
+    job = TrainingJob(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+    if job.learns and training.processes > 1 and not launched():
         if training.shard:
             check_shardable(model, training.processes)
         launch(
             _run,
-            (given,),
+            (job,),
             processes=training.processes,
             device=training.device,
             threads=training.threads,
             ticker=ticker,
         )
         return read_json(out / "metrics.json")
-    return _run(given, ticker)
+    return _run(job, ticker)
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class TrainingJob:
     """What `train` was given, its training options resolved."""
 
     dataset: Dataset
@@ -134,94 +134,94 @@ def _draws(model: FamilyOptions) -> bool:
     return issubclass(family_of(model.family).model_class(), TrainedRecommender)
 
 
-def _run(given: Given, ticker: Ticker | None) -> dict[str, Any]:
+def _run(job: TrainingJob, ticker: Ticker | None) -> dict[str, Any]:
     """Trains in this process: the only one, or one that `launch` started."""
-    return _Process(given, ticker).run()
+    return TrainingProcess(job, ticker).run()
 
 
-class _Process:
+class TrainingProcess:
     """One training, in the one process it has or in one of several."""
 
-    def __init__(self, given: Given, ticker: Ticker | None) -> None:
-        self.accelerator = accelerator_for(given.training)
+    def __init__(self, job: TrainingJob, ticker: Ticker | None) -> None:
+        self.accelerator = accelerator_for(job.training)
         self.team = Team.of(self.accelerator)
-        self.training = given.training.model_copy(update={"processes": self.team.size if given.learns else 1})
-        self.shard = given.learns and given.training.shard
+        self.training = job.training.model_copy(update={"processes": self.team.size if job.learns else 1})
+        self.shard = job.learns and job.training.shard
         if self.shard:
-            check_shardable(given.model, self.team.size)
-        self.given, self.ticker = given, ticker
+            check_shardable(job.model, self.team.size)
+        self.job, self.ticker = job, ticker
         self.identity = {
-            "variant": given.variant,
-            "model": given.model.family,
-            "seed": given.seed,
-            "fingerprint": given.fingerprint,
+            "variant": job.variant,
+            "model": job.model.family,
+            "seed": job.seed,
+            "fingerprint": job.fingerprint,
         }
         self.options = {
-            "model": given.model.model_dump(mode="json"),
+            "model": job.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
         }
-        own = self.team if self.shard else ALONE
-        self.explanation = _explanation(given.dataset, given.model, self.training, given.evaluation, own)
+        own = self.team if self.shard else SINGLE_PROCESS
+        self.explanation = _explanation(job.dataset, job.model, self.training, job.evaluation, own)
         self.progress, self.best_epoch, self.blended = Progress(), 0, dict[str, Any]()
 
     def run(self) -> dict[str, Any]:
         """Trains, judges, writes; returns the content of metrics.json."""
-        given, team = self.given, self.team
+        job, team = self.job, self.team
         if team.main:
-            check_inside(given.out / "log.jsonl")
-            given.out.mkdir(parents=True, exist_ok=True)
-            (given.out / "metrics.json").unlink(missing_ok=True)
-        snapshot = (ShardedSnapshot if self.shard else Snapshot)(given.out, {**self.identity, **self.options}, team)
+            check_inside(job.out / "log.jsonl")
+            job.out.mkdir(parents=True, exist_ok=True)
+            (job.out / "metrics.json").unlink(missing_ok=True)
+        snapshot = (ShardedSnapshot if self.shard else Snapshot)(job.out, {**self.identity, **self.options}, team)
         reset_peak_memory(self.accelerator.device)
         begun = time.monotonic()
-        log_path = given.out / "train.log" if team.main else Path(os.devnull)
+        log_path = job.out / "train.log" if team.main else Path(os.devnull)
         with (
             log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
-            own_randomness_and_threads(seeded(given.seed, "layers").initial_seed(), self.training.threads),
+            own_randomness_and_threads(seeded(job.seed, "layers").initial_seed(), self.training.threads),
         ):
             log: Log = lambda line: print(line, file=log_file)  # noqa: E731
             log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
             recommender = self._built()
-            judge = Judge(recommender, given.dataset, self.training, given.evaluation, team, self.explanation)
+            judge = Judge(recommender, job.dataset, self.training, job.evaluation, team, self.explanation)
             self._fit(recommender, judge, snapshot, log)
             seconds = self.progress.seconds or time.monotonic() - begun
-            valid = judge("valid") if len(given.dataset.valid) else None
-            test = judge("test") if given.judge_test else None
+            valid = judge("valid") if len(job.dataset.valid) else None
+            test = judge("test") if job.judge_test else None
             if test is not None:
                 log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
         metrics = team.decide(self._metrics(recommender, valid, test, seconds))
-        _write(given.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
+        _write(job.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
         snapshot.discard()
         team.gather(None)  # nobody goes on before the files are there
         return metrics
 
     def _built(self) -> Recommender:
         """The model with its initial parameters, on the device."""
-        given = self.given
+        job = self.job
         recommender: Recommender
         with explained("building the model", self.explanation):
-            generator = seeded(given.seed, "parameters")
+            generator = seeded(job.seed, "parameters")
             if self.shard:
-                assert isinstance(given.model, LightGcnOptions | MfBprOptions)
-                recommender = ShardedLightGCN(given.dataset, given.model, generator, self.team)
+                assert isinstance(job.model, LightGcnOptions | MfBprOptions)
+                recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
             else:
-                recommender = family_of(given.model.family).build(given.dataset, given.side, given.model, generator)
+                recommender = family_of(job.model.family).build(job.dataset, job.side, job.model, generator)
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 
     def _fit(self, recommender: Recommender, judge: Judge, snapshot: Snapshot | ShardedSnapshot, log: Log) -> None:
         """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
-        given = self.given
+        job = self.job
         if isinstance(recommender, TrainedRecommender):
             optimisation = Optimisation(
                 recommender,
-                given.dataset,
-                given.side,
-                given.model,
+                job.dataset,
+                job.side,
+                job.model,
                 self.training,
                 accelerator=self.accelerator,
                 validate=lambda: judge("valid").mean,
-                seed=given.seed,
+                seed=job.seed,
                 snapshot=snapshot,
                 log=log,
                 ticker=self.ticker,
@@ -233,16 +233,16 @@ class _Process:
             return
         if isinstance(recommender, ClosedFormRecommender):
             with explained("building the model", self.explanation):
-                recommender.fit(given.dataset)
-        elif isinstance(recommender, Blend) and isinstance(given.model, BlendOptions):
+                recommender.fit(job.dataset)
+        elif isinstance(recommender, Blend) and isinstance(job.model, BlendOptions):
             self.blended = fit_blend(
                 recommender,
-                given.model,
-                given.dataset,
+                job.model,
+                job.dataset,
                 self.training,
-                given.evaluation,
-                folder=given.out / "members",
-                fingerprint=given.fingerprint,
+                job.evaluation,
+                folder=job.out / "members",
+                fingerprint=job.fingerprint,
                 train_member=self._train_member,
                 device=self.accelerator.device,
             )
@@ -251,16 +251,16 @@ class _Process:
 
     def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> None:
         """Trains one member of a blend into a folder of its own; the test split is not its business."""
-        given = self.given
+        job = self.job
         train(
-            given.dataset,
+            job.dataset,
             member,
-            given.side,
+            job.side,
             self.training,
-            given.evaluation,
-            given.seed,
-            given.out / "members" / name,
-            f"{given.variant}/{name}",
+            job.evaluation,
+            job.seed,
+            job.out / "members" / name,
+            f"{job.variant}/{name}",
             fingerprint,
             judge_test=False,
         )
@@ -275,7 +275,7 @@ class _Process:
             **self.identity,
             "valid": _finite(valid.mean) if valid else {},
             "test": _finite(test.mean) if test else {},
-            "deterministic": self.given.deterministic,
+            "deterministic": self.job.deterministic,
             "best_epoch": self.best_epoch,
             "epochs": self.progress.epoch,
             "history": history,

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recsys.graph.knn import BLOCK, LAST, ranked
+from recsys.graph.knn import BLOCK, NEVER_CHOSEN, ranked
 
 
 class Interactions(nn.Module):
@@ -56,8 +56,8 @@ class Interactions(nn.Module):
             items = items / items.norm(dim=1).max().clamp_min(1e-12)
             for block in torch.arange(self.sizes[0], device=users.device).split(max(1, BLOCK // self.sizes[1])):
                 out = (self.rows(block, torch.bool) | ~present) | ~users[block].any(1, keepdim=True)
-                ranks = ranked(users[block] @ items.T).masked_fill(out, LAST)
+                ranks = ranked(users[block] @ items.T).masked_fill(out, NEVER_CHOSEN)
                 best = ranks.topk(min(k, self.sizes[1]), dim=1)
-                row, place = (best.values > LAST).nonzero(as_tuple=True)
+                row, place = (best.values > NEVER_CHOSEN).nonzero(as_tuple=True)
                 edges.append(torch.stack([block[row], best.indices[row, place]], 1))
         return torch.cat(edges).cpu().numpy()
