@@ -13,7 +13,7 @@ from recsys.evaluation.result import Evaluation
 from recsys.models.base import Recommender
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.distributed import Team, merged
-from recsys.training.out_of_memory import Explanation, explained
+from recsys.training.memory import Explanation, explained
 from recsys.training.sharded.evaluation import evaluate_sharded
 from recsys.training.sharded.model import ShardedLightGCN
 

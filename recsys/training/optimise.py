@@ -21,7 +21,7 @@ from recsys.options import TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.distributed import NO_TERMS, Team, align_buffers, averaged, share_of
 from recsys.training.early_stopping import Selection
-from recsys.training.out_of_memory import Explanation, explained
+from recsys.training.memory import Explanation, explained
 from recsys.training.snapshot import Progress, Snapshot
 
 Log = Callable[[str], None]

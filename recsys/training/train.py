@@ -41,8 +41,8 @@ from recsys.training.blending import fit_blend
 from recsys.training.distributed import SINGLE_PROCESS, Team
 from recsys.training.judge import Judge
 from recsys.training.launch import launch, launched
+from recsys.training.memory import Explanation, explained
 from recsys.training.optimise import Log, Optimisation
-from recsys.training.out_of_memory import Explanation, explained
 from recsys.training.sharded.model import ShardedLightGCN, check_shardable
 from recsys.training.sharded.snapshot import ShardedSnapshot, save_gathered
 from recsys.training.snapshot import Progress, Snapshot
