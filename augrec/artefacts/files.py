@@ -142,6 +142,9 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError:
         raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    openings = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if openings <= DEEPEST:  # most texts, which need not be walked through
+        return value
     level = [value]
     for _ in range(DEEPEST):
         level = [part for whole in level if isinstance(whole, dict | list)
@@ -186,12 +189,20 @@ def read_parquet(
         rows: what is true of the rows that are read, decoded a part at a time; None reads all.
         remedy: what to do about a file that cannot be read.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with readable_parquet(path, remedy=remedy):
         wanted = None if columns is None else [name for name in columns if name in pq.read_schema(path).names]
         return pq.read_table(path, columns=wanted, filters=rows, page_checksum_verification=True)
+
+
+@contextmanager
+def readable_parquet(path: Path, *, remedy: str | None = None) -> Iterator[None]:
+    """Turns errors while a Parquet file is read into a `DataError` that names it."""
+    import pyarrow as pa
+
+    try:
+        yield
     except FileNotFoundError:
         raise DataError("the file does not exist", where=path, remedy=remedy) from None
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:

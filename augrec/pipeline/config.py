@@ -19,6 +19,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_text
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
+from augrec.artefacts.registry import rebuild
 from augrec.pipeline.controls import (
     PART_TASKS,
     AttributeTreatment,
@@ -269,7 +270,7 @@ def _refuse_unfolding(raw: dict[Any, Any], path: Path) -> None:
 def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what: str = "config") -> Section:
     """The sections as typed options; otherwise a `UsageError` that lists every problem with its key."""
     try:
-        return kind.model_validate(raw)
+        return rebuild(kind).model_validate(raw)
     except ValidationError as error:
         problems = explain(error, kind)
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+
+from augrec.artefacts.names import did_you_mean
+from augrec.artefacts.registry import field_annotation, unfolded
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
@@ -22,7 +24,7 @@ def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
     key = ".".join(location)
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{_did_you_mean(location[-1], _keys(owner))}"
+        return f"{key}: unknown key{_nearest_or_all(location[-1], _keys(owner))}"
     if kind == "missing":
         return f"{key}: required, but missing"
     if kind in ("union_tag_invalid", "literal_error"):
@@ -31,7 +33,7 @@ def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
         expected = context.get("expected_tags") or context.get("expected", "")
         known = [value.strip().strip("'") for value in expected.replace(" or ", ", ").split(",")]
         where = ".".join((*location, context["discriminator"].strip("'"))) if "tag" in context else key
-        return f"{where}: '{given}' is not one of {', '.join(known)}{_nearest(str(given), known)}"
+        return f"{where}: '{given}' is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
     if kind == "union_tag_not_found":
         return f"{key}: the key {problem['ctx']['discriminator']} is missing; it says which kind of section this is"
     message = problem["msg"].removeprefix("Value error, ")
@@ -59,10 +61,10 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[
 
 def _choose(annotation: Any, step: int | str) -> tuple[Any, bool]:
     """Picks the union member that `step` belongs to; the flag says that `step` is only the member's tag."""
-    annotation = _bare(annotation)
+    annotation = unfolded(annotation)
     if get_origin(annotation) not in (Union, UnionType):
         return annotation, False
-    members = [_bare(member) for member in get_args(annotation) if member is not type(None)]
+    members = [unfolded(member) for member in get_args(annotation) if member is not type(None)]
     for member in members:
         if _is_model(member) and step in _tags(member):
             return member, True
@@ -73,18 +75,11 @@ def _choose(annotation: Any, step: int | str) -> tuple[Any, bool]:
 
 
 def _child(annotation: Any, step: int | str) -> Any:
-    annotation = _bare(annotation)
+    annotation = unfolded(annotation)
     if _is_model(annotation):
-        field = annotation.model_fields.get(str(step))
-        return field.annotation if field else None
+        return field_annotation(annotation, str(step)) if str(step) in annotation.model_fields else None
     arguments = get_args(annotation)
     return arguments[-1] if get_origin(annotation) in (dict, list, tuple) and arguments else None
-
-
-def _bare(annotation: Any) -> Any:
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return annotation
 
 
 def _is_model(annotation: Any) -> bool:
@@ -92,22 +87,16 @@ def _is_model(annotation: Any) -> bool:
 
 
 def _tags(model: type[BaseModel]) -> set[Any]:
-    """The values of a model's Literal fields that can serve as its discriminator."""
-    annotations = (
-        _bare(model.model_fields[name].annotation) for name in ("kind", "family") if name in model.model_fields
-    )
-    return {value for annotation in annotations if get_origin(annotation) is Literal for value in get_args(annotation)}
+    """The values of a model's Literal fields that can serve as its discriminator: those with one value only."""
+    annotations = (field_annotation(model, name) for name in model.model_fields)
+    values = (get_args(annotation) for annotation in annotations if get_origin(annotation) is Literal)
+    return {only[0] for only in values if len(only) == 1}
 
 
 def _keys(model: type[BaseModel] | None) -> list[str]:
     return list(model.model_fields) if model else []
 
 
-def _did_you_mean(given: str, known: Iterable[str]) -> str:
+def _nearest_or_all(given: str, known: Iterable[str]) -> str:
     known = list(known)
-    return _nearest(given, known) or (f"; known here: {', '.join(known)}" if known else "")
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return did_you_mean(given, known) or (f"; known here: {', '.join(known)}" if known else "")

@@ -1,0 +1,266 @@
+"""Where everything lies inside a run folder. Nobody else joins these names by hand.
+
+The parts (a data set, a source, a task, a training) also exist outside of runs, in what imports write; each has a class
+of its own, so that a reader takes the part it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, write_json
+
+LAYOUT = 2
+"""Counts the layouts of a run folder; 1 had no file that says so."""
+MARKER = "stage.json"
+"""Written last by a stage, into its folder."""
+TRAINING = re.compile(r"seed-(\d+)")
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """A prepared data set."""
+
+    root: Path
+
+    @property
+    def interactions(self) -> Path:
+        return self.root / "interactions.parquet"
+
+    @property
+    def items(self) -> Path:
+        return self.root / "items.parquet"
+
+    @property
+    def users(self) -> Path:
+        return self.root / "users.parquet"
+
+    @property
+    def about(self) -> Path:
+        """Written last: a folder without it is not a data set."""
+        return self.root / "dataset.json"
+
+    @property
+    def files(self) -> tuple[Path, Path, Path, Path]:
+        """All of them."""
+        return self.interactions, self.items, self.users, self.about
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """What one source answered to one task."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records.parquet"
+
+    @property
+    def card(self) -> Path:
+        """What the task is, see `augrec.artefacts.tasks`."""
+        return self.root / "task.json"
+
+    @property
+    def shards(self) -> Path:
+        return self.root / "shards"
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """The answers of one source, and the description of what made them."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def engine_json(self) -> Path:
+        return self.root / "engine.json"
+
+    def task(self, name: str) -> TaskFolder:
+        return TaskFolder(self.root / name)
+
+    def tasks(self) -> list[TaskFolder]:
+        """Those with merged records, in order of their names."""
+        return [TaskFolder(path.parent) for path in sorted(self.root.glob("*/records.parquet"))]
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """One variant trained with one seed, or one member of a blend."""
+
+    root: Path
+
+    @property
+    def metrics(self) -> Path:
+        """Written last: a training without it has not finished."""
+        return self.root / "metrics.json"
+
+    @property
+    def per_user(self) -> Path:
+        return self.root / "per_user.parquet"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model.safetensors"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "train.log"
+
+    @property
+    def lists(self) -> Path:
+        """The ranked lists of the test users."""
+        return self.root / "lists.parquet"
+
+    def member(self, name: str) -> TrainingFolder:
+        """One of a blend's members."""
+        return TrainingFolder(self.root / "members" / name)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run: the output of every stage of one config."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.root / "config.yaml"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset"
+
+    @property
+    def interactions(self) -> Path:
+        return DatasetFolder(self.dataset).interactions
+
+    @property
+    def items(self) -> Path:
+        return DatasetFolder(self.dataset).items
+
+    @property
+    def users(self) -> Path:
+        return DatasetFolder(self.dataset).users
+
+    @property
+    def dataset_json(self) -> Path:
+        return DatasetFolder(self.dataset).about
+
+    @property
+    def candidates(self) -> Path:
+        return self.root / "candidates" / "candidates.parquet"
+
+    @property
+    def augment(self) -> Path:
+        return self.root / "augment"
+
+    @property
+    def summary(self) -> Path:
+        """What the augment stage counted."""
+        return self.augment / "summary.json"
+
+    def source(self, name: str) -> SourceFolder:
+        return SourceFolder(self.augment / name)
+
+    def sources(self) -> list[SourceFolder]:
+        """Those with merged records, in order of their names."""
+        roots = {path.parent.parent for path in self.augment.glob("*/*/records.parquet")}
+        return [SourceFolder(root) for root in sorted(roots)]
+
+    @property
+    def embed(self) -> Path:
+        return self.root / "embed"
+
+    @property
+    def embed_summary(self) -> Path:
+        """Which matrices the config names."""
+        return self.embed / "summary.json"
+
+    def group(self, name: str) -> Path:
+        """The matrices of a source, of the data's own text, or of features that were brought along."""
+        return self.embed / name
+
+    def matrix(self, group: str, field: str) -> Path:
+        """A matrix without its suffix, see `augrec.artefacts.matrices`."""
+        return self.group(group) / field
+
+    @property
+    def train(self) -> Path:
+        return self.root / "train"
+
+    def training(self, variant: str, seed: int) -> TrainingFolder:
+        return TrainingFolder(self.train / variant / f"seed-{seed}")
+
+    def seeds(self, variant: str) -> list[int]:
+        """The seeds a variant has folders of, finished or not."""
+        numbers = (TRAINING.fullmatch(path.name) for path in (self.train / variant).glob("seed-*"))
+        return sorted(int(number[1]) for number in numbers if number)
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def page(self) -> Path:
+        return self.report / "index.html"
+
+    @property
+    def results(self) -> Path:
+        return self.report / "results.json"
+
+    @property
+    def audit_json(self) -> Path:
+        return self.root / "audit.json"
+
+    @property
+    def slurm(self) -> Path:
+        """Job scripts and logs."""
+        return self.root / "slurm"
+
+    @property
+    def search(self) -> Path:
+        """Trials of a search for options."""
+        return self.root / "search"
+
+    def stage_marker(self, folder: str) -> Path:
+        """The completion marker of the stage that writes `folder`, e.g. "augment"."""
+        return self.root / folder / MARKER
+
+    @property
+    def layout(self) -> Path:
+        """Says which layout the folder has."""
+        return self.root / "layout.json"
+
+    def check_layout(self) -> None:
+        """Raises DataError where the folder holds a run of another layout than this version writes and reads."""
+        remedy = "run the config again with another `output`, or remove this folder first; to keep its results " \
+                 "readable, keep the version of augrec that wrote it"  # fmt: skip
+        if self.layout.exists():
+            written = read_json(self.layout, remedy="delete this file if the folder is a new run's")
+            layout = written.get("layout") if isinstance(written, dict) else None
+            if layout == LAYOUT:
+                return
+            what = f"the run folder has layout {layout!r}, this version reads and writes {LAYOUT}"
+            raise DataError(what, where=self.root, remedy=remedy)
+        if any(self.root.glob(f"*/{MARKER}")):
+            what = "this run was made by an older version of augrec, whose folders are laid out differently"
+            raise DataError(what, where=self.root, remedy=remedy)
+
+    def begin(self) -> None:
+        """Checks the layout, and says which one it is where the folder is new."""
+        self.check_layout()
+        if not self.layout.exists():
+            write_json(self.layout, {"layout": LAYOUT})

@@ -1,0 +1,92 @@
+"""What a task asks about and what its answers are: `augment/<source>/<task>/task.json`, beside the records.
+
+Whoever comes after generation (embedding, side information, audit, report, replay) goes by these kinds, never by the
+name of a task.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.names import FieldName
+from augrec.artefacts.options import Options
+
+About = Literal["user", "item"]
+
+
+class Text(Options):
+    """One text about each entity; it is embedded as one matrix, named like the task."""
+
+    kind: Literal["text"] = "text"
+    field: str | None = None
+    """The field of the answer that is the text; None: all fields, as one text."""
+
+
+class Attributes(Options):
+    """Several short values about each entity; each field is embedded as a matrix of its own."""
+
+    kind: Literal["attributes"] = "attributes"
+
+
+class Edges(Options):
+    """Pairs of a liked and a disliked item for each user: further triplets to train on."""
+
+    kind: Literal["edges"] = "edges"
+
+
+class Insertions(Options):
+    """Items put into each user's sequence."""
+
+    kind: Literal["insertions"] = "insertions"
+
+
+class Ranking(Options):
+    """An order of each user's candidates."""
+
+    kind: Literal["ranking"] = "ranking"
+
+
+class Rating(Options):
+    """A predicted rating of each asked pair of user and item."""
+
+    kind: Literal["rating"] = "rating"
+
+
+Gives = Annotated[Text | Attributes | Edges | Insertions | Ranking | Rating, Field(discriminator="kind")]
+
+
+class TaskCard(Options):
+    """What later stages know of a task."""
+
+    name: FieldName
+    about: About
+    """What its entities are."""
+    reads: tuple[str, ...] = ()
+    """Tasks whose records its prompt quotes."""
+    gives: Gives
+
+
+def read_card(path: Path) -> TaskCard:
+    """The card of a task.
+
+    Raises:
+        DataError: the file is missing or says something else.
+    """
+    remedy = "run the stage `augment` again"
+    try:
+        return TaskCard.model_validate(read_json(path, remedy=remedy))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise DataError(f"this is no description of a task ({where}: {problem['msg']})", where=path,
+                        remedy=remedy) from None  # fmt: skip
+
+
+def write_card(path: Path, card: TaskCard) -> None:
+    """Writes a card, atomically."""
+    write_json(path, card.model_dump(mode="json"))
