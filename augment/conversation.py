@@ -176,4 +176,5 @@ def _record(
         draft.shown_candidates,
         draft.dropped_history,
         None if status == "ok" else MASKED,
+        draft.question,
     )

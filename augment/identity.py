@@ -25,7 +25,8 @@ def request_key(
 
     The attempt, timing and speed settings are no part of it. Two users with the same prompt have two keys, because the
     entity is one; items with the same title make two keys, because the items shown are in it beside the prompts.
-    Nothing is drawn for a scored draft, so sampling and seed are no part of its key, and all its orders are.
+    Nothing is drawn for a scored draft, so sampling and seed are no part of its key, and all its orders are. The name
+    of the question is part of it where an entity has several.
     """
     content: dict[str, Any] = {
         "scheme": SCHEME,
@@ -36,6 +37,7 @@ def request_key(
         "history": ids.items(draft.shown_history),
         "candidates": [ids.items(order.shown_candidates) for order in draft.orders],
         "messages": [order.messages for order in draft.orders],
+        **({"question": draft.question} if draft.question else {}),
     }
     if draft.labels:
         return digest(content | {"labels": draft.labels})
@@ -43,9 +45,12 @@ def request_key(
     return digest(content | drawn)
 
 
-def refusal_key(engine: dict[str, Any], task: str, about: About, source_id: str, reason: str, seed: int) -> str:
-    """The key of an entity that cannot be asked about: changes when the reason does."""
+def refusal_key(
+    engine: dict[str, Any], task: str, about: About, source_id: str, reason: str, seed: int, question: str = ""
+) -> str:
+    """The key of what cannot be asked about an entity: changes when the reason does."""
     whom = {"engine": engine, "task": task, "about": about, "entity": source_id}
+    whom |= {"question": question} if question else {}
     return digest({"scheme": SCHEME, **whom, "refused": reason, "seed": seed})
 
 

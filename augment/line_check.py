@@ -47,6 +47,7 @@ class Line(BaseModel):
     shown_candidates: Texts
     dropped_history: Count
     fallback: str | None
+    question: Annotated[str, Field(min_length=1)] = ""
     block: Annotated[str, Field(pattern=r"\A[0-9a-f]*\z")]
     engine: str
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -56,6 +57,7 @@ class Questions:
     ) -> None:
         self._catalog, self._tasks, self._ask, self._longest = catalog, tasks, ask, longest
         self._selected = list(selected)
+        self._counts: dict[int, int] = {}
         self._shards = {
             about: np.fromiter((shard_of(about, name, total) for name in catalog.source_ids(about)), np.int32)
             for about in ABOUT
@@ -65,8 +67,14 @@ class Questions:
             self._shards["user"] = np.where(users, self._shards["user"], NOBODYS)
 
     def __len__(self) -> int:
-        mine = {about: int(np.isin(shards, self._selected).sum()) for about, shards in self._shards.items()}
-        return sum(mine[task.about] for task in self._tasks)
+        """How many questions the selected shards hold; of a shard that was not read yet, as many as there can be."""
+        unread = [shard for shard in self._selected if shard not in self._counts]
+        asked = {about: int(np.isin(shards, unread).sum()) for about, shards in self._shards.items()}
+        return sum(self._counts.values()) + sum(asked[task.about] * task.most_questions for task in self._tasks)
+
+    def count(self, shard: int, questions: int) -> None:
+        """Says how many questions a selected shard holds, where they were read before."""
+        self._counts[shard] = questions
 
     @property
     def shards(self) -> list[int]:
@@ -80,7 +88,7 @@ class Questions:
 
     def blocks_of(self, shard: int, size: int) -> Iterator[list[Request | Record]]:
         """The blocks of one shard."""
-        stream = self._of(shard)
+        stream = self._counted(shard)
         block = list(islice(stream, size))
         while rest := list(islice(stream, size)):
             if len(rest) < size // 2:
@@ -90,6 +98,13 @@ class Questions:
                 block = rest
         if block:
             yield block
+
+    def _counted(self, shard: int) -> Iterator[Request | Record]:
+        made = 0
+        for asked in self._of(shard):
+            made += 1
+            yield asked
+        self.count(shard, made)
 
     def _of(self, shard: int) -> Iterator[Request | Record]:
         for about, shards in self._shards.items():
@@ -121,26 +136,39 @@ def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:
 
     def questions(tasks: Sequence[Task], number: int) -> Iterator[Request | Record]:
         whom = catalog.user(number) if tasks[0].about == "user" else catalog.item(number)
-        return (ask(task, number, whom, engine, seed, catalog.ids) for task in tasks)
+        for task in tasks:
+            yield from ask(task, number, whom, engine, seed, catalog.ids)
 
     return questions
 
 
 def ask(
     task: Task, number: int, entity: Any, engine: Engine, seed: int, ids: SourceIds = POSITIONS
-) -> Request | Record:
-    """One request that fits the engine's context, or the record of why there is none.
+) -> Iterator[Request | Record]:
+    """A task's questions about an entity: requests that fit the engine's context, or the records of why there is none.
 
     Args:
         number: contiguous id of the entity.
         ids: of the data set; every id is its own name for data without a source.
     """
+    shorter = _Shorter(task, entity)
+    asked = set[str]()
     try:
-        draft = fit(task, entity, engine)
+        for whole in task.questions(entity):
+            if whole.question in asked:
+                raise ValueError(f"the task {task.name} has two questions called {whole.question!r} about {number}")
+            asked.add(whole.question)
+            try:
+                draft = fit(whole, partial(shorter, whole.question), engine)
+            except Impossible as impossible:
+                yield _refused(task, number, whole.question, impossible, engine, seed, ids)
+            else:
+                yield _request(task, draft, engine, seed, ids)
     except Impossible as impossible:
-        reason = str(impossible)
-        key = refusal_key(engine.identity, task.name, task.about, ids.of(task.about, number), reason, seed)
-        return refusal(key, task.name, number, reason)
+        yield _refused(task, number, "", impossible, engine, seed, ids)
+
+
+def _request(task: Task, draft: Draft, engine: Engine, seed: int, ids: SourceIds) -> Request:
     sampling, identity = task.options.sampling, engine.identity
     if identity.get("engine") == RULE_ENGINE:  # a rule reads more than the prompt says, as counts over all items
         answer = draft.control.rule()
@@ -150,29 +178,56 @@ def ask(
     return Request(key, task.name, draft, sampling, engine_seed(key, 1))
 
 
-def fit(task: Task, entity: Any, engine: Engine) -> Draft:
+def _refused(
+    task: Task, number: int, question: str, impossible: Impossible, engine: Engine, seed: int, ids: SourceIds
+) -> Record:
+    reason, whom = str(impossible), ids.of(task.about, number)
+    key = refusal_key(engine.identity, task.name, task.about, whom, reason, seed, question)
+    return refusal(key, task.name, number, reason, question)
+
+
+class _Shorter:
+    """The questions about an entity without its oldest history items, each number of them made once."""
+
+    def __init__(self, task: Task, entity: Any) -> None:
+        self._task, self._entity = task, entity
+        self._made: dict[int, dict[str, Draft]] = {}
+
+    def __call__(self, question: str, drop: int) -> Draft:
+        if drop not in self._made:
+            self._made[drop] = {draft.question: draft for draft in self._task.questions(self._entity, drop)}
+        return self._made[drop][question]
+
+
+def fit(whole: Draft, shorter: Callable[[int], Draft], engine: Engine) -> Draft:
     """The draft that leaves out as few of the oldest history items as the engine's context requires.
 
-    At least the latest item stays: a profile of nobody is noise. Raises Impossible when not even that fits.
+    At least the latest item stays: a profile of nobody is noise.
+
+    Args:
+        whole: with all of the history.
+        shorter: the same question without so many of the oldest items.
+
+    Raises:
+        Impossible: not even that fits.
     """
-    draft = task.draft(entity)
-    if engine.context is None or _fits(draft, engine):
-        return draft
-    least, most = 1, len(draft.shown_history) - 1
-    if most < least or not _fits(task.draft(entity, most), engine):
-        shortest = task.draft(entity, most) if most >= least else draft
+    if engine.context is None or _fits(whole, engine):
+        return whole
+    least, most = 1, len(whole.shown_history) - 1
+    if most < least or not _fits(shorter(most), engine):
+        shortest = shorter(most) if most >= least else whole
         tokens = engine.count_tokens(shortest.messages)
         raise Impossible(
-            f"prompt_too_long: {tokens} tokens without older history and {draft.answer.max_tokens} for the answer, "
+            f"prompt_too_long: {tokens} tokens without older history and {whole.answer.max_tokens} for the answer, "
             f"with a context of {engine.context}"
         )
     while least < most:
         middle = (least + most) // 2
-        if _fits(task.draft(entity, middle), engine):
+        if _fits(shorter(middle), engine):
             most = middle
         else:
             least = middle + 1
-    return task.draft(entity, most)
+    return shorter(most)
 
 
 def _fits(draft: Draft, engine: Engine) -> bool:
@@ -180,6 +235,7 @@ def _fits(draft: Draft, engine: Engine) -> bool:
     return longest + draft.answer.max_tokens <= (engine.context or 0)
 
 
-def refusal(key: str, task: str, entity: int, reason: str) -> Record:
+def refusal(key: str, task: str, entity: int, reason: str, question: str = "") -> Record:
     """A failed record of something never asked."""
-    return Record(key, task, entity, "failed", reason, None, "", "none", 0, 0, 0, attempt=0, fallback=MASKED)
+    blank = (None, "", "none", 0, 0, 0)
+    return Record(key, task, entity, "failed", reason, *blank, attempt=0, fallback=MASKED, question=question)

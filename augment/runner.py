@@ -221,11 +221,13 @@ class _Run:
             self._engine.start()
         self.started = True
         self._made_by = write_description(self._store.folder, self._engine)
-        passed = self._recorded
+        expected, passed = len(questions), self._recorded
         pulse = getattr(self._engine, "pulse", None)
-        with self._timeline, progress(title, len(questions) - passed, "requests", pulse) as ticker:
+        with self._timeline, progress(title, expected - passed, "requests", pulse) as ticker:
             for block in chain([first], blocks):
                 self._answer(block, ticker)
+                ticker.skip(expected - len(questions))  # fewer than there can be
+                expected = len(questions)
         self._store.sync()
 
     def _missing(self, block: Block) -> Block:
@@ -240,6 +242,7 @@ class _Run:
                 left.append(shard)
                 continue
             self._include(known)
+            questions.count(shard, len(known))
             self._recorded += len(known)
         for shard in left:
             keys = ShardKeys()

@@ -46,6 +46,8 @@ class Draft:
         dropped_history: how many of the oldest items were left out because the context is too short.
         labels: of a scored draft, the one-token answers whose log-probabilities are wanted; empty: text is.
         others: of a scored draft, the same question with its candidates in other orders.
+        question: tells the questions of one task about one entity apart; the same text for the same question, whoever
+            else is asked what. "" where there is one.
     """
 
     entity: int
@@ -57,6 +59,7 @@ class Draft:
     dropped_history: int = 0
     labels: tuple[str, ...] = ()
     others: tuple[Draft, ...] = ()
+    question: str = ""
 
     @property
     def orders(self) -> tuple[Draft, ...]:
@@ -122,7 +125,8 @@ class Completion:
 class Record:
     """What is stored of one request: one line of a shard (see `augment.stored`), one row of `records.parquet`.
 
-    Token counts are sums over all attempts; `text` and `finish_reason` are the last attempt's. `block` names the
+    Token counts are sums over all attempts; `text` and `finish_reason` are the last attempt's. `question` is the
+    draft's: a task has one record for every question about an entity. `block` names the
     requests it was answered together with by an exact engine, "" by any other; `engine` names the description of what
     made it. Both are stored beside the answer and are no part of it.
     """
@@ -144,5 +148,6 @@ class Record:
     shown_candidates: tuple[int, ...] = ()
     dropped_history: int = 0
     fallback: str | None = None
+    question: str = ""
     block: str = field(default="", compare=False)
     engine: str = field(default="", compare=False)

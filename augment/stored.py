@@ -13,6 +13,8 @@ from augment.source_ids import ITEM_FIELDS, About, SourceIds, UnknownItem, trans
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _ITEMS = ("shown_history", "shown_candidates")
+_QUESTION = "question"
+"""The field that a line has only where an entity has several questions."""
 
 
 class OtherVersion(ValueError):
@@ -65,6 +67,8 @@ class Stored:
             content[name] = ids.items(content[name])
         if record.fields is not None:
             content["fields"] = _written(record.task, record.fields, lambda item: ids.of("item", item))
+        if not record.question:
+            del content[_QUESTION]
         head = {name: content.pop(name) for name in ("key", "task")}
         return cls({**head, "about": about, **content})
 
@@ -83,8 +87,8 @@ class Stored:
         if not isinstance(content, dict):
             raise Damaged("not a JSON object")
         names = {"about", *_FIELDS}
-        if content.keys() != names:
-            odd = sorted(content.keys() ^ names)
+        if content.keys() | {_QUESTION} != names:
+            odd = sorted((content.keys() | {_QUESTION}) ^ names)
             raise OtherVersion(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
         check_line(content)
         return cls(content)
@@ -92,7 +96,7 @@ class Stored:
     def record(self, ids: SourceIds) -> Record | None:
         """The record in the ids of a data set; None when it is about, or names, what is not in there."""
         entity = ids.find(self.about, self.entity)
-        content = {name: self.content[name] for name in _FIELDS}
+        content = {name: self.content[name] for name in _FIELDS if name in self.content}
         shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS}
         if entity is None or any(None in items for items in shown.values()):
             return None

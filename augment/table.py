@@ -1,4 +1,4 @@
-"""The merged table of a task's records: `records.parquet`, sorted by entity."""
+"""The merged table of a task's records: `records.parquet`, sorted by entity and question."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ ROWS_PER_BATCH = 10_000
 ENTITIES_PER_GROUP = 1 << 17
 """Entities that are sorted at a time and make one row group."""
 
+ORDER = [("entity", "ascending"), ("question", "ascending")]
+
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
         ("task", pa.string()),
         ("entity", pa.int32()),
+        ("question", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
         ("fields", pa.string()),
@@ -43,7 +46,7 @@ SCHEMA = pa.schema(
 
 
 def merge(records: Iterable[Record | None], present: Container[str], path: Path) -> Tally:
-    """Writes the records of present requests as one table sorted by entity; others are counted as stale.
+    """Writes the records of present requests, sorted by entity and question; others are counted as stale.
 
     None is a record of somebody or something that the data set does not have any more; it is stale too.
     Needs memory for one range of entities, however many there are: the rows of each range are collected in a file
@@ -84,7 +87,7 @@ class _Ranges:
                 path.unlink(missing_ok=True)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        batch = batch.sort_by("entity")
+        batch = batch.sort_by("entity")  # which puts each range's rows together
         numbers = batch["entity"].to_numpy() // ENTITIES_PER_GROUP
         starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
         for begin, end in pairwise(starts):
@@ -95,7 +98,7 @@ class _Ranges:
         self._open.close()
         for _, (path, _) in sorted(self._files.items()):
             with pa.OSFile(str(path)) as source:
-                yield pa.ipc.open_stream(source).read_all().sort_by("entity")
+                yield pa.ipc.open_stream(source).read_all().sort_by(ORDER)
 
     def _writer(self, number: int) -> pa.ipc.RecordBatchStreamWriter:
         if number not in self._files:

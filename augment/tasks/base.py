@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from augment.answers import Answer
 from augment.sampling import Sampling
 from augment.shapes import Draft
+from augment.source_ids import About
 from augrec.artefacts.options import Options
 
 if TYPE_CHECKING:
@@ -84,18 +87,33 @@ class Checked:
     repairs: tuple[str, ...] = field(default=())
 
 
-class Task(Protocol):
-    """One file in this folder and one template in `augment/prompts`."""
+class Task(ABC):
+    """One file in this folder and one template in `augment/prompts`.
+
+    A task with one question about an entity writes `draft`; one with several writes `questions` instead.
+    """
 
     name: ClassVar[str]
-    about: ClassVar[Literal["user", "item"]]
+    about: ClassVar[About]
     Options: ClassVar[type[TaskOptions]]
     options: TaskOptions
+    most_questions: int = 1
+    """How many questions there are about an entity at most; progress counts with it until all were made."""
 
+    @abstractmethod
     def __init__(self, context: Context, options: Any) -> None: ...
 
     def draft(self, entity: Any, drop: int = 0) -> Draft:
         """The question about one entity without its `drop` oldest history items. Raises Impossible."""
+        raise NotImplementedError(f"the task {self.name} asks by `questions`")
 
+    def questions(self, entity: Any, drop: int = 0) -> Iterator[Draft]:
+        """The questions about one entity, in an order and with names (`Draft.question`) that `drop` changes nothing of.
+
+        Raises Impossible where there is none.
+        """
+        yield self.draft(entity, drop)
+
+    @abstractmethod
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """What a grammar cannot say, and the stored form. Raises Contradiction."""

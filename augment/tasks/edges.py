@@ -21,7 +21,8 @@ from pydantic import Field, create_model
 from augment.answers import Answer, AnswerModel
 from augment.scoring import label_answer, labels_for
 from augment.shapes import Control, Draft
-from augment.tasks.base import Checked, Context, Impossible, TaskOptions
+from augment.source_ids import About
+from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def edge_answer(count: int) -> Answer:
     return Answer(Union[tuple(branches)])  # noqa: UP007 - built from a list
 
 
-class Edges:
+class Edges(Task):
     """Stored fields: {"positive": item id, "negative": item id}.
 
     With `mode: score` three more: "confidence" of this pair (`augment.scoring.confidence`), "disagreement" of the
@@ -70,11 +71,11 @@ class Edges:
     """
 
     name: ClassVar[str] = "edges"
-    about: ClassVar[Literal["user", "item"]] = "user"
+    about: ClassVar[About] = "user"
     Options: ClassVar[type[TaskOptions]] = EdgesOptions
 
     def __init__(self, context: Context, options: EdgesOptions) -> None:
-        self.options = options
+        self.options: EdgesOptions = options
         self._context = context
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:

@@ -6,13 +6,14 @@ the field's own name or the item's title, all of which the published data hold; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import create_model
 
 from augment.answers import Answer, AnswerModel
 from augment.shapes import Control, Draft
-from augment.tasks.base import Checked, Context, NamingOptions, TaskOptions
+from augment.source_ids import About
+from augment.tasks.base import Checked, Context, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, known_or_missing, name_type
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ class ItemAttributesOptions(NamingOptions):
     """Asking who made an item, where, and in which language."""
 
 
-class ItemAttributes:
+class ItemAttributes(Task):
     """Stored fields (movies): director, country, language."""
 
     name: ClassVar[str] = "item_attributes"
-    about: ClassVar[Literal["user", "item"]] = "item"
+    about: ClassVar[About] = "item"
     Options: ClassVar[type[TaskOptions]] = ItemAttributesOptions
 
     def __init__(self, context: Context, options: ItemAttributesOptions) -> None:

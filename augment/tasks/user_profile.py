@@ -17,7 +17,8 @@ from pydantic import Field, create_model
 
 from augment.answers import Answer, AnswerModel
 from augment.shapes import Control, Draft
-from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, TaskOptions
+from augment.source_ids import About
+from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
 from augment.tasks.prose import TERMS, check_prose, prose_answer
 
@@ -52,14 +53,14 @@ class UserProfileOptions(NamingOptions):
     """Most directors (authors, developers, ...) a user likes."""
 
 
-class UserProfile:
+class UserProfile(Task):
     """Stored fields (movies): age, gender, liked_genres, disliked_genres, liked_directors, country, language.
 
     In prose: profile.
     """
 
     name: ClassVar[str] = "user_profile"
-    about: ClassVar[Literal["user", "item"]] = "user"
+    about: ClassVar[About] = "user"
     Options: ClassVar[type[TaskOptions]] = UserProfileOptions
 
     def __init__(self, context: Context, options: UserProfileOptions) -> None:

@@ -15,7 +15,7 @@ from augment.tasks.edges import Edges, EdgesOptions
 
 def scored(engine: Engine, context: Context, users: int = 4) -> list[Request]:
     task = Edges(context, EdgesOptions(mode="score"))
-    asked = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(users)]
+    asked = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(users)]
     return [request for request in asked if isinstance(request, Request)]
 
 

@@ -35,7 +35,7 @@ def talk(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list[
     def call(answer: Callable[[Request, Sequence[Request]], Any], attempts: int = 3) -> Any:
         engine = fake(answer)
         task = UserProfile(context, UserProfileOptions())
-        questions = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(5)]
+        questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
         records = [record for record, _ in converse(engine, {task.name: task}, questions, attempts)]
         return sorted(records, key=lambda record: record.entity), engine.asked
 
@@ -119,18 +119,18 @@ def test_retries_come_in_the_order_of_the_first_round(talk: Any) -> None:
 
 def test_everything_that_decides_an_answer_is_in_its_key(context: Context, fake: Any) -> None:
     task = UserProfile(context, UserProfileOptions())
-    first, again = (ask(task, 0, context.catalog.user(0), fake(), seed=0) for _ in range(2))
+    first, again = (next(ask(task, 0, context.catalog.user(0), fake(), seed=0)) for _ in range(2))
     assert first.key == again.key
     user = context.catalog.user(0)
-    twin = ask(task, 1, UserEntity(1, user.history, user.candidates), fake(), seed=0)
+    twin = next(ask(task, 1, UserEntity(1, user.history, user.candidates), fake(), seed=0))
     assert twin.draft.messages == first.draft.messages
-    other_seed = ask(task, 0, context.catalog.user(0), fake(), seed=1)
+    other_seed = next(ask(task, 0, context.catalog.user(0), fake(), seed=1))
     engine = fake()
     engine.identity = {"engine": "other"}
-    other_engine = ask(task, 0, context.catalog.user(0), engine, seed=0)
+    other_engine = next(ask(task, 0, context.catalog.user(0), engine, seed=0))
     hotter = UserProfile(context, UserProfileOptions.model_validate({"sampling": {"temperature": 1.0}}))
-    other_sampling = ask(hotter, 0, context.catalog.user(0), fake(), seed=0)
+    other_sampling = next(ask(hotter, 0, context.catalog.user(0), fake(), seed=0))
     wider = UserProfile(context, UserProfileOptions(liked_genres=5))
-    other_grammar = ask(wider, 0, context.catalog.user(0), fake(), seed=0)
+    other_grammar = next(ask(wider, 0, context.catalog.user(0), fake(), seed=0))
     keys = {request.key for request in (first, twin, other_seed, other_engine, other_sampling, other_grammar)}
     assert len(keys) == 6

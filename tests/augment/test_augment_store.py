@@ -250,7 +250,9 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, change: dic
 
 
 def test_the_check_of_a_line_knows_every_field() -> None:
-    assert set(Line.model_fields) == Stored.of(record(0), "user", Positions()).content.keys()
+    several = replace(record(0), question="2")
+    assert set(Line.model_fields) == Stored.of(several, "user", Positions()).content.keys()
+    assert "question" not in Stored.of(record(0), "user", Positions()).content, "lines of before are read as they are"
 
 
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:

@@ -19,16 +19,17 @@ from augment.sampling import Sampling
 from augment.shapes import Completion, Draft, Message, Record, Request
 from augment.source_ids import Positions
 from augment.store import Store
-from augment.tasks.base import Checked, Context
+from augment.tasks.base import Checked, Context, Task
 from augment.tasks.edges import Edges, EdgesOptions
 
 BLOCK = 16
 
 
-class Plain:
+class Plain(Task):
     """A task whose question is one line."""
 
-    name, about = "edges", "user"
+    name = "edges"
+    about = "user"
 
     def __init__(self, context: Context) -> None:
         self._draft = Edges(context, EdgesOptions(candidates=3)).draft(context.catalog.user(0))

@@ -42,9 +42,9 @@ def test_as_few_items_are_dropped_as_the_context_requires(what: str, history: in
         fitting = [drop for drop, length in enumerate(lengths) if length <= room]
         if not fitting:
             with pytest.raises(Impossible, match="prompt_too_long"):
-                fit(task, entity, engine)
+                fit(task.draft(entity), lambda drop: task.draft(entity, drop), engine)
             continue
-        draft = fit(task, entity, engine)
+        draft = fit(task.draft(entity), lambda drop: task.draft(entity, drop), engine)
         assert draft.dropped_history == fitting[0]
         assert draft.shown_history == tuple(item.item for item in items[fitting[0] :]), "the latest stay"
         assert all(order.shown_history == draft.shown_history for order in draft.orders)

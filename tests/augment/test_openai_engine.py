@@ -146,7 +146,7 @@ def impatient(kind: str = "hangs") -> dict[str, float]:
 
 def requests(context: Context, engine: OpenAIEngine, task: str = "user_profile", count: int = 12) -> list[Request]:
     made = TASKS[task](context, TASKS[task].Options())
-    asked = [ask(made, user, context.catalog.user(user), engine, seed=0) for user in range(count)]
+    asked = [next(ask(made, user, context.catalog.user(user), engine, seed=0)) for user in range(count)]
     return [request for request in asked if isinstance(request, Request)]
 
 

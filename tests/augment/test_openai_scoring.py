@@ -44,7 +44,7 @@ def scored(context: Context, tmp_path: Path) -> Callable[..., tuple[list[Record]
     def call(says: Says, skip: int = 0, **changes: Any) -> Any:
         task = Edges(context, EdgesOptions(mode="score"))
         first = BatchFileEngine(options(**changes), [])
-        questions = [ask(task, user, context.catalog.user(user), first, seed=0) for user in range(3)]
+        questions = [next(ask(task, user, context.catalog.user(user), first, seed=0)) for user in range(3)]
         list(converse(first, {"edges": task}, questions, 1))
         lines = [first.line(request) for request in first.unanswered]
         path = tmp_path / "answers.jsonl"

@@ -70,7 +70,7 @@ def test_keys_of_plain_prompts_are_those_of_records_that_exist(context: Context,
         task = kind(context, kind.Options())
         entities = context.catalog.users() if kind.about == "user" else context.catalog.items()
         for number, entity in enumerate(entities):
-            keys.append(ask(task, number, entity, fake(), 0).key)
+            keys.append(next(ask(task, number, entity, fake(), 0)).key)
     assert digest(keys) == KEYS_OF_PLAIN_PROMPTS
 
 

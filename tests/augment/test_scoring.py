@@ -123,7 +123,7 @@ def test_prompts_share_everything_before_the_candidates(context: Context) -> Non
 def test_one_key_covers_all_orders_and_nothing_that_plays_no_part(context: Context, fake: Any) -> None:
     def key(seed: int = 0, user: int = 0, **options: Any) -> str:
         whom = replace(context.catalog.user(0), user=user)
-        return ask(Edges(context, EdgesOptions(**options)), user, whom, fake(), seed).key
+        return next(ask(Edges(context, EdgesOptions(**options)), user, whom, fake(), seed)).key
 
     scored = key(mode="score")
     assert scored == key(mode="score", seed=1) == key(mode="score", sampling={"temperature": 0.1})
@@ -134,7 +134,7 @@ def test_one_key_covers_all_orders_and_nothing_that_plays_no_part(context: Conte
 def test_keys_of_chosen_edges_are_what_they_were(context: Context, fake: Any) -> None:
     """Written by the code before there were scores."""
     task = Edges(context, EdgesOptions(candidates=4))
-    request = ask(task, 3, context.catalog.user(3), fake(), 5)
+    request = next(ask(task, 3, context.catalog.user(3), fake(), 5))
     assert request.name == f"{request.key}/1"
     assert request.key == GOLDEN_KEY
 
@@ -154,7 +154,7 @@ def score(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list
 
         engine = fake(answer)
         task = Edges(context, EdgesOptions(mode="score", **options))
-        questions = [ask(task, user, context.catalog.user(user), engine, seed=0) for user in range(5)]
+        questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
         records = [record for record, _ in converse(engine, {task.name: task}, questions, 2)]
         return sorted(records, key=lambda record: record.entity), engine.asked
 
@@ -221,7 +221,7 @@ def test_one_order_that_fails_fails_the_record(context: Context, fake: Any) -> N
 
     engine = fake(answer)
     task = Edges(context, EdgesOptions(mode="score"))
-    question = ask(task, 0, context.catalog.user(0), engine, seed=0)
+    question = next(ask(task, 0, context.catalog.user(0), engine, seed=0))
     ((failed, _),) = converse(engine, {"edges": task}, [question], 1)
     assert (failed.status, failed.reason, failed.fallback) == ("failed", "engine_error: abort", "masked")
     ((record, _),) = converse(engine, {"edges": task}, [question], 2)
@@ -236,7 +236,7 @@ def test_scores_that_are_none_fail(context: Context, fake: Any, said: tuple[floa
 
     engine = fake(answer)
     task = Edges(context, EdgesOptions(mode="score"))
-    ((record, _),) = converse(engine, {"edges": task}, [ask(task, 0, context.catalog.user(0), engine, 0)], 1)
+    ((record, _),) = converse(engine, {"edges": task}, [next(ask(task, 0, context.catalog.user(0), engine, 0))], 1)
     assert record.reason.startswith("malformed: not ")
 
 
@@ -246,8 +246,8 @@ def test_every_order_must_fit_the_context(context: Context, fake: Any) -> None:
     roomy = fake()
     longest = max(roomy.count_tokens(order.messages) for order in task.draft(user).orders)
     room = task.draft(user).answer.max_tokens
-    assert ask(task, 0, user, fake(context=longest + room), 0).draft.dropped_history == 0
-    assert ask(task, 0, user, fake(context=longest + room - 1), 0).draft.dropped_history == 1
+    assert next(ask(task, 0, user, fake(context=longest + room), 0)).draft.dropped_history == 0
+    assert next(ask(task, 0, user, fake(context=longest + room - 1), 0)).draft.dropped_history == 1
 
 
 def test_fewer_candidates_have_fewer_labels(context: Context) -> None:
@@ -267,7 +267,7 @@ def test_the_control_scores_by_likeness(context: Context) -> None:
     """Softmax of ten times the cosine of genres, in any order of the candidates, by a slow sum."""
     user = context.catalog.user(1)
     task = Edges(context, EdgesOptions(mode="score"))
-    question = ask(task, 1, user, HeuristicEngine(), 0)
+    question = next(ask(task, 1, user, HeuristicEngine(), 0))
     ((record, _),) = converse(HeuristicEngine(), {"edges": task}, [question], 1)
     genres = {genre for item in context.catalog.items() for genre in item.genres}
     taste = {genre: sum(genre in item.genres for item in user.history) for genre in genres}

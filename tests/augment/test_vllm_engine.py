@@ -125,7 +125,7 @@ def test_interruptions_change_nothing_and_answers_are_valid(
 
 def requests(engine: VllmEngine, catalog: Catalog) -> list[Request]:
     task = TASKS["user_profile"](Context(catalog, Prompts(), 15, 0), TASKS["user_profile"].Options())
-    asked = [ask(task, user, catalog.user(user), engine, seed=0) for user in range(3)]
+    asked = [next(ask(task, user, catalog.user(user), engine, seed=0)) for user in range(3)]
     return [request for request in asked if isinstance(request, Request)]
 
 

@@ -80,7 +80,7 @@ def test_scored_and_written_answers_share_batches(engine: VllmEngine, context: C
     engine.forget()
     mixed: list[Request] = []
     for user, request in enumerate(scored(engine, context)):
-        question = ask(profile, user, context.catalog.user(user), engine, seed=0)
+        question = next(ask(profile, user, context.catalog.user(user), engine, seed=0))
         assert isinstance(question, Request)
         mixed += [*request.in_orders(), question]
     for completion in engine.run(mixed):

@@ -83,7 +83,7 @@ def built(context: Context, catalog: Catalog, tmp_path: Path, monkeypatch: pytes
         engine.parameters = lambda request: None  # type: ignore[method-assign]
         engine._started = SimpleNamespace(llm=stub, lora=None, threads=None)  # type: ignore[assignment]
         task = TASKS["item_attributes"](context, TASKS["item_attributes"].Options())
-        asked = [ask(task, item, catalog.item(item), engine, 0) for item in range(8)]
+        asked = [next(ask(task, item, catalog.item(item), engine, 0)) for item in range(8)]
         requests = [request for request in asked if isinstance(request, Request)]
         stub.items = {request.name: request.draft.entity for request in requests}
         return engine, requests

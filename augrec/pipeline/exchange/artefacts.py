@@ -54,7 +54,8 @@ def published_record(
         shown_candidates=tuple(shown_candidates),
         fallback=MASKED if fields is None else None,
     )
-    return replace(record, key=digest({"engine": PUBLISHED, **asdict(record)}))
+    content = {name: value for name, value in asdict(record).items() if name != "question"}  # there is one of each
+    return replace(record, key=digest({"engine": PUBLISHED, **content}))
 
 
 def write_records(folder: Path, task: str, records: list[Record]) -> Tally:
