@@ -89,8 +89,8 @@ def experiment(
     download: Download = False,
 ) -> None:
     """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
-    from augrec.pipeline.experiment.read import read_experiment
-    from augrec.pipeline.experiment.run import run_experiment
+    from augrec.pipeline.studies.experiment.plan import read_experiment
+    from augrec.pipeline.studies.experiment.run import run_experiment
 
     _check_stages(force)
     plan = read_experiment(config, overrides)
@@ -117,8 +117,8 @@ def compare(
     download: Download = False,
 ) -> None:
     """Judge augmentations side by side: downstream, by their text, by their cost."""
-    from augrec.pipeline.compare.read import read_compare
-    from augrec.pipeline.compare.run import run_compare
+    from augrec.pipeline.studies.comparison.plan import read_compare
+    from augrec.pipeline.studies.comparison.run import run_compare
 
     _check_stages(force)
     page = run_compare(read_compare(config, overrides), console=_console(), force=force or [], download=download)
@@ -184,7 +184,7 @@ def validate(
     ] = None,
 ) -> None:
     """Check config files without running anything."""
-    from augrec.pipeline.experiment.kinds import check_file
+    from augrec.pipeline.studies.config_kinds import check_file
 
     paths = [file for path in configs or [Path("configs")] for file in _yaml_files(path)]
     failed = 0

@@ -12,11 +12,8 @@ from markupsafe import Markup
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.visible import shown as visible_text
-from augrec.pipeline.compare.untrusted import markdown_cell
 from augrec.pipeline.experiment.plots import draw_bars, draw_lines
-from augrec.pipeline.experiment.read import Plan
 from augrec.pipeline.experiment.results import Results, results_json
-from augrec.pipeline.experiment.run import Outcome
 from augrec.pipeline.experiment.tables import (
     TEST_COLUMNS,
     csv_text,
@@ -29,6 +26,9 @@ from augrec.pipeline.experiment.tables import (
 )
 from augrec.pipeline.experiment.values import Block, Line, Point
 from augrec.pipeline.stages.base import FOLDERS
+from augrec.pipeline.studies.experiment.plan import Plan
+from augrec.pipeline.studies.experiment.run import Outcome
+from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import number, seconds
 
 HERE = Path(__file__).parent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.visible import visible
-from augrec.pipeline.compare.untrusted import markdown_cell
 from augrec.pipeline.experiment.values import Block, Row, Value, verdict
+from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import interval, number, p_value, signed
 
 MARK = {1: " ▲", -1: " ▼", 0: ""}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augrec.pipeline.experiment.options import Table
+from augrec.pipeline.studies.experiment.options import Table
 from augrec.report.numbers.results import Comparison, compare, spread
 from augrec.report.numbers.runs import Trained
 from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm

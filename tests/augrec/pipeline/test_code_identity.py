@@ -281,7 +281,7 @@ def test_a_task_that_is_added_counts_for_no_other(checkout: Path) -> None:
 
 def test_a_page_of_a_comparison_counts_for_no_stage(checkout: Path) -> None:
     edits = {"augrec/report/pages/run/added.html.j2": "Hello"}
-    assert changed_by(checkout, {**edits, **more(checkout, "augrec/pipeline/compare/page.py")}) == set()
+    assert changed_by(checkout, {**edits, **more(checkout, "augrec/report/pages/comparison/page.py")}) == set()
     assert changed_by(checkout, {"augrec/report/render/report.css": "body {}"}) == {"stage report"}
 
 

@@ -1,0 +1,1 @@
+"""Running several trainings or runs and comparing them: experiments and comparisons."""

@@ -1,0 +1,129 @@
+"""Reads a comparison, and the one run config that follows from it: a variant for every arm and recommender."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.errors import UsageError
+from augrec.pipeline.config import Config, read_sections, validated
+from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
+from augrec.pipeline.studies.experiment.compose import merged
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison that was read and checked."""
+
+    compare: Compare
+    path: Path
+    base: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return self.compare.folder
+
+    def config(self, scales: dict[str, float] | None = None) -> Config:
+        """The run config.
+
+        Args:
+            scales: the tuned option by variant; those that are not named keep the first value of their grid.
+        """
+        return validated(composed(self.compare, self.base, scales or {}), Config, self.path)
+
+    def tuned_variants(self) -> list[tuple[str, str, str]]:
+        """(variant, arm, recommender) of everything that has features to weigh."""
+        return [
+            (variant_name(arm, recommender), arm, recommender)
+            for recommender in self.compare.recommenders
+            for arm, options in self.compare.arms.items()
+            if options.source is not None and options.profiles != "none"
+        ]
+
+    def release(self, published: Published) -> str:
+        """The folder of a released augmentation, as it is written in the config."""
+        return published.path or str(self.base["dataset"]["source"]["path"])
+
+
+def read_compare(path: Path, overrides: list[str] | None = None) -> Plan:
+    """Reads a comparison's YAML file and checks all that follows from it.
+
+    Args:
+        path: the file.
+        overrides: `key=value`; keys of the base are reached by `change.KEY=value`.
+
+    Raises:
+        UsageError: the file, an override or a value is wrong, or the run config that results.
+    """
+    raw = read_sections(path, overrides)
+    if "arms" not in raw:
+        kind, command = ("an experiment", "experiment") if "base" in raw else ("a run", "run")
+        raise UsageError(
+            f"this is {kind} (it has no `arms`), not a comparison", where=path, remedy=f"augrec {command} {path}"
+        )
+    compare = validated(raw, Compare, path, "comparison")
+    base = read_sections(path.parent / compare.base) if isinstance(compare.base, Path) else compare.base
+    plan = Plan(compare, path, merged(base, compare.change))
+    _check(plan)
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    """Refuses what only shows once both the comparison and its run config are known."""
+    compare = plan.compare
+    models = plan.base.get("models") or {}
+    for name, recommender in compare.recommenders.items():
+        if recommender.model not in models:
+            raise UsageError(
+                f"recommenders.{name}.model: '{recommender.model}' is not one of {', '.join(models)}", where=plan.path
+            )
+    config = plan.config()
+    sources = config.generation.sources if config.generation else {}
+    for place, pair in enumerate(compare.memorisation):
+        for key, name in (("named", pair.named), ("anonymous", pair.anonymous)):
+            if name not in sources:
+                raise UsageError(
+                    f"memorisation.{place}.{key}: '{name}' is not one of {', '.join(sources)}", where=plan.path
+                )
+
+
+def composed(compare: Compare, base: dict[str, Any], scales: dict[str, float]) -> dict[str, Any]:
+    """The sections of the run: the base, the published sources, and a model and a variant per arm and recommender."""
+    raw = copy.deepcopy(base)
+    raw["name"], raw["output"], raw["seeds"] = compare.name, str(compare.folder), list(compare.seeds)
+    _replay_published(compare, raw)
+    models, variants = raw.setdefault("models", {}), {}
+    for name, recommender in compare.recommenders.items():
+        for arm, options in compare.arms.items():
+            variant = variant_name(arm, name)
+            scale = scales.get(variant, recommender.scales[0])
+            models[variant] = merged(models[recommender.model], {recommender.scale: scale})
+            variants[variant] = options.variant(variant, recommender.seeds).model_dump(mode="json")
+    raw["variants"] = variants
+    raw["training"] = {"keep_checkpoint": False, **(raw.get("training") or {}), "monitor": compare.metrics[0]}
+    first = next(iter(compare.recommenders))
+    raw["report"] = {
+        "baseline": variant_name(compare.baseline, first),
+        "primary": compare.metrics[0],
+        "secondary": list(compare.metrics[1:]),
+        "title": compare.title or compare.name,
+        "alpha": compare.alpha,
+    }
+    return raw
+
+
+def _replay_published(compare: Compare, raw: dict[str, Any]) -> None:
+    """Points replaying sources at what is imported, and makes those that are not written down."""
+    if not compare.published:
+        return
+    sources = raw.setdefault("generation", {}).setdefault("sources", {})
+    for name in compare.published:
+        used = [arm.source for arm in compare.arms.values()]
+        if name in used and name not in sources:
+            sources[name] = {"engine": {"kind": "replay", "records": name}, "tasks": ["user_profile"]}
+    for source in sources.values():
+        engine = source.get("engine") or {}
+        if engine.get("kind") == "replay" and engine.get("records") in compare.published:
+            engine["records"] = str(compare.folder / "published" / engine["records"])

@@ -1,0 +1,206 @@
+"""Everything that is measured of the texts themselves: what was read once is handed to each measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import read_parquet
+from augrec.pipeline.config import Config
+from augrec.pipeline.named import named_matrices
+from augrec.pipeline.side import PROFILE
+from augrec.pipeline.studies.comparison.options import Compare
+from augrec.report.measures.agreement import agreement
+from augrec.report.measures.consistency import consistency
+from augrec.report.measures.intrinsic import intrinsic
+from augrec.report.measures.leak import leak
+from augrec.report.measures.memorisation import memorisation
+from augrec.report.measures.position import position
+from augrec.report.measures.records import Records
+from embed.matrices import read_field
+from embed.texts import profile_text
+
+EDGES = "edges"
+OWN_TEXT = "data/text"
+NOT_TEXT = ("item", "source_id", "year")
+SPLITS = ("train", "valid", "test")
+
+
+class Texts:
+    """The records and vectors of a run, as the measures want them.
+
+    Args:
+        compare: the comparison's options.
+        config: its run config.
+        run: the run folder.
+    """
+
+    def __init__(self, compare: Compare, config: Config, run: Path) -> None:
+        self._compare, self._run = compare, run
+        sources = config.generation.sources if config.generation else {}
+        self.records: dict[tuple[str, str], Records] = {
+            (name, task): Records.read(run, name, task) for name, source in sources.items() for task in source.tasks
+        }
+
+    def of(self, task: str) -> dict[str, Records]:
+        """The records of one task by source."""
+        return {source: records for (source, name), records in self.records.items() if name == task}
+
+    def profiled(self, config: Config) -> np.ndarray | None:
+        """The users that every source was asked about; None where that is everybody."""
+        sources = config.generation.sources if config.generation else {}
+        partial = [r.answered() for name, r in self.of(PROFILE).items() if sources[name].users is not None]
+        if not partial:
+            return None
+        both = partial[0]
+        for users in partial[1:]:
+            both = np.intersect1d(both, users)
+        return both
+
+    def intrinsic(self) -> list[dict[str, Any]]:
+        """The entries `intrinsic` of compare.json."""
+        return [intrinsic(records) for records in self.records.values()]
+
+    def agreement(self) -> list[dict[str, Any]]:
+        """The entries `agreement`: every pair of sources of a task."""
+        tasks = dict.fromkeys(task for _, task in self.records)
+        return [
+            agreement(a, b, self._vectors(a), self._vectors(b))
+            for task in tasks
+            for a, b in combinations(self.of(task).values(), 2)
+        ]
+
+    def consistency(self) -> list[dict[str, Any]]:
+        """The entries `consistency`; none where the data or the profiles name no genres."""
+        if self.histories is None:
+            return []
+        found = [consistency(records, self.histories) for records in self.of(PROFILE).values()]
+        return [entry for entry in found if entry is not None]
+
+    def position(self) -> list[dict[str, Any]]:
+        """The entries `position`."""
+        return [position(records) for records in self.of(EDGES).values()]
+
+    def leak(self) -> list[dict[str, Any]]:
+        """The entries `leak`, by the vectors of the items' own text where the run has them, else by TF-IDF."""
+        items = self._matrix(self._compare.item_vectors or OWN_TEXT)
+        if items is None and self._compare.item_vectors is not None:
+            raise UsageError(
+                f"item_vectors: the run has no matrix {self._compare.item_vectors}",
+                where=self._run / "embed",
+                remedy="leave it out, or name one of: " + ", ".join(self._matrices()),
+            )
+        entries = []
+        for source, records in self.of(PROFILE).items():
+            vectors = self._vectors(records)
+            if items is not None and vectors is not None:
+                entries.append(leak(source, vectors, items, self._pairs, shown=records.shown))
+            elif self._item_texts is not None:
+                mine, theirs = tf_idf(self._profile_texts(records), self._item_texts)
+                entries.append(leak(source, mine, theirs, self._pairs, shown=records.shown, items_by="tf-idf"))
+        return entries
+
+    def memorisation(self) -> list[dict[str, Any]]:
+        """The entries `memorisation`, one for each pair and task that both sources have."""
+        return [
+            memorisation(named, hidden, self._vectors(named), self._vectors(hidden), self.histories)
+            for pair in self._compare.memorisation
+            for task in (PROFILE, EDGES)
+            if (named := self.records.get((pair.named, task))) and (hidden := self.records.get((pair.anonymous, task)))
+        ]
+
+    @cached_property
+    def histories(self) -> dict[int, list[list[str]]] | None:
+        """user -> the genres of each training item; None where items have no genres."""
+        if "genres" not in self._items.column_names:
+            return None
+        genres = [list(entry or ()) for entry in self._items["genres"].to_pylist()]
+        found: dict[int, list[list[str]]] = {}
+        for user, item in self._pairs["train"].tolist():
+            found.setdefault(user, []).append(genres[item])
+        return found
+
+    @cached_property
+    def _items(self) -> pa.Table:
+        return read_parquet(self._run / "dataset" / "items.parquet")
+
+    @cached_property
+    def n_users(self) -> int:
+        return int(read_parquet(self._run / "dataset" / "users.parquet").num_rows)
+
+    def train_counts(self) -> np.ndarray:
+        """int64 [n_users], training interactions of every user."""
+        return np.bincount(self._pairs["train"][:, 0], minlength=self.n_users)
+
+    @cached_property
+    def _pairs(self) -> dict[str, np.ndarray]:
+        """split -> int64 [m, 2] of (user, item)."""
+        table = read_parquet(self._run / "dataset" / "interactions.parquet")
+        pairs = np.column_stack([table[name].to_numpy() for name in ("user", "item")]).astype(np.int64)
+        split = np.array(table["split"].to_pylist())
+        return {name: pairs[split == name] for name in SPLITS}
+
+    @cached_property
+    def _item_texts(self) -> list[str] | None:
+        """What the data says of every item, genres included; None where it says nothing."""
+        columns = [name for name in self._items.column_names if name not in NOT_TEXT]
+        texts = [""] * self._items.num_rows
+        for name in columns:
+            for row, value in enumerate(self._items[name].to_pylist()):
+                parts = value if isinstance(value, list) else [value]
+                texts[row] += " ".join(["", *(part for part in parts if isinstance(part, str))])
+        return texts if any(text.strip() for text in texts) else None
+
+    def _profile_texts(self, records: Records) -> list[str]:
+        """A text for every user; empty without an answer."""
+        texts = [""] * self.n_users
+        for row in np.flatnonzero(records.ok).tolist():
+            texts[int(records.entities[row])] = profile_text(records.fields[row]) or ""
+        return texts
+
+    def _vectors(self, records: Records) -> np.ndarray | None:
+        return self._matrix(f"{records.source}/{PROFILE}") if records.task == PROFILE else None
+
+    def _matrix(self, name: str) -> np.ndarray | None:
+        """float32 [n, d], missing rows zero; None where there is no such matrix."""
+        if name not in self._matrices() or not (self._run / "embed" / f"{name}.npy").exists():
+            return None
+        values, about = read_field(self._run / "embed" / name)
+        values = np.array(values, dtype=np.float32)
+        values[np.asarray(about["missing"], dtype=np.int64)] = 0.0
+        return values
+
+    def _matrices(self) -> list[str]:
+        root = self._run / "embed"
+        return [path.relative_to(root).with_suffix("").as_posix() for path in named_matrices(self._run)]
+
+
+def tf_idf(profiles: list[str], items: list[str]) -> tuple[sp.csr_array, sp.csr_array]:
+    """Rows of profiles and of items in one space: terms of the items' texts, idf over the items."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(stop_words="english", min_df=2 if len(items) > 100 else 1)
+    theirs = vectorizer.fit_transform(items)
+    return sp.csr_array(vectorizer.transform(profiles)), sp.csr_array(theirs)
+
+
+def local_tokenizer(config: Config) -> Callable[[str], int] | None:
+    """Counts tokens with the tokenizer of the run's first local LLM; None where it has none."""
+    from augrec.pipeline.weights.resolve import resolve
+
+    for source in (config.generation.sources if config.generation else {}).values():
+        if source.engine.kind == "vllm":
+            from transformers import AutoTokenizer
+
+            folder = source.engine.tokenizer or resolve(source.engine.model).path
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return None

@@ -1,0 +1,1 @@
+"""Variants x seeds x data sets x settings, with a search of options before them."""

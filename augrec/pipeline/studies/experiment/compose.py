@@ -1,0 +1,163 @@
+"""From an experiment to run configs: one for every data set and setting."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.names import LONGEST
+from augrec.pipeline.studies.experiment.options import Experiment, Sweep
+from recsys.options import EvaluationOptions
+
+DISCRIMINATORS = ("kind", "family", "format")
+CANDIDATES_MODEL = "candidates-base"
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, section by section; neither is modified.
+
+    A section of another kind (`kind`, `family` or `format` differ) replaces the old one as a whole, and null removes a
+    section of the base. A dotted key names a value inside sections.
+    """
+    result = copy.deepcopy(dict(base))
+    for key, value in nested(change).items():
+        old = result.get(key)
+        if isinstance(old, dict) and value is None:
+            del result[key]
+        elif isinstance(old, dict) and isinstance(value, dict) and not _of_another_kind(old, value):
+            result[key] = merged(old, value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def _of_another_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return any(key in old and key in new and old[key] != new[key] for key in DISCRIMINATORS)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as sections within sections: {"a.b": 1} is {"a": {"b": 1}}."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        section, *inner = str(key).split(".", 1)
+        content = nested({inner[0]: value}) if inner else nested(value) if isinstance(value, Mapping) else value
+        old = result.get(section)
+        both = isinstance(old, dict) and isinstance(content, dict)
+        result[section] = merged(old, content) if both else content  # type: ignore[arg-type]
+    return result
+
+
+def compose(
+    experiment: Experiment,
+    base: Mapping[str, Any],
+    dataset: str,
+    setting: str,
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The sections of one run: base, then the experiment's changes, the data set's and the setting's, then sweeps.
+
+    Args:
+        experiment: the experiment.
+        base: the sections of its base.
+        dataset, setting: names.
+        tuned: options found by the search, by model; dotted keys.
+    """
+    raw = merged(base, experiment.change)
+    raw["models"] = merged(raw.get("models") or {}, experiment.models)
+    if experiment.variants is not None:
+        raw["variants"] = copy.deepcopy(experiment.variants)
+    if experiment.seeds is not None:
+        raw["seeds"] = list(experiment.seeds)
+    raw = merged(raw, experiment.datasets[dataset].change)
+    raw = merged(raw, experiment.settings[setting].change)
+    if experiment.search is not None:
+        _keep_candidates_model(raw)
+        _give_rows_their_models(raw)
+    for model, options in (tuned or {}).items():
+        raw["models"][model] = merged(raw["models"][model], options)
+    for name, sweep in experiment.sweeps.items():
+        _add_sweep(raw, name, sweep)
+    raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")[:LONGEST]
+    raw["output"] = str(experiment.folder / dataset / setting)
+    raw["report"] = _report(experiment, raw, dataset, setting)
+    return raw
+
+
+def swept_variant(sweep: str, value: Any) -> str:
+    """The name of the variant that a sweep makes for one value."""
+    return re.sub(r"[^A-Za-z0-9_+.=-]", "-", f"{sweep}={value}")
+
+
+def _add_sweep(raw: dict[str, Any], name: str, sweep: Sweep) -> None:
+    """A model and a variant for every value."""
+    variant = (raw.get("variants") or {}).get(sweep.variant)
+    if not isinstance(variant, dict) or variant.get("model") not in raw["models"]:
+        known = ", ".join(raw.get("variants") or {}) or "there are none"
+        raise UsageError(f"sweeps.{name}.variant: '{sweep.variant}' is not a variant with a model ({known})")
+    for value in sweep.values:
+        made = swept_variant(name, value)
+        if made in raw["variants"] or made in raw["models"]:
+            raise UsageError(
+                f"sweeps.{name}.values: {value!r} makes a second variant or model called '{made}'",
+                remedy="give the sweep, or what is called like that, another name",
+            )
+        raw["models"][made] = merged(raw["models"][variant["model"]], {sweep.option: value})
+        raw["variants"][made] = {**variant, "model": made}
+
+
+def _keep_candidates_model(raw: dict[str, Any]) -> None:
+    """The base recommender of candidates keeps its options, whatever the search finds for the model of that name."""
+    section = raw.setdefault("candidates", {})
+    model = section.get("model", "lightgcn")
+    if model in raw["models"]:
+        raw["models"][CANDIDATES_MODEL] = copy.deepcopy(raw["models"][model])
+        section["model"] = CANDIDATES_MODEL
+
+
+def _give_rows_their_models(raw: dict[str, Any]) -> None:
+    """A model that several variants use becomes one for each of them, so that each is searched with its own budget.
+
+    The first variant keeps the model's name; the others get copies (see `row_model`). Options that suit what one row
+    is given would otherwise be handed to rows that are given something else, its controls above all.
+    """
+    taken: set[str] = set()
+    for name, variant in (raw.get("variants") or {}).items():
+        model = variant.get("model") if isinstance(variant, dict) else None
+        if model in taken and model in raw["models"]:
+            own = row_model(model, name)
+            if own in raw["models"]:
+                raise UsageError(
+                    f"models.{own}: so is called the copy of '{model}' that is searched for the variant '{name}'",
+                    remedy="give this model or the variant another name",
+                )
+            raw["models"][own] = copy.deepcopy(raw["models"][model])
+            variant["model"] = own
+        elif isinstance(model, str):
+            taken.add(model)
+
+
+def row_model(model: str, variant: str) -> str:
+    """What the copy of a model is called that is searched for one variant."""
+    return f"{model}+{variant}"
+
+
+def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: str) -> dict[str, Any]:
+    """The `report` section of a run: its own page shows what the first table shows. Mistakes in that table are left
+    out here, because they are named where the table is checked."""
+    shown = [
+        (table.metrics, [table.baseline, *table.against.values()])
+        for table in experiment.tables.values()
+        if dataset in (table.datasets or (dataset,)) and setting in (table.settings or (setting,))
+    ]
+    shown += [(sweep.metrics, [sweep.variant]) for sweep in experiment.sweeps.values()]
+    wanted, baselines = shown[0] if shown else ((), [])
+    variants = list(raw.get("variants") or {})
+    cutoffs = (raw.get("evaluation") or {}).get("cutoffs") or EvaluationOptions().cutoffs
+    metrics = [metric for metric in wanted if metric.rpartition("@")[2] in map(str, cutoffs)]
+    primary, *others = metrics or [f"recall@{cutoffs[0]}"]
+    baseline = next((name for name in (*baselines, *variants) if name in variants), "none")
+    title = f"{experiment.title or experiment.name}: {dataset}, {setting}"
+    return {"baseline": baseline, "primary": primary, "secondary": others, "title": title}

@@ -1,0 +1,184 @@
+"""Reads an experiment: its own sections, and every run config that follows from them, checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.errors import UsageError
+from augrec.pipeline.config import Config, read_sections, validated
+from augrec.pipeline.side import PROFILE
+from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
+from augrec.pipeline.studies.experiment.options import Experiment, Table
+from augrec.pipeline.studies.experiment.spaces import Space, read_spaces
+from recsys.models.options.base import SideAugmentation
+from recsys.models.registry import FAMILIES
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of an experiment: a data set with a setting."""
+
+    dataset: str
+    setting: str
+    config: Config
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.folder
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.setting}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment that was read and checked."""
+
+    experiment: Experiment
+    path: Path
+    base: dict[str, Any]
+    cells: list[Cell]
+    spaces: dict[str, Space]
+    """By family, for a search."""
+
+    def tuned(self, cell: Cell, options: dict[str, dict[str, Any]]) -> Config:
+        """The config of a cell with the options that the search found, by model."""
+        return validated(compose(self.experiment, self.base, cell.dataset, cell.setting, options), Config, self.path)
+
+    def swept(self) -> set[str]:
+        """The names of the variants that sweeps make."""
+        sweeps = self.experiment.sweeps.items()
+        return {swept_variant(name, value) for name, sweep in sweeps for value in sweep.values}
+
+
+def read_experiment(path: Path, overrides: list[str] | None = None) -> Plan:
+    """Reads an experiment's YAML file and checks all that follows from it.
+
+    Raises:
+        UsageError: the file, an override, a value, or a run config that results from them is wrong.
+    """
+    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
+    if "base" not in raw and {"variants", "report"} <= raw.keys():
+        raise UsageError(
+            "this is a run (it has no `base`), not an experiment",
+            where=path,
+            remedy=f"augrec run {shown}",
+        )
+    if "arms" in raw:
+        raise UsageError("this is a comparison, not an experiment", where=path, remedy=f"augrec compare {shown}")
+    experiment = validated(raw, Experiment, path)
+    base = read_sections(path.parent / experiment.base) if isinstance(experiment.base, Path) else experiment.base
+    if "base" in base:
+        raise UsageError("the base of an experiment must be a run config, not an experiment", where=path)
+    cells = []
+    for dataset in experiment.datasets:
+        for setting in experiment.settings:
+            config = validated(
+                compose(experiment, base, dataset, setting), Config, f"{path}, data set {dataset}, setting {setting}"
+            )
+            _check_needs(config, path)
+            cells.append(Cell(dataset, setting, config))
+    for name, table in experiment.tables.items():
+        _check_table(name, table, experiment, cells, path)
+    for name, sweep in experiment.sweeps.items():
+        for metric in sweep.metrics:
+            _check_metric(metric, f"sweeps.{name}.metrics", cells, path)
+    return Plan(experiment, path, base, cells, _spaces(experiment, cells, path))
+
+
+def _check_needs(config: Config, path: Path) -> None:
+    """Refuses variants whose data will lack what their model cannot do without."""
+    for name, variant in config.variants.items():
+        options = config.models[variant.model]
+        family = FAMILIES[options.family]
+        tasks = config.generation.sources[variant.source].tasks if config.generation and variant.source else ()
+        profiles = variant.profiles != "none" and PROFILE in tasks
+        wants_profiles = isinstance(options, SideAugmentation) and options.side.profile > 0
+        if ("user" in family.needs or wants_profiles) and not profiles:
+            what = f"family {family.name}" if "user" in family.needs else f"models.{variant.model}.side.profile"
+            raise UsageError(
+                f"variants.{name}: {what} needs user profiles, and nothing writes them for this variant",
+                where=path,
+                remedy="give the variant a `source` whose tasks include user_profile, and not `profiles: none`",
+            )
+
+
+def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Cell], path: Path) -> None:
+    for key in ("datasets", "settings"):
+        for one in getattr(table, key) or ():
+            _known(one, getattr(experiment, key), f"tables.{name}.{key}", path)
+    if table.baseline_setting is not None:
+        _known(table.baseline_setting, experiment.settings, f"tables.{name}.baseline_setting", path)
+    shown = [
+        cell
+        for cell in cells
+        if cell.dataset in (table.datasets or experiment.datasets)
+        and cell.setting in (table.settings or experiment.settings)
+    ]
+    for cell in shown:
+        named = {
+            "rows": table.rows or (),
+            "baseline": [table.baseline] if table.baseline else [],
+            "against": [*table.against, *table.against.values()],
+            "labels": table.labels,
+        }
+        for key, variants in named.items():
+            for variant in variants:
+                _known(variant, cell.config.variants, f"tables.{name}.{key}", path)
+    for metric in table.metrics:
+        _check_metric(metric, f"tables.{name}.metrics", shown, path)
+
+
+def _check_metric(metric: str, key: str, cells: list[Cell], path: Path) -> None:
+    for cell in cells:
+        if int(metric.rpartition("@")[2]) not in cell.config.evaluation.cutoffs:
+            cutoffs = ", ".join(str(cutoff) for cutoff in cell.config.evaluation.cutoffs)
+            raise UsageError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}", where=path)
+
+
+def _known(name: str, names: Iterable[str], key: str, path: Path) -> None:
+    names = list(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"{key}: '{name}' is not one of {', '.join(names)}{hint}", where=path)
+
+
+def _spaces(experiment: Experiment, cells: list[Cell], path: Path) -> dict[str, Space]:
+    search = experiment.search
+    if search is None:
+        return {}
+    for cell in cells:
+        trained = {seed for variant in cell.config.variants for seed in cell.config.seeds_of(variant)}
+        reported = sorted(set(search.seeds) & (trained | set(cell.config.seeds)))
+        if reported:
+            raise UsageError(
+                f"search.seeds: seed {reported[0]} is also reported; what is chosen on it would be judged on it",
+                where=path,
+                remedy="list other seeds, e.g. search.seeds: [1001]",
+            )
+        for model in search.models or ():
+            _known(model, cell.config.models, "search.models", path)
+    return read_spaces(path.parent / search.spaces)
+
+
+def searched_models(search_models: tuple[str, ...] | None, config: Config, swept: set[str]) -> list[str]:
+    """The models that a search covers, in the order of the variants that use them."""
+    used: dict[str, str] = {}
+    for name, variant in config.variants.items():
+        if name not in swept:
+            used.setdefault(variant.model, name)
+    named = search_models or ()
+    return [
+        model
+        for model, variant in used.items()
+        if model != CANDIDATES_MODEL
+        and (search_models is None or model in named or any(model == row_model(one, variant) for one in named))
+    ]

@@ -1,0 +1,106 @@
+"""How far two sources say the same of the same user or item.
+
+Words may differ and the meaning not: beside equality stands the cosine of the two texts' vectors, and beside that the
+cosine with the text that the other source wrote for somebody else, because texts of one form are alike anyway.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from augrec.report.measures.records import Records
+
+
+def agreement(
+    a: Records,
+    b: Records,
+    vectors_a: np.ndarray | None = None,
+    vectors_b: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The entry `agreement` of compare.json for two sources of one task.
+
+    Fields are compared where both have them. `exact` asks for equality in every field of either, and is None where the
+    two share no field (prose and fields).
+
+    Args:
+        a, b: records of the same task.
+        vectors_a, vectors_b: [n, d] by entity, a row of zeros where there is none; None, or different d, for no cosine.
+        seed: of who the strangers are.
+    """
+    both = np.intersect1d(a.answered(), b.answered())
+    pairs = [(a.fields[a.row_of[int(e)]], b.fields[b.row_of[int(e)]]) for e in both]
+    alike: dict[str, list[float]] = {}
+    exact = []
+    for first, second in pairs:
+        shared = [name for name in first if name in second]
+        for name in shared:
+            alike.setdefault(name, []).append(likeness(first[name], second[name]))
+        if shared:
+            exact.append(first.keys() == second.keys() and all(alike[name][-1] == 1.0 for name in shared))
+    own, strangers = cosines(vectors_a, vectors_b, both, seed)
+    return {
+        "a": a.source,
+        "b": b.source,
+        "task": a.task,
+        "entities": len(both),
+        "exact": float(np.mean(exact)) if exact else None,
+        "fields": {name: float(np.mean(shares)) for name, shares in alike.items()},
+        "cosine": own,
+        "cosine_strangers": strangers,
+    }
+
+
+def likeness(first: Any, second: Any) -> float:
+    """1 for values that are equal, case apart; for two lists their Jaccard index, 1 where both are empty."""
+    if isinstance(first, list) and isinstance(second, list):
+        left, right = {_folded(one) for one in first}, {_folded(one) for one in second}
+        return len(left & right) / len(left | right) if left | right else 1.0
+    return float(_folded(first) == _folded(second))
+
+
+def _folded(value: Any) -> str:
+    if isinstance(value, str):
+        return " ".join(value.casefold().split())
+    return json.dumps(value, sort_keys=True)
+
+
+def cosines(
+    first: np.ndarray | None, second: np.ndarray | None, entities: np.ndarray, seed: int
+) -> tuple[float | None, float | None]:
+    """Mean cosine of the two vectors of the same entity, and of those of two different ones, both over all entities.
+
+    Strangers stand next to each other on a circle of random order, so nobody is their own stranger.
+    """
+    if first is None or second is None or first.shape[1] != second.shape[1]:
+        return None, None
+    entities = entities[(entities < len(first)) & (entities < len(second))]
+    left, right = unit_rows(first[entities]), unit_rows(second[entities])
+    there = left.any(axis=1) & right.any(axis=1)
+    left, right = left[there], right[there]
+    if not len(left):
+        return None, None
+    own = float(np.einsum("nd,nd->n", left, right).mean())
+    if len(left) < 2:
+        return own, None
+    other = strangers(len(left), np.random.default_rng([seed, 0xA6]))
+    return own, float(np.einsum("nd,nd->n", left, right[other]).mean())
+
+
+def strangers(count: int, rng: np.random.Generator) -> np.ndarray:
+    """int64 [count]: for each one somebody else, everybody once (count above 1)."""
+    circle = rng.permutation(count)
+    other = np.empty(count, dtype=np.int64)
+    other[circle] = np.roll(circle, 1)
+    return other
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """float64 rows of length 1; rows of zeros, or with what is not finite, are zeros."""
+    rows = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0.0).astype(np.float64)
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, size, out=np.zeros_like(rows), where=size > 0)

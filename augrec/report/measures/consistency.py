@@ -1,0 +1,72 @@
+"""Whether what a profile says of genres fits the items that its user has in training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from augrec.report.measures.agreement import strangers
+from augrec.report.measures.records import Records
+
+LIKED, DISLIKED = "liked_genres", "disliked_genres"
+TOP = 3
+
+Histories = Mapping[int, Sequence[Sequence[str]]]
+"""user -> the genres of each training item."""
+
+
+def consistency(records: Records, histories: Histories, *, seed: int = 0) -> dict[str, Any] | None:
+    """The entry `consistency` of compare.json for one source of profiles; None where none of them names genres.
+
+    Each figure is a mean over users of a share of the genres that the user's profile names. The top 3 of a history
+    includes those that tie with its third. Users whose history has no genre are left out.
+
+    Args:
+        records: user profiles.
+        histories: of training interactions alone.
+        seed: of whose profile stands for a stranger's.
+    """
+    users = [
+        user
+        for user in records.answered().tolist()
+        if _genres(records, user, LIKED) and any(genre for item in histories.get(user, ()) for genre in item)
+    ]
+    if not users:
+        return None
+    counts = [Counter(g.casefold() for item in histories[user] for g in dict.fromkeys(item)) for user in users]
+    liked = [_genres(records, user, LIKED) for user in users]
+    disliked = [_genres(records, user, DISLIKED) for user in users]
+    chance = None
+    if len(users) > 1:
+        other = strangers(len(users), np.random.default_rng([seed, 0xC0]))
+        chance = _mean([_within(liked[o], set(known)) for o, known in zip(other, counts, strict=True)])
+    return {
+        "source": records.source,
+        "users": len(users),
+        "liked_in_history": _mean([_within(a, set(known)) for a, known in zip(liked, counts, strict=True)]),
+        "liked_in_top3": _mean([_within(a, commonest(known)) for a, known in zip(liked, counts, strict=True)]),
+        "disliked_in_history": _mean([_within(a, set(known)) for a, known in zip(disliked, counts, strict=True) if a]),
+        "strangers": chance,
+    }
+
+
+def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
+    """The `number` commonest, and those that are as common as the last of them."""
+    least = sorted(counts.values(), reverse=True)[:number][-1]
+    return {genre for genre, count in counts.items() if count >= least}
+
+
+def _genres(records: Records, user: int, field: str) -> set[str]:
+    value = records.fields[records.row_of[user]].get(field)
+    return {one.casefold() for one in value if isinstance(one, str)} if isinstance(value, list) else set()
+
+
+def _within(named: set[str], known: set[str]) -> float:
+    return len(named & known) / len(named)
+
+
+def _mean(shares: list[float]) -> float | None:
+    return float(np.mean(shares)) if shares else None

@@ -1,0 +1,225 @@
+"""Whether profiles know items that no prompt showed: where a user's items rank by likeness to the user's profile.
+
+The percentile of an item is the share of the items that the user does not have in training whose vectors are less like
+the profile than the item's; equal ones count half. One set of rivals for all splits: training items would push each
+other, and those held out, down by their number, and the splits could not be compared. An item held out is no rival of
+its own. 0.5 is chance.
+
+What may be known of held-out items is what training tells of them: interests last. A profile made of training alone
+says how much that is: the mean of the vectors of the user's training items, of all or of those that the prompt showed,
+whichever ranks held-out items higher. It ranks its own items as far above those held out as being shown is worth. A
+source is suspicious when it ranks held-out items above that profile by more than `SHARE` of this worth: texts that only
+knew training, TF-IDF of the history among them, say no more of held-out items than the history itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from augrec.report.measures.agreement import unit_rows
+from augrec.report.numbers.statistics import bootstrap_intervals
+
+CELLS = 2**22  # user-item cosines in memory at a time, float64: 32 MiB, and as much again to sort them
+ROUNDED = 12  # decimals of a cosine: vectors that are equally alike tie, in whatever order products are summed
+SAMPLES = 2000
+ALPHA = 0.05
+SPLITS = ("train", "valid", "test")
+USERS = 5000  # so many are drawn where there are more; intervals are narrow by then
+SHARE = 0.25
+LEAST = 0.02  # of a percentile, taken for the worth of being shown where that is less
+
+Vectors = Any  # a dense array, or a sparse one in rows: TF-IDF has too many columns to be dense
+
+
+def leak(
+    source: str,
+    profiles: Vectors,
+    items: Vectors,
+    splits: dict[str, np.ndarray],
+    *,
+    shown: np.ndarray | None = None,
+    items_by: str = "embedding",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The entry `leak` of compare.json for one source of profiles.
+
+    Items and users without a vector take no part. Intervals are of 95 %, by resampling users; the gap is over users
+    with items in both splits, the excess over what training explains over users with test items.
+
+    Args:
+        source: who wrote the profiles.
+        profiles: [n_users, d], a row of zeros where there is none; dense or CSR.
+        items: [n_items, d], likewise, of the same space.
+        splits: "train", "valid", "test" -> int64 [m, 2] of (user, item).
+        shown: int64 [m, 2] of (user, item), what the source was shown; None where that is not known.
+        items_by: what the vectors are.
+        seed: of the resampling, and of the users where there are many.
+    """
+    rng = np.random.default_rng([seed, 0x1EA])
+    asked = np.flatnonzero(_present(_unit(profiles)))
+    asked = np.sort(rng.choice(asked, USERS, replace=False)) if len(asked) > USERS else asked
+    means = percentiles(profiles, items, splits, asked)
+    explained = _explained(profiles.shape[0], items, splits, shown, asked)
+    told = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
+    both = means["train"] - means["test"]
+    gap = _estimate(both[~np.isnan(both)], rng)
+    excess, beyond, room = _beyond(means, explained, rng)
+    known = ~np.isnan(np.stack([means[name] for name in SPLITS])).all(axis=0)
+    return {
+        "source": source,
+        "users": int(known.sum()),
+        "items_by": items_by,
+        **told,
+        "gap": gap["mean"],
+        "gap_low": gap["low"],
+        "gap_high": gap["high"],
+        "explained": {name: _estimate(explained[name][~np.isnan(explained[name])], rng)["mean"] for name in SPLITS},
+        "excess": excess,
+        "verdict": verdict(told["train"], gap, beyond, room),
+    }
+
+
+def _explained(
+    n_users: int, items: Vectors, splits: dict[str, np.ndarray], shown: np.ndarray | None, asked: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The percentiles of the profile that training alone gives, of its two kinds the one that foretells more."""
+    train = splits["train"]
+    kinds = [train]
+    if shown is not None:
+        n_items = items.shape[0]
+        kinds.append(shown[np.isin(shown @ [n_items, 1], train @ [n_items, 1])])
+    found = [percentiles(_mean_of(pairs, n_users, items), items, splits, asked) for pairs in kinds if len(pairs)]
+    nothing = {name: np.full(n_users, np.nan) for name in SPLITS}
+    return max(found, key=_foretold, default=nothing)
+
+
+def _foretold(means: dict[str, np.ndarray]) -> float:
+    known = means["test"][~np.isnan(means["test"])]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
+    """[n_users, d], the sum of the directions of each user's items, which has that of their mean."""
+    owns = sp.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n_users, items.shape[0]))
+    total = owns @ _unit(items)
+    return sp.csr_array(total) if sp.issparse(total) else total
+
+
+def _beyond(
+    means: dict[str, np.ndarray], explained: dict[str, np.ndarray], rng: np.random.Generator
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """How far test items stand above what training explains; the same less the margin, for test and valid items; and
+    how far, less the margin, training items stand above what is explained of test items."""
+    margins = {}
+    for name in ("test", "valid"):
+        worth = explained["train"] - explained[name]
+        worth = worth[~np.isnan(worth)]
+        margins[name] = max(LEAST, SHARE * float(worth.mean())) if len(worth) else LEAST
+    excess = {name: means[name] - explained[name] for name in margins}
+    excess = {name: values[~np.isnan(values)] for name, values in excess.items()}
+    room = means["train"] - explained["test"] - margins["test"]
+    beyond = [_estimate(values - margins[name], rng) for name, values in excess.items()]
+    return _estimate(excess["test"], rng), beyond, _estimate(room[~np.isnan(room)], rng)
+
+
+def percentiles(
+    profiles: Vectors, items: Vectors, splits: dict[str, np.ndarray], asked: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """split -> float64 [n_users], the mean percentile of the user's items in it; NaN where there are none.
+
+    `asked` are the users it is wanted for; NaN for the others.
+    """
+    n_users = profiles.shape[0]
+    users, goods = _unit(profiles), _unit(items)
+    there = _present(goods)
+    goods = goods[np.flatnonzero(there)]
+    place = np.cumsum(there) - 1
+    owned = {name: _by_user(splits[name], n_users, there, place) for name in SPLITS}
+    means = {name: np.full(n_users, np.nan) for name in SPLITS}
+    present = np.flatnonzero(_present(users))
+    asked = present if asked is None else np.intersect1d(present, asked)
+    step = max(1, CELLS // max(1, int(there.sum())))
+    for start in range(0, len(asked), step):
+        chunk = asked[start : start + step]
+        scores = users[chunk] @ goods.T
+        scores = np.round(scores.toarray() if sp.issparse(scores) else scores, ROUNDED)
+        for row, user in zip(scores, chunk.tolist(), strict=True):
+            train = owned["train"][user]
+            rivals = np.sort(np.delete(row, train))
+            for name in SPLITS:
+                if len(mine := owned[name][user]):
+                    means[name][user] = _ranked(row[mine], rivals, among=name != "train").mean()
+    return means
+
+
+def _ranked(scores: np.ndarray, rivals: np.ndarray, *, among: bool) -> np.ndarray:
+    """Percentiles of scores; `among` where they are rivals themselves and do not count against themselves."""
+    below, upto = np.searchsorted(rivals, scores, "left"), np.searchsorted(rivals, scores, "right")
+    number = len(rivals) - among
+    return (below + upto - among) / 2 / number if number else np.full(len(scores), 0.5)
+
+
+def verdict(train: dict[str, Any], gap: dict[str, Any], beyond: Iterable[dict[str, Any]], room: dict[str, Any]) -> str:
+    """What the figures say, by a fixed rule on their intervals.
+
+    Args:
+        train: percentile of training items.
+        gap: train minus test.
+        beyond: how far held-out items stand above what training explains and the margin, by split.
+        room: how far training items do, which is how far a leak could lift the others.
+    """
+    if train["low"] is None:
+        return "Too few users to tell."
+    if any(one["low"] is not None and one["low"] > 0 for one in beyond):
+        return (
+            "Suspicious: held-out items rank higher than the training items of their users can explain, as they would "
+            "if prompts had shown them."
+        )
+    if train["low"] <= 0.5:
+        return "No signal: training items rank no higher than chance, so these vectors cannot show a leak."
+    if gap["low"] is None:
+        return "Training items rank above chance; there are too few users with test items to look for a leak."
+    if room["low"] is None or room["low"] <= 0:
+        return (
+            "Too coarse to show a leak: even training items rank no higher than training histories alone would rank "
+            "test items."
+        )
+    return (
+        f"No sign of a leak: test items rank no higher than training histories explain, and training items rank "
+        f"{gap['mean']:.3f} above them."
+    )
+
+
+def _estimate(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
+    """Mean and interval; no interval for fewer than two users."""
+    if not len(values):
+        return {"mean": None, "low": None, "high": None}
+    low, high = bootstrap_intervals(values[:, None], SAMPLES, ALPHA, rng)
+    if len(values) < 2:
+        return {"mean": float(values.mean()), "low": None, "high": None}
+    return {"mean": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    if not sp.issparse(vectors):
+        return unit_rows(np.asarray(vectors))
+    size = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
+    inverse = np.divide(1.0, size, out=np.zeros_like(size, dtype=np.float64), where=size > 0)
+    return sp.csr_array(sp.diags_array(inverse) @ vectors)
+
+
+def _present(vectors: Vectors) -> np.ndarray:
+    found: np.ndarray = np.diff(vectors.indptr) > 0 if sp.issparse(vectors) else vectors.any(axis=1)
+    return found
+
+
+def _by_user(pairs: np.ndarray, n_users: int, there: np.ndarray, place: np.ndarray) -> list[np.ndarray]:
+    """The items of each user that have a vector, by their place among those."""
+    pairs = pairs[there[pairs[:, 1]]]
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    cuts = np.searchsorted(pairs[:, 0], np.arange(1, n_users))
+    return np.split(place[pairs[:, 1]], cuts)

@@ -1,0 +1,109 @@
+"""Whether answers rest on what the prompt shows, or on what the model knows of the names in it.
+
+The same source is asked twice: with the items' names, and with names taken away. A model that reads the attributes
+shown writes much the same; one that remembers the items by name cannot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from augrec.report.measures.agreement import agreement
+from augrec.report.measures.consistency import Histories, consistency
+from augrec.report.measures.position import position
+from augrec.report.measures.records import Records
+
+FEWEST = 30
+CLEAR = 0.05
+"""Shares that differ by less are called alike."""
+
+
+def memorisation(
+    named: Records,
+    anonymous: Records,
+    vectors_named: np.ndarray | None = None,
+    vectors_anonymous: np.ndarray | None = None,
+    histories: Histories | None = None,
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The entry `memorisation` of compare.json. See `agreement` and `consistency` for the arguments."""
+    alike = agreement(named, anonymous, vectors_named, vectors_anonymous, seed=seed)
+    fits = [consistency(one, histories or {}, seed=seed) for one in (named, anonymous)]
+    with_names, without = (one["liked_in_history"] if one else None for one in fits)
+    chance = chance_of_choice(named, anonymous)
+    return {
+        "named": named.source,
+        "anonymous": anonymous.source,
+        "task": named.task,
+        "entities": alike["entities"],
+        "exact": alike["exact"],
+        "cosine": alike["cosine"],
+        "cosine_strangers": alike["cosine_strangers"],
+        "consistency_named": with_names,
+        "consistency_anonymous": without,
+        "same_choice": alike["fields"].get("positive"),
+        "chance_of_choice": chance,
+        "verdict": verdict(alike, with_names, without, chance),
+    }
+
+
+def chance_of_choice(named: Records, anonymous: Records) -> float | None:
+    """How often two choose the same candidate as likely who choose by place alone, every place as often as these did.
+
+    None where no candidates were shown, as for profiles, or none was chosen.
+    """
+    places, shown = [], []
+    for records in (named, anonymous):
+        found = position(records)
+        if not found["users"]:
+            return None
+        places.append(np.array(found["positive"]) / found["users"])
+        candidates = records.table["shown_candidates"].to_pylist()
+        shown.append({user: candidates[row] for user, row in records.row_of.items()})
+    both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
+    alike = [
+        sum(places[0][n] * places[1][second.index(one)] for n, one in enumerate(first) if one in second)
+        for first, second in both
+        if (len(first), len(second)) == (len(places[0]), len(places[1]))
+    ]
+    return float(np.mean(alike)) if alike else None
+
+
+def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None, chance: float | None = None) -> str:
+    """What the figures say, by a fixed rule: by consistency where there is some, else by choices, else by the texts.
+
+    Texts are called alike where their cosine is nearer to 1 than to that of strangers.
+    """
+    if alike["entities"] < FEWEST:
+        return f"Too few users to tell: {alike['entities']}, and {FEWEST} are needed."
+    if named is not None and anonymous is not None:
+        change = named - anonymous
+        if change > CLEAR:
+            return f"Names matter: without them {100 * change:.0f} points fewer of the liked genres fit the history."
+        if change < -CLEAR:
+            return f"Names mislead: without them {-100 * change:.0f} points more of the liked genres fit the history."
+        return "Names hardly matter: the liked genres fit the history as well without them."
+    if chance is not None and (same := alike["fields"].get("positive")) is not None:
+        return _choices(same, chance)
+    own, strange = alike["cosine"], alike["cosine_strangers"]
+    if own is None or strange is None:
+        return "Nothing to compare by: there are neither genres nor vectors."
+    if own - strange <= CLEAR * (1 - strange):
+        return "Names are all: without them a user's text is no more like the one with names than a stranger's."
+    if own >= (1 + strange) / 2:
+        return "Names hardly matter: the texts are alike without them."
+    return "Names matter: without them the texts of the same user differ, though less than those of strangers."
+
+
+def _choices(same: float, chance: float) -> str:
+    """What edges say: how often the likely candidate stays the same without names, beside choosing by place alone."""
+    kept = f"without them {100 * same:.0f} % of users keep the candidate chosen as likely"
+    found = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
+    if same - chance <= CLEAR:
+        return f"Edges do not tell what names add: {found}"
+    if same >= (1 + chance) / 2:
+        return f"Names hardly matter to the edges: {found}"
+    return f"Names matter to the edges: {found}"

@@ -1,0 +1,46 @@
+"""Whether a source picks candidates by where they stand in the prompt rather than by what they are.
+
+Candidates are shown in an order drawn for every user, so a picker that looks at content alone picks every place alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from augrec.report.measures.records import Records
+
+
+def position(records: Records) -> dict[str, Any]:
+    """The entry `position` of compare.json for one source of edges.
+
+    Only records with the commonest number of candidates count, so that every place had the same chance; of equally
+    common numbers, the larger. p-values are of Pearson's chi-square against uniform, and None without any edge; below
+    five edges per label they are rough.
+    """
+    shown = records.table["shown_candidates"].to_pylist()
+    found = []
+    for candidates, fields, ok in zip(shown, records.fields, records.ok.tolist(), strict=True):
+        picked = (fields.get("positive"), fields.get("negative"))
+        if ok and candidates and all(one in candidates for one in picked):
+            found.append((len(candidates), *(candidates.index(one) for one in picked)))
+    labels, _ = max(Counter(size for size, *_ in found).items(), key=lambda pair: pair[::-1], default=(0, 0))
+    places = np.array([edge[1:] for edge in found if edge[0] == labels], dtype=np.int64).reshape(-1, 2)
+    positive, negative = (np.bincount(column, minlength=labels) for column in places.T)
+    return {
+        "source": records.source,
+        "users": len(places),
+        "labels": labels,
+        "positive": positive.tolist(),
+        "negative": negative.tolist(),
+        "p_positive": _p_uniform(positive),
+        "p_negative": _p_uniform(negative),
+        "first_share": float(positive[0] / len(places)) if len(places) else None,
+    }
+
+
+def _p_uniform(counts: np.ndarray) -> float | None:
+    return float(stats.chisquare(counts).pvalue) if counts.sum() and len(counts) > 1 else None

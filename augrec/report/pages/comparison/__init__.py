@@ -1,0 +1,1 @@
+"""The page of a comparison: `compare.md` and `index.html`."""

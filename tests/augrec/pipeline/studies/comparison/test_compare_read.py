@@ -1,0 +1,121 @@
+"""A comparison's file: what is refused, and the run that follows from it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from augrec.artefacts.errors import UsageError
+from augrec.pipeline.studies.comparison.plan import Plan, read_compare
+from augrec.pipeline.studies.config_kinds import check_file
+
+FILE: dict[str, Any] = {
+    "name": "small",
+    "published": {"gpt": {"layout": "rlmrec", "path": "release"}},
+    "base": {
+        "dataset": {
+            "name": "Toy",
+            "source": {"format": "recbole", "path": "data"},
+            "split": {"kind": "random"},
+        },
+        "candidates": {"model": "popular"},
+        "generation": {"sources": {"rule": {"engine": {"kind": "heuristic"}, "tasks": ["user_profile"]}}},
+        "embedding": {"model": "embedder"},
+        "models": {"popular": {"family": "popularity"}, "llmrec": {"family": "llmrec", "dim": 8}},
+        "training": {"epochs": 2},
+    },
+    "arms": {
+        "gpt": {"source": "gpt", "edges": "none", "against": ["mixed"]},
+        "rule": {"source": "rule", "edges": "none"},
+        "mixed": {"source": "gpt", "edges": "none", "profiles": "shuffled"},
+        "none": {},
+    },
+    "recommenders": {"llmrec": {"model": "llmrec", "scale": "profile_scale", "scales": [0.5, 2.0]}},
+    "baseline": "none",
+    "seeds": [1, 2],
+}
+
+
+def write(tmp_path: Path, **changes: Any) -> Path:
+    path = tmp_path / "compare.yaml"
+    path.write_text(yaml.safe_dump({**FILE, **changes}, sort_keys=False))
+    return path
+
+
+def read(tmp_path: Path, **changes: Any) -> Plan:
+    return read_compare(write(tmp_path, **changes))
+
+
+def test_a_variant_for_every_arm_and_recommender(tmp_path: Path) -> None:
+    config = read(tmp_path).config({"llmrec+gpt": 2.0})
+    assert list(config.variants) == ["llmrec+gpt", "llmrec+rule", "llmrec+mixed", "llmrec+none"]
+    assert config.models["llmrec+gpt"].profile_scale == 2.0  # type: ignore[union-attr]
+    assert config.models["llmrec+rule"].profile_scale == 0.5  # type: ignore[union-attr]
+    assert config.variants["llmrec+mixed"].profiles == "shuffled"
+    assert config.training.monitor == "recall@20"
+    assert config.seeds == [1, 2]
+
+
+def test_a_published_name_becomes_a_replaying_source(tmp_path: Path) -> None:
+    plan = read(tmp_path)
+    source = plan.config().generation.sources["gpt"]  # type: ignore[union-attr]
+    assert source.engine.kind == "replay"
+    assert source.engine.records == plan.folder / "published" / "gpt"
+
+
+def test_only_what_has_profiles_is_tuned(tmp_path: Path) -> None:
+    assert [variant for variant, _, _ in read(tmp_path).tuned_variants()] == [
+        "llmrec+gpt",
+        "llmrec+rule",
+        "llmrec+mixed",
+    ]
+
+
+def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    ease = {"model": "popular", "scale": "training.lr", "scales": [0.1], "seeds": [1]}
+    config = read(tmp_path, recommenders={**FILE["recommenders"], "pop": ease}).config()
+    assert config.seeds_of("pop+gpt") == [1]
+    assert config.seeds_of("llmrec+gpt") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"baseline": "nothing"}, "baseline: 'nothing' is not one of the arms"),
+        ({"claim": "nothing"}, "claim: 'nothing' is not one of the arms"),
+        ({"tuning_seed": 2}, "tuning_seed: 2 is also reported"),
+        ({"arms": {**FILE["arms"], "odd": {"source": "rule", "against": ["odd"], "edges": "none"}}}, "not another arm"),
+        ({"arms": {**FILE["arms"], "odd": {"source": "rule"}}}, "llmrec+odd.edges: as-is, and nobody makes any"),
+        (
+            {"arms": {**FILE["arms"], "odd": {"source": "rule", "edges": "random-candidates"}}},
+            "llmrec+odd.edges: random-candidates, and nobody makes any",
+        ),
+        ({"arms": {**FILE["arms"], "odd": {"source": "who", "edges": "none"}}}, "'who'"),
+        ({"recommenders": {"llmrec": {"model": "lost", "scale": "x", "scales": [1]}}}, "recommenders.llmrec.model"),
+        ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "profil_scale", "scales": [1]}}}, "profil_scale"),
+        ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "dim", "scales": [8, 8]}}}, "listed twice"),
+        ({"memorisation": [{"named": "rule", "anonymous": "lost"}]}, "memorisation.0.anonymous: 'lost'"),
+        ({"armss": {}}, "armss"),
+        ({"arms": {**FILE["arms"], "../../x": {}}}, "arms: '../../x' cannot be a name"),
+        ({"arms": {**FILE["arms"], "": {}}}, "arms: a name cannot be empty"),
+        ({"published": {"../gpt": {"layout": "rlmrec"}}}, "published: '../gpt' cannot be a name"),
+        ({"recommenders": {"a/b": FILE["recommenders"]["llmrec"]}}, "recommenders: 'a/b' cannot be a name"),
+        ({"item_vectors": "../data/text"}, "item_vectors: write it as group/field"),
+        ({"item_vectors": "data/.."}, "item_vectors: write it as group/field"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        read(tmp_path, **changes)
+
+
+def test_files_of_other_kinds_are_sent_to_their_command(tmp_path: Path) -> None:
+    run = tmp_path / "run.yaml"
+    run.write_text(yaml.safe_dump(FILE["base"], sort_keys=False))
+    with pytest.raises(UsageError, match="augrec run"):
+        read_compare(run)
+    assert check_file(write(tmp_path)) == "comparison, 4 arms x 1 recommenders"

@@ -1,0 +1,213 @@
+"""A whole comparison over the small world, without a language model: what it writes, keeps and finds."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+
+from augrec.artefacts.files import read_json, read_parquet
+from augrec.pipeline.audit import audit_run
+from augrec.pipeline.studies.comparison.plan import Plan, read_compare
+from augrec.pipeline.studies.comparison.run import run_compare
+from augrec.pipeline.studies.comparison.texts import Texts
+from tests.augrec.conftest import write_toy_data
+
+ARMS: dict[str, Any] = {
+    "rule": {"source": "rule", "attributes": "none", "against": ["shuffled"]},
+    "terms": {"source": "terms", "edges": "none"},
+    "hidden": {"source": "hidden", "edges": "none"},
+    "shuffled": {"source": "rule", "attributes": "none", "profiles": "shuffled", "edges": "random"},
+    "none": {},
+}
+
+
+def written(root: Path, data: Path, embedder: str) -> Path:
+    """The comparison's file."""
+    content = {
+        "name": "toy-compare",
+        "output": str(root / "run"),
+        "base": {
+            "seed": 7,
+            "dataset": {
+                "name": "Toy",
+                "source": {"format": "recbole", "path": str(data)},
+                "min_rating": 3,
+                "split": {"kind": "random"},
+            },
+            "candidates": {"size": 5, "model": "popular"},
+            "generation": {
+                "shards": 2,
+                "sources": {
+                    "rule": {"engine": {"kind": "heuristic"}, "tasks": ["edges", "user_profile"]},
+                    "terms": {"engine": {"kind": "heuristic", "rule": "tfidf"}, "tasks": ["user_profile"]},
+                    "hidden": {
+                        "engine": {"kind": "heuristic"},
+                        "tasks": ["user_profile"],
+                        "users": 15,
+                        "titles": "anonymous",
+                    },
+                },
+            },
+            "embedding": {"model": embedder, "device": "cpu"},
+            "models": {
+                "popular": {"family": "popularity"},
+                "llmrec": {"family": "llmrec", "dim": 8},
+                "ease": {"family": "ease_text", "alpha": 0, "l2": 5},
+            },
+            "training": {"epochs": 2, "batch_size": 256, "lr": 0.01, "device": "cpu", "threads": 1},
+            "evaluation": {"cutoffs": [5, 10]},
+            "workers": 2,
+        },
+        "arms": ARMS,
+        "recommenders": {
+            "llmrec": {"model": "llmrec", "scale": "profile_scale", "scales": [0.1, 2.0]},
+            "ease": {"model": "ease", "scale": "profile", "scales": [0.5, 5], "seeds": [1]},
+        },
+        "memorisation": [{"named": "rule", "anonymous": "hidden"}],
+        "baseline": "none",
+        "claim": "rule",
+        "metrics": ["recall@10", "ndcg@5"],
+        "seeds": [1, 2],
+        "bootstrap": 100,
+    }
+    path = root / "compare.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Plan:
+    root = tmp_path_factory.mktemp("comparison")
+    plan = read_compare(written(root, write_toy_data(root / "data"), embedder))
+    run_compare(plan, console=Console(file=io.StringIO()))
+    return plan
+
+
+@pytest.fixture(scope="module")
+def found(plan: Plan) -> dict[str, Any]:
+    return dict(read_json(plan.folder / "compare.json"))
+
+
+def test_every_arm_is_judged_by_every_recommender_in_every_group(found: dict[str, Any]) -> None:
+    assert {(row["arm"], row["recommender"]) for row in found["downstream"]} == {
+        (arm, one) for arm in ARMS for one in ("llmrec", "ease")
+    }
+    names = [group["name"] for group in found["groups"]]
+    assert names[:2] == ["all", "profiled"]
+    for row in found["downstream"]:
+        assert list(row["groups"]) == names
+        one_is_enough = row["recommender"] == "ease" and row["arm"] != "shuffled"  # a closed form, given nothing drawn
+        assert row["seeds"] == ([1] if one_is_enough else [1, 2])
+        assert row["groups"]["all"]["recall@10"]["mean"] is not None
+
+
+def test_means_are_those_of_the_trainings(plan: Plan, found: dict[str, Any]) -> None:
+    for row in found["downstream"]:
+        folder = plan.folder / "train" / f"{row['recommender']}+{row['arm']}"
+        told = [read_json(folder / f"seed-{seed}" / "metrics.json")["test"]["recall@10"] for seed in row["seeds"]]
+        assert row["groups"]["all"]["recall@10"]["mean"] == pytest.approx(np.mean(told))
+
+
+def test_every_arm_with_profiles_had_the_same_trials_and_kept_the_best(plan: Plan, found: dict[str, Any]) -> None:
+    for row in found["downstream"]:
+        tried = [trial["scale"] for trial in row["tuned"]]
+        if row["arm"] == "none":
+            assert (tried, row["scale"]) == ([], None)
+            continue
+        assert tried == ([0.1, 2.0] if row["recommender"] == "llmrec" else [0.5, 5])
+        best = max(row["tuned"], key=lambda trial: trial["valid"])
+        assert row["scale"] == best["scale"]
+        name = f"{row['recommender']}+{row['arm']}"
+        option = plan.compare.recommenders[row["recommender"]].scale
+        resolved = yaml.safe_load((plan.folder / "config.yaml").read_text())
+        assert resolved["models"][name][option] == best["scale"]
+
+
+def test_trials_never_saw_the_test_split(plan: Plan) -> None:
+    trials = sorted(plan.folder.glob("tune/*/scale-*/seed-*/metrics.json"))
+    assert len(trials) == 16
+    assert not any(read_json(path).get("test") for path in trials)
+
+
+def test_the_text_measures_cover_every_source(found: dict[str, Any]) -> None:
+    assert {(one["source"], one["task"]) for one in found["intrinsic"]} == {
+        ("rule", "edges"),
+        ("rule", "user_profile"),
+        ("terms", "user_profile"),
+        ("hidden", "user_profile"),
+    }
+    assert {(one["a"], one["b"]) for one in found["agreement"]} == {
+        ("rule", "terms"),
+        ("rule", "hidden"),
+        ("terms", "hidden"),
+    }
+    by_source = {one["source"]: one for one in found["consistency"]}
+    assert by_source["rule"]["liked_in_history"] == 1.0  # the rule names genres of the history
+    assert {one["source"] for one in found["leak"]} == {"rule", "terms", "hidden"}
+    assert [one["source"] for one in found["position"]] == ["rule"]
+    probe = found["memorisation"][0]
+    assert (probe["named"], probe["anonymous"], probe["exact"]) == ("rule", "hidden", 1.0)  # a rule knows no titles
+
+
+def test_partly_asked_sources_define_the_profiled_users(found: dict[str, Any]) -> None:
+    assert found["data"]["profiled_users"] == 15
+    arms = {arm["name"]: arm for arm in found["arms"]}
+    assert (arms["hidden"]["users"], arms["rule"]["users"]) == (15, None)
+    assert {arm["name"]: arm["kind"] for arm in found["arms"]} == {
+        "rule": "rule",
+        "terms": "rule",
+        "hidden": "rule",
+        "shuffled": "control",
+        "none": "none",
+    }
+
+
+def test_examples_show_the_same_users_in_every_arm(plan: Plan, found: dict[str, Any]) -> None:
+    assert len(found["examples"]) == 4
+    train = read_parquet(plan.folder / "dataset" / "interactions.parquet")
+    sources = read_parquet(plan.folder / "dataset" / "users.parquet")["source_id"].to_pylist()
+    for example in found["examples"]:
+        assert [text["arm"] for text in example["texts"]] == ["rule", "terms", "hidden"]
+        user = sources.index(example["user"])
+        mine = [
+            item
+            for owner, item, split in zip(*(train[name].to_pylist() for name in ("user", "item", "split")), strict=True)
+            if owner == user and split == "train"
+        ]
+        assert 0 < len(example["history"]) <= len(mine)
+
+
+def test_the_run_passes_its_audit_and_the_pages_are_there(plan: Plan) -> None:
+    assert not audit_run(plan.folder).violations
+    page = (plan.folder / "index.html").read_text()
+    assert "<table" in page
+    assert (plan.folder / "compare.md").read_text().startswith("#")
+
+
+def test_a_second_call_trains_nothing_and_changes_no_number(plan: Plan, found: dict[str, Any]) -> None:
+    told = io.StringIO()
+    run_compare(plan, console=Console(file=told, width=200))
+    assert told.getvalue().count("skipped, unchanged") == 6
+    assert "tune       done in" in told.getvalue()
+    assert "unchanged, 8 variants" in told.getvalue()
+    again = read_json(plan.folder / "compare.json")
+    for volatile in ("created", "seconds", "provenance"):
+        again.pop(volatile)
+    assert json.dumps(again) == json.dumps({name: value for name, value in found.items() if name in again})
+
+
+def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: Plan, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(plan.folder, tmp_path / "copy")
+    shutil.rmtree(copy / "embed" / "data")
+    leaks = Texts(plan.compare, plan.config(), copy).leak()
+    assert {one["items_by"] for one in leaks} == {"tf-idf"}
+    assert all(0 <= one[split]["mean"] <= 1 for one in leaks for split in ("train", "valid", "test"))

@@ -1,0 +1,87 @@
+"""A small experiment without an LLM and without text: three models, two settings, in seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augrec.pipeline.host.workers import reason
+
+BASE = """
+name: toy
+seed: 7
+dataset:
+  name: Toy
+  source: {{format: recbole, path: {data}}}
+  min_rating: 3
+  k_core: 2
+  split: {{kind: random}}
+candidates: {{size: 5, model: graph}}
+models:
+  graph: {{family: lightgcn, dim: 8, layers: 1}}
+  popular: {{family: popularity}}
+training: {{epochs: 2, batch_size: 256, lr: 0.01, monitor: "recall@10", device: cpu, threads: 1}}
+evaluation: {{cutoffs: [5, 10]}}
+seeds: [1, 2]
+workers: 1
+variants: {{graph: {{model: graph}}, popular: {{model: popular}}}}
+report: {{baseline: graph, primary: recall@10, secondary: [ndcg@5]}}
+"""
+EXPERIMENT = """
+name: toy-experiment
+output: {output}
+base: base.yaml
+variants: {{graph: {{model: graph}}, popular: {{model: popular}}}}
+tables:
+  main: {{title: Main, metrics: [recall@10, ndcg@5], baseline: graph, bootstrap: 100}}
+"""
+SPACE = """
+family: lightgcn
+space:
+  layers: {kind: int, low: 0, high: 3}
+  training.lr: {kind: float, low: 0.001, high: 0.1, log: true}
+"""
+
+
+@pytest.fixture
+def experiment_file(tmp_path: Path) -> Path:
+    """An experiment beside its base and its spaces; its data do not exist."""
+    (tmp_path / "base.yaml").write_text(BASE.format(data=tmp_path / "data"))
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "lightgcn.yaml").write_text(SPACE)
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT.format(output=tmp_path / "out"))
+    return path
+
+
+@pytest.fixture
+def experiment_with_data(experiment_file: Path, toy_data: Callable[[], Path]) -> Path:
+    """The same with its data."""
+    toy_data()
+    return experiment_file
+
+
+def in_this_process(
+    work: Callable[[Any], Any], tasks: Iterable[Any], workers: int, done: Callable[..., Iterable[Any]]
+) -> None:
+    """What `run_tasks` does, without processes, which take seconds to start."""
+    waiting = deque(tasks)
+    while waiting:
+        task = waiting.popleft()
+        try:
+            result = work(task)
+        except Exception as error:
+            waiting.extend(done(task, None, reason(error)))
+        else:
+            waiting.extend(done(task, result, None))
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings and trials run in this process."""
+    monkeypatch.setattr("augrec.pipeline.stages.train.run_tasks", in_this_process)
+    monkeypatch.setattr("augrec.pipeline.studies.experiment.search.run_tasks", in_this_process)

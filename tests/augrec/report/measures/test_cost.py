@@ -1,0 +1,222 @@
+"""Tokens, prices, gain per cost and energy, by hand; what names add to profiles."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from augment.energy import EnergyMeter, add_energy, energy_of, millijoules, used
+from augrec.report.measures.cost import Price, cost, per_cost, price_list, writing_prices
+from augrec.report.measures.memorisation import memorisation, verdict
+from augrec.report.measures.records import Records
+from tests.augrec.report.measures.written import prose, records, row
+
+CHEAP = Price("cheap", "2024-01-01", input=0.5, output=1.5, source="a shop", batch=0.5)
+
+
+def test_the_list_is_of_dated_prices_with_their_sources() -> None:
+    listed = price_list()
+    assert len({(price.model, price.dated) for price in listed}) == len(listed) > 0
+    for price in listed:
+        assert datetime.date.fromisoformat(price.dated).year >= 2022
+        assert price.input > 0
+        assert price.source
+        assert price.batch is None or 0 < price.batch < 1
+    assert all("embedding" not in price.model for price in writing_prices())
+    turbo = next(price for price in listed if price.model == "gpt-3.5-turbo-0613")
+    assert turbo.usd(1_000_000, 500_000) == pytest.approx(2.5)
+    assert CHEAP.usd(2_000_000, 1_000_000) == 2.5
+    assert CHEAP.usd(2_000_000, 1_000_000, batch=True) == 1.25
+
+
+def test_recorded_tokens_over_tasks() -> None:
+    tasks = [
+        records([row(0, {"a": "b"}, prompt_tokens=300, completion_tokens=100), row(1, None, prompt_tokens=100)]),
+        records([row(0, {"a": "b"}, prompt_tokens=600, completion_tokens=100)], task="edges"),
+    ]
+    found = cost("llm", tasks, model="m", device="gpu", devices=4, engine_seconds=50.0, prices=[CHEAP], count=len)
+    assert found == {
+        "source": "llm",
+        "model": "m",
+        "requests": 3,
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "estimated": False,
+        "device": "gpu",
+        "devices": 4,
+        "device_seconds": 200.0,
+        "energy_joules": None,
+        "prices": [{"model": "cheap", "dated": "2024-01-01", "usd": pytest.approx(0.0008)}],
+    }
+
+
+def test_tokens_that_nobody_recorded_are_counted_or_unknown() -> None:
+    published = records([row(0, {"profile": "abc"}, text="abc"), row(1, None, text=None)])
+    unknown = cost("gpt", [published])
+    assert (unknown["prompt_tokens"], unknown["estimated"], unknown["prices"]) == (None, False, [])
+    partly = cost("gpt", [published], count=len)
+    assert (partly["prompt_tokens"], partly["completion_tokens"], partly["prices"]) == (None, 3, [])
+    whole = cost("gpt", [published], count=len, prompts=["four", "five!"], prices=[CHEAP])
+    assert (whole["prompt_tokens"], whole["completion_tokens"], whole["estimated"]) == (9, 3, True)
+    assert whole["prices"][0]["usd"] == pytest.approx(9e-6)
+
+
+def result(arm: str, mean: float | None, recommender: str = "ease") -> dict[str, Any]:
+    groups = {} if mean is None else {"all": {"recall@20": {"mean": mean}}}
+    return {"arm": arm, "recommender": recommender, "groups": groups}
+
+
+def test_gain_for_each_hour_and_dollar() -> None:
+    spent = [
+        {"source": "llm", "device_seconds": 7200.0, "prices": [{"model": "cheap", "dated": "d", "usd": 4.0}]},
+        {"source": "gpt", "device_seconds": None, "prices": [{"model": "cheap", "dated": "d", "usd": 0.0}]},
+        {"source": "rule", "device_seconds": None, "prices": []},
+    ]
+    sources = {"ours": "llm", "theirs": "gpt", "rule": "rule", "none": None}
+    ease = [result("ours", 0.11), result("theirs", 0.09), result("rule", 0.1), result("none", 0.1)]
+    gcn = [result("ours", None, "gcn"), result("none", 0.0, "gcn")]
+    rows = per_cost([*ease, *gcn], spent, sources, baseline="none", metrics=["recall@20"])
+    assert [(one["arm"], one["recommender"]) for one in rows] == [("ours", "ease"), ("theirs", "ease"), ("ours", "gcn")]
+    assert rows[0] == {
+        "arm": "ours",
+        "recommender": "ease",
+        "metric": "recall@20",
+        "improvement_percent": pytest.approx(10.0),
+        "device_hours": 2.0,
+        "usd": 4.0,
+        "price_model": "cheap",
+        "percent_per_device_hour": pytest.approx(5.0),
+        "percent_per_usd": pytest.approx(2.5),
+    }
+    assert rows[1]["improvement_percent"] == pytest.approx(-10.0)
+    assert rows[1]["percent_per_usd"] is rows[1]["percent_per_device_hour"] is None
+    assert rows[2]["improvement_percent"] is None
+
+
+def test_energy_is_the_difference_of_counters_that_both_readings_have() -> None:
+    assert used({"a": 1000, "b": 5000}, {"a": 3500, "b": 5500}) == 3.0
+    assert used({"a": 1000}, {"a": 10}) is None
+    assert used({"a": 1000}, {"b": 2000}) is None
+    assert used(None, {"a": 1}) is None
+    assert used({}, {}) is None
+
+
+def driver(**more: Any) -> SimpleNamespace:
+    """An NVML of two devices, whose counters run on with every look."""
+    counters = {"GPU-a": 1000, "GPU-b": 9000}
+
+    def look(name: str) -> int:
+        counters[name] += 500
+        return counters[name]
+
+    parts = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetCount": lambda: 2,
+        "nvmlDeviceGetHandleByIndex": lambda place: list(counters)[place],
+        "nvmlDeviceGetHandleByUUID": lambda uuid: uuid,
+        "nvmlDeviceGetUUID": lambda name: name,
+        "nvmlDeviceGetTotalEnergyConsumption": look,
+    }
+    return SimpleNamespace(**(parts | more))
+
+
+@pytest.mark.parametrize(("visible", "joules"), [(None, 1.0), ("1", 0.5), ("GPU-a", 0.5), ("0, 1", 1.0), ("", None)])
+def test_the_meter_reads_the_devices_that_are_visible(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, joules: float | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", driver())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with EnergyMeter() as meter:
+        assert meter.joules is None
+    assert meter.joules == joules
+
+
+def test_a_meter_without_a_driver_says_nothing_and_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no driver")
+
+    for module in (None, driver(nvmlInit=broken), driver(nvmlDeviceGetTotalEnergyConsumption=broken)):
+        monkeypatch.setitem(sys.modules, "pynvml", module)
+        assert millijoules() is None
+        with pytest.raises(KeyError), EnergyMeter() as meter:
+            raise KeyError
+        assert meter.joules is None
+
+
+def test_what_names_add_is_told_by_genres_where_there_are_some() -> None:
+    histories = {user: [("Drama",)] for user in range(40)}
+    named = records([row(user, {"liked_genres": ["Drama"]}) for user in range(40)], source="named")
+    blind = records([row(user, {"liked_genres": ["War"]}) for user in range(40)], source="blind")
+    found = memorisation(named, blind, np.eye(40), np.eye(40), histories)
+    assert (found["named"], found["anonymous"], found["entities"], found["exact"]) == ("named", "blind", 40, 0.0)
+    assert (found["consistency_named"], found["consistency_anonymous"]) == (1.0, 0.0)
+    assert (found["cosine"], found["cosine_strangers"]) == (1.0, 0.0)
+    assert found["verdict"].startswith("Names matter: without them 100 points")
+    assert memorisation(named, named, histories=histories)["verdict"].startswith("Names hardly matter")
+    assert memorisation(blind, named, histories=histories)["verdict"].startswith("Names mislead")
+    few = memorisation(prose(["a"]), prose(["a"]))
+    assert (few["entities"], few["exact"]) == (1, 1.0)
+    assert few["verdict"].startswith("Too few")
+
+
+def edges(source: str, choice: Callable[[int, list[int]], int]) -> Records:
+    """Forty users who are shown the same four items, first one, then another in front."""
+    shown = [np.roll([5, 6, 7, 8], user).tolist() for user in range(40)]
+    rows = [
+        row(user, {"positive": choice(user, items), "negative": 8}, shown_candidates=items)
+        for user, items in enumerate(shown)
+    ]
+    return records(rows, source=source, task="edges")
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (40, "Names hardly matter to the edges: without them 100 % of users"),
+        (16, "Names matter to the edges: without them 40 % of users"),
+        (12, "Edges do not tell what names add: without them 30 % of users"),
+    ],
+)
+def test_what_names_add_to_edges_is_told_by_the_choice_beside_chance(kept: int, told: str) -> None:
+    found = memorisation(edges("named", lambda *_: 5), edges("blind", lambda user, _: 5 if user < kept else 6))
+    assert (found["task"], found["same_choice"]) == ("edges", kept / 40)
+    assert found["chance_of_choice"] == pytest.approx(0.25)
+    assert found["verdict"].startswith(told)
+    assert found["verdict"].endswith("by place alone gives 25 %.")
+
+
+def test_choices_by_place_are_not_taken_for_what_names_add() -> None:
+    found = memorisation(edges("named", lambda _, items: items[0]), edges("blind", lambda _, items: items[0]))
+    assert (found["same_choice"], found["chance_of_choice"]) == (1.0, 1.0)
+    assert found["verdict"].startswith("Edges do not tell")
+
+
+@pytest.mark.parametrize(
+    ("own", "strange", "told"),
+    [
+        (0.9, 0.5, "Names hardly matter"),
+        (0.6, 0.5, "Names matter"),
+        (0.51, 0.5, "Names are all"),
+        (None, None, "Nothing to compare by"),
+    ],
+)
+def test_what_names_add_is_told_by_vectors_otherwise(own: float | None, strange: float | None, told: str) -> None:
+    alike = {"entities": 40, "cosine": own, "cosine_strangers": strange}
+    assert verdict(alike, None, None).startswith(told)
+
+
+def test_energy_adds_up_over_runs_and_processes(tmp_path: Path) -> None:
+    assert energy_of(tmp_path) is None
+    for shard, joules in ((0, 1.5), (0, 2.0), (3, 4.0), (3, None)):
+        add_energy(tmp_path, shard, joules)
+    assert energy_of(tmp_path) == 7.5
