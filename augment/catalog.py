@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from augment.domains import Domain, domain_named
-from augment.presentation import Presentation, beginning, numbers, without_title
+from augment.prompts.domains import Domain, domain_named
+from augment.prompts.presentation import Presentation, beginning, numbers, without_title
+from augment.prompts.safe_text import plain
 from augment.source_ids import About, SourceIds
-from augment.text import plain
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
 
@@ -32,7 +32,7 @@ LONGEST_TEXT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item as a prompt sees it; every string has passed `augment.text.plain`."""
+    """One item as a prompt sees it; every string has passed `augment.prompts.safe_text.plain`."""
 
     item: int
     title: str

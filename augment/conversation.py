@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from augment.answers import Malformed
+from augment.answers.answer import Malformed
+from augment.answers.scoring import parsed, written
 from augment.engines.base import Engine
-from augment.identity import engine_seed
-from augment.scoring import parsed, written
-from augment.shapes import INT32_MAX, MASKED, Completion, Record, Request
+from augment.hashes import engine_seed
+from augment.messages import INT32_MAX, MASKED, Completion, Record, Request
 from augment.tasks.base import Contradiction, Task
 
 FINAL_ERRORS = ("prompt_too_long", "refused_by_engine", "no_label")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from augment.presentation import ItemTextOptions, Titles
+from augment.prompts.presentation import ItemTextOptions, Titles
 from augment.tasks import TASKS
 from augment.tasks.base import TaskOptions
 from augrec.artefacts.names import Named

@@ -20,8 +20,8 @@ import numpy as np
 from augment.catalog import Catalog
 from augment.engines.base import Engine
 from augment.engines.heuristic import RULE_ENGINE
-from augment.identity import engine_seed, refusal_key, request_key, shard_of
-from augment.shapes import MASKED, Control, Draft, Record, Request
+from augment.hashes import engine_seed, refusal_key, request_key, shard_of
+from augment.messages import MASKED, Control, Draft, Record, Request
 from augment.source_ids import POSITIONS, About, SourceIds
 from augment.tasks.base import Impossible, Task
 

@@ -17,31 +17,31 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from augment.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
+from augment.accounting.energy import EnergyMeter, add_energy, energy_of
+from augment.accounting.roofline import Peaks, roofline
+from augment.accounting.summary import SECONDS_ARE, Seconds, seconds_of
+from augment.accounting.timeline import Timeline, spent
 from augment.catalog import Catalog
 from augment.conversation import converse
-from augment.energy import EnergyMeter, add_energy, energy_of
 from augment.engines import build_engine
 from augment.engines.base import Engine, EngineFailed
-from augment.engines.number_format import PIN
-from augment.engines.replay import ReplayEngine
-from augment.identity import block_of
-from augment.keys import KeyTable
-from augment.line_check import Damaged
-from augment.made_by import engines_of, write_description
-from augment.open_requests import OpenNote
+from augment.engines.vllm.number_format import PIN
+from augment.hashes import block_of
+from augment.messages import Record, Request
 from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
-from augment.presentation import Presentation
-from augment.prompting import Prompts
+from augment.prompts.presentation import Presentation
+from augment.prompts.rendering import Prompts
+from augment.replay.replay import ReplayEngine
 from augment.requests import Questions, asker, drawn_users
-from augment.roofline import Peaks, roofline
-from augment.shapes import Record, Request
-from augment.store import Store, block_bits
-from augment.summary import SECONDS_ARE, Seconds, seconds_of
-from augment.table import merge
+from augment.store.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
+from augment.store.line_check import Damaged
+from augment.store.made_by import engines_of, write_description
+from augment.store.open_requests import OpenNote
+from augment.store.request_index import KeyTable
+from augment.store.store import Store, block_bits
+from augment.store.table import merge
 from augment.tasks import TASKS, Task
 from augment.tasks.base import Context
-from augment.timeline import Timeline, spent
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.progress import Ticker, progress, waiting
@@ -86,7 +86,7 @@ def run_source(
         "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
         "open": where some were not answered, how many by task and reason; they have no record and are asked next time,
         "damaged": where there were some, how many stored lines were set aside and asked again,
-        "roofline": see `augment.roofline`, where a language model was run}.
+        "roofline": see `augment.accounting.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
 
     Raises:

@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from augment.engines.batch_file import BatchFileEngine
-from augment.engines.vllm import VllmEngine
+from augment.engines.openai.batch_file import BatchFileEngine
+from augment.engines.vllm.engine import VllmEngine
+from augment.messages import Request
 from augment.options import OpenAIOptions
-from augment.shapes import Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_text
 from benchmarks.augmentation_turns import Spent, Turns, in_turns
@@ -135,7 +135,7 @@ def asked(work: Work, log: Path) -> tuple[list[Request], dict[str, Any]]:
     """The requests, and the engine's settings as vLLM's own arguments."""
     from vllm.platforms import current_platform
 
-    from augment.engines.vllm_start import _settings
+    from augment.engines.vllm.start import _settings
 
     with VllmEngine(work.engine, work.model.path, work.model.sha256, log) as engine:
         return work.requests(engine), _settings(work.engine, work.model.path, current_platform.is_cpu())

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from augment.engines.vllm import VllmEngine
+from augment.engines.vllm.engine import VllmEngine
+from augment.messages import Completion, Request
 from augment.options import VllmOptions
-from augment.shapes import Completion, Request
 from benchmarks.augmentation_turns import Spent, Turns, clocked, in_turns
 from benchmarks.augmentation_work import Work, chunks, instruction_first, task_major, valid_share
 

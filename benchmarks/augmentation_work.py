@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import yaml
 from rich.console import Console
 
-from augment.answers import Malformed
+from augment.answers.answer import Malformed
 from augment.catalog import Catalog
-from augment.engines.number_format import settled_format
-from augment.engines.vllm import VllmEngine
+from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.number_format import settled_format
+from augment.messages import Completion, Message, Request
 from augment.options import GenerationOptions, SourceOptions, VllmOptions
 from augment.runner import run_source
-from augment.shapes import Completion, Message, Request
 from augrec.artefacts.files import read_parquet, write_text
 from augrec.pipeline.config import Config, read_config
 from augrec.pipeline.executors.chain import run_one

@@ -16,9 +16,9 @@ __all__ = ["MODULES", "Engine", "build_engine"]
 
 MODULES = {
     "heuristic": "augment.engines.heuristic",
-    "openai": "augment.engines.openai",
-    "replay": "augment.engines.replay",
-    "vllm": "augment.engines.vllm",
+    "openai": "augment.engines.openai.engine",
+    "replay": "augment.replay.replay",
+    "vllm": "augment.engines.vllm.engine",
 }
 """The module of each kind of engine."""
 
@@ -38,17 +38,17 @@ def build_engine(
     """
     match options:
         case ReplayOptions():
-            from augment.engines.replay import ReplayEngine
+            from augment.replay.replay import ReplayEngine
 
             assert catalog is not None
             return ReplayEngine(options, catalog)
         case HeuristicOptions():
             return HeuristicEngine(options)
         case OpenAIOptions():
-            from augment.engines.openai import OpenAIEngine
+            from augment.engines.openai.engine import OpenAIEngine
 
             return OpenAIEngine(options)
         case VllmOptions():
-            from augment.engines.vllm import vllm_engine
+            from augment.engines.vllm.engine import vllm_engine
 
             return vllm_engine(options, model, model_sha256, log, pin)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from augment.shapes import Completion, Messages, Request
+from augment.messages import Completion, Messages, Request
 from augrec.artefacts.errors import AugrecError
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+from augment.messages import Completion, Messages, Request
 from augment.options import HeuristicOptions
-from augment.shapes import Completion, Messages, Request
 
 RULE_ENGINE = "heuristic"
 RULES = 1

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from augment.answers import Answer
+from augment.answers.answer import Answer
+from augment.messages import Draft
 from augment.sampling import Sampling
-from augment.shapes import Draft
 from augment.source_ids import About
 from augrec.artefacts.options import Options
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
-    from augment.prompting import Prompts
+    from augment.prompts.rendering import Prompts
 
 
 class TaskOptions(Options):

@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from augment.scoring import averaged, confidence, disagreement, normalised, ranked
-from augment.shapes import Draft
+from augment.answers.scoring import averaged, confidence, disagreement, normalised, ranked
+from augment.messages import Draft
 from augment.tasks.base import Checked
 
 if TYPE_CHECKING:

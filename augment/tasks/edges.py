@@ -5,7 +5,7 @@ an answer outside the list cannot occur and position bias averages out over user
 construction, because the grammar is a choice over the first label whose second excludes it.
 
 `mode: score` is not LLMRec's: it asks for the favourite alone, as one letter, and reads the probabilities of all
-letters (see `augment.scoring`). The least likely favourite stands for the least liked.
+letters (see `augment.answers.scoring`). The least likely favourite stands for the least liked.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 from pydantic import Field, create_model
 
-from augment.answers import Answer, AnswerModel
-from augment.scoring import label_answer, labels_for
-from augment.shapes import Control, Draft
+from augment.answers.answer import Answer, AnswerModel
+from augment.answers.scoring import label_answer, labels_for
+from augment.messages import Control, Draft
 from augment.source_ids import About
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
@@ -66,8 +66,8 @@ def edge_answer(count: int) -> Answer:
 class Edges(Task):
     """Stored fields: {"positive": item id, "negative": item id}.
 
-    With `mode: score` three more: "confidence" of this pair (`augment.scoring.confidence`), "disagreement" of the
-    orders, and "scores", [[item id, probability], ...] of all candidates, likeliest first.
+    With `mode: score` three more: "confidence" of this pair (see `augment.answers.scoring`), "disagreement" of
+    the orders, and "scores", [[item id, probability], ...] of all candidates, likeliest first.
     """
 
     name: ClassVar[str] = "edges"

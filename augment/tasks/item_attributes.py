@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import create_model
 
-from augment.answers import Answer, AnswerModel
-from augment.shapes import Control, Draft
+from augment.answers.answer import Answer, AnswerModel
+from augment.messages import Control, Draft
 from augment.source_ids import About
 from augment.tasks.base import Checked, Context, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, known_or_missing, name_type

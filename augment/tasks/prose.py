@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints, create_model
 
-from augment.answers import Answer, AnswerModel
-from augment.bounds import prose_budget
-from augment.shapes import Draft
+from augment.answers.answer import Answer, AnswerModel
+from augment.answers.token_budget import prose_budget
+from augment.messages import Draft
 from augment.tasks.base import Checked, Contradiction
 from augment.tasks.naming import LETTERS, SAYS_NOTHING
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from augment.answers import Answer, AnswerModel
-from augment.shapes import Control, Draft
+from augment.answers.answer import Answer, AnswerModel
+from augment.messages import Control, Draft
 from augment.source_ids import About
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
@@ -27,7 +27,7 @@ GENDERS = ("female", "male")
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
-    from augment.terms import HistoryTerms
+    from augment.tasks.tfidf import HistoryTerms
 
 
 class UserProfileOptions(NamingOptions):
@@ -145,7 +145,7 @@ class UserProfile(Task):
 
     @cached_property
     def _terms(self) -> HistoryTerms:
-        from augment.terms import HistoryTerms  # brings scipy, which reading a config shall not wait for
+        from augment.tasks.tfidf import HistoryTerms  # brings scipy, which reading a config shall not wait for
 
         return HistoryTerms(self._context.catalog, self._context.max_history, self._context.terms)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from augment.scoring import confidence
+from augment.answers.scoring import confidence
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
 from recsys.augmentation import Edges

@@ -69,7 +69,7 @@ class Closure:
 
     modules: dict[str, Source]
     data: dict[str, Path]
-    """Files such as templates by `package/path`, e.g. `augment/prompts/line.j2`."""
+    """Files such as templates by `package/path`, e.g. `augment.prompts/line.j2`."""
 
 
 def import_closure(entries: Iterable[str]) -> Closure:

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.catalog import Catalog
+from augment.messages import Completion, Messages, Request
 from augment.options import GenerationOptions
-from augment.prompting import Prompts
+from augment.prompts.rendering import Prompts
 from augment.runner import run_source
-from augment.shapes import Completion, Messages, Request
 from augment.tasks.base import Context
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "War"]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from augment.engines.base import Engine
+from augment.messages import Request
 from augment.requests import ask
-from augment.shapes import Request
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.catalog import Catalog
+from augment.prompts.safe_text import plain
 from augment.tasks import TASKS
 from augment.tasks.base import Context
-from augment.text import plain
 from augrec.artefacts.errors import DataError
 
 

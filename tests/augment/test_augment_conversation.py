@@ -11,9 +11,9 @@ import pytest
 
 from augment.catalog import UserEntity
 from augment.conversation import converse
-from augment.identity import engine_seed
+from augment.hashes import engine_seed
+from augment.messages import Completion, Record, Request
 from augment.requests import ask
-from augment.shapes import Completion, Record, Request
 from augment.tasks.base import Context
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 

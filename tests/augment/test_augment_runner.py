@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from augment.shapes import Completion, Request
+from augment.messages import Completion, Request
 from augrec.artefacts.errors import UsageError
 
 TOTAL = 12 + 12 + 20

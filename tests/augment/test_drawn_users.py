@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from augment.catalog import Catalog, Lists
-from augment.domains import domain_named
 from augment.options import GenerationOptions
+from augment.prompts.domains import domain_named
 from augment.requests import drawn_users
 from augment.runner import run_source
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augment.catalog import Catalog, Lists
-from augment.domains import domain_named
-from augment.identity import shard_of
+from augment.hashes import shard_of
+from augment.prompts.domains import domain_named
 from augment.requests import Questions
 
 TASKS: Any = [SimpleNamespace(name=name, about="user") for name in ("edges", "user_profile")]

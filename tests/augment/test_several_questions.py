@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Literal
 import pyarrow.parquet as pq
 import pytest
 
-from augment.answers import Answer, AnswerModel
+from augment.answers.answer import Answer, AnswerModel
 from augment.catalog import UserEntity
 from augment.conversation import converse
 from augment.engines.heuristic import HeuristicEngine
+from augment.messages import Control, Draft, Message, Record, Request
 from augment.requests import Questions, ask, asker
-from augment.shapes import Control, Draft, Message, Record, Request
-from augment.store import Store
-from augment.table import merge
+from augment.store.store import Store
+from augment.store.table import merge
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 
 

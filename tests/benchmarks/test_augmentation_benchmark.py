@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from augment.messages import Control, Draft, Message, Request
 from augment.options import VllmOptions
 from augment.sampling import Sampling
-from augment.shapes import Control, Draft, Message, Request
 from augment.tasks.edges import edge_answer
 from augrec.artefacts.errors import AugrecError
 from augrec.pipeline.config import read_config

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from augment.shapes import MASKED, Record
-from augment.summary import Tally
-from augment.table import merge
+from augment.accounting.summary import Tally
+from augment.messages import MASKED, Record
+from augment.store.table import merge
 from augrec.artefacts.files import digest, remove_file, write_json, write_parquet
 from embed.matrices import write_field
 from recsys.augmentation import FeatureMatrix

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from augment.shapes import Record
+from augment.messages import Record
 from augment.tasks.naming import UNKNOWN, informative, known_or_missing
 from augrec.pipeline.exchange.artefacts import published_record
 from recsys.data.released.reader import Findings

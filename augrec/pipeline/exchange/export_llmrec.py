@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from augment.domains import domain_named
+from augment.prompts.domains import domain_named
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_npy, write_text

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from augment.shapes import Record
+from augment.messages import Record
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_json, write_text

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from augment.catalog import Catalog
-from augment.engines.batch_file import NO_LINE, BatchFileEngine
+from augment.engines.openai.batch_file import NO_LINE, BatchFileEngine
 from augment.options import OpenAIOptions
 from augment.runner import run_source
 from augrec.artefacts.confinement import confined

@@ -27,8 +27,8 @@ class Augment(Stage):
         generation = run.config.generation
         if generation is None:
             return {"generation": None}
-        from augment.engines.replay import replayed_files
-        from augment.prompting import replaced_templates
+        from augment.prompts.rendering import replaced_templates
+        from augment.replay.replay import replayed_files
 
         models: dict[str, str] = {}
         adapters: dict[str, str] = {}
@@ -137,7 +137,7 @@ def source_code(source: Any) -> tuple[str, ...]:
 def require_answered(run: Run, unfinished: Iterable[str]) -> None:
     """Raises when sources have requests that nobody answered: they are asked again before the stage can be finished."""
     from augment.engines.base import EngineFailed
-    from augment.open_requests import REMEDY, read_open
+    from augment.store.open_requests import REMEDY, read_open
 
     folder = run.folder / "augment"
     waiting = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
@@ -156,7 +156,7 @@ def source_adapter(name: str, source: Any) -> dict[str, str]:
     """The hash of a source's LoRA adapter by the source's name; empty without one."""
     if source.engine.lora is None:
         return {}
-    from augment.engines.lora import read_adapter
+    from augment.engines.vllm.lora import read_adapter
 
     return {name: read_adapter(source.engine.lora).sha256}
 
@@ -165,7 +165,7 @@ def source_tokenizer(name: str, source: Any) -> dict[str, str]:
     """The hash of a source's own tokenizer by the source's name; empty where it is the model's."""
     if source.engine.tokenizer is None:
         return {}
-    from augment.engines.chat import tokenizer_sha256
+    from augment.engines.vllm.chat import tokenizer_sha256
 
     return {name: tokenizer_sha256(source.engine.tokenizer)}
 
@@ -180,7 +180,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         suffix: put into the name of the engine's log, where several engines write beside each other.
     """
     from augment.engines import build_engine
-    from augment.engines.number_format import PIN
+    from augment.engines.vllm.number_format import PIN
 
     assert run.config.generation is not None
     source = run.config.generation.sources[name]

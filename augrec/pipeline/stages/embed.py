@@ -115,9 +115,9 @@ def encoder_of(run: Run) -> SentenceEncoder | None:
 
 def _vectors(run: Run, name: str) -> VectorSource:
     """Where a replayed source's vectors lie: beside its records."""
-    from augment.engines.replay import records_folder
-    from augment.engines.replayed_ids import dataset_folder
     from augment.options import ReplayOptions
+    from augment.replay.replay import records_folder
+    from augment.replay.translation import dataset_folder
     from embed.replayed import VectorSource
 
     assert run.config.generation is not None

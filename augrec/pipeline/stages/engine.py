@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from augment.engines.base import Engine
-from augment.shapes import Completion, Messages, Request
+from augment.messages import Completion, Messages, Request
 from augrec.pipeline.host.stopping import Stopper
 
 

@@ -225,7 +225,7 @@ def test_every_engine_has_its_module_named() -> None:
 
 def test_what_makes_triplets_and_weights_counts_for_every_training(checkout: Path) -> None:
     assert changed_by(checkout, {"augrec/pipeline/edges.py": ("        return 1.0", "        return 0.5")}) >= TRAININGS
-    assert changed_by(checkout, more(checkout, "augment/scoring.py")) >= TRAININGS
+    assert changed_by(checkout, more(checkout, "augment/answers/scoring.py")) >= TRAININGS
     assert changed_by(checkout, more(checkout, "recsys/models/parts/side_augmentation.py")) >= TRAININGS
 
 

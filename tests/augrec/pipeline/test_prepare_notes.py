@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from augment.catalog import Catalog
-from augment.presentation import ItemTextOptions, Presentation
+from augment.prompts.presentation import ItemTextOptions, Presentation
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_one

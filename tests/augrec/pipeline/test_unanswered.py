@@ -14,7 +14,7 @@ from rich.console import Console
 
 from augment import engines
 from augment.engines.base import EngineFailed
-from augment.shapes import Completion, Request
+from augment.messages import Completion, Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config

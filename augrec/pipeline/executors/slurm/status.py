@@ -142,7 +142,7 @@ def _group(mine: list[Unit], alive: set[str] | None) -> Row:
 
 
 def _open(run: Run, source: str) -> str:
-    from augment.open_requests import read_open
+    from augment.store.open_requests import read_open
 
     folder = run.folder / "augment" / source
     left = read_open(folder)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from augment.energy import EnergyMeter, add_energy, energy_of, millijoules, used
+from augment.accounting.energy import EnergyMeter, add_energy, energy_of, millijoules, used
 from augrec.report.measures.cost import Price, cost, per_cost, price_list, writing_prices
 from augrec.report.measures.memorisation import memorisation, verdict
 from augrec.report.measures.records import Records

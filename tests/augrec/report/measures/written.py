@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from augment.table import SCHEMA
+from augment.store.table import SCHEMA
 from augrec.report.measures.records import Records
 
 HOSTILE = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from augment.timeline import FINEST, Points
+from augment.accounting.timeline import FINEST, Points
 from augrec.artefacts.files import read_json, sha256_file, write_json
 from augrec.report.pages.run.generated import Record, read_records
 from augrec.report.pages.run.page import write_report

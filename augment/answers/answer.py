@@ -1,0 +1,85 @@
+"""The shape of an answer: one pydantic model is both the decoding grammar and the parser of what came back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from augment.answers.token_budget import token_budget
+
+
+class AnswerModel(BaseModel):
+    """Base of answer models: closed, strict, and every field required."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Malformed(ValueError):
+    """The text is not an answer of this shape."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer type with what follows from it. Built once per task and shared by all its requests.
+
+    Args:
+        type: a pydantic model, or a union of models.
+        expected_tokens: for prose, whose longest text no model writes: the budget where it is less than that.
+    """
+
+    type: Any
+    expected_tokens: int | None = None
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.type)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema without titles and descriptions."""
+        return _bare(self.adapter.json_schema())
+
+    @cached_property
+    def grammar(self) -> str:
+        """The schema as the text given to the engine. Property order is the order of the answer."""
+        return json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the grammar."""
+        return hashlib.sha256(self.grammar.encode()).hexdigest()
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """See `token_budget`. An answer cut by a lower budget did not finish, and is asked for again."""
+        longest = token_budget(self.schema)
+        return longest if self.expected_tokens is None else min(longest, self.expected_tokens)
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """The fields of an answer. Raises Malformed with the first problem when the text does not fit."""
+        try:
+            parsed = self.adapter.validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole answer"
+            raise Malformed(f"{place}: {first['msg']}") from None
+        return parsed.model_dump()
+
+
+def _bare(value: Any) -> Any:
+    """Drops `title` and `description` of schemas, but not a property that happens to be called so."""
+    if isinstance(value, list):
+        return [_bare(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: entry for key, entry in value.items() if key not in ("title", "description")}
+    bare = {key: _bare(entry) for key, entry in kept.items() if key not in ("properties", "$defs")}
+    for group in ("properties", "$defs"):
+        if group in kept:
+            bare[group] = {name: _bare(entry) for name, entry in kept[group].items()}
+    return bare

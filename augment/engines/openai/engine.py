@@ -1,0 +1,316 @@
+"""Any OpenAI-compatible server: `vllm serve` on another machine first, paid APIs where the config names one.
+
+Questions fly side by side, at most `concurrency` of them, and each answer is handed on as it arrives. Silence is never
+a failure of a request: it stays unanswered, and `give_up` silent ones in a row, over all blocks, end the run. What the
+server refuses is held back until it has answered another request of the same task: if it refuses all, the run ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from augment.engines.base import EngineFailed
+from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
+from augment.engines.openai.http import KEPT, Reply, Server
+from augment.engines.openai.reply import ChatReply
+from augment.engines.openai.scoring import Scores, read_scores, scoring_payload
+from augment.messages import Completion, FinishReason, Message, Messages, Request
+from augment.options import OpenAIOptions
+from augment.sampling import Sampling
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.visible import without_surrogates
+
+BLOCKS = 64
+"""Multiples of `concurrency` handed over at once; large, so that draining is rare."""
+WRAPPER = "answer"
+MOST_FINGERPRINTS = 20
+TROUBLE = ("abort", "error")
+"""Finish reasons by which a server of vLLM's says that it broke off, which says nothing of the request."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A completion, and for a refusal what it means when the server refuses every request of its task."""
+
+    completion: Completion
+    doubt: AugrecError | None = None
+
+
+class OpenAIEngine:
+    """See Engine."""
+
+    def __init__(self, options: OpenAIOptions) -> None:
+        self._options = options
+        self.identity: dict[str, Any] = {
+            "engine": "openai",
+            "model": options.model,
+            "revision": options.revision,
+            "dialect": options.dialect,
+            "extra_body": options.extra_body,
+        }
+        self.context: int | None = None
+        self.block = options.concurrency * BLOCKS
+        self.exact = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: Server | None = None
+        self._checked = False
+        self._fingerprints: set[str] = set()
+        self._silent = 0
+        self._lost: list[Completion] = []
+        self._answered: set[str] = set()
+        self._refused: dict[str, list[Completion]] = {}
+        self._doubts: dict[str, AugrecError] = {}
+        self._schema = lru_cache(maxsize=256)(self._wrapped)
+
+    def __enter__(self) -> OpenAIEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._server is not None:
+            self._loop.run_until_complete(self._server.close())
+            self._loop.close()
+        self._loop = self._server = None
+        self._checked = False
+
+    def start(self) -> None:
+        """See Engine. Asks what cannot be answered within a schema: a server that ignores schemas is found out here."""
+        if self._checked:
+            return
+        self._server = Server(self._options)
+        self._loop = asyncio.new_event_loop()
+        room = int(CANARY_TOKENS * self._options.slack)
+        counts = []
+        for prompt in CANARY_PROMPTS:
+            system = (Message("system", CANARY_SYSTEM),) if prompt == CANARY_PROMPTS[-1] else ()
+            payload = self._payload((*system, Message("user", prompt)), json.dumps(CANARY), "canary", room)
+            reply = self._loop.run_until_complete(self._server.ask(payload, prompt, patient=False))
+            if reply.answer is None:
+                raise reply.doubt or EngineFailed(
+                    f"the server does not answer ({reply.reason})", where=self._options.base_url, remedy=KEPT
+                )
+            text, _ = self._text(reply.answer)
+            if not held(text, compact=False):
+                raise EngineFailed(
+                    f"the server does not hold answers to their schema: it wrote {text[:80]!r} where only "
+                    '{"canary": "amber"} or {"canary": "cobalt"} were possible',
+                    where=self._options.base_url,
+                    remedy="use a server that honours response_format json_schema, as vLLM does",
+                )
+            counts.append(reply.answer.usage.prompt)
+        if system_left_out(counts):
+            raise EngineFailed(
+                f"the server leaves out the system text: it counts {counts[-1]} tokens with "
+                f"{len(CANARY_SYSTEM.split())} words of it, and {max(counts[:-1])} without",
+                where=self._options.base_url,
+                remedy="start it with a chat template that has a system role (vllm serve --chat-template FILE)",
+            )
+        self._checked = True
+
+    def count_tokens(self, messages: Messages) -> int:
+        """Not known here: only the server has the tokenizer. It is not asked, as there is no context to fit."""
+        return 0
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Not known here: whether the server gives log-probabilities shows in its first answer."""
+
+    def forget(self) -> None:
+        """The server's cache is its own."""
+
+    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """See Engine. Raises AugrecError when the server refuses everything or stops answering."""
+        self.start()
+        assert self._loop is not None
+        waiting = iter(requests)
+        flying: set[asyncio.Task[Outcome]] = set()
+        try:
+            while True:
+                while len(flying) < self._options.concurrency and (request := next(waiting, None)) is not None:
+                    flying.add(self._loop.create_task(self._answer(request)))
+                if not flying:
+                    yield from self._release()
+                    return
+                done, flying = self._loop.run_until_complete(asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))
+                for task in sorted(done, key=_trouble):
+                    yield from self._judged(task.result())
+        finally:
+            for task in flying:
+                task.cancel()
+            if flying:
+                self._loop.run_until_complete(asyncio.gather(*flying, return_exceptions=True))
+
+    def describe(self) -> dict[str, Any]:
+        """See Engine. Holds no key."""
+        return {
+            **self.identity,
+            "llm": True,
+            "base_url": self._options.base_url,
+            "concurrency": self._options.concurrency,
+            "system_fingerprints": sorted(self._fingerprints),
+            "retried": dict(sorted(self._server.retried.items())) if self._server else {},
+        }
+
+    def _judged(self, outcome: Outcome) -> Iterator[Completion]:
+        """Hands on what is certain: an answer, silence, and refusals once the server answers others of their task."""
+        completion, task = outcome.completion, outcome.completion.request.task
+        if completion.unanswered:
+            self._silent += 1
+            self._give_up(completion)
+            self._lost.append(replace(completion, unanswered=not self._options.record_unanswered))
+        elif outcome.doubt is not None and not self._options.record_unanswered and task not in self._answered:
+            self._doubts.setdefault(task, outcome.doubt)
+            refused = self._refused.setdefault(task, [])
+            refused.append(completion)
+            # Refusals come faster than answers, of which as many may be under way as may fly.
+            if len(refused) >= self._options.give_up + 4 * self._options.concurrency:
+                raise outcome.doubt
+        else:
+            self._silent = 0
+            yield from self._lost
+            self._lost.clear()
+            if completion.finish_reason != "error":
+                self._answered.add(task)
+                yield from self._refused.pop(task, ())
+            yield completion
+
+    def _release(self) -> Iterator[Completion]:
+        """What is still held back at the end of a block. Raises where all that is known of a task are refusals."""
+        for task in self._refused:
+            raise self._doubts[task]
+        yield from self._lost
+        self._lost.clear()
+
+    def _give_up(self, last: Completion) -> None:
+        """Ends the run when request after request stays unanswered."""
+        if self._silent >= self._options.give_up:
+            raise EngineFailed(
+                f"the server stopped answering: {self._silent} requests in a row failed, the last with {last.error!r}",
+                where=self._options.base_url,
+                remedy=f"see to the server; {KEPT}",
+            )
+
+    async def _answer(self, request: Request) -> Outcome:
+        """What becomes of a request."""
+        assert self._server is not None
+        began = time.monotonic()
+        reply = await self._server.ask(self.payload(request), request.name)
+        return self._outcome(request, reply, time.monotonic() - began)
+
+    def payload(self, request: Request) -> dict[str, Any]:
+        """The body of a request."""
+        answer, labels = request.draft.answer, request.draft.labels
+        if labels:
+            return scoring_payload(self._options, request.draft.messages, labels)
+        room = int(answer.max_tokens * self._options.slack)
+        grammar = request.grammar or answer.grammar
+        return self._payload(request.draft.messages, grammar, request.task, room, request.sampling, request.seed)
+
+    def _payload(
+        self,
+        messages: Messages,
+        grammar: str,
+        name: str,
+        room: int,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        drawn = sampling or Sampling(temperature=0.0)
+        official = self._options.dialect == "openai"
+        payload: dict[str, Any] = {
+            "model": self._options.model,
+            "messages": [message._asdict() for message in messages],
+            "temperature": drawn.temperature,
+            "top_p": drawn.top_p,
+            "seed": seed,
+            "max_completion_tokens" if official else "max_tokens": room,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": name, "strict": True, "schema": self._schema(grammar)},
+            },
+        }
+        if not official:
+            payload |= {"top_k": drawn.top_k or -1, "repetition_penalty": drawn.repetition_penalty}
+        return payload | self._options.extra_body
+
+    def _wrapped(self, grammar: str) -> dict[str, Any]:
+        """The schema; inside an object for OpenAI, whose schemas may not begin with a choice."""
+        schema = json.loads(grammar)
+        if self._options.dialect != "openai":
+            return schema
+        definitions = schema.pop("$defs", None)
+        outer = {
+            "type": "object",
+            "properties": {WRAPPER: schema},
+            "required": [WRAPPER],
+            "additionalProperties": False,
+        }
+        return outer if definitions is None else outer | {"$defs": definitions}
+
+    def _text(self, answer: ChatReply) -> tuple[str, str]:
+        """The answer's text, taken out of its object where it was put into one, and what is wrong with it."""
+        text, problem = answer.text, answer.problem
+        if self._options.dialect == "openai" and not problem:
+            try:
+                text = json.dumps(json.loads(text)[WRAPPER], ensure_ascii=False, separators=(",", ":"))
+            except (ValueError, LookupError, TypeError, RecursionError):
+                return text, ""
+            if without_surrogates(text) != text:
+                return without_surrogates(text), "malformed: the text holds a lone surrogate"
+        return text, problem
+
+    def _outcome(self, request: Request, reply: Reply, seconds: float) -> Outcome:
+        answer = reply.answer
+        if answer is None:
+            return Outcome(
+                Completion(
+                    *(request, "", "error", request.draft.answer),
+                    busy=seconds,
+                    error=reply.reason,
+                    unanswered=reply.lost,
+                ),
+                reply.doubt,
+            )
+        if answer.fingerprint and len(self._fingerprints) < MOST_FINGERPRINTS:
+            self._fingerprints.add(answer.fingerprint)
+        text, problem = self._text(answer)
+        reason: FinishReason = answer.finish_reason if answer.finish_reason in ("stop", "length") else "error"  # type: ignore[assignment]
+        error = problem or None if reason != "error" else f"engine_error: finished with {answer.finish_reason}"
+        if answer.refusal:
+            reason, error = "error", f"refused_by_engine: {answer.refusal[:200]}"
+        scores: Scores | None = None
+        if request.draft.labels and error is None:
+            scores = read_scores(answer.likeliest, request.draft.labels, self._options)
+            reason, error = ("stop", None) if scores.logprobs else ("error", scores.problem)
+        usage = answer.usage
+        odd = (f"usage: {', '.join(usage.odd)} not a count, taken as 0",) if usage.odd else ()
+        completion = Completion(
+            request,
+            text,
+            reason,
+            request.draft.answer,
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+            cached_tokens=usage.cached,
+            busy=seconds,
+            error=error,
+            label_logprobs=scores.logprobs if scores else (),
+            notes=(*(scores.notes if scores else ()), *odd),
+            unanswered=answer.finish_reason in TROUBLE,
+        )
+        return Outcome(completion, scores.doubt if scores else None)
+
+
+def _trouble(task: asyncio.Task[Outcome]) -> int:
+    """Answers first, then what may end the run, then errors, so that what was answered is handed on before."""
+    if task.exception() is not None:
+        return 2
+    outcome = task.result()
+    return int(outcome.completion.unanswered or outcome.doubt is not None)

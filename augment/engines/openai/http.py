@@ -1,0 +1,227 @@
+"""One question to an OpenAI-compatible server: what is worth asking again, and what ends the run.
+
+Busy servers (429), failing ones (5xx), timeouts, connections that end early and bodies that are no answer are asked
+again after a wait that doubles, or as long as `Retry-After` says; where that does not help, a request stays unanswered.
+A refusal of the key, the model or the address ends the run at once. Any other refusal (4xx) is the last word on its
+request, unless the server refuses all of them. The key is read from the environment and goes into one header, nothing
+else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from augment.engines.base import EngineFailed
+from augment.engines.openai.reply import (
+    MOST_BYTES,
+    Broken,
+    ChatReply,
+    read_code,
+    read_json,
+    read_reply,
+    read_words,
+    unpacked,
+    words,
+)
+from augment.options import OpenAIOptions
+from augrec.artefacts.errors import AugrecError, UsageError
+
+if TYPE_CHECKING:
+    import httpx
+
+AGAIN = frozenset({408, 409, 425, 429})
+TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len")
+REFUSED = ("content_filter", "content_policy", "content policy", "content management policy", "responsibleai")
+NO_MONEY = ("insufficient_quota", "exceeded your current quota")
+KEPT = "finished records are kept: run the same command again"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of one question: a completion, or the reason why there is none."""
+
+    answer: ChatReply | None
+    reason: str = ""
+    lost: bool = False
+    """Whether the server failed to answer, however often it was asked."""
+    doubt: AugrecError | None = None
+    """What a refusal means when the server refuses every request; None where it can only concern this one."""
+
+
+class Server:
+    """An OpenAI-compatible server. Opens no socket before the first question."""
+
+    def __init__(self, options: OpenAIOptions) -> None:
+        import httpx
+
+        self._options = options
+        self._key = _key(options.api_key_env)
+        self.retried: Counter[str] = Counter()
+        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+        headers |= {"Accept-Encoding": "identity"}
+        self._client = httpx.AsyncClient(
+            headers=headers, timeout=httpx.Timeout(options.timeout), limits=limits, trust_env=False
+        )
+        self._url = f"{options.base_url.rstrip('/')}/chat/completions"
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._client.aclose()
+
+    async def ask(self, payload: dict[str, Any], name: str, *, patient: bool = True) -> Reply:
+        """Sends one question, again where that can help.
+
+        Args:
+            payload: the body.
+            name: of the request; decides how waits are spread.
+            patient: whether a server that cannot be reached at all is tried again.
+
+        Raises:
+            AugrecError: the server refuses in a way that it would refuse every request.
+        """
+        import httpx
+
+        draw = random.Random(name)
+        for attempt in range(self._options.retries + 1):
+            wait = None
+            try:
+                status, headers, data = await self._post(payload)
+                if status == 200:
+                    return Reply(read_reply(read_json(data)))
+                settled = self._settled(status, data)
+                if settled is not None:
+                    return settled
+                reason = f"server_error: status {status}"
+                wait = _retry_after(headers)
+            except (httpx.TimeoutException, TimeoutError):
+                reason = f"timeout: no answer within {self._options.timeout:g} s"
+            except httpx.ConnectError as error:
+                if not patient:
+                    raise self._unreachable(error) from None
+                reason = f"server_unreachable: {self._clean(str(error))}"
+            except httpx.HTTPError as error:
+                reason = f"connection_lost: {type(error).__name__}"
+            except Broken as broken:
+                reason = f"broken_body: {self._clean(str(broken))}"
+            self.retried[reason.partition(":")[0]] += 1
+            if attempt < self._options.retries:
+                await asyncio.sleep(self._wait(attempt, wait, draw))
+        return Reply(None, f"{reason}, {self._options.retries + 1} times", lost=True)
+
+    async def _post(self, payload: dict[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and unpacked body of one answer that is whole within `timeout` and not longer than it may."""
+        data = bytearray()
+        async with (
+            asyncio.timeout(self._options.timeout),
+            self._client.stream("POST", self._url, json=payload) as response,
+        ):
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) > MOST_BYTES:
+                    raise Broken(f"the answer is longer than {MOST_BYTES >> 20} MiB")
+        return (
+            response.status_code,
+            response.headers,
+            unpacked(bytes(data), response.headers.get("Content-Encoding", "")),
+        )
+
+    def _wait(self, attempt: int, told: float | None, draw: random.Random) -> float:
+        """Seconds until the next attempt: doubling, spread so that not all return at once, never less than told."""
+        own = self._options.backoff * 2**attempt * (0.5 + draw.random())
+        return min(max(own, told or 0.0), self._options.longest_wait)
+
+    def _settled(self, status: int, data: bytes) -> Reply | None:
+        """A refusal, or None for trouble that may pass. Raises the error that ends the run."""
+        try:
+            body = read_json(data)
+        except Broken:
+            body = data[:2000].decode(errors="replace")
+        message, options = self._clean(read_words(body)), self._options
+        ends = ended(status, message, read_code(body), options, self._url)
+        if ends is not None:
+            raise ends
+        return refusal(status, message, read_code(body), options, self._url)
+
+    def _unreachable(self, error: Exception) -> AugrecError:
+        return EngineFailed(
+            f"no server can be reached ({self._clean(str(error))})",
+            where=self._options.base_url,
+            remedy="start it, e.g. `vllm serve MODEL`, or mend `base_url`",
+        )
+
+    def _clean(self, text: str) -> str:
+        """One short line without the key, should a server repeat it."""
+        return words(text.replace(self._key, "***") if self._key else text)
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"the environment variable {variable} holds no key", remedy=f"export {variable}=... first")
+    return key
+
+
+def ended(status: int, message: str, code: str, options: OpenAIOptions, url: str) -> EngineFailed | None:
+    """The error of a refusal that meets every request and that nothing but the user can mend."""
+    answer = f"status {status}: {message}" if message else f"status {status}"
+    if status in (401, 403):
+        key = f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
+        return EngineFailed(
+            f"the server refuses the key (status {status})",
+            where=options.base_url,
+            remedy=f"it was sent {key}; export a valid key there and run again",
+        )
+    if status == 402 or (status == 429 and any(mark in f"{message} {code}".casefold() for mark in NO_MONEY)):
+        remedy = "mend it with whoever runs the server; " + KEPT
+        return EngineFailed(f"the account may ask no more ({answer})", where=options.base_url, remedy=remedy)
+    if status in (404, 405) or 300 <= status < 400:
+        return EngineFailed(
+            f"the server knows no model '{options.model}' or no such address ({answer})",
+            where=url,
+            remedy="`model` is the name the server gives it (GET base_url/models), `base_url` ends in /v1",
+        )
+    return None
+
+
+def refusal(status: int, message: str, code: str, options: OpenAIOptions, url: str) -> Reply | None:
+    """What a status other than 200 says of its request; None where it is trouble that may pass."""
+    if status < 400 or status >= 500 or status in AGAIN:
+        return None
+    about = f"{message} {code}".casefold()
+    if status == 413 or any(mark in about for mark in TOO_LONG):
+        return Reply(None, f"prompt_too_long: the server says {message[:200]!r}")
+    reason = f"refused_by_engine: status {status}, {message[:200]!r}"
+    if any(mark in about for mark in REFUSED):
+        return Reply(None, reason)
+    remedy = f"a parameter or the answer's schema is not accepted for model '{options.model}'; `dialect: openai` "
+    doubt = EngineFailed(
+        f"the server refuses the request (status {status}: {message})",
+        where=url,
+        remedy=remedy + "sends OpenAI's own parameters only, `dialect: vllm` more; " + KEPT,
+    )
+    return Reply(None, reason, doubt=doubt)
+
+
+def _retry_after(headers: httpx.Headers, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+    """Seconds that the server asks to wait: a number, or a date."""
+    text = headers.get("Retry-After", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - now()).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

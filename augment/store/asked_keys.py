@@ -1,0 +1,209 @@
+"""The keys of a source's questions, kept so that questions which cannot have changed are not made again to find them.
+
+Making a question (rendering its prompt, counting its tokens) takes a hundred times as long as looking its key up. What
+questions are made of has one hash; the keys that a pass over a shard found are written under it, 16 bytes each, and are
+read instead of making the questions while the hash is the same. And when the shards and tables are byte for byte those
+that the last pass left, its summary is read instead of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import augment
+from augment.catalog import Catalog
+from augment.engines.base import Engine
+from augment.hashes import SCHEME
+from augment.messages import Record, Request
+from augment.options import GenerationOptions, ReplayOptions, SourceOptions
+from augment.replay.replay import replayed_files
+from augment.store.request_index import KEY_BYTES, key_digest
+from augment.tasks import Task
+from augrec import artefacts
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import atomic_path, canonical_json, digest, read_json, sha256_file, sha256_files, write_json
+
+LIBRARIES = ("jinja2", "pydantic", "numpy", "scikit-learn")
+"""What renders prompts, writes grammars, and weighs terms."""
+
+
+def made_of(
+    catalog: Catalog,
+    source: SourceOptions,
+    generation: GenerationOptions,
+    tasks: Sequence[Task],
+    engine: Engine,
+    seed: int,
+) -> str | None:
+    """One hash of everything that the keys of a source's questions follow from; None for data without files.
+
+    The engine's part is its identity, its context, and the hashes it says of its tokenizer.
+    """
+    if catalog.identity is None:
+        return None
+    text, templates = catalog.presentation.text, generation.templates
+    hashes = {name: value for name, value in engine.describe().items() if name.endswith("_sha256")}
+    return digest(
+        {
+            "scheme": SCHEME,
+            "code": _code(),
+            "data": catalog.identity,
+            "presentation": [text.model_dump(mode="json") if text else None, catalog.presentation.titles],
+            "templates": templates
+            and sha256_files(templates, (path for path in templates.rglob("*") if path.is_file())),
+            "tasks": {task.name: task.options.model_dump(mode="json") for task in tasks},
+            "history": generation.max_history,
+            "users": source.users,
+            "engine": [engine.identity, engine.context, hashes],
+            "options": source.engine.model_dump(mode="json"),
+            "replayed": replayed_files(source.engine) if isinstance(source.engine, ReplayOptions) else None,
+            "seed": seed,
+            "shards": generation.shards,
+        }
+    )
+
+
+@cache
+def _code() -> str:
+    """The code and templates of this package and of the one below it, byte for byte, and what they run on."""
+    total = hashlib.sha256()
+    for package in (artefacts, augment):
+        for folder in map(Path, package.__path__):
+            for path in sorted(
+                path for path in folder.rglob("*") if path.suffix[1:] in ("py", "j2", "toml")
+            ):  # no file is named by these
+                total.update(path.read_bytes())
+    return f"{total.hexdigest()} {platform.python_version()} {[version(name) for name in LIBRARIES]}"
+
+
+@dataclass
+class ShardKeys:
+    """What a pass over the questions of one shard found.
+
+    Args:
+        digests: of the keys of each task, `KEY_BYTES` bytes each, one after the other.
+        asked: {number: {task: the largest}}, as in the summary.
+    """
+
+    digests: dict[str, bytearray] = field(default_factory=dict)
+    asked: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, asked: Request | Record) -> None:
+        """A question that was made."""
+        self.digests.setdefault(asked.task, bytearray()).extend(key_digest(asked.key))
+        if isinstance(asked, Request):
+            self._most("max_tokens", asked.task, asked.draft.answer.max_tokens)
+            self._most("prompts_per_attempt", asked.task, len(asked.draft.orders))
+
+    def _most(self, name: str, task: str, number: int) -> None:
+        counts = self.asked.setdefault(name, {})
+        counts[task] = max(counts.get(task, 0), number)
+
+    def of(self, task: str) -> Iterator[bytes]:
+        """The digests of a task's keys."""
+        content = bytes(self.digests.get(task, b""))
+        return (content[place : place + KEY_BYTES] for place in range(0, len(content), KEY_BYTES))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.digests.values())) // KEY_BYTES
+
+
+class AskedKeys:
+    """The keys of each shard, a file per shard: a line of JSON, then the digests.
+
+    Args:
+        folder: R/augment/<source>.
+        total: number of shards.
+        made_of: see `made_of`; None keeps and finds nothing.
+    """
+
+    def __init__(self, folder: Path, total: int, made_of: str | None) -> None:
+        self._folder, self._total, self._made_of = folder / "asked", total, made_of
+
+    def read(self, shard: int) -> ShardKeys | None:
+        """What was found of a shard's questions; None where it is not known, or they may be others now."""
+        path = self._path(shard)
+        if self._made_of is None or not path.exists():
+            return None
+        with path.open("rb") as file:
+            try:
+                head = json.loads(file.readline())
+            except ValueError:
+                return None
+            body = file.read()
+        if not isinstance(head, dict) or head.pop("sha256", None) != _sum(head, body):
+            return None
+        if head["made_of"] != self._made_of:
+            return None
+        found, place = ShardKeys(asked=head["asked"]), 0
+        for task, count in head["tasks"].items():
+            found.digests[task] = bytearray(body[place : place + count * KEY_BYTES])
+            place += count * KEY_BYTES
+        return found
+
+    def write(self, shard: int, keys: ShardKeys) -> None:
+        """Keeps what a whole pass over a shard found."""
+        if self._made_of is None:
+            return
+        body = b"".join(keys.digests.values())
+        head = {
+            "made_of": self._made_of,
+            "tasks": {task: len(digests) // KEY_BYTES for task, digests in keys.digests.items()},
+            "asked": keys.asked,
+        }
+        with atomic_path(self._path(shard)) as temporary:
+            temporary.write_bytes(json.dumps(head | {"sha256": _sum(head, body)}).encode() + b"\n" + body)
+
+    def _path(self, shard: int) -> Path:
+        return self._folder / f"{shard:05d}-of-{self._total:05d}.keys"
+
+
+def _sum(head: dict[str, Any], body: bytes) -> str:
+    return hashlib.sha256(canonical_json(head) + body).hexdigest()
+
+
+class LastPass:
+    """The summary of the last pass that left nothing open, with the hashes of the files it read and wrote.
+
+    Args:
+        folder: R/augment/<source>.
+        name: of the file.
+        made_of: see `made_of`.
+        shards, tables: the files that the summary is of; a shard may not exist.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, made_of: str | None, shards: Sequence[Path], tables: Mapping[str, Path]
+    ) -> None:
+        self._folder, self._path, self._made_of = folder, folder / name, made_of
+        self._shards, self._tables = shards, tables
+
+    def read(self) -> dict[str, Any] | None:
+        """The summary; None where questions, records or tables may be others now."""
+        if self._made_of is None or not self._path.exists() or not all(path.exists() for path in self._tables.values()):
+            return None
+        try:
+            kept = read_json(self._path)
+        except DataError:
+            return None
+        if kept.get("made_of") != self._made_of or kept.get("files") != self._hashes():
+            return None
+        summary: dict[str, Any] = kept["summary"]
+        return summary
+
+    def write(self, summary: dict[str, Any]) -> None:
+        """Keeps a summary; called when the records are stored and the tables written."""
+        if self._made_of is not None:
+            write_json(self._path, {"made_of": self._made_of, "files": self._hashes(), "summary": summary})
+
+    def _hashes(self) -> dict[str, str]:
+        files = [*(path for path in self._shards if path.exists()), *self._tables.values()]
+        return {path.relative_to(self._folder).as_posix(): sha256_file(path) for path in files}

@@ -1,0 +1,120 @@
+"""A record as a line of a shard: with source ids, and with what the table leaves out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from augment.messages import Record
+from augment.source_ids import ITEM_FIELDS, About, SourceIds, UnknownItem, translated
+from augment.store.line_check import Damaged, check_line
+
+_FIELDS = tuple(field.name for field in fields(Record))
+_ITEMS = ("shown_history", "shown_candidates")
+_QUESTION = "question"
+"""The field that a line has only where an entity has several questions."""
+
+
+class OtherVersion(ValueError):
+    """A line has other fields than this version writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The content of a line: the fields of `Record`, with source ids for every user and item, and `about`."""
+
+    content: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        return cast("str", self.content["key"])
+
+    @property
+    def task(self) -> str:
+        return cast("str", self.content["task"])
+
+    @property
+    def about(self) -> About:
+        return cast("About", self.content["about"])
+
+    @property
+    def entity(self) -> str:
+        """The source's id of the user or item."""
+        return cast("str", self.content["entity"])
+
+    @property
+    def block(self) -> str:
+        """See `Record.block`."""
+        return cast("str", self.content["block"])
+
+    @property
+    def answer(self) -> int:
+        """64 bits that two records with the same answer share."""
+        return answer_mark(self.content["status"], self.content["text"])
+
+    def line(self) -> str:
+        """One line of JSON, without the newline; `key` comes first."""
+        return json.dumps(self.content, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def of(cls, record: Record, about: About, ids: SourceIds) -> Stored:
+        """The stored form of a record of the present data set."""
+        content: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS}
+        content["entity"] = ids.of(about, record.entity)
+        for name in _ITEMS:
+            content[name] = ids.items(content[name])
+        if record.fields is not None:
+            content["fields"] = _written(record.task, record.fields, lambda item: ids.of("item", item))
+        if not record.question:
+            del content[_QUESTION]
+        head = {name: content.pop(name) for name in ("key", "task")}
+        return cls({**head, "about": about, **content})
+
+    @classmethod
+    def from_line(cls, line: str | bytes) -> Stored:
+        """Reads `line()` back.
+
+        Raises:
+            Damaged: it is no JSON object, or a value in it is no record's.
+            OtherVersion: it has other fields.
+        """
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise Damaged(f"not JSON: {str(error)[:80]}") from None
+        if not isinstance(content, dict):
+            raise Damaged("not a JSON object")
+        names = {"about", *_FIELDS}
+        if content.keys() | {_QUESTION} != names:
+            odd = sorted((content.keys() | {_QUESTION}) ^ names)
+            raise OtherVersion(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
+        check_line(content)
+        return cls(content)
+
+    def record(self, ids: SourceIds) -> Record | None:
+        """The record in the ids of a data set; None when it is about, or names, what is not in there."""
+        entity = ids.find(self.about, self.entity)
+        content = {name: self.content[name] for name in _FIELDS if name in self.content}
+        shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS}
+        if entity is None or any(None in items for items in shown.values()):
+            return None
+        try:
+            if content["fields"] is not None:
+                content["fields"] = _written(self.task, content["fields"], lambda item: ids.find("item", item))
+        except (UnknownItem, ValueError):
+            return None
+        return Record(**content | shown | {"entity": entity, "repairs": tuple(content["repairs"])})
+
+
+def answer_mark(status: str, text: str) -> int:
+    """64 bits of an answer's status and text."""
+    return int.from_bytes(hashlib.sha256(f"{status}\n{text}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def _written(task: str, text: str, item: Any) -> str:
+    """The fields as text, with other ids for items; as they are where the task's fields hold none."""
+    if task not in ITEM_FIELDS:
+        return text
+    return json.dumps(translated(task, json.loads(text), item), ensure_ascii=False, separators=(",", ":"))

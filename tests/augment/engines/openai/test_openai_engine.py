@@ -1,0 +1,627 @@
+"""The engine for OpenAI-compatible servers, against a real socket that misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from machine_speed import patience
+from pydantic import ValidationError
+
+from augment.catalog import Catalog
+from augment.conversation import converse
+from augment.engines import build_engine
+from augment.engines.base import EngineFailed
+from augment.engines.openai.engine import OpenAIEngine
+from augment.messages import Record, Request
+from augment.options import GenerationOptions, OpenAIOptions
+from augment.requests import ask
+from augment.runner import run_source
+from augment.store.open_requests import read_open
+from augment.tasks import TASKS
+from augment.tasks.base import Context
+from augrec.artefacts.errors import AugrecError, UsageError
+
+KEY = "sk-very-secret-0123456789"
+Answer = Callable[["Asked"], Any]
+
+
+class Asked:
+    """One request as the server saw it: `number` counts how often this very prompt was sent."""
+
+    def __init__(self, body: dict[str, Any], headers: Any, number: int) -> None:
+        self.body, self.headers, self.number = body, headers, number
+        self.schema = body["response_format"]["json_schema"]["schema"]
+        self.canary = "canary" in self.schema.get("properties", {}) or "canary" in str(self.schema)
+
+
+class FakeServer:
+    """Chat completions on the loopback. `answer(asked)` is a text, a body, (status, body, headers), or None to hang."""
+
+    def __init__(self, draw: Callable[..., Any]) -> None:
+        self.answer: Answer = self.honest
+        self.asked: list[Asked] = []
+        self.at_once = self.most_at_once = 0
+        self.released = threading.Event()
+        self._draw, self._lock, self._seen = draw, threading.Lock(), Counter[str]()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                server.handle(self)
+
+            def log_message(self, *arguments: object) -> None:
+                return None
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def honest(self, asked: Asked) -> str:
+        """A text the schema allows that depends on the seed only."""
+        return json.dumps(self._draw(asked.schema, random.Random(asked.body["seed"])), ensure_ascii=False)
+
+    def handle(self, http: BaseHTTPRequestHandler) -> None:
+        body = json.loads(http.rfile.read(int(http.headers["Content-Length"])))
+        with self._lock:
+            name = json.dumps([body["messages"], body["seed"]])
+            self._seen[name] += 1
+            asked = Asked(body, http.headers, self._seen[name])
+            asked.path = http.path  # type: ignore[attr-defined]
+            self.asked.append(asked)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            self._reply(http, self.answer(asked) if not asked.canary else self.honest(asked))
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+    def _reply(self, http: BaseHTTPRequestHandler, said: Any) -> None:
+        if said is None:  # hangs until the test is over
+            self.released.wait()
+            http.close_connection = True
+            return
+        status, headers = 200, {}
+        if isinstance(said, str):
+            said = completion(said)
+        if isinstance(said, tuple):
+            status, said, headers = said
+        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        cut = headers.pop("cut", None)
+        http.send_response(status)
+        http.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            http.send_header(name, value)
+        http.end_headers()
+        http.wfile.write(data[:cut])
+        if cut is not None:
+            http.close_connection = True
+
+
+def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    return {
+        "choices": [{"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 32}},
+        "system_fingerprint": "vllm-0.33",
+    }
+
+
+@pytest.fixture
+def server(draw_legal: Callable[..., Any]) -> Iterator[FakeServer]:
+    running = FakeServer(draw_legal)
+    yield running
+    running.close()
+
+
+def options(server: FakeServer, **changes: Any) -> OpenAIOptions:
+    """Quick to ask again; patient, because a server on a busy machine may take a second to answer and does not hang."""
+    quick = {"backoff": 0.001, "longest_wait": 0.004, "timeout": 60.0, "retries": 3, "concurrency": 4}
+    return OpenAIOptions.model_validate({"base_url": server.url, "model": "m"} | quick | changes)
+
+
+def impatient(kind: str = "hangs") -> dict[str, float]:
+    """Options for a server that hangs: time to answer for one that does not, and no more."""
+    return {"timeout": patience(0.5)} if kind == "hangs" else {}
+
+
+def requests(context: Context, engine: OpenAIEngine, task: str = "user_profile", count: int = 12) -> list[Request]:
+    made = TASKS[task](context, TASKS[task].Options())
+    asked = [next(ask(made, user, context.catalog.user(user), engine, seed=0)) for user in range(count)]
+    return [request for request in asked if isinstance(request, Request)]
+
+
+def records(
+    context: Context, engine: OpenAIEngine, task: str = "user_profile", attempts: int = 1, count: int = 12
+) -> dict[int, Record]:
+    tasks = {task: TASKS[task](context, TASKS[task].Options())}
+    with engine:
+        found = converse(engine, tasks, requests(context, engine, task, count), attempts)
+        return {record.entity: record for record, _ in found}
+
+
+@pytest.mark.parametrize("task", ["user_profile", "edges"])
+@pytest.mark.parametrize("dialect", ["vllm", "openai"])
+def test_answers_arrive(server: FakeServer, context: Context, task: str, dialect: str) -> None:
+    found = records(context, OpenAIEngine(options(server, dialect=dialect)), task, attempts=5)
+    assert [found[user].status for user in range(12)] == ["ok"] * 12
+    record = found[3]
+    assert record.prompt_tokens == 40 * record.attempt
+    assert (record.completion_tokens, record.cached_tokens) == (9 * record.attempt, 32 * record.attempt)
+    body = next(asked.body for asked in server.asked if not asked.canary)
+    assert body["model"] == "m"
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert ("top_k" in body, "max_tokens" in body) == (dialect == "vllm", dialect == "vllm")
+    assert (list(body["response_format"]["json_schema"]["schema"].get("properties", {})) == ["answer"]) == (
+        dialect == "openai"
+    )
+    assert {asked.path for asked in server.asked} == {"/v1/chat/completions"}  # type: ignore[attr-defined]
+
+
+def test_as_many_fly_as_may(server: FakeServer, context: Context) -> None:
+    together = threading.Barrier(4, timeout=patience(20))
+
+    def answer(asked: Asked) -> str:
+        together.wait()
+        return server.honest(asked)
+
+    server.answer = answer
+    engine = OpenAIEngine(options(server))
+    with engine:
+        assert len(list(engine.run(requests(context, engine)))) == 12
+    assert server.most_at_once == 4
+
+
+def test_the_same_seeds_give_the_same_requests(server: FakeServer, context: Context) -> None:
+    first = records(context, OpenAIEngine(options(server)))
+    assert records(context, OpenAIEngine(options(server, concurrency=1))) == first
+
+
+@pytest.mark.parametrize(
+    ("trouble", "retried"),
+    [
+        ((500, {"error": {"message": "oops"}}, {}), "server_error"),
+        ((503, b"<html>busy</html>", {}), "server_error"),
+        ((429, {"error": "slow down"}, {"Retry-After": "0.002"}), "server_error"),
+        ((429, {}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), "server_error"),
+        ((429, {}, {"Retry-After": "soon"}), "server_error"),
+        ((200, completion("{}" * 500), {"cut": 40}), "connection_lost"),
+        ((200, b"not json", {}), "broken_body"),
+        ((200, {"choices": []}, {}), "broken_body"),
+    ],
+)
+def test_trouble_that_passes_is_asked_again(
+    server: FakeServer, context: Context, trouble: tuple[int, Any, dict[str, Any]], retried: str
+) -> None:
+    status, body, headers = trouble
+    server.answer = lambda asked: (status, body, dict(headers)) if asked.number <= 2 else server.honest(asked)
+    engine = OpenAIEngine(options(server))
+    with engine:
+        for found in engine.run(requests(context, engine, count=5)):
+            assert (found.finish_reason, found.error) == ("stop", None)
+        assert engine.describe()["retried"] == {retried: 10}
+
+
+def test_trouble_that_stays_is_left_unanswered_with_its_reason(server: FakeServer, context: Context) -> None:
+    server.answer = lambda asked: (500, {}, {}) if "Title 03" in str(asked.body) else server.honest(asked)
+    task = TASKS["user_profile"](context, TASKS["user_profile"].Options())
+    silent: dict[int, str] = {}
+    with OpenAIEngine(options(server)) as engine:
+        asked = requests(context, engine)
+        found = list(
+            converse(engine, {"user_profile": task}, asked, 3, lambda one, why: silent.update({one.draft.entity: why}))
+        )
+    assert silent == dict.fromkeys(range(4), "server_error: status 500, 4 times")  # whose history holds item 3
+    assert sorted(record.entity for record, _ in found) == list(range(4, 12))
+
+
+def test_a_server_that_hangs(server: FakeServer, context: Context) -> None:
+    server.answer = lambda asked: None if asked.number == 1 else server.honest(asked)
+    found = records(context, OpenAIEngine(options(server, **impatient())), count=4, attempts=5)
+    assert {record.status for record in found.values()} == {"ok"}
+    assert len([asked for asked in server.asked if asked.number == 2 and not asked.canary]) >= 4
+
+
+def test_a_server_that_goes_away_ends_the_run_and_fails_nobody(server: FakeServer, context: Context) -> None:
+    answered = []
+
+    def dies(asked: Asked) -> Any:
+        answered.append(asked)
+        return server.honest(asked) if len(answered) <= 3 else (502, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, give_up=5, concurrency=1))
+    found = []
+    with engine, pytest.raises(AugrecError, match=r"stopped answering: 5 requests in a row[\s\S]*are kept"):
+        found.extend(engine.run(requests(context, engine)))
+    assert [completed.finish_reason for completed in found] == ["stop"] * 3
+
+
+def test_what_was_answered_is_handed_on_before_the_run_ends(server: FakeServer, context: Context) -> None:
+    count = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        count["all"] += 1
+        return server.honest(asked) if count["all"] <= 3 else (401, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, concurrency=1))
+    found = []
+    with engine, pytest.raises(AugrecError, match="refuses the key"):
+        found.extend(engine.run(requests(context, engine)))
+    assert [completed.finish_reason for completed in found] == ["stop"] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, "variable AUGREC_TEST_KEY"),
+        (403, "variable AUGREC_TEST_KEY"),
+        (404, "no model 'm'"),
+        (400, "schema"),
+        (422, "schema"),
+    ],
+)
+def test_refusals_end_the_run_and_hold_no_key(
+    server: FakeServer, context: Context, monkeypatch: pytest.MonkeyPatch, status: int, expected: str
+) -> None:
+    monkeypatch.setenv("AUGREC_TEST_KEY", KEY)
+    server.answer = lambda asked: (status, {"error": {"message": f"no good, {KEY}!"}}, {})
+    engine = OpenAIEngine(options(server, api_key_env="AUGREC_TEST_KEY"))
+    with engine, pytest.raises(AugrecError) as error:
+        list(engine.run(requests(context, engine, count=2)))
+    assert expected in str(error.value)
+    assert KEY not in str(error.value)
+    assert len([asked for asked in server.asked if not asked.canary]) <= 2
+    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_prompt_that_is_too_long_concerns_itself_alone(server: FakeServer, context: Context) -> None:
+    said = {"message": "This model's maximum context length is 128 tokens."}
+    server.answer = lambda asked: (400, said, {}) if "Title 03" in str(asked.body) else server.honest(asked)
+    found = records(context, OpenAIEngine(options(server)), attempts=3)
+    assert found[1].reason is not None
+    assert found[1].reason.startswith("prompt_too_long")
+    assert (found[1].attempt, found[9].status) == (1, "ok")
+
+
+def test_other_ways_not_to_answer(server: FakeServer, context: Context) -> None:
+    by_user = {
+        0: completion("{", "length"), 1: completion(None, "content_filter"),
+        2: completion(None, "stop", refusal="I would rather not."), 3: completion("hello"), 4: completion(None),
+    }  # fmt: skip
+    engine = OpenAIEngine(options(server, concurrency=1))
+    order = iter(range(5))
+    server.answer = lambda asked: by_user[next(order)]
+    found = records(context, engine, count=5)
+    assert [found[user].reason.partition(":")[0] for user in range(5)] == [  # type: ignore[union-attr]
+        "not_finished", "engine_error", "refused_by_engine", "malformed", "malformed",
+    ]  # fmt: skip
+
+
+def test_a_server_that_ignores_schemas_is_found_out(server: FakeServer, context: Context) -> None:
+    server.honest = lambda asked: "Hello! How can I help?"  # type: ignore[method-assign]
+    engine = OpenAIEngine(options(server))
+    with engine, pytest.raises(AugrecError, match=r"does not hold answers to their schema: it wrote 'Hello!"):
+        engine.start()
+    assert len(server.asked) == 1
+
+
+def test_nobody_listens(server: FakeServer) -> None:
+    unused = options(server, base_url="http://127.0.0.1:9/v1", backoff=5.0)
+    with OpenAIEngine(unused) as engine, pytest.raises(AugrecError, match=r"no server can be reached[\s\S]*vllm serve"):
+        engine.start()
+
+
+def test_nothing_is_opened_before_it_starts(server: FakeServer) -> None:
+    with OpenAIEngine(options(server)) as engine:
+        engine.describe()
+    assert server.asked == []
+
+
+def test_no_key_in_the_environment(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUGREC_TEST_KEY", raising=False)
+    engine = OpenAIEngine(options(server, api_key_env="AUGREC_TEST_KEY"))
+    with engine, pytest.raises(UsageError, match="AUGREC_TEST_KEY holds no key"):
+        engine.start()
+
+
+@pytest.mark.parametrize("url", ["gpu7:8000", "ftp://x/v1", "http://me:pw@x/v1", "http://x/v1?key=abc"])
+def test_addresses_that_cannot_be_right(url: str) -> None:
+    with pytest.raises(ValidationError, match="base_url"):
+        OpenAIOptions(base_url=url, model="m")
+
+
+def test_the_key_is_in_no_file_of_a_run(
+    server: FakeServer,
+    catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AUGREC_TEST_KEY", KEY)
+    server.answer = lambda asked: (
+        (400, {"error": f"{KEY}: maximum context length"}, {}) if asked.body["seed"] % 3 == 0 else server.honest(asked)
+    )
+    engine = options(server, api_key_env="AUGREC_TEST_KEY").model_dump()
+    generation = GenerationOptions.model_validate({"sources": {"api": {"engine": engine}}, "shards": 2})
+    out = tmp_path / "out"
+    summary = run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+    tally = summary["tasks"]["user_profile"]
+    assert (tally["requests"], tally["ok"] + tally["failed"]) == (12, 12)
+    assert tally["prompt_tokens"] > 0
+    rows = pq.read_table(out / "user_profile" / "records.parquet").to_pylist()
+    assert any("***: maximum context length" in (row["reason"] or "") for row in rows)
+    assert KEY not in json.dumps(summary) + caplog.text
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    before = len(server.asked)
+    again = run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0,
+    )  # fmt: skip
+    assert (len(server.asked), again["tasks"]["edges"]["ok"]) == (before, summary["tasks"]["edges"]["ok"])
+
+
+def test_the_factory_knows_it(server: FakeServer, tmp_path: Path) -> None:
+    engine = build_engine(options(server), model=None, model_sha256=None, log=tmp_path / "log")
+    assert engine.identity["engine"] == "openai"
+    assert all(field.description for field in OpenAIOptions.model_fields.values())
+
+
+MISBEHAVIOURS: dict[str, Any] = {
+    "fails": (500, {"error": {"message": "oops"}}, {}),
+    "hangs": None,
+    "closes mid-body": (200, completion("{}" * 500), {"cut": 40}),
+    "ignores the schema": completion("Sure! Here is a profile."),
+}
+SILENT = {"fails": "server_error: status 500", "hangs": "timeout", "closes mid-body": "connection_lost"}
+
+
+def whole_source(
+    server: FakeServer,
+    catalog: Catalog,
+    out: Path,
+    engine: OpenAIEngine | None = None,
+    attempts: int = 1,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Profiles of all users by the server, as a run asks for them."""
+    settings = options(server, **{"retries": 2, "give_up": 8, "concurrency": 6} | changes).model_dump()
+    source = {"engine": settings, "tasks": ["user_profile"]}
+    generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": attempts})
+    return run_source(
+        catalog, "api", generation.sources["api"], generation,
+        folder=out, model=None, model_sha256=None, seed=0, engine=engine,
+    )  # fmt: skip
+
+
+def stored(out: Path) -> list[dict[str, Any]]:
+    """The lines of all shards, users by number."""
+    rows = [json.loads(line) for path in out.glob("*/shards/*.jsonl") for line in path.open("rb")]
+    return [row | {"entity": int(row["entity"].removeprefix("u"))} for row in rows]
+
+
+def hard(server: FakeServer, trouble: Any) -> Answer:
+    """A server that meets the same trouble whenever it is asked about a history with item 3."""
+    return lambda asked: copied(trouble) if "Title 03" in str(asked.body["messages"]) else server.honest(asked)
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_source_whose_server_is_silent_now_and_then(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
+) -> None:
+    """Silence is no record: those are open, the others have the answers they have without it, and all is mended."""
+    whole_source(server, catalog, tmp_path / "whole")
+    server.answer = hard(server, MISBEHAVIOURS[kind])
+    summary = whole_source(server, catalog, tmp_path / "cut", **impatient(kind))
+    assert summary["open"] == {"user_profile": {SILENT[kind]: 4}}
+    assert str(read_open(tmp_path / "cut")) == f"4 of 12 requests are not answered yet (4 {SILENT[kind]})"
+    assert {row["entity"] for row in stored(tmp_path / "cut")} == set(range(4, 12))
+    server.answer, before = server.honest, len(server.asked)
+    mended = whole_source(server, catalog, tmp_path / "cut")
+    assert len([asked for asked in server.asked[before:] if not asked.canary]) == 4, "only what is open is asked"
+    assert ("open" in mended, read_open(tmp_path / "cut")) == (False, None)
+    first, second = (tmp_path / name / "user_profile" / "records.parquet" for name in ("cut", "whole"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_source_whose_server_ignores_the_schema_now_and_then(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
+) -> None:
+    """Who meets it is a failed record that says so; the others have the answers they have without it."""
+    whole_source(server, catalog, tmp_path / "whole")
+    server.answer = hard(server, MISBEHAVIOURS["ignores the schema"])
+    summary = whole_source(server, catalog, tmp_path / "cut")
+    rows, whole = (pq.read_table(tmp_path / name / "user_profile" / "records.parquet").to_pylist()
+                   for name in ("cut", "whole"))  # fmt: skip
+    assert [row["entity"] for row in rows] == list(range(12))
+    for row, other in zip(rows, whole, strict=True):
+        if 3 in row["shown_history"]:
+            assert row["status"] == "failed"
+            assert row["reason"].startswith("malformed: ")
+        else:
+            assert row == other
+    assert sum(3 in row["shown_history"] for row in rows) == 4
+    assert summary["tasks"]["user_profile"]["failed_by_reason"]["malformed"] >= 4
+
+
+def test_a_server_that_fails_everything_leaves_no_record(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever `give_up` and `attempts` are: nothing is final, and the mended server is asked everything."""
+    server.answer = lambda asked: (503, b"<html>busy</html>", {})
+    summary = whole_source(server, catalog, tmp_path / "cut", give_up=1000, attempts=3)
+    assert summary["open"] == {"user_profile": {"server_error: status 503": 12}}
+    assert (stored(tmp_path / "cut"), summary["tasks"]["user_profile"]["failed"]) == ([], 0)
+    assert "0/12 requests" in (said := capfd.readouterr().err)
+    assert "12 unanswered" in said
+    server.answer = server.honest
+    assert whole_source(server, catalog, tmp_path / "cut")["tasks"]["user_profile"]["requests"] == 12
+
+
+def test_silence_is_counted_across_blocks(server: FakeServer, catalog: Catalog, tmp_path: Path) -> None:
+    """Blocks smaller than `give_up` do not begin to count anew; the error says what is kept and what is open."""
+    answered = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        answered["all"] += 1
+        return server.honest(asked) if answered["all"] <= 4 else (502, {}, {})
+
+    server.answer = dies
+    engine = OpenAIEngine(options(server, give_up=5, concurrency=1, retries=0))
+    engine.block = 2
+    with pytest.raises(EngineFailed, match=r"5 requests in a row(.|\n)*4 of 12 requests have their record(.|\n)*again"):
+        whole_source(server, catalog, tmp_path / "cut", engine=engine)
+    said = str(read_open(tmp_path / "cut"))
+    assert said.startswith("8 of 12 requests are not answered yet")
+    assert "the last run ended: the server stopped answering: 5 requests in a row" in said
+
+
+def test_what_always_breaks_a_server_can_be_recorded_as_failed(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
+) -> None:
+    server.answer = hard(server, MISBEHAVIOURS["fails"])
+    summary = whole_source(server, catalog, tmp_path / "cut", record_unanswered=True)
+    assert ("open" in summary, summary["tasks"]["user_profile"]["failed_by_reason"]["server_error"]) == (False, 4)
+    assert len(stored(tmp_path / "cut")) == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (413, "Payload too large"),
+        (400, "The response was filtered due to content management policy"),
+        (422, "no"),
+        (400, "grammar"),
+    ],
+)
+def test_a_refusal_of_one_request_is_final(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, status: int, said: str
+) -> None:
+    """Also where the refusal comes first: it is held back until the server has answered somebody else."""
+    server.answer = hard(server, (status, {"error": {"message": said}}, {}))
+    summary = whole_source(server, catalog, tmp_path / "cut", concurrency=1, attempts=3)
+    rows = {row["entity"]: row for row in stored(tmp_path / "cut")}
+    assert ("open" in summary, sorted(rows)) == (False, list(range(12)))
+    for user, row in rows.items():
+        assert (row["status"] == "failed") == (user < 4), row["reason"]
+        assert row["attempt"] == 1 or user >= 4
+        assert user >= 4 or said[:10] in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(301, "no such address"), (402, "may ask no more"), (429, "may ask no more"), (405, "no such address")],
+)
+def test_what_only_the_user_can_mend_ends_the_run_at_once(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, status: int, expected: str
+) -> None:
+    server.answer = lambda asked: (status, {"error": {"message": "no", "code": "insufficient_quota"}}, {})
+    with pytest.raises(EngineFailed, match=expected):
+        whole_source(server, catalog, tmp_path / "cut", concurrency=1)
+    assert len([asked for asked in server.asked if not asked.canary]) == 1
+    assert stored(tmp_path / "cut") == []
+
+
+@pytest.mark.parametrize("kind", ["fails", "hangs", "closes mid-body"])
+def test_a_source_whose_server_dies_is_resumed_without_loss(
+    server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
+) -> None:
+    """Silence is no record: the run ends, and the same command asks what is missing."""
+    whole_source(server, catalog, tmp_path / "whole")
+    count = Counter[str]()
+
+    def dies(asked: Asked) -> Any:
+        count["answers"] += 1
+        return server.honest(asked) if count["answers"] <= 3 else copied(MISBEHAVIOURS[kind])
+
+    server.answer = dies
+    with pytest.raises(AugrecError, match=r"stopped answering(.|\n)*finished records are kept"):
+        whole_source(server, catalog, tmp_path / "cut", concurrency=1, give_up=3, **impatient(kind))
+    before = stored(tmp_path / "cut")
+    assert len(before) == 3
+    server.answer = server.honest
+    whole_source(server, catalog, tmp_path / "cut")
+    after = stored(tmp_path / "cut")
+    assert sorted(row["entity"] for row in after) == list(range(12))
+    assert after[:3] == before
+    first, second = (tmp_path / name / "user_profile" / "records.parquet" for name in ("cut", "whole"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_source_whose_server_ignores_schemas_records_nothing(
+    server: FakeServer, catalog: Catalog, tmp_path: Path
+) -> None:
+    server.honest = lambda asked: "Sure! Here is a profile."  # type: ignore[method-assign]
+    with pytest.raises(AugrecError, match=r"does not hold answers to their schema(.|\n)*json_schema"):
+        whole_source(server, catalog, tmp_path / "cut")
+    assert stored(tmp_path / "cut") == []
+
+
+def copied(said: Any) -> Any:
+    """The headers are taken out of a reply as it is sent."""
+    return (*said[:2], dict(said[2])) if isinstance(said, tuple) else said
+
+
+def counting(server: FakeServer, counted: Callable[[dict[str, Any]], int]) -> None:
+    """Lets a server answer what every engine asks at its start with a count of the prompt's tokens."""
+    honest = server.honest
+
+    def answer(asked: Asked) -> dict[str, Any]:
+        return completion(honest(asked)) | {"usage": {"prompt_tokens": counted(asked.body), "completion_tokens": 9}}
+
+    server.honest = answer  # type: ignore[method-assign]
+
+
+def words(body: dict[str, Any], *roles: str) -> int:
+    return sum(len(message["content"].split()) for message in body["messages"] if message["role"] in roles)
+
+
+@pytest.mark.parametrize("frame", [0, 30, 400])
+def test_a_server_that_leaves_out_the_system_text_is_refused(server: FakeServer, frame: int) -> None:
+    counting(server, lambda body: frame + words(body, "user"))
+    with OpenAIEngine(options(server)) as engine, pytest.raises(EngineFailed, match="leaves out the system text"):
+        engine.start()
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        lambda body: 20 + words(body, "system", "user"),
+        lambda body: 3 * words(body, "system", "user"),
+        lambda body: 40,
+        lambda body: 0,
+    ],
+    ids=["words", "tokens", "always the same", "none"],
+)
+def test_a_server_that_shows_the_system_text_or_does_not_count_is_asked(
+    server: FakeServer, counted: Callable[[dict[str, Any]], int]
+) -> None:
+    counting(server, counted)
+    with OpenAIEngine(options(server)) as engine:
+        engine.start()
+    assert [len(asked.body["messages"]) for asked in server.asked] == [1, 1, 2]

@@ -1,0 +1,106 @@
+"""Every message's text reaches the model, or the engine says which does not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from chat_folders import CHATML, write_tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from augment.engines.vllm.chat import Chat, tokenizer_sha256
+from augment.messages import Message
+from augrec.artefacts.errors import UsageError
+
+pytest.importorskip("transformers")
+
+SYSTEM, USER = Message("system", "Answer in JSON only."), Message("user", "Name three films.")
+SILENT = CHATML.replace("{% for message in messages %}", "{% for message in messages if message.role != 'system' %}")
+REFUSING = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
+FIXED = "{% for message in messages %}{% if message.role == 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n"
+FIXED += "{% else %}<|im_start|>user\n{{ message.content }}<|im_end|>\n{% endif %}{% endfor %}<|im_start|>assistant\n"
+LAST_ONLY = "<|im_start|>user\n{{ messages[-1].content }}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def shown(chat: Chat, *messages: Message) -> str:
+    return chat._tokenizer.decode(chat.tokens(messages))
+
+
+@pytest.mark.parametrize("template", [CHATML, SILENT, REFUSING, FIXED, LAST_ONLY])
+def test_the_system_text_is_in_the_prompt_whatever_the_template_does_with_it(tmp_path: Path, template: str) -> None:
+    chat = Chat(write_tokenizer(tmp_path, template), {})
+    prompt = shown(chat, SYSTEM, USER)
+    assert prompt.count(SYSTEM.content) == prompt.count(USER.content) == 1
+    assert prompt.index(SYSTEM.content) < prompt.index(USER.content)
+
+
+def test_a_template_with_a_system_role_keeps_it(tmp_path: Path) -> None:
+    chat = Chat(write_tokenizer(tmp_path), {})
+    assert f"system\n{SYSTEM.content}<|im_end|>" in shown(chat, SYSTEM, USER)
+
+
+def test_a_question_without_a_system_text_stays_as_it_is(tmp_path: Path) -> None:
+    chat = Chat(write_tokenizer(tmp_path, SILENT), {})
+    assert f"user\n{USER.content}<|im_end|>" in shown(chat, USER)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "<|im_start|>assistant\n",
+        CHATML.replace("message['content']", "message['content'] | upper"),
+        CHATML.replace("message['content']", "message['content'][:10]"),
+        CHATML.replace("message['content']", "message.text"),
+    ],
+    ids=["constant", "changed", "cut", "another field"],
+)
+def test_a_template_that_loses_text_is_refused_at_once(tmp_path: Path, template: str) -> None:
+    folder = write_tokenizer(tmp_path, template)
+    with pytest.raises(UsageError, match="chat template leaves out") as error:
+        Chat(folder, {})
+    assert error.value.where == str(folder)
+
+
+def test_a_template_that_loses_some_messages_is_refused_with_them(tmp_path: Path) -> None:
+    template = CHATML.replace("message['content']", "message['content'] if message['content'] | length < 60 else ''")
+    chat = Chat(write_tokenizer(tmp_path, template), {})
+    chat.tokens((SYSTEM, USER))
+    with pytest.raises(UsageError, match=r"leaves out the user's text 'Name three films\. And"):
+        chat.tokens(
+            (SYSTEM, Message("user", "Name three films. And why you like them, one line for each of the three."))
+        )
+
+
+def test_a_template_may_trim_and_fold_white_space(tmp_path: Path) -> None:
+    template = CHATML.replace("message['content']", "message['content'].split() | join(' ')")
+    chat = Chat(write_tokenizer(tmp_path, template), {})
+    assert "one two" in shown(chat, SYSTEM, Message("user", "  one\n\ntwo \n"))
+
+
+@pytest.fixture(scope="module")
+def plain_chat(tmp_path_factory: pytest.TempPathFactory) -> Chat:
+    return Chat(write_tokenizer(tmp_path_factory.mktemp("plain")), {})
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
+def test_any_text_survives_a_plain_template(plain_chat: Chat, text: str) -> None:
+    assert plain_chat.tokens((SYSTEM, Message("user", text)))
+
+
+def test_a_tokenizer_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    first = write_tokenizer(tmp_path / "first")
+    second = Path(shutil.copytree(first, tmp_path / "second"))
+    assert tokenizer_sha256(first) == tokenizer_sha256(str(second))
+    (second / "README.md").write_text("notes")
+    assert tokenizer_sha256(first) == tokenizer_sha256(second)
+    other = write_tokenizer(tmp_path / "other", SILENT)
+    assert tokenizer_sha256(first) != tokenizer_sha256(other)
+    (second / "tokenizer.json").write_text((second / "tokenizer.json").read_text() + " ")
+    assert tokenizer_sha256(first) != tokenizer_sha256(second)
+
+
+def test_a_folder_without_a_tokenizer_has_no_hash(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no tokenizer"):
+        tokenizer_sha256(tmp_path / "absent")
