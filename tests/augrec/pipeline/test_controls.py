@@ -13,7 +13,7 @@ from augrec.pipeline.controls import is_drawn, training_seeds
 from augrec.report.numbers.runs import Trained
 from augrec.report.pages.run.page import _own_seeds
 from augrec.report.pages.run.roles import Roles, is_llm
-from tests.augrec.report.pages.test_report_headline import ReportOptions, variant
+from tests.augrec.report.pages.run.test_report_headline import ReportOptions, variant
 
 DRAWN = [
     {"edges": "random"},

@@ -81,7 +81,7 @@ def run_experiment(
         force: names of stages to run again from nothing, in every cell.
         download: whether a data set may be fetched from its publisher.
     """
-    from augrec.pipeline.experiment.page import write_pages
+    from augrec.report.pages.experiment.page import write_pages
 
     folder = plan.experiment.folder
     with exclusive(folder):

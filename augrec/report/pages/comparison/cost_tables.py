@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles, source_looks
-from augrec.report.pages.comparison.tables import Cell, Column, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, told, words
 from augrec.report.render.wording import DASH, count, seconds
 
 

@@ -18,7 +18,6 @@ from augrec.report.pages.comparison.result_tables import (
     results_table,
     tuning_table,
 )
-from augrec.report.pages.comparison.tables import Cell, Table
 from augrec.report.pages.comparison.text_tables import (
     agreement_table,
     consistency_table,
@@ -28,6 +27,7 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
 )
 from augrec.report.render.safe_text import beginning, code, one_line, plain
+from augrec.report.render.tables import Cell, Table
 from augrec.report.render.wording import DASH, counted
 
 TEXT_IN_MARKDOWN = 600

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles
-from augrec.report.pages.comparison.tables import Cell, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Table, named, numbers, table, told, words
 from augrec.report.render.wording import DASH, count, number, p_value, signed
 
 Versus = dict[str, Any]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augrec.report.pages.comparison.looks import source_looks
-from augrec.report.pages.comparison.tables import Cell, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Table, named, numbers, table, told, words
 from augrec.report.render.wording import DASH, count, number, p_value, percent
 
 Numbers = dict[str, Any]

@@ -12,8 +12,6 @@ from scipy import stats
 
 from augrec.artefacts.files import digest, write_json, write_parquet
 from augrec.pipeline.config import read_config
-from augrec.pipeline.experiment.results import Results
-from augrec.pipeline.experiment.values import Block
 from augrec.pipeline.stages.augment import Augment
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
@@ -23,6 +21,8 @@ from augrec.pipeline.studies.experiment.plan import Plan, read_experiment
 from augrec.pipeline.studies.experiment.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.pipeline.studies.experiment.run import Failure, Outcome
 from augrec.report.numbers.statistics import holm, paired_t, sign_flips
+from augrec.report.pages.experiment.results import Results
+from augrec.report.pages.experiment.values import Block
 
 N = 60
 METRICS = ("recall@10", "ndcg@5")

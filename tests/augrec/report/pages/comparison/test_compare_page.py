@@ -13,11 +13,11 @@ from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.report.pages.comparison.cost_tables import money, significant
-from augrec.report.pages.comparison.drawing import fitted
 from augrec.report.pages.comparison.page import render, write_page
 from augrec.report.pages.comparison.plots import forest
 from augrec.report.pages.comparison.result_tables import digits_of, results_table
 from augrec.report.pages.comparison.text_plots import leak_figure
+from augrec.report.render.axes import fitted
 from augrec.report.render.safe_text import cleaned, visible
 
 SECTIONS = {"results", "compared", "tuning", "texts", "leak", "cost", "examples", "provenance"}

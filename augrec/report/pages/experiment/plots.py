@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import atomic_path
-from augrec.pipeline.experiment.values import Block, Line, Row
+from augrec.report.pages.experiment.values import Block, Line, Row
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
 SERIES = ("#0b6bcb", "#c4510b", "#1a7f4b", "#7a3fc4", "#a5264f", "#5f6b00")

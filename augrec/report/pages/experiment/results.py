@@ -6,8 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from augrec.artefacts.errors import AugrecError
-from augrec.pipeline.experiment.paper import Published, published
-from augrec.pipeline.experiment.values import Block, Line, Point, Row, corrected, describe_tests, values_of, with_best
 from augrec.pipeline.stages.base import read_marker
 from augrec.pipeline.studies.experiment.compose import swept_variant
 from augrec.pipeline.studies.experiment.options import Table
@@ -15,6 +13,17 @@ from augrec.pipeline.studies.experiment.plan import Plan
 from augrec.pipeline.studies.experiment.run import Outcome
 from augrec.report.numbers.runs import Trained, read_variant
 from augrec.report.options import ReportOptions
+from augrec.report.pages.experiment.paper import Published, published
+from augrec.report.pages.experiment.values import (
+    Block,
+    Line,
+    Point,
+    Row,
+    corrected,
+    describe_tests,
+    values_of,
+    with_best,
+)
 from recsys.models.registry import FAMILIES
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from augrec.pipeline.experiment.paper import load, published
-from augrec.pipeline.experiment.tables import csv_text, latex, markdown
-from augrec.pipeline.experiment.values import Block, Row, Value, verdict
 from augrec.report.numbers.results import Comparison
+from augrec.report.pages.experiment.paper import load, published
+from augrec.report.pages.experiment.tables import csv_text, latex, markdown
+from augrec.report.pages.experiment.values import Block, Row, Value, verdict
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,

@@ -197,7 +197,7 @@ def test_names_with_dollars_and_angles_are_text_in_figures(make_run, options, va
 def test_options_come_without_heavy_imports() -> None:
     heavy = {"torch", "matplotlib", "scipy", "pandas"}
     code = f"import sys, augrec.report.options; print({heavy} & set(sys.modules))"
-    root = Path(__file__).parents[4]
+    root = Path(__file__).parents[5]
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
 

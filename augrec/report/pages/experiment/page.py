@@ -12,9 +12,12 @@ from markupsafe import Markup
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.visible import shown as visible_text
-from augrec.pipeline.experiment.plots import draw_bars, draw_lines
-from augrec.pipeline.experiment.results import Results, results_json
-from augrec.pipeline.experiment.tables import (
+from augrec.pipeline.stages.base import FOLDERS
+from augrec.pipeline.studies.experiment.plan import Plan
+from augrec.pipeline.studies.experiment.run import Outcome
+from augrec.report.pages.experiment.plots import draw_bars, draw_lines
+from augrec.report.pages.experiment.results import Results, results_json
+from augrec.report.pages.experiment.tables import (
     TEST_COLUMNS,
     csv_text,
     grouped,
@@ -24,15 +27,12 @@ from augrec.pipeline.experiment.tables import (
     shown,
     tests_of,
 )
-from augrec.pipeline.experiment.values import Block, Line, Point
-from augrec.pipeline.stages.base import FOLDERS
-from augrec.pipeline.studies.experiment.plan import Plan
-from augrec.pipeline.studies.experiment.run import Outcome
+from augrec.report.pages.experiment.values import Block, Line, Point
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import number, seconds
 
 HERE = Path(__file__).parent
-STYLE = HERE.parents[1] / "report" / "render" / "report.css"
+STYLE = HERE.parents[1] / "render" / "report.css"
 
 
 def write_pages(plan: Plan, outcomes: list[Outcome]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.visible import visible
-from augrec.pipeline.experiment.values import Block, Row, Value, verdict
+from augrec.report.pages.experiment.values import Block, Row, Value, verdict
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import interval, number, p_value, signed
 
