@@ -46,7 +46,8 @@ def register_metric(name: str, *, at_k: bool, lower_is_better: bool = False, tit
 for _name, _title in (("recall", "Recall"), ("ndcg", "NDCG"), ("precision", "Precision"), ("hit_rate", "Hit rate"),
                       ("mrr", "MRR"), ("coverage", "Coverage")):  # fmt: skip
     register_metric(_name, at_k=True, title=_title)
-for _name, _title in (("rmse", "RMSE"), ("mae", "MAE")):
+for _name, _title in (("rmse", "RMSE per user"), ("mae", "MAE per user"),
+                      ("pooled_rmse", "RMSE"), ("pooled_mae", "MAE")):  # fmt: skip
     register_metric(_name, at_k=False, lower_is_better=True, title=_title)
 
 

@@ -10,11 +10,23 @@ Definitions follow Manning, Raghavan, Schütze (2008), chapter 8, and Järvelin,
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Metric = Callable[[Tensor, Tensor, int], Tensor]
+from augrec.artefacts.registry import Registry
+
+PerUser = Callable[[Tensor, Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class RankingMetric:
+    """A metric of ranked lists. Its name is known to `augrec.artefacts.metrics` as well, with its direction."""
+
+    name: str
+    per_user: PerUser
+    """See the head of this file."""
 
 
 def recall(hits: Tensor, n_positives: Tensor, k: int) -> Tensor:
@@ -59,15 +71,15 @@ def coverage(best_rank: Tensor, k: int) -> float:
     return float((best_rank < k).double().mean())
 
 
-def per_user_metrics(official: bool = False) -> dict[str, Metric]:
+RANKING_METRICS: Registry[RankingMetric] = Registry("metric of ranked lists")
+for _metric in (recall, precision, ndcg, hit_rate, mrr):
+    RANKING_METRICS.register(RankingMetric(_metric.__name__, _metric))
+
+
+def per_user_metrics(official: bool = False) -> dict[str, PerUser]:
     """The per-user metrics by name; `official` swaps in LLMRec's NDCG."""
-    return {
-        "recall": recall,
-        "precision": precision,
-        "ndcg": ndcg_official if official else ndcg,
-        "hit_rate": hit_rate,
-        "mrr": mrr,
-    }
+    metrics = {name: metric.per_user for name, metric in RANKING_METRICS.items()}
+    return metrics | {"ndcg": ndcg_official} if official else metrics
 
 
 def _count(hits: Tensor, k: int) -> Tensor:

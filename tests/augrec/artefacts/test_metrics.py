@@ -87,7 +87,7 @@ def test_tables_sort_by_cutoff_and_show_titles() -> None:
     names = ["recall@20", "rmse", "recall@5", "ndcg@100", "hit_rate@10"]
     metrics = sorted(map(Metric.parse, names), key=lambda metric: metric.order)
     assert list(map(str, metrics)) == ["hit_rate@10", "ndcg@100", "recall@5", "recall@20", "rmse"]
-    assert [metric.title for metric in metrics] == ["Hit rate@10", "NDCG@100", "Recall@5", "Recall@20", "RMSE"]
+    assert [metric.title for metric in metrics] == ["Hit rate@10", "NDCG@100", "Recall@5", "Recall@20", "RMSE per user"]
 
 
 def test_a_metric_can_be_registered_from_outside() -> None:

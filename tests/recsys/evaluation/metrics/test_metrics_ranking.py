@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 from torchmetrics.functional import retrieval
 
+from augrec.artefacts.metrics import METRICS, Metric
+from recsys.data.dataset import Dataset
 from recsys.evaluation.metrics.ranking import (
-    Metric,
+    RANKING_METRICS,
+    PerUser,
+    RankingMetric,
     coverage,
     hit_rate,
     mrr,
@@ -23,6 +27,7 @@ from recsys.evaluation.metrics.ranking import (
     precision,
     recall,
 )
+from recsys.evaluation.ranking import evaluate
 
 L3 = math.log2(3)
 HAND = [
@@ -36,7 +41,7 @@ HAND = [
 ]
 
 
-def computed(metric: Metric, hits: np.ndarray, n_positives: np.ndarray, k: int) -> np.ndarray:
+def computed(metric: PerUser, hits: np.ndarray, n_positives: np.ndarray, k: int) -> np.ndarray:
     values = metric(torch.from_numpy(hits), torch.from_numpy(n_positives), k)
     assert values.dtype == torch.float64
     return values.numpy()
@@ -152,3 +157,30 @@ def test_official_ideal_counts_hits_beyond_k() -> None:
 def test_coverage_counts_items_somebody_is_shown_in_time() -> None:
     best_rank = torch.tensor([0, 1, 9, 4])
     assert [coverage(best_rank, k) for k in (1, 2, 5, 9, 10)] == [0.25, 0.5, 0.75, 0.75, 1.0]
+
+
+def test_the_textbook_is_the_rule_and_the_official_ndcg_the_exception() -> None:
+    assert per_user_metrics()["ndcg"] is ndcg
+    assert per_user_metrics(official=True)["ndcg"] is ndcg_official
+    others = [{**per_user_metrics(official), "ndcg": None} for official in (False, True)]
+    assert others[0] == others[1]
+
+
+def test_every_metric_has_a_direction_and_a_cutoff() -> None:
+    for name in per_user_metrics():
+        metric = Metric.parse(f"{name}@20")
+        assert (METRICS[name].at_k, metric.lower_is_better) == (True, False)
+
+
+def test_a_metric_of_ones_own_is_evaluated_beside_the_others() -> None:
+    def last_hit(hits: torch.Tensor, n_positives: torch.Tensor, k: int) -> torch.Tensor:
+        places = torch.arange(1, hits.shape[1] + 1) * hits
+        return places[:, :k].amax(dim=1).double()
+
+    pairs = [np.array([[0, 0]]), np.empty((0, 2)), np.array([[0, 1], [0, 3]])]
+    dataset = Dataset.from_arrays(1, 5, *pairs)
+    scores = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])
+    with RANKING_METRICS.including(RankingMetric("last_hit", last_hit)):
+        result = evaluate(lambda users: scores[users], dataset, "test", cutoffs=(2, 4))
+    assert (result.mean["last_hit@2"], result.mean["last_hit@4"]) == (1, 3)
+    assert set(per_user_metrics()) == {"recall", "precision", "ndcg", "hit_rate", "mrr"}
