@@ -38,7 +38,7 @@ from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare
 from recsys.data.readers.registry import read
 from recsys.data.released.rlmrec import RlmrecRelease, read_rlmrec
-from recsys.models.registry import family_of
+from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.train import train
 
@@ -192,7 +192,7 @@ class Data:
 
 def compare(anchor: Anchor, data: Data) -> list[Comparison]:
     """Trains with every seed, and sets the mean of each metric beside its reference."""
-    options = family_of(anchor.model["family"]).options.model_validate(anchor.model)
+    options = FAMILIES.find(anchor.model["family"]).options.model_validate(anchor.model)
     training = TrainingOptions.model_validate(
         {"device": "cpu", "keep_checkpoint": False, "resume_minutes": None, **(anchor.training or {})}
     )

@@ -169,6 +169,8 @@ class Config(Options):
                     f"models.{name}.modalities: the data have no '{modality}' features (they have: "
                     f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
                 )
+        for part, options in model.components.items():
+            self._features_exist(f"{name}.members.{part}", options)
 
     def _parts_are_made(self, name: str, variant: Variant) -> None:
         sources = self.generation.sources if self.generation else {}

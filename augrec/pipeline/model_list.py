@@ -14,7 +14,7 @@ from rich.text import Text
 
 from augrec.artefacts.options import Options
 from recsys.models.options.base import EdgeAugmentation, ModalityOptions, SideAugmentation
-from recsys.models.registry import FAMILIES, Family, family_of
+from recsys.models.registry import FAMILIES, Family
 
 INPUTS = {
     "item": "features of items: text, images (`embedding`, `features`)",
@@ -47,7 +47,7 @@ def render_families(console: Console) -> None:
 
 def render_family(name: str, console: Console) -> None:
     """What one family is, and its options with defaults; an unknown name is a `UsageError`."""
-    family = family_of(name)
+    family = FAMILIES.find(name)
     needs, optional = _inputs(family)
     console.print(Text(f"{family.title}, {family.paper}  ({family.name})", style="bold"))
     for title, inputs in (("needs", needs), ("can take", optional)):
@@ -62,7 +62,7 @@ def render_json(name: str | None) -> str:
     """All families, or one with its options, as JSON."""
     if name is None:
         return json.dumps(describe_families(), indent=2)
-    family = family_of(name)
+    family = FAMILIES.find(name)
     return json.dumps({**_described(family), "options": _options(family.options)}, indent=2)
 
 

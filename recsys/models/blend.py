@@ -58,10 +58,10 @@ class Blend(Recommender):
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: BlendOptions, generator: torch.Generator) -> Blend:
         """See `Family.build`."""
-        from recsys.models.registry import family_of
+        from recsys.models.registry import FAMILIES
 
         members = [
-            family_of(member.family).build(dataset, side, member, generator) for member in options.members.values()
+            FAMILIES.find(member.family).build(dataset, side, member, generator) for member in options.members.values()
         ]
         return cls(dataset.train, dataset.n_users, dataset.n_items, members, standardise=options.standardise)
 

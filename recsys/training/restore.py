@@ -12,7 +12,7 @@ from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
 from recsys.models.options.base import FamilyOptions
-from recsys.models.registry import family_of
+from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
 
 
@@ -28,7 +28,7 @@ def restore(folder: Path, dataset: Dataset, model: FamilyOptions, side: SideInfo
     """
     path = folder / "model.safetensors"
     remedy = "train it again, with training.keep_checkpoint on"
-    recommender = family_of(model.family).build(dataset, side, model, seeded(0, "parameters"))
+    recommender = FAMILIES.find(model.family).build(dataset, side, model, seeded(0, "parameters"))
     try:
         recommender.load_state_dict(load_file(path))
     except FileNotFoundError:

@@ -34,7 +34,7 @@ from recsys.models.options.base import FamilyOptions
 from recsys.models.options.blend import BlendOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
-from recsys.models.registry import family_of
+from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.blending import fit_blend
@@ -119,7 +119,7 @@ class TrainingJob:
     @property
     def learns(self) -> bool:
         """Whether the family is trained in epochs."""
-        return issubclass(family_of(self.model.family).model_class(), TrainedRecommender)
+        return issubclass(FAMILIES.find(self.model.family).model_class(), TrainedRecommender)
 
     @property
     def deterministic(self) -> bool:
@@ -129,9 +129,9 @@ class TrainingJob:
 
 def _draws(model: FamilyOptions) -> bool:
     """Whether a model of these options draws anything: parameters, triplets, or those of a member."""
-    if isinstance(model, BlendOptions):
-        return any(_draws(member) for member in model.members.values())
-    return issubclass(family_of(model.family).model_class(), TrainedRecommender)
+    if model.components:
+        return any(_draws(component) for component in model.components.values())
+    return issubclass(FAMILIES.find(model.family).model_class(), TrainedRecommender)
 
 
 def _run(job: TrainingJob, ticker: Ticker | None) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class TrainingProcess:
                 assert isinstance(job.model, LightGcnOptions | MfBprOptions)
                 recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
             else:
-                recommender = family_of(job.model.family).build(job.dataset, job.side, job.model, generator)
+                recommender = FAMILIES.find(job.model.family).build(job.dataset, job.side, job.model, generator)
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 

@@ -135,7 +135,7 @@ def test_an_unknown_anchor_is_named(folder: Path) -> None:
 def test_every_anchor_has_usable_settings_and_a_band_is_a_band() -> None:
     assert len({anchor.name for anchor in ANCHORS}) == len(ANCHORS)
     for anchor in ANCHORS:
-        anchors.family_of(anchor.model["family"]).options.model_validate(anchor.model)
+        anchors.FAMILIES.find(anchor.model["family"]).options.model_validate(anchor.model)
         anchors.TrainingOptions.model_validate(anchor.training or {})
     inside, outside = (Comparison("x", "recall@20", ours, None, 0.1477, 0.004) for ours in (0.1516, 0.1518))
     assert inside.result().ok

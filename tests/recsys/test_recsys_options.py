@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.options import Options
-from recsys.models.registry import FAMILIES, ModelOptions, family_of
+from recsys.models.registry import FAMILIES, ModelOptions
 from recsys.options import EvaluationOptions, TrainingOptions, TrainingOverrides
 
 MODELS = TypeAdapter(ModelOptions)
@@ -31,7 +31,7 @@ def test_an_option_of_another_family_is_refused() -> None:
 
 def test_a_misspelt_family_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'lightgcn'"):
-        family_of("lightgnc")
+        FAMILIES.find("lightgnc")
 
 
 def test_overrides_replace_only_what_is_given_even_when_it_is_the_default() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, NonNegativeFloat
 
 from augrec.artefacts.options import Options
@@ -15,6 +17,16 @@ class FamilyOptions(Options):
     """The name of the model family."""
     training: TrainingOverrides | None = None
     """Training options that this model sets differently."""
+
+    @property
+    def components(self) -> Mapping[str, FamilyOptions]:
+        """The options of the models that this one is made of, by name; none for most."""
+        return {}
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether a model of these options reads the features that its family takes."""
+        return True
 
 
 class EdgeAugmentation(Options):

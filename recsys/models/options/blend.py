@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
 from augrec.artefacts.names import Named
+from recsys.models.families import ModelOptions
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.item_knn import ItemKnnOptions
-
-if TYPE_CHECKING:
-    ModelOptions = FamilyOptions
 
 
 class BlendOptions(FamilyOptions):
@@ -36,3 +35,8 @@ class BlendOptions(FamilyOptions):
             if isinstance(options, BlendOptions):
                 raise ValueError(f"'{name}' is itself a blend: list its members here instead")
         return members
+
+    @property
+    def components(self) -> Mapping[str, FamilyOptions]:
+        """See `FamilyOptions.components`."""
+        return self.members

@@ -22,6 +22,6 @@ class EaseTextOptions(FamilyOptions, ModalityOptions):
     has no effect where there are no profiles."""
 
     @property
-    def active(self) -> bool:
-        """Whether any features are read; without them it is EASE."""
+    def reads_features(self) -> bool:
+        """See `FamilyOptions.reads_features`; without any it is EASE."""
         return max(self.alpha, self.profile) > 0

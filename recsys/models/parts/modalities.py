@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.models.base import TrainedRecommender
@@ -32,7 +34,7 @@ class ModalityRecommender(TrainedRecommender):
 def modalities_of(family: str, side: SideInformation, options: ModalityOptions) -> dict[str, FeatureMatrix]:
     """The item modalities that `options.modalities` names, in its order; all of the data's when it is null.
 
-    The names serve as those of modules: a dot in one becomes a slash.
+    The names serve as those of modules, see `module_name`.
 
     Args:
         family: the model family, for the messages.
@@ -61,7 +63,7 @@ def modalities_of(family: str, side: SideInformation, options: ModalityOptions) 
                 where=f"modalities of '{family}'; the data have: {present}",
                 remedy=f"{hint}{add}, or leave it out of `modalities`",
             )
-    chosen = {name.replace(".", "/"): side.item[name] for name in names}  # torch keeps the dot for itself
+    chosen = {module_name(name): side.item[name] for name in names}
     rows = {matrix.rows for matrix in chosen.values()}
     if len(rows) > 1:
         counts = ", ".join(f"{name} {matrix.rows}" for name, matrix in chosen.items())
@@ -74,3 +76,12 @@ def modalities_of(family: str, side: SideInformation, options: ModalityOptions) 
                 remedy="check the file of vectors, or leave it out of `modalities`",
             )
     return chosen
+
+
+def module_name(feature: str) -> str:
+    """What layers and parameters of a feature are called, other than what torch keeps for itself.
+
+    A dot becomes a slash, and what is a method of a container, such as `keys` or `type`, ends in one.
+    """
+    name = feature.replace(".", "/")
+    return f"{name}/" if hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name) else name

@@ -243,8 +243,8 @@ def test_a_model_that_is_added_counts_for_no_other(checkout: Path) -> None:
             'class AddedOptions(FamilyOptions):\n    family: Literal["added"] = "added"\n'
         ),
         registry: (
-            "_ALL = (\n",
-            "from recsys.models.options.added import AddedOptions\n\n_ALL = (\n"
+            "SHIPPED = (\n",
+            "from recsys.models.options.added import AddedOptions\n\nSHIPPED = (\n"
             '    Family(AddedOptions, "recsys.models.added:Added", "general", "Added", "nobody"),\n',
         ),
     }

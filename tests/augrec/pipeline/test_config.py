@@ -160,6 +160,13 @@ def test_gpu_settings_are_part_of_the_schema(config_file: Path) -> None:
     assert config.generation.sources["rule"].engine.kind == "vllm"
 
 
+def test_modalities_that_a_blends_member_asks_for_have_to_be_there(config_file: Path) -> None:
+    members = "{a: {family: ease}, b: {family: vbpr, modalities: [text, image]}}"
+    wanted = f"models.llmrec={{family: blend, members: {members}}}"
+    with pytest.raises(UsageError, match=r"models\.llmrec\.members\.b\.modalities: the data have no 'image' features"):
+        read_config(config_file, [wanted])
+
+
 def test_modalities_that_the_data_lack_are_named(config_file: Path) -> None:
     wanted = "models.llmrec={family: vbpr, modalities: [text, image]}"
     with pytest.raises(UsageError, match=r"models\.llmrec\.modalities: the data have no 'image' features") as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -309,3 +310,11 @@ def test_the_side_switch_changes_scores(name: str, data: Dataset, side: SideInfo
         changed = scores(built(name, data, side, options), data)
         assert torch.isfinite(changed).all()
         assert not torch.allclose(changed, plain), kind
+
+
+@pytest.mark.parametrize("name", IN_NEED)
+def test_a_modality_may_be_called_as_a_method_of_torch_is(name: str, data: Dataset, side: SideInformation) -> None:
+    matrices = dict(zip(("keys", "type"), [*side.item.values()] * 2, strict=False))
+    called = dataclasses.replace(side, item=matrices)
+    plain = dataclasses.replace(side, item=dict(zip(("one", "two"), matrices.values(), strict=True)))
+    assert torch.equal(scores(built(name, data, called), data), scores(built(name, data, plain), data))

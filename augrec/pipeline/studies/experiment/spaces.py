@@ -12,7 +12,7 @@ from augrec.artefacts.options import Options
 from augrec.pipeline.config import read_sections, validated
 from augrec.pipeline.explain import explain
 from augrec.pipeline.studies.experiment.compose import merged
-from recsys.models.registry import family_of
+from recsys.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -103,7 +103,7 @@ def read_space(path: Path) -> Space:
         UsageError: naming the file and the option.
     """
     space = validated(read_sections(path), Space, path)
-    options = family_of(space.family).options
+    options = FAMILIES.find(space.family).options
     if path.stem != space.family:
         raise UsageError(f"the space of family '{space.family}' must be called {space.family}.yaml", where=path)
     for option, spec in space.space.items():

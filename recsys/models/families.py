@@ -1,0 +1,83 @@
+"""What a family of models is, and the families by name; `recsys.models.registry` registers those shipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from augrec.artefacts.registry import OneOf, Registry
+from recsys.models.options.base import FamilyOptions, SideAugmentation
+
+if TYPE_CHECKING:
+    import torch
+
+    from recsys.augmentation import SideInformation
+    from recsys.data.dataset import Dataset
+    from recsys.models.base import Recommender
+
+
+Input = Literal["item", "user", "attributes"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of recommender.
+
+    Attributes:
+        options: its options; their `family` is its name.
+        model: `module:class`, imported when a model is built, so that reading a config loads no torch. The class has
+            a classmethod `build(dataset, side, options, generator)`.
+        kind: the group it stands in in tables.
+        title: its name in tables.
+        paper: the source.
+        takes: the parts of `SideInformation` that it reads by itself (edges and side scales are options of their own).
+        needs: those of them without which it cannot be built with its default options.
+    """
+
+    options: type[FamilyOptions]
+    model: str
+    kind: Literal["general", "text", "side information", "augmentation", "self-supervised", "LLM", "blend"]
+    title: str
+    paper: str
+    takes: tuple[Input, ...] = ()
+    needs: tuple[Input, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name in configs."""
+        return self.options.model_fields["family"].default
+
+    def uses_features(self, options: FamilyOptions) -> bool:
+        """Whether a model of these options reads user, item or attribute features; the others are given none."""
+        if any(FAMILIES[part.family].uses_features(part) for part in options.components.values()):
+            return True
+        own = bool(self.takes) and options.reads_features
+        return own or (isinstance(options, SideAugmentation) and options.side.active)
+
+    def modules(self, options: FamilyOptions) -> tuple[str, ...]:
+        """The modules that are this family's alone: of its model, of its options, of the models it is made of."""
+        parts = options.components.values()
+        theirs = (module for part in parts for module in FAMILIES[part.family].modules(part))
+        return (self.model.partition(":")[0], self.options.__module__, *theirs)
+
+    def model_class(self) -> Any:
+        """The class of its models; imports it."""
+        module, _, name = self.model.partition(":")
+        return getattr(import_module(module), name)
+
+    def build(
+        self, dataset: Dataset, side: SideInformation, options: FamilyOptions, generator: torch.Generator
+    ) -> Recommender:
+        """An untrained model; `generator` (on the CPU) draws its initial parameters."""
+        model = self.model_class().build(dataset, side, options, generator)
+        if isinstance(options, SideAugmentation) and options.side.active:
+            from recsys.models.parts.side_augmentation import SideEmbeddings
+
+            model.attach_side(SideEmbeddings.build(dataset, side, options.side, model.embedding_dim, generator))
+        return model
+
+
+FAMILIES: Registry[Family] = Registry("model family")
+ModelOptions = Annotated[FamilyOptions, OneOf(FAMILIES, "family")]
+"""The options of a model, of whichever family their `family` names."""
