@@ -20,7 +20,7 @@ IMPORT_FILE = "import.json"
 def begin(out: Path) -> None:
     """Refuses a folder that holds something other than an earlier import, and takes that one's mark away."""
     if out.is_file():
-        raise UsageError("the folder's name is taken by a file", where=out)
+        raise UsageError("the folder's name is taken by a file", where=out, remedy="name a new or empty folder")
     if out.exists() and any(out.iterdir()) and not (out / IMPORT_FILE).exists():
         raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
     (out / IMPORT_FILE).unlink(missing_ok=True)

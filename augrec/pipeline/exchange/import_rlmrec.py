@@ -25,6 +25,7 @@ from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
 TASKS = {"user": "user_profile", "item": "item_attributes"}
 MAPPERS = ("{about}_mapper.jsonl", "mapper/*_{about}.json")
 """Where the ids of the data's own source may lie, as lines of JSON."""
+MAPPER_REMEDY = "use the mapper of the same release, one JSON object a line, or take the file away: it is not needed"
 ROW_KEYS = ("uid", "iid")
 WRITTEN_BY = "gpt-3.5-turbo, as RLMRec's authors report"
 DOMAINS = {"amazon": "books", "yelp": "businesses", "steam": "games"}
@@ -97,9 +98,11 @@ def _original_ids(folder: Path, about: str, size: int, findings: Findings) -> tu
             name = next(value for key, value in entry.items() if key not in ROW_KEYS)
             known = type(row) is int and 0 <= row < size
         except (ValueError, TypeError, AttributeError, StopIteration):
-            raise DataError('expected {"uid" or "iid": id, ...: name}', where=f"{path}, line {number}") from None
+            raise DataError(
+                'expected {"uid" or "iid": id, ...: name}', where=f"{path}, line {number}", remedy=MAPPER_REMEDY
+            ) from None
         if not known:
-            raise DataError(f"id {row} is outside 0..{size - 1}", where=f"{path}, line {number}")
+            raise DataError(f"id {row} is outside 0..{size - 1}", where=f"{path}, line {number}", remedy=MAPPER_REMEDY)
         original[row] = str(name)
     findings.add(path.name, f"{about}s have no id of the source", sum(name is None for name in original))
     return original, path

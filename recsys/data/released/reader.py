@@ -97,6 +97,7 @@ def read_release(folder: Path) -> Release:
     }
     n_items = _n_items(folder, item, matrix, findings)
     check_ids(n_items, entries, "items", folder / MODALITIES["text"] if "text" in item else folder / "train_mat")
+    _check_rows(folder, item, n_items)
     dataset = _dataset(folder, {name: pairs for name, (pairs, _) in splits.items()}, n_users, n_items, findings)
     side = SideInformation(
         edges=_optional(folder / "augmented_sample_dict", lambda path: _edges(path, dataset, findings)),
@@ -104,10 +105,20 @@ def read_release(folder: Path) -> Release:
         item=item,
         attributes=attribute_features(folder, n_items, findings.add),
     )
-    side.check(n_users, n_items)
     graph = dataset.train if matrix is None else _graph(folder / "train_mat", matrix, dataset, findings)
     candidates = _optional(folder / "candidate_indices", lambda path: _candidates(path, dataset, findings))
     return Release(folder, dataset, side, graph, candidates, tuple(findings))
+
+
+def _check_rows(folder: Path, item: Mapping[str, FeatureMatrix], n_items: int) -> None:
+    """Raises where features describe another number of items than text_feat.npy, which gives the number."""
+    for name, matrix in item.items():
+        if matrix.rows != n_items:
+            raise DataError(
+                f"{matrix.rows} rows of features, and {MODALITIES['text']} says that there are {n_items} items",
+                where=folder / MODALITIES[name],
+                remedy="use the feature files of one release, with one row per item in all of them",
+            )
 
 
 def _optional(path: Path, read: Callable[[Path], Any]) -> Any:

@@ -172,7 +172,7 @@ BROKEN = {
     "val.json": _text("val.json", "[]"),
     "train_mat": _pickle("train_mat", sp.csr_matrix((3, ITEMS))),
     "text_feat.npy": lambda folder: np.save(folder / "text_feat.npy", np.array([{}] * ITEMS), allow_pickle=True),
-    "item.image": lambda folder: np.save(folder / "image_feat.npy", np.ones((2, 2))),
+    "image_feat.npy": lambda folder: np.save(folder / "image_feat.npy", np.ones((2, 2))),
     "key 1": _pickle("augmented_sample_dict", {1: {0: 2}}),
     "key 0": _pickle("augmented_user_init_embedding", {0: "a young man"}),
     "key 3": _pickle("augmented_user_init_embedding", {0: np.ones(2), 3: np.ones(3)}),
@@ -188,6 +188,15 @@ def test_broken_files_are_named(folder: Path, where: str) -> None:
     with pytest.raises(DataError) as error:
         read_release(folder)
     assert where in str(error.value)
+
+
+def test_features_of_another_number_of_items_are_refused_with_what_to_do_about_the_files(folder: Path) -> None:
+    np.save(folder / "image_feat.npy", np.ones((ITEMS + 1, 2)))
+    with pytest.raises(DataError, match=rf"{ITEMS + 1} rows of features, .* {ITEMS} items") as error:
+        read_release(folder)
+    assert "image_feat.npy" in str(error.value)
+    assert error.value.remedy is not None
+    assert "one release" in error.value.remedy
 
 
 def test_memory_stays_near_the_result(folder: Path) -> None:
