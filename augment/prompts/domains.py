@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from augrec.artefacts.domains import DomainName
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -33,7 +35,7 @@ class Domain:
         return f"liked_{self.creators}"
 
 
-DOMAINS = {
+DOMAINS: dict[DomainName, Domain] = {
     "movies": Domain("movie", "movies", "liked", "director"),
     "books": Domain("book", "books", "liked", "author"),
     "games": Domain("game", "games", "liked to play", "developer", digits=True),
@@ -45,4 +47,4 @@ ANYTHING = Domain("item", "items", "liked", "maker", digits=True)
 
 def domain_named(name: str | None) -> Domain:
     """The domain of a data set; an unknown one is spoken of as items and makers."""
-    return DOMAINS.get(name or "", ANYTHING)
+    return next((domain for known, domain in DOMAINS.items() if known == name), ANYTHING)

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
+from augrec.artefacts.domains import DomainName
 from augrec.artefacts.names import Title
 from augrec.artefacts.options import Options
 
 Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
-Domain = Literal["movies", "books", "games", "music", "businesses"]
 
 
 def whole_ratios(value: Any) -> Any:
@@ -175,7 +175,7 @@ class DatasetOptions(Options):
     """Name shown in reports."""
     source: SourceOptions
     """Where the raw data lies."""
-    domain: Domain = "movies"
+    domain: DomainName = "movies"
     """What the items are; selects prompts and answer models."""
     licence: str | None = None
     """Terms of the data, copied into dataset.json and the report; None takes what the reader knows."""
