@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test style format bench mutants sparse lock clean
+.PHONY: help setup demo test same style format bench mutants sparse lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM,
 test: setup style ## Lint, type-check and run every test
 	$(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile
 	$(BIN)/python -m pytest -m "vllm or slurm"
+
+same: setup ## Prove that results are those of another revision (BASE=revision, HEAD by default)
+	$(BIN)/python tests/same $(BASE)
 
 style: setup ## Check format, lint, types and the dependency rule
 	$(BIN)/ruff format --check .
