@@ -54,7 +54,8 @@ def _run(tree: Path, out: Path, overrides: list[str]) -> Path:
     """Runs the demo's config of a source tree; returns the run folder."""
     print(f"same: running {tree}", flush=True)
     module = "augrec" if (tree / "augrec" / "__main__.py").exists() else "pipeline.cli"
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
+    # The number of threads decides the last bits of a text and a vector, and follows the free cores unless it is set.
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", module, "run", str(tree / CONFIG), *SMALL, *overrides, f"output={out}"]
     subprocess.run(command, cwd=tree, env=environment, check=True)
     return out
