@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from augrec.report.pages.comparison.looks import Look
+from augrec.report.render.legend import Look
 from augrec.report.render.safe_text import one_line
 from augrec.report.render.svg import MUTED, PAPER, inline_svg, page_style
 

@@ -1,12 +1,21 @@
-"""A table as values: what the page shows as HTML and `compare.md` as Markdown."""
+"""A table as values; `html.show`, `text_tables.markdown`, `.csv` and `.latex` write it.
+
+A page makes its tables from its numbers with the functions below and leaves the notation to the writers:
+
+    columns = (*words("variant"), *numbers("recall@20", "p users|Holm"))
+    rows = [Row((word("llmrec"), measure(0.1234, std=0.001, best=True), p_cell(0.03)), group="LLM")]
+    results = table("results", "Results by variant", columns, rows, notes=["Bold: the best of its column."])
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from augrec.report.pages.comparison.looks import Look
-from augrec.report.render.wording import DASH
+from augrec.report.render.legend import Look
+from augrec.report.render.wording import DASH, interval, number, p_value, signed
+
+Value = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
@@ -20,25 +29,77 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, the number it is sorted by, and lines under it; `code`: the text comes from an LLM or a file."""
+    """What a cell shows.
+
+    Attributes:
+        text: the number or words themselves.
+        value: what the cell is sorted by, and what CSV holds, at full precision; None: nothing, or the text.
+        spread: "± 0.0012", beside the number.
+        mark: 1 where the row is significantly better than what it is compared with, -1 where it is worse.
+        best: whether it is the best of its column.
+        strong: whether it is bold for another reason, which the caption gives.
+        under: lines under it.
+        note: why it is as it is, for those who point at it.
+        look: the sign of its kind, before the text.
+        code: whether it is set as code: hashes and the like.
+        span: how many columns it takes; the row has so many cells less.
+    """
 
     text: str = DASH
-    value: float | None = None
+    value: Value = None
     under: tuple[str, ...] = ()
     look: Look | None = None
     strong: bool = False
     code: bool = False
+    spread: str = ""
+    mark: int = 0
+    best: bool = False
+    note: str = ""
+    span: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row, the first of which is its heading.
+
+    Attributes:
+        group: rows of one group stand under its name; None where the table has no groups.
+        baseline: whether the others are compared with it.
+    """
+
+    cells: tuple[Cell, ...]
+    group: str | None = None
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the first cell of a row is its heading. `name` is the id on the page."""
+    """Rows of cells below the columns' headings. `name` is the id on the page and the label in LaTeX."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = field(default=())
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The caption with its full stop."""
+        return self.caption if self.caption.endswith((".", "?")) else f"{self.caption}."
+
+    @property
+    def sortable(self) -> bool:
+        """Whether a reader may sort it; rows in groups stay in theirs."""
+        return len(self.rows) > 1 and all(
+            row.group is None and len(row.cells) == len(self.columns) for row in self.rows
+        )
+
+    def grouped(self) -> list[tuple[str | None, list[tuple[Row, list[str]]]]]:
+        """(group, [(row, what each cell sorts by)]), groups in the order of their first rows."""
+        sorts = self.sort_values() if self.sortable else [[""] * len(row.cells) for row in self.rows]
+        names = dict.fromkeys(row.group for row in self.rows)
+        pairs = list(zip(self.rows, sorts, strict=True))
+        return [(name, [pair for pair in pairs if pair[0].group == name]) for name in names]
 
     def sort_values(self) -> list[list[str]]:
         """What each cell sorts by: its number, the place of its words in the alphabet, or nothing."""
@@ -46,7 +107,7 @@ class Table:
         return [list(row) for row in zip(*by_column, strict=True)]
 
     def _sort_column(self, n: int, column: Column) -> list[str]:
-        cells = [row[n] for row in self.rows]
+        cells = [row.cells[n] for row in self.rows]
         if not column.text:
             return ["" if cell.value is None else repr(cell.value) for cell in cells]
         places = {text: place for place, text in enumerate(sorted({cell.text for cell in cells}, key=str.casefold))}
@@ -55,7 +116,7 @@ class Table:
 
 def words(*titles: str) -> tuple[Column, ...]:
     """Columns of words."""
-    return tuple(Column(title, text=True) for title in titles)
+    return tuple(Column(title.partition("|")[0], text=True, sub=title.partition("|")[2]) for title in titles)
 
 
 def numbers(*titles: str) -> tuple[Column, ...]:
@@ -63,31 +124,65 @@ def numbers(*titles: str) -> tuple[Column, ...]:
     return tuple(Column(title.partition("|")[0], sub=title.partition("|")[2]) for title in titles)
 
 
-def told(text: object, **how: object) -> Cell:
+def word(text: object, **how: object) -> Cell:
     """A cell of words, or a dash."""
     return Cell(DASH if text is None or text == "" else str(text), **how)  # type: ignore[arg-type]
 
 
 def named(name: str, looks: Mapping[str, Look], titles: Mapping[str, str] | None = None) -> Cell:
     """A source or an arm by its title, with the mark it has in the figures."""
-    return told((titles or {}).get(name, name), look=looks.get(name))
+    return word((titles or {}).get(name, name), look=looks.get(name))
+
+
+def measure(
+    mean: float | None, std: float | None = None, *, best: bool = False, mark: int = 0, digits: int = 4
+) -> Cell:
+    """A metric's mean over seeds, with the standard deviation where there are several."""
+    spread = "" if std is None or mean is None else f"± {number(std, digits)}"
+    return Cell(number(mean, digits), mean, spread=spread, best=best and mean is not None, mark=mark)
+
+
+def difference_cell(value: float | None, *, note: str = "", digits: int = 4) -> Cell:
+    """A difference, with its sign."""
+    return Cell(signed(value, digits), value, note=note)
+
+
+def interval_cell(low: float | None, high: float | None, *, note: str = "", digits: int = 4) -> Cell:
+    """Both ends of an interval; it sorts by the lower one."""
+    return Cell(interval(low, high, digits), low, note=note)
+
+
+def p_cell(value: float | None, *, note: str = "") -> Cell:
+    """A p-value; `note` says why there is none."""
+    return Cell(p_value(value), value, note=note)
+
+
+def plain_value(value: Value) -> Cell:
+    """A value for CSV alone, as it is."""
+    return Cell("" if value is None else str(value), value)
 
 
 def table(
     name: str,
     caption: str,
     columns: Sequence[Column],
-    rows: Sequence[Sequence[Cell]],
+    rows: Sequence[Sequence[Cell] | Row],
     notes: Sequence[str] = (),
 ) -> Table | None:
     """The table without the columns of numbers that hold none; None when there are no rows."""
-    if not rows:
+    whole = [row if isinstance(row, Row) else Row(tuple(row)) for row in rows]
+    if not whole:
         return None
-    kept = [n for n, column in enumerate(columns) if column.text or any(row[n].text != DASH for row in rows)]
+    spanned = any(cell.span > 1 for row in whole for cell in row.cells)
+    kept = [
+        n
+        for n, column in enumerate(columns)
+        if spanned or column.text or any(row.cells[n].text != DASH for row in whole)
+    ]
     return Table(
         name,
         caption,
         tuple(columns[n] for n in kept),
-        tuple(tuple(row[n] for n in kept) for row in rows),
+        tuple(row if spanned else Row(tuple(row.cells[n] for n in kept), row.group, row.baseline) for row in whole),
         tuple(notes),
     )

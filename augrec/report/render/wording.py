@@ -34,9 +34,9 @@ def p_equals(value: float) -> str:
     return f"p\u00a0{p_value(value)}" if value < 0.001 else f"p\u00a0=\u00a0{p_value(value)}"
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     """−0.0010 to +0.0123."""
-    return DASH if low is None or high is None else f"{signed(low)} to {signed(high)}"
+    return DASH if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
 
 
 def count(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles, source_looks
-from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, seconds
 
 
@@ -52,7 +52,7 @@ def cost_table(content: dict[str, Any]) -> Table | None:
         rows.append(
             [
                 named(one["source"], looks),
-                told(one.get("model")),
+                word(one.get("model")),
                 Cell(count(one.get("requests")), one.get("requests")),
                 *(Cell(DASH if n is None else about + count(n), n) for n in tokens),
                 Cell(seconds(one.get("device_seconds")), one.get("device_seconds"), device),
@@ -78,8 +78,8 @@ def per_cost_table(content: dict[str, Any]) -> Table | None:
     rows = [
         [
             named(one["arm"], looks, arms),
-            told(recommenders.get(one["recommender"], one["recommender"])),
-            told(one.get("metric")),
+            word(recommenders.get(one["recommender"], one["recommender"])),
+            word(one.get("metric")),
             _percents(one.get("improvement_percent")),
             Cell(significant(one.get("device_hours")), one.get("device_hours")),
             Cell(

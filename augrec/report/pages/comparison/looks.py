@@ -1,41 +1,10 @@
-"""How the kinds of arms are told apart, by shape as well as by colour, in plots and in tables."""
+"""The looks and titles of the arms, sources and recommenders of a comparison."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from augrec.report.render.svg import INK, MUTED, SERIES
-
-
-@dataclass(frozen=True)
-class Look:
-    """A kind of arm: its name in the key, the sign before its name in HTML, and its marker in plots."""
-
-    kind: str
-    title: str
-    sign: str
-    marker: str
-    colour: str
-    filled: bool = True
-
-
-LOOKS = {
-    look.kind: look
-    for look in (
-        Look("published", "text published with a paper", "◆", "D", SERIES[3]),
-        Look("llm", "text by an LLM", "●", "o", SERIES[0]),
-        Look("rule", "text by a rule, without an LLM", "■", "s", SERIES[2]),
-        Look("control", "control: text that cannot know the user", "△", "^", SERIES[1], filled=False),
-        Look("none", "no text at all", "✕", "X", INK),
-    )
-}
-UNKNOWN = Look("other", "other", "•", "o", MUTED, filled=False)
-
-
-def look_of(kind: str | None) -> Look:
-    """The look of a kind; kinds that are not known look neutral."""
-    return LOOKS.get(kind or "", UNKNOWN)
+from augrec.report.render.legend import LOOKS, UNKNOWN, Look, look_of
 
 
 def arm_looks(content: dict[str, Any]) -> dict[str, Look]:

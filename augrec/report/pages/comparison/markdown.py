@@ -27,7 +27,8 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
 )
 from augrec.report.render.safe_text import beginning, code, one_line, plain
-from augrec.report.render.tables import Cell, Table
+from augrec.report.render.tables import Table
+from augrec.report.render.text_tables import markdown
 from augrec.report.render.wording import DASH, counted
 
 TEXT_IN_MARKDOWN = 600
@@ -44,22 +45,6 @@ def write_markdown(content: dict[str, Any], path: Path) -> None:
         DataError: the content is of another schema.
     """
     write_text(path, "\n\n".join(_parts(shown_content(content))) + "\n")
-
-
-def table_lines(table: Table) -> str:
-    """The table with its caption above and its notes below."""
-    head = [plain(f"{column.title} ({column.sub})" if column.sub else column.title) for column in table.columns]
-    rule = ["---" if column.text else "---:" for column in table.columns]
-    rows = [[_cell(cell) for cell in row] for row in table.rows]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
-    return "\n\n".join([f"{plain(table.caption)}.", lines, *(plain(note) for note in table.notes)])
-
-
-def _cell(cell: Cell) -> str:
-    shown = code(cell.text, in_table=True) if cell.code else plain(cell.text)
-    shown = f"**{shown}**" if cell.strong else shown
-    under = "; ".join(plain(line) for line in cell.under)
-    return f"{shown} ({under})" if under else shown
 
 
 def _parts(content: dict[str, Any]) -> Iterator[str]:
@@ -97,7 +82,7 @@ def _list(items: Iterator[str]) -> Iterator[str]:
 def _section(title: str, tables: Sequence[Table | None]) -> Iterator[str]:
     yield f"## {title}"
     found = [table for table in tables if table is not None]
-    yield from (table_lines(table) for table in found)
+    yield from (markdown(table) for table in found)
     if not found:
         yield f"{DASH} not recorded"
 
@@ -111,7 +96,7 @@ def _group(content: dict[str, Any], group: dict[str, Any]) -> Iterator[str]:
     yield f"### {title}{users}"
     if group.get("rule"):
         yield plain(group["rule"])
-    yield from (table_lines(table) for table in tables)
+    yield from (markdown(table) for table in tables)
 
 
 def _verdicts(content: dict[str, Any]) -> Iterator[str]:

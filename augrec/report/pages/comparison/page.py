@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import write_text
@@ -42,11 +38,10 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
     task_name,
 )
-from augrec.report.render import wording
+from augrec.report.render.html import Head, page
 from augrec.report.render.safe_text import beginning, cleaned
 
 HERE = Path(__file__).parent
-REPORT = HERE.parents[1] / "render"
 SCHEMA = 1
 
 
@@ -78,34 +73,39 @@ def shown_content(content: dict[str, Any]) -> dict[str, Any]:
 def render(content: dict[str, Any]) -> str:
     """The whole page as HTML; all text is escaped."""
     content = shown_content(content)
-    environment = Environment(
-        loader=FileSystemLoader([HERE, REPORT]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    headline = content["headline"]
+    head = Head(
+        content.get("title") or content["name"],
+        kicker=content["data"].get("name") or "A comparison",
+        lead=headline.get("lead") or "Nothing was found.",
+        evidence=headline.get("evidence") or "",
+        findings=headline.get("details") or (),
+        sections=SECTIONS,
     )
-    environment.globals["w"] = wording
-    script = "".join((folder / name).read_text(encoding="utf-8") for folder, name in _SCRIPTS)
-    style = "".join((folder / name).read_text(encoding="utf-8") for folder, name in _STYLES)
-    return environment.get_template("compare.html.j2").render(
-        c=content,
+    shown = {
+        "c": content,
         **_results(content),
         **_texts(content),
         **{facts.__name__: facts(content) for facts in _FACTS},
-        cost=cost_table(content),
-        per_cost=per_cost_table(content),
-        examples=_examples(content),
-        config=_config_text(content["provenance"].get("config")),
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+        "cost": cost_table(content),
+        "per_cost": per_cost_table(content),
+        "examples": _examples(content),
+        "config": _config_text(content["provenance"].get("config")),
+    }
+    return page("compare.html.j2", HERE, head, shown, styles=[HERE / "compare.css"], scripts=[HERE / "compare.js"])
 
 
+SECTIONS = (
+    ("results", "Results"),
+    ("compared", "What was compared"),
+    ("tuning", "Tuning"),
+    ("texts", "The texts"),
+    ("leak", "Leak and memory"),
+    ("cost", "Cost"),
+    ("examples", "Examples"),
+    ("provenance", "Provenance"),
+)
 _FACTS = (data_facts, count_facts, protocol_facts, versions_facts, stage_facts, run_facts)
-_SCRIPTS = ((REPORT, "report.js"), (HERE, "compare.js"))
-_STYLES = ((REPORT, "report.css"), (HERE, "compare.css"))
 
 
 def _results(content: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.report.pages.comparison.looks import UNKNOWN, Look, arm_looks, arm_titles, recommender_titles
+from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render.axes import box, fitted, label_width, mark, name_rows, small
+from augrec.report.render.legend import UNKNOWN, Look
 from augrec.report.render.svg import INK, MUTED, PAPER
 from augrec.report.render.wording import number
 

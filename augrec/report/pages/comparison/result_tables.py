@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles
-from augrec.report.render.tables import Cell, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, number, p_value, signed
 
 Versus = dict[str, Any]
@@ -17,13 +17,13 @@ def arms_table(content: dict[str, Any]) -> Table | None:
     looks = arm_looks(content)
     rows = [
         [
-            told(arm.get("title") or arm["name"], look=looks[arm["name"]], strong=arm["name"] == content.get("claim")),
-            told(looks[arm["name"]].title),
-            told(arm.get("source")),
-            told(arm.get("model")),
-            told(_parts(arm)),
+            word(arm.get("title") or arm["name"], look=looks[arm["name"]], strong=arm["name"] == content.get("claim")),
+            word(looks[arm["name"]].title),
+            word(arm.get("source")),
+            word(arm.get("model")),
+            word(_parts(arm)),
             _counted(arm.get("users"), "all" if arm.get("source") else DASH),
-            told(arm.get("note")),
+            word(arm.get("note")),
         ]
         for arm in content["arms"]
     ]
@@ -51,10 +51,10 @@ def recommenders_table(content: dict[str, Any]) -> Table | None:
     """Every recommender, and the one option that was tuned for each arm."""
     rows = [
         [
-            told(found.get("title") or found["name"]),
-            told(found.get("family")),
-            told(found.get("scale_option")),
-            told(", ".join(f"{scale:g}" for scale in found.get("scales") or [] if scale is not None)),
+            word(found.get("title") or found["name"]),
+            word(found.get("family")),
+            word(found.get("scale_option")),
+            word(", ".join(f"{scale:g}" for scale in found.get("scales") or [] if scale is not None)),
         ]
         for found in content["recommenders"]
     ]
@@ -80,8 +80,8 @@ def results_table(content: dict[str, Any], group: dict[str, Any]) -> Table | Non
             notes.append(f"{title} under {judge}: {one['problem']}")
         rows.append(
             [
-                told(title, look=looks.get(one["arm"]), under=under),
-                told(judge),
+                word(title, look=looks.get(one["arm"]), under=under),
+                word(judge),
                 _mean(values.get(primary), best[primary].get(one["recommender"]), digits[primary]),
                 *_difference(versus, digits[primary]),
                 Cell(p_value(versus.get("p_users_holm")), versus.get("p_users_holm")),
@@ -177,7 +177,7 @@ def against_table(content: dict[str, Any], group: dict[str, Any]) -> Table | Non
                 [
                     named(one["arm"], looks, arms),
                     named(other, looks, arms),
-                    told(recommenders.get(one["recommender"], one["recommender"])),
+                    word(recommenders.get(one["recommender"], one["recommender"])),
                     *_difference(versus, digits_of(content, content["primary"])),
                     Cell(p_value(versus.get("p_users")), versus.get("p_users")),
                     Cell(p_value(versus.get("p_users_holm")), versus.get("p_users_holm")),
@@ -196,7 +196,7 @@ def tuning_table(content: dict[str, Any]) -> Table | None:
     rows = [
         [
             named(one["arm"], looks, arms),
-            told(recommenders.get(one["recommender"], one["recommender"])),
+            word(recommenders.get(one["recommender"], one["recommender"])),
             Cell(f"{point['scale']:g}", point["scale"], strong=point["scale"] == one.get("scale")),
             Cell(number(point.get("valid")), point.get("valid"), strong=point["scale"] == one.get("scale")),
         ]

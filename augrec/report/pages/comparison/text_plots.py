@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.report.pages.comparison.looks import UNKNOWN, Look, source_looks
+from augrec.report.pages.comparison.looks import source_looks
 from augrec.report.pages.comparison.text_tables import percent_1, task_name
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render.axes import box, label_width, mark, name_rows, small
+from augrec.report.render.legend import UNKNOWN, Look
 from augrec.report.render.svg import GRID, INK, MUTED, PAPER, SERIES
 from augrec.report.render.wording import percent
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augrec.report.pages.comparison.looks import source_looks
-from augrec.report.render.tables import Cell, Table, named, numbers, table, told, words
+from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, number, p_value, percent
 
 Numbers = dict[str, Any]
@@ -60,7 +60,7 @@ def intrinsic_table(content: dict[str, Any]) -> Table | None:
         rows.append(
             [
                 named(one["source"], looks),
-                told(task_name(one.get("task"))),
+                word(task_name(one.get("task"))),
                 counted(one.get("records")),
                 Cell(count(one.get("failed")), one.get("failed"), tuple(reasons[:4]), strong=bool(one.get("failed"))),
                 share(one.get("first_attempt_share")),
@@ -86,13 +86,13 @@ def agreement_table(content: dict[str, Any]) -> Table | None:
         fields = [f"{name}: {percent(value)}" for name, value in (one.get("fields") or {}).items()]
         rows.append(
             [
-                told(f"{one['a']} and {one['b']}"),
-                told(task_name(one.get("task"))),
+                word(f"{one['a']} and {one['b']}"),
+                word(task_name(one.get("task"))),
                 counted(one.get("entities")),
                 share(one.get("exact")),
                 plain(one.get("cosine")),
                 plain(one.get("cosine_strangers")),
-                told(", ".join(fields)),
+                word(", ".join(fields)),
             ]
         )
     columns = (*words("sources", "task"), *numbers("in both", "equal", "cosine|same", "cosine|strangers"))
@@ -165,8 +165,8 @@ def memorisation_table(content: dict[str, Any]) -> Table | None:
     """The same model asked with titles and without them."""
     rows = [
         [
-            told(f"{one['named']} and {one['anonymous']}"),
-            told(task_name(one.get("task"))),
+            word(f"{one['named']} and {one['anonymous']}"),
+            word(task_name(one.get("task"))),
             counted(one.get("entities")),
             share(one.get("exact")),
             plain(one.get("cosine")),

@@ -95,8 +95,8 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
     assert len(table.rows) == 14
     one = content["downstream"][2]
     value = one["groups"]["profiled"]["recall@20"]
-    row = next(row for row in table.rows if row[0].text == "SmolLM2-135M" and row[1].text == "LLMRec")
-    assert [cell.value for cell in row[2:8]] == [
+    row = next(row for row in table.rows if row.cells[0].text == "SmolLM2-135M" and row.cells[1].text == "LLMRec")
+    assert [cell.value for cell in row.cells[2:8]] == [
         value["mean"],
         value["versus"]["none"]["difference"],
         value["versus"]["none"]["low"],
@@ -104,7 +104,7 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
         value["versus"]["none"]["p_seeds"],
         0.5,
     ]
-    precision = row[[column.title for column in table.columns].index("precision@20")]
+    precision = row.cells[[column.title for column in table.columns].index("precision@20")]
     assert len(precision.under) == 3
     assert "−0.00000 " not in " ".join(precision.under)
 
@@ -114,9 +114,9 @@ def test_words_sort_by_alphabet_and_missing_numbers_have_no_place(content: dict[
     table = results_table(content, shown)
     assert table is not None
     values = table.sort_values()
-    recommenders = {row[1].text: value[1] for row, value in zip(table.rows, values, strict=True)}
+    recommenders = {row.cells[1].text: value[1] for row, value in zip(table.rows, values, strict=True)}
     assert recommenders == {"EASE with text": "0", "LLMRec": "1"}
-    baseline = next(value for row, value in zip(table.rows, values, strict=True) if row[0].text == "no text")
+    baseline = next(value for row, value in zip(table.rows, values, strict=True) if row.cells[0].text == "no text")
     assert baseline[3:7] == ["", "", "", ""]
 
 
