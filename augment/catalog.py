@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from augment.prompts.domains import Domain, domain_named
 from augment.prompts.presentation import Presentation, beginning, numbers, without_title
 from augment.prompts.safe_text import plain
 from augment.source_ids import About, SourceIds
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
+from augrec.artefacts.files import digest, read_json, sha256_file
+from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
+from augrec.artefacts.ranked_lists import read_ranked_lists
+from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.side_tables import count_rows, read_side_table
 
-PREPARE = "run the prepare stage again"
-FILES = ("dataset.json", "items.parquet", "users.parquet", "interactions.parquet")
 LONGEST_TEXT = 20_000
 """Characters read of a text column."""
 
@@ -72,22 +73,6 @@ class UserEntity:
     candidates: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Item ids of every user, one after the other: those of user u are `items[starts[u]:starts[u + 1]]`."""
-
-    starts: np.ndarray
-    items: np.ndarray
-
-    @classmethod
-    def build(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> Lists:
-        """From parallel arrays already sorted by user."""
-        return cls(np.searchsorted(users, np.arange(n_users + 1)), items)
-
-    def of(self, user: int) -> np.ndarray:
-        return self.items[self.starts[user] : self.starts[user + 1]]
-
-
 class Catalog:
     """Items and users of a prepared data set, built one by one when asked for.
 
@@ -102,8 +87,8 @@ class Catalog:
     def __init__(
         self,
         items: pa.Table,
-        history: Lists,
-        candidates: Lists | None,
+        history: UserItems,
+        candidates: UserItems | None,
         domain: Domain,
         genres: tuple[str, ...],
         users: Path | None = None,
@@ -126,17 +111,17 @@ class Catalog:
     @classmethod
     def load(cls, dataset: Path, candidates: Path | None = None) -> Catalog:
         """Reads R/dataset and, if given, R/candidates/candidates.parquet. Raises DataError on anything inconsistent."""
-        meta = read_json(dataset / "dataset.json", remedy=PREPARE)
-        items = read_parquet(dataset / "items.parquet", remedy=PREPARE)
-        n_users = pq.read_metadata(dataset / "users.parquet").num_rows
-        _check_items(items, dataset / "items.parquet")
-        history = _train_history(dataset / "interactions.parquet", n_users, items.num_rows)
+        there = DatasetFolder(dataset)
+        meta = read_json(there.about, remedy=PREPARE_AGAIN)
+        items, n_users = read_side_table(there.items, "item"), count_rows(there.users)
+        read = read_interactions(there.interactions, n_users, items.num_rows, splits=("train",), times=True)
+        history = read.histories("train", n_users)
         shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
         genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
-        files = [dataset / name for name in FILES] + ([] if candidates is None else [candidates])
+        files = [*there.files, *([] if candidates is None else [candidates])]
         identity = digest([sha256_file(path) for path in files])
-        users = dataset / "users.parquet"
-        return cls(items, history, shown, domain_named(meta.get("domain")), genres, users, identity=identity)
+        domain = domain_named(meta.get("domain"))
+        return cls(items, history, shown, domain, genres, there.users, identity=identity)
 
     @property
     def has_candidates(self) -> bool:
@@ -221,7 +206,7 @@ class Catalog:
     @property
     def history_lengths(self) -> np.ndarray:
         """int64 [n_users], training items of every user."""
-        return np.diff(self._history.starts)
+        return self._history.lengths
 
     def train_items(self, user: int) -> np.ndarray:
         """Ids of a user's training items, oldest first."""
@@ -241,9 +226,9 @@ class Catalog:
     def _read_source_ids(self, about: About) -> list[str]:
         if self._users is None:
             return [str(number) for number in range(self.n_users if about == "user" else self.n_items)]
-        table = self._items if about == "item" else read_parquet(self._users, remedy=PREPARE)
+        table = self._items if about == "item" else read_side_table(self._users, "user", columns=["source_id"])
         if "source_id" not in table.column_names:
-            raise DataError(f"the {about}s have no column 'source_id'", where=self._users, remedy=PREPARE)
+            raise DataError(f"the {about}s have no column 'source_id'", where=self._users, remedy=PREPARE_AGAIN)
         return [str(value) for value in table["source_id"].to_pylist()]
 
     def users(self) -> Iterator[UserEntity]:
@@ -296,51 +281,12 @@ class Catalog:
         return text
 
 
-def _check_items(items: pa.Table, path: Path) -> None:
-    if "item" not in items.column_names:
-        raise DataError("the items have no column 'item'", where=path, remedy=PREPARE)
-    if not np.array_equal(items["item"].to_numpy(), np.arange(items.num_rows)):
-        raise DataError("item ids are not 0, 1, 2, ... in order", where=path, remedy=PREPARE)
-
-
-def _train_history(path: Path, n_users: int, n_items: int) -> Lists:
-    """Training items of every user, oldest first. Rows of other splits are filtered out by the reader itself."""
-    if not path.exists():
-        raise DataError("the file does not exist", where=path, remedy=PREPARE)
-    try:
-        names = pq.read_schema(path).names
-        columns = [name for name in ("user", "item", "timestamp") if name in names]
-        table = pq.read_table(path, columns=columns, filters=pc.field("split") == "train")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"the file is not a readable interaction table ({error})", where=path, remedy=PREPARE) from None
-    users, items = (table[name].to_numpy() for name in ("user", "item"))
-    _check_range(users, n_users, "user", path)
-    _check_range(items, n_items, "item", path)
-    time = np.zeros(len(users), np.int64)
-    if "timestamp" in columns:
-        time = table["timestamp"].fill_null(0).to_numpy()
-    order = np.lexsort((items, time, users))
-    return Lists.build(users[order], items[order], n_users)
-
-
-def _candidates(path: Path, n_users: int, n_items: int, history: Lists) -> Lists:
-    table = read_parquet(path, remedy="run the candidates stage again")
-    users, ranks, items = (table[name].to_numpy() for name in ("user", "rank", "item"))
-    _check_range(users, n_users, "user", path)
-    _check_range(items, n_items, "item", path)
-    order = np.lexsort((ranks, users))
-    users, items = users[order].astype(np.int64), items[order]
-    shown, pairs = np.unique(users * n_items + items, return_counts=True)
-    train = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(history.starts)) * n_items + history.items
-    known, twice = shown[np.isin(shown, train)], shown[pairs > 1]
-    if len(known) or len(twice):
-        user, item = divmod(int(min([*known[:1], *twice[:1]])), n_items)
-        what = f"known from training (item {item})" if user * n_items + item in known else "listed twice"
-        raise DataError(f"a candidate of user {user} is {what}", where=path, remedy="run the candidates stage again")
-    return Lists.build(users, items, n_users)
-
-
-def _check_range(ids: np.ndarray, count: int, what: str, path: Path) -> None:
-    if len(ids) and (ids.min() < 0 or ids.max() >= count):
-        wrong = ids.max() if ids.max() >= count else ids.min()
-        raise DataError(f"{what} {wrong} is outside 0..{count - 1}", where=path, remedy=PREPARE)
+def _candidates(path: Path, n_users: int, n_items: int, history: UserItems) -> UserItems:
+    remedy = "run the candidates stage again"
+    lists = read_ranked_lists(path, n_users, n_items, remedy=remedy)
+    known = np.isin(lists.users * n_items + lists.items, history.users * n_items + history.items)
+    if known.any():
+        row = int(np.argmax(known))
+        what = f"a candidate of user {lists.users[row]} is known from training (item {lists.items[row]})"
+        raise DataError(what, where=path, remedy=remedy)
+    return lists

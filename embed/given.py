@@ -10,7 +10,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file
-from embed.matrices import write_field
+from augrec.artefacts.matrices import write_field
 from embed.options import FeatureFileOptions
 
 SHOWN = 3

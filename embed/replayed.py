@@ -16,8 +16,8 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet, sha256_file
+from augrec.artefacts.matrices import matrix_of, read_field, write_field
 from augrec.artefacts.names import check_fields
-from embed.matrices import matrix_of, read_field, write_field
 from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_source
 
 SHAPE = ("field", "group", "rows", "dim", "missing")

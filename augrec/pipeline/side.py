@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.controls import PARTS, is_drawn
 from augrec.pipeline.draws import (
     profiles_without_content,
@@ -18,7 +19,6 @@ from augrec.pipeline.draws import (
 )
 from augrec.pipeline.edges import read_edges, read_shown_candidates
 from augrec.pipeline.named import group_matrices
-from embed.matrices import read_field
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:

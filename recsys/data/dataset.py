@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, read_parquet
-
-SPLITS = ("train", "valid", "test")
-INTERACTIONS = "interactions.parquet"
-PAIR_COLUMNS = ["user", "item", "split"]
-DETAILS = {"rating": pa.float32(), "timestamp": pa.int64(), "review": pa.large_string()}
-"""The columns that an interaction may have beside these, and their types."""
-REMEDY = "run `augrec prepare` again to write the dataset folder anew"
+from augrec.artefacts.files import read_json
+from augrec.artefacts.interactions import (
+    DETAILS,
+    PREPARE_AGAIN,
+    SPLITS,
+    UserItems,
+    by_time,
+    check_pairs,
+    read_detail,
+    read_interactions,
+)
+from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.side_tables import read_side_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +56,11 @@ class Dataset:
             DataError: a file is missing or broken, ids are not contiguous, an interaction occurs twice (also across
                 splits) or names an id that has no row; names the file and its first offending row (from 0).
         """
-        meta = read_json(folder / "dataset.json", remedy=REMEDY)
-        items = _side_table(folder / "items.parquet", "item")
-        users = _side_table(folder / "users.parquet", "user")
-        path = folder / INTERACTIONS
-        pairs, codes = _read_pairs(path)
-        check_pairs(pairs, users.num_rows, items.num_rows, path)
-        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-        pairs, codes = pairs[order], codes[order]
-        train, valid, test = (pairs[codes == code] for code in range(len(SPLITS)))
+        files = DatasetFolder(folder)
+        meta = read_json(files.about, remedy=PREPARE_AGAIN)
+        items, users = read_side_table(files.items, "item"), read_side_table(files.users, "user")
+        read = read_interactions(files.interactions, users.num_rows, items.num_rows)
+        train, valid, test = (read.of(split) for split in SPLITS)
         return cls(users.num_rows, items.num_rows, train, valid, test, items, users, meta, folder)
 
     @classmethod
@@ -103,12 +102,12 @@ class Dataset:
 
     def starts(self, split: str) -> np.ndarray:
         """int64 [n_users + 1]: user u's rows of `pairs(split)` are starts[u] : starts[u + 1]."""
-        return np.searchsorted(self.pairs(split)[:, 0], np.arange(self.n_users + 1))
+        pairs = self.pairs(split)
+        return UserItems.build(pairs[:, 0], pairs[:, 1], self.n_users).starts
 
     def by_time(self, split: str) -> np.ndarray:
         """int64 [m]: the rows of `pairs(split)` in order of (user, time, item), or (user, item) without times."""
-        pairs, times = self.pairs(split), self.timestamps(split)
-        return np.arange(len(pairs)) if times is None else np.lexsort((pairs[:, 1], times, pairs[:, 0]))
+        return by_time(self.pairs(split), self.timestamps(split))
 
     def ratings(self, split: str) -> np.ndarray | None:
         """float32 [m], aligned with `pairs(split)`: NaN where one has no rating; None where the data have none."""
@@ -164,7 +163,7 @@ class Dataset:
     def _detail(self, name: str, split: str) -> pa.Array | None:
         if self.folder is None:
             return self.known.get((name, split))
-        return _read_detail(self.folder / INTERACTIONS, name, split, self.pairs(split))
+        return read_detail(DatasetFolder(self.folder).interactions, name, split, self.pairs(split))
 
     def _checked(self, split: str) -> str:
         if split not in SPLITS:
@@ -175,56 +174,6 @@ class Dataset:
     def popularity(self) -> np.ndarray:
         """int64 [n_items]: the number of training interactions of each item."""
         return np.bincount(self.train[:, 1], minlength=self.n_items)
-
-
-def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path) -> None:
-    """Raises `DataError` for an id outside 0..n-1 or a (user, item) pair that occurs twice."""
-    for column, name, size in ((0, "user", n_users), (1, "item", n_items)):
-        ids = pairs[:, column]
-        _refuse((ids < 0) | (ids >= size), f"{name} id outside 0..{size - 1}", where)
-    keys = pairs[:, 0] * n_items + pairs[:, 1]
-    order = np.argsort(keys, kind="stable")
-    repeated = np.zeros(len(keys), dtype=bool)
-    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
-    _refuse(repeated, "the same user and item occur twice, within a split or across splits", where)
-
-
-def _read_pairs(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """int64 [m, 2] pairs of a file as they stand there, and int64 [m] places of their splits in `SPLITS`."""
-    table = read_parquet(path, columns=PAIR_COLUMNS, remedy=REMEDY)
-    missing = set(PAIR_COLUMNS) - set(table.column_names)
-    if missing:
-        raise DataError(f"columns are missing: {', '.join(sorted(missing))}", where=path, remedy=REMEDY)
-    codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), -1).to_numpy()
-    _refuse(codes < 0, f"split is none of {', '.join(SPLITS)}", path)
-    return np.stack([table[name].to_numpy().astype(np.int64) for name in ("user", "item")], axis=1), codes
-
-
-def _read_detail(path: Path, name: str, split: str, pairs: np.ndarray) -> pa.Array | None:
-    """One column of the interactions of a split, in the order of `pairs` int64 [m, 2]; None where it is not there."""
-    rows = read_parquet(path, columns=["user", "item", name], rows=pc.field("split") == split, remedy=REMEDY)
-    if name not in rows.column_names:
-        return None
-    stored = np.stack([rows[key].to_numpy().astype(np.int64) for key in ("user", "item")], axis=1)
-    order = np.lexsort((stored[:, 1], stored[:, 0]))
-    if not np.array_equal(stored[order], pairs):
-        raise DataError("the interactions have changed since they were read", where=path, remedy="start again")
-    column = rows[name].take(pa.array(order))
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
-
-def _refuse(bad: np.ndarray, what: str, where: str | Path) -> None:
-    if bad.any():
-        raise DataError(what, where=f"{where}, row {int(np.argmax(bad))}", remedy=REMEDY)
-
-
-def _side_table(path: Path, name: str) -> pa.Table:
-    table = read_parquet(path, remedy=REMEDY)
-    if name not in table.column_names:
-        raise DataError(f"the column {name!r} is missing", where=path, remedy=REMEDY)
-    ids = pc.fill_null(table[name], -1).to_numpy()
-    _refuse(ids != np.arange(len(ids)), f"{name} ids are not contiguous from 0", path)
-    return table
 
 
 def _plain_table(name: str, size: int) -> pa.Table:

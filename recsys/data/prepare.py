@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import remove_file, sha256_file, write_json, write_parquet
-from recsys.data.dataset import DETAILS, INTERACTIONS, SPLITS
+from augrec.artefacts.interactions import DETAILS, SPLITS
+from augrec.artefacts.run_folder import DatasetFolder
 from recsys.data.filters import filtered
 from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
@@ -54,7 +55,8 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
-    remove_file(out / "dataset.json")  # a folder without it is not a data set: never old and new mixed
+    files = DatasetFolder(out)
+    remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
     item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
         item_table, cleaned_items = cleaned(item_table, "item")
@@ -72,9 +74,9 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     if "review" in interactions.column_names and not raw.keeps_everyone:
         interactions, cleaned_reviews = cleaned(interactions, "interaction")
         notes += cleaned_reviews
-    write_parquet(out / INTERACTIONS, interactions)
-    write_parquet(out / "items.parquet", item_table)
-    write_parquet(out / "users.parquet", user_table)
+    write_parquet(files.interactions, interactions)
+    write_parquet(files.items, item_table)
+    write_parquet(files.users, user_table)
     meta = {
         "name": options.name,
         "source": {
@@ -98,7 +100,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
         "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},
         "notes": [*raw.notes, *notes],
     }
-    write_json(out / "dataset.json", meta)
+    write_json(files.about, meta)
     return meta
 
 

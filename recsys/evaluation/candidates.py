@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.files import write_parquet
+from augrec.artefacts.interactions import UserItems
+from augrec.artefacts.ranked_lists import write_ranked_lists
 from recsys.data.dataset import Dataset
 from recsys.evaluation.masking import masked, masked_positions, writable
 from recsys.evaluation.ranking import Scores, default_chunk
@@ -56,14 +56,12 @@ def write_candidates(
     for begin in range(0, dataset.n_users, chunk):
         users = np.arange(begin, min(begin + chunk, dataset.n_users))
         parts.append(_best(scores, users, dataset, starts, size, ties, device))
-    user, rank, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     owned = np.isin(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
         where = f"user {user[owned][0]}, item {item[owned][0]}"
         raise AugrecError("a training item is among the candidates; this is an error in the program", where=where)
-    columns = {"user": (user, np.int32), "rank": (rank, np.int32), "item": (item, np.int32)}
-    table = {name: array.astype(kind) for name, (array, kind) in columns.items()}
-    write_parquet(out_path, pa.table({**table, "score": score.astype(np.float32)}))
+    write_ranked_lists(out_path, UserItems.build(user, item, dataset.n_users), score)
     return len(user)
 
 
@@ -121,8 +119,8 @@ def _best(
     size: int,
     ties: TieBreak,
     device: torch.device | str,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(user, rank, item, score) of the candidates of `users`, in the order of users, then ranks."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(user, item, score) of the candidates of `users`, in the order of users, then ranks."""
     ids = torch.from_numpy(users).to(device)
     matrix = scores(ids)
     if matrix.shape != (len(users), dataset.n_items):
@@ -142,7 +140,7 @@ def _best(
         )
     items, values = (part.cpu().numpy() for part in top)
     row, rank = np.nonzero(items >= 0)  # by row, then by rank
-    return users[row], rank, items[row, rank], values[row, rank]
+    return users[row], items[row, rank], values[row, rank]
 
 
 def _bad(scores: torch.Tensor) -> torch.Tensor:

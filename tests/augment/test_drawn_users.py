@@ -10,17 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from augment.catalog import Catalog, Lists
+from augment.catalog import Catalog
 from augment.options import GenerationOptions
 from augment.prompts.domains import domain_named
 from augment.requests import drawn_users
 from augment.runner import run_source
+from augrec.artefacts.interactions import UserItems
 
 
 def world(n_users: int, empty: tuple[int, ...] = ()) -> Catalog:
     """Users with one item each, but for the empty ones."""
     lengths = np.array([user not in empty for user in range(n_users)]).astype(int)
-    history = Lists(np.concatenate([[0], np.cumsum(lengths)]), np.zeros(lengths.sum(), np.int64))
+    history = UserItems(np.concatenate([[0], np.cumsum(lengths)]), np.zeros(lengths.sum(), np.int64))
     return Catalog(pa.table({"item": [0], "title": ["A"]}), history, None, domain_named("books"), ())
 
 

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment.catalog import Catalog, Lists
+from augment.catalog import Catalog
 from augment.hashes import shard_of
 from augment.prompts.domains import domain_named
 from augment.requests import Questions
+from augrec.artefacts.interactions import UserItems
 
 TASKS: Any = [SimpleNamespace(name=name, about="user") for name in ("edges", "user_profile")]
 
 
 def world(lengths: Sequence[int]) -> Catalog:
-    history = Lists(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.zeros(sum(lengths), np.int64))
+    history = UserItems(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.zeros(sum(lengths), np.int64))
     return Catalog(pa.table({"item": [0], "title": ["A"]}), history, None, domain_named("books"), ())
 
 

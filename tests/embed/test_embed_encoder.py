@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.matrices import read_field
 from embed.encoder import SentenceEncoder
-from embed.matrices import embed_field, read_field
+from embed.matrices import embed_field
 from embed.options import EmbeddingOptions
 
 FILMS = [

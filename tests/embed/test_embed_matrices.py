@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import embed.matrices
+import augrec.artefacts.matrices
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_parquet
-from embed.matrices import embed_field, read_field
+from augrec.artefacts.matrices import read_field
+from embed.matrices import embed_field
 from embed.records import text_digest, texts_of_items, texts_of_source
 from embed.stage import embed_items, embed_source
 
@@ -77,7 +78,7 @@ def test_a_crash_between_the_two_files_cannot_pass_for_finished(tmp_path, counti
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(embed.matrices, "write_json", crash)
+        patch.setattr(augrec.artefacts.matrices, "write_json", crash)
         with pytest.raises(KeyboardInterrupt):
             embed_field(counting(model="other"), ["other"] * 7, stem, source_sha256="s")
     again = counting()

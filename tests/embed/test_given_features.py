@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.matrices import read_field
 from embed.given import place_features
-from embed.matrices import read_field
 from embed.options import FeatureFileOptions
 
 IDS = ["i7", "i3", "i9"]

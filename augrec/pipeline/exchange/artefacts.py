@@ -16,9 +16,12 @@ from augment.accounting.summary import Tally
 from augment.messages import MASKED, Record
 from augment.store.table import merge
 from augrec.artefacts.files import digest, remove_file, write_json, write_parquet
-from embed.matrices import write_field
+from augrec.artefacts.interactions import SPLITS, UserItems
+from augrec.artefacts.matrices import write_field
+from augrec.artefacts.ranked_lists import write_ranked_lists
+from augrec.artefacts.run_folder import DatasetFolder, TaskFolder
 from recsys.augmentation import FeatureMatrix
-from recsys.data.dataset import SPLITS, Dataset
+from recsys.data.dataset import Dataset
 from recsys.data.prepare import interaction_counts, interaction_table, split_sha256
 from recsys.data.side_tables import genre_vocabulary
 
@@ -60,7 +63,7 @@ def published_record(
 
 def write_records(folder: Path, task: str, records: list[Record]) -> Tally:
     """Writes `folder/<task>/records.parquet`; the counts over them."""
-    return merge(records, {record.key for record in records}, folder / task / "records.parquet")
+    return merge(records, {record.key for record in records}, TaskFolder(folder / task).records)
 
 
 def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[str, int]:
@@ -70,10 +73,11 @@ def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[st
     labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
     kept = pd.DataFrame({"user": users, "item": items, "split": labels})
     counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
-    remove_file(out / "dataset.json")
-    write_parquet(out / "interactions.parquet", interaction_table(kept))
-    write_parquet(out / "items.parquet", dataset.items)
-    write_parquet(out / "users.parquet", dataset.users)
+    files = DatasetFolder(out)
+    remove_file(files.about)
+    write_parquet(files.interactions, interaction_table(kept))
+    write_parquet(files.items, dataset.items)
+    write_parquet(files.users, dataset.users)
     meta = {
         "protocol": {"split": {"kind": "given"}},
         "counts": counts,
@@ -81,7 +85,7 @@ def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[st
         "split_sha256": split_sha256(users, items, labels),
         "dropped": {},
     }
-    write_json(out / "dataset.json", about | meta)
+    write_json(files.about, about | meta)
     return counts
 
 
@@ -100,12 +104,9 @@ def write_candidates(shown: np.ndarray, dataset: Dataset, path: Path) -> int:
     keep = np.zeros(len(keys), dtype=bool)
     keep[first] = True
     keep &= ~np.isin(keys, dataset.train[:, 0] * dataset.n_items + dataset.train[:, 1])
-    kept_users, items = users[keep], shown.ravel()[keep]
-    starts = np.searchsorted(kept_users, kept_users)
-    columns = {"user": kept_users, "rank": np.arange(len(items)) - starts, "item": items}
-    table: dict[str, pa.Array] = {name: pa.array(values, pa.int32()) for name, values in columns.items()}
-    write_parquet(path, pa.table(table | {"score": pa.nulls(len(items), pa.float32())}))
-    return len(keys) - len(items)
+    lists = UserItems.build(users[keep], shown.ravel()[keep], dataset.n_users)
+    write_ranked_lists(path, lists)
+    return len(keys) - len(lists.items)
 
 
 def write_matrix(matrix: FeatureMatrix, stem: Path, about: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ import scipy.sparse as sp
 from augment.prompts.domains import domain_named
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import read_json, read_parquet, write_json, write_npy, write_text
+from augrec.artefacts.files import read_json, write_json, write_npy, write_text
+from augrec.artefacts.ranked_lists import read_ranked_lists
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.export_written import write_attributes, write_edges, write_profiles
 from augrec.pipeline.exchange.exported import ExportedRun, as_csv, own_rows, source_named
 from augrec.pipeline.exchange.pickles import write_pickle
@@ -44,7 +46,7 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
         DataError: the run lacks what the layout cannot do without.
     """
     dataset = Dataset.load(folder / "dataset")
-    domain = domain_named(read_json(folder / "dataset" / "dataset.json").get("domain"))
+    domain = domain_named(read_json(RunFolder(folder).dataset_json).get("domain"))
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)
     if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
         raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
@@ -109,20 +111,18 @@ def _items(run: ExportedRun, out: Path, text: np.ndarray, zero_image: bool, note
 
 
 def _candidates(run: ExportedRun, out: Path, notes: Findings) -> None:
-    path = run.folder / "candidates" / "candidates.parquet"
+    path = RunFolder(run.folder).candidates
     if not path.exists():
         notes.add("candidate_indices", "file is not written, there are no candidates", 1, "note")
         return
     import torch
 
-    columns = read_parquet(path)
-    users, ranks, items = (columns[name].to_numpy() for name in ("user", "rank", "item"))
-    order = np.lexsort((ranks, users))
-    counts = np.bincount(users, minlength=run.dataset.n_users)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    remedy = "run the candidates stage again"
+    lists = read_ranked_lists(path, run.dataset.n_users, run.dataset.n_items, remedy=remedy)
+    counts = lists.lengths
     shown = np.zeros((run.dataset.n_users, int(counts.max(initial=0))), dtype=np.int64)
     for user, count in enumerate(counts):
-        own = items[order[starts[user] : starts[user + 1]]]
+        own = lists.of(user)
         shown[user, :count] = own
         shown[user, count:] = own[-1] if count else 0
     short = int((counts < shown.shape[1]).sum())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recsys.data.dataset import SPLITS
+from augrec.artefacts.interactions import SPLITS
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import RawData
 from recsys.data.released.rlmrec import read_rlmrec

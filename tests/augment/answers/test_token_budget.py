@@ -13,7 +13,7 @@ from pydantic import Field
 
 from augment.answers.answer import Answer, AnswerModel, Malformed
 from augment.answers.token_budget import pattern_bytes, token_budget
-from augment.catalog import Catalog, Lists
+from augment.catalog import Catalog
 from augment.prompts.domains import DOMAINS, domain_named
 from augment.prompts.rendering import Prompts
 from augment.tasks.base import Context, NamingOptions
@@ -22,6 +22,7 @@ from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
 from augment.tasks.naming import name_type
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.interactions import UserItems
 
 
 def values(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -48,7 +49,7 @@ def answers(domain: str, genres: tuple[str, ...]) -> list[Answer]:
     import pyarrow as pa
 
     items = pa.table({"item": [0], "title": ["A"]})
-    catalog = Catalog(items, Lists(np.zeros(1, int), np.zeros(0, int)), None, domain_named(domain), genres)
+    catalog = Catalog(items, UserItems(np.zeros(1, int), np.zeros(0, int)), None, domain_named(domain), genres)
     context = Context(catalog, Prompts(), 15, 0)
     profile = UserProfile(context, UserProfileOptions())
     attributes = ItemAttributes(context, ItemAttributesOptions(name_words=2, word_letters=5))

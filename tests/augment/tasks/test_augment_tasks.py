@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from augment.catalog import Catalog, Lists, UserEntity
+from augment.catalog import Catalog, UserEntity
 from augment.prompts.domains import domain_named
 from augment.prompts.rendering import Prompts
 from augment.tasks import TASKS
@@ -22,6 +22,7 @@ from augment.tasks.edges import Edges, EdgesOptions
 from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.interactions import UserItems
 
 PROFILE: dict[str, Any] = {
     "age": "18-24",
@@ -222,7 +223,7 @@ def many_genres(n_genres: int) -> Catalog:
     lists = [[names[item], names[item - item % 10]] for item in range(n_genres)]
     ids, titles = pa.array(range(n_genres), pa.int32()), [f"Title {item}" for item in range(n_genres)]
     items = pa.table({"item": ids, "title": titles, "genres": pa.array(lists, pa.list_(pa.string()))})
-    history = Lists.build(np.repeat(np.arange(10), 10), np.tile(np.arange(10), 10), 10)
+    history = UserItems.build(np.repeat(np.arange(10), 10), np.tile(np.arange(10), 10), 10)
     return Catalog(items, history, None, domain_named("movies"), tuple(names))
 
 

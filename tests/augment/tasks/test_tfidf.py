@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from augment.catalog import Catalog, Lists
+from augment.catalog import Catalog
 from augment.options import GenerationOptions, HeuristicOptions
 from augment.prompts.domains import domain_named
 from augment.prompts.presentation import ItemTextOptions, Presentation
 from augment.runner import run_source
 from augment.tasks.tfidf import HistoryTerms
+from augrec.artefacts.interactions import UserItems
 
 WORDS = ["dragon", "castle", "knight", "murder", "detective", "baking", "romance", "sea", "ship", "war", "spy", "farm"]
 
@@ -29,7 +30,7 @@ def small_world(seed: int = 0, n_users: int = 25, n_items: int = 40) -> Catalog:
     items = pa.table({"item": range(n_items), "profile": texts})
     lengths = rng.integers(0, 10, n_users)
     drawn = [rng.choice(n_items, size=length, replace=False) for length in lengths]
-    history = Lists(np.concatenate([[0], np.cumsum(lengths)]), np.concatenate(drawn).astype(np.int64))
+    history = UserItems(np.concatenate([[0], np.cumsum(lengths)]), np.concatenate(drawn).astype(np.int64))
     return Catalog(items, history, None, domain_named("books"), ()).presented(
         Presentation(ItemTextOptions(columns=("profile",)))
     )

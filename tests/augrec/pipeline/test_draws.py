@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.matrices import write_field
 from augrec.pipeline.config import Variant
 from augrec.pipeline.draws import derangement, random_candidate_edges, random_edges, shuffled, shuffled_edges
 from augrec.pipeline.edges import read_shown_candidates
 from augrec.pipeline.side import side_information
-from embed.matrices import write_field
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 

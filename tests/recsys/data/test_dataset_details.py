@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet, write_json, write_parquet
-from recsys.data.dataset import SPLITS, Dataset
+from augrec.artefacts.interactions import SPLITS
+from recsys.data.dataset import Dataset
 
 N_USERS, N_ITEMS = 4, 6
 COLUMNS = ("user", "item", "split", "rating", "timestamp", "review")

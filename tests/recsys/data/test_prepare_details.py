@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.data.dataset import SPLITS, Dataset
+from augrec.artefacts.interactions import SPLITS
+from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.config import Config
 from augrec.pipeline.named import named_matrices
 from augrec.pipeline.side import PROFILE
@@ -25,7 +26,6 @@ from augrec.report.measures.leak import leak
 from augrec.report.measures.memorisation import memorisation
 from augrec.report.measures.position import position
 from augrec.report.measures.records import Records
-from embed.matrices import read_field
 from embed.texts import profile_text
 
 EDGES = "edges"

@@ -17,10 +17,10 @@ import scipy.sparse as sp
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.exchange.export_llmrec import export_llmrec
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
 from augrec.pipeline.exchange.pickles import write_vectors
-from embed.matrices import read_field
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
 from recsys.data.released.unpickle import load

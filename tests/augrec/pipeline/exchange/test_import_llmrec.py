@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from augment.catalog import Catalog
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.audit.interactions import audit_candidates, audit_dataset, read_split
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
-from embed.matrices import read_field
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
 

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, sha256_file, write_json
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Variant, read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
-from embed.matrices import read_field
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
 

@@ -1,0 +1,165 @@
+"""Who interacted with what: `dataset/interactions.parquet`, and the items of each user made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_parquet
+
+SPLITS = ("train", "valid", "test")
+"""A split's code is its place here."""
+DETAILS = {"rating": pa.float32(), "timestamp": pa.int64(), "review": pa.large_string()}
+"""The columns that an interaction may have beside user, item (int32) and split, and their types."""
+PREPARE_AGAIN = "run `augrec prepare` again to write the dataset folder anew"
+
+
+@dataclass(frozen=True, slots=True)
+class UserItems:
+    """Items of every user, one user after the other: those of user u are `items[starts[u]:starts[u + 1]]`."""
+
+    starts: np.ndarray
+    """int64 [n_users + 1]."""
+    items: np.ndarray
+    """int [m]."""
+
+    @classmethod
+    def build(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> UserItems:
+        """From parallel arrays already sorted by user."""
+        return cls(np.searchsorted(users, np.arange(n_users + 1)), items)
+
+    def of(self, user: int) -> np.ndarray:
+        """The items of one user."""
+        return self.items[self.starts[user] : self.starts[user + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [n_users], how many each has."""
+        return np.diff(self.starts)
+
+    @property
+    def users(self) -> np.ndarray:
+        """int64 [m], the user of every item."""
+        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int64), self.lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """The interactions of some splits, sorted by (user, item)."""
+
+    pairs: np.ndarray
+    """int64 [m, 2] of (user, item), unique."""
+    codes: np.ndarray
+    """int64 [m], the place of each interaction's split in `SPLITS`."""
+    times: np.ndarray | None = None
+    """int64 [m] seconds since 1970; None where they were not read, or one of them is not known."""
+
+    def of(self, split: str) -> np.ndarray:
+        """int64 [m, 2], the pairs of one split."""
+        return self.pairs[self.codes == SPLITS.index(split)]
+
+    def histories(self, split: str, n_users: int) -> UserItems:
+        """The items of every user in one split, oldest first; in order of their ids where times are not known."""
+        chosen = self.codes == SPLITS.index(split)
+        pairs = self.pairs[chosen]
+        order = by_time(pairs, None if self.times is None else self.times[chosen])
+        return UserItems.build(pairs[order, 0], pairs[order, 1], n_users)
+
+
+def by_time(pairs: np.ndarray, times: np.ndarray | None) -> np.ndarray:
+    """int64 [m]: the rows of `pairs` (int64 [m, 2]) in order of (user, time, item), or (user, item) without times."""
+    keys = (pairs[:, 1], pairs[:, 0]) if times is None else (pairs[:, 1], times, pairs[:, 0])
+    return np.lexsort(keys)
+
+
+def read_interactions(
+    path: Path,
+    n_users: int,
+    n_items: int,
+    *,
+    splits: Sequence[str] = SPLITS,
+    times: bool = False,
+    remedy: str = PREPARE_AGAIN,
+) -> Interactions:
+    """Reads and checks the interactions of some splits; rows of others are dropped while the file is read.
+
+    Args:
+        path: `interactions.parquet`.
+        n_users, n_items: rows of the tables of users and items.
+        splits: those that are read.
+        times: whether timestamps are read, too.
+        remedy: what to do about a file that is wrong.
+
+    Raises:
+        DataError: the file is missing or damaged, lacks a column, has another split, an id without a row, or a pair
+            twice, within a split or across those that are read.
+    """
+    wanted = ["user", "item", "split", *(["timestamp"] if times else [])]
+    rows = None if tuple(splits) == SPLITS else pc.field("split").isin(list(splits))
+    table = read_parquet(path, columns=wanted, rows=rows, remedy=remedy)
+    missing = sorted({"user", "item", "split"} - set(table.column_names))
+    if missing:
+        raise DataError(f"columns are missing: {', '.join(missing)}", where=path, remedy=remedy)
+    codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), -1).to_numpy()
+    _refuse(codes < 0, f"split is none of {', '.join(SPLITS)}", path, remedy)
+    pairs = _pairs(table)
+    check_pairs(pairs, n_users, n_items, path, remedy)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    clock = None
+    if times and "timestamp" in table.column_names and not table["timestamp"].null_count:
+        clock = table["timestamp"].to_numpy().astype(np.int64)[order]
+    return Interactions(pairs[order], codes[order].astype(np.int64), clock)
+
+
+def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: str = "start again") -> pa.Array | None:
+    """One column of the interactions of a split, aligned with pairs that were read before.
+
+    Args:
+        path: `interactions.parquet`.
+        name: one of `DETAILS`.
+        split: whose.
+        pairs: int64 [m, 2], those of the split, sorted.
+        remedy: what to do where the file has changed since.
+
+    Returns:
+        [m], null where an interaction has none; None where the file has no such column.
+    """
+    rows = read_parquet(path, columns=["user", "item", name], rows=pc.field("split") == split, remedy=PREPARE_AGAIN)
+    if name not in rows.column_names:
+        return None
+    stored = _pairs(rows)
+    order = np.lexsort((stored[:, 1], stored[:, 0]))
+    if not np.array_equal(stored[order], pairs):
+        raise DataError("the interactions have changed since they were read", where=path, remedy=remedy)
+    column = rows[name].take(pa.array(order))
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path, remedy: str = PREPARE_AGAIN) -> None:
+    """Raises `DataError` for an id outside 0..n-1 or a (user, item) pair that occurs twice; names its first row."""
+    for column, name, size in ((0, "user", n_users), (1, "item", n_items)):
+        ids = pairs[:, column]
+        wrong = (ids < 0) | (ids >= size)
+        if wrong.any():
+            _refuse(wrong, f"{name} id outside 0..{size - 1}: {ids[np.argmax(wrong)]}", where, remedy)
+    keys = pairs[:, 0] * n_items + pairs[:, 1]
+    order = np.argsort(keys, kind="stable")
+    repeated = np.zeros(len(keys), dtype=bool)
+    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    _refuse(repeated, "the same user and item occur twice, within a split or across splits", where, remedy)
+
+
+def _pairs(table: pa.Table) -> np.ndarray:
+    """int64 [m, 2] as they stand in the file; -1 where an id is missing."""
+    return np.stack([pc.fill_null(table[name], -1).to_numpy().astype(np.int64) for name in ("user", "item")], axis=1)
+
+
+def _refuse(bad: np.ndarray, what: str, where: str | Path, remedy: str) -> None:
+    if bad.any():
+        raise DataError(what, where=f"{where}, row {int(np.argmax(bad))}", remedy=remedy)

@@ -1,0 +1,48 @@
+"""The tables of users and items of a data set: row i describes the one with contiguous id i."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_parquet, readable_parquet
+from augrec.artefacts.interactions import PREPARE_AGAIN
+from augrec.artefacts.tasks import About
+
+
+def read_side_table(
+    path: Path, about: About, *, columns: Sequence[str] | None = None, remedy: str = PREPARE_AGAIN
+) -> pa.Table:
+    """`users.parquet` or `items.parquet`, checked.
+
+    Args:
+        path: the file.
+        about: whose table it is.
+        columns: those that are read beside the id, of those that are there; None for all.
+        remedy: what to do about a file that is wrong.
+
+    Raises:
+        DataError: the file is missing or damaged, or its ids are not 0, 1, 2, ... in order.
+    """
+    wanted = None if columns is None else list(dict.fromkeys([about, *columns]))
+    table = read_parquet(path, columns=wanted, remedy=remedy)
+    if about not in table.column_names:
+        raise DataError(f"the column {about!r} is missing", where=path, remedy=remedy)
+    ids = pc.fill_null(table[about], -1).to_numpy()
+    wrong = ids != np.arange(len(ids))
+    if wrong.any():
+        what = f"{about} ids are not contiguous from 0"
+        raise DataError(what, where=f"{path}, row {int(np.argmax(wrong))}", remedy=remedy)
+    return table
+
+
+def count_rows(path: Path, *, remedy: str = PREPARE_AGAIN) -> int:
+    """How many users or items a table describes, without reading it."""
+    with readable_parquet(path, remedy=remedy):
+        return int(pq.read_metadata(path).num_rows)

@@ -1,0 +1,111 @@
+"""What a finished training wrote: `metrics.json` and `per_user.parquet`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.run_folder import TrainingFolder
+
+TRAIN_AGAIN = "run the train stage again: finished seeds are skipped"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """`metrics.json`. `valid` and `test` are means over users by metric, NaN where no user has a value."""
+
+    folder: TrainingFolder
+    variant: str
+    model: str
+    """The family."""
+    seed: int
+    fingerprint: str
+    valid: Mapping[str, float]
+    test: Mapping[str, float]
+    deterministic: bool
+    """Whether nothing in it was drawn: every seed gives the same."""
+    details: Mapping[str, Any]
+    """Everything in the file: epochs, history, seconds, memory, device, counts of users."""
+
+    def require(self, metrics: Iterable[str]) -> None:
+        """Raises DataError where the test split was not evaluated with one of the metrics."""
+        missing = [metric for metric in metrics if metric not in self.test]
+        if missing:
+            raise DataError(
+                f"variant {self.variant!r} was not evaluated with {', '.join(missing)}",
+                where=self.folder.metrics,
+                remedy=f"add the cutoff to the evaluation, or choose from: {', '.join(self.test)}",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class PerUser:
+    """`per_user.parquet`: a value of every metric for every user; NaN where a user has nothing to be judged by."""
+
+    users: np.ndarray
+    """int64 [n], increasing."""
+    values: Mapping[str, np.ndarray]
+    """metric -> float64 [n]."""
+
+
+def read_training(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> TrainingResult:
+    """The result of a training.
+
+    Raises:
+        DataError: it has not finished, or the file says something else.
+    """
+    path = folder.metrics
+    if not path.exists():
+        raise DataError("this training has not finished", where=path, remedy=remedy)
+    content = read_json(path, remedy=remedy)
+    try:
+        return TrainingResult(
+            folder=folder,
+            variant=str(content["variant"]),
+            model=str(content["model"]),
+            seed=int(content["seed"]),
+            fingerprint=str(content["fingerprint"]),
+            valid=_means(content["valid"]),
+            test=_means(content["test"]),
+            deterministic=content["deterministic"] is True,
+            details=content,
+        )
+    except KeyError as error:
+        raise DataError(f"the file holds no {error.args[0]!r}", where=path, remedy=remedy) from None
+    except (TypeError, ValueError, AttributeError):
+        raise DataError("the file does not hold what a training writes", where=path, remedy=remedy) from None
+
+
+def read_per_user(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> PerUser:
+    """The per-user values of a training, sorted by user.
+
+    Raises:
+        DataError: the file is missing or damaged, or a user occurs twice.
+    """
+    path = folder.per_user
+    if not path.exists():
+        what = "this training has no per-user metrics, so nothing can be tested"
+        raise DataError(what, where=path, remedy=remedy)
+    table = read_parquet(path, remedy=remedy)
+    if "user" not in table.column_names:
+        raise DataError("the column 'user' is missing", where=path, remedy=remedy)
+    users = table["user"].to_numpy().astype(np.int64)
+    order = np.argsort(users, kind="stable")
+    if len(np.unique(users)) != len(users):
+        raise DataError("a user occurs twice", where=path, remedy=remedy)
+    names = [name for name in table.column_names if name != "user"]
+    try:
+        values = {name: table[name].to_numpy()[order].astype(np.float64) for name in names}
+    except (TypeError, ValueError):
+        raise DataError("a metric's values are not numbers", where=path, remedy=remedy) from None
+    return PerUser(users[order], values)
+
+
+def _means(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}

@@ -1,0 +1,166 @@
+"""Interactions, histories and ranked lists, against loops over the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.interactions import SPLITS, UserItems, read_detail, read_interactions
+from augrec.artefacts.ranked_lists import read_ranked_lists, write_ranked_lists
+from augrec.artefacts.side_tables import count_rows, read_side_table
+
+N_USERS, N_ITEMS = 5, 7
+ROWS = st.lists(
+    st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1), st.sampled_from(SPLITS), st.integers(0, 3)),
+    unique_by=lambda row: row[:2],
+    max_size=20,
+)
+Row = tuple[int, int, str, int]
+
+
+def written(path: Path, rows: list[Row], *, times: bool = True) -> Path:
+    users, items, splits, clock = ([row[place] for row in rows] for place in range(4))
+    columns = {"user": pa.array(users, pa.int32()), "item": pa.array(items, pa.int32())}
+    columns |= {"timestamp": pa.array(clock, pa.int64())} if times else {}
+    pq.write_table(pa.table(columns | {"split": pa.array(splits, pa.string())}), path)
+    return path
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, times=st.booleans())
+def test_splits_and_histories_are_those_of_a_loop(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row], times: bool
+) -> None:
+    path = written(tmp_path_factory.mktemp("i") / "interactions.parquet", rows, times=times)
+    read = read_interactions(path, N_USERS, N_ITEMS, times=True)
+    alone = read_interactions(path, N_USERS, N_ITEMS, splits=("train",), times=True)
+    assert (read.times is None) == (not times)
+    for split in SPLITS:
+        expected = sorted((user, item) for user, item, name, _ in rows if name == split)
+        assert [tuple(pair) for pair in read.of(split).tolist()] == expected
+        histories = read.histories(split, N_USERS)
+        for user in range(N_USERS):
+            mine = [(clock if times else 0, item) for u, item, name, clock in rows if (u, name) == (user, split)]
+            assert histories.of(user).tolist() == [item for _, item in sorted(mine)]
+        assert histories.lengths.tolist() == [len(histories.of(user)) for user in range(N_USERS)]
+        assert histories.users.tolist() == [user for user in range(N_USERS) for _ in histories.of(user)]
+    np.testing.assert_array_equal(alone.of("train"), read.of("train"))
+    assert alone.histories("train", N_USERS).items.tolist() == read.histories("train", N_USERS).items.tolist()
+    assert set(alone.codes.tolist()) <= {0}
+
+
+def test_times_count_only_where_every_interaction_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "interactions.parquet"
+    table = pa.table(
+        {"user": [0, 0, 0], "item": [3, 1, 2], "timestamp": pa.array([1, None, 3]), "split": ["train", "train", "test"]}
+    )
+    pq.write_table(table, path)
+    read = read_interactions(path, 1, 4, times=True)
+    assert read.times is None
+    assert read.histories("train", 1).of(0).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([(0, 1, "train", 0), (0, 1, "test", 0)], r"the same user and item occur twice.*\.parquet, row 1"),
+        ([(0, 1, "train", 0), (5, 1, "train", 0)], r"user id outside 0\.\.4.*row 1"),
+        ([(0, 7, "train", 0)], r"item id outside 0\.\.6.*row 0"),
+        ([(-1, 0, "train", 0)], r"user id outside"),
+        ([(0, 0, "train", 0), (0, 1, "dev", 0)], r"split is none of train, valid, test.*row 1"),
+    ],
+)
+def test_what_does_not_fit_names_its_row(tmp_path: Path, rows: list[Row], problem: str) -> None:
+    path = written(tmp_path / "interactions.parquet", rows)
+    with pytest.raises(DataError, match=f"(?s){problem}") as error:
+        read_interactions(path, N_USERS, N_ITEMS)
+    assert "augrec prepare" in (error.value.remedy or "")
+
+
+@pytest.mark.parametrize("column", ["user", "item", "split"])
+def test_a_column_or_a_value_that_is_missing_is_an_error(tmp_path: Path, column: str) -> None:
+    path = written(tmp_path / "interactions.parquet", [(0, 1, "train", 0), (0, 2, "train", 0)])
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns([column]), path)
+    with pytest.raises(DataError, match=f"columns are missing: {column}"):
+        read_interactions(path, N_USERS, N_ITEMS)
+    holes = pa.array([None, table[column][1].as_py()], table[column].type)
+    pq.write_table(table.set_column(table.column_names.index(column), column, holes), path)
+    with pytest.raises(DataError, match=r"(?s)row 0"):
+        read_interactions(path, N_USERS, N_ITEMS)
+
+
+def test_details_are_aligned_with_the_pairs_of_their_split(tmp_path: Path) -> None:
+    rows = [(1, 2, "train", 5), (0, 3, "train", 9), (0, 1, "test", 4), (0, 0, "train", 7)]
+    path = written(tmp_path / "interactions.parquet", rows)
+    pairs = read_interactions(path, N_USERS, N_ITEMS).of("train")
+    found = read_detail(path, "timestamp", "train", pairs)
+    assert found is not None
+    assert found.to_pylist() == [7, 9, 5]
+    assert read_detail(path, "rating", "train", pairs) is None
+    written(path, rows[:2])
+    with pytest.raises(DataError, match="have changed since they were read"):
+        read_detail(path, "timestamp", "train", pairs)
+
+
+LISTS = st.lists(st.lists(st.integers(0, N_ITEMS - 1), unique=True, max_size=4), min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(lists=LISTS, scored=st.booleans())
+def test_ranked_lists_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[list[int]], scored: bool
+) -> None:
+    path = tmp_path_factory.mktemp("l") / "candidates.parquet"
+    starts = np.cumsum([0, *map(len, lists)])
+    items = np.array([item for items_of in lists for item in items_of], dtype=np.int64)
+    write_ranked_lists(path, UserItems(starts, items), np.linspace(1, 0, len(items)) if scored else None)
+    table = pq.read_table(path)
+    assert table.schema.names == ["user", "rank", "item", "score"]
+    assert [str(kind) for kind in table.schema.types] == ["int32", "int32", "int32", "float"]
+    assert table["score"].null_count == (0 if scored else len(items))
+    order = np.random.default_rng(len(items)).permutation(len(items))
+    pq.write_table(table.take(pa.array(order)), path)  # whatever the order of the rows
+    read = read_ranked_lists(path, len(lists), N_ITEMS, remedy="again")
+    assert [read.of(user).tolist() for user in range(len(lists))] == lists
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"user": [0, 0], "rank": [0, 1], "item": [3, 3]}, "listed twice for the same user"),
+        ({"user": [0, 2], "rank": [0, 0], "item": [3, 3]}, r"user id outside 0\.\.1"),
+        ({"user": [0, 1], "rank": [0, 0], "item": [3, 9]}, r"item id outside 0\.\.6"),
+        ({"user": [0], "item": [3]}, "columns are missing: rank"),
+    ],
+)
+def test_lists_that_do_not_fit_are_errors(tmp_path: Path, columns: dict[str, list[int]], problem: str) -> None:
+    path = tmp_path / "candidates.parquet"
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(DataError, match=problem) as error:
+        read_ranked_lists(path, 2, N_ITEMS, remedy="run candidates")
+    assert error.value.remedy == "run candidates"
+
+
+def test_a_side_table_has_its_ids_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item": [0, 1, 2], "title": ["a", "b", "c"], "year": [1, 2, 3]}), path)
+    assert read_side_table(path, "item").column_names == ["item", "title", "year"]
+    assert read_side_table(path, "item", columns=["year", "absent"]).column_names == ["item", "year"]
+    assert count_rows(path) == 3
+    with pytest.raises(DataError, match="the column 'user' is missing"):
+        read_side_table(path, "user")
+    for ids in ([0, 2, 1], [1, 2, 3], [0, None, 2]):
+        pq.write_table(pa.table({"item": pa.array(ids, pa.int32())}), path)
+        with pytest.raises(DataError, match="item ids are not contiguous from 0"):
+            read_side_table(path, "item")
+    for look in (count_rows, lambda missing: read_side_table(missing, "item")):
+        with pytest.raises(DataError, match="does not exist"):
+            look(tmp_path / "absent.parquet")
