@@ -134,9 +134,24 @@ class SourceOptions(Options):
 
 
 class RandomSplit(Options):
-    """Per user at random, every user keeping at least one training interaction."""
+    """Per user at random, every user keeping at least one training interaction.
+
+    Interactions are drawn one after the other, so one more of them in the source changes the split of nearly all, and
+    with it every history that a prompt shows; `hashed` changes that of its own user alone.
+    """
 
     kind: Literal["random"]
+    """Selects this split."""
+    ratios: Ratios = (3, 1, 1)
+    """Parts of a user's interactions that go to train, valid and test."""
+
+
+class HashedSplit(Options):
+    """Per user at random, as `random` does, where the draw of an interaction depends on the seed and the source ids of
+    its user and its item alone. Data that grow keep their split: an interaction that is added changes the split of no
+    other user's, but where it gives an item without training interactions its first one."""
+
+    kind: Literal["hashed"]
     """Selects this split."""
     ratios: Ratios = (3, 1, 1)
     """Parts of a user's interactions that go to train, valid and test."""
@@ -165,7 +180,7 @@ class GivenSplit(Options):
     """Selects this split; only the formats rlmrec and augrec have one."""
 
 
-Split = Annotated[RandomSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field(discriminator="kind")]
+Split = Annotated[RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field(discriminator="kind")]
 
 
 class DatasetOptions(Options):

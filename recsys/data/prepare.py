@@ -52,7 +52,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     if not raw.keeps_everyone:
         notes += matched(items, raw.items["item"], "item", raw.tables, options.least_described)
         notes += matched(users, raw.users["user"], "user", raw.tables, options.least_described)
-    kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path)
+    kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
     files = DatasetFolder(out)

@@ -6,11 +6,13 @@ interactions and the seed only, not on the order of any file.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
+from recsys.data.options import GivenSplit, HashedSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
 
 TRAIN, VALID, TEST = 0, 1, 2
 FEW_USERS = 20
@@ -18,7 +20,11 @@ FEW_USERS = 20
 
 
 def split_interactions(
-    interactions: pd.DataFrame, split: Split, rng: np.random.Generator, source: str
+    interactions: pd.DataFrame,
+    split: Split,
+    rng: np.random.Generator,
+    source: str,
+    source_ids: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, int]:
     """uint8 [m] split of each row, and how many held-out interactions were moved to train to give an item one.
 
@@ -30,6 +36,7 @@ def split_interactions(
         split: the options.
         rng: decides random splits; not drawn from otherwise.
         source: names the data in errors.
+        source_ids: what the source calls every user and every item, str by id; only hashed splits look at them.
 
     Raises:
         DataError: a split by time of data without timestamps, or a given split of data that have none.
@@ -43,8 +50,9 @@ def split_interactions(
             )
         return interactions["split"].to_numpy(dtype=np.uint8), 0
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
-    if isinstance(split, RandomSplit):
-        keys = rng.random(len(interactions))
+    if isinstance(split, RandomSplit | HashedSplit):
+        hashed = isinstance(split, HashedSplit)
+        keys = _hashed(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
         parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
         return _items_into_train(parts, items, keys)
     if "timestamp" not in interactions:
@@ -114,6 +122,28 @@ def _more_held_out(split: Split, empty: list[str]) -> str:
         f"{' and '.join(empty)}: use data with more of them per user, a larger part in dataset.split.ratios, or "
         "dataset.split.kind: leave_last_out (three interactions)"
     )
+
+
+def _hashed(users: np.ndarray, items: np.ndarray, source_ids: tuple[np.ndarray, np.ndarray], salt: bytes) -> np.ndarray:
+    """uint64 [m]: for each interaction a number that looks random and depends on the salt and its two names alone."""
+    of_user, of_item = (
+        _words(names, salt + about) for names, about in zip(source_ids, (b"user", b"item"), strict=True)
+    )
+    return _mixed(of_user[users] + _mixed(of_item[items]))
+
+
+def _words(names: np.ndarray, salt: bytes) -> np.ndarray:
+    """uint64 [n]: eight bytes of the sha256 of each name."""
+    return np.array(
+        [int.from_bytes(hashlib.sha256(salt + str(name).encode()).digest()[:8]) for name in names], np.uint64
+    )
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """A bijection of uint64 in which every bit depends on all: SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        words = (words ^ (words >> np.uint64(shift))) * np.uint64(factor)
+    return words
 
 
 def _rank_within(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from recsys.data.prepare import prepare, ranked_ids, split_sha256
 from recsys.data.readers.base import RawData
 from recsys.data.readers.registry import read
 
-KINDS = ["random", "leave_last_out", "temporal"]
+KINDS = ["random", "hashed", "leave_last_out", "temporal"]
 
 
 def raw_data(seed: int = 0, n: int = 300) -> RawData:
@@ -196,7 +196,7 @@ def test_times_that_some_lack_are_left_out_or_an_error(tmp_path: Path, options: 
     raw = raw_data()
     times = raw.interactions["timestamp"].astype("Int64").mask(raw.interactions.index == 6)
     source = RawData(raw.interactions.assign(timestamp=times), raw.items, raw.users)
-    if kind == "random":
+    if kind in ("random", "hashed"):
         meta = prepare(source, options(split={"kind": kind}), tmp_path, 0)
         assert "1 of 300 interactions have no timestamp: timestamps are left out" in meta["notes"]
         assert Dataset.load(tmp_path).train_timestamps is None

@@ -18,7 +18,7 @@ from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData
 from recsys.data.readers.registry import read
 
-KINDS = ["random", "leave_last_out", "temporal"]
+KINDS = ["random", "hashed", "leave_last_out", "temporal"]
 
 
 def raw_data(seed: int = 0, n: int = 300) -> RawData:

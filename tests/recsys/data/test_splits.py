@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import GivenSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
+from recsys.data.options import GivenSplit, HashedSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
 from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, require_parts, split_interactions
 
-RANDOM, LAST, BY_TIME = (
+NAMES = (np.array([f"u{user}" for user in range(60)]), np.array([f"i{item}" for item in range(60)]))
+RANDOM, HASHED, LAST, BY_TIME = (
     RandomSplit(kind="random"),
+    HashedSplit(kind="hashed"),
     LeaveLastOut(kind="leave_last_out"),
     TemporalSplit(kind="temporal"),
 )
@@ -28,15 +30,18 @@ def frame_of(counts: list[int], n_items: int = 40, seed: int = 0) -> pd.DataFram
 
 
 def run(
-    frame: pd.DataFrame, split: RandomSplit | LeaveLastOut | TemporalSplit, seed: int = 0
+    frame: pd.DataFrame, split: RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit, seed: int = 0
 ) -> tuple[np.ndarray, int]:
-    return split_interactions(frame, split, np.random.default_rng(seed), "here")
+    return split_interactions(frame, split, np.random.default_rng(seed), "here", NAMES)
 
 
+@pytest.mark.parametrize("split", [RANDOM, HASHED])
 @given(counts=st.lists(st.integers(1, 25), min_size=1, max_size=12), seed=st.integers(0, 50))
-def test_random_split_leaves_no_user_and_no_item_without_train(counts: list[int], seed: int) -> None:
+def test_random_split_leaves_no_user_and_no_item_without_train(
+    split: RandomSplit | HashedSplit, counts: list[int], seed: int
+) -> None:
     frame = frame_of(counts, seed=seed)
-    parts, moved = run(frame, RANDOM, seed)
+    parts, moved = run(frame, split, seed)
     train = frame[parts == TRAIN]
     assert set(train["user"]) == set(frame["user"])
     assert set(train["item"]) == set(frame["item"])
@@ -45,19 +50,63 @@ def test_random_split_leaves_no_user_and_no_item_without_train(counts: list[int]
     assert len(train) == shares + moved
 
 
-def test_random_split_has_the_ratio_and_follows_the_seed() -> None:
+@pytest.mark.parametrize("split", [RANDOM, HASHED])
+def test_random_split_has_the_ratio_and_follows_the_seed(split: RandomSplit | HashedSplit) -> None:
     frame = frame_of([20] * 30, n_items=25)
-    parts, moved = run(frame, RANDOM)
+    parts, moved = run(frame, split)
     assert moved == 0
     assert np.bincount(parts).tolist() == [360, 120, 120]
-    assert np.array_equal(parts, run(frame, RANDOM)[0])
-    assert not np.array_equal(parts, run(frame, RANDOM, 1)[0])
+    assert np.array_equal(parts, run(frame, split)[0])
+    assert not np.array_equal(parts, run(frame, split, 1)[0])
 
 
-def test_an_item_seen_once_always_trains() -> None:
+@given(counts=st.lists(st.integers(1, 25), min_size=2, max_size=12), seed=st.integers(0, 50), data=st.data())
+def test_an_interaction_more_leaves_the_hashed_split_of_the_others_as_it_was(
+    counts: list[int], seed: int, data: st.DataObject
+) -> None:
+    frame = frame_of(counts, seed=seed)
+    user = data.draw(st.integers(0, len(counts) - 1))
+    new = data.draw(st.sampled_from(sorted(set(range(40)) - set(frame.loc[frame["user"] == user, "item"]))))
+    more = pd.concat([frame, pd.DataFrame({"user": [user], "item": [new], "timestamp": [3]})])
+    more = more.sort_values(["user", "item"], ignore_index=True)
+    before, after = (
+        {(u, i): part for u, i, part in zip(rows["user"], rows["item"], run(rows, HASHED, seed)[0], strict=True)}
+        for rows in (frame, more)
+    )
+    # Of the user's own, at most one changes at the end of train and one at the end of valid. Where that takes an item's
+    # only training interaction, or gives it one, somebody else's held-out interaction of that item moves.
+    others = {pair for pair in before if pair[0] != user and pair[1] != new}
+    moved = {pair for pair in others if before[pair] != after[pair]}
+    items = {item for _, item in moved}
+    own = {item for owner, item in before if owner == user and before[owner, item] != after[owner, item]}
+    assert items <= own
+    assert len(own) <= 2
+    assert len(moved) <= len(items)
+
+
+def test_a_random_split_by_position_does_not_keep_that() -> None:
+    frame = frame_of([12] * 20, seed=3)
+    more = frame[frame.index != 0].reset_index(drop=True)
+    changed = [np.mean(run(frame, split)[0][1:][12:] != run(more, split)[0][12:]) for split in (RANDOM, HASHED)]
+    assert changed[0] > 0.3
+    assert changed[1] == 0
+
+
+def test_the_draws_of_different_users_say_nothing_of_each_other() -> None:
+    frame = frame_of([40] * 60, n_items=40)
+    held_out = (run(frame, HASHED)[0] == TEST).reshape(60, 40)
+    per_item = held_out.sum(axis=0)  # binomial(60, 1/5) each: 12 on average, 3.1 of spread
+    assert held_out.sum(axis=1).tolist() == [8] * 60
+    assert 1.5 < per_item.std() < 5
+    overlap = held_out.astype(int) @ held_out.T.astype(int)
+    assert overlap[~np.eye(60, dtype=bool)].mean() == pytest.approx(8 * 8 / 40, abs=0.15)
+
+
+@pytest.mark.parametrize("split", [RANDOM, HASHED])
+def test_an_item_seen_once_always_trains(split: RandomSplit | HashedSplit) -> None:
     rows = [(0, item) for item in range(10)] + [(1, 0), (1, 1)]
     frame = pd.DataFrame(rows, columns=["user", "item"])
-    parts, moved = run(frame, RANDOM)
+    parts, moved = run(frame, split)
     assert moved >= 2
     assert (parts[2:10] == TRAIN).all()
 
@@ -88,7 +137,7 @@ def test_a_split_by_time_needs_times(split: LeaveLastOut | TemporalSplit) -> Non
 
 def parts_of(frame: pd.DataFrame, split: Split) -> list[str]:
     frame = frame.assign(split=0) if split.kind == "given" else frame
-    parts = split_interactions(frame, split, np.random.default_rng(0), "here")[0]
+    parts = split_interactions(frame, split, np.random.default_rng(0), "here", NAMES)[0]
     return require_parts(parts, frame["user"].to_numpy(), split, "here")
 
 
