@@ -19,10 +19,10 @@ from rich.table import Table
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
 from augrec.pipeline.executors.chain import exclusive, why_run
 from augrec.pipeline.executors.slurm.status import run_at_home
 from augrec.pipeline.host.terminal import cells
-from augrec.pipeline.named import EMBED_SUMMARY, named_matrices
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import FOLDERS, Run
 from augrec.pipeline.stages.embed import embed_groups

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augrec.artefacts.matrices import read_field
+from augrec.artefacts.named import group_matrices
 from augrec.pipeline.controls import PARTS, is_drawn
 from augrec.pipeline.draws import (
     profiles_without_content,
@@ -18,7 +19,6 @@ from augrec.pipeline.draws import (
     shuffled_edges,
 )
 from augrec.pipeline.edges import read_edges, read_shown_candidates
-from augrec.pipeline.named import group_matrices
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:

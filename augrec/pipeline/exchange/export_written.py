@@ -15,9 +15,9 @@ import numpy as np
 
 from augment.tasks.naming import UNKNOWN
 from augrec.artefacts.files import read_parquet, write_text
+from augrec.artefacts.named import named_records
 from augrec.pipeline.exchange.exported import ExportedRun, as_csv, own_rows
 from augrec.pipeline.exchange.pickles import write_pickle, write_vectors
-from augrec.pipeline.named import named_records
 from embed.records import records_of, texts_of_source
 from recsys.data.released.reader import Findings
 

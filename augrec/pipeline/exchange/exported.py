@@ -10,7 +10,7 @@ import numpy as np
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.matrices import matrix_of, read_field
-from augrec.pipeline.named import named_matrices, named_sources
+from augrec.artefacts.named import named_matrices, named_sources
 from augrec.pipeline.side import DATA_GROUP
 from recsys.data.dataset import Dataset
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_json
-from augrec.pipeline.named import EMBED_SUMMARY, named_matrices
+from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from augrec.pipeline.stages.base import Run, Stage
 from embed.options import FeatureFileOptions

@@ -10,21 +10,12 @@ from typing import Any
 
 import pytest
 
-from augment.accounting.timeline import (
-    COLUMNS,
-    FINEST,
-    MOST_POINTS,
-    Points,
-    Timeline,
-    read_timeline,
-    spent,
-    timelines,
-    together,
-)
+from augment.accounting.timeline import Timeline, spent
 from augment.engines.vllm.grammar_time import GrammarTime
 from augment.messages import Record
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.timelines import COLUMNS, FINEST, MOST_POINTS, Points, read_timeline, timelines, together
 
 BEGAN = 1_760_000_000.0
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
+from augrec.artefacts.named import matrix_facts
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.config import Config, as_plain
-from augrec.pipeline.named import matrix_facts
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.stages.base import FOLDERS, Run
 from augrec.pipeline.studies.comparison.arms import arms_of

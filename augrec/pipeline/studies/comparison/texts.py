@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.matrices import read_field
+from augrec.artefacts.named import named_matrices
 from augrec.pipeline.config import Config
-from augrec.pipeline.named import named_matrices
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.comparison.options import Compare
 from augrec.report.measures.agreement import agreement

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from augrec.artefacts.files import read_json
-from augrec.pipeline.named import matrix_facts, named_sources
+from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.report.numbers.runs import Trained
 from augrec.report.pages.run.limits import Limit, read_limits
 from augrec.report.pages.run.provenance import STAGES, Group, read_provenance

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
-from augrec.pipeline.named import named_records
+from augrec.artefacts.named import named_records
 
 AUGMENT_AGAIN = "run the augment stage again: finished shards are kept"
 GENRES_LIKED = "liked_genres"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from augrec.artefacts.files import read_json, sha256_file
-from augrec.pipeline.named import matrix_facts, named_records
+from augrec.artefacts.named import matrix_facts, named_records
 from augrec.report.render.wording import counted
 
 STAGES = ("dataset", "candidates", "augment", "embed", "train")

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augment.accounting.timeline import Points, timelines, together
+from augrec.artefacts.timelines import Points, timelines, together
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render.svg import INK, MUTED, SERIES
 from augrec.report.render.wording import counted, rate, seconds

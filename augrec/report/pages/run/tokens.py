@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import read_parquet
-from augrec.pipeline.named import named_records
+from augrec.artefacts.named import named_records
 from augrec.report.pages.run.generated import AUGMENT_AGAIN
 from augrec.report.render.svg import INK, MUTED, SERIES, inline_svg, page_style
 from augrec.report.render.wording import count, counted, percent

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from augment.accounting.timeline import FINEST, Points
 from augrec.artefacts.files import read_json, sha256_file, write_json
+from augrec.artefacts.timelines import FINEST, Points
 from augrec.report.pages.run.generated import Record, read_records
 from augrec.report.pages.run.page import write_report
 from augrec.report.pages.run.provenance import read_provenance
