@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json
+from augrec.artefacts.model_files import model_config, read_tensor_header
 
 WHOLE = ("F64", "F32", "F16", "BF16")
 """Formats in which one stored element is one parameter; others are quantised, and may hold several."""
@@ -55,7 +55,9 @@ class _Unknown(Exception):
 
 
 def _read(folder: Path) -> Figures:
-    config = read_json(folder / "config.json")
+    config = model_config(folder)
+    if config is None:
+        raise _Unknown("the model folder cannot be read (config.json is missing, or is not a JSON object)")
     for what, keys in NOT_PLAIN.items():
         if any(config.get(key) for key in keys):
             raise _Unknown(f"the model is not a plain decoder: {what}")
@@ -81,7 +83,7 @@ def _weights(folder: Path, tied: bool) -> tuple[int, int]:
     parameters = size = 0
     for path in _files(folder):
         for name, tensor in _header(path).items():
-            if name == "__metadata__" or (tied and name == "lm_head.weight"):
+            if tied and name == "lm_head.weight":
                 continue
             if tensor["dtype"] not in WHOLE:
                 raise _Unknown(f"the weights are quantised ({tensor['dtype']})")
@@ -102,8 +104,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= path.stat().st_size:
-            raise _Unknown(f"{path.name} is not a safetensors file")
-        return json.loads(file.read(length))
+    header = read_tensor_header(path)
+    if header is None:
+        raise _Unknown(f"{path.name} is not a safetensors file")
+    return header

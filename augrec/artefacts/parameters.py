@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augrec.artefacts.files import parse_json
+from augrec.artefacts.model_files import is_quantised
 
 SHOWN = 5
 
@@ -42,7 +42,7 @@ def read_parameters(
         None where transformers cannot tell: weights that are quantised, whose files name other tensors than the model
         has, architectures that it does not know, and code that came with the model.
     """
-    if _is_quantised(folder):
+    if is_quantised(folder):
         return None
     import transformers
     from safetensors import SafetensorError
@@ -87,14 +87,6 @@ def faults(report: Mapping[str, Any], unused: Callable[[str], bool] = lambda nam
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-
-
-def _is_quantised(folder: Path) -> bool:
-    try:
-        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and bool(config.get("quantization_config"))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.memory import size_in_words
 
 FLOAT = INDEX = 4  # bytes: float32, and int32 as long as there are fewer than 2^31 edges
 BLOCK = 2**15  # columns of a block, as in `sparse_operator`
@@ -81,7 +82,7 @@ class Explanation:
 
     def error(self, phase: Phase, cause: BaseException) -> AugrecError:
         """The error to show."""
-        listed = "; ".join(f"{name}: {_readable(size)}" for name, size in self.needs().items())
+        listed = "; ".join(f"{name}: {size_in_words(size)}" for name, size in self.needs().items())
         said = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else type(cause).__name__
         smaller = {
             "building the model": "make the model's dim smaller",
@@ -107,7 +108,3 @@ def explained(phase: Phase, explanation: Explanation) -> Iterator[None]:
         if any(sign in str(error).lower() for sign in SIGNS):
             raise explanation.error(phase, error) from error
         raise
-
-
-def _readable(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

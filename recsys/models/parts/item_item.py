@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.memory import physical_memory, size_in_words
 from recsys.data.dataset import Dataset
 from recsys.models.base import ClosedFormRecommender
 from recsys.models.parts.histories import Histories
@@ -59,11 +59,11 @@ class ItemItem(ClosedFormRecommender):
 
     def _require(self, size: int) -> None:
         there = physical_memory()
-        if size > there:
+        if there is not None and size > there:
             name = type(self).__name__
             raise AugrecError(
-                f"{name} needs {size / 2**30:.1f} GiB for {self.n_items} items and this machine has "
-                f"{there / 2**30:.1f} GiB",
+                f"{name} needs {size_in_words(size)} for {self.n_items} items and this machine has "
+                f"{size_in_words(there)}",
                 remedy="raise dataset.k_core, set `neighbours` where the model has it, or leave the model out",
             )
 
@@ -122,8 +122,3 @@ def largest(block: sp.coo_array, k: int) -> tuple[np.ndarray, np.ndarray]:
     columns, tops = np.zeros((block.shape[0], k), np.int32), np.zeros((block.shape[0], k), np.float32)
     columns[row[kept], place[kept]], tops[row[kept], place[kept]] = column[kept], values[kept]
     return columns, tops
-
-
-def physical_memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.model_files import read_tensor_header
 from augrec.pipeline.weights import resolve
 from augrec.pipeline.weights.hashes import HashCache
-from augrec.pipeline.weights.tensor_files import read_header
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -175,9 +175,9 @@ def test_a_folder_that_holds_less_than_it_names_is_refused(
 
 
 def test_a_header_nested_without_end_is_no_safetensors_header(folder: Path) -> None:
-    assert read_header(folder / SHARDS[0]) is not None
+    assert read_tensor_header(folder / SHARDS[0]) is not None
     endless_header(folder)
-    assert read_header(folder / SHARDS[0]) is None
+    assert read_tensor_header(folder / SHARDS[0]) is None
 
 
 def in_place(path: Path, content: bytes) -> None:

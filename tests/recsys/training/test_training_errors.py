@@ -119,16 +119,16 @@ def test_memory_that_runs_out_is_explained(
     monkeypatch.setattr(LightGCN, method, fails)
     with pytest.raises(AugrecError, match=f"(?s)memory ran out in {phase}.*{remedy}") as caught:
         run(tastes, tmp_path)
-    assert "a batch (training.batch_size=128): 0.0 MiB" in caught.value.what
-    assert "scores (evaluation.chunk=16 users x 40 items): 0.0 MiB" in caught.value.what
+    assert "a batch (training.batch_size=128): 24.0 KiB" in caught.value.what
+    assert "scores (evaluation.chunk=16 users x 40 items): 2.5 KiB" in caught.value.what
     assert not (tmp_path / "metrics.json").exists()
 
 
 def test_a_table_that_fits_nowhere_is_explained_by_its_size(tastes: Dataset, tmp_path: Path) -> None:
     with pytest.raises(AugrecError, match=r"(?s)memory ran out in building the model.*dim smaller") as caught:
         run(tastes, tmp_path, LightGcnOptions(dim=10**13))
-    table = 100 * 10**13 * 4 / 2**30
-    assert f"parameters: {table:.2f} GiB; Adam's moments: {2 * table:.2f} GiB" in caught.value.what
+    table = 100 * 10**13 * 4 / 2**40
+    assert f"parameters: {table:.2f} TiB; Adam's moments: {2 * table:.2f} TiB" in caught.value.what
 
 
 def test_other_errors_keep_their_own_words(tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from augrec.artefacts.memory import free_memory
 from augrec.pipeline.config import Config, Variant
 from augrec.pipeline.side import side_files
 from augrec.pipeline.stages.base import Run, require_marker
@@ -27,7 +26,8 @@ def workers_that_fit(run: Run, free_mb: float | None = None) -> int:
     times that number, would not fit into the free memory.
     """
     most = default_workers(run.config)
-    free = free_memory_mb() if free_mb is None else free_mb
+    there = free_memory()
+    free = free_mb if free_mb is not None or there is None else there / MB
     if run.config.workers is not None or free is None:
         return most
     largest = max(estimate_mb(run, variant) for variant in run.config.variants.values())
@@ -53,17 +53,3 @@ def estimate_mb(run: Run, variant: Variant) -> float:
     features = 4 * sum(path.stat().st_size for path in files if path.suffix == ".npy")
     scores = 4 * 4 * min(config.evaluation.chunk or users, users) * items
     return PROCESS_MB + (embeddings + graph + square + features + scores) / MB
-
-
-def free_memory_mb() -> float | None:
-    """MiB that can still be had: the machine's, or what a container may still take. None where nothing says so."""
-    found = []
-    with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        found.append(next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:")))
-    with suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text(encoding="utf-8"))
-        used = int((group / "memory.current").read_text(encoding="utf-8"))
-        found.append((limit - used) / MB)
-    return min(found, default=None)

@@ -1,0 +1,59 @@
+"""What a model folder in Hugging Face format says of itself, read without loading a weight."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.files import parse_json
+
+LONGEST_HEADER = 100_000_000
+"""Bytes; safetensors refuses a longer one."""
+
+
+def model_config(folder: Path) -> dict[str, Any] | None:
+    """The content of config.json; None where there is none, or it is not a JSON object."""
+    try:
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def is_quantised(folder: Path) -> bool:
+    """Whether a model's weights are packed by a quantisation method, as its config says."""
+    return bool((model_config(folder) or {}).get("quantization_config"))
+
+
+def read_tensor_header(path: Path) -> dict[str, dict[str, Any]] | None:
+    """Tensor name -> its entry (dtype, shape, data_offsets) in the header of a safetensors file.
+
+    Returns:
+        None for a file of another kind, and for a header that cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        length = header_bytes(path) - 8
+        with path.open("rb") as file:
+            file.seek(8)
+            header = parse_json(file.read(length))
+        header.pop("__metadata__", None)
+        return {name: entry for name, entry in header.items() if int(entry["data_offsets"][1]) >= 0}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error):
+        return None
+
+
+def header_bytes(path: Path) -> int:
+    """Bytes before the tensors of a safetensors file.
+
+    Raises:
+        ValueError: no header is so long.
+        struct.error: the file is shorter than the number that says so.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+    if length > LONGEST_HEADER:
+        raise ValueError("no header is so long")
+    return int(8 + length)
