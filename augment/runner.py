@@ -23,16 +23,16 @@ from augment.accounting.summary import SECONDS_ARE, Seconds, seconds_of
 from augment.accounting.timeline import Timeline, spent
 from augment.catalog import Catalog
 from augment.conversation import converse
-from augment.engines import build_engine
-from augment.engines.base import Engine, EngineFailed
-from augment.engines.vllm.number_format import PIN
+from augment.engines.base import Engine, EngineFailed, EngineInputs
+from augment.engines.registry import build_engine
 from augment.hashes import block_of
 from augment.messages import Record, Request
-from augment.options import GenerationOptions, HeuristicOptions, ReplayOptions, SourceOptions, VllmOptions
+from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.presentation import Presentation
 from augment.prompts.rendering import Prompts
-from augment.replay.replay import ReplayEngine
-from augment.requests import Questions, asker, drawn_users
+from augment.replay.options import ReplayOptions
+from augment.replay.replay import Replay
+from augment.requests import Ask, Questions, asker, drawn_users
 from augment.store.asked_keys import AskedKeys, LastPass, ShardKeys, made_of
 from augment.store.line_check import Damaged
 from augment.store.made_by import engines_of, write_description
@@ -59,8 +59,6 @@ def run_source(
     generation: GenerationOptions,
     *,
     folder: Path,
-    model: Path | None,
-    model_sha256: str | None,
     seed: int,
     shards: Collection[int] | None = None,
     engine: Engine | None = None,
@@ -71,11 +69,9 @@ def run_source(
         catalog: what may be told to a model.
         name: the source's name, for progress.
         folder: R/augment/<source>.
-        model: resolved local folder of the weights; None for engines without.
-        model_sha256: its hash.
         seed: the run's seed.
         shards: the shards this process answers, e.g. of one array task; only a run over all of them merges.
-        engine: an engine to use instead of the configured one.
+        engine: what answers, unless records are replayed. None: the configured one, if it loads no weights.
 
     Returns:
         {"engine": what made most of the records, "engines": {name: what made how many of them},
@@ -92,48 +88,44 @@ def run_source(
     Raises:
         EngineFailed: the engine or its server cannot go on; what was answered before is stored.
     """
-    replayed = isinstance(source.engine, ReplayOptions)
+    replayed = source.engine.replays
     if "edges" in source.tasks and not catalog.has_candidates and not replayed:
         raise UsageError("edges need candidates, and none were computed", where=name, remedy="run the candidates stage")
     if not replayed:
         catalog = catalog.presented(Presentation(generation.item_text, source.titles, seed))
         catalog.require_titles()
-    terms = source.engine.terms if isinstance(source.engine, HeuristicOptions) else 0
-    context = Context(catalog, Prompts(generation.templates), generation.max_history, seed, terms)
+    prompts, terms = Prompts(generation.templates), source.engine.history_terms
+    context = Context(catalog, prompts, generation.max_history, seed, terms)
     tasks = [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
     store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards, catalog.ids)
-    engine = engine or build_engine(
-        source.engine,
-        catalog,
-        model=model,
-        model_sha256=model_sha256,
-        log=folder / f"engine{_suffix(shards)}.log",
-        pin=folder / PIN,
-    )
-    ask = engine.questions if isinstance(engine, ReplayEngine) else asker(catalog, engine, seed)
+    maker: Engine | Replay
+    if isinstance(source.engine, ReplayOptions):
+        maker = Replay(source.engine, catalog)
+        ask: Ask = maker.questions
+    else:
+        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _suffix(shards)))
+        ask = asker(catalog, maker, seed)
     tables = {task.name: folder / task.name / f"records{_suffix(shards)}.parquet" for task in tasks}
     with ExitStack() as running:
-        running.enter_context(engine)
-        made_from = made_of(catalog, source, generation, tasks, engine, seed)
+        running.enter_context(maker)
+        made_from = made_of(catalog, source, generation, tasks, maker, seed)
         last = LastPass(folder, f"last-pass{_suffix(shards)}.json", made_from, store.paths, tables)
         kept = last.read()
         if kept is not None:
             OpenNote(folder, store.selected).clear()
             return kept | _limits(source, kept, shards)
         with store:
-            run = _Run(engine, store, tasks, generation.attempts, AskedKeys(folder, store.total, made_from))
-            for task in () if replayed else tasks:
-                if task.options.labels:
-                    engine.check_labels(task.options.labels)
+            run = Pass(maker, store, tasks, generation.attempts, AskedKeys(folder, store.total, made_from))
+            run.check_labels()
             users = drawn_users(catalog, source.users, seed)
             questions = Questions(catalog, tasks, ask, store.total, store.selected, users, generation.max_history)
             with EnergyMeter() as meter:
                 run.go(questions, f"augment {name}")
             add_energy(folder, store.selected[0], meter.joules if run.started else None)
             if run.started:
-                write_description(folder, engine)
+                write_description(folder, maker)
             running.close()  # an engine's memory is free while tables are merged
-            summary = _merged(run, store, engine, tables, None if users is None else int(users.sum()))
+            summary = _merged(run, store, maker, tables, None if users is None else int(users.sum()))
         if all(summary["tasks"][task]["requests"] == len(present) for task, present in run.present.items()):
             last.write(summary)
     here: dict[str, Any] = {"recomputed": run.recomputed, "recomputed_alike": run.alike}
@@ -141,7 +133,9 @@ def run_source(
     return summary | here | _limits(source, summary, shards)
 
 
-def _merged(run: _Run, store: Store, engine: Engine, tables: dict[str, Path], users: int | None) -> dict[str, Any]:
+def _merged(
+    run: Pass, store: Store, maker: Engine | Replay, tables: dict[str, Path], users: int | None
+) -> dict[str, Any]:
     """Writes the tables; the summary of everything that is stored, whoever answered it."""
     summaries, tallies = {}, []
     for task, path in tables.items():
@@ -149,7 +143,7 @@ def _merged(run: _Run, store: Store, engine: Engine, tables: dict[str, Path], us
         asked = {name: counts.get(task) for name, counts in run.asked.items()}
         summaries[task] = tally.summary(seconds_of(store.folder, task)) | asked
         tallies.append(tally)
-    described, made = engines_of(store.folder, engine, tallies)
+    described, made = engines_of(store.folder, maker, tallies)
     write_json(store.folder / "engine.json", described | {"engines": made})
     return {
         "engine": described,
@@ -166,8 +160,8 @@ def _merged(run: _Run, store: Store, engine: Engine, tables: dict[str, Path], us
 
 def _limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[int] | None) -> dict[str, Any]:
     """What the device could do at most, of a whole source."""
-    given = source.engine.roofline if isinstance(source.engine, VllmOptions) else None
-    peaks = Peaks(given.flops, given.bytes_per_second) if given else None
+    given = source.engine.peaks
+    peaks = Peaks(*given) if given else None
     found = roofline(summary["engine"], summary["tasks"], peaks) if shards is None else None
     return {} if found is None else {"roofline": found}
 
@@ -176,13 +170,27 @@ def _suffix(shards: Collection[int] | None) -> str:
     return "" if shards is None else f"-{min(shards):05d}"
 
 
-class _Run:
-    """One pass over the questions of a source."""
+class Pass:
+    """One pass over the questions of a source.
+
+    Args:
+        maker: what answers requests; or what replays records, where everything that is asked has one already.
+        store: where records are kept.
+        tasks: what is asked.
+        attempts: how often a request is asked.
+        asked_keys: the keys that earlier passes found.
+    """
 
     def __init__(
-        self, engine: Engine, store: Store, tasks: Iterable[Task], attempts: int, asked_keys: AskedKeys
+        self,
+        maker: Engine | Replay,
+        store: Store,
+        tasks: Iterable[Task],
+        attempts: int,
+        asked_keys: AskedKeys,
     ) -> None:
-        self._engine, self._store, self._attempts, self._asked_keys = engine, store, attempts, asked_keys
+        self._maker, self._store, self._attempts, self._asked_keys = maker, store, attempts, asked_keys
+        self._engine = None if isinstance(maker, Replay) else maker
         self._tasks = {task.name: task for task in tasks}
         self._seconds = Seconds(store.folder / "seconds" / f"{store.selected[0]:05d}.json")
         self._timeline = Timeline(store.folder / "timeline" / f"{store.selected[0]:05d}.json", self._grammar_seconds)
@@ -194,6 +202,12 @@ class _Run:
         self.recomputed = self.alike = 0
         self._recorded = 0
         self.open: dict[str, dict[str, int]] = {}
+
+    def check_labels(self) -> None:
+        """Raises UsageError when a task asks for log-probabilities that the engine cannot give."""
+        for task in self._tasks.values():
+            if self._engine is not None and task.options.labels:
+                self._engine.check_labels(task.options.labels)
 
     def go(self, questions: Questions, title: str) -> None:
         """Answers everything that is not answered yet, as far as the engine can; says in a file what stays open."""
@@ -216,13 +230,13 @@ class _Run:
             self._recorded += len(first)
         else:
             return
-        # The engine starts before the clock of the progress display does.
-        with waiting(f"{title}  starting the engine"):
-            self._engine.start()
+        if self._engine is not None:  # it starts before the clock of the progress display does
+            with waiting(f"{title}  starting the engine"):
+                self._engine.start()
         self.started = True
-        self._made_by = write_description(self._store.folder, self._engine)
+        self._made_by = write_description(self._store.folder, self._maker)
         expected, passed = len(questions), self._recorded
-        pulse = getattr(self._engine, "pulse", None)
+        pulse = self._engine.pulse if self._engine else None
         with self._timeline, progress(title, expected - passed, "requests", pulse) as ticker:
             for block in chain([first], blocks):
                 self._answer(block, ticker)
@@ -246,7 +260,7 @@ class _Run:
             self._recorded += len(known)
         for shard in left:
             keys = ShardKeys()
-            for block in questions.blocks_of(shard, self._engine.block):
+            for block in questions.blocks_of(shard, self._maker.block):
                 for asked in block:
                     keys.add(asked)
                 yield block
@@ -271,8 +285,9 @@ class _Run:
             if isinstance(asked, Record):
                 self._keep(asked, ticker)
         requests = [asked for asked in missing if isinstance(asked, Request)]
-        if requests:
-            self._generate(self._interrupted(block) or requests if self._engine.exact else requests, ticker)
+        if requests and self._engine is not None:
+            whole = self._interrupted(block) if self._engine.exact else None
+            self._generate(self._engine, whole or requests, ticker)
 
     def _interrupted(self, block: Block) -> list[Request] | None:
         """The requests of a block that an exact engine began and did not finish; None where there is none.
@@ -287,11 +302,11 @@ class _Run:
                 return begun
         return None
 
-    def _generate(self, requests: list[Request], ticker: Ticker) -> None:
+    def _generate(self, engine: Engine, requests: list[Request], ticker: Ticker) -> None:
         block = ""
-        if self._engine.exact:
+        if engine.exact:
             block = block_of(request.key for request in requests)
-            self._engine.forget()
+            engine.clear_cache()
 
         def leave_open(request: Request, reason: str) -> None:
             self._leave_open(request, reason)
@@ -299,7 +314,7 @@ class _Run:
 
         self._seconds.begin()
         self._timeline.begin()
-        for record, busy in converse(self._engine, self._tasks, requests, self._attempts, leave_open):
+        for record, busy in converse(engine, self._tasks, requests, self._attempts, leave_open):
             self._seconds.add(record.task, busy)
             self._seconds.share_every(SECONDS_BETWEEN_SHARES)
             self._timeline.add(record)
@@ -317,7 +332,7 @@ class _Run:
             reasons[code] = reasons.get(code, 0) + 1
 
     def _grammar_seconds(self) -> dict[str, float]:
-        return self._engine.describe().get("grammar_seconds") or {}
+        return self._maker.describe().get("grammar_seconds") or {}
 
     def _keep(self, record: Record, ticker: Ticker) -> None:
         try:

@@ -97,7 +97,7 @@ def answer(data: Path, out: Path) -> int:
     options = GenerationOptions.model_validate({"sources": {"rules": {"engine": {"kind": "heuristic"}}}})
     catalog = Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet")
     source = options.sources["rules"]
-    summary = run_source(catalog, "rules", source, options, folder=out, model=None, model_sha256=None, seed=0)
+    summary = run_source(catalog, "rules", source, options, folder=out, seed=0)
     return sum(task["requests"] for task in summary["tasks"].values())
 
 

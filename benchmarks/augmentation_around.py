@@ -30,7 +30,7 @@ def cost(work: Work, users: int) -> Cost:
             begun = time.process_time()
             run_source(
                 work.catalog, SOURCE, source, work.generation,
-                folder=Path(out), model=None, model_sha256=None, seed=work.parsed.seed,
+                folder=Path(out), seed=work.parsed.seed,
             )  # fmt: skip
             best = min(best, time.process_time() - begun)
     return Cost(best / (users * len(source.tasks)))

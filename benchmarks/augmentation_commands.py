@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from augment.engines.openai.batch_file import BatchFileEngine
+from augment.engines.openai.options import OpenAIOptions
 from augment.engines.vllm.engine import VllmEngine
 from augment.messages import Request
-from augment.options import OpenAIOptions
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_text
 from benchmarks.augmentation_turns import Spent, Turns, in_turns

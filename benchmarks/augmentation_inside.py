@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Completion, Request
-from augment.options import VllmOptions
 from benchmarks.augmentation_turns import Spent, Turns, clocked, in_turns
 from benchmarks.augmentation_work import Work, chunks, instruction_first, task_major, valid_share
 
@@ -130,7 +130,7 @@ def _measured(
     texts: dict[str, Texts] = {}
 
     def turn(name: str) -> Spent:
-        engine.forget()
+        engine.clear_cache()
         return clocked(lambda: texts.update({name: ways[name]()}))
 
     turns = in_turns({name: partial(turn, name) for name in ways}, rounds)

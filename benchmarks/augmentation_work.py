@@ -18,8 +18,9 @@ from augment.answers.answer import Malformed
 from augment.catalog import Catalog
 from augment.engines.vllm.engine import VllmEngine
 from augment.engines.vllm.number_format import settled_format
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Completion, Message, Request
-from augment.options import GenerationOptions, SourceOptions, VllmOptions
+from augment.options import GenerationOptions, SourceOptions
 from augment.runner import run_source
 from augrec.artefacts.files import read_parquet, write_text
 from augrec.pipeline.config import Config, read_config
@@ -102,7 +103,7 @@ class Work:
         with tempfile.TemporaryDirectory() as folder:
             run_source(
                 self.catalog, SOURCE, self.source, self.generation,
-                folder=Path(folder), model=None, model_sha256=None, seed=self.parsed.seed, engine=engine,
+                folder=Path(folder), seed=self.parsed.seed, engine=engine,
             )  # fmt: skip
             return answers_in(Path(folder), self.source.tasks)
 

@@ -14,16 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
 from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
-from augment.messages import MASKED, Completion, Messages, Record, Request
-from augment.options import ReplayOptions
+from augment.messages import MASKED, Record
+from augment.replay.options import ReplayOptions
 from augment.replay.translation import Translation, dataset_folder
 from augment.source_ids import About, UnknownItem, translated
 from augment.store.lines import Stored
@@ -44,50 +43,37 @@ COPIED: dict[str, Any] = {
 COPIED_LISTS = ("repairs", "shown_history", "shown_candidates")
 
 
-class ReplayEngine:
-    """Has the record of an entity instead of an answer to a request; `run` is never called.
+class Replay:
+    """The records of a run or an import, as records of another data set.
+
+    A context manager: the records that were read are let go when the block ends.
 
     Args:
         options: which records, and how ids are matched.
         catalog: the data set the records are brought into.
+
+    Attributes:
+        identity: part of what its questions are made of, as an engine's.
+        context: there are no prompts that would have to fit.
+        block: how many records are copied at once.
     """
 
     def __init__(self, options: ReplayOptions, catalog: Catalog) -> None:
         self._options, self._catalog = options, catalog
-        self._folder = records_folder(options.records)
-        self._tables: dict[str, _Table] = {}
         self.identity: dict[str, Any] = {"engine": "replay"}
         self.context: int | None = None
         self.block = 1024
-        self.exact = False
+        self._folder = records_folder(options.records)
+        self._tables: dict[str, _Table] = {}
 
-    def __enter__(self) -> ReplayEngine:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._tables.clear()
 
-    def start(self) -> None:
-        """Nothing to start."""
-
-    def count_tokens(self, messages: Messages) -> int:
-        """No tokens are spent."""
-        return 0
-
-    def check_labels(self, labels: Sequence[str]) -> None:
-        """No labels are asked for."""
-
-    def forget(self) -> None:
-        """Nothing is kept."""
-
-    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """See Engine. Records are recalled, never asked for."""
-        raise NotImplementedError("replay has records, see `recall`")
-
     def describe(self) -> dict[str, Any]:
-        """See Engine. Holds what is known of the engine that wrote the records."""
+        """As an engine describes itself, with what is known of the engine that wrote the records."""
         written_by = _written_by(self._folder)
         return {
             "engine": f"replay of {written_by.get('engine', 'records')}",

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from augment.catalog import Catalog
-from augment.options import ReplayOptions
+from augment.replay.options import ReplayOptions
 from augment.source_ids import About
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet

@@ -20,11 +20,10 @@ from typing import Any
 
 import augment
 from augment.catalog import Catalog
-from augment.engines.base import Engine
 from augment.hashes import SCHEME
 from augment.messages import Record, Request
-from augment.options import GenerationOptions, ReplayOptions, SourceOptions
-from augment.replay.replay import replayed_files
+from augment.options import GenerationOptions, SourceOptions
+from augment.store.made_by import Maker
 from augment.store.request_index import KEY_BYTES, key_digest
 from augment.tasks import Task
 from augrec import artefacts
@@ -40,17 +39,17 @@ def made_of(
     source: SourceOptions,
     generation: GenerationOptions,
     tasks: Sequence[Task],
-    engine: Engine,
+    maker: Maker,
     seed: int,
 ) -> str | None:
     """One hash of everything that the keys of a source's questions follow from; None for data without files.
 
-    The engine's part is its identity, its context, and the hashes it says of its tokenizer.
+    The maker's part is its identity, its context, and the hashes it says of its tokenizer.
     """
     if catalog.identity is None:
         return None
     text, templates = catalog.presentation.text, generation.templates
-    hashes = {name: value for name, value in engine.describe().items() if name.endswith("_sha256")}
+    hashes = {name: value for name, value in maker.describe().items() if name.endswith("_sha256")}
     return digest(
         {
             "scheme": SCHEME,
@@ -62,9 +61,9 @@ def made_of(
             "tasks": {task.name: task.options.model_dump(mode="json") for task in tasks},
             "history": generation.max_history,
             "users": source.users,
-            "engine": [engine.identity, engine.context, hashes],
+            "engine": [maker.identity, maker.context, hashes],
             "options": source.engine.model_dump(mode="json"),
-            "replayed": replayed_files(source.engine) if isinstance(source.engine, ReplayOptions) else None,
+            "files": source.engine.file_hashes(),
             "seed": seed,
             "shards": generation.shards,
         }

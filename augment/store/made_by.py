@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from augment.accounting.summary import Tally
-from augment.engines.base import Engine
 from augrec.artefacts.files import digest, read_json, write_json
 
 GROWING = ("grammar_seconds", "records", "retried", "system_fingerprints")
@@ -20,7 +19,22 @@ UNKNOWN = "unknown"
 """The engine of a record whose description is lost."""
 
 
-def write_description(folder: Path, engine: Engine) -> str:
+class Maker(Protocol):
+    """Whatever makes records: an engine, or a replay of records."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See Engine."""
+
+    @property
+    def context(self) -> int | None:
+        """See Engine."""
+
+    def describe(self) -> dict[str, Any]:
+        """See Engine."""
+
+
+def write_description(folder: Path, engine: Maker) -> str:
     """Writes what a started engine says of itself to `folder/engines`; returns the name that its records carry.
 
     Called when the engine has started, and again at its end, with what it counted meanwhile.
@@ -31,7 +45,7 @@ def write_description(folder: Path, engine: Engine) -> str:
     return name
 
 
-def engines_of(folder: Path, engine: Engine, tallies: Iterable[Tally]) -> tuple[dict[str, Any], dict[str, Any]]:
+def engines_of(folder: Path, engine: Maker, tallies: Iterable[Tally]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What made the present records.
 
     Args:
@@ -52,7 +66,7 @@ def engines_of(folder: Path, engine: Engine, tallies: Iterable[Tally]) -> tuple[
     return _read(folder, names[0]), {name: {"made": counts[name], **_read(folder, name)} for name in names}
 
 
-def _described(engine: Engine) -> dict[str, Any]:
+def _described(engine: Maker) -> dict[str, Any]:
     """What the engine says of itself; seconds are summed over all runs elsewhere."""
     return {name: value for name, value in engine.describe().items() if name != "grammar_seconds"}
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.catalog import Catalog
+from augment.engines.base import Engine
 from augment.messages import Completion, Messages, Request
 from augment.options import GenerationOptions
 from augment.prompts.rendering import Prompts
@@ -108,7 +109,7 @@ def sociable(request: Request, company: Sequence[Request]) -> str:
     return json.dumps(legal(grammar, random.Random(f"{request.seed}{others}")), separators=(",", ":"))
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Words are tokens. `answer(request, block)` writes the text; dies with `Killed` after `lives` completions."""
 
     def __init__(
@@ -124,17 +125,8 @@ class FakeEngine:
         self.answer, self.context, self.block, self.exact, self.lives = answer, context, block, exact, lives
         self.starts, self.asked = 0, list[Request]()
 
-    def __enter__(self) -> FakeEngine:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
     def start(self) -> None:
         self.starts += 1
-
-    def forget(self) -> None:
-        return None
 
     def count_tokens(self, messages: Messages) -> int:
         return sum(len(message.content.split()) for message in messages)
@@ -197,8 +189,6 @@ def run(catalog: Catalog, generation: GenerationOptions, tmp_path: Path) -> Call
             source,
             options,
             folder=tmp_path / folder,
-            model=None,
-            model_sha256=None,
             seed=seed,
             shards=shards,
             engine=engine,

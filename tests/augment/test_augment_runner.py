@@ -209,16 +209,14 @@ def test_edges_without_candidates_are_refused(dataset: Path, tmp_path: Path, gen
     catalog = Catalog.load(dataset / "dataset")
     source = generation.sources["fake"]
     with pytest.raises(UsageError, match="candidates"):
-        run_source(catalog, "x", source, generation, folder=tmp_path / "x", model=None, model_sha256=None, seed=0)
+        run_source(catalog, "x", source, generation, folder=tmp_path / "x", seed=0)
 
 
 def test_the_control_runs_end_to_end(catalog: Any, generation: Any, tmp_path: Path) -> None:
     from augment.runner import run_source
 
     source = generation.sources["fake"]
-    summary = run_source(
-        catalog, "control", source, generation, folder=tmp_path / "control", model=None, model_sha256=None, seed=0
-    )
+    summary = run_source(catalog, "control", source, generation, folder=tmp_path / "control", seed=0)
     assert all(task["failed"] == 0 for task in summary["tasks"].values())
     assert summary["tasks"]["edges"]["completion_tokens_per_second"] is None
 

@@ -60,7 +60,7 @@ def test_users_without_history_are_not_drawn() -> None:
 def run(catalog: Catalog, folder: Path, users: int | None, engine: dict[str, Any]) -> dict[str, Any]:
     source = {"engine": engine, "users": users, "tasks": ["user_profile", "item_attributes"]}
     options = GenerationOptions(sources={"s": source})  # type: ignore[dict-item]
-    return run_source(catalog, "s", options.sources["s"], options, folder=folder, model=None, model_sha256=None, seed=4)
+    return run_source(catalog, "s", options.sources["s"], options, folder=folder, seed=4)
 
 
 def test_only_they_are_asked_about_and_their_records_are_the_same(
@@ -96,7 +96,7 @@ def test_more_users_later_ask_only_the_new_ones(
         options = GenerationOptions(sources={"s": source}, shards=shards)  # type: ignore[dict-item]
         engines.append(fake())
         run_source(
-            catalog, "s", options.sources["s"], options, folder=tmp_path / "out", model=None, model_sha256=None,
+            catalog, "s", options.sources["s"], options, folder=tmp_path / "out",
             seed=4, engine=engines[-1],
         )  # fmt: skip
     assert {request.draft.entity for request in engines[0].asked} == drawn(catalog, 4, 4)

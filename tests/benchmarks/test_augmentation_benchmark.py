@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Control, Draft, Message, Request
-from augment.options import VllmOptions
 from augment.sampling import Sampling
 from augment.tasks.edges import edge_answer
 from augrec.artefacts.errors import AugrecError

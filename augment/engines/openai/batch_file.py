@@ -17,9 +17,9 @@ from typing import Any
 from augment.engines.base import EngineFailed
 from augment.engines.openai.engine import OpenAIEngine
 from augment.engines.openai.http import Reply, ended, refusal
+from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import Broken, read_code, read_json, read_reply, read_words
 from augment.messages import Completion, Request
-from augment.options import OpenAIOptions
 from augrec.artefacts.errors import DataError
 
 URL = "/v1/chat/completions"

@@ -13,16 +13,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from types import TracebackType
 from typing import Any
 
-from augment.engines.base import EngineFailed
+from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
 from augment.engines.openai.http import KEPT, Reply, Server
+from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import ChatReply
 from augment.engines.openai.scoring import Scores, read_scores, scoring_payload
 from augment.messages import Completion, FinishReason, Message, Messages, Request
-from augment.options import OpenAIOptions
 from augment.sampling import Sampling
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.visible import without_surrogates
@@ -43,7 +42,7 @@ class Outcome:
     doubt: AugrecError | None = None
 
 
-class OpenAIEngine:
+class OpenAIEngine(Engine):
     """See Engine."""
 
     def __init__(self, options: OpenAIOptions) -> None:
@@ -55,9 +54,7 @@ class OpenAIEngine:
             "dialect": options.dialect,
             "extra_body": options.extra_body,
         }
-        self.context: int | None = None
         self.block = options.concurrency * BLOCKS
-        self.exact = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: Server | None = None
         self._checked = False
@@ -69,12 +66,7 @@ class OpenAIEngine:
         self._doubts: dict[str, AugrecError] = {}
         self._schema = lru_cache(maxsize=256)(self._wrapped)
 
-    def __enter__(self) -> OpenAIEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._loop is not None and self._server is not None:
             self._loop.run_until_complete(self._server.close())
             self._loop.close()
@@ -115,15 +107,8 @@ class OpenAIEngine:
             )
         self._checked = True
 
-    def count_tokens(self, messages: Messages) -> int:
-        """Not known here: only the server has the tokenizer. It is not asked, as there is no context to fit."""
-        return 0
-
     def check_labels(self, labels: Sequence[str]) -> None:
         """Not known here: whether the server gives log-probabilities shows in its first answer."""
-
-    def forget(self) -> None:
-        """The server's cache is its own."""
 
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """See Engine. Raises AugrecError when the server refuses everything or stops answering."""
@@ -314,3 +299,8 @@ def _trouble(task: asyncio.Task[Outcome]) -> int:
         return 2
     outcome = task.result()
     return int(outcome.completion.unanswered or outcome.doubt is not None)
+
+
+def build(options: OpenAIOptions, inputs: EngineInputs) -> OpenAIEngine:
+    """See `augment.engines.registry`."""
+    return OpenAIEngine(options)

@@ -21,6 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from augment.engines.base import EngineFailed
+from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import (
     MOST_BYTES,
     Broken,
@@ -32,7 +33,6 @@ from augment.engines.openai.reply import (
     unpacked,
     words,
 )
-from augment.options import OpenAIOptions
 from augrec.artefacts.errors import AugrecError, UsageError
 
 if TYPE_CHECKING:

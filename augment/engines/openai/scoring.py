@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from augment.answers.scoring import LEAST
+from augment.engines.openai.options import OpenAIOptions
 from augment.messages import Messages
-from augment.options import OpenAIOptions
 from augrec.artefacts.errors import AugrecError, UsageError
 
 TOP = 20

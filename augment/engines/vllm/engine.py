@@ -12,18 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from augment.accounting.model_figures import model_figures
-from augment.engines.base import EngineFailed
+from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.vllm.chat import Chat
 from augment.engines.vllm.number_format import settled_format
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.scoring import check_count, label_logprobs, scoring_parameters
 from augment.engines.vllm.start import Started, check_installed, identity, offline_environment, start
 from augment.engines.vllm.token_count import TokenCount
 from augment.messages import Completion, FinishReason, Messages, Request
-from augment.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.progress import say
 from augrec.artefacts.threads import threads_in_words
@@ -34,7 +33,7 @@ TROUBLE = ("abort", "error")
 """Finish reasons by which vLLM says that it broke off, which says nothing of the request."""
 
 
-class VllmEngine:
+class VllmEngine(Engine):
     """See Engine.
 
     Args:
@@ -75,9 +74,7 @@ class VllmEngine:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._started = None
         self._cleanup.close()
 
@@ -99,7 +96,7 @@ class VllmEngine:
         check_count(labels)
         self._label_ids(tuple(labels))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """See Engine."""
         if self._started is not None:
             try:
@@ -268,10 +265,9 @@ def _busy(metrics: Any) -> float:
     return max(last - joined, 0.0) if joined else 0.0
 
 
-def vllm_engine(
-    options: VllmOptions, model: Path | None, model_sha256: str | None, log: Path, pin: Path | None = None
-) -> VllmEngine:
+def build(options: VllmOptions, inputs: EngineInputs) -> VllmEngine:
     """The engine over a resolved local folder. Raises UsageError when there is none."""
-    if model is None or model_sha256 is None or not model.is_dir():
+    model, sha256 = inputs.model, inputs.model_sha256
+    if model is None or sha256 is None or not model.is_dir():
         raise UsageError("the model was not resolved to a local folder", where=model or options.model)
-    return VllmEngine(options, model, model_sha256, log, pin)
+    return VllmEngine(options, model, sha256, inputs.log, inputs.pin)

@@ -20,8 +20,8 @@ from typing import Any
 
 from augment.engines.vllm.chat import Chat
 from augment.engines.vllm.lora import WEIGHTS, read_adapter
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.process_environment import output_to
-from augment.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.parameters import Parameters, read_parameters
 

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augment.options import VllmOptions
+from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.cache import cache_folder
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json_once
 from augrec.artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
 from augrec.artefacts.versions import installed_version
 
-PIN = "number_format.json"
-"""Name of the file, in a source's folder, that keeps the format its run was begun in."""
 ROWS, INPUTS, OUTPUTS = 256, 576, 1536
 """The product that is measured: the tokens of a small batch, and the larger layer of a small model."""
 REPETITIONS = 5

@@ -18,9 +18,9 @@ from augment.engines.vllm.chat import Chat, tokenizer_sha256
 from augment.engines.vllm.grammar_time import GrammarTime
 from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.model_checks import ask, check_answers, check_files
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.process_environment import environment, logger_to, output_to, threads_restored
 from augment.messages import Message
-from augment.options import VllmOptions
 from augrec.artefacts.cores import CoreWatch
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json

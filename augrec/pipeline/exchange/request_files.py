@@ -14,7 +14,7 @@ from rich.console import Console
 
 from augment.catalog import Catalog
 from augment.engines.openai.batch_file import NO_LINE, BatchFileEngine
-from augment.options import OpenAIOptions
+from augment.engines.openai.options import OpenAIOptions
 from augment.runner import run_source
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
@@ -72,8 +72,6 @@ def take_answers(
             sources[source],
             run.config.generation,
             folder=run.folder / FOLDERS["augment"] / source,
-            model=None,
-            model_sha256=None,
             seed=run.config.seed,
             engine=engine,
         )

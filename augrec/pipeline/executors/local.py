@@ -48,7 +48,7 @@ def answer_side_by_side(run: Run, workers: int) -> None:
     for source, options in generation.sources.items() if generation else ():
         waiting = [unit.number for unit in units(run, "augment") if unit.group == source and not unit.done()]
         count = min(workers, len(waiting))
-        if not count or options.engine.kind == "replay":
+        if not count or options.engine.replays:
             continue
         gpus = gpu_shares(options.engine, count)
         threads = max(1, usable_cores() // count)
@@ -60,10 +60,10 @@ def answer_side_by_side(run: Run, workers: int) -> None:
 
 def gpu_shares(engine: Any, processes: int) -> list[str | None]:
     """The GPUs of each process, as CUDA_VISIBLE_DEVICES takes them; None where the engine uses none."""
-    visible = _visible_gpus() if engine.kind == "vllm" else []
+    visible = _visible_gpus() if engine.needs_gpu else []
     if not visible:
         return [None] * processes
-    each = engine.tensor_parallel * engine.pipeline_parallel
+    each = engine.gpus
     if each * processes > len(visible):
         raise UsageError(
             f"{processes} processes with {each} GPU(s) each need {each * processes}, and {len(visible)} can be seen; "

@@ -78,7 +78,7 @@ def _of_source(identity: dict[str, Any], run: Run, source: str) -> dict[str, Any
     """The stage's identity without what only concerns other sources."""
     assert run.config.generation is not None
     options, section = run.config.generation.sources[source], dict(identity["section"])
-    for key in ("models", "adapters", "tokenizers", "replayed"):
+    for key in ("models", "files"):
         section[key] = section.get(key, {}).get(source)
     generation = section["generation"]
     tasks = {task: generation["tasks"][task] for task in options.tasks}

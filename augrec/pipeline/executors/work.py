@@ -23,10 +23,9 @@ from augrec.pipeline.host.attempts import Attempts, job_id
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.augment import engine_of, require_answered
+from augrec.pipeline.stages.augment import engine_of, require_answered, stoppable
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import Embed, encoder_of
-from augrec.pipeline.stages.engine import StoppableEngine
 from augrec.pipeline.stages.train import default_workers
 from augrec.pipeline.training import Training, train_one
 
@@ -113,7 +112,7 @@ def train_only(run: Run, names: Iterable[str], *, attempts: int | None, console:
 class _Answering:
     """Answers one shard after the other; see `augment.runner`."""
 
-    def __init__(self, run: Run, source: str, catalog: Any, engine: StoppableEngine | None) -> None:
+    def __init__(self, run: Run, source: str, catalog: Any, engine: Any) -> None:
         self._run, self._source, self._catalog, self._engine = run, source, catalog, engine
         self._before = 0
 
@@ -129,8 +128,6 @@ class _Answering:
             generation.sources[self._source],
             generation,
             folder=self._run.folder / "augment" / self._source,
-            model=None,
-            model_sha256=None,
             seed=self._run.config.seed,
             shards=[unit.number],
             engine=self._engine,
@@ -153,7 +150,7 @@ def _answering(run: Run, source: str) -> Iterator[_Answering]:
         yield _Answering(run, source, catalog, None)
         return
     with engine:
-        yield _Answering(run, source, catalog, StoppableEngine(engine, run.stop))
+        yield _Answering(run, source, catalog, stoppable(engine, run))
 
 
 def _train(run: Run, waiting: list[Unit]) -> dict[str, str]:

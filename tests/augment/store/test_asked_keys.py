@@ -133,7 +133,7 @@ def test_whatever_questions_are_made_of_is_noticed(
         generation = GenerationOptions.model_validate(options | {"max_history": given.get("max_history", 15)})
         run_source(
             Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet"), "s", generation.sources["s"],
-            generation, folder=tmp_path / out, model=None, model_sha256=None, seed=seed, engine=engine,
+            generation, folder=tmp_path / out, seed=seed, engine=engine,
         )  # fmt: skip
 
     data = tmp_path / "data"

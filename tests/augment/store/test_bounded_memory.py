@@ -14,7 +14,7 @@ import pytest
 from augment.hashes import request_key
 from augment.messages import Completion, Draft, Message, Record, Request
 from augment.requests import Questions
-from augment.runner import _Run
+from augment.runner import Pass
 from augment.sampling import Sampling
 from augment.source_ids import Positions
 from augment.store.asked_keys import AskedKeys
@@ -74,7 +74,7 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
     engine = fake(answer, block=BLOCK)
     engine.asked = SimpleNamespace(append=lambda request: None)
     with Store(tmp_path, {"edges": "user"}, 2) as store:
-        run = _Run(engine, store, [task], 1, AskedKeys(tmp_path, 2, "made of this"))  # type: ignore[list-item]
+        run = Pass(engine, store, [task], 1, AskedKeys(tmp_path, 2, "made of this"))  # type: ignore[list-item]
         many = SimpleNamespace(n_users=users, n_items=0, history_lengths=np.zeros(users, np.int64))
         many.source_ids = lambda about: [str(number) for number in range(users if about == "user" else 0)]
         questions = Questions(many, [task], task.ask, 2, [0, 1])  # type: ignore[arg-type, list-item]

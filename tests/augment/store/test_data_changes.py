@@ -67,7 +67,7 @@ def answered(
     generation = GenerationOptions.model_validate({"sources": {"s": source}, "shards": 3, **overrides})
     summary = run_source(
         load(data), "s", generation.sources["s"], generation,
-        folder=out, model=None, model_sha256=None, seed=3, engine=engine,
+        folder=out, seed=3, engine=engine,
     )  # fmt: skip
     return summary, engine
 

@@ -33,7 +33,7 @@ class Children:
     def __init__(self, data: Path, out: Path) -> None:
         self.data, self.out = data, out
         self.said: list[str] = []
-        environment = dict(os.environ, PYTHONPATH=str(HERE.parents[2]))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, (HERE.parents[2], HERE.parent))))
         self.errors = out.with_suffix(".err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(

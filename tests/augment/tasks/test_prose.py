@@ -196,7 +196,7 @@ def test_a_source_stores_the_profile_and_counts_refusals_by_their_kind(
         item_text={"columns": ["profile"]},  # type: ignore[arg-type]
     )
     summary = run_source(
-        catalog, "fake", options.sources["fake"], options, folder=tmp_path / "out", model=None, model_sha256=None,
+        catalog, "fake", options.sources["fake"], options, folder=tmp_path / "out",
         seed=0, engine=fake(answer),
     )  # fmt: skip
     counts = summary["tasks"]["user_profile"]

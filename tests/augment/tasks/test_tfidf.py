@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from augment.catalog import Catalog
-from augment.options import GenerationOptions, HeuristicOptions
+from augment.engines.heuristic import HeuristicOptions
+from augment.options import GenerationOptions
 from augment.prompts.domains import domain_named
 from augment.prompts.presentation import ItemTextOptions, Presentation
 from augment.runner import run_source
@@ -91,9 +92,7 @@ def source(style: str = "fields", **engine: object) -> GenerationOptions:
 
 
 def ended(catalog: Catalog, options: GenerationOptions, folder: Path) -> dict:
-    return run_source(
-        catalog, "rule", options.sources["rule"], options, folder=folder, model=None, model_sha256=None, seed=0
-    )
+    return run_source(catalog, "rule", options.sources["rule"], options, folder=folder, seed=0)
 
 
 def test_as_a_source_it_writes_profiles_of_terms(tmp_path: Path, records: object) -> None:

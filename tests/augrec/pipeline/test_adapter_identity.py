@@ -32,7 +32,7 @@ def test_the_content_of_an_adapter_decides(finished_run: Path, tmp_path: Path, m
     (first / "adapter_model.safetensors").write_bytes(b"matrices")
     second = shutil.copytree(first, tmp_path / "second")
     assert section(finished_run, first) == section(finished_run, second)
-    assert "adapters" not in section(finished_run, None)
+    assert section(finished_run, None)["files"] == {"tuned": {}}
     before = section(finished_run, first)
     (first / "adapter_model.safetensors").write_bytes(b"others")
     assert section(finished_run, first) != before
@@ -48,6 +48,6 @@ def test_the_content_of_a_tokenizer_decides(
     second = shutil.copytree(first, tmp_path / "second")
     known = section(finished_run, tokenizer=first)
     assert known == section(finished_run, tokenizer=second)
-    assert "tokenizers" not in section(finished_run)
+    assert section(finished_run)["files"] == {"tuned": {}}
     (first / "chat_template.jinja").write_text("{{ messages }}")
     assert section(finished_run, tokenizer=first) != known

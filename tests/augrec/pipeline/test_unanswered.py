@@ -12,8 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from augment import engines
-from augment.engines.base import EngineFailed
+from augment.engines import registry
+from augment.engines.base import Engine, EngineFailed
 from augment.messages import Completion, Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
@@ -25,24 +25,13 @@ from augrec.pipeline.stages.base import Run
 ATTRIBUTES = {"director": "Ada Kern", "country": "France", "language": "French"}
 
 
-class Trouble:
+class Trouble(Engine):
     """Answers items; leaves those in `silent` unanswered, and dies before item `dies`."""
 
     def __init__(self, silent: Sequence[int] = (), dies: int | None = None) -> None:
         self.identity: dict[str, Any] = {"engine": "trouble"}
-        self.context, self.block, self.exact = None, 4, False
+        self.block = 4
         self.silent, self.dies, self.asked = silent, dies, list[int]()
-
-    def __enter__(self) -> Trouble:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def start(self) -> None:
-        return None
-
-    forget = start
 
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
         for request in requests:
@@ -86,7 +75,7 @@ def prepared(tmp_path: Path, toy_data: Callable[[], Path], monkeypatch: pytest.M
         run_one(Run(read_config(path)), stage, force=False, console=Console(file=io.StringIO()))
 
     def call(trouble: Trouble) -> Run:
-        monkeypatch.setattr(engines, "build_engine", lambda *_, **__: trouble)
+        monkeypatch.setattr(registry, "build_engine", lambda *_, **__: trouble)
         return Run(read_config(path))
 
     return call

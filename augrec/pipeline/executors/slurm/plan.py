@@ -76,10 +76,10 @@ def _with_gpus(run: Run, source: str, profile: Profile) -> Resources:
     """What a source's jobs ask for: the GPUs of its engine; plain defaults for a source without a model of its own."""
     assert run.config.generation is not None
     engine: Any = run.config.generation.sources[source].engine
-    if engine.kind != "vllm":
+    if not engine.needs_gpu:
         return profile.resources(None).model_copy(update={"throttle": profile.resources("augment").throttle})
     asked = profile.resources("augment")
-    needed = engine.tensor_parallel * engine.pipeline_parallel
+    needed = engine.gpus
     if asked.gpus is None:
         return asked.model_copy(update={"gpus": needed})
     if 0 < asked.gpus < needed:

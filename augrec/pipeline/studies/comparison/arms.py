@@ -48,11 +48,11 @@ def kind_of(plan: Plan, config: Config, arm: Arm, summary: dict[str, Any]) -> Ki
     if any(treatment(arm.model_dump(), part) in WITHOUT_CONTENT for part in PARTS):
         return "control"
     assert config.generation is not None
-    engine = config.generation.sources[arm.source].engine
-    if engine.kind == "heuristic" or not is_llm(_engine(summary, arm.source)):
+    engine: Any = config.generation.sources[arm.source].engine
+    if not engine.writes_text or not is_llm(_engine(summary, arm.source)):
         return "rule"
     published = {str(plan.folder / "published" / name) for name in plan.compare.published}
-    return "published" if engine.kind == "replay" and str(engine.records) in published else "llm"
+    return "published" if engine.replays and str(engine.records) in published else "llm"
 
 
 def _asked(config: Config, source: str | None) -> int | None:

@@ -123,7 +123,7 @@ def _costs(config: Config, summary: dict[str, Any], texts: Texts) -> list[dict[s
     for name, source in (config.generation.sources if config.generation else {}).items():
         told = (summary.get("sources") or {}).get(name) or {}
         engine, tasks = told.get("engine") or {}, told.get("tasks") or {}
-        if source.engine.kind == "heuristic" or not is_llm(engine):
+        if not source.engine.writes_text or not is_llm(engine):
             continue
         taken = sum(task.get("seconds") or 0.0 for task in tasks.values())
         entries.append(

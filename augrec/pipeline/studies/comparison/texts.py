@@ -197,10 +197,11 @@ def local_tokenizer(config: Config) -> Callable[[str], int] | None:
     from augrec.pipeline.weights.resolve import resolve
 
     for source in (config.generation.sources if config.generation else {}).values():
-        if source.engine.kind == "vllm":
+        engine: Any = source.engine
+        if engine.loads_weights:
             from transformers import AutoTokenizer
 
-            folder = source.engine.tokenizer or resolve(source.engine.model).path
+            folder = engine.tokenizer or resolve(engine.model).path
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
             return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
     return None

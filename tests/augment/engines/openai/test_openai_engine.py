@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from augment.catalog import Catalog
 from augment.conversation import converse
-from augment.engines import build_engine
-from augment.engines.base import EngineFailed
+from augment.engines.base import EngineFailed, EngineInputs
 from augment.engines.openai.engine import OpenAIEngine
+from augment.engines.openai.options import OpenAIOptions
+from augment.engines.registry import build_engine
 from augment.messages import Record, Request
-from augment.options import GenerationOptions, OpenAIOptions
+from augment.options import GenerationOptions
 from augment.requests import ask
 from augment.runner import run_source
 from augment.store.open_requests import read_open
@@ -368,7 +369,7 @@ def test_the_key_is_in_no_file_of_a_run(
     out = tmp_path / "out"
     summary = run_source(
         catalog, "api", generation.sources["api"], generation,
-        folder=out, model=None, model_sha256=None, seed=0,
+        folder=out, seed=0,
     )  # fmt: skip
     tally = summary["tasks"]["user_profile"]
     assert (tally["requests"], tally["ok"] + tally["failed"]) == (12, 12)
@@ -381,13 +382,13 @@ def test_the_key_is_in_no_file_of_a_run(
     before = len(server.asked)
     again = run_source(
         catalog, "api", generation.sources["api"], generation,
-        folder=out, model=None, model_sha256=None, seed=0,
+        folder=out, seed=0,
     )  # fmt: skip
     assert (len(server.asked), again["tasks"]["edges"]["ok"]) == (before, summary["tasks"]["edges"]["ok"])
 
 
 def test_the_factory_knows_it(server: FakeServer, tmp_path: Path) -> None:
-    engine = build_engine(options(server), model=None, model_sha256=None, log=tmp_path / "log")
+    engine = build_engine(options(server), EngineInputs(tmp_path / "log"))
     assert engine.identity["engine"] == "openai"
     assert all(field.description for field in OpenAIOptions.model_fields.values())
 
@@ -415,7 +416,7 @@ def whole_source(
     generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": attempts})
     return run_source(
         catalog, "api", generation.sources["api"], generation,
-        folder=out, model=None, model_sha256=None, seed=0, engine=engine,
+        folder=out, seed=0, engine=engine,
     )  # fmt: skip
 
 

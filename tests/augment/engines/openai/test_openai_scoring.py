@@ -12,8 +12,8 @@ import pytest
 
 from augment.conversation import converse
 from augment.engines.openai.batch_file import BatchFileEngine
+from augment.engines.openai.options import OpenAIOptions
 from augment.messages import Record
-from augment.options import OpenAIOptions
 from augment.requests import ask
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions

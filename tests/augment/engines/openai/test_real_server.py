@@ -28,8 +28,10 @@ from typer.testing import CliRunner
 
 from augment.catalog import Catalog
 from augment.engines.openai.engine import OpenAIEngine
+from augment.engines.openai.options import OpenAIOptions
 from augment.engines.vllm.number_format import settled_format
-from augment.options import GenerationOptions, OpenAIOptions, VllmOptions
+from augment.engines.vllm.options import VllmOptions
+from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.tasks.base import Context
 from augrec.artefacts.errors import AugrecError
@@ -141,7 +143,7 @@ def test_a_real_server_answers_every_task(
     generation = GenerationOptions.model_validate({"sources": {"api": {"engine": options.model_dump()}}, "shards": 2})
     summary = run_source(
         catalog, "api", generation.sources["api"], generation,
-        folder=tmp_path / "out", model=None, model_sha256=None, seed=0,
+        folder=tmp_path / "out", seed=0,
     )  # fmt: skip
     found = records("out")
     assert {task: len(rows) for task, rows in found.items()} == {

@@ -15,7 +15,7 @@ from tiny_llama import WIDTH, tensors, write_adapter, write_llama, write_weights
 
 from augment.engines.vllm import model_checks
 from augment.engines.vllm.model_checks import NOISE, check_answers, check_files
-from augment.options import VllmOptions
+from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.parameters import read_parameters
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from augment.engines import build_engine
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
 from augment.engines.vllm import number_format
 from augment.engines.vllm.number_format import NumberFormat, measured_seconds, settled_format
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.start import CACHE_GIB, GIB, _settings
-from augment.options import VllmOptions
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import write_json_once
 from augrec.artefacts.processor import FastestFormat
@@ -98,7 +99,7 @@ def test_engines_on_one_machine_have_one_identity_and_say_it(tmp_path: Path) -> 
 
     def engine(**options: Any) -> Any:
         made = VllmOptions(model="m", **options)
-        return build_engine(made, model=tmp_path, model_sha256="x", log=tmp_path / "log", pin=tmp_path / "pin.json")
+        return build_engine(made, EngineInputs(tmp_path / "log", tmp_path / "pin.json", tmp_path, "x"))
 
     first, second = engine(), engine()
     assert first.identity == second.identity

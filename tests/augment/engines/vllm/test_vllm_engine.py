@@ -14,10 +14,12 @@ import pytest
 from real_parts import SMOLLM2
 
 from augment.catalog import Catalog
-from augment.engines import build_engine
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
 from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Message, Request
-from augment.options import GenerationOptions, VllmOptions
+from augment.options import GenerationOptions
 from augment.prompts.rendering import Prompts
 from augment.requests import ask
 from augment.runner import run_source
@@ -59,7 +61,7 @@ def model() -> Any:
 @pytest.fixture(scope="module")
 def engine(surroundings: Any, model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmEngine]:
     log = tmp_path_factory.mktemp("engine") / "engine.log"
-    with build_engine(OPTIONS, model=model.path, model_sha256=model.sha256, log=log) as running:
+    with build_engine(OPTIONS, EngineInputs(log, model=model.path, model_sha256=model.sha256)) as running:
         running.start()
         yield running  # type: ignore[misc]
 
@@ -92,7 +94,7 @@ def run(catalog: Catalog, engine: Borrowed, folder: Path) -> dict[str, Any]:
         sources={"small": {"engine": OPTIONS.model_dump(), "tasks": ["edges", "item_attributes"]}}, shards=2
     )
     return run_source(
-        catalog, "small", options.sources["small"], options, folder=folder, model=None, model_sha256=None, seed=0,
+        catalog, "small", options.sources["small"], options, folder=folder, seed=0,
         engine=engine,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -172,7 +174,7 @@ def test_a_bad_question_is_one_failed_record_of_a_source(
         sources={"small": {"engine": OPTIONS.model_dump(), "tasks": ["item_attributes"]}}, shards=1
     )
     summary = run_source(
-        catalog, "small", options.sources["small"], options, folder=tmp_path / "out", model=None, model_sha256=None,
+        catalog, "small", options.sources["small"], options, folder=tmp_path / "out",
         seed=0, engine=Meddled(engine),  # type: ignore[arg-type]
     )  # fmt: skip
     assert summary["tasks"]["item_attributes"]["failed_by_reason"] == {"prompt_too_long": 1, "refused_by_engine": 1}
@@ -198,7 +200,7 @@ def test_gpus_that_are_not_there_are_said(engine: VllmEngine, model: Any, tmp_pa
     if not current_platform.is_cpu():
         pytest.skip("there is a GPU")
     options = OPTIONS.model_copy(update={"tensor_parallel": 2})
-    other = build_engine(options, model=model.path, model_sha256=model.sha256, log=tmp_path / "log")
+    other = build_engine(options, EngineInputs(tmp_path / "log", model=model.path, model_sha256=model.sha256))
     with other, pytest.raises(UsageError, match="2 GPUs"):
         other.start()
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from real_parts import SMOLLM2
 
-from augment.engines import build_engine
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Message
-from augment.options import VllmOptions
 
 RANK = 12  # none of the ranks that vLLM takes as a maximum
 
@@ -59,7 +60,7 @@ def test_an_adapter_changes_what_is_written(tmp_path: Path) -> None:
         lora=write_adapter(tmp_path / "adapter", model.path),
     )
     log = tmp_path / "engine.log"
-    with build_engine(options, model=model.path, model_sha256=model.sha256, log=log) as engine:
+    with build_engine(options, EngineInputs(log, model=model.path, model_sha256=model.sha256)) as engine:
         engine.start()  # the grammar's test runs with the adapter
         assert engine.describe()["lora_sha256"] == engine.identity["lora_sha256"] is not None
         lora = engine._started.lora

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tiny_llama import tensors, write_adapter, write_llama, write_weights
 
-from augment.engines import build_engine
-from augment.options import VllmOptions
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
+from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError
 
 pytestmark = pytest.mark.vllm
@@ -32,7 +33,7 @@ def started(tmp_path: Path, model: Path) -> Callable[..., dict[str, Any]]:
             kv_cache_gib=0.05,
             threads=1,
         )
-        with build_engine(settings, model=model, model_sha256="0", log=tmp_path / "engine.log") as engine:
+        with build_engine(settings, EngineInputs(tmp_path / "engine.log", model=model, model_sha256="0")) as engine:
             engine.start()
             return engine.describe()
 

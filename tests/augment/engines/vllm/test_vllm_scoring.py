@@ -13,10 +13,12 @@ from scoring_reference import ForwardPass, among_labels, in_orders, scored
 
 from augment.catalog import Catalog
 from augment.conversation import converse
-from augment.engines import build_engine
+from augment.engines.base import EngineInputs
+from augment.engines.registry import build_engine
 from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.options import VllmOptions
 from augment.messages import Request
-from augment.options import GenerationOptions, VllmOptions
+from augment.options import GenerationOptions
 from augment.requests import ask
 from augment.runner import run_source
 from augment.tasks import TASKS
@@ -39,7 +41,7 @@ def model() -> Any:
 @pytest.fixture(scope="module")
 def engine(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmEngine]:
     log = tmp_path_factory.mktemp("engine") / "engine.log"
-    with build_engine(OPTIONS, model=model.path, model_sha256=model.sha256, log=log) as running:
+    with build_engine(OPTIONS, EngineInputs(log, model=model.path, model_sha256=model.sha256)) as running:
         running.start()
         yield running  # type: ignore[misc]
 
@@ -63,7 +65,7 @@ def test_label_probabilities_are_those_of_the_models_forward_pass(
 
 
 def test_orders_of_a_user_share_their_beginning(engine: VllmEngine, context: Context) -> None:
-    engine.forget()
+    engine.clear_cache()
     requests = scored(engine, context)
     for request in requests:
         first, second = request.in_orders()
@@ -71,13 +73,13 @@ def test_orders_of_a_user_share_their_beginning(engine: VllmEngine, context: Con
         (completion,) = engine.run([second])
         shared = engine.count_tokens(second.draft.messages) * 0.3
         assert completion.cached_tokens > shared
-    engine.forget()
+    engine.clear_cache()
 
 
 def test_scored_and_written_answers_share_batches(engine: VllmEngine, context: Context) -> None:
     profile = TASKS["user_profile"](context, TASKS["user_profile"].Options())
     alone = {completion.request.name: completion for completion in engine.run(in_orders(scored(engine, context)))}
-    engine.forget()
+    engine.clear_cache()
     mixed: list[Request] = []
     for user, request in enumerate(scored(engine, context)):
         question = next(ask(profile, user, context.catalog.user(user), engine, seed=0))
@@ -114,8 +116,8 @@ def test_records_of_a_run(engine: VllmEngine, catalog: Catalog, records: Callabl
     )
     for folder in ("once", "twice"):
         run_source(
-            catalog, "small", options.sources["small"], options, folder=tmp_path / folder, model=None,
-            model_sha256=None, seed=0, engine=Borrowed(),  # type: ignore[arg-type]
+            catalog, "small", options.sources["small"], options, folder=tmp_path / folder,
+            seed=0, engine=Borrowed(),  # type: ignore[arg-type]
         )  # fmt: skip
     once, twice = records("once")["edges"], records("twice")["edges"]
     assert [row["text"] for row in once] == [row["text"] for row in twice]

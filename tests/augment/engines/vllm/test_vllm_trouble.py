@@ -14,9 +14,9 @@ from augment.catalog import Catalog
 from augment.engines.base import EngineFailed
 from augment.engines.vllm import engine as module
 from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.token_count import TokenCount
 from augment.messages import Request
-from augment.options import VllmOptions
 from augment.requests import ask
 from augment.tasks import TASKS
 from augment.tasks.base import Context
@@ -113,7 +113,7 @@ def test_a_dead_engine_ends_the_run_and_keeps_what_it_answered(built: Built, whe
 def test_a_dead_engine_that_is_to_forget_is_said(built: Built) -> None:
     engine, _ = built(StubbedVllm(dies="forget"))
     with pytest.raises(EngineFailed, match="EngineDeadError"):
-        engine.forget()
+        engine.clear_cache()
 
 
 @pytest.mark.parametrize("refusal", [ValueError("too long\nfor this"), ValueError(), TypeError("no")])

@@ -72,7 +72,7 @@ def test_texts_are_replayed_where_items_have_no_titles(folder: Path, tmp_path: P
     generation = GenerationOptions.model_validate({"sources": {"gpt35": {"engine": engine, "tasks": tasks}}})
     run_source(
         Catalog.load(out / "dataset"), "gpt35", generation.sources["gpt35"], generation,
-        folder=tmp_path / "replayed", model=None, model_sha256=None, seed=0,
+        folder=tmp_path / "replayed", seed=0,
     )  # fmt: skip
     for task in tasks:
         there = pq.read_table(out / "augment" / "published" / task / "records.parquet").to_pylist()

@@ -81,7 +81,8 @@ def test_several_processes_give_the_same(open_run: Run, finished_run: Path, tmp_
 
 
 def test_engines_do_not_share_a_gpu(open_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from augment.options import HeuristicOptions, VllmOptions
+    from augment.engines.heuristic import HeuristicOptions
+    from augment.engines.vllm.options import VllmOptions
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
     assert gpu_shares(VllmOptions(model="m"), 2) == ["4", "5"]

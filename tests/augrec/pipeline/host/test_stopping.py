@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from machine_speed import patience
 
+from augment.engines.heuristic import HeuristicEngine
+from augment.engines.stoppable import StoppableEngine
 from augrec.pipeline.host.stopping import Stopper
-from augrec.pipeline.stages.engine import StoppableEngine
 
 BEGIN = """
 import os, signal, subprocess, sys, time
@@ -129,7 +129,11 @@ with stop.listening():
 
 
 def test_an_engine_that_can_be_stopped_speaks_as_its_inner_one_does() -> None:
-    inner = SimpleNamespace(identity={}, context=None, block=1, exact=False)
-    assert StoppableEngine(inner, Stopper()).pulse() == ""  # type: ignore[arg-type]
-    inner.pulse = lambda: "read 512 tokens, wrote 0"
-    assert StoppableEngine(inner, Stopper()).pulse() == "read 512 tokens, wrote 0"  # type: ignore[arg-type]
+    silent = HeuristicEngine()
+    assert StoppableEngine(silent, check=Stopper().check).pulse() == ""
+
+    class Speaking(HeuristicEngine):
+        def pulse(self) -> str:
+            return "read 512 tokens, wrote 0"
+
+    assert StoppableEngine(Speaking(), check=Stopper().check).pulse() == "read 512 tokens, wrote 0"

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, cast
 
 from augment.engines.base import Engine
 from augment.messages import Completion, Messages, Request
-from augrec.pipeline.host.stopping import Stopper
 
 
-class StoppableEngine:
+class StoppableEngine(Engine):
     """See Engine. Entering and leaving it is left to whoever made the inner engine.
 
     A stop ends a block of an exact engine when the block is finished, since part of it would be computed again; any
     other engine is stopped between two answers.
+
+    Args:
+        inner: what answers.
+        check: raises when a stop was asked for.
+        polled: a block inside which the wish to stop interrupts nothing, and is left to `check`.
+        shielded: a block inside which it does not reach the processes that are started either.
     """
 
-    def __init__(self, inner: Engine, stop: Stopper) -> None:
-        self._inner, self._stop = inner, stop
+    def __init__(
+        self,
+        inner: Engine,
+        *,
+        check: Callable[[], None],
+        polled: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        shielded: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self._inner, self._check, self._polled, self._shielded = inner, check, polled, shielded
         self.identity = inner.identity
         self.context = inner.context
         self.block = inner.block
@@ -28,19 +39,11 @@ class StoppableEngine:
         self.answered = 0
         """Answers so far."""
 
-    def __enter__(self) -> StoppableEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
     def start(self) -> None:
         """See Engine."""
-        with self._stop.polled(), self._stop.shielded():
+        with self._polled(), self._shielded():
             self._inner.start()
-        self._stop.check()
+        self._check()
 
     def count_tokens(self, messages: Messages) -> int:
         """See Engine."""
@@ -50,24 +53,24 @@ class StoppableEngine:
         """See Engine."""
         self._inner.check_labels(labels)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """See Engine."""
-        self._inner.forget()
+        self._inner.clear_cache()
 
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """See Engine."""
-        self._stop.check()
+        self._check()
         answers = cast("Any", self._inner.run(requests))
-        with self._stop.polled(), closing(answers):
+        with self._polled(), closing(answers):
             for completion in answers:
                 self.answered += 1
                 yield completion
                 if not self.exact:
-                    self._stop.check()
+                    self._check()
 
     def pulse(self) -> str:
-        """What the engine says of its progress within a block; "" for one that says nothing."""
-        return getattr(self._inner, "pulse", str)()
+        """See Engine."""
+        return self._inner.pulse()
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""

@@ -1,0 +1,54 @@
+"""What the options of every engine say about it, so that nobody has to ask which engine it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from augrec.artefacts.options import Options
+
+
+class EngineOptions(Options):
+    """The options of one engine; the defaults are those of an engine without a model of its own."""
+
+    kind: str
+    """Which engine; each has one value."""
+
+    needs_gpu: ClassVar[bool] = False
+    """Whether it computes on GPUs where there are some: its jobs ask for them, and two never share one."""
+    loads_weights: ClassVar[bool] = False
+    """Whether it loads the weights that its option `model` names into its process."""
+    replays: ClassVar[bool] = False
+    """Whether records that exist already are copied, so that nothing is asked."""
+    writes_text: ClassVar[bool] = True
+    """Whether its records can be a language model's: a rule's are not. A replay's own are what `engine.json` says."""
+    changes_no_answer: ClassVar[frozenset[str]] = frozenset()
+    """Options that change how answers are got, not what they are."""
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs one process of it takes, where it takes any."""
+        return 0
+
+    @property
+    def brings_vectors(self) -> bool:
+        """Whether vectors are copied with its records, so that nothing of them is embedded."""
+        return False
+
+    @property
+    def history_terms(self) -> int:
+        """Most terms of a history that the rule of a profile takes; 0: the rule takes none."""
+        return 0
+
+    @property
+    def prose_profiles(self) -> bool:
+        """Whether it writes profiles in prose whatever the task's options say."""
+        return False
+
+    @property
+    def peaks(self) -> tuple[float, float] | None:
+        """FLOP/s and bytes/s of its device, where the options give them."""
+        return None
+
+    def file_hashes(self) -> dict[str, str]:
+        """The files beside a model's weights that decide what is answered: hashes by what they are."""
+        return {}

@@ -1,0 +1,119 @@
+"""What can be configured about vLLM. Importable without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from augment.engines.options import EngineOptions
+from augrec.artefacts.options import Options
+
+
+class RooflineOptions(Options):
+    """What one device can do at most."""
+
+    flops: float = Field(gt=0.0)
+    """FLOP/s of dense matrices in the format that is computed in, e.g. 989e12."""
+    bytes_per_second: float = Field(gt=0.0)
+    """Bytes/s between the device's memory and its cores, e.g. 4.8e12."""
+
+
+class VllmOptions(EngineOptions):
+    """An open-weight model run by vLLM in this process, on its GPUs or on the CPU."""
+
+    kind: Literal["vllm"] = "vllm"
+    """Which engine."""
+    needs_gpu: ClassVar[bool] = True
+    loads_weights: ClassVar[bool] = True
+    changes_no_answer: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("kv_cache_gib", "gpu_memory_fraction"),  # memory
+            "roofline",  # what the time is compared with
+            *("lora", "tokenizer"),  # paths, whose files are identified by their content
+            "check_text",  # refuses or not
+        }
+    )
+    model: str
+    """A local folder, or a name that the pipeline resolves to one."""
+    revision: str | None = None
+    """Revision of a named model; recorded, and used when weights are fetched."""
+    tokenizer: str | None = None
+    """Folder of another tokenizer than the model's own; known by its content, so it may be moved."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights and of the key-value cache. auto: on a CPU what its instructions are fastest in
+    (bfloat16 with avx512_bf16 or amx_bf16, else float32), kept for the whole run; on a GPU, and for quantised weights,
+    vLLM's choice."""
+    max_model_len: int = Field(default=2048, ge=128)
+    """Longest prompt and answer together, in tokens. Longer histories are shortened, oldest first, and recorded."""
+    max_num_seqs: int = Field(default=64, ge=1)
+    """Requests computed at once."""
+    max_num_batched_tokens: int | None = Field(default=None, ge=128)
+    """Tokens computed in one step. None: vLLM's default on a GPU; twice max_model_len, at least 4096, on the CPU."""
+    block_size: int | None = Field(default=None, ge=16)
+    """Tokens per block of the prefix cache. None: vLLM's default on a GPU; 32 on the CPU, where the default of 128
+    forgets most of a short shared beginning."""
+    kv_cache_gib: float | None = Field(default=None, gt=0.0)
+    """GiB of memory for the key-value cache on the CPU. None: 2, and 4 in float32, where a token takes twice as much.
+    Ignored on a GPU."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads on the CPU. None: as many as cores are free, looked at again every few seconds, at most OMP_NUM_THREADS
+    where that is set. On busy cores one thread is faster than many, because every operation waits for the slowest."""
+    gpu_memory_fraction: float = Field(default=0.9, gt=0.0, le=1.0)
+    """Share of GPU memory for weights and cache. Ignored on the CPU."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that share each layer."""
+    pipeline_parallel: int = Field(default=1, ge=1)
+    """Groups of GPUs that hold consecutive layers."""
+    quantization: str | None = None
+    """vLLM's name of a quantization method, e.g. "fp8"; None: what the weights say."""
+    lora: Path | None = None
+    """Folder of a LoRA adapter to apply."""
+    enforce_eager: bool | None = None
+    """Skip compilation and graph capture: starts faster, runs slower on a GPU. None: only on the CPU."""
+    grammar_backend: Literal["xgrammar", "guidance"] = "xgrammar"
+    """What holds answers to their grammar. Never chosen per request, so behaviour cannot change with the schema."""
+    window: int = Field(default=2, ge=1, le=16)
+    """Requests handed to the engine ahead of time, in multiples of max_num_seqs."""
+    exact: bool = True
+    """Same text however often the run is interrupted. Requests are admitted in fixed blocks that are computed whole and
+    from an empty prefix cache, because the other requests in a batch change the last bits of a result. Off: a sliding
+    window, faster; an interrupted run then gives other answers than an uninterrupted one to some requests."""
+    block: int = Field(default=4, ge=1, le=64)
+    """Size of a fixed block, in multiples of max_num_seqs. Smaller loses less work when killed and runs slower."""
+    batch_invariant: bool = False
+    """vLLM's batch-invariant kernels (NVIDIA, compute capability 8 and above): exact without fixed blocks."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the chat template, e.g. {"enable_thinking": false} for Qwen3."""
+    check_text: bool = True
+    """Refuse a model to which plain English is a surprise when it starts: weights are missing, or the tokenizer is
+    another model's. Off: for models that are random on purpose."""
+    roofline: RooflineOptions | None = None
+    """Peaks of the device for the floor in summary.json. null: those known of it, if it is a known one."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> VllmOptions:
+        if self.max_num_batched_tokens is not None and self.max_num_batched_tokens < self.max_num_seqs:
+            raise ValueError("max_num_batched_tokens must be at least max_num_seqs")
+        if self.block_size is not None and self.block_size % 16:
+            raise ValueError("block_size must be a multiple of 16")
+        return self
+
+    @property
+    def gpus(self) -> int:
+        """See EngineOptions."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def peaks(self) -> tuple[float, float] | None:
+        """See EngineOptions."""
+        return (self.roofline.flops, self.roofline.bytes_per_second) if self.roofline else None
+
+    def file_hashes(self) -> dict[str, str]:
+        """See EngineOptions: those of the adapter and of a tokenizer of its own."""
+        from augment.engines.vllm.chat import tokenizer_sha256
+        from augment.engines.vllm.lora import read_adapter
+
+        hashes = {"adapter": read_adapter(self.lora).sha256} if self.lora else {}
+        return hashes | ({"tokenizer": tokenizer_sha256(self.tokenizer)} if self.tokenizer else {})
