@@ -40,6 +40,22 @@ def without_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def one_line(text: str, longest: int) -> str:
+    """A message of somebody else as one short line that can be printed anywhere: what acts unseen becomes a blank.
+
+    Args:
+        text: the message.
+        longest: letters that are kept.
+    """
+    text = without_surrogates(text[: 4 * longest])
+    around = f" {text} "
+    letters = (
+        " " if not letter.isprintable() or _hidden(letter, around[n], around[n + 2]) else letter
+        for n, letter in enumerate(text)
+    )
+    return " ".join("".join(letters).split())[:longest]
+
+
 def shown(value: Any) -> Any:
     """What a page's template prints: text made visible, anything else (markup, numbers) as it is."""
     return visible(value) if type(value) is str else value

