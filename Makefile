@@ -15,8 +15,9 @@ demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM,
 
 # The real engine and the real SLURM each want the whole machine; the rest shares its cores.
 test: setup style ## Lint, type-check and run every test
-	$(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile
-	$(BIN)/python -m pytest -m "vllm or slurm"
+	$(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= --durations 10
+	@echo "lines run by tests without a real engine or SLURM: $$($(BIN)/coverage report --format=total) %"
+	$(BIN)/python -m pytest -m "vllm or slurm" --durations 5
 
 same: setup ## Prove that results are those of another revision (BASE=revision, HEAD by default)
 	$(BIN)/python tests/same $(BASE)
