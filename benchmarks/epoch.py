@@ -187,7 +187,7 @@ def cornac_bpr(dataset: Dataset, epochs: int, seed: int) -> Trained:
     def step() -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Model is already fitted")
-            model.fit(data)
+            model.compute(data)
 
     def embeddings() -> Embeddings:
         if model.u_factors is None:

@@ -267,7 +267,7 @@ def _metrics(prefix: str, model: LLMRec, release: Release, hyper: Hyper, arrays:
         return []
     cutoffs = [int(k) for k in _list(hyper.Ks, "Ks")]
     model.eval()
-    mean = evaluate(model.scores, release.dataset, "test", cutoffs=cutoffs, official=True).mean
+    mean = evaluate(model.scorer("test"), release.dataset, "test", cutoffs=cutoffs, official=True).mean
     results = []
     for name, array in expected.items():
         if name not in METRIC_NAMES:

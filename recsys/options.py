@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_serializer
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_serializer,
+)
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from augrec.artefacts.metrics import Metric, MetricName
 from augrec.artefacts.options import Options
 
 METRIC = r"^(recall|ndcg|precision|hit_rate|mrr)@[1-9]\d*$"
+NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr")
+
+
+class Judged(StrEnum):
+    """What of a recommender is judged, and so by which metrics; the options of its family declare it."""
+
+    RANKING = "ranking"
+    """Its list of all items, against all items that a user has in the split."""
+    NEXT_ITEM = "next_item"
+    """Its list of all items, against the one item that comes next."""
+    RATING = "rating"
+    """Its rating of every pair of user and item in the split."""
+
+    def has(self, metric: Metric) -> bool:
+        """Whether there is such a metric for these recommenders, with a value per user."""
+        if self is Judged.RATING:
+            return metric.k is None
+        if self is Judged.NEXT_ITEM:
+            return metric.name in NEXT_ITEM_METRICS
+        return metric.k is not None and metric.name != "coverage"
+
+
+def _monitored(name: str) -> str:
+    if not any(judged.has(Metric.parse(name)) for judged in Judged):
+        raise ValueError(f"{name} is not computed for every evaluation; monitor e.g. recall@20, or rmse for ratings")
+    return name
 
 
 class TrainingOptions(Options):
@@ -29,8 +65,8 @@ class TrainingOptions(Options):
     """`interactions`: a shuffled pass over all training interactions; `users`: LLMRec's draw of users."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations on the validation split; the last epoch is always evaluated."""
-    monitor: str = Field("recall@20", pattern=METRIC)
-    """The validation metric that selects the epoch."""
+    monitor: Annotated[MetricName, AfterValidator(_monitored)] = "recall@20"
+    """The validation metric that selects the epoch, e.g. ndcg@10 or, of models that predict ratings, rmse."""
     patience: PositiveInt = 10
     """Evaluations without a strict improvement of the monitor after which training stops."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

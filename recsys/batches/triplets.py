@@ -44,6 +44,19 @@ class Triplets:
         user, positive, negative = (part.to(device) for part in (self.user, self.positive, self.negative))
         return Triplets(user, positive, negative, weight, self.observed)
 
+    def share(self, rank: int, size: int) -> Triplets:
+        """Every `size`-th triplet, of the observed and of the suggested ones, which are dealt out separately.
+
+        A batch with fewer observed triplets than processes is given to each of them whole.
+        """
+        if size == 1 or self.observed < size:
+            return self
+        rows = torch.arange(len(self), device=self.user.device)
+        rows = torch.cat([part[rank::size] for part in (rows[: self.observed], rows[self.observed :])])
+        weight = None if self.weight is None else self.weight[rows]
+        observed = len(range(rank, self.observed, size))
+        return Triplets(self.user[rows], self.positive[rows], self.negative[rows], weight, observed)
+
 
 class BprSampler:
     """Draws an epoch's batches of observed triplets.
@@ -155,12 +168,13 @@ class EdgeMixer:
             without suggestions.
 
     Attributes:
-        ignored: suggestions with a user or item id beyond the catalogue.
+        suggested: how many suggestions there are.
+        ignored: those of them with a user or item id beyond the catalogue.
     """
 
     def __init__(self, edges: Edges, n_users: int, n_items: int, *, rate: float, generator: torch.Generator) -> None:
         inside = (edges.user < n_users) & (np.maximum(edges.positive, edges.negative) < n_items)
-        self.ignored = int((~inside).sum())
+        self.suggested, self.ignored = len(edges), int((~inside).sum())
         self.rate, self.generator = rate, generator
         order = np.flatnonzero(inside)
         order = order[np.argsort(edges.user[order], kind="stable")]
@@ -197,3 +211,26 @@ class EdgeMixer:
             weight,
             batch.observed,
         )
+
+
+class TripletBatches:
+    """The batches of a pairwise model: observed triplets, joined by suggested ones where there are any.
+
+    Args:
+        sampler: draws the observed ones.
+        mixer: adds the suggested ones.
+    """
+
+    def __init__(self, sampler: BprSampler, mixer: EdgeMixer | None = None) -> None:
+        self.sampler, self.mixer = sampler, mixer
+        self.notes: list[str] = []
+        if sampler.skipped_users:
+            self.notes.append(f"{sampler.skipped_users} users own every item and are left out of training")
+        if mixer is not None:
+            ignored = f"{mixer.ignored} of them ignored (unknown user or item)"
+            self.notes.append(f"{mixer.suggested} suggested triplets, {ignored}")
+
+    def epoch(self) -> Iterator[Triplets]:
+        """See `Batches.epoch`."""
+        for batch in self.sampler.epoch():
+            yield batch if self.mixer is None else self.mixer.mix(batch)

@@ -1,33 +1,110 @@
-"""What every recommender is: trained models give embeddings and loss terms, closed-form ones fit; both give scores."""
+"""What every recommender is: it is fitted, trained ones in epochs and closed forms in one go, and then asked."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from recsys.batches.triplets import Triplets
+from recsys.batches.base import Batches, Queries, Split
+from recsys.batches.triplets import BprSampler, EdgeMixer, TripletBatches
+from recsys.models.options.base import EdgeAugmentation
 
 if TYPE_CHECKING:
     from recsys.data.dataset import Dataset
+    from recsys.training.job import FitJob
 
 
-Objective = Callable[[Triplets], dict[str, Tensor]]
+Objective = Callable[[Any], dict[str, Tensor]]
+"""Named terms of a batch."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a model was fitted; the defaults are those of one that is computed in one go.
+
+    Attributes:
+        best_epoch: the one that was kept.
+        epochs: those that were trained.
+        seconds: spent in them.
+        history: what is kept of each, for metrics.json.
+        details: further entries of metrics.json.
+    """
+
+    best_epoch: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    history: Sequence[dict[str, Any]] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Recommender(nn.Module, ABC):
-    """Scores every item for given users. Persistent buffers and parameters are what model.safetensors keeps."""
+    """Scores every item for users, or rates pairs of both.
+
+    Persistent buffers and parameters are what model.safetensors keeps.
+    """
 
     @abstractmethod
-    def scores(self, users: Tensor) -> Tensor:
-        """Raw ranking scores, float32 [b, n_items], for user ids int64 [b] on the model's device. Higher is better."""
+    def fit(self, job: FitJob) -> Fitted:
+        """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
+
+    def scores(self, queries: Queries) -> Tensor:
+        """Raw ranking scores of every item, float32 [b, n_items]; higher is better. Not of models that rate."""
+        raise NotImplementedError(f"{type(self).__name__} ranks nothing")
+
+    def scorer(self, split: Split) -> Callable[[Tensor], Tensor]:
+        """The scores of users (int64 [b]) whose answer is judged on a split, as an evaluation asks for them."""
+        return lambda users: self.scores(Queries(users, split))
+
+    def rate(self, pairs: Tensor) -> Tensor:
+        """Predicted ratings, float32 [b], of (user, item) pairs int64 [b, 2]. Not of models that rank."""
+        raise NotImplementedError(f"{type(self).__name__} predicts no ratings")
 
 
 class TrainedRecommender(Recommender):
-    """A model of user and item embeddings, trained on triplets; the score is their inner product.
+    """A model that is trained in epochs, on batches of its own choice.
+
+    Attributes:
+        split: whether the model's tables are divided among the processes of a training. Each of them then computes the
+            loss of whole batches; else each has the whole model and takes its share of a batch.
+    """
+
+    split = False
+
+    def fit(self, job: FitJob) -> Fitted:
+        """See `Recommender.fit`: as many epochs as validation allows, and back to the best one."""
+        return job.optimise(self, job)
+
+    def batches(self, job: FitJob) -> Batches:
+        """What the model learns from: by default triplets, see `pairwise_batches`."""
+        return pairwise_batches(job)
+
+    def before_step(self, step: int) -> None:
+        """Called before each batch of an epoch, which are counted from 0."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """Named scalar terms of one of the model's batches, already weighted: their sum is the training loss."""
+
+    def objectives(self) -> tuple[Objective, ...]:
+        """The losses of a batch, taken in turn; after each one the optimiser moves what got a gradient from it.
+
+        One for most models. A second player's comes first, and neither gives the other's parameters a gradient; one
+        without terms for a batch is passed over.
+        """
+        return (self.loss,)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser is given. A group may hold settings of its own, such as `lr`, beside its `params`."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
+
+
+class EmbeddingRecommender(TrainedRecommender):
+    """A model of user and item embeddings, whose score is their inner product.
 
     `scores` outside of training mode computes the embeddings once and keeps them until a parameter may have changed
     (`train()`, `load_state_dict()`, `.to()`), so an evaluation over chunks of users propagates once.
@@ -48,22 +125,6 @@ class TrainedRecommender(Recommender):
     def forward(self) -> tuple[Tensor, Tensor]:
         """The final embeddings of all users [n_users, d] and all items [n_items, d]."""
 
-    @abstractmethod
-    def loss(self, batch: Triplets) -> dict[str, Tensor]:
-        """Named scalar terms, already weighted: their sum is the training loss."""
-
-    def objectives(self) -> tuple[Objective, ...]:
-        """The losses of a batch, taken in turn; after each one the optimiser moves what got a gradient from it.
-
-        One for most models. A second player's comes first, and neither gives the other's parameters a gradient; one
-        without terms for a batch is passed over.
-        """
-        return (self.loss,)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser is given. A group may hold settings of its own, such as `lr`, beside its `params`."""
-        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
-
     def attach_side(self, side: nn.Module) -> None:
         """Adds side features to every later pass; `side()` gives what is added to users and to items."""
         self.side = side
@@ -76,15 +137,15 @@ class TrainedRecommender(Recommender):
         return users + added_users, items + added_items
 
     @torch.no_grad()
-    def scores(self, users: Tensor) -> Tensor:
+    def scores(self, queries: Queries) -> Tensor:
         """See `Recommender`; float32 also when the model trains under autocast."""
         embeddings = self._embeddings or self()
         if not self.training:
             self._embeddings = embeddings
         user_embeddings, item_embeddings = embeddings
-        return user_embeddings[users].float() @ item_embeddings.float().T
+        return user_embeddings[queries.users].float() @ item_embeddings.float().T
 
-    def train(self, mode: bool = True) -> TrainedRecommender:
+    def train(self, mode: bool = True) -> EmbeddingRecommender:
         """Sets training mode (see `nn.Module.train`) and forgets the kept embeddings."""
         self._embeddings = None
         return super().train(mode)
@@ -94,7 +155,7 @@ class TrainedRecommender(Recommender):
         self._embeddings = None
         return super().load_state_dict(state_dict, *args, **kwargs)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TrainedRecommender:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EmbeddingRecommender:
         self._embeddings = None
         return super()._apply(fn, recurse)
 
@@ -102,9 +163,38 @@ class TrainedRecommender(Recommender):
 class ClosedFormRecommender(Recommender):
     """A model that is computed from the data in one go."""
 
+    def fit(self, job: FitJob) -> Fitted:
+        """See `Recommender.fit`."""
+        with job.explained("building the model"):
+            self.compute(job.dataset)
+        return Fitted()
+
     @abstractmethod
-    def fit(self, dataset: Dataset) -> None:
+    def compute(self, dataset: Dataset) -> None:
         """Computes the model from `dataset.train`."""
+
+
+def pairwise_batches(job: FitJob, device: torch.device | str | None = None) -> TripletBatches:
+    """Observed triplets of the training interactions, and of `side.edges` those that `aug_sample_rate` lets in.
+
+    Args:
+        job: of the training.
+        device: where they are drawn; the training's unless given.
+    """
+    data, edges = job.dataset, job.side.edges
+    sampler = BprSampler(
+        data.train,
+        data.n_users,
+        data.n_items,
+        batch_size=job.training.batch_size,
+        generator=job.generator("sampler", device),
+        mode=job.training.sampler,
+    )
+    rate = job.model.aug_sample_rate if isinstance(job.model, EdgeAugmentation) else 0.0
+    mixer: EdgeMixer | None = None
+    if rate and edges is not None and len(edges):
+        mixer = EdgeMixer(edges, data.n_users, data.n_items, rate=rate, generator=job.generator("edges", device))
+    return TripletBatches(sampler, mixer)
 
 
 def embedding_table(rows: int, dim: int, generator: torch.Generator) -> nn.Parameter:

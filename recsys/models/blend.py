@@ -6,7 +6,7 @@ Equations: score(u, i) = sum_m w_m z_m(u, i), w >= 0, sum w = 1. With `standardi
 its mean and divided by its standard deviation over the items that u does not have in training (the candidates: what a
 model says of training items is never ranked, and would set the scale); a member that scores all of them alike
 contributes 0. Otherwise z_m is the score itself.
-How the weights are chosen is `recsys.training.blending`.
+Fit: the members one by one, then their weights on validation alone, see `recsys.models.parts.weight_search`.
 Cost: that of the members, whose states are all kept here; time of scoring is the sum over those with a weight.
 Relations: weight 1 on a member ranks as that member.
 """
@@ -14,20 +14,31 @@ Relations: weight 1 on a member ranks as that member.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from recsys.models.base import Recommender
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest
+from augrec.artefacts.metrics import Metric
+from recsys.batches.base import Queries
+from recsys.evaluation.ranking import evaluate
+from recsys.models.base import Fitted, Recommender
+from recsys.models.options.blend import BlendOptions
 from recsys.models.parts.histories import Histories
+from recsys.models.parts.weight_search import corners, search
+from recsys.options import TrainingOverrides
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
-    from recsys.models.options.blend import BlendOptions
+    from recsys.training.job import FitJob
 
+CHUNK = 2**22  # scores per member that are in memory while weightings are compared
 EQUAL = 1e-7  # a spread below this share of the largest score is rounding
 
 
@@ -37,7 +48,7 @@ class Blend(Recommender):
     Args:
         edges: int64 [m, 2] of training (user, item) pairs.
         n_users, n_items: the sizes.
-        members: the models, ready to score once `recsys.training.blending` has put their states in.
+        members: the models, ready to score once `fit` has put their states in.
         standardise: see the module.
 
     Attributes:
@@ -65,19 +76,102 @@ class Blend(Recommender):
         ]
         return cls(dataset.train, dataset.n_users, dataset.n_items, members, standardise=options.standardise)
 
-    def scores(self, users: Tensor) -> Tensor:
+    def fit(self, job: FitJob) -> Fitted:
+        """Trains the members, reads them in, and chooses the weights; see `Recommender.fit`.
+
+        A member that an interrupted run has finished, with the same fingerprint and options, is not trained again.
+        metrics.json gets the weights, each member's own monitored value on validation, and how many weightings were
+        tried.
+
+        Raises:
+            DataError: there is no validation interaction.
+        """
+        if not len(job.dataset.valid):
+            raise DataError(
+                "there is no validation interaction to choose the blend's weights on",
+                remedy="give dataset.split a part for validation",
+            )
+        assert isinstance(job.model, BlendOptions)
+        names, steps, metric = list(job.model.members), job.model.steps, Metric.parse(job.training.monitor)
+        folders = self._train_members(job)
+        self.eval()
+        tried: dict[tuple[int, ...], float] = {}
+
+        def judge(weightings: Sequence[tuple[int, ...]]) -> None:
+            new = [weighting for weighting in dict.fromkeys(weightings) if weighting not in tried]
+            if new:
+                values = self._validated(job, np.array(new) / steps, metric)
+                tried.update(zip(new, (metric.sign * value for value in values), strict=True))
+
+        best = search(judge, tried, len(names), steps)
+        singles = corners(len(names), steps)
+        judge(singles)
+        self.weights.copy_(torch.tensor(best, dtype=torch.float64) / steps)
+        for folder in folders if not job.training.keep_checkpoint else ():
+            (folder / "model.safetensors").unlink()
+        chosen = {
+            "monitor": job.training.monitor,
+            "weights": {name: part / steps for name, part in zip(names, best, strict=True)},
+            "valid": metric.sign * tried[best],
+            "members": {name: metric.sign * tried[single] for name, single in zip(names, singles, strict=True)},
+            "tried": len(tried),
+        }
+        return Fitted(details={"blend": chosen})
+
+    def _train_members(self, job: FitJob) -> list[Path]:
+        """Their folders."""
+        folders = []
+        for model, (name, options) in zip(self.members, job.model.components.items(), strict=True):
+            overrides = (options.training or TrainingOverrides()).model_copy(update={"keep_checkpoint": True})
+            member = options.model_copy(update={"training": overrides})
+            settings = [section.model_dump(mode="json") for section in (member, job.training, job.evaluation)]
+            folder = job.train_member(member, name, digest([job.fingerprint, *settings]))
+            model.load_state_dict(load_file(folder / "model.safetensors"))
+            folders.append(folder)
+        return folders
+
+    @torch.no_grad()
+    def _validated(self, job: FitJob, weightings: np.ndarray, metric: Metric) -> list[float]:
+        """The monitored metric on validation of each weighting (float64 [n, members]); users are scored once."""
+        data = job.dataset
+        totals = np.zeros(len(weightings))
+        users = np.flatnonzero(np.diff(data.starts("valid")))
+        step = max(1, CHUNK // max(data.n_items, 1))
+        for start in range(0, len(users), step):
+            batch = users[start : start + step]
+            scores = self.member_scores(Queries(torch.from_numpy(batch).to(job.accelerator.device), "valid"))
+            for position, weights in enumerate(weightings.tolist()):
+
+                def blended(_: Tensor, weights: list[float] = weights, scores: list[Tensor] = scores) -> Tensor:
+                    return combined(scores, weights)
+
+                result = evaluate(
+                    blended,
+                    data,
+                    "valid",
+                    cutoffs=[metric.k] if metric.k else [],
+                    tie_seed=job.evaluation.tie_seed,
+                    official=job.evaluation.protocol == "official",
+                    chunk=len(batch),
+                    users=batch,
+                    device=job.accelerator.device,
+                )
+                totals[position] += result.per_user[str(metric)][batch].sum()
+        return (totals / len(users)).tolist()
+
+    def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`."""
         weights = self.weights.tolist()
         used = [position for position, weight in enumerate(weights) if weight > 0]
-        return combined(self.member_scores(users, used), [weights[position] for position in used])
+        return combined(self.member_scores(queries, used), [weights[position] for position in used])
 
-    def member_scores(self, users: Tensor, members: Sequence[int] | None = None) -> list[Tensor]:
+    def member_scores(self, queries: Queries, members: Sequence[int] | None = None) -> list[Tensor]:
         """What is summed: z_m(u, .), float32 [b, n_items], of the members at these positions; of all when None."""
         chosen = range(len(self.members)) if members is None else members
-        scores = [cast(Recommender, self.members[position]).scores(users) for position in chosen]
+        scores = [cast(Recommender, self.members[position]).scores(queries) for position in chosen]
         if not self.standardise:
             return scores
-        owned = self.histories.contains(users)
+        owned = self.histories.contains(queries.users)
         return [standardised(matrix, owned) for matrix in scores]
 
 

@@ -97,7 +97,7 @@ class CLCRec(ModalityRecommender):
         return self.outer(F.leaky_relu(torch.stack(parts).sum(0)))
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`; items without interactions are what their features say."""
+        """See `EmbeddingRecommender.forward`; items without interactions are what their features say."""
         new = (self.has_features & ~self.is_warm).nonzero()[:, 0]
         items = self.item_embedding.index_copy(0, new, self.content(new).to(self.item_embedding.dtype))
         return self.with_side(self.user_embedding, items)

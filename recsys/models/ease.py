@@ -43,8 +43,8 @@ class ZeroDiagonalRidge(ItemItem):
         self.l2 = l2
 
     @torch.no_grad()
-    def fit(self, dataset: Dataset) -> None:
-        """See `ClosedFormRecommender.fit`."""
+    def compute(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.compute`."""
         inverse = self.inverse(incidence(dataset))
         for start in range(0, self.n_items, ROWS):
             part = slice(start, start + ROWS)

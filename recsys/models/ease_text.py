@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recsys.batches.base import Queries
 from recsys.models.ease import ROWS, ZeroDiagonalRidge
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
@@ -102,10 +103,10 @@ class EaseText(ZeroDiagonalRidge):
         )
 
     @torch.no_grad()
-    def fit(self, dataset: Dataset) -> None:
-        """See `ClosedFormRecommender.fit`."""
+    def compute(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.compute`."""
         if not len(self.loadings):
-            super().fit(dataset)
+            super().compute(dataset)
             return
         x = incidence(dataset)
         inverse = KEPT.of(self._identity(x), lambda: self.inverse(x))
@@ -137,10 +138,10 @@ class EaseText(ZeroDiagonalRidge):
         vectors = self.vectors.to(gram)
         gram.addmm_(vectors, vectors.T, alpha=self.alpha)
 
-    def scores(self, users: Tensor) -> Tensor:
+    def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`. A user without training items has the scores of its profile alone."""
-        scores = super().scores(users)
-        return scores.addmm_(self.users[users], self.loadings) if len(self.loadings) else scores
+        scores = super().scores(queries)
+        return scores.addmm_(self.users[queries.users], self.loadings) if len(self.loadings) else scores
 
 
 class KeptInverse:

@@ -120,7 +120,7 @@ class GRCN(ModalityRecommender):
         return [cast(Channel, channel) for channel in self.channels.values()]
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         contents = [channel(self.graph) for channel in self._channels()]
         users, items = self._ids(*self.edge_weights(contents))
         if self.options.fusion == "concat":

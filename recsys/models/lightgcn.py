@@ -19,7 +19,7 @@ from torch import Tensor
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import SmoothingGraph
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import EmbeddingRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from recsys.models.options.lightgcn import LightGcnOptions
 
 
-class LightGCN(TrainedRecommender):
+class LightGCN(EmbeddingRecommender):
     """See the module.
 
     Args:
@@ -77,7 +77,7 @@ class LightGCN(TrainedRecommender):
         )
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         return self.with_side(*self.graph(self.user_embedding, self.item_embedding, self.layers))
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:

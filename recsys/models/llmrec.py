@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import bipartite
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import EmbeddingRecommender, embedding_table
 from recsys.models.parts.feature_projection import xavier_linear
 from recsys.models.parts.hidden_features import HiddenFeatures
 from recsys.models.parts.side_features import (
@@ -67,7 +67,7 @@ class Propagated(NamedTuple):
     hidden: dict[str, Tensor]
 
 
-class LLMRec(TrainedRecommender):
+class LLMRec(EmbeddingRecommender):
     """See the module.
 
     Features are called "modality/<name>", "profile/<name>" and "attribute/<name>" in parameters.
@@ -120,7 +120,7 @@ class LLMRec(TrainedRecommender):
         return cls(dataset.train, dataset.n_users, dataset.n_items, side, options, generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         return self.propagate()[:2]
 
     def propagate(self, users: Tensor | None = None, items: Tensor | None = None) -> Propagated:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import EmbeddingRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.models.options.mf_bpr import MfBprOptions
 
 
-class MfBpr(TrainedRecommender):
+class MfBpr(EmbeddingRecommender):
     """See the module.
 
     Args:
@@ -58,7 +58,7 @@ class MfBpr(TrainedRecommender):
         return cls(*sizes, dim=options.dim, l2=options.l2, l2_kind=options.l2_kind, generator=generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         return self.with_side(self.user_embedding, self.item_embedding)
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:

@@ -117,7 +117,7 @@ class MMGCN(ModalityRecommender):
         return ids + preferences
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         channels = self._channels()
         ids = torch.cat([self.user_embedding, self.item_embedding]) if self.options.id_embedding else None
         states = [channel.start() for channel in channels]

@@ -110,13 +110,13 @@ class MMSSL(ModalityRecommender):
         return [{"params": [p for p in self.parameters() if id(p) not in ids]}, {"params": apart, **settings}]
 
     def train(self, mode: bool = True) -> MMSSL:
-        """See `TrainedRecommender.train`; forgets the generated relations, so an epoch starts with new ones."""
+        """See `EmbeddingRecommender.train`; forgets the generated relations, so an epoch starts with new ones."""
         self.relations.clear()
         super().train(mode)
         return self
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         p = self.propagate()
         return self.with_side(p.users, p.items)
 

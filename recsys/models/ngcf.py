@@ -25,7 +25,7 @@ from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import adjacency, row_mean_with_self
 from recsys.graph.weighted import Pattern
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import EmbeddingRecommender, embedding_table
 from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SLOPE = 0.2  # TensorFlow's default, which the paper's code uses
 
 
-class NGCF(TrainedRecommender):
+class NGCF(EmbeddingRecommender):
     """See the module.
 
     Args:
@@ -74,7 +74,7 @@ class NGCF(TrainedRecommender):
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         return self.with_side(*self._propagated())
 
     def _propagated(self) -> tuple[Tensor, Tensor]:

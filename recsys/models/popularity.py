@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from recsys.batches.base import Queries
 from recsys.models.base import ClosedFormRecommender
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ class Popularity(ClosedFormRecommender):
         """See `Family.build`."""
         return cls(dataset.n_items)
 
-    def fit(self, dataset: Dataset) -> None:
-        """See `ClosedFormRecommender.fit`."""
+    def compute(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.compute`."""
         self.counts = torch.from_numpy(dataset.popularity).to(self.counts)
 
-    def scores(self, users: Tensor) -> Tensor:
+    def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`."""
-        return self.counts.expand(len(users), -1)
+        return self.counts.expand(len(queries), -1)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import EmbeddingRecommender, embedding_table
 from recsys.models.parts.feature_projection import Features
 from recsys.models.parts.modalities import modalities_of
 from recsys.objectives.bpr import bpr
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from recsys.models.options.vbpr import VbprOptions
 
 
-class VBPR(TrainedRecommender):
+class VBPR(EmbeddingRecommender):
     """See the module. The biases are one more column, which users meet with a constant 1.
 
     Args:
@@ -71,7 +71,7 @@ class VBPR(TrainedRecommender):
         return cls(dataset.n_users, dataset.n_items, modalities, options, generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`; a constant column for the biases comes last."""
+        """See `EmbeddingRecommender.forward`; a constant column for the biases comes last."""
         factors, bias = self._items()
         users, items = self.with_side(self.user_embedding, torch.cat([self.item_embedding, factors], 1))
         return torch.cat([users, users.new_ones(len(users), 1)], 1), torch.cat([items, bias], 1)

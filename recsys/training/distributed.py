@@ -16,7 +16,7 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from recsys.batches.triplets import Triplets
+from recsys.batches.base import B, Batch
 from recsys.evaluation.result import Evaluation
 from recsys.models.base import TrainedRecommender
 
@@ -96,7 +96,7 @@ class Objectives(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Triplets, number: int) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, number: int) -> dict[str, Tensor]:
         """The terms of one of `TrainedRecommender.objectives`.
 
         An objective without terms has the term `NO_TERMS`, a zero on all parameters: the other processes wait for a
@@ -106,21 +106,13 @@ class Objectives(nn.Module):
         return terms or {NO_TERMS: torch.stack([p.sum() * 0 for p in self.model.parameters() if p.requires_grad]).sum()}
 
 
-def share_of(batch: Triplets, team: Team) -> tuple[Triplets, float]:
+def share_of(batch: B, team: Team) -> tuple[B, float]:
     """This process's part of a batch, and the factor by which its loss enters the mean over processes.
 
-    Observed and suggested triplets are dealt out separately, in turn. With the factor, the mean over processes of a
-    mean over triplets is the mean over the whole batch. A batch with fewer observed triplets than processes is given
-    to each of them whole.
+    With the factor, the mean over processes of a mean over examples is the mean over the whole batch.
     """
-    if team.size == 1 or batch.observed < team.size:
-        return batch, 1.0
-    rows = torch.arange(len(batch), device=batch.user.device)
-    rows = torch.cat([part[team.rank :: team.size] for part in (rows[: batch.observed], rows[batch.observed :])])
-    weight = None if batch.weight is None else batch.weight[rows]
-    observed = len(range(team.rank, batch.observed, team.size))
-    part = Triplets(batch.user[rows], batch.positive[rows], batch.negative[rows], weight, observed)
-    return part, len(part) * team.size / len(batch)
+    part = batch.share(team.rank, team.size)
+    return part, 1.0 if part is batch else len(part) * team.size / len(batch)
 
 
 def align_buffers(model: nn.Module, team: Team) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from augrec.artefacts.metrics import Metric
+
 
 @dataclass
 class Selection:
@@ -14,21 +16,23 @@ class Selection:
 
     Attributes:
         patience: evaluations without an improvement after which `exhausted` is true.
-        best: the best monitored value, float64.
+        metric: the monitored one, which says whether more or less is better.
+        best: the best monitored value, float64; NaN before the first evaluation.
         best_epoch: its epoch, counted from 1; 0 before the first evaluation.
         stale: evaluations since then.
         state: copies of the model's state at that epoch.
     """
 
     patience: int
-    best: float = -math.inf
+    metric: Metric
+    best: float = math.nan
     best_epoch: int = 0
     stale: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def offer(self, value: float, epoch: int, model: nn.Module) -> bool:
         """Records an evaluation; True when it is the new best."""
-        if value > self.best:
+        if self.metric.better(value, self.best):
             self.best, self.best_epoch, self.stale = value, epoch, 0
             self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             return True

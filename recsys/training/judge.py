@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.metrics import Metric
+from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
+from recsys.evaluation.next_item import evaluate_next_item
 from recsys.evaluation.ranking import evaluate
+from recsys.evaluation.rating import evaluate_ratings
 from recsys.evaluation.result import Evaluation
 from recsys.models.base import Recommender
-from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.options import EvaluationOptions, Judged, TrainingOptions
 from recsys.training.distributed import Team, merged
 from recsys.training.memory import Explanation, explained
 from recsys.training.sharded.evaluation import evaluate_sharded
@@ -23,6 +28,7 @@ class Judge:
 
     Args:
         recommender: the model.
+        judged: what of it.
         dataset: a split is read only when it is asked for.
         training: its monitor is computed beside the cutoffs of `options`.
         options: the protocol.
@@ -33,35 +39,59 @@ class Judge:
     def __init__(
         self,
         recommender: Recommender,
+        judged: Judged,
         dataset: Dataset,
         training: TrainingOptions,
         options: EvaluationOptions,
         team: Team,
         explanation: Explanation,
     ) -> None:
-        self.recommender, self.dataset, self.options = recommender, dataset, options
+        self.recommender, self.judged, self.dataset, self.options = recommender, judged, dataset, options
         self.team, self.explanation = team, explanation
-        self.cutoffs = sorted({*options.cutoffs, int(training.monitor.rpartition("@")[2])})
+        monitor = Metric.parse(training.monitor)
+        if not judged.has(monitor):
+            raise AugrecError(
+                f"training.monitor is {monitor}, and what is judged of the model is {WORDS[judged]}",
+                remedy=f"set training.monitor to {'rmse or mae' if judged is Judged.RATING else 'e.g. ndcg@10'}",
+            )
+        self.cutoffs = sorted({*options.cutoffs, *([monitor.k] if monitor.k else [])})
 
-    def __call__(self, split: str) -> Evaluation:
+    def __call__(self, split: Split) -> Evaluation:
         """The evaluation on "valid" or "test"; nobody with truth there is an `AugrecError`."""
         self.recommender.eval()
-        options: dict[str, Any] = {
-            "cutoffs": self.cutoffs,
-            "mask_valid_at_test": self.options.masks_validation,
-            "tie_seed": self.options.tie_seed,
-            "chunk": self.options.chunk,
-            "official": self.options.protocol == "official",
-            "device": self.team.device,
-        }
         with explained("evaluation", self.explanation):
-            if isinstance(self.recommender, ShardedLightGCN):
-                result = evaluate_sharded(self.recommender, self.dataset, split, **options)
-            else:
-                users = np.flatnonzero(np.diff(self.dataset.starts(split)))
-                own = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
-                part = evaluate(self.recommender.scores, self.dataset, split, users=own, **options)
-                result = merged(part, users, self.team)
+            result = self._evaluated(split)
         if not result.n_users:
             raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
         return result
+
+    def _evaluated(self, split: Split) -> Evaluation:
+        if self.judged is Judged.RATING:  # by every process: pairs are few, and a rating each
+            return evaluate_ratings(self.recommender.rate, self.dataset, split, device=self.team.device)
+        options: dict[str, Any] = {
+            "cutoffs": self.cutoffs,
+            "tie_seed": self.options.tie_seed,
+            "chunk": self.options.chunk,
+            "device": self.team.device,
+        }
+        ranking: dict[str, Any] = {
+            "mask_valid_at_test": self.options.masks_validation,
+            "official": self.options.protocol == "official",
+        }
+        if isinstance(self.recommender, ShardedLightGCN):
+            return evaluate_sharded(self.recommender, self.dataset, split, **options, **ranking)
+        scores = self.recommender.scorer(split)
+        users = np.flatnonzero(np.diff(self.dataset.starts(split)))
+        options["users"] = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
+        if self.judged is Judged.NEXT_ITEM:
+            part = evaluate_next_item(scores, self.dataset, split, **options)
+        else:
+            part = evaluate(scores, self.dataset, split, **options, **ranking)
+        return replace(merged(part, users, self.team), settings=part.settings)
+
+
+WORDS = {
+    Judged.RANKING: "its ranked list",
+    Judged.NEXT_ITEM: "the place of the next item",
+    Judged.RATING: "its ratings",
+}

@@ -11,7 +11,6 @@ import math
 import os
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
+from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
@@ -28,24 +28,22 @@ from recsys.device import accelerator_for, own_randomness_and_threads, peak_memo
 from recsys.evaluation.ranking import default_chunk
 from recsys.evaluation.result import Evaluation
 from recsys.graph.sparse_operator import use_backend
-from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
-from recsys.models.blend import Blend
+from recsys.models.base import Fitted, Recommender
 from recsys.models.options.base import FamilyOptions
-from recsys.models.options.blend import BlendOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
-from recsys.training.blending import fit_blend
 from recsys.training.distributed import SINGLE_PROCESS, Team
+from recsys.training.job import FitJob, Log, TrainingJob
 from recsys.training.judge import Judge
 from recsys.training.launch import launch, launched
 from recsys.training.memory import Explanation, explained
-from recsys.training.optimise import Log, Optimisation
+from recsys.training.optimise import optimise
 from recsys.training.sharded.model import ShardedLightGCN, check_shardable
 from recsys.training.sharded.snapshot import ShardedSnapshot, save_gathered
-from recsys.training.snapshot import Progress, Snapshot
+from recsys.training.snapshot import Snapshot
 
 
 def train(
@@ -101,39 +99,6 @@ def train(
     return _run(job, ticker)
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingJob:
-    """What `train` was given, its training options resolved."""
-
-    dataset: Dataset
-    model: FamilyOptions
-    side: SideInformation
-    training: TrainingOptions
-    evaluation: EvaluationOptions
-    seed: int
-    out: Path
-    variant: str
-    fingerprint: str
-    judge_test: bool
-
-    @property
-    def learns(self) -> bool:
-        """Whether the family is trained in epochs."""
-        return issubclass(FAMILIES.find(self.model.family).model_class(), TrainedRecommender)
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether every seed gives the same: nothing is drawn by the model, nor was what it is given."""
-        return not self.side.drawn and not _draws(self.model)
-
-
-def _draws(model: FamilyOptions) -> bool:
-    """Whether a model of these options draws anything: parameters, triplets, or those of a member."""
-    if model.components:
-        return any(_draws(component) for component in model.components.values())
-    return issubclass(FAMILIES.find(model.family).model_class(), TrainedRecommender)
-
-
 def _run(job: TrainingJob, ticker: Ticker | None) -> dict[str, Any]:
     """Trains in this process: the only one, or one that `launch` started."""
     return TrainingProcess(job, ticker).run()
@@ -162,7 +127,6 @@ class TrainingProcess:
         }
         own = self.team if self.shard else SINGLE_PROCESS
         self.explanation = _explanation(job.dataset, job.model, self.training, job.evaluation, own)
-        self.progress, self.best_epoch, self.blended = Progress(), 0, dict[str, Any]()
 
     def run(self) -> dict[str, Any]:
         """Trains, judges, writes; returns the content of metrics.json."""
@@ -182,14 +146,17 @@ class TrainingProcess:
             log: Log = lambda line: print(line, file=log_file)  # noqa: E731
             log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
             recommender = self._built()
-            judge = Judge(recommender, job.dataset, self.training, job.evaluation, team, self.explanation)
-            self._fit(recommender, judge, snapshot, log)
-            seconds = self.progress.seconds or time.monotonic() - begun
+            judged = job.model.judged
+            judge = Judge(recommender, judged, job.dataset, self.training, job.evaluation, team, self.explanation)
+            fitted = recommender.fit(self._fit_job(judge, snapshot, log))
+            if self.ticker is not None and not fitted.epochs:
+                self.ticker.advance()
+            seconds = fitted.seconds or time.monotonic() - begun
             valid = judge("valid") if len(job.dataset.valid) else None
             test = judge("test") if job.judge_test else None
             if test is not None:
                 log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
-        metrics = team.decide(self._metrics(recommender, valid, test, seconds))
+        metrics = team.decide(self._metrics(recommender, fitted, valid, test, seconds))
         _write(job.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
         snapshot.discard()
         team.gather(None)  # nobody goes on before the files are there
@@ -209,75 +176,61 @@ class TrainingProcess:
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 
-    def _fit(self, recommender: Recommender, judge: Judge, snapshot: Snapshot | ShardedSnapshot, log: Log) -> None:
-        """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
-        job = self.job
-        if isinstance(recommender, TrainedRecommender):
-            optimisation = Optimisation(
-                recommender,
-                job.dataset,
-                job.side,
-                job.model,
-                self.training,
-                accelerator=self.accelerator,
-                validate=lambda: judge("valid").mean,
-                seed=job.seed,
-                snapshot=snapshot,
-                log=log,
-                ticker=self.ticker,
-                out_of_memory=self.explanation,
-                sharded=self.shard,
-            )
-            optimisation.run()
-            self.progress, self.best_epoch = optimisation.progress, optimisation.selection.best_epoch
-            return
-        if isinstance(recommender, ClosedFormRecommender):
-            with explained("building the model", self.explanation):
-                recommender.fit(job.dataset)
-        elif isinstance(recommender, Blend) and isinstance(job.model, BlendOptions):
-            self.blended = fit_blend(
-                recommender,
-                job.model,
-                job.dataset,
-                self.training,
-                job.evaluation,
-                folder=job.out / "members",
-                fingerprint=job.fingerprint,
-                train_member=self._train_member,
-                device=self.accelerator.device,
-            )
-        if self.ticker is not None:
-            self.ticker.advance()
-
-    def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> None:
-        """Trains one member of a blend into a folder of its own; the test split is not its business."""
-        job = self.job
-        train(
-            job.dataset,
-            member,
-            job.side,
-            self.training,
-            job.evaluation,
-            job.seed,
-            job.out / "members" / name,
-            f"{job.variant}/{name}",
-            fingerprint,
-            judge_test=False,
+    def _fit_job(self, judge: Judge, snapshot: Snapshot, log: Log) -> FitJob:
+        return FitJob(
+            **{**vars(self.job), "training": self.training},
+            accelerator=self.accelerator,
+            validate=lambda: judge("valid").mean,
+            optimise=optimise,
+            train_member=self._train_member,
+            snapshot=snapshot,
+            log=log,
+            ticker=self.ticker,
+            memory=self.explanation,
         )
 
+    def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> Path:
+        """See `FitJob.train_member`; one that is there with the same fingerprint is not trained again."""
+        job, folder = self.job, self.job.out / "members" / name
+        if not _finished(folder, fingerprint):
+            train(
+                job.dataset,
+                member,
+                job.side,
+                self.training,
+                job.evaluation,
+                job.seed,
+                folder,
+                f"{job.variant}/{name}",
+                fingerprint,
+                judge_test=False,
+            )
+        return folder
+
     def _metrics(
-        self, recommender: Recommender, valid: Evaluation | None, test: Evaluation | None, seconds: float
+        self,
+        recommender: Recommender,
+        fitted: Fitted,
+        valid: Evaluation | None,
+        test: Evaluation | None,
+        seconds: float,
     ) -> dict[str, Any]:
         """The content of metrics.json."""
-        history, device = self.progress.history, self.accelerator.device
+        history, device = list(fitted.history), self.accelerator.device
         size = _size(recommender)
+        evaluations = [part for part in (valid, test) if part is not None]
+        names = dict.fromkeys(name for part in evaluations for name in part.mean)
+        settings = dict(evaluations[-1].settings) if evaluations else {}
         return {
             **self.identity,
+            "judged": self.job.model.judged.value,
+            "lower_is_better": [name for name in names if Metric.parse(name).lower_is_better],
+            **({"judged_with": settings} if settings else {}),
             "valid": _finite(valid.mean) if valid else {},
             "test": _finite(test.mean) if test else {},
             "deterministic": self.job.deterministic,
-            "best_epoch": self.best_epoch,
-            "epochs": self.progress.epoch,
+            "best_epoch": fitted.best_epoch,
+            "epochs": fitted.epochs,
             "history": history,
             "parameters": sum(self.team.gather(size)) if self.shard else size,
             "seconds": seconds,
@@ -287,7 +240,7 @@ class TrainingProcess:
             "device": str(device),
             "n_test_users": test.n_users if test else 0,
             "n_valid_users": valid.n_users if valid else 0,
-            **({"blend": self.blended} if self.blended else {}),
+            **fitted.details,
         }
 
 
@@ -305,6 +258,13 @@ def _explanation(
         chunk=evaluation.chunk or default_chunk(n_items),
         candidates=n_items,
     )
+
+
+def _finished(folder: Path, fingerprint: str) -> bool:
+    path = folder / "metrics.json"
+    if not (path.exists() and (folder / "model.safetensors").exists()):
+        return False
+    return read_json(path, remedy="delete this file and run again").get("fingerprint") == fingerprint
 
 
 def _size(recommender: Recommender) -> int:

@@ -61,7 +61,7 @@ class Candidates(Stage):
             )
         recommender = restore(base, dataset, model, SideInformation())
         rows = write_candidates(
-            recommender.scores, dataset, config.candidates.size, self.outputs(run)[0], seed=config.seed
+            recommender.scorer("valid"), dataset, config.candidates.size, self.outputs(run)[0], seed=config.seed
         )
         return {"model": model.family, "candidates": rows}
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeFloat
 
 from augrec.artefacts.options import Options
-from recsys.options import TrainingOverrides
+from recsys.options import Judged, TrainingOverrides
 
 
 class FamilyOptions(Options):
     """Base of every family's options; `family` is a `Literal` in the subclass and tells them apart."""
+
+    judged: ClassVar[Judged] = Judged.RANKING
+    """What of such a model is judged: a family that ranks the next item or predicts ratings says so here."""
 
     family: str
     """The name of the model family."""

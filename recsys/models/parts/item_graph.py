@@ -98,7 +98,7 @@ class ItemGraphModel(ModalityRecommender):
         raise NotImplementedError
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `TrainedRecommender.forward`."""
+        """See `EmbeddingRecommender.forward`."""
         return self.with_side(*self.joined(self.smoothed()))
 
     def joined(self, smoothed: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +155,7 @@ class ItemGraphModel(ModalityRecommender):
         return projected if features.mask is None else projected * features.mask
 
     def train(self, mode: bool = True) -> ItemGraphModel:
-        """See `TrainedRecommender.train`; forgets the learned graphs, so an epoch starts with new ones."""
+        """See `EmbeddingRecommender.train`; forgets the learned graphs, so an epoch starts with new ones."""
         self.patterns.clear()
         self._kept = None
         super().train(mode)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.memory import physical_memory, size_in_words
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models.base import ClosedFormRecommender
 from recsys.models.parts.histories import Histories
@@ -28,7 +29,7 @@ class ItemItem(ClosedFormRecommender):
         edges: int64 [m, 2] of training (user, item) pairs.
         n_users, n_items: the sizes.
         neighbours: entries kept per row of W; None keeps all.
-        bytes_per_pair: memory at the peak of `fit` with a dense W, per pair of items.
+        bytes_per_pair: memory at the peak of `compute` with a dense W, per pair of items.
 
     Attributes:
         weights: float32 [n_items, n_items], W; only without `neighbours`.
@@ -67,11 +68,11 @@ class ItemItem(ClosedFormRecommender):
                 remedy="raise dataset.k_core, set `neighbours` where the model has it, or leave the model out",
             )
 
-    def scores(self, users: Tensor) -> Tensor:
+    def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`. A user without training items gets zeros."""
         if self.neighbours is None:
-            return self.histories.times(users, self.weights)
-        return self.histories.times_sparse(users, self.columns, self.values)
+            return self.histories.times(queries.users, self.weights)
+        return self.histories.times_sparse(queries.users, self.columns, self.values)
 
 
 class Similarity(ItemItem):
@@ -81,8 +82,8 @@ class Similarity(ItemItem):
     def rows(self, x: sp.csr_array) -> Rows:
         """What gives a block of rows of W, float64, for X [n_users, n_items] of ones; the diagonal does not matter."""
 
-    def fit(self, dataset: Dataset) -> None:
-        """See `ClosedFormRecommender.fit`. Of equal entries in a row, those of lower item ids are kept."""
+    def compute(self, dataset: Dataset) -> None:
+        """See `ClosedFormRecommender.compute`. Of equal entries in a row, those of lower item ids are kept."""
         rows = self.rows(incidence(dataset))
         for start, block in self._blocks(rows):
             own = block.row + start == block.col

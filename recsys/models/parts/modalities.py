@@ -9,7 +9,7 @@ from torch import nn
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
-from recsys.models.base import TrainedRecommender
+from recsys.models.base import EmbeddingRecommender
 from recsys.models.options.base import ModalityOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recsys.data.dataset import Dataset
 
 
-class ModalityRecommender(TrainedRecommender):
+class ModalityRecommender(EmbeddingRecommender):
     """A model made of a graph and item modalities: (edges, n_users, n_items, modalities, options, generator)."""
 
     @classmethod

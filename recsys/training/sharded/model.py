@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from augrec.artefacts.errors import UsageError
+from recsys.batches.base import Batches, Queries
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
-from recsys.models.base import TrainedRecommender
+from recsys.models.base import EmbeddingRecommender, pairwise_batches
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.objectives.bpr import batch_l2, bpr
 from recsys.training.distributed import Team
 from recsys.training.sharded.graph import Layout, Ranges, ShardedAdjacency
+
+if TYPE_CHECKING:
+    from recsys.training.job import FitJob
 
 ROWS_PER_DRAW = 2**16
 
@@ -48,7 +53,7 @@ def check_shardable(options: FamilyOptions, processes: int) -> None:
         )
 
 
-class ShardedLightGCN(TrainedRecommender):
+class ShardedLightGCN(EmbeddingRecommender):
     """One process's part of the model; its parameters are the rows it owns.
 
     Args:
@@ -57,6 +62,8 @@ class ShardedLightGCN(TrainedRecommender):
         generator: draws the same initial embeddings as for the whole model, users first.
         team: the processes.
     """
+
+    split = True
 
     def __init__(
         self, dataset: Dataset, options: LightGcnOptions | MfBprOptions, generator: torch.Generator, team: Team
@@ -92,7 +99,11 @@ class ShardedLightGCN(TrainedRecommender):
         user, positive, negative = rows.split(size)
         return {"bpr": bpr(user, positive, negative, batch.weight), "l2": self.options.l2 * penalty}
 
-    def scores(self, users: Tensor) -> Tensor:
+    def batches(self, job: FitJob) -> Batches:
+        """The batches of any pairwise model, drawn on the CPU: what is split leaves a GPU no room for everybody's."""
+        return pairwise_batches(job, "cpu")
+
+    def scores(self, queries: Queries) -> Tensor:
         """Not to be had: no process has all items. See `recsys.training.sharded.evaluation`."""
         raise NotImplementedError("a model that is split over processes is evaluated block by block")
 

@@ -24,7 +24,7 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import NEVER, SCORES_PER_CHUNK, default_chunk, evaluate
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.top_items import BLOCK, TieBreak, top_items
-from recsys.models.base import TrainedRecommender
+from recsys.models.base import EmbeddingRecommender
 from recsys.models.options.popularity import PopularityOptions
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.train import train
@@ -255,7 +255,7 @@ def test_a_user_with_no_candidate_left_gets_an_empty_list() -> None:
     assert found.mean["recall@2"] == found.mean["coverage@2"] == 0.0
 
 
-class Counting(TrainedRecommender):
+class Counting(EmbeddingRecommender):
     """Counts its passes."""
 
     def __init__(self, dataset: Dataset) -> None:
@@ -277,7 +277,7 @@ def test_one_propagation_per_evaluation() -> None:
     model = Counting(dataset)
     for passes in (1, 2):
         model.train().eval()
-        evaluate(model.scores, dataset, "test", cutoffs=(3,), chunk=2)
+        evaluate(model.scorer("test"), dataset, "test", cutoffs=(3,), chunk=2)
         assert model.passes == passes
 
 

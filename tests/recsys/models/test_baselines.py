@@ -6,6 +6,7 @@ import torch
 
 from augrec.artefacts.errors import AugrecError
 from recsys.augmentation import SideInformation
+from recsys.batches.base import Queries
 from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease
@@ -92,7 +93,7 @@ def test_no_layers_is_matrix_factorisation() -> None:
     graph = lightgcn(0, 0.1)
     factors = MfBpr(4, 4, dim=3, l2=0.1, l2_kind="squared", generator=seeded(0, "p"))
     users = torch.arange(4)
-    torch.testing.assert_close(graph.scores(users), factors.scores(users), rtol=0, atol=0)
+    torch.testing.assert_close(graph.scores(Queries(users)), factors.scores(Queries(users)), rtol=0, atol=0)
     for name, term in graph.loss(BATCH).items():
         torch.testing.assert_close(term, factors.loss(BATCH)[name], rtol=0, atol=0)
 
@@ -117,7 +118,7 @@ def test_lightgcn_learns_fifty_edges_by_heart() -> None:
             sum(model.loss(batch).values()).backward()
             optimiser.step()
     model.eval()
-    assert model.scores(torch.from_numpy(edges[:, 0])).argmax(1).tolist() == edges[:, 1].tolist()
+    assert model.scores(Queries(torch.from_numpy(edges[:, 0]))).argmax(1).tolist() == edges[:, 1].tolist()
 
 
 def test_scores_are_propagated_once_per_evaluation_and_never_stale() -> None:
@@ -126,14 +127,14 @@ def test_scores_are_propagated_once_per_evaluation_and_never_stale() -> None:
     forward = model.forward
     model.forward = lambda: (calls.append(1), forward())[1]  # type: ignore[method-assign]
     model.eval()
-    first = model.scores(torch.tensor([0]))
-    model.scores(torch.tensor([1]))
+    first = model.scores(Queries(torch.tensor([0])))
+    model.scores(Queries(torch.tensor([1])))
     assert len(calls) == 1
     model.load_state_dict({name: 2 * value for name, value in model.state_dict().items()})
-    torch.testing.assert_close(model.scores(torch.tensor([0])), 4 * first)
+    torch.testing.assert_close(model.scores(Queries(torch.tensor([0]))), 4 * first)
     model.train()
-    model.scores(torch.tensor([0]))
-    model.scores(torch.tensor([0]))
+    model.scores(Queries(torch.tensor([0])))
+    model.scores(Queries(torch.tensor([0])))
     assert len(calls) == 4
 
 
@@ -141,7 +142,7 @@ def test_ease_solves_each_items_own_ridge_regression(tastes: Dataset) -> None:
     """Column j of EASE is the ridge regression of item j on all other items: solved here one by one."""
     l2 = 3.0
     model = Ease(tastes.train, tastes.n_users, tastes.n_items, l2)
-    model.fit(tastes)
+    model.compute(tastes)
     x = np.zeros((tastes.n_users, tastes.n_items))
     for user, item in tastes.train:
         x[user, item] = 1.0
@@ -153,7 +154,7 @@ def test_ease_solves_each_items_own_ridge_regression(tastes: Dataset) -> None:
         expected[others, item] = np.linalg.lstsq(stacked, target, rcond=None)[0]
     np.testing.assert_allclose(model.weights.numpy(), expected, atol=1e-6)
     users = torch.tensor([7, 0, 59])
-    np.testing.assert_allclose(model.scores(users).numpy(), x[users.numpy()] @ expected, atol=1e-5)
+    np.testing.assert_allclose(model.scores(Queries(users)).numpy(), x[users.numpy()] @ expected, atol=1e-5)
 
 
 def test_ease_says_what_a_matrix_that_is_too_large_needs(tastes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,13 +164,13 @@ def test_ease_says_what_a_matrix_that_is_too_large_needs(tastes: Dataset, monkey
     monkeypatch.setattr("recsys.models.ease.inverted", fails)
     model = Ease(tastes.train, tastes.n_users, tastes.n_items, 3.0)
     with pytest.raises(AugrecError, match="could not invert a 40 x 40 matrix"):
-        model.fit(tastes)
+        model.compute(tastes)
 
 
 def test_popularity_counts_training_interactions_only(tastes: Dataset) -> None:
     model = Popularity.build(tastes, SideInformation(), None, seeded(0, "p"))  # type: ignore[arg-type]
-    model.fit(tastes)
-    scores = model.scores(torch.tensor([3, 4]))
+    model.compute(tastes)
+    scores = model.scores(Queries(torch.tensor([3, 4])))
     assert scores.shape == (2, 40)
     for item in range(40):
         assert scores[0, item] == scores[1, item] == (tastes.train[:, 1] == item).sum()

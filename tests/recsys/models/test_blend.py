@@ -15,17 +15,18 @@ from torch import Tensor
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
-from recsys.models.base import Recommender
+from recsys.models.base import Fitted, Recommender
 from recsys.models.blend import Blend, standardised
 from recsys.models.options.blend import BlendOptions
+from recsys.models.parts.weight_search import corners, moves, search, simplex
 from recsys.models.registry import FAMILIES, ModelOptions
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
-from recsys.training import blending
 from recsys.training import train as train_module
-from recsys.training.blending import corners, moves, search, simplex
+from recsys.training.job import FitJob
 from recsys.training.restore import restore
 from recsys.training.train import train
 
@@ -53,8 +54,11 @@ class Fixed(Recommender):
         super().__init__()
         self.register_buffer("table", torch.from_numpy(table).float())
 
-    def scores(self, users: Tensor) -> Tensor:
-        return self.table[users]
+    def fit(self, job: FitJob) -> Fitted:
+        return Fitted()
+
+    def scores(self, queries: Queries) -> Tensor:
+        return self.table[queries.users]
 
 
 def tables(seed: int = 0, users: int = 60, items: int = 40) -> list[np.ndarray]:
@@ -86,9 +90,9 @@ def test_scores_equal_a_loop_over_users_and_items(tastes: Dataset, standardise: 
                     expected[user, item] += weight * row[item]
                 elif deviation > 1e-6:
                     expected[user, item] += weight * (row[item] - mean) / deviation
-    scores = blend.scores(torch.arange(60))
+    scores = blend.scores(Queries(torch.arange(60)))
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(scores[[7, 3]], blend.scores(torch.tensor([7, 3])))
+    assert torch.equal(scores[[7, 3]], blend.scores(Queries(torch.tensor([7, 3]))))
 
 
 def test_what_is_never_recommended_stays_so_and_a_user_with_everything_is_no_trouble() -> None:
@@ -103,18 +107,18 @@ def test_weight_one_ranks_as_that_member_even_beside_one_that_recommends_nothing
     blend = blend_of(tastes, parts)
     blend.weights.copy_(torch.tensor([1.0, 0.0]))
     users = torch.arange(60)
-    assert torch.equal(blend.scores(users).argsort(1), torch.from_numpy(parts[0]).float().argsort(1))
+    assert torch.equal(blend.scores(Queries(users)).argsort(1), torch.from_numpy(parts[0]).float().argsort(1))
 
 
 def naive(blend: Blend, dataset: Dataset, weights: list[float]) -> float:
     blend.weights.copy_(torch.tensor(weights, dtype=torch.float64))
-    return evaluate(blend.scores, dataset, "valid", cutoffs=[5]).mean["ndcg@5"]
+    return evaluate(blend.scorer("valid"), dataset, "valid", cutoffs=[5]).mean["ndcg@5"]
 
 
 def test_weights_are_the_best_of_the_grid_on_validation(
     tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blending, "CHUNK", 7 * 40)  # several chunks
+    monkeypatch.setattr("recsys.models.blend.CHUNK", 7 * 40)  # several chunks
     metrics = run(tastes, tmp_path, options())
     found = metrics["blend"]
     assert found["tried"] == len(simplex(3, 10)) == 66

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.clcrec import CLCRec
@@ -155,9 +156,11 @@ def test_new_items_are_scored_by_their_features_alone() -> None:
     other = build({name: np.nan_to_num(a)[::-1].copy() for name, a in arrays().items()}).eval()
     other.load_state_dict(model.state_dict())
     users = torch.arange(USERS)
-    same = torch.isclose(model.scores(users), other.scores(users)).all(0)
+    same = torch.isclose(model.scores(Queries(users)), other.scores(Queries(users))).all(0)
     assert same.tolist() == [True] * 8 + [False] * 2
-    assert torch.allclose(model.scores(users), torch.cat([model.scores(part) for part in users.split(4)]))
+    assert torch.allclose(
+        model.scores(Queries(users)), torch.cat([model.scores(Queries(part)) for part in users.split(4)])
+    )
 
 
 def test_it_learns_to_place_a_new_item_with_those_that_look_like_it() -> None:
@@ -176,7 +179,7 @@ def test_it_learns_to_place_a_new_item_with_those_that_look_like_it() -> None:
         rows = [(int(u), int(i), int(j)) for (u, i), j in zip(edges, negative, strict=True) if j != i]
         sum(model.loss(triplets(rows, None)).values()).backward()
         optimiser.step()
-    new = model.eval().scores(torch.arange(12))[:, 16:]
+    new = model.eval().scores(Queries(torch.arange(12)))[:, 16:]
     for u in range(12):
         assert new[u, taste[16:] == u % 2].min() > new[u, taste[16:] != u % 2].max()
 

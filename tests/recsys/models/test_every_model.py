@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
@@ -80,7 +81,7 @@ def built(
     model = FAMILIES[name].build(data, side, options or DEFAULTS[name], seeded(seed, "parameters"))
     for part in model.modules():
         if isinstance(part, ClosedFormRecommender):
-            part.fit(data)
+            part.compute(data)
     return model.eval()
 
 
@@ -106,7 +107,7 @@ def total(model: TrainedRecommender, batch: Triplets) -> Tensor:
 
 
 def scores(model: Recommender, data: Dataset) -> Tensor:
-    return model.scores(torch.arange(data.n_users))
+    return model.scores(Queries(torch.arange(data.n_users)))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -123,17 +124,17 @@ def test_scores_are_float32_finite_and_repeatable_also_for_isolated_users_and_it
 @pytest.mark.parametrize("name", EVERY)
 def test_any_chunk_of_users_gives_the_same_lists(name: str, data: Dataset, side: SideInformation) -> None:
     model = built(name, data, side)
-    results = [evaluate(model.scores, data, "test", cutoffs=(1, 5), chunk=chunk) for chunk in (1, 4, USERS)]
+    results = [evaluate(model.scorer("test"), data, "test", cutoffs=(1, 5), chunk=chunk) for chunk in (1, 4, USERS)]
     for metric, values in results[0].per_user.items():
         for other in results[1:]:
             np.testing.assert_array_equal(values, other.per_user[metric], err_msg=metric)
     users = torch.tensor([7, 2, 2, 28])
-    torch.testing.assert_close(model.scores(users), scores(model, data)[users], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(model.scores(Queries(users)), scores(model, data)[users], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_list_longer_than_the_catalogue(name: str, data: Dataset, side: SideInformation) -> None:
-    result = evaluate(built(name, data, side).scores, data, "test", cutoffs=(10 * ITEMS,))
+    result = evaluate(built(name, data, side).scorer("test"), data, "test", cutoffs=(10 * ITEMS,))
     assert result.mean[f"recall@{10 * ITEMS}"] == 1.0
     assert result.n_users == USERS - 1
 
@@ -148,7 +149,7 @@ def test_a_data_set_of_one_user(name: str) -> None:
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
         model.eval()
     assert torch.isfinite(scores(model, data)).all()
-    assert evaluate(model.scores, data, "test", cutoffs=(20,)).mean["recall@20"] == 1.0
+    assert evaluate(model.scorer("test"), data, "test", cutoffs=(20,)).mean["recall@20"] == 1.0
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -9,6 +9,7 @@ import torch
 
 from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease, inverted
 from recsys.models.ease_text import EaseText, KeptInverse
@@ -107,9 +108,9 @@ def test_item_item_models_equal_loops_for_any_number_of_neighbours_and_block(
         (rp3(data, neighbours, 1.0, 0.3), walk(data, 1.0, 0.3)),
         (rp3(data, neighbours, 0.7, 0.0), walk(data, 0.7, 0.0)),
     ):
-        model.fit(data)
+        model.compute(data)
         expected = weights if neighbours is None else kept(weights, neighbours)
-        np.testing.assert_allclose(model.scores(USERS).numpy(), scores_of(data, expected), atol=1e-6)
+        np.testing.assert_allclose(model.scores(Queries(USERS)).numpy(), scores_of(data, expected), atol=1e-6)
 
 
 def test_ties_keep_the_lower_ids_largest_first() -> None:
@@ -124,28 +125,28 @@ def test_neighbours_do_not_depend_on_the_order_of_the_interactions(data: Dataset
     again = Dataset(**{**vars(data), "train": shuffled})
     models = knn(data, 2), knn(again, 2)
     for model, given in zip(models, (data, again), strict=True):
-        model.fit(given)
+        model.compute(given)
     assert torch.equal(models[0].columns, models[1].columns)
-    assert torch.equal(models[0].scores(USERS), models[1].scores(USERS))
+    assert torch.equal(models[0].scores(Queries(USERS)), models[1].scores(Queries(USERS)))
 
 
 @pytest.mark.parametrize("neighbours", [None, 3])
 def test_isolated_users_and_items_score_zero_and_batches_do_not_matter(data: Dataset, neighbours: int | None) -> None:
     for model in (knn(data, neighbours), rp3(data, neighbours, 1.0, 0.3)):
-        model.fit(data)
-        scores = model.scores(USERS)
+        model.compute(data)
+        scores = model.scores(Queries(USERS))
         assert not scores[11].any()
         assert not scores[:, 8].any()
-        assert torch.equal(scores[[4, 11, 2]], model.scores(torch.tensor([4, 11, 2])))
-        assert torch.equal(scores[11:], model.scores(torch.tensor([11])))
+        assert torch.equal(scores[[4, 11, 2]], model.scores(Queries(torch.tensor([4, 11, 2]))))
+        assert torch.equal(scores[11:], model.scores(Queries(torch.tensor([11]))))
 
 
 def test_a_fitted_model_is_in_its_state(data: Dataset) -> None:
     for neighbours in (None, 3):
         fitted, empty = knn(data, neighbours), knn(data, neighbours)
-        fitted.fit(data)
+        fitted.compute(data)
         empty.load_state_dict(fitted.state_dict())
-        assert torch.equal(fitted.scores(USERS), empty.scores(USERS))
+        assert torch.equal(fitted.scores(Queries(USERS)), empty.scores(Queries(USERS)))
 
 
 def test_a_matrix_beyond_this_machines_memory_is_refused_with_its_size(
@@ -177,7 +178,7 @@ def text(rows: int = 9, missing: tuple[int, ...] = (), seed: int = 1) -> Feature
 def ease_text(data: Dataset, side: SideInformation, **options: object) -> EaseText:
     given = EaseTextOptions.model_validate({"l2": 2.0, "alpha": 1.5, **options})
     model = EaseText.build(data, side, given, GENERATOR)
-    model.fit(data)
+    model.compute(data)
     return model
 
 
@@ -210,16 +211,16 @@ def test_ease_with_text_solves_each_items_regression_on_counts_and_text(data: Da
         ridge = gram[np.ix_(others, others)] + 2.0 * np.eye(8)
         expected[others, item] = np.linalg.solve(ridge, gram[others, item])
     np.testing.assert_allclose(model.weights.numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(model.scores(USERS).numpy(), scores_of(data, expected), atol=1e-5)
+    np.testing.assert_allclose(model.scores(Queries(USERS)).numpy(), scores_of(data, expected), atol=1e-5)
 
 
 def test_alpha_zero_is_ease_and_text_makes_an_unbought_item_recommendable(data: Dataset) -> None:
     side = SideInformation(item={"text": text()})
     plain = Ease(data.train, 12, 9, 2.0)
-    plain.fit(data)
+    plain.compute(data)
     assert torch.equal(ease_text(data, side, alpha=0.0).weights, plain.weights)
-    assert not plain.scores(USERS)[:, 8].any()
-    assert ease_text(data, side).scores(USERS)[:11, 8].all()
+    assert not plain.scores(Queries(USERS))[:, 8].any()
+    assert ease_text(data, side).scores(Queries(USERS))[:11, 8].all()
 
 
 def test_items_without_a_vector_are_joined_to_others_by_interactions_alone(data: Dataset) -> None:
@@ -233,10 +234,10 @@ def test_shuffled_text_gives_other_scores_and_vectors_that_are_all_alike_give_th
     given = text()
     shuffled = FeatureMatrix(given.values, given.index[::-1].copy(), given.mask)
     first, second = (ease_text(data, SideInformation(item={"text": matrix})) for matrix in (given, shuffled))
-    assert not torch.allclose(first.scores(USERS), second.scores(USERS))
+    assert not torch.allclose(first.scores(Queries(USERS)), second.scores(Queries(USERS)))
     alike = FeatureMatrix.from_dense(np.full((9, 4), 0.1))
     plain = Ease(data.train, 12, 9, 2.0)
-    plain.fit(data)
+    plain.compute(data)
     assert torch.equal(ease_text(data, SideInformation(item={"text": alike})).weights, plain.weights)
 
 
@@ -293,20 +294,22 @@ def test_profiles_are_columns_beside_the_items_in_each_items_ridge_regression(
         tall = np.vstack([known, np.hstack([t, np.zeros((4, 3))]), np.sqrt(2.0) * np.eye(12)]) @ free.T
         wanted = np.concatenate([x[:, item], t[:, item], np.zeros(12)])
         expected[:, item] = known @ free.T @ np.linalg.lstsq(tall, wanted, rcond=None)[0]
-    np.testing.assert_allclose(model.scores(USERS).numpy(), expected, atol=2e-6)
+    np.testing.assert_allclose(model.scores(Queries(USERS)).numpy(), expected, atol=2e-6)
 
 
 def test_profiles_of_no_weight_or_that_are_not_there_leave_ease(data: Dataset) -> None:
     side, bare = SideInformation(user={"profile": profiles(data)}), SideInformation()
     plain = Ease(data.train, 12, 9, 2.0)
-    plain.fit(data)
+    plain.compute(data)
     for model in (ease_text(data, side, alpha=0.0), ease_text(data, bare, alpha=0.0, profile=3.0)):
-        assert torch.equal(model.scores(USERS), plain.scores(USERS))
+        assert torch.equal(model.scores(Queries(USERS)), plain.scores(Queries(USERS)))
         assert model.state_dict().keys() == plain.state_dict().keys()
     nobody = SideInformation(user={"profile": profiles(data, tuple(range(12)))})
-    torch.testing.assert_close(ease_text(data, nobody, alpha=0.0, profile=3.0).scores(USERS), plain.scores(USERS))
+    torch.testing.assert_close(
+        ease_text(data, nobody, alpha=0.0, profile=3.0).scores(Queries(USERS)), plain.scores(Queries(USERS))
+    )
     nearly = ease_text(data, side, alpha=0.0, profile=1e-9)
-    torch.testing.assert_close(nearly.scores(USERS), plain.scores(USERS), atol=1e-5, rtol=0)
+    torch.testing.assert_close(nearly.scores(Queries(USERS)), plain.scores(Queries(USERS)), atol=1e-5, rtol=0)
 
 
 def test_profiles_belong_to_their_users_and_a_missing_one_is_a_row_of_zeros(data: Dataset) -> None:
@@ -316,10 +319,10 @@ def test_profiles_belong_to_their_users_and_a_missing_one_is_a_row_of_zeros(data
         ease_text(data, SideInformation(user={"profile": matrix}), alpha=0.0, profile=1.0)
         for matrix in (written, other)
     )
-    assert not torch.allclose(first.scores(USERS), second.scores(USERS))
+    assert not torch.allclose(first.scores(Queries(USERS)), second.scores(Queries(USERS)))
     assert not first.users[3].any()
-    assert torch.equal(first.scores(USERS)[3], first.histories.times(torch.tensor([3]), first.weights)[0])
-    assert first.scores(USERS)[11].any()  # who bought nothing and said something
+    assert torch.equal(first.scores(Queries(USERS))[3], first.histories.times(torch.tensor([3]), first.weights)[0])
+    assert first.scores(Queries(USERS))[11].any()  # who bought nothing and said something
 
 
 def test_the_inverse_is_kept_for_other_profiles_and_for_nothing_else(

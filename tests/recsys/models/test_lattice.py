@@ -9,6 +9,7 @@ from item_graph_reference import EDGES, ITEMS, USERS, Reference, agree, matrices
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models.lattice import LATTICE
 from recsys.models.lightgcn import LightGCN
@@ -112,8 +113,10 @@ def test_evaluation_depends_on_parameters_alone() -> None:
     model.eval()
     twin.eval()
     users = torch.arange(USERS)
-    assert torch.equal(model.scores(users), twin.scores(users))
-    assert torch.allclose(model.scores(users), torch.cat([model.scores(part) for part in users.split(2)]))
+    assert torch.equal(model.scores(Queries(users)), twin.scores(Queries(users)))
+    assert torch.allclose(
+        model.scores(Queries(users)), torch.cat([model.scores(Queries(part)) for part in users.split(2)])
+    )
 
 
 def test_features_count_and_their_neighbours_hear_of_an_item() -> None:

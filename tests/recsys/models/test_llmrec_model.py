@@ -13,6 +13,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.llmrec import LLMRec
@@ -55,7 +56,7 @@ def build(edges: np.ndarray, side: SideInformation, **options: object) -> LLMRec
 
 
 def scores(model: LLMRec) -> Tensor:
-    return model.eval().scores(torch.arange(USERS))
+    return model.eval().scores(Queries(torch.arange(USERS)))
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
@@ -224,9 +225,9 @@ def test_scores_propagate_once_per_evaluation(edges: np.ndarray, side: SideInfor
     passes = []
     propagate = model.propagate
     model.propagate = lambda: passes.append(1) or propagate()
-    model.scores(torch.arange(3))
+    model.scores(Queries(torch.arange(3)))
     once = len(passes)
-    model.scores(torch.arange(3, 9))
+    model.scores(Queries(torch.arange(3, 9)))
     assert len(passes) == once > 0
 
 

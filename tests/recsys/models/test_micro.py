@@ -10,6 +10,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models.lattice import LATTICE
 from recsys.models.micro import MICRO
@@ -145,8 +146,10 @@ def test_shuffled_features_change_scores() -> None:
     shuffled = build(arrays=arrays).eval()
     shuffled.load_state_dict(model.state_dict())
     users = torch.arange(USERS)
-    assert not torch.allclose(model.scores(users), shuffled.scores(users))
-    assert torch.allclose(model.scores(users), torch.cat([model.scores(part) for part in users.split(3)]))
+    assert not torch.allclose(model.scores(Queries(users)), shuffled.scores(Queries(users)))
+    assert torch.allclose(
+        model.scores(Queries(users)), torch.cat([model.scores(Queries(part)) for part in users.split(3)])
+    )
 
 
 def test_a_missing_modality_is_an_error() -> None:

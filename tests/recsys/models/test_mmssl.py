@@ -14,14 +14,15 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.mmssl import MMSSL
 from recsys.models.options.mmssl import MmsslOptions
 from recsys.models.parts import relations as relations_module
 from recsys.options import EvaluationOptions, TrainingOptions
-from recsys.training.optimise import Optimisation
 from recsys.training.train import train
+from tests.recsys.killing import Killer
 
 USERS, ITEMS, DIM = 6, 10, 4
 EDGES = np.array([(0, 1), (0, 2), (1, 2), (2, 0), (2, 3), (2, 4), (3, 5), (4, 1), (4, 6), (0, 7), (1, 8)])  # 5: no user
@@ -320,7 +321,7 @@ def test_shuffled_features_change_scores() -> None:
     shuffled = build({name: np.nan_to_num(a)[order] for name, a in arrays().items()}).eval()
     shuffled.load_state_dict(model.state_dict())
     users = torch.arange(USERS)
-    assert not torch.allclose(model.scores(users), shuffled.scores(users))
+    assert not torch.allclose(model.scores(Queries(users)), shuffled.scores(Queries(users)))
 
 
 def test_a_missing_modality_and_odd_heads_are_errors() -> None:
@@ -331,9 +332,7 @@ def test_a_missing_modality_and_odd_heads_are_errors() -> None:
         MmsslOptions(dim=10, heads=4)
 
 
-def test_a_killed_training_goes_on_as_if_it_had_never_stopped(
-    tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_goes_on_as_if_it_had_never_stopped(tastes: Dataset, tmp_path: Path) -> None:
     """Both players, the batch norm's averages and the epoch's relations included."""
     rng = np.random.default_rng(0)
     side = SideInformation(
@@ -341,21 +340,13 @@ def test_a_killed_training_goes_on_as_if_it_had_never_stopped(
     )
     training = TrainingOptions(epochs=4, batch_size=128, lr=0.02, threads=1, device="cpu", resume_minutes=0.0)
 
-    def run(out: Path) -> dict[str, Any]:
-        options = MmsslOptions(dim=8)
-        return train(tastes, options, side, training, EvaluationOptions(cutoffs=(5, 20)), 3, out, "variant", "print")
+    def run(out: Path, ticker: Killer | None = None) -> dict[str, Any]:
+        cutoffs = EvaluationOptions(cutoffs=(5, 20))
+        return train(tastes, MmsslOptions(dim=8), side, training, cutoffs, 3, out, "variant", "print", ticker)
 
-    whole, epoch = run(tmp_path / "whole"), Optimisation._epoch
-
-    def dies(self: Optimisation) -> None:
-        if self.progress.epoch == 2:
-            raise KeyboardInterrupt
-        epoch(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Optimisation, "_epoch", dies)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "cut")
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", Killer(2))
     resumed = run(tmp_path / "cut")
     assert set(whole["history"][0]["terms"]) >= {"discriminator", "gradient_penalty", "adversary"}
     for left, right in zip(whole["history"], resumed["history"], strict=True):

@@ -22,6 +22,7 @@ from equations_reference import (
 )
 from torch import Tensor
 
+from recsys.batches.base import Queries
 from recsys.models.mf_bpr import MfBpr
 from recsys.models.ngcf import NGCF
 from recsys.models.options.ngcf import NgcfOptions
@@ -99,7 +100,7 @@ def test_no_layers_is_matrix_factorisation() -> None:
     graph = build(torch.float32, layer_dims=(), l2=0.1)
     factors = MfBpr(USERS, ITEMS, dim=3, l2=0.1, l2_kind="squared", generator=seeded(0, "parameters"))
     users = torch.arange(USERS)
-    torch.testing.assert_close(graph.scores(users), factors.scores(users), rtol=0, atol=0)
+    torch.testing.assert_close(graph.scores(Queries(users)), factors.scores(Queries(users)), rtol=0, atol=0)
     for name, term in graph.loss(triplets()).items():
         torch.testing.assert_close(term, factors.loss(triplets())[name])
 

@@ -8,6 +8,7 @@ import torch
 from equations_reference import agree, bpr, copies, matrices, triplets, zero
 from torch import Tensor
 
+from recsys.batches.base import Queries
 from recsys.models.mf_bpr import MfBpr
 from recsys.models.options.vbpr import VbprOptions
 from recsys.models.vbpr import VBPR
@@ -95,14 +96,14 @@ def test_without_features_and_biases_it_is_matrix_factorisation() -> None:
         model.user_embedding[:, 3:] = 0.0
         factors.user_embedding.copy_(model.user_embedding[:, :3])
         factors.item_embedding.copy_(model.item_embedding)
-    torch.testing.assert_close(model.scores(torch.arange(USERS)), factors.scores(torch.arange(USERS)))
+    torch.testing.assert_close(model.scores(Queries(torch.arange(USERS))), factors.scores(Queries(torch.arange(USERS))))
 
 
 def test_other_features_give_other_scores_and_a_missing_vector_is_not_looked_at() -> None:
     users = torch.arange(USERS)
-    before = build().scores(users)
+    before = build().scores(Queries(users))
     changed = features()
     changed["text"][list(MISSING["text"])] = 99.0
-    assert torch.equal(build(changed).scores(users), before)
+    assert torch.equal(build(changed).scores(Queries(users)), before)
     shuffled = {name: np.roll(array, 1, axis=0) for name, array in features().items()}
-    assert not torch.allclose(build(shuffled).scores(users), before)
+    assert not torch.allclose(build(shuffled).scores(Queries(users)), before)

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.progress import Ticker
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
@@ -31,8 +32,8 @@ from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.distributed import Team, share_of
 from recsys.training.launch import end_process, launch
-from recsys.training.optimise import Optimisation
 from recsys.training.train import train
+from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=4, batch_size=101, lr=0.02, threads=1, device="cpu")
 SMALL = LightGcnOptions(dim=8, layers=2)
@@ -85,7 +86,7 @@ def world() -> tuple[Dataset, SideInformation]:
     return Dataset.from_arrays(60, 40, *(np.array(part) for part in parts)), SideInformation(edges=edges)
 
 
-def run(out: Path, name: str, **changes: Any) -> dict[str, Any]:
+def run(out: Path, name: str, ticker: Ticker | None = None, **changes: Any) -> dict[str, Any]:
     from recsys.models import lightgcn
 
     model, options, own = CASES[name]
@@ -93,24 +94,14 @@ def run(out: Path, name: str, **changes: Any) -> dict[str, Any]:
     try:
         training, cutoffs = QUICK.model_copy(update={**own, **changes}), EvaluationOptions(cutoffs=(5, 20))
         dataset, side = world()
-        return train(dataset, options, side, training, cutoffs, 3, out / name, "variant", "fingerprint")
+        return train(dataset, options, side, training, cutoffs, 3, out / name, "variant", "fingerprint", ticker)
     finally:
         lightgcn.LightGCN = before  # type: ignore[misc]
 
 
 def killed_in_the_middle(out: Path) -> None:
-    epoch: Callable[[Optimisation], None] = Optimisation._epoch
-
-    def dies(self: Optimisation) -> None:
-        if self.progress.epoch == 2:
-            raise KeyboardInterrupt
-        epoch(self)
-
-    Optimisation._epoch = dies  # type: ignore[method-assign]
-    try:
-        run(out, "odd batches", resume_minutes=0.0)
-    except KeyboardInterrupt:
-        Optimisation._epoch = epoch  # type: ignore[method-assign]
+    with suppress(KeyboardInterrupt):
+        run(out, "odd batches", resume_minutes=0.0, ticker=Killer(2))
 
 
 def learning_families() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from safetensors.torch import load_file
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.progress import Ticker
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import embedding_table
@@ -26,13 +29,13 @@ from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.distributed import Team
 from recsys.training.launch import launch
-from recsys.training.optimise import Optimisation
 from recsys.training.restore import restore
 from recsys.training.sharded import model as sharded_model
 from recsys.training.sharded.evaluation import evaluate_sharded
 from recsys.training.sharded.graph import Ranges
 from recsys.training.sharded.model import ShardedLightGCN, check_shardable
 from recsys.training.train import train
+from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=4, batch_size=101, lr=0.02, threads=1, device="cpu")
 SPLIT = {"processes": 2, "shard": True}
@@ -58,11 +61,11 @@ def world() -> tuple[Dataset, SideInformation]:
     return Dataset.from_arrays(60, 40, *(np.array(part) for part in parts)), SideInformation(edges=edges)
 
 
-def run(out: Path, name: str, **changes: Any) -> dict[str, Any]:
+def run(out: Path, name: str, ticker: Ticker | None = None, **changes: Any) -> dict[str, Any]:
     options, own = CASES[name]
     dataset, side = world()
     training = QUICK.model_copy(update={**own, **changes})
-    return train(dataset, options, side, training, EvaluationOptions(**CUTOFFS), 3, out / name, "v", "f")
+    return train(dataset, options, side, training, EvaluationOptions(**CUTOFFS), 3, out / name, "v", "f", ticker)
 
 
 def tied(model: ShardedLightGCN | LightGCN) -> None:
@@ -73,18 +76,8 @@ def tied(model: ShardedLightGCN | LightGCN) -> None:
 
 
 def killed_in_the_middle(out: Path) -> None:
-    epoch = Optimisation._epoch
-
-    def dies(self: Optimisation) -> None:
-        if self.progress.epoch == 2:
-            raise KeyboardInterrupt
-        epoch(self)
-
-    Optimisation._epoch = dies  # type: ignore[method-assign]
-    try:
-        run(out, "lightgcn", resume_minutes=0.0, **SPLIT)
-    except KeyboardInterrupt:
-        Optimisation._epoch = epoch  # type: ignore[method-assign]
+    with suppress(KeyboardInterrupt):
+        run(out, "lightgcn", resume_minutes=0.0, **SPLIT, ticker=Killer(2))
 
 
 def as_rank(out: Path, ticker: Any) -> None:
@@ -134,7 +127,7 @@ def test_the_checkpoint_is_an_ordinary_one(trained: Path, name: str) -> None:
         assert torch.allclose(tensor, split[key], atol=1e-5), key
     dataset, side = world()
     model = restore(trained / "split" / name, dataset, CASES[name][0], side)
-    again = evaluate(model.scores, dataset, "test", mask_valid_at_test=True, **CUTOFFS)
+    again = evaluate(model.scorer("test"), dataset, "test", mask_valid_at_test=True, **CUTOFFS)
     assert again.mean == pytest.approx(read_json(trained / "split" / name / "metrics.json")["test"], abs=1e-12)
 
 
@@ -152,9 +145,9 @@ def test_ties_across_blocks_of_items_are_broken_as_in_the_whole(trained: Path) -
     dataset, _ = world()
     whole = LightGCN(dataset.train, 60, 40, dim=4, layers=0, l2=0, l2_kind="norm", generator=seeded(1, "parameters"))
     tied(whole)
-    scores = whole.eval().scores(torch.arange(60))
+    scores = whole.eval().scores(Queries(torch.arange(60)))
     assert all(len(row.unique()) < 20 for row in scores), "the test needs ties"
-    expected = evaluate(whole.scores, dataset, "test", mask_valid_at_test=True, **CUTOFFS)
+    expected = evaluate(whole.scorer("test"), dataset, "test", mask_valid_at_test=True, **CUTOFFS)
     found = np.load(trained / "ties.npz")
     assert np.array_equal(found["first_rank"], expected.first_rank)
     for name, values in expected.per_user.items():

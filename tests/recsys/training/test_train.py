@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.metrics import Metric
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
+from recsys.models.base import Fitted
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
@@ -28,8 +30,10 @@ from recsys.seeds import seeded
 from recsys.training import judge as judge_module
 from recsys.training import train as train_module
 from recsys.training.early_stopping import Selection
-from recsys.training.optimise import Optimisation
+from recsys.training.job import FitJob
+from recsys.training.optimise import optimise
 from recsys.training.train import train
+from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=4, batch_size=128, lr=0.02, threads=1, device="cpu")
 CUTOFFS = EvaluationOptions(cutoffs=(5, 20))
@@ -55,8 +59,10 @@ def side() -> SideInformation:
 def run(
     dataset: Dataset, out: Path, model: FamilyOptions = SMALL, side: SideInformation | None = None, **changes: Any
 ) -> dict[str, Any]:
+    ticker = changes.pop("ticker", None)
     training = QUICK.model_copy(update=changes)
-    return train(dataset, model, side or SideInformation(), training, CUTOFFS, 3, out, "variant", "fingerprint")
+    side = side or SideInformation()
+    return train(dataset, model, side, training, CUTOFFS, 3, out, "variant", "fingerprint", ticker)
 
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def test_suggested_edges_change_a_training_only_when_asked_for(
 
 def test_selection_wants_strict_improvement_and_restores_a_copy() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
-    selection = Selection(patience=2)
+    selection = Selection(patience=2, metric=Metric.parse("recall@20"))
     for epoch, value in enumerate((0.1, 0.3, 0.3, 0.2), start=1):
         torch.nn.init.constant_(model.weight, epoch)
         assert not selection.exhausted
@@ -166,15 +172,14 @@ def test_training_stops_after_patience_and_tests_the_best_state(
     script = iter([0.2, 0.5, 0.4, 0.5, 0.3])
     states = []
 
-    class Scripted(Optimisation):
-        def __init__(self, model: LightGCN, *args: Any, **kwargs: Any) -> None:
-            def validate() -> dict[str, float]:
-                states.append(model.user_embedding.detach().clone())
-                return {"recall@20": next(script)}
+    def scripted(model: LightGCN, job: FitJob) -> Fitted:
+        def validate() -> dict[str, float]:
+            states.append(model.user_embedding.detach().clone())
+            return {"recall@20": next(script)}
 
-            super().__init__(model, *args, **{**kwargs, "validate": validate})
+        return optimise(model, replace(job, validate=validate))
 
-    monkeypatch.setattr(train_module, "Optimisation", Scripted)
+    monkeypatch.setattr(train_module, "optimise", scripted)
     metrics = run(tastes, tmp_path, epochs=50, patience=3)
     assert (metrics["best_epoch"], metrics["epochs"]) == (2, 5)
     assert torch.equal(load_file(tmp_path / "model.safetensors")["user_embedding"], states[1])
@@ -195,11 +200,10 @@ def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
                 looks.append(name)
             return super().__getattribute__(name)
 
-    finish = Optimisation.run
-
-    def run_then_open(self: Optimisation) -> None:
-        finish(self)
+    def optimise_then_open(model: LightGCN, job: FitJob) -> Fitted:
+        fitted = optimise(model, job)
         Guarded.chosen = True
+        return fitted
 
     splits = []
     judge = judge_module.evaluate
@@ -208,7 +212,7 @@ def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
         splits.append(split)
         return judge(scores, dataset, split, **rest)
 
-    monkeypatch.setattr(Optimisation, "run", run_then_open)
+    monkeypatch.setattr(train_module, "optimise", optimise_then_open)
     monkeypatch.setattr(judge_module, "evaluate", counting)
     guarded = Guarded(**{name: getattr(tastes, name) for name in Dataset.__dataclass_fields__})
     run(guarded, tmp_path)
@@ -219,21 +223,12 @@ def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_a_killed_training_goes_on_as_if_it_had_never_stopped(
-    tastes: Dataset, side: SideInformation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    tastes: Dataset, side: SideInformation, tmp_path: Path, stop_after: int
 ) -> None:
     options = SMALL.model_copy(update={"aug_sample_rate": 0.3})
     whole = run(tastes, tmp_path / "whole", options, side, resume_minutes=0.0, epochs=5)
-    epoch = Optimisation._epoch
-
-    def dies(self: Optimisation) -> None:
-        if self.progress.epoch == stop_after:
-            raise KeyboardInterrupt
-        epoch(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Optimisation, "_epoch", dies)
-        with pytest.raises(KeyboardInterrupt):
-            run(tastes, tmp_path / "cut", options, side, resume_minutes=0.0, epochs=5)
+    with pytest.raises(KeyboardInterrupt):
+        run(tastes, tmp_path / "cut", options, side, resume_minutes=0.0, epochs=5, ticker=Killer(stop_after))
     assert not (tmp_path / "cut" / "metrics.json").exists()
     resumed = run(tastes, tmp_path / "cut", options, side, resume_minutes=0.0, epochs=5)
     assert f"going on after epoch {stop_after}" in (tmp_path / "cut" / "train.log").read_text()
@@ -243,15 +238,11 @@ def test_a_killed_training_goes_on_as_if_it_had_never_stopped(
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-def test_a_snapshot_of_other_settings_or_a_torn_one_is_not_used(
-    tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snapshot_of_other_settings_or_a_torn_one_is_not_used(tastes: Dataset, tmp_path: Path) -> None:
     fresh = run(tastes, tmp_path / "fresh", lr=0.01)
-    with monkeypatch.context() as patch:
-        patch.setattr(Optimisation, "run", lambda self: self.snapshot.save(
-            self.progress, self.model, self.optimiser, self.selection, self.generators) or 1 / 0)  # fmt: skip
-        with pytest.raises(ZeroDivisionError):
-            run(tastes, tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        run(tastes, tmp_path / "other", resume_minutes=0.0, ticker=Killer(1))
+    assert (tmp_path / "other" / "unfinished.safetensors").exists()
     assert timeless(run(tastes, tmp_path / "other", lr=0.01)) == timeless(fresh)
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "unfinished.safetensors").write_bytes(b"\x10\0\0")

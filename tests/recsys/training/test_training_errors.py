@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,19 @@ from safetensors.torch import load_file
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_parquet
 from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.device import peak_memory_mb, reset_peak_memory
-from recsys.models.base import TrainedRecommender
+from recsys.models.base import EmbeddingRecommender
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
-from recsys.training.optimise import Optimisation
 from recsys.training.snapshot import differences
 from recsys.training.train import train
+from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=3, batch_size=128, lr=0.02, threads=1, device="cpu")
 CUTOFFS = EvaluationOptions(cutoffs=(5, 20), chunk=16)
@@ -42,29 +42,17 @@ def run(
     judge_test: bool = True,
     **changes: Any,
 ) -> dict[str, Any]:
+    ticker = changes.pop("ticker", None)
     training = QUICK.model_copy(update=changes)
     side = side or SideInformation()
-    return train(dataset, model, side, training, CUTOFFS, 3, out, "v", "f", judge_test=judge_test)
-
-
-def stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    epoch: Callable[[Optimisation], None] = Optimisation._epoch
-
-    def dies(self: Optimisation) -> None:
-        if self.progress.epoch == epochs:
-            raise KeyboardInterrupt
-        epoch(self)
-
-    monkeypatch.setattr(Optimisation, "_epoch", dies)
+    return train(dataset, model, side, training, CUTOFFS, 3, out, "v", "f", ticker, judge_test=judge_test)
 
 
 def test_other_options_start_anew_and_the_log_names_them(
     tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(1, patch)
-        with pytest.raises(KeyboardInterrupt):
-            run(tastes, tmp_path / "cut", resume_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tastes, tmp_path / "cut", resume_minutes=0.0, ticker=Killer(1))
     changed = {"lr": 0.01, "resume_minutes": 0.0}
     resumed = run(tastes, tmp_path / "cut", SMALL.model_copy(update={"layers": 1}), **changed)
     fresh = run(tastes, tmp_path / "fresh", SMALL.model_copy(update={"layers": 1}), **changed)
@@ -176,16 +164,16 @@ def test_bf16_leaves_parameters_scores_and_id_models_as_they_are(
     tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    scores = TrainedRecommender.scores
+    scores = EmbeddingRecommender.scores
 
-    def watched(self: TrainedRecommender, users: torch.Tensor) -> torch.Tensor:
-        result = scores(self, users)
+    def watched(self: EmbeddingRecommender, queries: Queries) -> torch.Tensor:
+        result = scores(self, queries)
         assert not torch.is_autocast_enabled("cpu")
         assert self._embeddings is not None
         seen.extend([result.dtype, *(part.dtype for part in self._embeddings)])
         return result
 
-    monkeypatch.setattr(TrainedRecommender, "scores", watched)
+    monkeypatch.setattr(EmbeddingRecommender, "scores", watched)
     plain, bf16 = (run(tastes, tmp_path / precision, precision=precision) for precision in ("no", "bf16"))
     assert [epoch["terms"] for epoch in plain["history"]] == [epoch["terms"] for epoch in bf16["history"]]
     assert plain["test"] == bf16["test"]
