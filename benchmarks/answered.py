@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from augrec.artefacts.files import write_json, write_parquet
+from augrec.artefacts.run_folder import RunFolder
 from benchmarks.result import Result, add_json_option, report, run
 
 USERS = (2_000, 20_000)
@@ -47,7 +48,7 @@ class Measured(NamedTuple):
 
 def write_made_up(folder: Path, n_users: int, more_items: int = 0) -> None:
     """`dataset/` and `candidates/` as the stages write them; more items come last, and nobody has seen them."""
-    rng = np.random.default_rng(0)
+    run, rng = RunFolder(folder), np.random.default_rng(0)
     n_items = max(n_users // USERS_PER_ITEM, 4 * (PER_USER + CANDIDATES))
     draws = (n_items * rng.random((n_users, 3 * (PER_USER + CANDIDATES))) ** 2).astype(np.int64)
     chosen = np.stack([_distinct(row, PER_USER + CANDIDATES, n_items) for row in draws])
@@ -55,7 +56,7 @@ def write_made_up(folder: Path, n_users: int, more_items: int = 0) -> None:
     split = np.tile(np.array(["train"] * (PER_USER - 2) + ["valid", "test"]), n_users)
     columns = {"user": pa.array(user, pa.int32()), "item": pa.array(chosen[:, :PER_USER].ravel(), pa.int32())}
     times = pa.array(np.tile(np.arange(PER_USER), n_users), pa.int64())
-    write_parquet(folder / "dataset" / "interactions.parquet", pa.table(columns | {"timestamp": times, "split": split}))
+    write_parquet(run.interactions, pa.table(columns | {"timestamp": times, "split": split}))
     total = n_items + more_items
     number = np.arange(total)
     text = [" ".join(WORDS[(item * 7 + word * 3) % len(WORDS)] for word in range(60)) for item in range(total)]
@@ -68,16 +69,16 @@ def write_made_up(folder: Path, n_users: int, more_items: int = 0) -> None:
         "genres": pa.array(genres, pa.list_(pa.string())),
         "description": text,
     }
-    write_parquet(folder / "dataset" / "items.parquet", pa.table(items))
+    write_parquet(run.items, pa.table(items))
     users = {"user": pa.array(np.arange(n_users), pa.int32()), "source_id": [f"user-{user}" for user in range(n_users)]}
-    write_parquet(folder / "dataset" / "users.parquet", pa.table(users))
-    write_json(folder / "dataset" / "dataset.json", {"name": "made up", "domain": "movies", "genres": list(GENRES)})
+    write_parquet(run.users, pa.table(users))
+    write_json(run.dataset_json, {"name": "made up", "domain": "movies", "genres": list(GENRES)})
     shown = {
         "user": pa.array(np.repeat(np.arange(n_users), CANDIDATES), pa.int32()),
         "rank": pa.array(np.tile(np.arange(CANDIDATES), n_users), pa.int32()),
         "item": pa.array(chosen[:, PER_USER:].ravel(), pa.int32()),
     }
-    write_parquet(folder / "candidates" / "candidates.parquet", pa.table(shown))
+    write_parquet(run.candidates, pa.table(shown))
 
 
 def _distinct(draws: np.ndarray, count: int, n_items: int) -> np.ndarray:
@@ -95,7 +96,7 @@ def answer(data: Path, out: Path) -> int:
     from augment.runner import run_source
 
     options = GenerationOptions.model_validate({"sources": {"rules": {"engine": {"kind": "heuristic"}}}})
-    catalog = Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet")
+    catalog = Catalog.load(RunFolder(data).dataset, RunFolder(data).candidates)
     source = options.sources["rules"]
     summary = run_source(catalog, "rules", source, options, folder=out, seed=0)
     return sum(task["requests"] for task in summary["tasks"].values())
@@ -117,7 +118,7 @@ def measure(n_users: int) -> Measured:
         write_made_up(folder / "tiny", 100)
         answer(folder / "tiny", folder / "tiny" / "out")  # loads what is loaded at first use
         write_made_up(folder / "data", n_users)
-        out, counts = folder / "run" / "augment" / "rules", list[int]()
+        out, counts = RunFolder(folder / "run").source("rules").root, list[int]()
         first, again = (seconds(lambda: counts.append(answer(folder / "data", out))) for _ in range(2))
         write_made_up(folder / "more", n_users, more_items=1)
         changed = seconds(lambda: counts.append(answer(folder / "more", out)))

@@ -27,6 +27,7 @@ from augment.engines.vllm.engine import VllmEngine
 from augment.messages import Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_text
+from augrec.artefacts.run_folder import RunFolder
 from benchmarks.augmentation_turns import Spent, Turns, in_turns
 from benchmarks.augmentation_work import SOURCE, THREADS, Work, answers_in, valid_share
 
@@ -96,7 +97,7 @@ def contenders(
     """Command, environment and reader of results by name; and why others are absent."""
     here = {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     script = [sys.executable, "-m"]
-    texts = work.run / "augment" / SOURCE
+    texts = RunFolder(work.run).source(SOURCE).root
     files = {name: folder / f"{name}.jsonl" for name in ("bare", "run-batch", "datatrove")}
     given = [str(batch), str(folder / "settings.json")]
     ways: dict[str, Way] = {

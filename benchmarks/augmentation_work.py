@@ -22,7 +22,9 @@ from augment.engines.vllm.options import VllmOptions
 from augment.messages import Completion, Message, Request
 from augment.options import GenerationOptions, SourceOptions
 from augment.runner import run_source
-from augrec.artefacts.files import read_parquet, write_text
+from augrec.artefacts.files import write_text
+from augrec.artefacts.records import read_records
+from augrec.artefacts.run_folder import RunFolder, SourceFolder
 from augrec.pipeline.config import Config, read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
@@ -90,7 +92,7 @@ class Work:
     @cached_property
     def catalog(self) -> Catalog:
         """The users."""
-        return Catalog.load(self.run / "dataset", self.run / "candidates" / "candidates.parquet")
+        return Catalog.load(RunFolder(self.run).dataset, RunFolder(self.run).candidates)
 
     def requests(self, engine: VllmEngine) -> list[Request]:
         """Everything the source is asked, in our order; `engine` must be entered, and is not started."""
@@ -137,8 +139,9 @@ class Noting:
 
 def answers_in(folder: Path, tasks: Iterable[str]) -> dict[str, str]:
     """The text of every first attempt by its request's name, from a source's merged tables."""
-    tables = [read_parquet(folder / task / "records.parquet") for task in tasks]
-    return {f"{row['key']}/1": row["text"] for table in tables for row in table.to_pylist()}
+    source = SourceFolder(folder)
+    tables = (read_records(source.task(task).records, columns=["key", "text"]) for task in tasks)
+    return {f"{record.key}/1": record.text for table in tables for record in table}
 
 
 def valid_share(requests: Sequence[Request], texts: Mapping[str, str]) -> float:

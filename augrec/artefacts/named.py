@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json
+from augrec.artefacts.matrices import matrix_of
+from augrec.artefacts.run_folder import RunFolder
 
 EMBED_SUMMARY = "embed/summary.json"
 
@@ -21,16 +23,18 @@ def named_matrices(run: Path) -> list[Path]:
     Args:
         run: the run folder.
     """
-    groups = _mapping(run / EMBED_SUMMARY, "groups")
+    here = RunFolder(run)
+    groups = _mapping(here.embed_summary, "groups")
     if groups is None:
-        return sorted((run / "embed").glob("*/*.npy"))
-    return sorted(run / "embed" / group / f"{field}.npy" for group, fields in groups.items() for field in fields)
+        return sorted(here.embed.glob(f"*/{matrix_of(Path('*')).name}"))
+    return sorted(matrix_of(here.matrix(group, field)) for group, fields in groups.items() for field in fields)
 
 
 def matrix_facts(run: Path) -> list[Path]:
     """The JSON files beside the matrices that the run's config names."""
-    if not (run / EMBED_SUMMARY).exists():
-        return sorted((run / "embed").glob("*/*.json"))
+    here = RunFolder(run)
+    if not here.embed_summary.exists():
+        return sorted(here.embed.glob("*/*.json"))
     return [path.with_suffix(".json") for path in named_matrices(run)]
 
 
@@ -41,19 +45,19 @@ def group_matrices(run: Path, group: str) -> list[Path]:
 
 def named_sources(run: Path) -> list[str]:
     """The sources of augmentation that the run's config names; every one that has records where nothing names them."""
-    sources = _mapping(run / "augment" / "summary.json", "sources")
-    if sources is None:
-        return sorted({path.parent.parent.name for path in run.glob("augment/*/*/records.parquet")})
-    return list(sources)
+    here = RunFolder(run)
+    sources = _mapping(here.summary, "sources")
+    return [source.name for source in here.sources()] if sources is None else list(sources)
 
 
 def named_records(run: Path, source: str) -> list[Path]:
-    """`augment/<source>/<task>/records.parquet` of every task that the run's config names, in order of their names."""
-    summary = _mapping(run / "augment" / "summary.json", "sources")
+    """The records of every task that the run's config names, in order of their names."""
+    here = RunFolder(run)
+    summary = _mapping(here.summary, "sources")
     tasks = None if summary is None else (summary.get(source) or {}).get("tasks")
     if not isinstance(tasks, dict):
-        return sorted((run / "augment" / source).glob("*/records.parquet")) if summary is None else []
-    return [run / "augment" / source / task / "records.parquet" for task in sorted(tasks)]
+        return [task.records for task in here.source(source).tasks()] if summary is None else []
+    return [here.source(source).task(task).records for task in sorted(tasks)]
 
 
 def _mapping(path: Path, key: str) -> dict[str, Any] | None:

@@ -204,6 +204,11 @@ class RunFolder:
     def training(self, variant: str, seed: int) -> TrainingFolder:
         return TrainingFolder(self.train / variant / f"seed-{seed}")
 
+    @property
+    def failures(self) -> Path:
+        """The trainings that failed, by name, with what went wrong."""
+        return self.train / "failures.json"
+
     def seeds(self, variant: str) -> list[int]:
         """The seeds a variant has folders of, finished or not."""
         numbers = (TRAINING.fullmatch(path.name) for path in (self.train / variant).glob("seed-*"))

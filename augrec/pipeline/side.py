@@ -10,6 +10,7 @@ import numpy as np
 
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import group_matrices
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.controls import PARTS, is_drawn
 from augrec.pipeline.draws import (
     profiles_without_content,
@@ -105,4 +106,4 @@ def _informative(attributes: dict[str, FeatureMatrix]) -> dict[str, FeatureMatri
 
 
 def _edge_records(run: Path, source: str) -> Path:
-    return run / "augment" / source / "edges" / "records.parquet"
+    return RunFolder(run).source(source).task("edges").records

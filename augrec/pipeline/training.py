@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.files import digest, read_json, sha256_files
+from augrec.artefacts.run_folder import RunFolder, TrainingFolder
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.side import side_files, side_information
 from recsys.augmentation import SideInformation
@@ -35,16 +36,16 @@ class Training:
 
     @property
     def out(self) -> Path:
-        return self.folder or self.run_folder / "train" / self.variant / f"seed-{self.seed}"
+        return self.folder or RunFolder(self.run_folder).training(self.variant, self.seed).root
 
     def metrics(self) -> dict[str, Any]:
         """What a finished training wrote about itself."""
-        found: dict[str, Any] = read_json(self.out / "metrics.json", remedy="delete this file and run again")
+        found: dict[str, Any] = read_json(TrainingFolder(self.out).metrics, remedy="delete this file and run again")
         return found
 
     def finished(self, folder: Path | None = None) -> bool:
         """Whether the results in its folder (or another one) are those of this very training."""
-        path = (folder or self.out) / "metrics.json"
+        path = TrainingFolder(folder or self.out).metrics
         return (
             path.exists()
             and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint
@@ -108,7 +109,7 @@ def train_one(training: Training, beside_others: bool) -> float:
 
     config = training.config
     variant = config.variants[training.variant]
-    dataset = Dataset.load(training.run_folder / "dataset")
+    dataset = Dataset.load(RunFolder(training.run_folder).dataset)
     side = SideInformation()
     if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)

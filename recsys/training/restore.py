@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.run_folder import TrainingFolder
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
@@ -20,13 +21,13 @@ def restore(folder: Path, dataset: Dataset, model: FamilyOptions, side: SideInfo
     """The recommender that `train` wrote into `folder`, ready to score.
 
     Args:
-        folder: holds model.safetensors.
+        folder: of the training.
         dataset, model, side: as they were given to `train`.
 
     Raises:
         DataError: there is no model, or it was trained on other data or with other options.
     """
-    path = folder / "model.safetensors"
+    path = TrainingFolder(folder).model
     remedy = "train it again, with training.keep_checkpoint on"
     recommender = FAMILIES.find(model.family).build(dataset, side, model, seeded(0, "parameters"))
     try:

@@ -45,7 +45,7 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
         UsageError: there is no such source, or `out` holds something else.
         DataError: the run lacks what the layout cannot do without.
     """
-    dataset = Dataset.load(folder / "dataset")
+    dataset = Dataset.load(RunFolder(folder).dataset)
     domain = domain_named(read_json(RunFolder(folder).dataset_json).get("domain"))
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)
     if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
@@ -61,7 +61,7 @@ def _write(run: ExportedRun, out: Path, zero_image: bool) -> dict[str, Any]:
     if text is None:
         raise DataError(
             "the run has no text features, which fix the number of items in the released layout",
-            where=folder / "embed",
+            where=RunFolder(folder).embed,
             remedy="run the stage `embed` with an `embedding` section first",
         )
     _interactions(run, out)

@@ -11,6 +11,7 @@ from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.matrices import matrix_of, read_field
 from augrec.artefacts.named import named_matrices, named_sources
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.side import DATA_GROUP
 from recsys.data.dataset import Dataset
 
@@ -28,7 +29,7 @@ class ExportedRun:
     def matrix(self, *names: str) -> np.ndarray | None:
         """The first matrix of these embed/<group>/<field> that is there."""
         named = named_matrices(self.folder)
-        stem = next((stem for name in names if matrix_of(stem := self.folder / "embed" / name) in named), None)
+        stem = next((stem for name in names if matrix_of(stem := RunFolder(self.folder).embed / name) in named), None)
         return None if stem is None else read_field(stem)[0]
 
     def attribute(self, name: str) -> np.ndarray | None:
@@ -46,7 +47,7 @@ def source_named(folder: Path, name: str | None) -> str:
         what = "which source is meant must be said" if name is None else f"the run has no source '{name}'"
         listed = ", ".join(there)
         remedy = f"--source takes one of: {listed}" if there else "run the stage `augment` first"
-        raise UsageError(what, where=folder / "augment", remedy=remedy)
+        raise UsageError(what, where=RunFolder(folder).augment, remedy=remedy)
     return name
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.locks import hold
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.chain import beside_others, check_folders
 from augrec.pipeline.executors.slurm import controller
@@ -68,7 +69,7 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
             _show(run, profile, levels, console)
             return []
         folder = _new_folder(run)
-        save_config(run.config, folder / "config.yaml")
+        save_config(run.config, RunFolder(folder).config)
         logs(run.folder).mkdir(parents=True, exist_ok=True)
         jobs = _hand_over(run, profile, levels, folder, console)
     console.print(f"\n{len(jobs)} jobs submitted; `augrec status {shlex.quote(str(run.folder))}` follows them",
@@ -81,7 +82,7 @@ def _alone(run: Run) -> Iterator[None]:
     """While one submission looks for jobs and hands over, no other one of the same run does."""
     if run.folder.is_file():
         raise UsageError("the run folder's name is taken by a file", where=run.folder)
-    with hold(run.folder / "slurm" / ".lock", "another submission of this run is under way"):
+    with hold(RunFolder(run.folder).slurm / ".lock", "another submission of this run is under way"):
         _refuse_twice(run)  # first: a job of this run that is at work is named as what it is
         with beside_others(run.folder):
             yield
@@ -111,7 +112,7 @@ class _Notes:
 
 def _notes(run: Path) -> list[_Notes]:
     found = []
-    for path in sorted((run / "slurm").glob("[0-9]*/jobs.json")):
+    for path in sorted(RunFolder(run).slurm.glob("[0-9]*/jobs.json")):
         content = read_json(path, remedy="remove this submission's folder once `squeue --me` lists none of its jobs")
         jobs = tuple(Submitted(**job) for job in content["jobs"])
         found.append(_Notes(path, jobs, tuple(content.get("unknown", ()))))
@@ -181,7 +182,7 @@ def clusters_of(jobs: Iterable[Submitted]) -> list[str]:
 
 
 def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> None:
-    folder = run.folder / "slurm" / "dry-run"
+    folder = RunFolder(run.folder).slurm / "dry-run"
     names: list[str] = []
     for level in levels:
         for job in level:
@@ -211,7 +212,7 @@ def _refuse_twice(run: Run) -> None:
     if alive:
         raise AugrecError(
             f"jobs of this run are still waiting or running: {', '.join(alive)}",
-            where=run.folder / "slurm",
+            where=RunFolder(run.folder).slurm,
             remedy=f"wait for them, or {controller.cancel_command(alive)}",
         )
     for one in unknown:  # squeue knows of no such job by now
@@ -229,14 +230,14 @@ def _refuse_unknown(run: Run, known: dict[str, controller.JobId], unknown: list[
     names = [*lost, *(f"{one.unknown[0]} (without an id)" for one in unknown)]
     raise AugrecError(
         f"squeue does not answer, so it is unknown whether jobs of this run still wait or run: {', '.join(names)}",
-        where=run.folder / "slurm",
+        where=RunFolder(run.folder).slurm,
         remedy="submit again when `squeue --me` answers; nothing was submitted now. If you know that these jobs have "
         "ended, remove their jobs.json",
     )
 
 
 def _new_folder(run: Run) -> Path:
-    for folder in _numbered(run.folder / "slurm"):
+    for folder in _numbered(RunFolder(run.folder).slurm):
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

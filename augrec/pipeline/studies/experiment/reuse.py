@@ -10,6 +10,7 @@ from pathlib import Path
 
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import digest
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.stages.base import FOLDERS, Run, Stage, read_marker
 from augrec.pipeline.stages.train import trainings_of
 
@@ -18,8 +19,8 @@ def runs_below(folders: Iterable[Path]) -> list[Path]:
     """Run folders among the given folders and two levels below them (an experiment's data sets and settings)."""
     found = []
     for folder in folders:
-        markers = [path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}dataset/stage.json")]
-        found += [path.parent.parent for path in sorted(markers)]
+        below = [run for depth in ("*", "*/*") for run in sorted(folder.glob(depth))]
+        found += [run for run in (folder, *below) if RunFolder(run).stage_marker("dataset").is_file()]
     return found
 
 

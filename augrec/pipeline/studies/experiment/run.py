@@ -14,6 +14,7 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_json, write_text
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.host.workers import reason
@@ -146,7 +147,7 @@ def _run_cell(plan: Plan, cell: Cell, others: list[Path], force: set[str], downl
                 run = Run(config, download)
                 text = f"{label('train')} {fitting} at a time, for want of memory"
                 console.print(text, markup=False, highlight=False)
-            save_config(config, cell.folder / "config.yaml")
+            save_config(config, RunFolder(cell.folder).config)
             with recorded("train"):
                 _train(cell, run, others, "train" in force, label("train"), failures, console)
             if not failures:
@@ -198,7 +199,7 @@ def _train(
     copied = 0 if force else adopt_trainings(run, others)
     if copied:
         console.print(f"{label} {copied} trainings copied from runs that share them", markup=False, highlight=False)
-    listed = run.folder / "train" / "failures.json"
+    listed = RunFolder(run.folder).failures
     listed.unlink(missing_ok=True)
     try:
         run_stage(STAGES["train"], run, force, label, console)

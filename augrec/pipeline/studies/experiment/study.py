@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, write_json, write_text
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages.base import Run
@@ -70,7 +71,7 @@ class Study:
         self.plan, self.cell, self.run, self.model, self.variant = plan, cell, run, model, variant
         self.search: Search = plan.experiment.search
         self.distributions = {name: spec.distribution() for name, spec in space.space.items()}
-        self.folder = run.folder / "search" / model
+        self.folder = RunFolder(run.folder).search / model
         given = trainings_of(Run(_only(cell.config.model_copy(update={"seeds": self.search.seeds}), variant)))
         identity = [given[0].fingerprint, space.model_dump(mode="json"), self.search.seed, self.search.seeds]
         self.given_up: set[int] = set()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.files import read_json, sha256_file
 from augrec.artefacts.named import matrix_facts, named_records
+from augrec.artefacts.run_folder import RunFolder
 from augrec.report.render.wording import counted
 
 STAGES = ("dataset", "candidates", "augment", "embed", "train")
@@ -43,14 +44,14 @@ def read_provenance(run: Path, dataset: dict[str, Any], sources: dict[str, dict[
         sources: source -> what describes its engine.
     """
     groups = [("The run", _run(run)), ("Data set", _data(dataset))]
-    outputs = _outputs(run / "augment" / "stage.json")
+    outputs = _outputs(RunFolder(run).stage_marker("augment"))
     groups += [(f"Source: {name}", _source(run, name, engine, outputs)) for name, engine in sources.items()]
     groups += [("Embedding", _embedding(run)), ("Code", _code(run))]
     return [(title, lines) for title, lines in groups if lines]
 
 
 def _run(run: Path) -> list[Entry]:
-    config = run / "config.yaml"
+    config = RunFolder(run).config
     if not config.exists():
         return []
     command = f"augrec run {shlex.quote(config.as_posix())}"
@@ -70,13 +71,11 @@ def _source(run: Path, source: str, engine: dict[str, Any], outputs: dict[str, s
     versions = engine.get("versions")
     if isinstance(versions, dict) and versions:
         found.append(Entry("libraries", " ".join(f"{name}=={number}" for name, number in versions.items())))
-    found += _engines(run / "augment" / source / "engine.json")
+    found += _engines(RunFolder(run).source(source).engine_json)
     for path in named_records(run, source):
         name = path.relative_to(run).as_posix()
         rows = counted(pq.read_metadata(path).num_rows, "row")
-        found.append(
-            Entry(f"sha256 of {path.parent.name}/records.parquet, {rows}", outputs.get(name) or sha256_file(path))
-        )
+        found.append(Entry(f"sha256 of {path.parent.name}/{path.name}, {rows}", outputs.get(name) or sha256_file(path)))
     return found
 
 
@@ -111,7 +110,7 @@ def _embedding(run: Path) -> list[Entry]:
 
 def _code(run: Path) -> list[Entry]:
     found = []
-    for path in (run / name / "stage.json" for name in STAGES):
+    for path in (RunFolder(run).stage_marker(name) for name in STAGES):
         if not path.exists():
             continue
         told = read_json(path)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.timelines import Points, timelines, together
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render.svg import INK, MUTED, SERIES
@@ -68,7 +69,7 @@ def read_throughput(run: Path, sources: list[str]) -> list[Throughput]:
     """Of every source that has timelines with points; sources that wrote no tokens (replayed ones) have none."""
     found: list[Throughput] = []
     for source in sources:
-        told = timelines(run / "augment" / source)
+        told = timelines(RunFolder(run).source(source).root)
         points = together(told)
         if points.values and any(row[4] for row in points.values.values()):
             started = min(one.started for one in told)
