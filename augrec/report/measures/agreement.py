@@ -7,11 +7,36 @@ cosine with the text that the other source wrote for somebody else, because text
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from augrec.report.measures.records import Records
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two sources of one task.
+
+    Attributes:
+        a, b: the sources.
+        task: what both were asked.
+        entities: those that both answered.
+        exact: the share that is equal in every field of either; None where the two share no field.
+        fields: field -> mean likeness, over the answers in which both have it.
+        cosine: of the two vectors of the same entity, on average; None without comparable vectors.
+        cosine_strangers: the same of two different entities.
+    """
+
+    a: str
+    b: str
+    task: str
+    entities: int
+    exact: float | None
+    fields: dict[str, float]
+    cosine: float | None
+    cosine_strangers: float | None
 
 
 def agreement(
@@ -21,8 +46,8 @@ def agreement(
     vectors_b: np.ndarray | None = None,
     *,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The entry `agreement` of compare.json for two sources of one task.
+) -> Agreement:
+    """How far two sources of one task agree.
 
     Fields are compared where both have them. `exact` asks for equality in every field of either, and is None where the
     two share no field (prose and fields).
@@ -43,22 +68,22 @@ def agreement(
         if shared:
             exact.append(first.keys() == second.keys() and all(alike[name][-1] == 1.0 for name in shared))
     own, strangers = cosines(vectors_a, vectors_b, both, seed)
-    return {
-        "a": a.source,
-        "b": b.source,
-        "task": a.task,
-        "entities": len(both),
-        "exact": float(np.mean(exact)) if exact else None,
-        "fields": {name: float(np.mean(shares)) for name, shares in alike.items()},
-        "cosine": own,
-        "cosine_strangers": strangers,
-    }
+    return Agreement(
+        a=a.source,
+        b=b.source,
+        task=a.task,
+        entities=len(both),
+        exact=float(np.mean(exact)) if exact else None,
+        fields={name: float(np.mean(shares)) for name, shares in alike.items()},
+        cosine=own,
+        cosine_strangers=strangers,
+    )
 
 
 def likeness(first: Any, second: Any) -> float:
     """1 for values that are equal, case apart; for two lists their Jaccard index, 1 where both are empty."""
     if isinstance(first, list) and isinstance(second, list):
-        left, right = {_folded(one) for one in first}, {_folded(one) for one in second}
+        left, right = ({_folded(value) for value in values} for values in (first, second))
         return len(left & right) / len(left | right) if left | right else 1.0
     return float(_folded(first) == _folded(second))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,8 +18,29 @@ Histories = Mapping[int, Sequence[Sequence[str]]]
 """user -> the genres of each training item."""
 
 
-def consistency(records: Records, histories: Histories, *, seed: int = 0) -> dict[str, Any] | None:
-    """The entry `consistency` of compare.json for one source of profiles; None where none of them names genres.
+@dataclass(frozen=True)
+class Consistency:
+    """Genres in the profiles of one source against its users' training histories, as means of shares.
+
+    Attributes:
+        source: who wrote the profiles.
+        users: those whose profile names genres and whose history has some.
+        liked_in_history: of the genres named as liked, those that occur in the history.
+        liked_in_top3: those that are among the three commonest of it.
+        disliked_in_history: of those named as disliked, those that occur; None where none are named.
+        strangers: `liked_in_history` with the profile of another user; None with one user.
+    """
+
+    source: str
+    users: int
+    liked_in_history: float | None
+    liked_in_top3: float | None
+    disliked_in_history: float | None
+    strangers: float | None
+
+
+def consistency(records: Records, histories: Histories, *, seed: int = 0) -> Consistency | None:
+    """How far the profiles of one source fit their users' histories; None where none of them names genres.
 
     Each figure is a mean over users of a share of the genres that the user's profile names. The top 3 of a history
     includes those that tie with its third. Users whose history has no genre are left out.
@@ -43,14 +64,16 @@ def consistency(records: Records, histories: Histories, *, seed: int = 0) -> dic
     if len(users) > 1:
         other = strangers(len(users), np.random.default_rng([seed, 0xC0]))
         chance = _mean([_within(liked[o], set(known)) for o, known in zip(other, counts, strict=True)])
-    return {
-        "source": records.source,
-        "users": len(users),
-        "liked_in_history": _mean([_within(a, set(known)) for a, known in zip(liked, counts, strict=True)]),
-        "liked_in_top3": _mean([_within(a, commonest(known)) for a, known in zip(liked, counts, strict=True)]),
-        "disliked_in_history": _mean([_within(a, set(known)) for a, known in zip(disliked, counts, strict=True) if a]),
-        "strangers": chance,
-    }
+    return Consistency(
+        source=records.source,
+        users=len(users),
+        liked_in_history=_mean([_within(named, set(known)) for named, known in zip(liked, counts, strict=True)]),
+        liked_in_top3=_mean([_within(named, commonest(known)) for named, known in zip(liked, counts, strict=True)]),
+        disliked_in_history=_mean(
+            [_within(named, set(known)) for named, known in zip(disliked, counts, strict=True) if named]
+        ),
+        strangers=chance,
+    )
 
 
 def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
@@ -61,7 +84,7 @@ def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
 
 def _genres(records: Records, user: int, field: str) -> set[str]:
     value = records.fields[records.row_of[user]].get(field)
-    return {one.casefold() for one in value if isinstance(one, str)} if isinstance(value, list) else set()
+    return {genre.casefold() for genre in value if isinstance(genre, str)} if isinstance(value, list) else set()
 
 
 def _within(named: set[str], known: set[str]) -> float:

@@ -11,11 +11,10 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
+from augrec.artefacts.metrics import Metric
+from augrec.report.measures.downstream import Judgement
 from augrec.report.measures.records import Records
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,59 @@ class Price:
         return full * (1 - (self.batch or 0.0) * batch)
 
 
+@dataclass(frozen=True)
+class Charge:
+    """What a source's tokens would cost in US dollars, at the price of a model on a day."""
+
+    model: str
+    dated: str
+    usd: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the texts of one source took.
+
+    Attributes:
+        source: its name.
+        model: what wrote them.
+        requests: records, failed ones too.
+        prompt_tokens, completion_tokens: read and written; None where that is not known.
+        estimated: whether they were counted here and not by the source.
+        device, devices: the accelerator's name, and how many worked at the same time.
+        device_seconds: of generating, over all devices.
+        energy_joules: of all devices.
+        prices: the same tokens at list prices.
+    """
+
+    source: str
+    model: str | None
+    requests: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    estimated: bool
+    device: str | None
+    devices: int | None
+    device_seconds: float | None
+    energy_joules: float | None
+    prices: tuple[Charge, ...]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """An arm's improvement over the baseline, in percent, and for each unit that was spent on its texts."""
+
+    arm: str
+    recommender: str
+    metric: str
+    improvement_percent: float | None
+    device_hours: float | None
+    usd: float | None
+    price_model: str | None
+    percent_per_device_hour: float | None
+    percent_per_usd: float | None
+
+
 def price_list() -> list[Price]:
     """All prices of `prices.toml`, in its order."""
     text = files("augrec.report.measures").joinpath("prices.toml").read_text(encoding="utf-8")
@@ -66,8 +118,8 @@ def cost(
     engine_seconds: float | None = None,
     energy_joules: float | None = None,
     prices: Sequence[Price] | None = None,
-) -> Entry:
-    """The entry `cost` of compare.json for one source.
+) -> Cost:
+    """What one source's texts took.
 
     Args:
         source: its name.
@@ -83,23 +135,23 @@ def cost(
     """
     prompt, completion, estimated = _tokens(tasks, count, prompts)
     known = prompt is not None and completion is not None
-    return {
-        "source": source,
-        "model": model,
-        "requests": sum(len(records.ok) for records in tasks),
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "estimated": estimated,
-        "device": device,
-        "devices": devices,
-        "device_seconds": None if engine_seconds is None else engine_seconds * (devices or 1),
-        "energy_joules": energy_joules,
-        "prices": [
-            {"model": price.model, "dated": price.dated, "usd": price.usd(prompt or 0, completion or 0)}
+    return Cost(
+        source=source,
+        model=model,
+        requests=sum(len(records.ok) for records in tasks),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        estimated=estimated,
+        device=device,
+        devices=devices,
+        device_seconds=None if engine_seconds is None else engine_seconds * (devices or 1),
+        energy_joules=energy_joules,
+        prices=tuple(
+            Charge(price.model, price.dated, price.usd(prompt or 0, completion or 0))
             for price in (writing_prices() if prices is None else prices)
             if known
-        ],
-    }
+        ),
+    )
 
 
 def _tokens(
@@ -121,70 +173,69 @@ def _tokens(
 
 
 def per_cost(
-    downstream: Sequence[Entry],
-    costs: Sequence[Entry],
+    downstream: Sequence[Judgement],
+    costs: Sequence[Cost],
     sources: Mapping[str, str | None],
     *,
     baseline: str,
     metrics: Sequence[str],
     price_model: str | None = None,
     group: str = "all",
-) -> list[Entry]:
-    """The entries `per_cost` of compare.json: an arm's improvement over the baseline with the same recommender.
+) -> tuple[Gain, ...]:
+    """Each arm's improvement over the baseline with the same recommender, for what its texts cost.
 
     Arms without a source, or whose source's cost is unknown, cost nothing that could be divided by, and are left out.
 
     Args:
-        downstream: the entries `downstream`.
-        costs: the entries `cost`.
+        downstream: how each arm did under each recommender.
+        costs: of the sources.
         sources: arm -> its source.
         baseline: the arm to improve on.
         metrics: those wanted, in this order.
         price_model: by whose price dollars are counted; the last one listed by default.
         group: of users.
     """
-    spent = {entry["source"]: entry for entry in costs}
+    spent = {cost.source: cost for cost in costs}
     means = {
-        (one["arm"], one["recommender"], metric): ((one.get("groups") or {}).get(group) or {})
-        .get(metric, {})
-        .get("mean")
-        for one in downstream
+        (judged.arm, judged.recommender, metric): judged.mean(group, metric)
+        for judged in downstream
         for metric in metrics
     }
-    rows = []
+    gains = []
     for (arm, recommender, metric), mean in means.items():
-        entry = spent.get(sources.get(arm) or "")
-        if arm == baseline or entry is None:
+        spending = spent.get(sources.get(arm) or "")
+        if arm == baseline or spending is None:
             continue
-        hours = None if entry["device_seconds"] is None else entry["device_seconds"] / 3600
-        price = _priced(entry["prices"], price_model)
-        usd = price["usd"] if price else None
+        hours = None if spending.device_seconds is None else spending.device_seconds / 3600
+        charge = _charged(spending.prices, price_model)
+        usd = charge.usd if charge else None
         if hours is None and usd is None:
             continue
-        gain = _improvement(mean, means.get((baseline, recommender, metric)))
-        rows.append(
-            {
-                "arm": arm,
-                "recommender": recommender,
-                "metric": metric,
-                "improvement_percent": gain,
-                "device_hours": hours,
-                "usd": usd,
-                "price_model": price["model"] if price else None,
-                "percent_per_device_hour": _per(gain, hours),
-                "percent_per_usd": _per(gain, usd),
-            }
+        gain = _improvement(metric, mean, means.get((baseline, recommender, metric)))
+        gains.append(
+            Gain(
+                arm=arm,
+                recommender=recommender,
+                metric=metric,
+                improvement_percent=gain,
+                device_hours=hours,
+                usd=usd,
+                price_model=charge.model if charge else None,
+                percent_per_device_hour=_per(gain, hours),
+                percent_per_usd=_per(gain, usd),
+            )
         )
-    return rows
+    return tuple(gains)
 
 
-def _priced(prices: Sequence[Entry], model: str | None) -> Entry | None:
-    fitting = [price for price in prices if model is None or price["model"] == model]
+def _charged(charges: Sequence[Charge], model: str | None) -> Charge | None:
+    fitting = [charge for charge in charges if model is None or charge.model == model]
     return fitting[-1] if fitting else None
 
 
-def _improvement(value: float | None, over: float | None) -> float | None:
-    return None if value is None or not over else 100 * (value / over - 1)
+def _improvement(metric: str, value: float | None, over: float | None) -> float | None:
+    """Percent by which a value is better than another; of a metric where less is better, by which it is lower."""
+    return None if value is None or not over else Metric.parse(metric).sign * 100 * (value / over - 1)
 
 
 def _per(gain: float | None, spent: float | None) -> float | None:

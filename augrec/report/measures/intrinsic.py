@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,55 @@ BINS = 20
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
-def intrinsic(records: Records) -> dict[str, Any]:
-    """The entry `intrinsic` of compare.json for one source and task.
+@dataclass(frozen=True)
+class Lengths:
+    """Words per text: mean and percentiles; None without texts."""
+
+    mean: float | None
+    p5: float | None
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Texts by number of words: bin n holds edges[n] to edges[n + 1], the latter excluded; empty without texts."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FieldValues:
+    """The values of a field of short values: how many differ, and the commonest with the share of answers."""
+
+    distinct: int
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Intrinsic:
+    """The form of what one source answered to one task; see `intrinsic` for the shares."""
+
+    source: str
+    task: str
+    records: int
+    ok: int
+    failed: int
+    failed_by_reason: dict[str, int]
+    first_attempt_share: float | None
+    repaired_share: float | None
+    distinct_share: float | None
+    repetition: float | None
+    vocabulary: int | None
+    words_per_text: Lengths
+    distinct_per_1000: float | None
+    histogram: Histogram
+    values: dict[str, FieldValues]
+
+
+def intrinsic(records: Records) -> Intrinsic:
+    """The form of one source's answers to one task.
 
     Shares of valid, first-attempt and failed answers are of all records, all others of the valid ones; a share of
     nothing is None. `repetition` leaves out texts of fewer than 3 words, and `distinct_per_1000` is None below 1,000
@@ -37,30 +85,29 @@ def intrinsic(records: Records) -> dict[str, Any]:
     attempts = records.table["attempt"].to_pylist()
     repairs = records.table["repairs"].to_pylist()
     failures = (reason for reason, valid in zip(records.reasons, records.ok, strict=True) if not valid)
-    return {
-        "source": records.source,
-        "task": records.task,
-        "records": total,
-        "ok": ok,
-        "failed": total - ok,
-        "failed_by_reason": dict(
-            sorted(Counter((reason or "unknown").partition(":")[0] for reason in failures).items())
-        ),
-        "first_attempt_share": _share(
+    counts = [len(words) for words in worded] if has_text else []
+    return Intrinsic(
+        source=records.source,
+        task=records.task,
+        records=total,
+        ok=ok,
+        failed=total - ok,
+        failed_by_reason=dict(sorted(Counter((reason or "unknown").partition(":")[0] for reason in failures).items())),
+        first_attempt_share=_share(
             sum(valid and (attempt or 0) <= 1 for valid, attempt in zip(records.ok.tolist(), attempts, strict=True)),
             total,
         ),
-        "repaired_share": _share(
+        repaired_share=_share(
             sum(valid and bool(made) for valid, made in zip(records.ok.tolist(), repairs, strict=True)), ok
         ),
-        "distinct_share": _share(len(set(texts)), ok) if has_text else None,
-        "repetition": _mean(repeated for words in worded if (repeated := repetition(words)) is not None),
-        "vocabulary": len({word for words in worded for word in words}) if has_text else None,
-        "words_per_text": lengths([len(words) for words in worded] if has_text else []),
-        "distinct_per_1000": distinct_per_window(word for words in worded for word in words),
-        "histogram": histogram([len(words) for words in worded] if has_text else []),
-        "values": values(answers),
-    }
+        distinct_share=_share(len(set(texts)), ok) if has_text else None,
+        repetition=_mean(repeated for words in worded if (repeated := repetition(words)) is not None),
+        vocabulary=len({word for words in worded for word in words}) if has_text else None,
+        words_per_text=lengths(counts),
+        distinct_per_1000=distinct_per_window(word for words in worded for word in words),
+        histogram=histogram(counts),
+        values=values(answers),
+    )
 
 
 def text_of(fields: dict[str, Any]) -> str:
@@ -72,7 +119,7 @@ def strings(value: Any) -> list[str]:
     """The strings of a value: itself, or those of a list."""
     if isinstance(value, str):
         return [value] if value else []
-    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
+    return [text for text in value if isinstance(text, str) and text] if isinstance(value, list) else []
 
 
 def words_of(text: str) -> list[str]:
@@ -101,26 +148,25 @@ def _chunks(words: Iterable[str], size: int) -> Iterator[list[str]]:
             chunk = []
 
 
-def lengths(counts: Sequence[int]) -> dict[str, float | None]:
+def lengths(counts: Sequence[int]) -> Lengths:
     """Mean and percentiles."""
     if not counts:
-        return {"mean": None, "p5": None, "p50": None, "p95": None}
-    p5, p50, p95 = np.percentile(counts, [5, 50, 95])
-    return {"mean": float(np.mean(counts)), "p5": float(p5), "p50": float(p50), "p95": float(p95)}
+        return Lengths(None, None, None, None)
+    return Lengths(float(np.mean(counts)), *(float(value) for value in np.percentile(counts, [5, 50, 95])))
 
 
-def histogram(counts: Sequence[int], bins: int = BINS) -> dict[str, list[int]]:
+def histogram(counts: Sequence[int], bins: int = BINS) -> Histogram:
     """How many texts have how many words: at most `bins` bins of equal, whole width; a bin holds its lower edge."""
     if not counts:
-        return {"edges": [], "counts": []}
+        return Histogram((), ())
     low, high = min(counts), max(counts)
     width = -(-(high - low + 1) // bins)
     number = (high - low) // width + 1
     found = np.bincount([(count - low) // width for count in counts], minlength=number)
-    return {"edges": [low + width * place for place in range(number + 1)], "counts": found.tolist()}
+    return Histogram(tuple(low + width * place for place in range(number + 1)), tuple(found.tolist()))
 
 
-def values(answers: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def values(answers: Sequence[dict[str, Any]]) -> dict[str, FieldValues]:
     """For every field of short values: how many distinct ones, and the three commonest with the share of answers.
 
     A field is short where 99 of 100 values have at most `SHORT` characters. Of a list every value counts once.
@@ -135,8 +181,8 @@ def values(answers: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         long = sum(count for value, count in counter.items() if len(value) > SHORT)
         if long <= counter.total() / 100:
             common = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
-            top = [[value[:SHORT], count / len(answers)] for value, count in common]
-            kept[name] = {"distinct": len(counter), "top": top}
+            top = tuple((value[:SHORT], count / len(answers)) for value, count in common)
+            kept[name] = FieldValues(len(counter), top)
     return kept
 
 

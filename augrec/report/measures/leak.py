@@ -15,6 +15,7 @@ knew training, TF-IDF of the history among them, say no more of held-out items t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,44 @@ LEAST = 0.02  # of a percentile, taken for the worth of being shown where that i
 Vectors = Any  # a dense array, or a sparse one in rows: TF-IDF has too many columns to be dense
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over users and its interval of 95 %; no interval with fewer than two users."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Where the items of each split rank by likeness to their user's profile, in percentiles of 0 to 1.
+
+    Attributes:
+        source: who wrote the profiles.
+        users: those with items in every split.
+        items_by: what the vectors of items are: "embedding" or "tf-idf".
+        train, valid, test: percentiles of the items in the split.
+        gap, gap_low, gap_high: how far training items stand above test items.
+        explained: split -> the percentile that a profile made of training alone gives.
+        excess: how far test items stand above that.
+        verdict: what the figures say, by a fixed rule.
+    """
+
+    source: str
+    users: int
+    items_by: str
+    train: Estimate
+    valid: Estimate
+    test: Estimate
+    gap: float | None
+    gap_low: float | None
+    gap_high: float | None
+    explained: dict[str, float | None]
+    excess: Estimate
+    verdict: str
+
+
 def leak(
     source: str,
     profiles: Vectors,
@@ -44,8 +83,8 @@ def leak(
     shown: np.ndarray | None = None,
     items_by: str = "embedding",
     seed: int = 0,
-) -> dict[str, Any]:
-    """The entry `leak` of compare.json for one source of profiles.
+) -> Leak:
+    """Whether one source's profiles know items that were held out.
 
     Items and users without a vector take no part. Intervals are of 95 %, by resampling users; the gap is over users
     with items in both splits, the excess over what training explains over users with test items.
@@ -64,23 +103,25 @@ def leak(
     asked = np.sort(rng.choice(asked, USERS, replace=False)) if len(asked) > USERS else asked
     means = percentiles(profiles, items, splits, asked)
     explained = _explained(profiles.shape[0], items, splits, shown, asked)
-    told = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
+    percentile = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
     both = means["train"] - means["test"]
     gap = _estimate(both[~np.isnan(both)], rng)
     excess, beyond, room = _beyond(means, explained, rng)
     known = ~np.isnan(np.stack([means[name] for name in SPLITS])).all(axis=0)
-    return {
-        "source": source,
-        "users": int(known.sum()),
-        "items_by": items_by,
-        **told,
-        "gap": gap["mean"],
-        "gap_low": gap["low"],
-        "gap_high": gap["high"],
-        "explained": {name: _estimate(explained[name][~np.isnan(explained[name])], rng)["mean"] for name in SPLITS},
-        "excess": excess,
-        "verdict": verdict(told["train"], gap, beyond, room),
-    }
+    return Leak(
+        source=source,
+        users=int(known.sum()),
+        items_by=items_by,
+        train=percentile["train"],
+        valid=percentile["valid"],
+        test=percentile["test"],
+        gap=gap.mean,
+        gap_low=gap.low,
+        gap_high=gap.high,
+        explained={name: _estimate(explained[name][~np.isnan(explained[name])], rng).mean for name in SPLITS},
+        excess=excess,
+        verdict=verdict(percentile["train"], gap, beyond, room),
+    )
 
 
 def _explained(
@@ -111,7 +152,7 @@ def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
 
 def _beyond(
     means: dict[str, np.ndarray], explained: dict[str, np.ndarray], rng: np.random.Generator
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[Estimate, list[Estimate], Estimate]:
     """How far test items stand above what training explains; the same less the margin, for test and valid items; and
     how far, less the margin, training items stand above what is explained of test items."""
     margins = {}
@@ -163,7 +204,7 @@ def _ranked(scores: np.ndarray, rivals: np.ndarray, *, among: bool) -> np.ndarra
     return (below + upto - among) / 2 / number if number else np.full(len(scores), 0.5)
 
 
-def verdict(train: dict[str, Any], gap: dict[str, Any], beyond: Iterable[dict[str, Any]], room: dict[str, Any]) -> str:
+def verdict(train: Estimate, gap: Estimate, beyond: Iterable[Estimate], room: Estimate) -> str:
     """What the figures say, by a fixed rule on their intervals.
 
     Args:
@@ -172,36 +213,36 @@ def verdict(train: dict[str, Any], gap: dict[str, Any], beyond: Iterable[dict[st
         beyond: how far held-out items stand above what training explains and the margin, by split.
         room: how far training items do, which is how far a leak could lift the others.
     """
-    if train["low"] is None:
+    if train.low is None:
         return "Too few users to tell."
-    if any(one["low"] is not None and one["low"] > 0 for one in beyond):
+    if any(above.low is not None and above.low > 0 for above in beyond):
         return (
             "Suspicious: held-out items rank higher than the training items of their users can explain, as they would "
             "if prompts had shown them."
         )
-    if train["low"] <= 0.5:
+    if train.low <= 0.5:
         return "No signal: training items rank no higher than chance, so these vectors cannot show a leak."
-    if gap["low"] is None:
+    if gap.low is None:
         return "Training items rank above chance; there are too few users with test items to look for a leak."
-    if room["low"] is None or room["low"] <= 0:
+    if room.low is None or room.low <= 0:
         return (
             "Too coarse to show a leak: even training items rank no higher than training histories alone would rank "
             "test items."
         )
     return (
         f"No sign of a leak: test items rank no higher than training histories explain, and training items rank "
-        f"{gap['mean']:.3f} above them."
+        f"{gap.mean:.3f} above them."
     )
 
 
-def _estimate(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
+def _estimate(values: np.ndarray, rng: np.random.Generator) -> Estimate:
     """Mean and interval; no interval for fewer than two users."""
     if not len(values):
-        return {"mean": None, "low": None, "high": None}
+        return Estimate(None, None, None)
     low, high = bootstrap_intervals(values[:, None], SAMPLES, ALPHA, rng)
     if len(values) < 2:
-        return {"mean": float(values.mean()), "low": None, "high": None}
-    return {"mean": float(values.mean()), "low": float(low[0]), "high": float(high[0])}
+        return Estimate(float(values.mean()), None, None)
+    return Estimate(float(values.mean()), float(low[0]), float(high[0]))
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -6,11 +6,11 @@ shown writes much the same; one that remembers the items by name cannot.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from augrec.report.measures.agreement import agreement
+from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.consistency import Histories, consistency
 from augrec.report.measures.position import position
 from augrec.report.measures.records import Records
@@ -18,6 +18,34 @@ from augrec.report.measures.records import Records
 FEWEST = 30
 CLEAR = 0.05
 """Shares that differ by less are called alike."""
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """One source asked with the items' names and without them.
+
+    Attributes:
+        named, anonymous: the two sources.
+        task: what both were asked.
+        entities, exact, cosine, cosine_strangers: see `Agreement`.
+        consistency_named, consistency_anonymous: shares of the liked genres that fit the history.
+        same_choice: how often the candidate chosen as likely stays the same.
+        chance_of_choice: how often it would by place alone.
+        verdict: what the figures say, by a fixed rule.
+    """
+
+    named: str
+    anonymous: str
+    task: str
+    entities: int
+    exact: float | None
+    cosine: float | None
+    cosine_strangers: float | None
+    consistency_named: float | None
+    consistency_anonymous: float | None
+    same_choice: float | None
+    chance_of_choice: float | None
+    verdict: str
 
 
 def memorisation(
@@ -28,26 +56,26 @@ def memorisation(
     histories: Histories | None = None,
     *,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The entry `memorisation` of compare.json. See `agreement` and `consistency` for the arguments."""
+) -> Memorisation:
+    """What the answers owe to names. See `agreement` and `consistency` for the arguments."""
     alike = agreement(named, anonymous, vectors_named, vectors_anonymous, seed=seed)
-    fits = [consistency(one, histories or {}, seed=seed) for one in (named, anonymous)]
-    with_names, without = (one["liked_in_history"] if one else None for one in fits)
+    fits = [consistency(records, histories or {}, seed=seed) for records in (named, anonymous)]
+    with_names, without = (fit.liked_in_history if fit else None for fit in fits)
     chance = chance_of_choice(named, anonymous)
-    return {
-        "named": named.source,
-        "anonymous": anonymous.source,
-        "task": named.task,
-        "entities": alike["entities"],
-        "exact": alike["exact"],
-        "cosine": alike["cosine"],
-        "cosine_strangers": alike["cosine_strangers"],
-        "consistency_named": with_names,
-        "consistency_anonymous": without,
-        "same_choice": alike["fields"].get("positive"),
-        "chance_of_choice": chance,
-        "verdict": verdict(alike, with_names, without, chance),
-    }
+    return Memorisation(
+        named=named.source,
+        anonymous=anonymous.source,
+        task=named.task,
+        entities=alike.entities,
+        exact=alike.exact,
+        cosine=alike.cosine,
+        cosine_strangers=alike.cosine_strangers,
+        consistency_named=with_names,
+        consistency_anonymous=without,
+        same_choice=alike.fields.get("positive"),
+        chance_of_choice=chance,
+        verdict=verdict(alike, with_names, without, chance),
+    )
 
 
 def chance_of_choice(named: Records, anonymous: Records) -> float | None:
@@ -58,27 +86,27 @@ def chance_of_choice(named: Records, anonymous: Records) -> float | None:
     places, shown = [], []
     for records in (named, anonymous):
         found = position(records)
-        if not found["users"]:
+        if not found.users:
             return None
-        places.append(np.array(found["positive"]) / found["users"])
+        places.append(np.array(found.positive) / found.users)
         candidates = records.table["shown_candidates"].to_pylist()
         shown.append({user: candidates[row] for user, row in records.row_of.items()})
     both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
     alike = [
-        sum(places[0][n] * places[1][second.index(one)] for n, one in enumerate(first) if one in second)
+        sum(places[0][n] * places[1][second.index(item)] for n, item in enumerate(first) if item in second)
         for first, second in both
         if (len(first), len(second)) == (len(places[0]), len(places[1]))
     ]
     return float(np.mean(alike)) if alike else None
 
 
-def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None, chance: float | None = None) -> str:
+def verdict(alike: Agreement, named: float | None, anonymous: float | None, chance: float | None = None) -> str:
     """What the figures say, by a fixed rule: by consistency where there is some, else by choices, else by the texts.
 
     Texts are called alike where their cosine is nearer to 1 than to that of strangers.
     """
-    if alike["entities"] < FEWEST:
-        return f"Too few users to tell: {alike['entities']}, and {FEWEST} are needed."
+    if alike.entities < FEWEST:
+        return f"Too few users to tell: {alike.entities}, and {FEWEST} are needed."
     if named is not None and anonymous is not None:
         change = named - anonymous
         if change > CLEAR:
@@ -86,9 +114,9 @@ def verdict(alike: dict[str, Any], named: float | None, anonymous: float | None,
         if change < -CLEAR:
             return f"Names mislead: without them {-100 * change:.0f} points more of the liked genres fit the history."
         return "Names hardly matter: the liked genres fit the history as well without them."
-    if chance is not None and (same := alike["fields"].get("positive")) is not None:
+    if chance is not None and (same := alike.fields.get("positive")) is not None:
         return _choices(same, chance)
-    own, strange = alike["cosine"], alike["cosine_strangers"]
+    own, strange = alike.cosine, alike.cosine_strangers
     if own is None or strange is None:
         return "Nothing to compare by: there are neither genres nor vectors."
     if own - strange <= CLEAR * (1 - strange):

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.run_folder import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +26,9 @@ class Records:
     table: pa.Table
 
     @classmethod
-    def read(cls, run: Path, source: str, task: str) -> Records:
+    def read(cls, run: RunFolder, source: str, task: str) -> Records:
         """Raises DataError where the file is missing or unreadable."""
-        path = run / "augment" / source / task / "records.parquet"
+        path = run.source(source).task(task).records
         return cls(source, task, path, read_parquet(path, remedy="run the augment stage again"))
 
     @cached_property

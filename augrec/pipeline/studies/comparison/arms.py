@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from augrec.pipeline.config import Config
 from augrec.pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import Plan
-from augrec.report.pages.run.roles import is_llm
+from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary
+from augrec.report.pages.comparison.results import ArmFacts, Kind
 
-Kind = Literal["published", "llm", "rule", "control", "none"]
 
-
-def arms_of(plan: Plan, config: Config, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries `arms` of compare.json.
+def arms_of(plan: Plan, config: Config, summaries: Mapping[str, SourceSummary]) -> tuple[ArmFacts, ...]:
+    """What each arm is.
 
     Args:
         plan: the comparison.
         config: its run config.
-        summary: R/augment/summary.json.
+        summaries: what the augment stage recorded, by source.
     """
-    return [
-        {
-            "name": name,
-            "title": arm.title or name,
-            "kind": kind_of(plan, config, arm, summary),
-            "source": arm.source,
-            "model": _model(summary, arm.source),
-            "profiles": arm.profiles if arm.source else "none",
-            "edges": arm.edges if arm.source else "none",
-            "attributes": arm.attributes if arm.source else "none",
-            "users": _asked(config, arm.source),
-            "note": arm.note,
-        }
+    return tuple(
+        ArmFacts(
+            name=name,
+            title=arm.title or name,
+            kind=kind_of(plan, config, arm, summaries),
+            source=arm.source,
+            model=summaries.get(arm.source or "", NOT_RECORDED).model,
+            profiles=arm.profiles if arm.source else "none",
+            edges=arm.edges if arm.source else "none",
+            attributes=arm.attributes if arm.source else "none",
+            users=_asked(config, arm.source),
+            note=arm.note,
+        )
         for name, arm in plan.compare.arms.items()
-    ]
+    )
 
 
-def kind_of(plan: Plan, config: Config, arm: Arm, summary: dict[str, Any]) -> Kind:
+def kind_of(plan: Plan, config: Config, arm: Arm, summaries: Mapping[str, SourceSummary]) -> Kind:
     """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model.
 
     Arguments as for `arms_of`: a replay is what its records are, which the summary says.
@@ -49,7 +49,7 @@ def kind_of(plan: Plan, config: Config, arm: Arm, summary: dict[str, Any]) -> Ki
         return "control"
     assert config.generation is not None
     engine: Any = config.generation.sources[arm.source].engine
-    if not engine.writes_text or not is_llm(_engine(summary, arm.source)):
+    if not engine.writes_text or not summaries.get(arm.source, NOT_RECORDED).llm:
         return "rule"
     published = {str(plan.folder / "published" / name) for name in plan.compare.published}
     return "published" if engine.replays and str(engine.records) in published else "llm"
@@ -60,15 +60,3 @@ def _asked(config: Config, source: str | None) -> int | None:
     if source is None or config.generation is None:
         return None
     return config.generation.sources[source].users
-
-
-def _engine(summary: dict[str, Any], source: str) -> dict[str, Any]:
-    return (summary.get("sources") or {}).get(source, {}).get("engine") or {}
-
-
-def _model(summary: dict[str, Any], source: str | None) -> str | None:
-    if source is None:
-        return None
-    engine = _engine(summary, source)
-    name = engine.get("model") or engine.get("engine")
-    return None if name is None else str(name)

@@ -11,6 +11,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
 from augrec.pipeline.studies.experiment.compose import merged
+from augrec.report.measures.downstream import Design
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,27 @@ class Plan:
             for arm, options in self.compare.arms.items()
             if options.source is not None and options.profiles != "none"
         ]
+
+    def variants(self) -> dict[tuple[str, str], str]:
+        """(arm, recommender) -> the variant's name in the run, by recommender."""
+        return {
+            (arm, recommender): variant_name(arm, recommender)
+            for recommender in self.compare.recommenders
+            for arm in self.compare.arms
+        }
+
+    def design(self) -> Design:
+        """What is compared with what."""
+        compare = self.compare
+        return Design(
+            arms=tuple(compare.arms),
+            recommenders=tuple(compare.recommenders),
+            baseline=compare.baseline,
+            against={name: arm.against for name, arm in compare.arms.items()},
+            metrics=compare.metrics,
+            alpha=compare.alpha,
+            bootstrap=compare.bootstrap,
+        )
 
     def release(self, published: Published) -> str:
         """The folder of a released augmentation, as it is written in the config."""

@@ -30,7 +30,7 @@ def run_compare(plan: Plan, *, console: Console, force: list[str] | None = None,
         force: names of stages to run again from nothing.
         download: whether the data set may be fetched from its publisher.
     """
-    from augrec.pipeline.studies.comparison.content import write_comparison
+    from augrec.pipeline.studies.comparison.measure import write_comparison
 
     forced, watch = set(force or ()), Stopwatch()
     with exclusive(plan.folder):

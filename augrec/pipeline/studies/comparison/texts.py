@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,16 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import named_matrices
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.comparison.options import Compare
-from augrec.report.measures.agreement import agreement
-from augrec.report.measures.consistency import consistency
-from augrec.report.measures.intrinsic import intrinsic
-from augrec.report.measures.leak import leak
-from augrec.report.measures.memorisation import memorisation
-from augrec.report.measures.position import position
+from augrec.report.measures.agreement import Agreement, agreement
+from augrec.report.measures.consistency import Consistency, consistency
+from augrec.report.measures.intrinsic import Intrinsic, intrinsic
+from augrec.report.measures.leak import Leak, leak
+from augrec.report.measures.memorisation import Memorisation, memorisation
+from augrec.report.measures.position import Position, position
 from augrec.report.measures.records import Records
 from embed.texts import profile_text
 
@@ -43,7 +43,7 @@ class Texts:
         run: the run folder.
     """
 
-    def __init__(self, compare: Compare, config: Config, run: Path) -> None:
+    def __init__(self, compare: Compare, config: Config, run: RunFolder) -> None:
         self._compare, self._run = compare, run
         sources = config.generation.sources if config.generation else {}
         self.records: dict[tuple[str, str], Records] = {
@@ -65,57 +65,66 @@ class Texts:
             both = np.intersect1d(both, users)
         return both
 
-    def intrinsic(self) -> list[dict[str, Any]]:
-        """The entries `intrinsic` of compare.json."""
-        return [intrinsic(records) for records in self.records.values()]
+    def profiles_by_arm(self) -> dict[str, Records]:
+        """Arm -> the profiles that it uses as they are."""
+        profiles = self.of(PROFILE)
+        return {
+            name: profiles[arm.source]
+            for name, arm in self._compare.arms.items()
+            if arm.source in profiles and arm.profiles == "as-is"
+        }
 
-    def agreement(self) -> list[dict[str, Any]]:
-        """The entries `agreement`: every pair of sources of a task."""
+    def intrinsic(self) -> tuple[Intrinsic, ...]:
+        """The form of every source's answers to every task."""
+        return tuple(intrinsic(records) for records in self.records.values())
+
+    def agreement(self) -> tuple[Agreement, ...]:
+        """Of every pair of sources of a task."""
         tasks = dict.fromkeys(task for _, task in self.records)
-        return [
+        return tuple(
             agreement(a, b, self._vectors(a), self._vectors(b))
             for task in tasks
             for a, b in combinations(self.of(task).values(), 2)
-        ]
+        )
 
-    def consistency(self) -> list[dict[str, Any]]:
-        """The entries `consistency`; none where the data or the profiles name no genres."""
+    def consistency(self) -> tuple[Consistency, ...]:
+        """Of the profiles of each source; none where the data or the profiles name no genres."""
         if self.histories is None:
-            return []
-        found = [consistency(records, self.histories) for records in self.of(PROFILE).values()]
-        return [entry for entry in found if entry is not None]
+            return ()
+        fits = (consistency(records, self.histories) for records in self.of(PROFILE).values())
+        return tuple(fit for fit in fits if fit is not None)
 
-    def position(self) -> list[dict[str, Any]]:
-        """The entries `position`."""
-        return [position(records) for records in self.of(EDGES).values()]
+    def position(self) -> tuple[Position, ...]:
+        """Of the edges of each source."""
+        return tuple(position(records) for records in self.of(EDGES).values())
 
-    def leak(self) -> list[dict[str, Any]]:
-        """The entries `leak`, by the vectors of the items' own text where the run has them, else by TF-IDF."""
+    def leak(self) -> tuple[Leak, ...]:
+        """Of the profiles of each source, by the vectors of the items' own text, or by TF-IDF where there are none."""
         items = self._matrix(self._compare.item_vectors or OWN_TEXT)
         if items is None and self._compare.item_vectors is not None:
             raise UsageError(
                 f"item_vectors: the run has no matrix {self._compare.item_vectors}",
-                where=self._run / "embed",
+                where=self._run.embed,
                 remedy="leave it out, or name one of: " + ", ".join(self._matrices()),
             )
-        entries = []
+        checks = []
         for source, records in self.of(PROFILE).items():
             vectors = self._vectors(records)
             if items is not None and vectors is not None:
-                entries.append(leak(source, vectors, items, self._pairs, shown=records.shown))
+                checks.append(leak(source, vectors, items, self._pairs, shown=records.shown))
             elif self._item_texts is not None:
                 mine, theirs = tf_idf(self._profile_texts(records), self._item_texts)
-                entries.append(leak(source, mine, theirs, self._pairs, shown=records.shown, items_by="tf-idf"))
-        return entries
+                checks.append(leak(source, mine, theirs, self._pairs, shown=records.shown, items_by="tf-idf"))
+        return tuple(checks)
 
-    def memorisation(self) -> list[dict[str, Any]]:
-        """The entries `memorisation`, one for each pair and task that both sources have."""
-        return [
+    def memorisation(self) -> tuple[Memorisation, ...]:
+        """Of each pair and task that both sources have."""
+        return tuple(
             memorisation(named, hidden, self._vectors(named), self._vectors(hidden), self.histories)
             for pair in self._compare.memorisation
             for task in (PROFILE, EDGES)
             if (named := self.records.get((pair.named, task))) and (hidden := self.records.get((pair.anonymous, task)))
-        ]
+        )
 
     @cached_property
     def histories(self) -> dict[int, list[list[str]]] | None:
@@ -130,11 +139,11 @@ class Texts:
 
     @cached_property
     def _items(self) -> pa.Table:
-        return read_parquet(self._run / "dataset" / "items.parquet")
+        return read_parquet(self._run.items)
 
     @cached_property
     def n_users(self) -> int:
-        return int(read_parquet(self._run / "dataset" / "users.parquet").num_rows)
+        return int(read_parquet(self._run.users).num_rows)
 
     def train_counts(self) -> np.ndarray:
         """int64 [n_users], training interactions of every user."""
@@ -143,7 +152,7 @@ class Texts:
     @cached_property
     def _pairs(self) -> dict[str, np.ndarray]:
         """split -> int64 [m, 2] of (user, item)."""
-        table = read_parquet(self._run / "dataset" / "interactions.parquet")
+        table = read_parquet(self._run.interactions)
         pairs = np.column_stack([table[name].to_numpy() for name in ("user", "item")]).astype(np.int64)
         split = np.array(table["split"].to_pylist())
         return {name: pairs[split == name] for name in SPLITS}
@@ -171,16 +180,16 @@ class Texts:
 
     def _matrix(self, name: str) -> np.ndarray | None:
         """float32 [n, d], missing rows zero; None where there is no such matrix."""
-        if name not in self._matrices() or not (self._run / "embed" / f"{name}.npy").exists():
+        if name not in self._matrices() or not (self._run.embed / f"{name}.npy").exists():
             return None
-        values, about = read_field(self._run / "embed" / name)
+        values, about = read_field(self._run.embed / name)
         values = np.array(values, dtype=np.float32)
         values[np.asarray(about["missing"], dtype=np.int64)] = 0.0
         return values
 
     def _matrices(self) -> list[str]:
-        root = self._run / "embed"
-        return [path.relative_to(root).with_suffix("").as_posix() for path in named_matrices(self._run)]
+        root = self._run.embed
+        return [path.relative_to(root).with_suffix("").as_posix() for path in named_matrices(self._run.root)]
 
 
 def tf_idf(profiles: list[str], items: list[str]) -> tuple[sp.csr_array, sp.csr_array]:

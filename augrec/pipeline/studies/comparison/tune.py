@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_json
+from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import progress
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.comparison.plan import Plan
 from augrec.pipeline.training import Training, train_one
+from augrec.report.measures.downstream import Tried, Tuning
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,7 @@ class Trial:
     training: Training
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What the tuning of one variant found: (value, metric on validation) in the order of the grid, and the best."""
-
-    variant: str
-    tried: tuple[tuple[float, float | None], ...]
-
-    @property
-    def scale(self) -> float | None:
-        """The value with the highest metric; the first of those that tie."""
-        known = [(value, scale) for scale, value in self.tried if value is not None]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
-
-
-def tune(plan: Plan, workers: int) -> tuple[dict[str, Tuned], int]:
+def tune(plan: Plan, workers: int) -> tuple[dict[str, Tuning], int]:
     """Trains every variant with features at every value of its recommender's grid; finished trials are kept.
 
     Returns:
@@ -72,14 +59,14 @@ def tune(plan: Plan, workers: int) -> tuple[dict[str, Tuned], int]:
             remedy="the others are finished and kept; mend the cause and run the same command again",
         )
     found = _found(plan, trials)
-    write_json(plan.folder / "tune" / "found.json", {name: _plain(one) for name, one in found.items()})
+    write_json(plan.folder / "tune" / "found.json", {variant: asdict(tuning) for variant, tuning in found.items()})
     return found, len(waiting)
 
 
 def _trials(plan: Plan) -> list[Trial]:
     trials = []
     compare = plan.compare
-    for place in range(max(len(one.scales) for one in compare.recommenders.values())):
+    for place in range(max(len(recommender.scales) for recommender in compare.recommenders.values())):
         chosen = {
             variant: compare.recommenders[recommender].scales[place]
             for variant, _, recommender in plan.tuned_variants()
@@ -111,14 +98,17 @@ def _train(trial: Trial, beside_others: bool) -> float:
     return train_one(trial.training, beside_others)
 
 
-def _found(plan: Plan, trials: list[Trial]) -> dict[str, Tuned]:
+def _found(plan: Plan, trials: list[Trial]) -> dict[str, Tuning]:
     metric = plan.compare.metrics[0]
-    tried: dict[str, list[tuple[float, float | None]]] = {}
+    tried: dict[str, list[Tried]] = {}
     for trial in trials:
         value = trial.training.metrics()["valid"].get(metric)
-        tried.setdefault(trial.variant, []).append((trial.scale, None if value is None else float(value)))
-    return {variant: Tuned(variant, tuple(pairs)) for variant, pairs in tried.items()}
+        tried.setdefault(trial.variant, []).append(Tried(trial.scale, None if value is None else float(value)))
+    return {variant: chosen(metric, values) for variant, values in tried.items()}
 
 
-def _plain(found: Tuned) -> dict[str, Any]:
-    return {"scale": found.scale, "tried": [{"scale": scale, "valid": value} for scale, value in found.tried]}
+def chosen(metric: str, tried: Sequence[Tried]) -> Tuning:
+    """The weight with the best metric on validation; the first of those that tie."""
+    known = [trial.valid for trial in tried if trial.valid is not None]
+    best = Metric.parse(metric).best(known)
+    return Tuning(next((trial.scale for trial in tried if trial.valid == best), None), tuple(tried))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles, source_looks
+from augrec.report.measures.cost import Cost
+from augrec.report.pages.comparison.legend import arm_looks, source_looks
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, seconds
 
@@ -34,65 +34,73 @@ def energy(joules: float | None) -> str:
     return f"{significant(hours / 1000)} kWh" if hours >= 1000 else f"{significant(hours)} Wh"
 
 
-def priced_as(content: dict[str, Any]) -> list[tuple[str, str]]:
+def charges_listed(results: ComparisonResults) -> list[tuple[str, str]]:
     """(model, date) of every price, in the order in which they are met."""
-    found = [(price["model"], price["dated"]) for one in content["cost"] for price in one.get("prices") or []]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys((charge.model, charge.dated) for cost in results.cost for charge in cost.prices))
 
 
-def cost_table(content: dict[str, Any]) -> Table | None:
+def cost_table(results: ComparisonResults) -> Table | None:
     """Requests, tokens, time and money of every source."""
-    looks, listed = source_looks(content), priced_as(content)
-    rows = []
-    for one in content["cost"]:
-        usd = {(price["model"], price["dated"]): price.get("usd") for price in one.get("prices") or []}
-        about = "≈\u00a0" if one.get("estimated") else ""
-        tokens = [one.get("prompt_tokens"), one.get("completion_tokens")]
-        device = (f"{count(one['devices'])} × {one['device']}",) if one.get("device") and one.get("devices") else ()
-        rows.append(
-            [
-                named(one["source"], looks),
-                word(one.get("model")),
-                Cell(count(one.get("requests")), one.get("requests")),
-                *(Cell(DASH if n is None else about + count(n), n) for n in tokens),
-                Cell(seconds(one.get("device_seconds")), one.get("device_seconds"), device),
-                Cell(energy(one.get("energy_joules")), one.get("energy_joules")),
-                *(Cell(money(usd.get(price)), usd.get(price)) for price in listed),
-            ]
-        )
+    looks, listed = source_looks(results), charges_listed(results)
+    rows = [
+        [
+            named(cost.source, looks),
+            word(cost.model),
+            Cell(count(cost.requests), cost.requests),
+            _tokens(cost.prompt_tokens, cost.estimated),
+            _tokens(cost.completion_tokens, cost.estimated),
+            Cell(seconds(cost.device_seconds), cost.device_seconds, _device(cost)),
+            Cell(energy(cost.energy_joules), cost.energy_joules),
+            *(Cell(money(usd), usd) for usd in _charged(cost, listed)),
+        ]
+        for cost in results.cost
+    ]
     columns = words("source", "written by") + numbers(
         "requests", "tokens|read", "tokens|written", "device time", "energy"
     )
     columns += tuple(Column("USD", sub=f"{model}, {dated}") for model, dated in listed)
     notes = []
-    if any(one.get("estimated") for one in content["cost"]):
+    if any(cost.estimated for cost in results.cost):
         notes.append("≈: counted from the texts with the local tokenizer, because the source recorded no tokens.")
     if listed:
         notes.append("USD: what these tokens would cost at the list price of that day, whatever really wrote them.")
     return table("cost-table", "What the texts cost", columns, rows, notes)
 
 
-def per_cost_table(content: dict[str, Any]) -> Table | None:
+def _tokens(tokens: int | None, estimated: bool) -> Cell:
+    about = "≈\u00a0" if estimated else ""
+    return Cell(DASH if tokens is None else about + count(tokens), tokens)
+
+
+def _device(cost: Cost) -> tuple[str, ...]:
+    return (f"{count(cost.devices)} × {cost.device}",) if cost.device and cost.devices else ()
+
+
+def _charged(cost: Cost, listed: list[tuple[str, str]]) -> list[float | None]:
+    """US dollars by the prices listed."""
+    usd = {(charge.model, charge.dated): charge.usd for charge in cost.prices}
+    return [usd.get(price) for price in listed]
+
+
+def per_cost_table(results: ComparisonResults) -> Table | None:
     """Improvement over the baseline for each hour and each dollar."""
-    arms, recommenders, looks = arm_titles(content), recommender_titles(content), arm_looks(content)
+    arms, recommenders, looks = results.arm_titles, results.recommender_titles, arm_looks(results)
     rows = [
         [
-            named(one["arm"], looks, arms),
-            word(recommenders.get(one["recommender"], one["recommender"])),
-            word(one.get("metric")),
-            _percents(one.get("improvement_percent")),
-            Cell(significant(one.get("device_hours")), one.get("device_hours")),
-            Cell(
-                money(one.get("usd")), one.get("usd"), (f"as {one['price_model']}",) if one.get("price_model") else ()
-            ),
-            _percents(one.get("percent_per_device_hour")),
-            _percents(one.get("percent_per_usd")),
+            named(gain.arm, looks, arms),
+            word(recommenders.get(gain.recommender, gain.recommender)),
+            word(gain.metric),
+            _percents(gain.improvement_percent),
+            Cell(significant(gain.device_hours), gain.device_hours),
+            Cell(money(gain.usd), gain.usd, (f"as {gain.price_model}",) if gain.price_model else ()),
+            _percents(gain.percent_per_device_hour),
+            _percents(gain.percent_per_usd),
         ]
-        for one in content["per_cost"]
+        for gain in results.per_cost
     ]
     columns = words("arm", "recommender", "metric")
     columns += numbers("improvement", "device hours", "USD", "gain per|device hour", "gain per|USD")
-    baseline = arms.get(content["baseline"], content["baseline"])
+    baseline = arms.get(results.baseline, results.baseline)
     return table("per-cost-table", f"Improvement over “{baseline}” for what it cost", columns, rows)
 
 

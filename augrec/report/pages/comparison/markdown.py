@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from augrec.artefacts.files import write_text
+from augrec.report.measures.downstream import GroupSize
+from augrec.report.measures.examples import ExampleText
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
-from augrec.report.pages.comparison.looks import arm_titles
-from augrec.report.pages.comparison.page import shown_content
 from augrec.report.pages.comparison.page_facts import count_facts, data_facts, protocol_facts, run_facts
 from augrec.report.pages.comparison.result_tables import (
     against_table,
@@ -18,6 +17,7 @@ from augrec.report.pages.comparison.result_tables import (
     results_table,
     tuning_table,
 )
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_tables import (
     agreement_table,
     consistency_table,
@@ -34,46 +34,42 @@ from augrec.report.render.wording import DASH, counted
 TEXT_IN_MARKDOWN = 600
 
 
-def write_markdown(content: dict[str, Any], path: Path) -> None:
+def write_markdown(results: ComparisonResults, path: Path) -> None:
     """Writes the Markdown.
 
     Args:
-        content: what `compare.json` holds.
+        results: what `compare.json` holds.
         path: the file to write.
-
-    Raises:
-        DataError: the content is of another schema.
     """
-    write_text(path, "\n\n".join(_parts(shown_content(content))) + "\n")
+    write_text(path, "\n\n".join(_parts(results.shown())) + "\n")
 
 
-def _parts(content: dict[str, Any]) -> Iterator[str]:
-    headline = content["headline"]
-    yield f"# {plain(content.get('title') or content['name'])}"
-    yield f"**{plain(headline.get('lead') or 'Nothing was found.')}**"
-    if headline.get("evidence"):
-        yield plain(headline["evidence"])
-    yield from _list(plain(sentence) for sentence in headline.get("details") or [])
+def _parts(results: ComparisonResults) -> Iterator[str]:
+    headline = results.headline
+    yield f"# {plain(results.title or results.name)}"
+    yield f"**{plain(headline.lead or 'Nothing was found.')}**"
+    if headline.evidence:
+        yield plain(headline.evidence)
+    yield from _list(plain(sentence) for sentence in headline.details)
     yield "## Results"
-    for group in content["groups"]:
-        yield from _group(content, group)
-    yield from _section("What was compared", [arms_table(content), recommenders_table(content)])
-    yield from _list(f"{plain(name)}: {plain(value)}" for name, value in _facts(content))
-    yield from _section("Tuning", [tuning_table(content)])
-    texts = [intrinsic_table(content), agreement_table(content), consistency_table(content), position_table(content)]
+    for n, group in enumerate(results.groups):
+        yield from _group(results, group, n)
+    yield from _section("What was compared", [arms_table(results), recommenders_table(results)])
+    facts = (*data_facts(results), *count_facts(results), *protocol_facts(results))
+    yield from _list(f"{plain(name)}: {plain(value)}" for name, value in facts)
+    yield from _section("Tuning", [tuning_table(results)])
+    texts = [intrinsic_table(results), agreement_table(results), consistency_table(results), position_table(results)]
     yield from _section("The texts", texts)
-    yield from _section("Leak and memory", [leak_table(content), memorisation_table(content)])
-    yield from _list(_verdicts(content))
-    yield from _section("Cost", [cost_table(content), per_cost_table(content)])
-    yield from _examples(content)
-    yield from _provenance(content)
+    yield from _section("Leak and memory", [leak_table(results), memorisation_table(results)])
+    verdicts = [(check.source, check.verdict) for check in results.leak]
+    verdicts += [(probe.named, probe.verdict) for probe in results.memorisation]
+    yield from _list(f"{plain(source)}: {plain(verdict)}" for source, verdict in verdicts)
+    yield from _section("Cost", [cost_table(results), per_cost_table(results)])
+    yield from _examples(results)
+    yield from _provenance(results)
 
 
-def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
-    return [*data_facts(content), *count_facts(content), *protocol_facts(content)]
-
-
-def _list(items: Iterator[str]) -> Iterator[str]:
+def _list(items: Iterable[str]) -> Iterator[str]:
     lines = "\n".join(f"- {item}" for item in items)
     if lines:
         yield lines
@@ -81,58 +77,51 @@ def _list(items: Iterator[str]) -> Iterator[str]:
 
 def _section(title: str, tables: Sequence[Table | None]) -> Iterator[str]:
     yield f"## {title}"
-    found = [table for table in tables if table is not None]
-    yield from (markdown(table) for table in found)
-    if not found:
+    filled = [table for table in tables if table is not None]
+    yield from (markdown(table) for table in filled)
+    if not filled:
         yield f"{DASH} not recorded"
 
 
-def _group(content: dict[str, Any], group: dict[str, Any]) -> Iterator[str]:
-    tables = [table for table in (results_table(content, group), against_table(content, group)) if table is not None]
-    if not tables:
+def _group(results: ComparisonResults, group: GroupSize, number: int) -> Iterator[str]:
+    tables = [results_table(results, group, number), against_table(results, group, number)]
+    filled = [table for table in tables if table is not None]
+    if not filled:
         return
-    title = plain(group.get("title") or group["name"])
-    users = f", {counted(group['users'], 'user')}" if group.get("users") is not None else ""
-    yield f"### {title}{users}"
-    if group.get("rule"):
-        yield plain(group["rule"])
-    yield from (markdown(table) for table in tables)
+    yield f"### {plain(group.title or group.name)}, {counted(group.users, 'user')}"
+    if group.rule:
+        yield plain(group.rule)
+    yield from (markdown(table) for table in filled)
 
 
-def _verdicts(content: dict[str, Any]) -> Iterator[str]:
-    for name, found in (("source", content["leak"]), ("named", content["memorisation"])):
-        yield from (f"{plain(one[name])}: {plain(one['verdict'])}" for one in found if one.get("verdict"))
-
-
-def _examples(content: dict[str, Any]) -> Iterator[str]:
-    titles = arm_titles(content)
-    if content["examples"]:
+def _examples(results: ComparisonResults) -> Iterator[str]:
+    titles = results.arm_titles
+    if results.examples:
         yield "## The same users, told by each arm"
-    for one in content["examples"]:
-        yield f"### User {code(one['user'])}"
-        yield from _list(code(title) for title in one.get("history") or [])
-        rows = [f"| {plain(titles.get(text['arm'], text['arm']))} | {_text(text)} |" for text in one.get("texts") or []]
+    for example in results.examples:
+        yield f"### User {code(example.user)}"
+        yield from _list(code(title) for title in example.history)
+        rows = [f"| {plain(titles.get(text.arm, text.arm))} | {_text(text)} |" for text in example.texts]
         if rows:
             yield "\n".join(["| arm | text |", "| --- | --- |", *rows])
 
 
-def _text(text: dict[str, Any]) -> str:
-    failed = f"failed: {code(text['failed'], in_table=True)}" if text.get("failed") else ""
-    if not text.get("text"):
+def _text(text: ExampleText) -> str:
+    failed = f"failed: {code(text.failed, in_table=True)}" if text.failed else ""
+    if not text.text:
         return failed or f"{DASH} no text for this user"
-    shown, left = beginning(one_line(text["text"]), TEXT_IN_MARKDOWN)
+    shown, left = beginning(one_line(text.text), TEXT_IN_MARKDOWN)
     more = f"({counted(left, 'more character')})" if left else ""
     return " ".join(part for part in (code(shown, in_table=True), more, failed) if part)
 
 
-def _provenance(content: dict[str, Any]) -> Iterator[str]:
+def _provenance(results: ComparisonResults) -> Iterator[str]:
     yield "## Provenance"
-    yield from _list(f"{plain(name)}: {plain(value)}" for name, value in run_facts(content))
-    records = content["provenance"].get("records") or {}
+    yield from _list(f"{plain(name)}: {plain(value)}" for name, value in run_facts(results))
     rows = [
-        f"| {plain(source)} | {plain(task)} | {code(sha or '', in_table=True)} |"
-        for source, tasks in records.items()
-        for task, sha in (tasks or {}).items()
+        f"| {plain(source)} | {plain(task)} | {code(sha, in_table=True)} |"
+        for source, tasks in results.provenance.records.items()
+        for task, sha in tasks.items()
     ]
     if rows:
         yield "\n".join(["| source | task | sha256 of the records |", "| --- | --- | --- |", *rows])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import write_text
+from augrec.report.measures.examples import Example
+from augrec.report.measures.intrinsic import FieldValues
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
-from augrec.report.pages.comparison.looks import arm_looks, arm_titles, key_of, source_looks
+from augrec.report.pages.comparison.legend import arm_looks, legend_of, source_looks
 from augrec.report.pages.comparison.page_facts import (
     count_facts,
     data_facts,
@@ -27,6 +28,7 @@ from augrec.report.pages.comparison.result_tables import (
     results_table,
     tuning_table,
 )
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_plots import consistency_figure, leak_figure, length_figures, position_figures
 from augrec.report.pages.comparison.text_tables import (
     agreement_matrices,
@@ -39,58 +41,42 @@ from augrec.report.pages.comparison.text_tables import (
     task_name,
 )
 from augrec.report.render.html import Head, page
-from augrec.report.render.safe_text import beginning, cleaned
+from augrec.report.render.legend import Look
+from augrec.report.render.safe_text import beginning
 
 HERE = Path(__file__).parent
-SCHEMA = 1
 
 
-def write_page(content: dict[str, Any], path: Path) -> None:
+def write_page(results: ComparisonResults, path: Path) -> None:
     """Writes the page.
 
     Args:
-        content: what `compare.json` holds.
+        results: what `compare.json` holds.
         path: the HTML file to write.
-
-    Raises:
-        DataError: the content is of another schema.
     """
-    write_text(path, render(content))
+    write_text(path, render(results))
 
 
-def shown_content(content: dict[str, Any]) -> dict[str, Any]:
-    """The content as it may be shown: of a known schema, and with nothing in it that acts unseen."""
-    if content.get("schema") != SCHEMA:
-        raise DataError(
-            f"the comparison has schema {content.get('schema')!r}, and this version shows schema {SCHEMA}",
-            where="compare.json, schema",
-            remedy="run `augrec compare` again with this version",
-        )
-    shown: dict[str, Any] = cleaned(content)
-    return shown | {"groups": [group | {"number": n} for n, group in enumerate(shown["groups"])]}
-
-
-def render(content: dict[str, Any]) -> str:
-    """The whole page as HTML; all text is escaped."""
-    content = shown_content(content)
-    headline = content["headline"]
+def render(results: ComparisonResults) -> str:
+    """The whole page as HTML; all text is escaped, and none acts unseen."""
+    results = results.shown()
     head = Head(
-        content.get("title") or content["name"],
-        kicker=content["data"].get("name") or "A comparison",
-        lead=headline.get("lead") or "Nothing was found.",
-        evidence=headline.get("evidence") or "",
-        findings=headline.get("details") or (),
+        results.title or results.name,
+        kicker=results.data.name or "A comparison",
+        lead=results.headline.lead or "Nothing was found.",
+        evidence=results.headline.evidence,
+        findings=results.headline.details,
         sections=SECTIONS,
     )
     shown = {
-        "c": content,
-        **_results(content),
-        **_texts(content),
-        **{facts.__name__: facts(content) for facts in _FACTS},
-        "cost": cost_table(content),
-        "per_cost": per_cost_table(content),
-        "examples": _examples(content),
-        "config": _config_text(content["provenance"].get("config")),
+        "c": results,
+        **_results(results),
+        **_texts(results),
+        **{facts.__name__: facts(results) for facts in _FACTS},
+        "cost": cost_table(results),
+        "per_cost": per_cost_table(results),
+        "examples": _examples(results),
+        "config": _config_text(results),
     }
     return page("compare.html.j2", HERE, head, shown, styles=[HERE / "compare.css"], scripts=[HERE / "compare.js"])
 
@@ -108,72 +94,79 @@ SECTIONS = (
 _FACTS = (data_facts, count_facts, protocol_facts, versions_facts, stage_facts, run_facts)
 
 
-def _results(content: dict[str, Any]) -> dict[str, Any]:
+def _results(results: ComparisonResults) -> dict[str, object]:
     groups = [
-        (group, forest(content, group), results_table(content, group), against_table(content, group))
-        for group in content["groups"]
+        (group, forest(results, group, n), results_table(results, group, n), against_table(results, group, n))
+        for n, group in enumerate(results.groups)
     ]
     return {
-        "titles": arm_titles(content),
-        "key": key_of(content),
+        "titles": results.arm_titles,
+        "legend": legend_of(results),
         "groups": [parts for parts in groups if parts[2] is not None],
-        "arms": arms_table(content),
-        "recommenders": recommenders_table(content),
-        "tuning": tuning_figures(content),
-        "tuned": tuning_table(content),
+        "arms": arms_table(results),
+        "recommenders": recommenders_table(results),
+        "tuning": tuning_figures(results),
+        "tuned": tuning_table(results),
     }
 
 
-def _texts(content: dict[str, Any]) -> dict[str, Any]:
+def _texts(results: ComparisonResults) -> dict[str, object]:
     return {
-        "intrinsic": intrinsic_table(content),
-        "lengths": length_figures(content),
-        "matrices": agreement_matrices(content),
-        "agreement": agreement_table(content),
-        "consistency": consistency_table(content),
-        "consistency_figure": consistency_figure(content),
-        "position": position_table(content),
-        "positions": position_figures(content),
-        "values": _values(content),
-        "leak": leak_table(content),
-        "leak_figure": leak_figure(content),
-        "memorisation": memorisation_table(content),
-        "source_looks": source_looks(content),
+        "intrinsic": intrinsic_table(results),
+        "lengths": length_figures(results),
+        "matrices": agreement_matrices(results),
+        "agreement": agreement_table(results),
+        "consistency": consistency_table(results),
+        "consistency_figure": consistency_figure(results),
+        "position": position_table(results),
+        "positions": position_figures(results),
+        "values": _values(results),
+        "leak": leak_table(results),
+        "leak_figure": leak_figure(results),
+        "memorisation": memorisation_table(results),
+        "source_looks": source_looks(results),
     }
 
 
-def _values(content: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
+def _values(results: ComparisonResults) -> list[tuple[str, list[tuple[str, FieldValues]]]]:
     """(task and field, [(source, distinct and top)]) of the closed fields."""
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for one in content["intrinsic"]:
-        for field, values in (one.get("values") or {}).items():
-            name = f"{task_name(one.get('task'))}: {field.replace('_', ' ')}"
-            found.setdefault(name, []).append((one["source"], values))
-    return list(found.items())
+    by_field: dict[str, list[tuple[str, FieldValues]]] = {}
+    for texts in results.intrinsic:
+        for field, values in texts.values.items():
+            name = f"{task_name(texts.task)}: {field.replace('_', ' ')}"
+            by_field.setdefault(name, []).append((texts.source, values))
+    return list(by_field.items())
 
 
-def _examples(content: dict[str, Any]) -> list[dict[str, Any]]:
-    titles, looks = arm_titles(content), arm_looks(content)
+@dataclass(frozen=True)
+class ShownText:
+    """What one arm says of a user: the beginning and how many characters follow, or why there is nothing."""
+
+    title: str
+    look: Look | None
+    text: tuple[str, int] | None
+    failed: str | None
+
+
+def _examples(results: ComparisonResults) -> list[tuple[Example, list[ShownText]]]:
+    titles, looks = results.arm_titles, arm_looks(results)
     return [
-        {
-            "user": one["user"],
-            "history": one.get("history") or [],
-            "texts": [
-                {
-                    "title": titles.get(text["arm"], text["arm"]),
-                    "look": looks.get(text["arm"]),
-                    "failed": text.get("failed"),
-                    "text": beginning(text["text"]) if text.get("text") else None,
-                }
-                for text in one.get("texts") or []
+        (
+            example,
+            [
+                ShownText(
+                    titles.get(text.arm, text.arm),
+                    looks.get(text.arm),
+                    beginning(text.text) if text.text else None,
+                    text.failed,
+                )
+                for text in example.texts
             ],
-        }
-        for one in content["examples"]
+        )
+        for example in results.examples
     ]
 
 
-def _config_text(config: Any) -> str | None:
-    if config is None or isinstance(config, str):
-        return config
-    dumped: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
-    return dumped
+def _config_text(results: ComparisonResults) -> str | None:
+    config = results.provenance.config
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100) if config else None

@@ -4,63 +4,63 @@ from __future__ import annotations
 
 from typing import Any
 
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.wording import DASH, count, seconds
 
 Pairs = list[tuple[str, str]]
 
 
-def data_facts(content: dict[str, Any]) -> Pairs:
+def data_facts(results: ComparisonResults) -> Pairs:
     """The data set's name and licence, and how many users have a profile."""
-    data = content["data"]
-    pairs = [("name", _told(data.get("name"))), ("licence", _told(data.get("licence")))]
-    return [*pairs, ("users with a profile", _told(data.get("profiled_users")))]
+    data = results.data
+    pairs = [("name", _shown(data.name)), ("licence", _shown(data.licence))]
+    return [*pairs, ("users with a profile", _shown(data.profiled_users))]
 
 
-def count_facts(content: dict[str, Any]) -> Pairs:
+def count_facts(results: ComparisonResults) -> Pairs:
     """Users, items, and interactions by split."""
-    return [(_words(name), _told(value)) for name, value in (content["data"].get("counts") or {}).items()]
+    return [(_words(name), _shown(value)) for name, value in (results.data.counts or {}).items()]
 
 
-def protocol_facts(content: dict[str, Any]) -> Pairs:
+def protocol_facts(results: ComparisonResults) -> Pairs:
     """How the data was filtered and split."""
-    return [(_words(name), _told(value)) for name, value in (content["data"].get("protocol") or {}).items()]
+    return [(_words(name), _shown(value)) for name, value in (results.data.protocol or {}).items()]
 
 
-def run_facts(content: dict[str, Any]) -> Pairs:
+def run_facts(results: ComparisonResults) -> Pairs:
     """When, where and with what the comparison was made."""
-    provenance = content["provenance"]
-    embedding = provenance.get("embedding") or {}
+    provenance = results.provenance
     return [
-        ("name", _told(content.get("name"))),
-        ("created", _told(content.get("created"))),
-        ("Augrec", _told(content.get("augrec_version"))),
-        ("machine", _told(provenance.get("machine"))),
-        ("took", seconds(content.get("seconds"))),
-        ("embedding model", _told(embedding.get("model"))),
-        ("its sha256", _told(embedding.get("sha256"))),
-        ("config sha256", _told(provenance.get("config_sha256"))),
+        ("name", _shown(results.name)),
+        ("created", _shown(results.created)),
+        ("Augrec", _shown(results.augrec_version)),
+        ("machine", _shown(provenance.machine)),
+        ("took", seconds(results.seconds)),
+        ("embedding model", _shown(provenance.embedding.model)),
+        ("its sha256", _shown(provenance.embedding.sha256)),
+        ("config sha256", _shown(provenance.config_sha256)),
     ]
 
 
-def stage_facts(content: dict[str, Any]) -> Pairs:
+def stage_facts(results: ComparisonResults) -> Pairs:
     """Seconds by stage."""
-    return [(_words(one["stage"]), seconds(one.get("seconds"))) for one in content["provenance"].get("stages") or []]
+    return [(_words(stage.stage), seconds(stage.seconds)) for stage in results.provenance.stages]
 
 
-def versions_facts(content: dict[str, Any]) -> Pairs:
+def versions_facts(results: ComparisonResults) -> Pairs:
     """Package by version."""
-    return [(name, _told(version)) for name, version in (content["provenance"].get("versions") or {}).items()]
+    return [(name, _shown(version)) for name, version in results.provenance.versions.items()]
 
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(_told(one) for one in value) or DASH
+        return ", ".join(_shown(part) for part in value) or DASH
     if isinstance(value, dict):
-        return ", ".join(f"{_words(name)} {_told(one)}" for name, one in value.items()) or DASH
+        return ", ".join(f"{_words(name)} {_shown(part)}" for name, part in value.items()) or DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     return count(value) or DASH

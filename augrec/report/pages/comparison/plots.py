@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.report.pages.comparison.looks import arm_looks, arm_titles, recommender_titles
+from augrec.report.measures.downstream import GroupSize, Judgement, MetricValue
+from augrec.report.pages.comparison.legend import arm_looks
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render.axes import box, fitted, label_width, mark, name_rows, small
 from augrec.report.render.legend import UNKNOWN, Look
@@ -40,21 +41,21 @@ class Panel:
     baseline: float | None
 
 
-def forest(content: dict[str, Any], group: dict[str, Any]) -> Markup | None:
+def forest(results: ComparisonResults, group: GroupSize, number_of_group: int) -> Markup | None:
     """Each arm's primary metric under each recommender for one group of users; None when nothing was measured."""
-    panels = _panels(content, group["name"])
+    panels = _panels(results, group.name)
     if not panels:
         return None
-    titles, looks, claim = arm_titles(content), arm_looks(content), content.get("claim")
+    titles, looks = results.arm_titles, arm_looks(results)
     drawn = {arm for panel in panels for arm in panel.dots}
     arms = [arm for arm in titles if arm in drawn] + sorted(drawn - titles.keys())
     names = [titles.get(arm, arm) for arm in arms]
-    bold = [arm == claim for arm in arms]
+    bold = [arm == results.claim for arm in arms]
 
     def rows(axes: Axes, panel: Panel, above: bool, named: bool) -> None:
         _draw_panel(axes, panel, arms, looks, above)
         name_rows(axes, names if named else [""] * len(names), 42 if above else 32, above=above, bold=bold)
-        axes.set_xlabel(content["primary"])
+        axes.set_xlabel(results.primary)
 
     columns = min(len(panels), SIDE_BY_SIDE)
     lines = -(-len(panels) // columns)
@@ -75,36 +76,30 @@ def forest(content: dict[str, Any], group: dict[str, Any]) -> Markup | None:
             rows(_titled(axes, panel), panel, above=False, named=column == 0)
 
     heights = lines * (wide_panel + 74), len(panels) * (narrow_panel + 74)
-    return responsive(f"forest{group['number']}", _told(content, group, panels, titles), draw, *heights)
+    return responsive(f"forest{number_of_group}", _forest_label(results, group, panels), draw, *heights)
 
 
-def _panels(content: dict[str, Any], group: str) -> list[Panel]:
+def _panels(results: ComparisonResults, group: str) -> list[Panel]:
     panels = []
-    for name, title in recommender_titles(content).items():
-        found = {
-            one["arm"]: ((one.get("groups") or {}).get(group) or {}).get(content["primary"]) or {}
-            for one in content["downstream"]
-            if one["recommender"] == name
-        }
-        dots = {arm: _dot(arm, value, content["baseline"]) for arm, value in found.items() if _has_mean(value)}
-        baseline = (found.get(content["baseline"]) or {}).get("mean")
+    for name, title in results.recommender_titles.items():
+        values = {judged.arm: judged.value(group, results.primary) for judged in results.judged_by(name)}
+        dots = {arm: dot for arm, value in values.items() if (dot := _dot(arm, value, results.baseline)) is not None}
+        baseline = values.get(results.baseline)
         if dots:
-            panels.append(Panel(title, dots, baseline))
+            panels.append(Panel(title, dots, None if baseline is None else baseline.mean))
     return panels
 
 
-def _has_mean(value: dict[str, Any]) -> bool:
-    return value.get("mean") is not None
-
-
-def _dot(arm: str, value: dict[str, Any], baseline: str) -> Dot:
-    versus = (value.get("versus") or {}).get(baseline) or {}
-    shifted = None
-    if versus.get("difference") is not None and versus.get("low") is not None and versus.get("high") is not None:
-        at = value["mean"] - versus["difference"]
-        shifted = (at + versus["low"], at + versus["high"])
-    ends = None if value.get("low") is None or value.get("high") is None else (value["low"], value["high"])
-    return Dot(arm, value["mean"], ends, shifted)
+def _dot(arm: str, value: MetricValue | None, baseline: str) -> Dot | None:
+    """None where there is no mean."""
+    if value is None or value.mean is None:
+        return None
+    versus, shifted = value.versus.get(baseline), None
+    if versus and versus.difference is not None and versus.low is not None and versus.high is not None:
+        at = value.mean - versus.difference
+        shifted = (at + versus.low, at + versus.high)
+    ends = None if value.low is None or value.high is None else (value.low, value.high)
+    return Dot(arm, value.mean, ends, shifted)
 
 
 def _titled(axes: Axes, panel: Panel) -> Axes:
@@ -131,15 +126,13 @@ def _draw_panel(axes: Axes, panel: Panel, arms: list[str], looks: dict[str, Look
     axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def _told(content: dict[str, Any], group: dict[str, Any], panels: list[Panel], titles: dict[str, str]) -> str:
-    parts = []
+def _forest_label(results: ComparisonResults, group: GroupSize, panels: list[Panel]) -> str:
+    titles, parts = results.arm_titles, []
     for panel in panels:
         values = ", ".join(f"{titles.get(arm, arm)} {number(dot.mean)}" for arm, dot in panel.dots.items())
         parts.append(f"{panel.title}: {values}")
-    where = group.get("title") or group["name"]
-    return (
-        f"{content['primary']} of each arm, {where}. {'. '.join(parts)}. Intervals and p-values are in the table below."
-    )
+    where = group.title or group.name
+    return f"{results.primary} of each arm, {where}. {'. '.join(parts)}. Intervals and p-values are in the table below."
 
 
 @dataclass(frozen=True)
@@ -151,34 +144,32 @@ class Curve:
     chosen: float | None
 
 
-def tuning_figures(content: dict[str, Any]) -> list[tuple[str, list[tuple[str, Markup]]]]:
+def tuning_figures(results: ComparisonResults) -> list[tuple[str, list[tuple[str, Markup]]]]:
     """(recommender, [(arm, small figure)]): all curves of a recommender share their axes, the others thin behind."""
-    titles, looks = arm_titles(content), arm_looks(content)
-    found = []
-    for n, (name, title) in enumerate(recommender_titles(content).items()):
-        curves = [_curve(one) for one in content["downstream"] if one["recommender"] == name]
-        curves = [curve for curve in curves if curve.points]
+    titles, looks = results.arm_titles, arm_looks(results)
+    by_recommender = []
+    for n, (name, title) in enumerate(results.recommender_titles.items()):
+        curves = [curve for judged in results.judged_by(name) if (curve := _curve(judged)).points]
         scales = sorted({scale for curve in curves for scale in curve.points})
         if not curves or len(scales) < 2:
             continue
-        figures = [
-            (titles.get(curve.arm, curve.arm), _tuning_figure(f"tuning{n}-{m}", label, curve, curves, scales, look))
-            for m, curve in enumerate(curves)
-            for label in [_curve_label(titles.get(curve.arm, curve.arm), title, curve, content["primary"])]
-            for look in [looks.get(curve.arm, UNKNOWN)]
-        ]
-        found.append((title, figures))
-    return found
+        figures = []
+        for m, curve in enumerate(curves):
+            arm = titles.get(curve.arm, curve.arm)
+            label = _curve_label(arm, title, curve, results.primary)
+            look = looks.get(curve.arm, UNKNOWN)
+            figures.append((arm, _tuning_figure(f"tuning{n}-{m}", label, curve, curves, scales, look)))
+        by_recommender.append((title, figures))
+    return by_recommender
 
 
 def _tuning_figure(name: str, label: str, curve: Curve, curves: list[Curve], scales: list[float], look: Look) -> Markup:
     return small(name, label, lambda axes: _draw_curve(axes, curve, curves, scales, look.colour))
 
 
-def _curve(one: dict[str, Any]) -> Curve:
-    points = [(point.get("scale"), point.get("valid")) for point in one.get("tuned") or []]
-    known = {scale: value for scale, value in points if scale is not None and value is not None}
-    return Curve(one["arm"], dict(sorted(known.items())), one.get("scale"))
+def _curve(judged: Judgement) -> Curve:
+    known = {tried.scale: tried.valid for tried in judged.tuned if tried.valid is not None}
+    return Curve(judged.arm, dict(sorted(known.items())), judged.scale)
 
 
 def _draw_curve(axes: Axes, curve: Curve, curves: list[Curve], scales: list[float], colour: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from augrec.report.pages.comparison.looks import source_looks
+from augrec.report.measures.agreement import Agreement
+from augrec.report.measures.leak import Estimate
+from augrec.report.pages.comparison.legend import source_looks
+from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, number, p_value, percent
-
-Numbers = dict[str, Any]
 
 
 def share(value: float | None) -> Cell:
@@ -27,11 +27,10 @@ def plain(value: float | None, digits: int = 2) -> Cell:
     return Cell(number(value, digits), value)
 
 
-def estimate(value: Numbers | None) -> Cell:
+def estimate(value: Estimate) -> Cell:
     """A share with its interval under it."""
-    value = value or {}
-    between = _between(value.get("low"), value.get("high"))
-    return Cell(percent_1(value.get("mean")), value.get("mean"), (between,) if between else ())
+    between = _between(value.low, value.high)
+    return Cell(percent_1(value.mean), value.mean, (between,) if between else ())
 
 
 def percent_1(value: float | None) -> str:
@@ -43,33 +42,32 @@ def _between(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{percent_1(low)} to {percent_1(high)}"
 
 
-def task_name(task: str | None) -> str:
+def task_name(task: str) -> str:
     """A task as words."""
-    return (task or DASH).replace("_", " ")
+    return task.replace("_", " ")
 
 
-def intrinsic_table(content: dict[str, Any]) -> Table | None:
+def intrinsic_table(results: ComparisonResults) -> Table | None:
     """The form of the texts, one row per source and task."""
-    looks = source_looks(content)
+    looks = source_looks(results)
     rows = []
-    for one in content["intrinsic"]:
-        length = one.get("words_per_text") or {}
-        reasons = [f"{count(n)} {reason}" for reason, n in (one.get("failed_by_reason") or {}).items()]
-        low, high = length.get("p5"), length.get("p95")
-        spread = () if low is None or high is None else (f"{low:.0f} to {high:.0f}",)
+    for texts in results.intrinsic:
+        length = texts.words_per_text
+        reasons = tuple(f"{count(n)} {reason}" for reason, n in texts.failed_by_reason.items())
+        spread = () if length.p5 is None or length.p95 is None else (f"{length.p5:.0f} to {length.p95:.0f}",)
         rows.append(
             [
-                named(one["source"], looks),
-                word(task_name(one.get("task"))),
-                counted(one.get("records")),
-                Cell(count(one.get("failed")), one.get("failed"), tuple(reasons[:4]), strong=bool(one.get("failed"))),
-                share(one.get("first_attempt_share")),
-                share(one.get("repaired_share")),
-                share(one.get("distinct_share")),
-                Cell(number(length.get("mean"), 0), length.get("mean"), spread),
-                counted(one.get("vocabulary")),
-                plain(one.get("distinct_per_1000"), 0),
-                share(one.get("repetition")),
+                named(texts.source, looks),
+                word(task_name(texts.task)),
+                counted(texts.records),
+                Cell(count(texts.failed), texts.failed, reasons[:4], strong=bool(texts.failed)),
+                share(texts.first_attempt_share),
+                share(texts.repaired_share),
+                share(texts.distinct_share),
+                Cell(number(length.mean, 0), length.mean, spread),
+                counted(texts.vocabulary),
+                plain(texts.distinct_per_1000, 0),
+                share(texts.repetition),
             ]
         )
     columns = words("source", "task") + numbers(
@@ -79,39 +77,37 @@ def intrinsic_table(content: dict[str, Any]) -> Table | None:
     return table("intrinsic-table", "The form of the texts", columns, rows)
 
 
-def agreement_table(content: dict[str, Any]) -> Table | None:
+def agreement_table(results: ComparisonResults) -> Table | None:
     """How far two sources say the same of the same user or item."""
-    rows = []
-    for one in content["agreement"]:
-        fields = [f"{name}: {percent(value)}" for name, value in (one.get("fields") or {}).items()]
-        rows.append(
-            [
-                word(f"{one['a']} and {one['b']}"),
-                word(task_name(one.get("task"))),
-                counted(one.get("entities")),
-                share(one.get("exact")),
-                plain(one.get("cosine")),
-                plain(one.get("cosine_strangers")),
-                word(", ".join(fields)),
-            ]
-        )
+    rows = [
+        [
+            word(f"{pair.a} and {pair.b}"),
+            word(task_name(pair.task)),
+            counted(pair.entities),
+            share(pair.exact),
+            plain(pair.cosine),
+            plain(pair.cosine_strangers),
+            word(", ".join(f"{name}: {percent(likeness)}" for name, likeness in pair.fields.items())),
+        ]
+        for pair in results.agreement
+    ]
     columns = (*words("sources", "task"), *numbers("in both", "equal", "cosine|same", "cosine|strangers"))
     return table("agreement-table", "Agreement pair by pair", (*columns, *words("by field")), rows)
 
 
-def consistency_table(content: dict[str, Any]) -> Table | None:
+def consistency_table(results: ComparisonResults) -> Table | None:
     """Whether the genres a profile names are those of the user's own history."""
-    looks = source_looks(content)
+    looks = source_looks(results)
     rows = [
         [
-            named(one["source"], looks),
-            counted(one.get("users")),
-            share(one.get("liked_in_history")),
-            share(one.get("strangers")),
-            share(one.get("liked_in_top3")),
-            share(one.get("disliked_in_history")),
+            named(fit.source, looks),
+            counted(fit.users),
+            share(fit.liked_in_history),
+            share(fit.strangers),
+            share(fit.liked_in_top3),
+            share(fit.disliked_in_history),
         ]
-        for one in content["consistency"]
+        for fit in results.consistency
     ]
     columns = words("source") + numbers(
         "users",
@@ -123,20 +119,20 @@ def consistency_table(content: dict[str, Any]) -> Table | None:
     return table("consistency-table", "Genres in the profile against the user's training history", columns, rows)
 
 
-def position_table(content: dict[str, Any]) -> Table | None:
+def position_table(results: ComparisonResults) -> Table | None:
     """Whether picks depend on the place in the list of candidates."""
-    looks = source_looks(content)
+    looks = source_looks(results)
     rows = [
         [
-            named(one["source"], looks),
-            counted(one.get("users")),
-            counted(one.get("labels")),
-            share(one.get("first_share")),
-            share(1 / one["labels"] if one.get("labels") else None),
-            Cell(p_value(one.get("p_positive")), one.get("p_positive")),
-            Cell(p_value(one.get("p_negative")), one.get("p_negative")),
+            named(picks.source, looks),
+            counted(picks.users),
+            counted(picks.labels),
+            share(picks.first_share),
+            share(1 / picks.labels if picks.labels else None),
+            Cell(p_value(picks.p_positive), picks.p_positive),
+            Cell(p_value(picks.p_negative), picks.p_negative),
         ]
-        for one in content["position"]
+        for picks in results.position
     ]
     columns = words("source") + numbers(
         "users", "places", "first place|share", "first place|by chance", "p likely|uniform", "p unlikely|uniform"
@@ -144,39 +140,41 @@ def position_table(content: dict[str, Any]) -> Table | None:
     return table("position-table", "Picks by place in the list shown; p by chi-square against uniform", columns, rows)
 
 
-def leak_table(content: dict[str, Any]) -> Table | None:
+def leak_table(results: ComparisonResults) -> Table | None:
     """How near each user's own items lie to the profile, by split."""
-    looks = source_looks(content)
-    rows = []
-    for one in content["leak"]:
-        between = _between(one.get("gap_low"), one.get("gap_high"))
-        gap = Cell(percent_1(one.get("gap")), one.get("gap"), (between,) if between else ())
-        cells = [estimate(one.get(split)) for split in ("train", "valid", "test")]
-        name = named(one["source"], looks)
-        by_train = (one.get("explained") or {}).get("test")
-        rows.append([name, counted(one.get("users")), *cells, Cell(percent_1(by_train), by_train), gap])
+    looks = source_looks(results)
+    rows = [
+        [
+            named(check.source, looks),
+            counted(check.users),
+            *(estimate(split) for split in (check.train, check.valid, check.test)),
+            Cell(percent_1(check.explained.get("test")), check.explained.get("test")),
+            estimate(Estimate(check.gap, check.gap_low, check.gap_high)),
+        ]
+        for check in results.leak
+    ]
     columns = (*words("source"), *numbers("users", "train", "valid", "test", "test|by training alone", "train − test"))
     return table(
         "leak-table", "Percentile of the user's items by likeness to the profile; chance is 50 %", columns, rows
     )
 
 
-def memorisation_table(content: dict[str, Any]) -> Table | None:
+def memorisation_table(results: ComparisonResults) -> Table | None:
     """The same model asked with titles and without them."""
     rows = [
         [
-            word(f"{one['named']} and {one['anonymous']}"),
-            word(task_name(one.get("task"))),
-            counted(one.get("entities")),
-            share(one.get("exact")),
-            plain(one.get("cosine")),
-            plain(one.get("cosine_strangers")),
-            share(one.get("consistency_named")),
-            share(one.get("consistency_anonymous")),
-            share(one.get("same_choice")),
-            share(one.get("chance_of_choice")),
+            word(f"{probe.named} and {probe.anonymous}"),
+            word(task_name(probe.task)),
+            counted(probe.entities),
+            share(probe.exact),
+            plain(probe.cosine),
+            plain(probe.cosine_strangers),
+            share(probe.consistency_named),
+            share(probe.consistency_anonymous),
+            share(probe.same_choice),
+            share(probe.chance_of_choice),
         ]
-        for one in content["memorisation"]
+        for probe in results.memorisation
     ]
     columns = words("with and without titles", "task") + numbers(
         "entities", "equal", "cosine|same", "cosine|strangers", "fits history|with titles", "fits history|without",
@@ -194,24 +192,20 @@ class Matrix:
     cells: dict[tuple[str, str], tuple[Cell, float]]
 
 
-def agreement_matrices(content: dict[str, Any]) -> list[Matrix]:
+def agreement_matrices(results: ComparisonResults) -> list[Matrix]:
     """One matrix per task with three sources or more; with fewer the table says it all."""
-    found = []
-    for task in dict.fromkeys(one.get("task") for one in content["agreement"]):
-        pairs = [one for one in content["agreement"] if one.get("task") == task]
-        sources = tuple(dict.fromkeys(name for one in pairs for name in (one["a"], one["b"])))
-        cells = {}
-        for one in pairs:
-            for key in ((one["a"], one["b"]), (one["b"], one["a"])):
-                cells[key] = _matrix_cell(one)
+    matrices = []
+    for task in dict.fromkeys(pair.task for pair in results.agreement):
+        pairs = [pair for pair in results.agreement if pair.task == task]
+        sources = tuple(dict.fromkeys(name for pair in pairs for name in (pair.a, pair.b)))
+        cells = {key: _matrix_cell(pair) for pair in pairs for key in ((pair.a, pair.b), (pair.b, pair.a))}
         if len(sources) > 2:
-            found.append(Matrix(task_name(task), sources, cells))
-    return found
+            matrices.append(Matrix(task_name(task), sources, cells))
+    return matrices
 
 
-def _matrix_cell(one: Numbers) -> tuple[Cell, float]:
-    strangers = one.get("cosine_strangers")
-    under = [] if strangers is None else [f"strangers {number(strangers, 2)}"]
-    under += [] if one.get("exact") is None else [f"equal {percent(one['exact'])}"]
-    shade = one.get("cosine") if one.get("cosine") is not None else one.get("exact")
-    return Cell(number(one.get("cosine"), 2), one.get("cosine"), tuple(under)), min(1.0, max(0.0, shade or 0.0))
+def _matrix_cell(pair: Agreement) -> tuple[Cell, float]:
+    under = [] if pair.cosine_strangers is None else [f"strangers {number(pair.cosine_strangers, 2)}"]
+    under += [] if pair.exact is None else [f"equal {percent(pair.exact)}"]
+    shade = pair.cosine if pair.cosine is not None else pair.exact
+    return Cell(number(pair.cosine, 2), pair.cosine, tuple(under)), min(1.0, max(0.0, shade or 0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_fields_and_entities_that_both_have() -> None:
         source="b",
     )
     found = agreement(a, b)
-    assert found == {
+    assert asdict(found) == {
         "a": "a",
         "b": "b",
         "task": "user_profile",
@@ -45,8 +46,8 @@ def test_fields_and_entities_that_both_have() -> None:
 
 def test_sources_without_a_common_field_or_entity() -> None:
     found = agreement(prose(["a"]), records([row(0, {"age": "b"})]))
-    assert (found["entities"], found["exact"], found["fields"]) == (1, None, {})
-    assert agreement(prose(["a"]), prose([None]))["entities"] == 0
+    assert (found.entities, found.exact, found.fields) == (1, None, {})
+    assert agreement(prose(["a"]), prose([None])).entities == 0
 
 
 def test_cosine_of_the_same_and_of_strangers_against_a_loop() -> None:
@@ -92,5 +93,5 @@ def test_likeness_of_odd_values() -> None:
 
 def test_hostile_text_agrees_with_itself() -> None:
     found = agreement(prose(list(HOSTILE)), prose(list(HOSTILE), source="b"))
-    assert (found["exact"], found["fields"]) == (1.0, {"profile": 1.0})
-    json.dumps(found, allow_nan=False)
+    assert (found.exact, found.fields) == (1.0, {"profile": 1.0})
+    json.dumps(asdict(found), allow_nan=False)

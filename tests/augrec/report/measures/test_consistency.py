@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_shares_by_hand() -> None:
         ),
         HISTORIES,
     )
-    assert found == {
+    assert asdict(found) == {
         "source": "llm",
         "users": 2,
         "liked_in_history": pytest.approx((2 / 3 + 1) / 2),
@@ -54,7 +55,7 @@ def test_a_source_that_names_no_genres_has_no_consistency() -> None:
     assert consistency(records([row(0, {"liked_genres": "Drama"})]), HISTORIES) is None
     alone = consistency(records([row(1, {"liked_genres": ["Action", 3, None]})]), HISTORIES)
     assert alone is not None
-    assert (alone["liked_in_history"], alone["strangers"]) == (1.0, None)
+    assert (alone.liked_in_history, alone.strangers) == (1.0, None)
 
 
 def edge(user: int, positive: int, negative: int, shown: list[int] | None) -> dict[str, object]:
@@ -76,12 +77,12 @@ def test_places_are_those_in_the_list_that_was_shown() -> None:
             task="edges",
         )
     )
-    assert found["users"] == 3
-    assert (found["labels"], found["positive"], found["negative"]) == (3, [2, 0, 1], [1, 1, 1])
-    assert found["first_share"] == pytest.approx(2 / 3)
+    assert found.users == 3
+    assert (found.labels, found.positive, found.negative) == (3, (2, 0, 1), (1, 1, 1))
+    assert found.first_share == pytest.approx(2 / 3)
     # chi-square of 2, 0, 1 against 1, 1, 1 is 2, of two degrees of freedom: p = exp(-1)
-    assert found["p_positive"] == pytest.approx(np.exp(-1))
-    assert found["p_negative"] == pytest.approx(1.0)
+    assert found.p_positive == pytest.approx(np.exp(-1))
+    assert found.p_negative == pytest.approx(1.0)
 
 
 def test_a_favourite_place_is_told_from_chance() -> None:
@@ -89,9 +90,9 @@ def test_a_favourite_place_is_told_from_chance() -> None:
     shown = [rng.permutation(40)[:10].tolist() for _ in range(500)]
     fair = [edge(u, one[rng.integers(5)], one[5 + rng.integers(5)], one) for u, one in enumerate(shown)]
     lazy = [edge(u, one[0], one[9], one) for u, one in enumerate(shown)]
-    assert position(records(lazy, task="edges"))["p_positive"] < 1e-6
+    assert position(records(lazy, task="edges")).p_positive < 1e-6
     halves = position(records(fair, task="edges"))
-    assert sum(halves["positive"][:5]) == 500
-    assert stats.chisquare(halves["positive"][:5]).pvalue > 0.001
+    assert sum(halves.positive[:5]) == 500
+    assert stats.chisquare(halves.positive[:5]).pvalue > 0.001
     nothing = position(records([], task="edges"))
-    assert (nothing["users"], nothing["labels"], nothing["p_positive"], nothing["first_share"]) == (0, 0, None, None)
+    assert (nothing.users, nothing.labels, nothing.p_positive, nothing.first_share) == (0, 0, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from augment.accounting.energy import EnergyMeter, add_energy, energy_of, millijoules, used
-from augrec.report.measures.cost import Price, cost, per_cost, price_list, writing_prices
+from augrec.report.measures.agreement import Agreement
+from augrec.report.measures.cost import Charge, Cost, Price, cost, per_cost, price_list, writing_prices
+from augrec.report.measures.downstream import Judgement, MetricValue
 from augrec.report.measures.memorisation import memorisation, verdict
 from augrec.report.measures.records import Records
 from tests.augrec.report.measures.written import prose, records, row
@@ -42,7 +45,7 @@ def test_recorded_tokens_over_tasks() -> None:
         records([row(0, {"a": "b"}, prompt_tokens=600, completion_tokens=100)], task="edges"),
     ]
     found = cost("llm", tasks, model="m", device="gpu", devices=4, engine_seconds=50.0, prices=[CHEAP], count=len)
-    assert found == {
+    assert asdict(found) == {
         "source": "llm",
         "model": "m",
         "requests": 3,
@@ -53,38 +56,40 @@ def test_recorded_tokens_over_tasks() -> None:
         "devices": 4,
         "device_seconds": 200.0,
         "energy_joules": None,
-        "prices": [{"model": "cheap", "dated": "2024-01-01", "usd": pytest.approx(0.0008)}],
+        "prices": ({"model": "cheap", "dated": "2024-01-01", "usd": pytest.approx(0.0008)},),
     }
 
 
 def test_tokens_that_nobody_recorded_are_counted_or_unknown() -> None:
     published = records([row(0, {"profile": "abc"}, text="abc"), row(1, None, text=None)])
     unknown = cost("gpt", [published])
-    assert (unknown["prompt_tokens"], unknown["estimated"], unknown["prices"]) == (None, False, [])
+    assert (unknown.prompt_tokens, unknown.estimated, unknown.prices) == (None, False, ())
     partly = cost("gpt", [published], count=len)
-    assert (partly["prompt_tokens"], partly["completion_tokens"], partly["prices"]) == (None, 3, [])
+    assert (partly.prompt_tokens, partly.completion_tokens, partly.prices) == (None, 3, ())
     whole = cost("gpt", [published], count=len, prompts=["four", "five!"], prices=[CHEAP])
-    assert (whole["prompt_tokens"], whole["completion_tokens"], whole["estimated"]) == (9, 3, True)
-    assert whole["prices"][0]["usd"] == pytest.approx(9e-6)
+    assert (whole.prompt_tokens, whole.completion_tokens, whole.estimated) == (9, 3, True)
+    assert whole.prices[0].usd == pytest.approx(9e-6)
 
 
-def result(arm: str, mean: float | None, recommender: str = "ease") -> dict[str, Any]:
-    groups = {} if mean is None else {"all": {"recall@20": {"mean": mean}}}
-    return {"arm": arm, "recommender": recommender, "groups": groups}
+def result(arm: str, mean: float | None, recommender: str = "ease", metric: str = "recall@20") -> Judgement:
+    groups = {} if mean is None else {"all": {metric: MetricValue(mean, None, None, None, {})}}
+    return Judgement(arm, recommender, (1,), None, (), None, groups)
+
+
+def spending(source: str, seconds: float | None, *usd: float) -> Cost:
+    """What a source took, at prices of one model."""
+    charges = tuple(Charge("cheap", "d", amount) for amount in usd)
+    return Cost(source, None, 1, None, None, False, None, None, seconds, None, charges)
 
 
 def test_gain_for_each_hour_and_dollar() -> None:
-    spent = [
-        {"source": "llm", "device_seconds": 7200.0, "prices": [{"model": "cheap", "dated": "d", "usd": 4.0}]},
-        {"source": "gpt", "device_seconds": None, "prices": [{"model": "cheap", "dated": "d", "usd": 0.0}]},
-        {"source": "rule", "device_seconds": None, "prices": []},
-    ]
+    spent = [spending("llm", 7200.0, 4.0), spending("gpt", None, 0.0), spending("rule", None)]
     sources = {"ours": "llm", "theirs": "gpt", "rule": "rule", "none": None}
     ease = [result("ours", 0.11), result("theirs", 0.09), result("rule", 0.1), result("none", 0.1)]
     gcn = [result("ours", None, "gcn"), result("none", 0.0, "gcn")]
     rows = per_cost([*ease, *gcn], spent, sources, baseline="none", metrics=["recall@20"])
-    assert [(one["arm"], one["recommender"]) for one in rows] == [("ours", "ease"), ("theirs", "ease"), ("ours", "gcn")]
-    assert rows[0] == {
+    assert [(gain.arm, gain.recommender) for gain in rows] == [("ours", "ease"), ("theirs", "ease"), ("ours", "gcn")]
+    assert asdict(rows[0]) == {
         "arm": "ours",
         "recommender": "ease",
         "metric": "recall@20",
@@ -95,9 +100,16 @@ def test_gain_for_each_hour_and_dollar() -> None:
         "percent_per_device_hour": pytest.approx(5.0),
         "percent_per_usd": pytest.approx(2.5),
     }
-    assert rows[1]["improvement_percent"] == pytest.approx(-10.0)
-    assert rows[1]["percent_per_usd"] is rows[1]["percent_per_device_hour"] is None
-    assert rows[2]["improvement_percent"] is None
+    assert rows[1].improvement_percent == pytest.approx(-10.0)
+    assert rows[1].percent_per_usd is rows[1].percent_per_device_hour is None
+    assert rows[2].improvement_percent is None
+
+
+def test_less_of_an_error_is_a_gain() -> None:
+    judged = [result("ours", 0.9, metric="rmse"), result("none", 1.0, metric="rmse")]
+    (gain,) = per_cost(judged, [spending("llm", None, 2.0)], {"ours": "llm"}, baseline="none", metrics=["rmse"])
+    assert gain.improvement_percent == pytest.approx(10.0)
+    assert gain.percent_per_usd == pytest.approx(5.0)
 
 
 def test_energy_is_the_difference_of_counters_that_both_readings_have() -> None:
@@ -158,15 +170,15 @@ def test_what_names_add_is_told_by_genres_where_there_are_some() -> None:
     named = records([row(user, {"liked_genres": ["Drama"]}) for user in range(40)], source="named")
     blind = records([row(user, {"liked_genres": ["War"]}) for user in range(40)], source="blind")
     found = memorisation(named, blind, np.eye(40), np.eye(40), histories)
-    assert (found["named"], found["anonymous"], found["entities"], found["exact"]) == ("named", "blind", 40, 0.0)
-    assert (found["consistency_named"], found["consistency_anonymous"]) == (1.0, 0.0)
-    assert (found["cosine"], found["cosine_strangers"]) == (1.0, 0.0)
-    assert found["verdict"].startswith("Names matter: without them 100 points")
-    assert memorisation(named, named, histories=histories)["verdict"].startswith("Names hardly matter")
-    assert memorisation(blind, named, histories=histories)["verdict"].startswith("Names mislead")
+    assert (found.named, found.anonymous, found.entities, found.exact) == ("named", "blind", 40, 0.0)
+    assert (found.consistency_named, found.consistency_anonymous) == (1.0, 0.0)
+    assert (found.cosine, found.cosine_strangers) == (1.0, 0.0)
+    assert found.verdict.startswith("Names matter: without them 100 points")
+    assert memorisation(named, named, histories=histories).verdict.startswith("Names hardly matter")
+    assert memorisation(blind, named, histories=histories).verdict.startswith("Names mislead")
     few = memorisation(prose(["a"]), prose(["a"]))
-    assert (few["entities"], few["exact"]) == (1, 1.0)
-    assert few["verdict"].startswith("Too few")
+    assert (few.entities, few.exact) == (1, 1.0)
+    assert few.verdict.startswith("Too few")
 
 
 def edges(source: str, choice: Callable[[int, list[int]], int]) -> Records:
@@ -189,16 +201,16 @@ def edges(source: str, choice: Callable[[int, list[int]], int]) -> Records:
 )
 def test_what_names_add_to_edges_is_told_by_the_choice_beside_chance(kept: int, told: str) -> None:
     found = memorisation(edges("named", lambda *_: 5), edges("blind", lambda user, _: 5 if user < kept else 6))
-    assert (found["task"], found["same_choice"]) == ("edges", kept / 40)
-    assert found["chance_of_choice"] == pytest.approx(0.25)
-    assert found["verdict"].startswith(told)
-    assert found["verdict"].endswith("by place alone gives 25 %.")
+    assert (found.task, found.same_choice) == ("edges", kept / 40)
+    assert found.chance_of_choice == pytest.approx(0.25)
+    assert found.verdict.startswith(told)
+    assert found.verdict.endswith("by place alone gives 25 %.")
 
 
 def test_choices_by_place_are_not_taken_for_what_names_add() -> None:
     found = memorisation(edges("named", lambda _, items: items[0]), edges("blind", lambda _, items: items[0]))
-    assert (found["same_choice"], found["chance_of_choice"]) == (1.0, 1.0)
-    assert found["verdict"].startswith("Edges do not tell")
+    assert (found.same_choice, found.chance_of_choice) == (1.0, 1.0)
+    assert found.verdict.startswith("Edges do not tell")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +223,7 @@ def test_choices_by_place_are_not_taken_for_what_names_add() -> None:
     ],
 )
 def test_what_names_add_is_told_by_vectors_otherwise(own: float | None, strange: float | None, told: str) -> None:
-    alike = {"entities": 40, "cosine": own, "cosine_strangers": strange}
+    alike = Agreement("named", "blind", "user_profile", 40, None, {}, own, strange)
     assert verdict(alike, None, None).startswith(told)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from augrec.report.measures.intrinsic import (
+    FieldValues,
+    Histogram,
     distinct_per_window,
     histogram,
     intrinsic,
@@ -31,7 +34,7 @@ def test_every_figure_of_a_few_texts() -> None:
             ]
         )
     )
-    assert found == {
+    assert asdict(found) == {
         "source": "llm",
         "task": "user_profile",
         "records": 5,
@@ -45,8 +48,8 @@ def test_every_figure_of_a_few_texts() -> None:
         "vocabulary": 3,
         "words_per_text": {"mean": pytest.approx(10 / 3), "p5": 2.0, "p50": 2.0, "p95": pytest.approx(5.6)},
         "distinct_per_1000": None,
-        "histogram": {"edges": [2, 3, 4, 5, 6, 7], "counts": [2, 0, 0, 0, 1]},
-        "values": {"profile": {"distinct": 2, "top": [["One TWO", 2 / 3], ["One two three one two three", 1 / 3]]}},
+        "histogram": {"edges": (2, 3, 4, 5, 6, 7), "counts": (2, 0, 0, 0, 1)},
+        "values": {"profile": {"distinct": 2, "top": (("One TWO", 2 / 3), ("One two three one two three", 1 / 3))}},
     }
 
 
@@ -59,23 +62,23 @@ def test_fields_are_text_joined_and_counted_by_value() -> None:
     assert text_of(answers[0]) == "25-34, Drama, Comedy, Drama"
     assert words_of("It's Zoë’s 2nd — don't_know") == ["it's", "zoë’s", "2nd", "don't", "know"]
     assert values(answers) == {
-        "age": {"distinct": 2, "top": [["25-34", 2 / 3], ["18-24", 1 / 3]]},
-        "liked_genres": {"distinct": 2, "top": [["Drama", 2 / 3], ["Comedy", 1 / 3]]},
+        "age": FieldValues(2, (("25-34", 2 / 3), ("18-24", 1 / 3))),
+        "liked_genres": FieldValues(2, (("Drama", 2 / 3), ("Comedy", 1 / 3))),
     }
 
 
 def test_edges_have_counts_and_no_text() -> None:
     found = intrinsic(records([row(0, {"positive": 3, "negative": 4})], task="edges"))
-    assert found["ok"] == 1
-    assert found["vocabulary"] is found["distinct_share"] is found["repetition"] is None
-    assert found["words_per_text"]["mean"] is None
-    assert found["histogram"] == {"edges": [], "counts": []}
-    assert found["values"] == {}
+    assert found.ok == 1
+    assert found.vocabulary is found.distinct_share is found.repetition is None
+    assert found.words_per_text.mean is None
+    assert found.histogram == Histogram((), ())
+    assert found.values == {}
 
 
 def test_nothing_at_all_has_no_shares() -> None:
-    assert intrinsic(records([]))["first_attempt_share"] is None
-    assert intrinsic(prose([None, None]))["repaired_share"] is None
+    assert intrinsic(records([])).first_attempt_share is None
+    assert intrinsic(prose([None, None])).repaired_share is None
 
 
 def test_a_vocabulary_is_counted_in_whole_windows() -> None:
@@ -92,17 +95,15 @@ def test_repetition_is_that_of_trigrams() -> None:
 @pytest.mark.parametrize("counts", [[5], [0, 1000], list(range(37)), [3, 3, 3, 90]])
 def test_a_histogram_holds_every_text_in_few_whole_bins(counts: list[int]) -> None:
     found = histogram(counts)
-    assert sum(found["counts"]) == len(counts)
-    assert len(found["counts"]) == len(found["edges"]) - 1 <= 20
-    assert len(set(np.diff(found["edges"]))) == 1
-    expected = [
-        sum(low <= n < high for n in counts) for low, high in zip(found["edges"], found["edges"][1:], strict=False)
-    ]
-    assert found["counts"] == expected
+    assert sum(found.counts) == len(counts)
+    assert len(found.counts) == len(found.edges) - 1 <= 20
+    assert len(set(np.diff(found.edges))) == 1
+    expected = [sum(low <= n < high for n in counts) for low, high in zip(found.edges, found.edges[1:], strict=False)]
+    assert list(found.counts) == expected
 
 
 def test_hostile_text_is_counted_like_any_other() -> None:
     found = intrinsic(prose([*HOSTILE, None]))
-    assert found["ok"] == len(HOSTILE)
-    assert found["distinct_share"] == 1.0
-    json.dumps(found, allow_nan=False)
+    assert found.ok == len(HOSTILE)
+    assert found.distinct_share == 1.0
+    json.dumps(asdict(found), allow_nan=False)

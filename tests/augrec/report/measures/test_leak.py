@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from augrec.pipeline.studies.comparison.texts import tf_idf
 from augrec.report.measures import leak as module
-from augrec.report.measures.leak import leak, percentiles, verdict
+from augrec.report.measures.leak import Estimate, leak, percentiles, verdict
 
 USERS, ITEMS, DIM = 60, 50, 8
 Splits = dict[str, np.ndarray]
@@ -78,15 +78,15 @@ def made_of(splits: Splits, names: tuple[str, ...], items: np.ndarray) -> np.nda
 def test_profiles_of_training_items_show_no_leak_and_those_of_all_items_do(splits: Splits) -> None:
     items = np.random.default_rng(2).normal(size=(ITEMS, 32))
     honest = leak("a", made_of(splits, ("train",), items), items, splits)
-    assert honest["train"]["low"] > 0.9
-    assert honest["test"]["low"] < 0.5 < honest["test"]["high"]
-    assert honest["gap_low"] > 0.3
-    assert honest["verdict"].startswith("No sign of a leak")
+    assert honest.train.low > 0.9
+    assert honest.test.low < 0.5 < honest.test.high
+    assert honest.gap_low > 0.3
+    assert honest.verdict.startswith("No sign of a leak")
     leaking = leak("a", made_of(splits, ("train", "test"), items), items, splits)
-    assert leaking["gap_low"] < 0.05 < leaking["test"]["low"]
-    assert leak("a", made_of(splits, ("test",), items), items, splits)["gap"] < 0
+    assert leaking.gap_low < 0.05 < leaking.test.low
+    assert leak("a", made_of(splits, ("test",), items), items, splits).gap < 0
     strangers = leak("a", np.random.default_rng(3).normal(size=(USERS, 32)), items, splits)
-    assert strangers["verdict"].startswith("No signal")
+    assert strangers.verdict.startswith("No signal")
     assert leak("a", made_of(splits, ("train",), items), items, splits) == honest
 
 
@@ -96,14 +96,14 @@ def test_the_gap_is_over_users_of_both_splits(splits: Splits) -> None:
     found, means = leak("a", profiles, items, splits), percentiles(profiles, items, splits)
     both = [user for user in range(USERS) if not np.isnan(means["train"][user] + means["test"][user])]
     assert len(both) == USERS - 2
-    assert found["gap"] == pytest.approx(np.mean(means["train"][both] - means["test"][both]))
-    assert found["gap_low"] < found["gap"] < found["gap_high"]
-    assert found["users"] == USERS - 1  # user 4 has no training items, and so no profile
+    assert found.gap == pytest.approx(np.mean(means["train"][both] - means["test"][both]))
+    assert found.gap_low < found.gap < found.gap_high
+    assert found.users == USERS - 1  # user 4 has no training items, and so no profile
 
 
 def test_the_rule_of_the_verdict() -> None:
-    def at(mean: float | None, low: float | None) -> dict[str, float | None]:
-        return {"mean": mean, "low": low, "high": None if low is None else low + 0.1}
+    def at(mean: float | None, low: float | None) -> Estimate:
+        return Estimate(mean, low, None if low is None else low + 0.1)
 
     none, high, gap, nothing, room = at(None, None), at(0.8, 0.7), at(0.2, 0.1), at(-0.1, -0.2), at(0.1, 0.05)
     assert verdict(none, none, [none, none], none).startswith("Too few")
@@ -159,7 +159,7 @@ def test_tf_idf_of_the_training_history_is_never_suspicious(seed: int, top: int,
     shown = np.concatenate([splits["train"][splits["train"][:, 0] == user][-latest:] for user in range(250)])
     for known in (None, shown):
         found = leak("tfidf", profiles, items, splits, shown=known, items_by="tf-idf")
-        assert not found["verdict"].startswith("Suspicious"), found
+        assert not found.verdict.startswith("Suspicious"), found
 
 
 @pytest.mark.parametrize("leaked", [("train", "valid", "test"), ("train", "test"), ("train", "valid"), ("test",)])
@@ -167,9 +167,9 @@ def test_a_planted_leak_is_found(leaked: tuple[str, ...]) -> None:
     splits, texts, _ = world(len(leaked))
     profiles, items = tf_idf(terms(splits, leaked, texts, 60), texts)
     found = leak("leaky", profiles, items, splits, shown=splits["train"], items_by="tf-idf")
-    assert found["verdict"].startswith("Suspicious"), found
+    assert found.verdict.startswith("Suspicious"), found
     dense = leak("leaky", profiles.toarray(), items.toarray(), splits)
-    assert dense["verdict"].startswith("Suspicious"), dense
+    assert dense.verdict.startswith("Suspicious"), dense
 
 
 def test_broad_profiles_are_too_coarse_to_show_a_leak() -> None:
@@ -178,8 +178,8 @@ def test_broad_profiles_are_too_coarse_to_show_a_leak() -> None:
     common = [Counter(w for item in items for w in words[item][:1]).most_common(1)[0][0] for items in by_user(splits)]
     profiles, items = tf_idf(common, texts)
     found = leak("broad", profiles, items, splits)
-    assert abs(found["gap"]) < 0.06
-    assert found["verdict"].startswith("Too coarse")
+    assert abs(found.gap) < 0.06
+    assert found.verdict.startswith("Too coarse")
 
 
 def by_user(splits: Splits) -> list[list[int]]:
@@ -193,17 +193,17 @@ def test_users_beyond_a_bound_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None
     whole = leak("tfidf", profiles, items, splits)
     monkeypatch.setattr(module, "USERS", 80)
     some = leak("tfidf", profiles, items, splits)
-    assert (whole["users"], some["users"]) == (250, 80)
-    assert some["gap"] == pytest.approx(whole["gap"], abs=0.05)
+    assert (whole.users, some.users) == (250, 80)
+    assert some.gap == pytest.approx(whole.gap, abs=0.05)
     assert leak("tfidf", profiles, items, splits) == some
     assert leak("tfidf", profiles, items, splits, seed=1) != some
 
 
 def test_nobody_and_nothing(splits: Splits) -> None:
     found = leak("a", np.zeros((USERS, DIM)), np.ones((ITEMS, DIM)), splits)
-    assert (found["users"], found["train"]["mean"], found["gap"]) == (0, None, None)
+    assert (found.users, found.train.mean, found.gap) == (0, None, None)
     empty = {name: np.empty((0, 2), dtype=np.int64) for name in splits}
-    assert leak("a", np.ones((USERS, DIM)), np.ones((ITEMS, DIM)), empty)["users"] == 0
-    assert leak("a", np.ones((USERS, DIM)), np.zeros((ITEMS, DIM)), splits)["users"] == 0
+    assert leak("a", np.ones((USERS, DIM)), np.ones((ITEMS, DIM)), empty).users == 0
+    assert leak("a", np.ones((USERS, DIM)), np.zeros((ITEMS, DIM)), splits).users == 0
     alike = leak("a", np.ones((USERS, DIM)), np.ones((ITEMS, DIM)), splits)
-    assert alike["train"]["mean"] == alike["test"]["mean"] == 0.5
+    assert alike.train.mean == alike.test.mean == 0.5

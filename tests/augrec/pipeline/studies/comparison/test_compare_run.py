@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.studies.comparison.plan import Plan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
@@ -208,6 +209,7 @@ def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: Plan, tmp_path: P
 
     copy = shutil.copytree(plan.folder, tmp_path / "copy")
     shutil.rmtree(copy / "embed" / "data")
-    leaks = Texts(plan.compare, plan.config(), copy).leak()
-    assert {one["items_by"] for one in leaks} == {"tf-idf"}
-    assert all(0 <= one[split]["mean"] <= 1 for one in leaks for split in ("train", "valid", "test"))
+    checks = Texts(plan.compare, plan.config(), RunFolder(copy)).leak()
+    assert {check.items_by for check in checks} == {"tf-idf"}
+    means = [split.mean for check in checks for split in (check.train, check.valid, check.test)]
+    assert all(mean is not None and 0 <= mean <= 1 for mean in means)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
+
+from augrec.report.pages.comparison.results import ComparisonResults, results_of
 
 METRICS = ["recall@20", "ndcg@20", "precision@20", "recall@50"]
 LEVEL = {"recall@20": 0.081, "ndcg@20": 0.036, "precision@20": 0.0041, "recall@50": 0.139}
@@ -51,6 +54,11 @@ HOSTILE = [
     "</p></div></details>{{ 7 * 7 }}{% raw %}",
     "𝒳" * 40,
 ]
+
+
+def results(content: dict[str, Any] | None = None) -> ComparisonResults:
+    """A content, by default the realistic one, as the pages want it."""
+    return results_of(realistic() if content is None else content)
 
 
 def realistic(seed: int = 3) -> dict[str, Any]:
@@ -117,6 +125,8 @@ def realistic(seed: int = 3) -> dict[str, Any]:
             "machine": "2 cores, no accelerator",
             "versions": {"python": "3.11.9", "torch": "2.11.0", "vllm": "0.32.1"},
             "stages": [{"stage": "prepare", "seconds": 12.0}, {"stage": "train", "seconds": 4210.0}],
+            "command": "augrec compare netflix.yaml",
+            "config": {},
         },
         "seconds": 5230.0,
     }  # fmt: skip
@@ -164,6 +174,7 @@ def _versus(difference: float, half: float, seeds: int) -> dict[str, Any]:
     seeded = min(1.0, p * 1.3) if seeds > 1 else None
     return {"difference": difference, "low": difference - half, "high": difference + half} | {
         "p_users": p, "p_users_holm": min(1.0, 6 * p), "p_seeds": seeded,
+        "seeds_reason": None if seeded else "one seed", "n_users": 1000,
     }  # fmt: skip
 
 
@@ -221,6 +232,7 @@ def _leak(source: str, n: int) -> dict[str, Any]:
     gap = splits["train"]["mean"] - splits["test"]["mean"]
     return {"source": source, "users": 986, "items_by": "embedding", **splits, "gap": gap} | {
         "gap_low": gap - 0.015, "gap_high": gap + 0.015, "verdict": verdict,
+        "explained": {"train": 0.8, "valid": 0.6, "test": 0.59}, "excess": at(-0.02),
     }  # fmt: skip
 
 
@@ -311,28 +323,31 @@ def minimal() -> dict[str, Any]:
         "examples",
     )
     return {
-        "schema": 1, "name": "one", "title": "", "created": None, "augrec_version": "0.1.0",
+        "schema": 1, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
         "arms": [arm | {"profiles": "as-is", "edges": "as-is", "attributes": "as-is", "users": None}],
-        "recommenders": [{"name": "ease", "title": "EASE", "family": "ease", "scale_option": None, "scales": []}],
+        "recommenders": [{"name": "ease", "title": "EASE", "family": "ease", "scale_option": "text", "scales": []}],
         "baseline": "none", "claim": None, "metrics": ["recall@20"], "primary": "recall@20",
-        "groups": [{"name": "all", "title": "All test users", "users": None, "rule": ""}],
+        "groups": [{"name": "all", "title": "All test users", "users": 0, "rule": ""}],
         "downstream": [
             {"arm": "none", "recommender": "ease", "seeds": [], "scale": None, "tuned": []}
             | {"problem": "it ran out of memory", "groups": {}}
         ],
         **{name: [] for name in empty},
-        "provenance": {"config_sha256": None, "records": {}, "embedding": {}, "machine": None}
-        | {"versions": {}, "stages": []},
-        "seconds": None,
+        "provenance": {"config_sha256": "0f" * 32, "records": {}, "embedding": {"model": None, "sha256": None}}
+        | {"machine": None, "versions": {}, "stages": [], "command": "augrec compare one.yaml", "config": {}},
+        "seconds": 1.0,
     }  # fmt: skip
 
 
 def voided(value: Any) -> Any:
-    """The same JSON with every number as null."""
+    """The same results with nothing where nothing may be: every optional value is None."""
+    if is_dataclass(value):
+        types = get_type_hints(type(value))
+        optional = {field.name for field in fields(value) if type(None) in get_args(types[field.name])}
+        changes = {field.name: voided(getattr(value, field.name)) for field in fields(value)}
+        return replace(value, **changes | dict.fromkeys(optional))  # type: ignore[type-var]
     if isinstance(value, dict):
-        return {key: 1 if key == "schema" else voided(found) for key, found in value.items()}
-    if isinstance(value, list):
-        return [voided(found) for found in value]
-    return None if isinstance(value, int | float) and not isinstance(value, bool) else value
+        return {key: voided(found) for key, found in value.items()}
+    return tuple(voided(found) for found in value) if isinstance(value, tuple) else value

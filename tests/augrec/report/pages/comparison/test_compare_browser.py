@@ -20,7 +20,7 @@ RESULTS = ".group.chosen table[id^=results]"
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     for make in (page_content.realistic, page_content.hostile, page_content.minimal):
-        write_page(make(), folder / f"{make.__name__}.html")
+        write_page(page_content.results(make()), folder / f"{make.__name__}.html")
     return {path.stem: path for path in folder.iterdir()}
 
 

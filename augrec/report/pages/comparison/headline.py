@@ -1,0 +1,173 @@
+"""What a comparison found, in sentences made from its numbers by fixed rules.
+
+A difference counts only when it is significant over users (after Holm's correction) and over seeds; one that is
+significant over users and could not be tested over seeds is named as that. That none was found is never reported as
+equality. An arm that was asked about some users only is judged on these, and the sentence says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from augrec.artefacts.metrics import Metric
+from augrec.report.measures.downstream import Design, GroupSize, Judgement, MetricValue, Versus
+from augrec.report.numbers.statistics import decided
+from augrec.report.pages.comparison.results import ArmFacts, Headline
+from augrec.report.render.wording import count, counted, interval, listed, number, p_equals, signed
+
+ALL = "all"
+PROFILED = "profiled"
+WRITTEN = ("llm", "published")
+
+
+def headline(
+    design: Design,
+    claim: str | None,
+    arms: Sequence[ArmFacts],
+    recommenders: Mapping[str, str],
+    downstream: Sequence[Judgement],
+    groups: Sequence[GroupSize],
+) -> Headline:
+    """What is said first.
+
+    Args:
+        design: what was compared with what.
+        claim: the arm the headline is about; the first one of a language model unless given.
+        arms: what each is.
+        recommenders: name -> title.
+        downstream, groups: how each arm did in each group.
+    """
+    kinds = {arm.name: arm.kind for arm in arms}
+    claim = claim or next((name for name, kind in kinds.items() if kind in WRITTEN), None)
+    if claim is None or claim == design.baseline:
+        return Headline("No arm of a language model was compared with the baseline.", "", ())
+    writer = _Writer(design, arms, recommenders, downstream, groups)
+    written = [name for name, kind in kinds.items() if kind in WRITTEN and name not in (claim, design.baseline)]
+    rest = [name for name in kinds if name not in (claim, design.baseline, *written)]
+    details = (
+        *writer.controls(claim),
+        *(sentence for name in written for sentence in (writer.beside_baseline(name), *writer.controls(name))),
+        *(writer.beside_baseline(name) for name in rest),
+        *writer.best(),
+    )
+    return Headline(writer.beside_baseline(claim), writer.evidence(claim), details)
+
+
+class _Writer:
+    """Sentences about arms."""
+
+    def __init__(
+        self,
+        design: Design,
+        arms: Sequence[ArmFacts],
+        recommenders: Mapping[str, str],
+        downstream: Sequence[Judgement],
+        groups: Sequence[GroupSize],
+    ) -> None:
+        self._design, self._metric = design, design.metrics[0]
+        self._sign = Metric.parse(self._metric).sign
+        self._titles = {arm.name: arm.title for arm in arms}
+        self._judges = recommenders
+        self._partial = {arm.name for arm in arms if arm.users is not None}
+        self._rows = {(judged.arm, judged.recommender): judged for judged in downstream}
+        self._sizes = {group.name: group.users for group in groups}
+
+    def _group(self, arm: str) -> str:
+        return PROFILED if arm in self._partial and PROFILED in self._sizes else ALL
+
+    def _value(self, arm: str, recommender: str, group: str) -> MetricValue:
+        return self._rows[arm, recommender].groups[group][self._metric]
+
+    def _mean(self, arm: str, recommender: str, group: str) -> str:
+        return number(self._value(arm, recommender, group).mean)
+
+    def _verdicts(self, arm: str, other: str) -> str:
+        """Better, worse and open, each with the recommenders that say so."""
+        found: dict[str, list[str]] = {"better": [], "worse": [], "above": [], "below": [], "open": []}
+        for recommender, title in self._judges.items():
+            versus = self._value(arm, recommender, self._group(arm)).versus.get(other)
+            if versus is not None:
+                kind = verdict(versus, self._sign, self._design.alpha)
+                if kind == "open":
+                    kind = _over_users_alone(versus, self._design.alpha)
+                found[kind].append(title)
+        words = {
+            "better": "significantly better",
+            "worse": "significantly worse",
+            "above": "above over users, untested over seeds,",
+            "below": "below over users, untested over seeds,",
+            "open": "not distinguishable",
+        }
+        return ", ".join(f"{words[kind]} with {listed(names)}" for kind, names in found.items() if names)
+
+    def beside_baseline(self, arm: str) -> str:
+        """One sentence: an arm and the baseline."""
+        base, group = self._design.baseline, self._group(arm)
+        means = ", ".join(
+            f"{title} {self._mean(arm, name, group)} against {self._mean(base, name, group)}"
+            for name, title in self._judges.items()
+        )
+        where = "" if group == ALL else f" on the {count(self._sizes[group])} test users it was asked about"
+        numbers = f"({self._metric}{where}: {means})"
+        return f"{self._titles[arm]} beside {self._titles[base]}: {self._verdicts(arm, base)} {numbers}."
+
+    def controls(self, arm: str) -> list[str]:
+        """One sentence for each further arm it is tested against."""
+        others = [other for other in self._design.against.get(arm, ()) if other != self._design.baseline]
+        return [f"{self._titles[arm]} beside {self._titles[other]}: {self._verdicts(arm, other)}." for other in others]
+
+    def evidence(self, arm: str) -> str:
+        """The numbers behind the first sentence, by recommender."""
+        parts = []
+        for recommender, title in self._judges.items():
+            versus = self._value(arm, recommender, self._group(arm)).versus.get(self._design.baseline)
+            if versus is None or versus.difference is None:
+                continue
+            text = f"{title}: difference {signed(versus.difference)}"
+            if versus.low is not None:
+                level = f"{100 * (1 - self._design.alpha):g}\u00a0%"
+                text += f", {level} interval {interval(versus.low, versus.high)}"
+            if versus.p_users_holm is not None:
+                text += f", over users {p_equals(versus.p_users_holm)} (Holm)"
+            if versus.p_seeds is not None:
+                text += f", over seeds {p_equals(versus.p_seeds)}"
+            parts.append(text)
+        return "; ".join(parts) + "." if parts else ""
+
+    def best(self) -> list[str]:
+        """Which arm has the best mean over all users, by recommender; and a word on few seeds."""
+        sentences = []
+        metric = Metric.parse(self._metric)
+        extreme = "lowest" if metric.lower_is_better else "highest"
+        for name, title in self._judges.items():
+            means = {arm: self._value(arm, name, ALL).mean for arm in self._design.arms}
+            known = {arm: mean for arm, mean in means.items() if mean is not None}
+            if known:
+                best = metric.best(known.values())
+                arm = next(arm for arm, mean in known.items() if mean == best)
+                sentences.append(f"The {extreme} mean with {title} is that of {self._titles[arm]}, {number(best)}.")
+        fewest = min((len(judged.seeds) for judged in self._rows.values()), default=0)
+        if 1 < fewest < 5:
+            seeds = counted(fewest, "seed")
+            sentences.append(f"With {seeds} the spread of training is known poorly; five seeds or more are advisable.")
+        return sentences
+
+
+def verdict(versus: Versus, sign: int, alpha: float) -> str:
+    """ "better", "worse" or "open", by the tests over users (corrected) and over seeds together.
+
+    Args:
+        versus: the difference and its tests.
+        sign: +1 where more is better, -1 where less is.
+        alpha: significance level.
+    """
+    decision = sign * decided(versus.difference, versus.p_users_holm, versus.p_seeds, alpha)
+    return {1: "better", -1: "worse", 0: "open"}[decision]
+
+
+def _over_users_alone(versus: Versus, alpha: float) -> str:
+    """ "above" or "below" where the users decide and no test over seeds is possible, else "open"."""
+    users = versus.p_users_holm
+    if versus.p_seeds is not None or users is None or users >= alpha or not versus.difference:
+        return "open"
+    return "above" if versus.difference > 0 else "below"
