@@ -63,6 +63,13 @@ def test_no_draw_is_as_far_as_a_clear_difference_and_p_is_never_zero() -> None:
     assert flips(np.random.default_rng(0).random(2000) + 0.1) == [pytest.approx(1 / 10_000)]
 
 
+def test_up_to_thirteen_users_all_signs_are_looked_at_and_of_more_some_are_drawn() -> None:
+    assert flips(np.ones(13)) == [2 / 2**13]
+    drawn = flips(np.ones(14))[0]
+    assert drawn is not None
+    assert drawn * 10_000 == pytest.approx(round(drawn * 10_000), abs=1e-9)  # of all 2^14 it would be 1.2 in ten thousand
+
+
 def test_where_nobody_differs_there_is_no_test_and_a_reason() -> None:
     columns = np.column_stack([np.zeros(9), np.ones(9)])
     nothing, something = sign_flips(columns, np.random.default_rng(0))
