@@ -67,7 +67,8 @@ def test_up_to_thirteen_users_all_signs_are_looked_at_and_of_more_some_are_drawn
     assert flips(np.ones(13)) == [2 / 2**13]
     drawn = flips(np.ones(14))[0]
     assert drawn is not None
-    assert drawn * 10_000 == pytest.approx(round(drawn * 10_000), abs=1e-9)  # of all 2^14 it would be 1.2 in ten thousand
+    in_ten_thousand = drawn * 10_000  # of all 2^14 it would be 1.2
+    assert in_ten_thousand == pytest.approx(round(in_ten_thousand), abs=1e-9)
 
 
 def test_where_nobody_differs_there_is_no_test_and_a_reason() -> None:
