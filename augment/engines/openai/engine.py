@@ -12,23 +12,19 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
+from augment.engines.openai.dialect import Scores, answer_text, chat_payload, read_scores, scoring_payload
 from augment.engines.openai.http import KEPT, Reply, Server
 from augment.engines.openai.options import OpenAIOptions
-from augment.engines.openai.reply import ChatReply
-from augment.engines.openai.scoring import Scores, read_scores, scoring_payload
-from augment.messages import Completion, FinishReason, Message, Messages, Request
+from augment.messages import Completion, FinishReason, Message, Request
 from augment.sampling import Sampling
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.visible import without_surrogates
 
 BLOCKS = 64
 """Multiples of `concurrency` handed over at once; large, so that draining is rare."""
-WRAPPER = "answer"
 MOST_FINGERPRINTS = 20
 TROUBLE = ("abort", "error")
 """Finish reasons by which a server of vLLM's says that it broke off, which says nothing of the request."""
@@ -64,7 +60,6 @@ class OpenAIEngine(Engine):
         self._answered: set[str] = set()
         self._refused: dict[str, list[Completion]] = {}
         self._doubts: dict[str, AugrecError] = {}
-        self._schema = lru_cache(maxsize=256)(self._wrapped)
 
     def __exit__(self, *raised: object) -> None:
         if self._loop is not None and self._server is not None:
@@ -83,13 +78,16 @@ class OpenAIEngine(Engine):
         counts = []
         for prompt in CANARY_PROMPTS:
             system = (Message("system", CANARY_SYSTEM),) if prompt == CANARY_PROMPTS[-1] else ()
-            payload = self._payload((*system, Message("user", prompt)), json.dumps(CANARY), "canary", room)
+            messages = (*system, Message("user", prompt))
+            payload = chat_payload(
+                self._options, messages, json.dumps(CANARY), "canary", room, Sampling(temperature=0.0)
+            )
             reply = self._loop.run_until_complete(self._server.ask(payload, prompt, patient=False))
             if reply.answer is None:
                 raise reply.doubt or EngineFailed(
                     f"the server does not answer ({reply.reason})", where=self._options.base_url, remedy=KEPT
                 )
-            text, _ = self._text(reply.answer)
+            text, _ = answer_text(reply.answer, self._options)
             if not held(text, compact=False):
                 raise EngineFailed(
                     f"the server does not hold answers to their schema: it wrote {text[:80]!r} where only "
@@ -196,60 +194,8 @@ class OpenAIEngine(Engine):
             return scoring_payload(self._options, request.draft.messages, labels)
         room = int(answer.max_tokens * self._options.slack)
         grammar = request.grammar or answer.grammar
-        return self._payload(request.draft.messages, grammar, request.task, room, request.sampling, request.seed)
-
-    def _payload(
-        self,
-        messages: Messages,
-        grammar: str,
-        name: str,
-        room: int,
-        sampling: Sampling | None = None,
-        seed: int = 0,
-    ) -> dict[str, Any]:
-        drawn = sampling or Sampling(temperature=0.0)
-        official = self._options.dialect == "openai"
-        payload: dict[str, Any] = {
-            "model": self._options.model,
-            "messages": [message._asdict() for message in messages],
-            "temperature": drawn.temperature,
-            "top_p": drawn.top_p,
-            "seed": seed,
-            "max_completion_tokens" if official else "max_tokens": room,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": name, "strict": True, "schema": self._schema(grammar)},
-            },
-        }
-        if not official:
-            payload |= {"top_k": drawn.top_k or -1, "repetition_penalty": drawn.repetition_penalty}
-        return payload | self._options.extra_body
-
-    def _wrapped(self, grammar: str) -> dict[str, Any]:
-        """The schema; inside an object for OpenAI, whose schemas may not begin with a choice."""
-        schema = json.loads(grammar)
-        if self._options.dialect != "openai":
-            return schema
-        definitions = schema.pop("$defs", None)
-        outer = {
-            "type": "object",
-            "properties": {WRAPPER: schema},
-            "required": [WRAPPER],
-            "additionalProperties": False,
-        }
-        return outer if definitions is None else outer | {"$defs": definitions}
-
-    def _text(self, answer: ChatReply) -> tuple[str, str]:
-        """The answer's text, taken out of its object where it was put into one, and what is wrong with it."""
-        text, problem = answer.text, answer.problem
-        if self._options.dialect == "openai" and not problem:
-            try:
-                text = json.dumps(json.loads(text)[WRAPPER], ensure_ascii=False, separators=(",", ":"))
-            except (ValueError, LookupError, TypeError, RecursionError):
-                return text, ""
-            if without_surrogates(text) != text:
-                return without_surrogates(text), "malformed: the text holds a lone surrogate"
-        return text, problem
+        messages = request.draft.messages
+        return chat_payload(self._options, messages, grammar, request.task, room, request.sampling, request.seed)
 
     def _outcome(self, request: Request, reply: Reply, seconds: float) -> Outcome:
         answer = reply.answer
@@ -265,7 +211,7 @@ class OpenAIEngine(Engine):
             )
         if answer.fingerprint and len(self._fingerprints) < MOST_FINGERPRINTS:
             self._fingerprints.add(answer.fingerprint)
-        text, problem = self._text(answer)
+        text, problem = answer_text(answer, self._options)
         reason: FinishReason = answer.finish_reason if answer.finish_reason in ("stop", "length") else "error"  # type: ignore[assignment]
         error = problem or None if reason != "error" else f"engine_error: finished with {answer.finish_reason}"
         if answer.refusal:

@@ -19,9 +19,7 @@ from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.vllm.chat import Chat
 from augment.engines.vllm.number_format import settled_format
 from augment.engines.vllm.options import VllmOptions
-from augment.engines.vllm.scoring import check_count, label_logprobs, scoring_parameters
 from augment.engines.vllm.start import Started, check_installed, identity, offline_environment, start
-from augment.engines.vllm.token_count import TokenCount
 from augment.messages import Completion, FinishReason, Messages, Request
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.progress import say
@@ -31,6 +29,37 @@ BLOCKS_WHEN_NOT_EXACT = 64
 """Multiples of max_num_seqs handed over at once when blocks need not be whole; large, so that draining is rare."""
 TROUBLE = ("abort", "error")
 """Finish reasons by which vLLM says that it broke off, which says nothing of the request."""
+MOST_LABELS = 128
+"""vLLM 0.32 reports no more chosen tokens per request."""
+
+
+class TokenCount:
+    """Tokens read and written so far, by vLLM's outputs, each of which holds all that was written for its request.
+
+    Attributes:
+        read: prompt tokens of the requests that have begun to be answered.
+        written: tokens of answers.
+    """
+
+    def __init__(self) -> None:
+        self.read = self.written = 0
+        self._flying: dict[str, int] = {}
+
+    def count(self, output: Any) -> None:
+        """Adds what is new in one output of a step."""
+        name = output.request_id
+        if name not in self._flying:
+            self.read += len(output.prompt_token_ids or ())
+        written = len(output.outputs[0].token_ids)
+        self.written += written - self._flying.get(name, 0)
+        if output.finished:
+            self._flying.pop(name, None)
+        else:
+            self._flying[name] = written
+
+    def in_words(self) -> str:
+        """ "read 5,120 tokens, wrote 812"."""
+        return f"read {self.read:,} tokens, wrote {self.written:,}"
 
 
 class VllmEngine(Engine):
@@ -93,7 +122,9 @@ class VllmEngine(Engine):
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """See Engine. Each must be one token where the model's answer begins."""
-        check_count(labels)
+        if len(labels) > MOST_LABELS:
+            most = f"vLLM gives the log-probabilities of {MOST_LABELS} tokens"
+            raise UsageError(f"{most}, and {len(labels)} are asked for")
         self._label_ids(tuple(labels))
 
     def clear_cache(self) -> None:
@@ -118,7 +149,8 @@ class VllmEngine(Engine):
 
         drawn, answer = request.sampling, request.draft.answer
         if request.draft.labels:
-            return scoring_parameters(self._label_ids(request.draft.labels))
+            ids = self._label_ids(request.draft.labels)  # the token itself is not used, so none is drawn
+            return SamplingParams(temperature=0.0, max_tokens=1, logprob_token_ids=list(ids))
         return SamplingParams(
             temperature=drawn.temperature,
             top_p=drawn.top_p,
@@ -151,8 +183,8 @@ class VllmEngine(Engine):
     def pulse(self) -> str:
         """What was computed since the engine started, in words; a life sign while no request is finished yet."""
         threads = self._started.threads if self._started else None
-        said = self._tokens.in_words()
-        return said if threads is None else f"{said}, {threads_in_words(threads.number)}"
+        tokens = self._tokens.in_words()
+        return tokens if threads is None else f"{tokens}, {threads_in_words(threads.number)}"
 
     def describe(self) -> dict[str, Any]:
         """See Engine. Device and versions are known once the engine was started."""
@@ -249,6 +281,12 @@ class VllmEngine(Engine):
                 label_logprobs=scores,
                 unanswered=written.finish_reason in TROUBLE,
             )
+
+
+def label_logprobs(written: Any, ids: Sequence[int]) -> tuple[float, ...]:
+    """The log-probabilities of the labels at the first token of an output; () when vLLM did not give them all."""
+    first = written.logprobs[0] if written.logprobs else {}
+    return tuple(float(first[token].logprob) for token in ids) if all(token in first for token in ids) else ()
 
 
 def _refusals() -> tuple[type[Exception], ...]:

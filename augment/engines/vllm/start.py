@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.vllm.chat import Chat, tokenizer_sha256
-from augment.engines.vllm.grammar_time import GrammarTime
 from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.model_checks import ask, check_answers, check_files
 from augment.engines.vllm.options import VllmOptions
@@ -29,9 +29,46 @@ from augrec.artefacts.versions import installed_version, minor_versions
 
 GIB = 1 << 30
 CONVERTERS = ("gguf", "torch", "transformers")
+GRAMMAR_METHODS = {"compile": "grammar_init", "mask": "grammar_bitmask"}
 GRAMMAR_PACKAGES = {"xgrammar": "xgrammar", "guidance": "llguidance"}
 CACHE_GIB = 2.0
 """GiB of the key-value cache on the CPU, for numbers of two bytes."""
+
+
+class GrammarTime:
+    """How long vLLM works on grammars: seconds by what was done; empty when this vLLM has no such manager.
+
+    It reports nothing of it, so two methods of its manager are timed from outside. `compile` is the time of handing
+    over requests' grammars: compiling each distinct one, and finding it again for the requests after. `mask` is the
+    time of working out, in every step, which tokens each request may write next. Both are spent on the CPU; on a GPU
+    the second passes while the model computes, so it is no part that could simply be saved. What is not seen: moving
+    each grammar on by the token that was drawn, which is short.
+
+    Args:
+        manager: vLLM's manager of structured output.
+    """
+
+    def __init__(self, manager: Any) -> None:
+        self._seconds: dict[str, float] = {}
+        for name, method in GRAMMAR_METHODS.items():
+            if callable(getattr(manager, method, None)):
+                self._seconds[name] = 0.0
+                setattr(manager, method, self._timed(getattr(manager, method), name))
+
+    def seconds(self) -> dict[str, float]:
+        """What was spent so far."""
+        return dict(self._seconds)
+
+    def _timed(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @wraps(call)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._seconds[name] += time.perf_counter() - began
+
+        return timed
 
 
 @dataclass(frozen=True)

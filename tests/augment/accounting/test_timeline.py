@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from augment.accounting.timeline import Timeline, spent
-from augment.engines.vllm.grammar_time import GrammarTime
+from augment.engines.vllm.start import GrammarTime
 from augment.messages import Record
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from augment.engines.vllm.token_count import TokenCount
+from augment.engines.vllm.engine import TokenCount
 from augrec.artefacts.threads import SECONDS_BETWEEN_LOOKS, Threads, most_threads, threads_in_words
 
 

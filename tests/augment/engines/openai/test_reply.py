@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from augment.engines.openai import reply
+from augment.engines.openai.dialect import read_scores
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import (
     MOST_TOKENS,
@@ -24,7 +25,6 @@ from augment.engines.openai.reply import (
     unpacked,
     words,
 )
-from augment.engines.openai.scoring import read_scores
 from augrec.artefacts.errors import UsageError
 
 INT32 = 2**31

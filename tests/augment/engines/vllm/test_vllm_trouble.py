@@ -13,9 +13,8 @@ import pytest
 from augment.catalog import Catalog
 from augment.engines.base import EngineFailed
 from augment.engines.vllm import engine as module
-from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.engine import TokenCount, VllmEngine
 from augment.engines.vllm.options import VllmOptions
-from augment.engines.vllm.token_count import TokenCount
 from augment.messages import Request
 from augment.requests import ask
 from augment.tasks import TASKS
