@@ -9,8 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from augment.messages import Draft
-from augment.sampling import Sampling
+from augment.messages import Draft, Sampling
 from augment.source_ids import About, SourceIds
 from augrec.artefacts.files import digest
 

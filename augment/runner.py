@@ -22,7 +22,7 @@ from augment.accounting.roofline import Peaks, roofline
 from augment.accounting.summary import SECONDS_ARE, Seconds, seconds_of
 from augment.accounting.timeline import Timeline, spent
 from augment.catalog import Catalog
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.registry import build_engine
 from augment.hashes import block_of
@@ -314,7 +314,7 @@ class Pass:
 
         self._seconds.begin()
         self._timeline.begin()
-        for record, busy in converse(engine, self._tasks, requests, self._attempts, leave_open):
+        for record, busy in records_of(engine, self._tasks, requests, self._attempts, leave_open):
             self._seconds.add(record.task, busy)
             self._seconds.share_every(SECONDS_BETWEEN_SHARES)
             self._timeline.add(record)

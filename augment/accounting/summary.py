@@ -18,7 +18,7 @@ SECONDS_ARE = (
 
 
 @dataclass
-class Tally:
+class TaskCounts:
     """Counts over the records of one task."""
 
     requests: int = 0

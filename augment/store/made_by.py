@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from augment.accounting.summary import Tally
+from augment.accounting.summary import TaskCounts
 from augrec.artefacts.files import digest, read_json, write_json
 
 GROWING = ("grammar_seconds", "records", "retried", "system_fingerprints")
@@ -45,7 +45,7 @@ def write_description(folder: Path, engine: Maker) -> str:
     return name
 
 
-def engines_of(folder: Path, engine: Maker, tallies: Iterable[Tally]) -> tuple[dict[str, Any], dict[str, Any]]:
+def engines_of(folder: Path, engine: Maker, tallies: Iterable[TaskCounts]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What made the present records.
 
     Args:

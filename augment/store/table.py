@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from augment.accounting.summary import Tally
+from augment.accounting.summary import TaskCounts
 from augment.messages import Record
 from augrec.artefacts.files import atomic_path, said_when_full, scrap_path
 
@@ -45,14 +45,14 @@ SCHEMA = pa.schema(
 )
 
 
-def merge(records: Iterable[Record | None], present: Container[str], path: Path) -> Tally:
+def merge(records: Iterable[Record | None], present: Container[str], path: Path) -> TaskCounts:
     """Writes the records of present requests, sorted by entity and question; others are counted as stale.
 
     None is a record of somebody or something that the data set does not have any more; it is stale too.
     Needs memory for one range of entities, however many there are: the rows of each range are collected in a file
     beside `path`, then sorted. Every row is written twice.
     """
-    tally = Tally()
+    tally = TaskCounts()
     rows = _present(records, present, tally)
     with said_when_full(path), _Ranges(path) as ranges:
         while chunk := list(islice(rows, ROWS_PER_BATCH)):
@@ -108,7 +108,7 @@ class _Ranges:
         return self._files[number][1]
 
 
-def _present(records: Iterable[Record | None], present: Container[str], tally: Tally) -> Iterator[Record]:
+def _present(records: Iterable[Record | None], present: Container[str], tally: TaskCounts) -> Iterator[Record]:
     for record in records:
         if record is not None and record.key in present:
             tally.add(record)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from augment.answers.answer import Answer
-from augment.messages import Draft
-from augment.sampling import Sampling
+from augment.messages import Draft, Sampling
 from augment.source_ids import About
 from augrec.artefacts.options import Options
 

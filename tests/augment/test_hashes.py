@@ -12,8 +12,7 @@ from pydantic import create_model
 from augment import hashes
 from augment.answers.answer import Answer, AnswerModel
 from augment.hashes import block_of, engine_seed, refusal_key, request_key, shard_of
-from augment.messages import Control, Draft, Message
-from augment.sampling import Sampling
+from augment.messages import Control, Draft, Message, Sampling
 from augment.source_ids import SourceIds
 
 ANSWER = Answer(create_model("A", __base__=AnswerModel, x=(Literal[1, 2], ...)))

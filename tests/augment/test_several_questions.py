@@ -12,7 +12,7 @@ import pytest
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.catalog import UserEntity
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.heuristic import HeuristicEngine
 from augment.messages import Control, Draft, Message, Record, Request
 from augment.requests import Questions, ask, asker
@@ -77,7 +77,7 @@ def test_every_question_has_a_key_and_a_record_of_its_own(task: Pairs, context: 
             if isinstance(question, Record):
                 store.append(question)
         requests = [question for question in asked if isinstance(question, Request)]
-        for record, _ in converse(engine, {"pairs": task}, requests, 1):
+        for record, _ in records_of(engine, {"pairs": task}, requests, 1):
             store.append(record)
         merge(store.records("pairs"), {question.key for question in asked}, tmp_path / "records.parquet")
     rows = pq.read_table(tmp_path / "records.parquet").to_pylist()

@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from augment.engines.vllm.options import VllmOptions
-from augment.messages import Control, Draft, Message, Request
-from augment.sampling import Sampling
+from augment.messages import Control, Draft, Message, Request, Sampling
 from augment.tasks.edges import edge_answer
 from augrec.artefacts.errors import AugrecError
 from augrec.pipeline.config import read_config

@@ -2,9 +2,9 @@
 
 vLLM's dialect has parameters of its own. OpenAI's schemas may not begin with a choice, so an answer is inside an object
 there. A scored request asks for one token with the log-probabilities of the likeliest twenty. A label that is not among
-them is at most as likely as the last of them: it gets that floor, which is noted in the record's repairs. vLLM's dialect
-holds the token to the labels, so that up to twenty labels are complete; OpenAI's has no such parameter, and a token
-counts for a label when it is the label but for white space.
+them is at most as likely as the last of them: it gets that floor, which is noted in the record's repairs. In vLLM's the
+token is held to the labels, so that up to twenty are complete; OpenAI's has no such parameter, and a token counts for a
+label when it is the label but for white space.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import Any
 from augment.answers.scoring import LEAST
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import ChatReply
-from augment.messages import Messages
-from augment.sampling import Sampling
+from augment.messages import Messages, Sampling
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.visible import without_surrogates
 

@@ -19,8 +19,7 @@ from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_SYSTEM,
 from augment.engines.openai.dialect import Scores, answer_text, chat_payload, read_scores, scoring_payload
 from augment.engines.openai.http import KEPT, Reply, Server
 from augment.engines.openai.options import OpenAIOptions
-from augment.messages import Completion, FinishReason, Message, Request
-from augment.sampling import Sampling
+from augment.messages import Completion, FinishReason, Message, Request, Sampling
 from augrec.artefacts.errors import AugrecError
 
 BLOCKS = 64

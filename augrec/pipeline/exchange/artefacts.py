@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from augment.accounting.summary import Tally
+from augment.accounting.summary import TaskCounts
 from augment.messages import MASKED, Record
 from augment.store.table import merge
 from augrec.artefacts.files import digest, remove_file, write_json, write_parquet
@@ -61,7 +61,7 @@ def published_record(
     return replace(record, key=digest({"engine": PUBLISHED, **content}))
 
 
-def write_records(folder: Path, task: str, records: list[Record]) -> Tally:
+def write_records(folder: Path, task: str, records: list[Record]) -> TaskCounts:
     """Writes `folder/<task>/records.parquet`; the counts over them."""
     return merge(records, {record.key for record in records}, TaskFolder(folder / task).records)
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from augment.answers.answer import Malformed
 from augment.answers.scoring import averaged, confidence, disagreement, labels_for, parsed, ranked, written
 from augment.catalog import UserEntity
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.heuristic import HeuristicEngine
 from augment.messages import Completion, Record, Request
 from augment.options import GenerationOptions
@@ -155,7 +155,7 @@ def score(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list
         engine = fake(answer)
         task = Edges(context, EdgesOptions(mode="score", **options))
         questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
-        records = [record for record, _ in converse(engine, {task.name: task}, questions, 2)]
+        records = [record for record, _ in records_of(engine, {task.name: task}, questions, 2)]
         return sorted(records, key=lambda record: record.entity), engine.asked
 
     return call
@@ -222,9 +222,9 @@ def test_one_order_that_fails_fails_the_record(context: Context, fake: Any) -> N
     engine = fake(answer)
     task = Edges(context, EdgesOptions(mode="score"))
     question = next(ask(task, 0, context.catalog.user(0), engine, seed=0))
-    ((failed, _),) = converse(engine, {"edges": task}, [question], 1)
+    ((failed, _),) = records_of(engine, {"edges": task}, [question], 1)
     assert (failed.status, failed.reason, failed.fallback) == ("failed", "engine_error: abort", "masked")
-    ((record, _),) = converse(engine, {"edges": task}, [question], 2)
+    ((record, _),) = records_of(engine, {"edges": task}, [question], 2)
     assert (record.status, record.attempt, record.prompt_tokens) == ("ok", 2, 40)
     assert record.repairs == ("noted", "noted")
 
@@ -236,7 +236,7 @@ def test_scores_that_are_none_fail(context: Context, fake: Any, said: tuple[floa
 
     engine = fake(answer)
     task = Edges(context, EdgesOptions(mode="score"))
-    ((record, _),) = converse(engine, {"edges": task}, [next(ask(task, 0, context.catalog.user(0), engine, 0))], 1)
+    ((record, _),) = records_of(engine, {"edges": task}, [next(ask(task, 0, context.catalog.user(0), engine, 0))], 1)
     assert record.reason.startswith("malformed: not ")
 
 
@@ -268,7 +268,7 @@ def test_the_control_scores_by_likeness(context: Context) -> None:
     user = context.catalog.user(1)
     task = Edges(context, EdgesOptions(mode="score"))
     question = next(ask(task, 1, user, HeuristicEngine(), 0))
-    ((record, _),) = converse(HeuristicEngine(), {"edges": task}, [question], 1)
+    ((record, _),) = records_of(HeuristicEngine(), {"edges": task}, [question], 1)
     genres = {genre for item in context.catalog.items() for genre in item.genres}
     taste = {genre: sum(genre in item.genres for item in user.history) for genre in genres}
     length = math.sqrt(sum(count**2 for count in taste.values()))

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from augment.hashes import request_key
-from augment.messages import Completion, Draft, Message, Record, Request
+from augment.messages import Completion, Draft, Message, Record, Request, Sampling
 from augment.requests import Questions
 from augment.runner import Pass
-from augment.sampling import Sampling
 from augment.source_ids import Positions
 from augment.store.asked_keys import AskedKeys
 from augment.store.store import Store

@@ -18,7 +18,7 @@ from machine_speed import patience
 from pydantic import ValidationError
 
 from augment.catalog import Catalog
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.base import EngineFailed, EngineInputs
 from augment.engines.openai.engine import OpenAIEngine
 from augment.engines.openai.options import OpenAIOptions
@@ -156,7 +156,7 @@ def records(
 ) -> dict[int, Record]:
     tasks = {task: TASKS[task](context, TASKS[task].Options())}
     with engine:
-        found = converse(engine, tasks, requests(context, engine, task, count), attempts)
+        found = records_of(engine, tasks, requests(context, engine, task, count), attempts)
         return {record.entity: record for record, _ in found}
 
 
@@ -229,7 +229,9 @@ def test_trouble_that_stays_is_left_unanswered_with_its_reason(server: FakeServe
     with OpenAIEngine(options(server)) as engine:
         asked = requests(context, engine)
         found = list(
-            converse(engine, {"user_profile": task}, asked, 3, lambda one, why: silent.update({one.draft.entity: why}))
+            records_of(
+                engine, {"user_profile": task}, asked, 3, lambda one, why: silent.update({one.draft.entity: why})
+            )
         )
     assert silent == dict.fromkeys(range(4), "server_error: status 500, 4 times")  # whose history holds item 3
     assert sorted(record.entity for record, _ in found) == list(range(4, 12))

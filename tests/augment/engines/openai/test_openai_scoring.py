@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.openai.batch_file import BatchFileEngine
 from augment.engines.openai.options import OpenAIOptions
 from augment.messages import Record
@@ -45,12 +45,12 @@ def scored(context: Context, tmp_path: Path) -> Callable[..., tuple[list[Record]
         task = Edges(context, EdgesOptions(mode="score"))
         first = BatchFileEngine(options(**changes), [])
         questions = [next(ask(task, user, context.catalog.user(user), first, seed=0)) for user in range(3)]
-        list(converse(first, {"edges": task}, questions, 1))
+        list(records_of(first, {"edges": task}, questions, 1))
         lines = [first.line(request) for request in first.unanswered]
         path = tmp_path / "answers.jsonl"
         path.write_text("".join(f"{answer(line, says)}\n" for line in lines[skip:]))
         engine = BatchFileEngine(options(**changes), [path])
-        records = [record for record, _ in converse(engine, {"edges": task}, questions, 1)]
+        records = [record for record, _ in records_of(engine, {"edges": task}, questions, 1)]
         return records, [json.loads(line) for line in lines]
 
     return call

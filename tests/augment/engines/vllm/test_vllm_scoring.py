@@ -12,7 +12,7 @@ from real_parts import SMOLLM2
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 
 from augment.catalog import Catalog
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.engines.base import EngineInputs
 from augment.engines.registry import build_engine
 from augment.engines.vllm.engine import VllmEngine
@@ -145,7 +145,7 @@ def test_failures_are_records(engine: VllmEngine, context: Context) -> None:
     (request, *_) = scored(engine, context, 1)
     long = replace(request.draft, messages=(Message("user", "word " * 2000),))
     task = Edges(context, EdgesOptions(mode="score"))
-    ((record, _),) = converse(engine, {"edges": task}, [replace(request, draft=long)], 3)
+    ((record, _),) = records_of(engine, {"edges": task}, [replace(request, draft=long)], 3)
     assert (record.status, record.attempt) == ("failed", 1)
     assert record.reason is not None
     assert record.reason.startswith("prompt_too_long")

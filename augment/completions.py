@@ -46,16 +46,16 @@ class Spent:
         )
 
 
-def _forget(request: Request, reason: str) -> None:
+def _ignore(request: Request, reason: str) -> None:
     """Does nothing."""
 
 
-def converse(
+def records_of(
     engine: Engine,
     tasks: Mapping[str, Task],
     requests: Sequence[Request],
     attempts: int,
-    unanswered: Callable[[Request, str], None] = _forget,
+    unanswered: Callable[[Request, str], None] = _ignore,
 ) -> Iterator[tuple[Record, float]]:
     """Answers a block of requests: every request ends as one record, with the seconds it was in the batch.
 
@@ -81,9 +81,9 @@ def converse(
             if key not in asked:
                 continue
             spent[key].add(completion)
-            there = orders.setdefault(key, {})
-            there[completion.request.order] = completion
-            if len(there) < len(asked[key].draft.orders):
+            answers = orders.setdefault(key, {})
+            answers[completion.request.order] = completion
+            if len(answers) < len(asked[key].draft.orders):
                 continue
             completion = _joined(asked[key], orders.pop(key))
             outcome = _judge(tasks[completion.request.task], completion, attempts)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from augment.catalog import UserEntity
-from augment.conversation import converse
+from augment.completions import records_of
 from augment.hashes import engine_seed
 from augment.messages import Completion, Record, Request
 from augment.requests import ask
@@ -36,7 +36,7 @@ def talk(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list[
         engine = fake(answer)
         task = UserProfile(context, UserProfileOptions())
         questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
-        records = [record for record, _ in converse(engine, {task.name: task}, questions, attempts)]
+        records = [record for record, _ in records_of(engine, {task.name: task}, questions, attempts)]
         return sorted(records, key=lambda record: record.entity), engine.asked
 
     return call
