@@ -48,8 +48,8 @@ def add_energy(folder: Path, shard: int, joules: float | None) -> None:
 
 def energy_of(folder: Path) -> float | None:
     """Joules of a source over all its processes; None where nothing counted them."""
-    found = [read_json(path)["joules"] for path in sorted((folder / "energy").glob("*.json"))]
-    return sum(found) if found else None
+    parts = [read_json(path)["joules"] for path in sorted((folder / "energy").glob("*.json"))]
+    return sum(parts) if parts else None
 
 
 def used(start: Mapping[str, int] | None, end: Mapping[str, int] | None) -> float | None:
@@ -64,7 +64,10 @@ def millijoules() -> dict[str, int] | None:
     try:
         with _nvml() as nvml:
             devices = list(_visible(nvml, os.environ.get("CUDA_VISIBLE_DEVICES")))
-            return {str(nvml.nvmlDeviceGetUUID(one)): nvml.nvmlDeviceGetTotalEnergyConsumption(one) for one in devices}
+            return {
+                str(nvml.nvmlDeviceGetUUID(device)): nvml.nvmlDeviceGetTotalEnergyConsumption(device)
+                for device in devices
+            }
     except Exception:  # a driver may answer anything, and no measurement is worth a generation
         return None
 

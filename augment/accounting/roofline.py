@@ -131,7 +131,7 @@ def roofline(engine: dict[str, Any], tasks: dict[str, dict[str, Any]], peaks: Pe
     prompt, cached = (sum(getattr(load, name) for load in loads) for name in ("prompt_tokens", "cached_tokens"))
     achieved = sum(task["seconds"] for task in tasks.values())
     device, devices = engine.get("device"), engine.get("devices", 1)
-    said: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "device": device,
         "devices": devices,
         "model": engine.get("figures"),
@@ -143,14 +143,14 @@ def roofline(engine: dict[str, Any], tasks: dict[str, dict[str, Any]], peaks: Pe
     peaks = peaks or known_peaks(str(device))
     reason = _left_out(engine, peaks, prompt)
     if reason is not None or peaks is None:
-        return said | {"left_out": reason}
-    batch = min(engine["max_num_seqs"], said["requests"])
+        return summary | {"left_out": reason}
+    batch = min(engine["max_num_seqs"], summary["requests"])
     size = BYTES[engine["dtype"]]
     model = Figures(**engine["figures"] | {"bytes_per_parameter": size})
     together = Peaks(peaks.flops * devices, peaks.bytes_per_second * devices)
     least = floor(model, loads, together, batch, size)
     totals = {"overlap": least.overlap, "serial": least.serial}
-    return said | {
+    return summary | {
         "left_out": None,
         "model": asdict(model),
         "peaks": asdict(peaks),

@@ -38,10 +38,10 @@ class Timeline:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._meter, self._wall, self._clock = path, meter, wall, clock
-        found = read_timeline(path) if path.exists() else None
-        self._started = found.started if found else None
-        self._points = found.points if found else Points()
-        self._spent = found.spent if found else {}
+        earlier = read_timeline(path) if path.exists() else None
+        self._started = earlier.started if earlier else None
+        self._points = earlier.points if earlier else Points()
+        self._spent = earlier.spent if earlier else {}
         self._metered: dict[str, float] = {}
         self._offset = self._until = self._written = 0.0
 

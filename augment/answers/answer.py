@@ -77,9 +77,9 @@ def _bare(value: Any) -> Any:
         return [_bare(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: entry for key, entry in value.items() if key not in ("title", "description")}
-    bare = {key: _bare(entry) for key, entry in kept.items() if key not in ("properties", "$defs")}
+    entries = {key: entry for key, entry in value.items() if key not in ("title", "description")}
+    bare = {key: _bare(entry) for key, entry in entries.items() if key not in ("properties", "$defs")}
     for group in ("properties", "$defs"):
-        if group in kept:
-            bare[group] = {name: _bare(entry) for name, entry in kept[group].items()}
+        if group in entries:
+            bare[group] = {name: _bare(entry) for name, entry in entries[group].items()}
     return bare

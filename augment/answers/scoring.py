@@ -56,12 +56,12 @@ def parsed(text: str, labels: Sequence[str], orders: int) -> list[list[float]]:
         Malformed: it is not a finite number for every label in every order.
     """
     try:
-        found = [[float(order[label]) for label in labels] for order in json.loads(text)]
+        logprobs = [[float(order[label]) for label in labels] for order in json.loads(text)]
     except (ValueError, LookupError, TypeError) as error:
         raise Malformed(f"not the log-probabilities of {len(labels)} labels ({error})") from None
-    if len(found) != orders or not all(math.isfinite(value) for order in found for value in order):
+    if len(logprobs) != orders or not all(math.isfinite(value) for order in logprobs for value in order):
         raise Malformed(f"not {orders} times {len(labels)} finite log-probabilities")
-    return found
+    return logprobs
 
 
 def normalised(logprobs: Mapping[Choice, float]) -> dict[Choice, float]:
@@ -81,7 +81,10 @@ def averaged(orders: Sequence[Mapping[Choice, float]]) -> dict[Choice, float]:
 def disagreement(orders: Sequence[Mapping[Choice, float]]) -> float:
     """How much of the probability lies elsewhere in another order: total variation, the mean over pairs, in [0, 1]."""
     each = [{choice: math.exp(value) for choice, value in normalised(order).items()} for order in orders]
-    pairs = [math.fsum(abs(one[choice] - two[choice]) for choice in one) / 2 for one, two in combinations(each, 2)]
+    pairs = [
+        math.fsum(abs(first[choice] - second[choice]) for choice in first) / 2
+        for first, second in combinations(each, 2)
+    ]
     return math.fsum(pairs) / len(pairs) if pairs else 0.0
 
 

@@ -44,8 +44,8 @@ class HeuristicEngine(Engine):
     """Answers from the request's own control rule. Exact, instant, and has no context to overflow."""
 
     def __init__(self, options: HeuristicOptions = HeuristicOptions()) -> None:  # noqa: B008 - frozen
-        said = options.model_dump(exclude={"kind"}, exclude_defaults=True)
-        self.identity: dict[str, Any] = {"engine": RULE_ENGINE, "rules": RULES, **said}
+        settings = options.model_dump(exclude={"kind"}, exclude_defaults=True)
+        self.identity: dict[str, Any] = {"engine": RULE_ENGINE, "rules": RULES, **settings}
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """A rule can score whatever it is asked."""
@@ -54,9 +54,9 @@ class HeuristicEngine(Engine):
         """See Engine."""
         for request in requests:
             rule, answer = request.draft.control
-            found, labels = rule(), request.draft.labels
-            text = "" if labels else json.dumps(found, ensure_ascii=False)
-            yield Completion(request, text, "stop", answer, label_logprobs=tuple(found[label] for label in labels))
+            control, labels = rule(), request.draft.labels
+            text = "" if labels else json.dumps(control, ensure_ascii=False)
+            yield Completion(request, text, "stop", answer, label_logprobs=tuple(control[label] for label in labels))
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""

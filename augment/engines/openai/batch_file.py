@@ -99,8 +99,8 @@ def line_reply(entry: dict[str, Any], options: OpenAIOptions) -> Reply:
 def _status(status: Any, error: Any) -> int:
     """The HTTP status of a line; where it has none, the one in its error, and 0 for neither."""
     inner = error.get("error", error) if isinstance(error, dict) else None
-    found = [status, inner.get("code") if isinstance(inner, dict) else None]
-    for value in found:
+    codes = [status, inner.get("code") if isinstance(inner, dict) else None]
+    for value in codes:
         if isinstance(value, str) and re.fullmatch("[0-9]{3}", value):
             return int(value)
         if isinstance(value, int) and 100 <= value <= 599:
@@ -110,7 +110,7 @@ def _status(status: Any, error: Any) -> int:
 
 def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[Path, int]]:
     """Where the answer to each request lies: file and offset; of several with one name the last that is final."""
-    found: dict[str, tuple[Path, int]] = {}
+    places: dict[str, tuple[Path, int]] = {}
     final: set[str] = set()
     for path in results:
         place = 0
@@ -121,14 +121,14 @@ def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[P
                         entry = _entry(line, f"{path}:{number}")
                         name, lost = entry["custom_id"], line_reply(entry, options).lost
                         if not (lost and name in final):
-                            found[name] = path, place
+                            places[name] = path, place
                         if not lost:
                             final.add(name)
                     place += len(line)
         except (FileNotFoundError, IsADirectoryError):
             remedy = "name the file that the service or `vllm run-batch` wrote"
             raise DataError("the file of results does not exist", where=path, remedy=remedy) from None
-    return found
+    return places
 
 
 def _entry(line: bytes, where: str) -> dict[str, Any]:

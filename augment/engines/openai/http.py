@@ -135,10 +135,10 @@ class Server:
             unpacked(bytes(data), response.headers.get("Content-Encoding", "")),
         )
 
-    def _wait(self, attempt: int, told: float | None, draw: random.Random) -> float:
+    def _wait(self, attempt: int, asked: float | None, draw: random.Random) -> float:
         """Seconds until the next attempt: doubling, spread so that not all return at once, never less than told."""
         own = self._options.backoff * 2**attempt * (0.5 + draw.random())
-        return min(max(own, told or 0.0), self._options.longest_wait)
+        return min(max(own, asked or 0.0), self._options.longest_wait)
 
     def _settled(self, status: int, data: bytes) -> Reply | None:
         """A refusal, or None for trouble that may pass. Raises the error that ends the run."""

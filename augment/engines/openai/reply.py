@@ -120,8 +120,8 @@ def read_code(body: Any) -> str:
     """The code and type of a body's error, e.g. "content_filter invalid_request_error"; empty without."""
     inner = body.get("error", body) if isinstance(body, dict) else None
     inner = inner.get("error", inner) if isinstance(inner, dict) else None
-    found = [inner.get(key) for key in ("code", "type")] if isinstance(inner, dict) else []
-    return words(" ".join(str(value) for value in found if isinstance(value, str | int)))
+    names = [inner.get(key) for key in ("code", "type")] if isinstance(inner, dict) else []
+    return words(" ".join(str(value) for value in names if isinstance(value, str | int)))
 
 
 def words(text: str) -> str:
@@ -160,12 +160,12 @@ def _usage(usage: Any) -> Usage:
     if not isinstance(usage, dict):
         return Usage(odd=() if usage is None else ("usage",))
     details = usage.get("prompt_tokens_details")
-    found = {
+    reported = {
         "prompt_tokens": usage.get("prompt_tokens"),
         "completion_tokens": usage.get("completion_tokens"),
         "cached_tokens": details.get("cached_tokens") if isinstance(details, dict) else None,
     }
-    counts = {name: _count(value) for name, value in found.items()}
+    counts = {name: _count(value) for name, value in reported.items()}
     prompt, completion, cached = (count or 0 for count in counts.values())
     odd = tuple(name for name, count in counts.items() if count is None)
     return Usage(prompt, completion, min(cached, prompt), odd)

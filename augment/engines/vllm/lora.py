@@ -62,8 +62,8 @@ def _check_supported(config: dict[str, Any], path: Path) -> None:
         f"biases (bias: {config.get('bias')!r})": config.get("bias", "none") != "none",
         "whole layers of its own (modules_to_save)": config.get("modules_to_save"),
     }
-    for what, found in unsupported.items():
-        if found:
+    for what, present in unsupported.items():
+        if present:
             raise UsageError(f"vLLM cannot apply this adapter: it has {what}", where=path, remedy=PEFT)
 
 

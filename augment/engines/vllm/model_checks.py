@@ -119,7 +119,7 @@ def check_answers(llm: Any, chat: Chat, lora: Any, options: VllmOptions, log: Pa
         )
     if lora is not None:
         adapted = _scores(llm, chat, lora, log)
-        if all(abs(one - other) <= SAME for one, other in zip(plain, adapted, strict=True)):
+        if all(abs(before - after) <= SAME for before, after in zip(plain, adapted, strict=True)):
             raise AugrecError(
                 "the adapter changes nothing: with it and without it a sentence has the same probability",
                 where=options.lora,
@@ -135,8 +135,8 @@ def _scores(llm: Any, chat: Chat, lora: Any, log: Path) -> list[float]:
     ids = list(chat.plain_tokens(SENTENCE))
     parameters = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
     output = ask(llm, [{"prompt_token_ids": ids}], [parameters], lora, log)[0]
-    given = output.prompt_logprobs
-    return [float(entry[token].logprob) for token, entry in zip(ids[1:], given[1:], strict=True)] if given else []
+    logprobs = output.prompt_logprobs
+    return [float(entry[token].logprob) for token, entry in zip(ids[1:], logprobs[1:], strict=True)] if logprobs else []
 
 
 def ask(llm: Any, prompts: list[Any], parameters: list[Any], lora: Any, log: Path) -> list[Any]:
@@ -149,9 +149,9 @@ def ask(llm: Any, prompts: list[Any], parameters: list[Any], lora: Any, log: Pat
         with output_to(log):
             return llm.generate(prompts, parameters, use_tqdm=False, lora_request=lora)
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        message = " ".join(str(error).split()) or type(error).__name__
         raise AugrecError(
-            f"vLLM fails at its first request{' with the adapter' if lora is not None else ''}: {said[:300]}",
+            f"vLLM fails at its first request{' with the adapter' if lora is not None else ''}: {message[:300]}",
             where=log,
             remedy="the log has the details; "
             + (ADAPTER_REMEDY if lora is not None else "the tokenizer may be another model's, or the weights damaged"),

@@ -62,19 +62,19 @@ def settled_format(
         return NumberFormat("auto", "vLLM chooses on a GPU")
     if options.quantization is not None or is_quantised(model):
         return NumberFormat("auto", "vLLM chooses for quantised weights")
-    here = fastest() if fastest else fastest_format(measured_seconds, cache_folder() / "processor.json")
-    chosen = NumberFormat(here.dtype, here.why)
+    quickest = fastest() if fastest else fastest_format(measured_seconds, cache_folder() / "processor.json")
+    chosen = NumberFormat(quickest.dtype, quickest.why)
     return chosen if pin is None else _pinned(pin, chosen)
 
 
 def _pinned(pin: Path, chosen: NumberFormat | None) -> NumberFormat:
     """What the run keeps to: its first choice."""
     if chosen is None:
-        kept = read_json(pin, remedy=_FORGET)
+        pinned = read_json(pin, remedy=_FORGET)
     else:
-        kept = write_json_once(pin, {"dtype": chosen.dtype, "why": chosen.why, "processor": processor_name()})
+        pinned = write_json_once(pin, {"dtype": chosen.dtype, "why": chosen.why, "processor": processor_name()})
     try:
-        dtype, why, processor = (str(kept[name]) for name in ("dtype", "why", "processor"))
+        dtype, why, processor = (str(pinned[name]) for name in ("dtype", "why", "processor"))
         known = dtype in ("float32", "bfloat16")
     except (KeyError, TypeError):
         known = False
@@ -91,10 +91,10 @@ _FORGET = "delete it to choose anew; what was answered in another format is then
 
 def _faster_than(dtype: str, on_cpu: bool | None) -> str:
     """The end of a sentence, where this processor's flags say that another format is faster; else nothing."""
-    here = format_by_flags(processor_flags())
-    if here is None or here.dtype == dtype or not (built_for_cpu() if on_cpu is None else on_cpu):
+    quickest = format_by_flags(processor_flags())
+    if quickest is None or quickest.dtype == dtype or not (built_for_cpu() if on_cpu is None else on_cpu):
         return ""
-    return f"; {here.dtype} is faster on this processor"
+    return f"; {quickest.dtype} is faster on this processor"
 
 
 def built_for_cpu() -> bool:

