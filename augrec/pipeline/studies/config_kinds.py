@@ -21,7 +21,7 @@ def check_file(path: Path) -> str:
         runs = len(read_experiment(path).cells)
         return f"experiment, {runs} run{'' if runs == 1 else 's'}"
     if "space" in raw:
-        from augrec.pipeline.studies.experiment.spaces import read_space
+        from augrec.pipeline.studies.search.spaces import read_space
 
         read_space(path)
         return "search space"

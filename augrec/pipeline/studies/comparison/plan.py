@@ -10,7 +10,7 @@ from typing import Any
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
-from augrec.pipeline.studies.experiment.compose import merged
+from augrec.pipeline.studies.sections import merged
 from augrec.report.measures.downstream import Design
 
 

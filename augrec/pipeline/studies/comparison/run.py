@@ -15,7 +15,7 @@ from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.comparison.plan import Plan
 from augrec.pipeline.studies.comparison.published import import_published
 from augrec.pipeline.studies.comparison.tune import tune
-from augrec.pipeline.studies.experiment.memory import workers_that_fit
+from augrec.pipeline.studies.memory import workers_that_fit
 
 SHARED = ("prepare", "candidates", "augment", "embed")
 STEPS = ("import", *SHARED, "tune", "train", "report", "compare")

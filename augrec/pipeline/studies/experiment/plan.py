@@ -14,7 +14,7 @@ from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Table
-from augrec.pipeline.studies.experiment.spaces import Space, read_spaces
+from augrec.pipeline.studies.search.spaces import Space, read_spaces
 from recsys.models.options.base import SideAugmentation
 from recsys.models.registry import FAMILIES
 

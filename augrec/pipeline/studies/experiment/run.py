@@ -21,9 +21,9 @@ from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.stages.train import default_workers, trainings_of
-from augrec.pipeline.studies.experiment.memory import workers_that_fit
 from augrec.pipeline.studies.experiment.plan import Cell, Plan
 from augrec.pipeline.studies.experiment.reuse import adopt_stage, adopt_trainings, runs_below
+from augrec.pipeline.studies.memory import workers_that_fit
 
 SHARED = ("prepare", "candidates", "augment", "embed")
 """The stages before training, which several settings may have in common."""
@@ -171,7 +171,7 @@ def _search(
     console: Console,
 ) -> Config:
     """The config with the options found; variants of models for which nothing was found are left out."""
-    from augrec.pipeline.studies.experiment.search import search_models
+    from augrec.pipeline.studies.search.trials import search_models
 
     assert plan.experiment.search is not None
     trials, watch = plan.experiment.search.trials, Stopwatch()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, merged, nested, swept_variant
+from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment
 from augrec.pipeline.studies.experiment.plan import read_experiment
+from augrec.pipeline.studies.sections import merged, nested
 
 TABLE = {"title": "T", "baseline": "full"}
 BASE = {

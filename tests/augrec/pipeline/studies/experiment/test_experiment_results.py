@@ -16,7 +16,7 @@ from augrec.pipeline.stages.augment import Augment
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.train import trainings_of
-from augrec.pipeline.studies.experiment import memory
+from augrec.pipeline.studies import memory
 from augrec.pipeline.studies.experiment.plan import Plan, read_experiment
 from augrec.pipeline.studies.experiment.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.pipeline.studies.experiment.run import Failure, Outcome

@@ -84,4 +84,4 @@ def in_this_process(
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings and trials run in this process."""
     monkeypatch.setattr("augrec.pipeline.stages.train.run_tasks", in_this_process)
-    monkeypatch.setattr("augrec.pipeline.studies.experiment.search.run_tasks", in_this_process)
+    monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", in_this_process)

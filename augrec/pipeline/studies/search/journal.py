@@ -28,7 +28,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.experiment.options import Search
 from augrec.pipeline.studies.experiment.plan import Cell, Plan
-from augrec.pipeline.studies.experiment.spaces import Space
+from augrec.pipeline.studies.search.spaces import Space
 from augrec.pipeline.training import Training
 
 

@@ -16,7 +16,7 @@ from augrec.artefacts.progress import progress
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.experiment.plan import Cell, Plan, searched_models
-from augrec.pipeline.studies.experiment.study import Found, Study, Trial
+from augrec.pipeline.studies.search.journal import Found, Study, Trial
 from augrec.pipeline.training import Training, train_one
 
 

@@ -11,7 +11,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import read_sections, validated
 from augrec.pipeline.explain import explain
-from augrec.pipeline.studies.experiment.compose import merged
+from augrec.pipeline.studies.sections import merged
 from recsys.models.registry import FAMILIES
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from augrec.pipeline.executors.chain import run_stage
 from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.studies.experiment import search as module
 from augrec.pipeline.studies.experiment.plan import Plan, read_experiment, searched_models
-from augrec.pipeline.studies.experiment.search import Step, search_models
-from augrec.pipeline.studies.experiment.study import Found
+from augrec.pipeline.studies.search import trials as module
+from augrec.pipeline.studies.search.journal import Found
+from augrec.pipeline.studies.search.trials import Step, search_models
 
 MODELS = [
     "models.second={family: lightgcn, dim: 4}",
