@@ -103,7 +103,7 @@ class TrainingOverrides(TrainingOptions):
 
 
 class EvaluationOptions(Options):
-    """How rankings are judged. Every item is ranked; training items are never candidates."""
+    """How models are judged. Every item is ranked; in lists, training items are never candidates."""
 
     cutoffs: tuple[PositiveInt, ...] = Field((10, 20, 50), min_length=1)
     """The k of recall@k and its siblings."""
@@ -116,6 +116,11 @@ class EvaluationOptions(Options):
     """Whether validation items are left out of the test ranking; None follows the protocol."""
     chunk: PositiveInt | None = None
     """Users scored at a time, a matter of memory only; None takes as many as have 2^22 scores (16 MiB), at least 64."""
+    mask_known: bool = True
+    """Of models judged by the next item: whether items that the user has already are left out of the ranking. Much
+    published code leaves them in, which lowers every figure."""
+    clip_ratings: bool = False
+    """Of models that predict ratings: whether predictions are cut to the range of the training ratings."""
     tie_seed: NonNegativeInt = 0
     """Seeds the hash of user and item that breaks ties between equal scores."""
 

@@ -18,8 +18,7 @@ from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import Scores, evaluate
 from recsys.evaluation.result import Evaluation
-
-METRICS = ("hit_rate", "ndcg", "mrr")
+from recsys.options import NEXT_ITEM_METRICS
 
 
 def evaluate_next_item(
@@ -68,7 +67,7 @@ def evaluate_next_item(
         device=device,
         users=users,
     )
-    names = [f"{name}@{k}" for k in cutoffs for name in METRICS]
+    names = [f"{name}@{k}" for k in cutoffs for name in NEXT_ITEM_METRICS]
     return replace(
         whole,
         per_user={name: whole.per_user[name] for name in names},

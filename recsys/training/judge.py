@@ -67,7 +67,8 @@ class Judge:
 
     def _evaluated(self, split: Split) -> Evaluation:
         if self.judged is Judged.RATING:  # by every process: pairs are few, and a rating each
-            return evaluate_ratings(self.recommender.rate, self.dataset, split, device=self.team.device)
+            clip = self.options.clip_ratings
+            return evaluate_ratings(self.recommender.rate, self.dataset, split, clip=clip, device=self.team.device)
         options: dict[str, Any] = {
             "cutoffs": self.cutoffs,
             "tie_seed": self.options.tie_seed,
@@ -84,7 +85,7 @@ class Judge:
         users = np.flatnonzero(np.diff(self.dataset.starts(split)))
         options["users"] = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
         if self.judged is Judged.NEXT_ITEM:
-            part = evaluate_next_item(scores, self.dataset, split, **options)
+            part = evaluate_next_item(scores, self.dataset, split, mask_known=self.options.mask_known, **options)
         else:
             part = evaluate(scores, self.dataset, split, **options, **ranking)
         return replace(merged(part, users, self.team), settings=part.settings)

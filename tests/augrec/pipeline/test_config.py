@@ -64,7 +64,7 @@ def test_there_are_configs() -> None:
         ("datset={}", "datset: unknown key; did you mean 'dataset'?"),
         ("dataset.kcore=5", "dataset.kcore: unknown key; did you mean 'k_core'?"),
         ("dataset.source.frmat=x", "dataset.source.frmat: unknown key; did you mean 'format'?"),
-        ("dataset.split.kind=randm", "dataset.split.kind: 'randm' is not one of random, leave_last_out, temporal"),
+        ("dataset.split.kind=randm", "dataset.split.kind: 'randm' is not one of random, hashed, leave_last_out"),
         ("models.lightgcn.layer=2", "models.lightgcn.layer: unknown key; did you mean 'layers'?"),
         ("models.lightgcn.family=lightgnc", "models.lightgcn.family: 'lightgnc' is not one of"),
         ("generation.sources.rule.engine.kind=vlm", "generation.sources.rule.engine.kind: 'vlm' is not one of"),
