@@ -14,6 +14,7 @@ from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Fitted, TrainedRecommender
+from recsys.models.families import Family
 from recsys.models.options.base import FamilyOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
@@ -52,9 +53,14 @@ class TrainingJob:
     judge_test: bool
 
     @property
+    def family(self) -> Family:
+        """The model's."""
+        return FAMILIES.find(self.model.family)
+
+    @property
     def learns(self) -> bool:
         """Whether the family is trained in epochs."""
-        return issubclass(FAMILIES.find(self.model.family).model_class(), TrainedRecommender)
+        return issubclass(self.family.model_class(), TrainedRecommender)
 
     @property
     def deterministic(self) -> bool:

@@ -32,7 +32,6 @@ from recsys.models.base import Fitted, Recommender
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
-from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.distributed import SINGLE_PROCESS, Team
@@ -172,7 +171,7 @@ class TrainingProcess:
                 assert isinstance(job.model, LightGcnOptions | MfBprOptions)
                 recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
             else:
-                recommender = FAMILIES.find(job.model.family).build(job.dataset, job.side, job.model, generator)
+                recommender = job.family.build(job.dataset, job.side, job.model, generator)
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 
