@@ -19,7 +19,6 @@ from pydantic_core.core_schema import SerializerFunctionWrapHandler
 from augrec.artefacts.metrics import Metric, MetricName
 from augrec.artefacts.options import Options
 
-METRIC = r"^(recall|ndcg|precision|hit_rate|mrr)@[1-9]\d*$"
 NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -101,6 +101,10 @@ class Metric:
     def sign(self) -> int:
         """What a difference is multiplied by so that more is better: +1 or -1."""
         return -1 if self.lower_is_better else 1
+
+    def computed(self, cutoffs: Collection[int]) -> bool:
+        """Whether an evaluation at these cutoffs has it."""
+        return self.k is None or self.k in cutoffs
 
     def better(self, a: float, b: float) -> bool:
         """Whether `a` is strictly better than `b`; anything is better than NaN."""

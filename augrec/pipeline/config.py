@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from augment.options import GenerationOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_text
+from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import rebuild
@@ -150,7 +151,7 @@ class Config(Options):
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         for key, metric in shown.items():
-            if int(metric.rpartition("@")[2]) not in self.evaluation.cutoffs:
+            if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
                 raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
         return self

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from augrec.artefacts.metrics import Metric
 from recsys.evaluation.metrics.ranking import coverage
 
 
@@ -33,7 +34,7 @@ class Evaluation:
     def of(cls, per_user: dict[str, np.ndarray], users: np.ndarray, first_rank: np.ndarray) -> Evaluation:
         """Adds the means over `users` (int64 [n], in order) to values per user, and the coverage at each of their k."""
         mean = means(per_user, users)
-        for k in sorted({int(name.rpartition("@")[2]) for name in per_user}):
+        for k in sorted({k for name in per_user if (k := Metric.parse(name).k)}):
             mean[f"coverage@{k}"] = coverage(torch.from_numpy(first_rank), k) if len(users) else float("nan")
         return cls(per_user, mean, len(users), first_rank)
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest
 from augrec.artefacts.metrics import Metric
+from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Fitted, Recommender
@@ -108,7 +109,7 @@ class Blend(Recommender):
         judge(singles)
         self.weights.copy_(torch.tensor(best, dtype=torch.float64) / steps)
         for folder in folders if not job.training.keep_checkpoint else ():
-            (folder / "model.safetensors").unlink()
+            TrainingFolder(folder).model.unlink()
         chosen = {
             "monitor": job.training.monitor,
             "weights": {name: part / steps for name, part in zip(names, best, strict=True)},
@@ -126,7 +127,7 @@ class Blend(Recommender):
             member = options.model_copy(update={"training": overrides})
             settings = [section.model_dump(mode="json") for section in (member, job.training, job.evaluation)]
             folder = job.train_member(member, name, digest([job.fingerprint, *settings]))
-            model.load_state_dict(load_file(folder / "model.safetensors"))
+            model.load_state_dict(load_file(TrainingFolder(folder).model))
             folders.append(folder)
         return folders
 

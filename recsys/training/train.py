@@ -22,6 +22,7 @@ from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import Ticker
+from augrec.artefacts.run_folder import TrainingFolder
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
@@ -94,7 +95,7 @@ def train(
             threads=training.threads,
             ticker=ticker,
         )
-        return read_json(out / "metrics.json")
+        return read_json(TrainingFolder(out).metrics)
     return _run(job, ticker)
 
 
@@ -133,11 +134,11 @@ class TrainingProcess:
         if team.main:
             check_inside(job.out / "log.jsonl")
             job.out.mkdir(parents=True, exist_ok=True)
-            (job.out / "metrics.json").unlink(missing_ok=True)
+            TrainingFolder(job.out).metrics.unlink(missing_ok=True)
         snapshot = (ShardedSnapshot if self.shard else Snapshot)(job.out, {**self.identity, **self.options}, team)
         reset_peak_memory(self.accelerator.device)
         begun = time.monotonic()
-        log_path = job.out / "train.log" if team.main else Path(os.devnull)
+        log_path = TrainingFolder(job.out).log if team.main else Path(os.devnull)
         with (
             log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
             own_randomness_and_threads(seeded(job.seed, "layers").initial_seed(), self.training.threads),
@@ -190,7 +191,7 @@ class TrainingProcess:
 
     def _train_member(self, member: FamilyOptions, name: str, fingerprint: str) -> Path:
         """See `FitJob.train_member`; one that is there with the same fingerprint is not trained again."""
-        job, folder = self.job, self.job.out / "members" / name
+        job, folder = self.job, TrainingFolder(self.job.out).member(name).root
         if not _finished(folder, fingerprint):
             train(
                 job.dataset,
@@ -260,10 +261,10 @@ def _explanation(
 
 
 def _finished(folder: Path, fingerprint: str) -> bool:
-    path = folder / "metrics.json"
-    if not (path.exists() and (folder / "model.safetensors").exists()):
+    there = TrainingFolder(folder)
+    if not (there.metrics.exists() and there.model.exists()):
         return False
-    return read_json(path, remedy="delete this file and run again").get("fingerprint") == fingerprint
+    return read_json(there.metrics, remedy="delete this file and run again").get("fingerprint") == fingerprint
 
 
 def _size(recommender: Recommender) -> int:
@@ -279,14 +280,14 @@ def _write(
     out: Path, recommender: Recommender, test: Evaluation | None, metrics: dict[str, Any], team: Team, *, keep: bool
 ) -> None:
     if keep and isinstance(recommender, ShardedLightGCN):
-        save_gathered(recommender, out / "model.safetensors")
+        save_gathered(recommender, TrainingFolder(out).model)
     if not team.main:
         return
     if keep and not isinstance(recommender, ShardedLightGCN):
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in recommender.state_dict().items()}
-        with atomic_path(out / "model.safetensors") as temporary:
+        with atomic_path(TrainingFolder(out).model) as temporary:
             save_file(state, temporary)
     if test is not None:
         users = np.arange(len(next(iter(test.per_user.values()))), dtype=np.int32)
-        write_parquet(out / "per_user.parquet", pa.table({"user": users, **test.per_user}))
-    write_json(out / "metrics.json", metrics)
+        write_parquet(TrainingFolder(out).per_user, pa.table({"user": users, **test.per_user}))
+    write_json(TrainingFolder(out).metrics, metrics)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
+from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import Variant
 from augrec.pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
-from recsys.options import METRIC
-
-Metric = Annotated[str, Field(pattern=METRIC)]
 
 
 class Published(Options):
@@ -114,7 +112,7 @@ class Compare(Options):
     """Training seeds of what is reported."""
     tuning_seed: int = Field(1001, ge=0)
     """Training seed of the tuning; none that is reported."""
-    metrics: tuple[Metric, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
+    metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is reported; the first is that of the headline and of the tuning."""
     memorisation: tuple[Memory, ...] = ()
     """Pairs of sources for the memorisation probe."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import LONGEST
 from augrec.pipeline.studies.experiment.options import Experiment, Sweep
 from augrec.pipeline.studies.sections import merged
@@ -122,7 +123,7 @@ def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: 
     wanted, baselines = shown[0] if shown else ((), [])
     variants = list(raw.get("variants") or {})
     cutoffs = (raw.get("evaluation") or {}).get("cutoffs") or EvaluationOptions().cutoffs
-    metrics = [metric for metric in wanted if metric.rpartition("@")[2] in map(str, cutoffs)]
+    metrics = [metric for metric in wanted if Metric.parse(metric).computed(cutoffs)]
     primary, *others = metrics or [f"recall@{cutoffs[0]}"]
     baseline = next((name for name in (*baselines, *variants) if name in variants), "none")
     title = f"{experiment.title or experiment.name}: {dataset}, {setting}"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
-from recsys.options import METRIC
 
 OWN_FOLDERS = ("tables", "plots")
 """What lies beside the data sets in an experiment's folder."""
-
-Metric = Annotated[str, Field(pattern=r"^(coverage|" + METRIC[2:])]
 
 
 class Variation(Options):
@@ -39,7 +37,7 @@ class Sweep(Options):
     """The values, in the order of the plot."""
     title: str | None = None
     """The name of the option on the plot."""
-    metrics: tuple[Metric, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
+    metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is drawn, a panel each."""
 
 
@@ -72,7 +70,7 @@ class Table(Options):
     """Which variants, in this order; all but those of sweeps unless given."""
     labels: dict[str, str] = Field(default_factory=dict)
     """What variants are called in this table."""
-    metrics: tuple[Metric, ...] = Field(("recall@10", "ndcg@10", "recall@20", "ndcg@20"), min_length=1)
+    metrics: tuple[MetricName, ...] = Field(("recall@10", "ndcg@10", "recall@20", "ndcg@20"), min_length=1)
     """The columns."""
     baseline: str | None = None
     """The variant every row is compared with, in its own setting unless `baseline_setting` is given."""

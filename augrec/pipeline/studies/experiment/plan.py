@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.metrics import Metric
+from augrec.artefacts.names import did_you_mean
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
@@ -138,7 +139,7 @@ def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Ce
 
 def _check_metric(metric: str, key: str, cells: list[Cell], path: Path) -> None:
     for cell in cells:
-        if int(metric.rpartition("@")[2]) not in cell.config.evaluation.cutoffs:
+        if not Metric.parse(metric).computed(cell.config.evaluation.cutoffs):
             cutoffs = ", ".join(str(cutoff) for cutoff in cell.config.evaluation.cutoffs)
             raise UsageError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}", where=path)
 
@@ -146,9 +147,7 @@ def _check_metric(metric: str, key: str, cells: list[Cell], path: Path) -> None:
 def _known(name: str, names: Iterable[str], key: str, path: Path) -> None:
     names = list(names)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"{key}: '{name}' is not one of {', '.join(names)}{hint}", where=path)
+        raise UsageError(f"{key}: '{name}' is not one of {', '.join(names)}{did_you_mean(name, names)}", where=path)
 
 
 def _spaces(experiment: Experiment, cells: list[Cell], path: Path) -> dict[str, Space]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 from torchmetrics.functional import retrieval
 
-from augrec.artefacts.metrics import METRICS, Metric
+from augrec.artefacts.metrics import METRICS, Metric, register_metric
 from recsys.data.dataset import Dataset
 from recsys.evaluation.metrics.ranking import (
     RANKING_METRICS,
@@ -180,7 +180,8 @@ def test_a_metric_of_ones_own_is_evaluated_beside_the_others() -> None:
     pairs = [np.array([[0, 0]]), np.empty((0, 2)), np.array([[0, 1], [0, 3]])]
     dataset = Dataset.from_arrays(1, 5, *pairs)
     scores = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])
-    with RANKING_METRICS.including(RankingMetric("last_hit", last_hit)):
+    with METRICS.including(), RANKING_METRICS.including(RankingMetric("last_hit", last_hit)):
+        register_metric("last_hit", at_k=True)
         result = evaluate(lambda users: scores[users], dataset, "test", cutoffs=(2, 4))
     assert (result.mean["last_hit@2"], result.mean["last_hit@4"]) == (1, 3)
     assert set(per_user_metrics()) == {"recall", "precision", "ndcg", "hit_rate", "mrr"}
