@@ -23,8 +23,10 @@ _YEAR = r"(?<!\d)([12]\d{3})(?!\d)"
 _COMMA = r"[+-]?\d+,\d+"
 
 
-def ids_of(column: pd.Series, path: Path, rows: Rows) -> tuple[pd.Series, int]:
-    """Ids as text without blanks around them, and how many had some. They are otherwise what the file says: 30.0, 030.
+def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Series:
+    """Ids as text without blanks around them; `notes` get a line on how many had some.
+
+    They are otherwise what the file says: 30.0, 030.
 
     Raises:
         DataError: an id is missing; names the row.
@@ -51,7 +53,11 @@ def ids_of(column: pd.Series, path: Path, rows: Rows) -> tuple[pd.Series, int]:
             remedy="close the quotation mark that swallowed the line, or set source.table.quoting: none",
         )
     stripped = int(pc.sum(pc.not_equal(bare, text)).as_py() or 0)
-    return bare.to_pandas().astype("str").rename(column.name), stripped
+    if stripped:
+        notes.append(
+            f"{path.name}: {stripped:,} of {len(column):,} values of {column.name} had blanks around them: removed"
+        )
+    return bare.to_pandas().astype("str").rename(column.name)
 
 
 def numbers_of(column: pd.Series, path: Path, rows: Rows, expected: str = "a number") -> np.ndarray:

@@ -84,7 +84,7 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
     wanted = [name for name in (user, item, rating, time, review) if name]
     read = read_delimited(data, path, LAYOUT, list(types), wanted, lines=True)
     table = read.select([name for name in wanted if name != review]).to_pandas()
-    columns = {"user": _ids(table[user], path, notes), "item": _ids(table[item], path, notes)}
+    columns = {"user": ids_of(table[user], path, ROWS, notes), "item": ids_of(table[item], path, ROWS, notes)}
     if rating:
         columns["rating"] = pd.Series(numbers_of(table[rating], path, ROWS).astype(np.float32))
     if time:
@@ -138,7 +138,7 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
     frame = pd.DataFrame({name: _unquoted(table[name]) for name in table.column_names})
     for name, kind in types.items():
         if name == id_column:
-            frame[name] = _ids(frame[name], path, notes)
+            frame[name] = ids_of(frame[name], path, ROWS, notes)
         elif kind == "float":
             written = frame[name].str.strip()
             frame[name] = numbers_of(frame[name], path, ROWS)
@@ -190,15 +190,6 @@ def _one_of(
 def _first(names: Iterable[str], there: Iterable[str]) -> str:
     known = set(there)
     return next((name for name in names if name in known), "")
-
-
-def _ids(column: pd.Series, path: Path, notes: list[str]) -> pd.Series:
-    ids, stripped = ids_of(column, path, ROWS)
-    if stripped:
-        notes.append(
-            f"{path.name}: {stripped:,} of {len(ids):,} values of {column.name} had blanks around them: removed"
-        )
-    return ids
 
 
 def _unquoted(column: pa.ChunkedArray) -> pd.Series:

@@ -234,9 +234,4 @@ def _ids(column: pd.Series, path: Path, notes: list[str]) -> pd.Series:
                     remedy="one object a row, ids as text or numbers; a path such as user.id reaches into an object",
                 )
         column = pd.Series([None if cell is None else text_of(cell) for cell in column], dtype="str", name=column.name)
-    ids, stripped = ids_of(column, path, ROWS)
-    if stripped:
-        notes.append(
-            f"{path.name}: {stripped:,} of {len(ids):,} values of {column.name} had blanks around them: removed"
-        )
-    return ids
+    return ids_of(column, path, ROWS, notes)

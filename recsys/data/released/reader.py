@@ -21,7 +21,7 @@ from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids
 from recsys.data.released.features import attribute_features, id_of, npy_features, user_features
-from recsys.data.released.unpickle import load
+from recsys.data.released.unpickle import load, load_dict
 
 MODALITIES = {"image": "image_feat.npy", "text": "text_feat.npy"}
 LARGEST_ID = 2**62
@@ -233,11 +233,7 @@ def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: Findin
 def _edges(path: Path, dataset: Dataset, findings: Findings) -> Edges:
     """Triplets as the reference trainer takes them: both item ids < n_items. A negative id, which there wraps around
     to the end of the table, is dropped."""
-    table = load(path)
-    if not isinstance(table, dict):
-        raise DataError(
-            f"expected a dict of user: {{0: positive, 1: negative}}, not {type(table).__name__}", where=path
-        )
+    table = load_dict(path, "user: {0: positive, 1: negative}")
     rows, failed = [], 0
     for user, pair in table.items():
         try:

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids
-from recsys.data.released.unpickle import load
+from recsys.data.released.unpickle import load, load_dict
 
 MATRICES = {"train": "trn_mat.pkl", "valid": "val_mat.pkl", "test": "tst_mat.pkl"}
 TEXTS = {"user": "usr_prf.pkl", "item": "itm_prf.pkl"}
@@ -111,10 +111,7 @@ def _texts(path: Path, size: int) -> list[str | None]:
     texts: list[str | None] = [None] * size
     if not path.exists():
         return texts
-    table = load(path)
-    if not isinstance(table, dict):
-        raise DataError(f"expected a dict of id: texts, found a {type(table).__name__}", where=path, remedy=REMEDY)
-    for key, entry in table.items():
+    for key, entry in load_dict(path, "id: texts").items():
         texts[_id(key, size, path)] = _profile(entry, key, path)
     return texts
 

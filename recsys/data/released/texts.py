@@ -14,7 +14,7 @@ from typing import Any
 from augrec.artefacts.csv_cells import unguarded
 from augrec.artefacts.errors import DataError
 from recsys.data.released.features import Report, id_of
-from recsys.data.released.unpickle import load
+from recsys.data.released.unpickle import load_dict
 
 PROFILES = "augmented_user_profiling_dict"
 WRITTEN = "augmented_attribute_dict"
@@ -40,9 +40,7 @@ def profile_texts(folder: Path, n_users: int, report: Report) -> dict[int, str] 
     path = folder / PROFILES
     if not path.exists():
         return None
-    table = load(path)
-    if not isinstance(table, dict):
-        raise DataError(f"expected a dict of user: text, found a {type(table).__name__}", where=path)
+    table = load_dict(path, "user: text")
     report(PROFILES, "user keys are quoted text; read as numbers", sum(isinstance(key, str) for key in table))
     found = _by_id(table, n_users, PROFILES, "users", path, report)
     for user, text in found.items():
@@ -59,11 +57,9 @@ def attribute_texts(folder: Path, n_items: int, report: Report) -> dict[int, tup
     path = folder / WRITTEN
     if not path.exists():
         return in_table
-    given = load(path)
-    if not isinstance(given, dict):
-        raise DataError(f"expected a dict of item: attributes, found a {type(given).__name__}", where=path)
+    written = load_dict(path, "item: attributes")
     found = {}
-    for item, row in _by_id(given, n_items, WRITTEN, "items", path, report).items():
+    for item, row in _by_id(written, n_items, WRITTEN, "items", path, report).items():
         try:
             found[item] = tuple(_cell(row[place]) for place in range(len(ATTRIBUTE_NAMES)))
         except (TypeError, KeyError, IndexError):

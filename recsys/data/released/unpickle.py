@@ -74,6 +74,14 @@ def load(path: Path) -> Any:
         ) from None
 
 
+def load_dict(path: Path, of: str) -> dict[Any, Any]:
+    """The pickle of a dict of `of` (words for the error: "user: text"); something else is a `DataError`."""
+    table = load(path)
+    if not isinstance(table, dict):
+        raise DataError(f"expected a dict of {of}, found a {type(table).__name__}", where=path, remedy=REMEDY)
+    return table
+
+
 def _read(stream: BinaryIO, persistent: Callable[[Any], Any]) -> Any:
     """One pickle of those that a file of torch is made of."""
     return _Unpickler(stream, persistent).load()
