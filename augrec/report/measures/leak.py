@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from augrec.artefacts.interactions import SPLITS
 from augrec.report.measures.agreement import unit_rows
 from augrec.report.numbers.statistics import bootstrap_intervals
 
@@ -28,7 +29,6 @@ CELLS = 2**22  # user-item cosines in memory at a time, float64: 32 MiB, and as 
 ROUNDED = 12  # decimals of a cosine: vectors that are equally alike tie, in whatever order products are summed
 SAMPLES = 2000
 ALPHA = 0.05
-SPLITS = ("train", "valid", "test")
 USERS = 5000  # so many are drawn where there are more; intervals are narrow by then
 SHARE = 0.25
 LEAST = 0.02  # of a percentile, taken for the worth of being shown where that is less

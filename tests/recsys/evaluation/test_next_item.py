@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError, DataError
-from recsys.data.dataset import SPLITS, Dataset
+from augrec.artefacts.interactions import SPLITS
+from recsys.data.dataset import Dataset
 from recsys.evaluation.next_item import evaluate_next_item, next_items
 
 CUTOFFS = (1, 3, 5)

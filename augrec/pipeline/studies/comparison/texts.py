@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.interactions import SPLITS
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
@@ -31,7 +32,6 @@ from embed.texts import profile_text
 EDGES = "edges"
 OWN_TEXT = "data/text"
 NOT_TEXT = ("item", "source_id", "year")
-SPLITS = ("train", "valid", "test")
 
 
 class Texts:
@@ -152,7 +152,7 @@ class Texts:
     @cached_property
     def _pairs(self) -> dict[str, np.ndarray]:
         """split -> int64 [m, 2] of (user, item)."""
-        table = read_parquet(self._run.interactions)
+        table = read_parquet(self._run.interactions, columns=["user", "item", "split"])
         pairs = np.column_stack([table[name].to_numpy() for name in ("user", "item")]).astype(np.int64)
         split = np.array(table["split"].to_pylist())
         return {name: pairs[split == name] for name in SPLITS}
