@@ -49,6 +49,11 @@ class EngineOptions(Options):
         """FLOP/s and bytes/s of its device, where the options give them."""
         return None
 
+    @property
+    def records_fatal(self) -> bool:
+        """Whether a request that ends the process again and again is recorded as failed."""
+        return False
+
     def file_hashes(self) -> dict[str, str]:
         """The files beside a model's weights that decide what is answered: hashes by what they are."""
         return {}

@@ -207,7 +207,11 @@ class Store:
         """The selected shards; those without a record do not exist."""
         return [shard_path(self.folder, task, shard, self.total) for task in self.tasks for shard in self.selected]
 
-    def __contains__(self, key: str) -> bool:
+    def __len__(self) -> int:
+        """How many records the selected shards hold."""
+        return len(self._done)
+
+    def __contains__(self, key: object) -> bool:
         return key in self._done
 
     def has(self, digest: bytes) -> bool:

@@ -33,6 +33,9 @@ class Ticker(Protocol):
     def skip(self, done: int = 1) -> None:
         """Takes `done` units out of the total: an earlier run finished them, so they say nothing of the rate."""
 
+    def expect(self, left: int) -> None:
+        """Says how many units are still to be finished, where that is known better now."""
+
     def note(self, text: str) -> None:
         """Shows a short state beside the count, e.g. the current loss."""
 
@@ -64,6 +67,9 @@ class _Bar:
         self._total -= done
         self._bar.update(self._task, total=self._total)  # type: ignore[arg-type]
 
+    def expect(self, left: int) -> None:
+        self.skip(self._total - self._done - left)
+
     def note(self, text: str) -> None:
         self._note = text
         self.look()
@@ -86,6 +92,9 @@ class _Lines:
 
     def skip(self, done: int = 1) -> None:
         self._total -= done
+
+    def expect(self, left: int) -> None:
+        self._total = self._done + left
 
     def note(self, text: str) -> None:
         self._note = text

@@ -240,7 +240,8 @@ class VllmEngine(Engine):
         return EngineFailed(
             f"vLLM stopped while generating ({type(error).__name__}: {str(error)[:200]})",
             where=self._log,
-            remedy="finished records are kept: run the same command again; out of memory: lower max_num_seqs",
+            remedy="finished records are kept: run the same command again; out of memory: lower max_num_seqs; where "
+            "one request ends it each time: record_unanswered: true in the engine's section",
         )
 
     def _step(self, engine: Any, flying: dict[str, Request]) -> Iterator[Completion]:

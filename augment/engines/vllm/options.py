@@ -33,6 +33,7 @@ class VllmOptions(EngineOptions):
             "roofline",  # what the time is compared with
             *("lora", "tokenizer"),  # paths, whose files are identified by their content
             "check_text",  # refuses or not
+            "record_unanswered",  # whether to go on without some answers
         }
     )
     model: str
@@ -89,6 +90,10 @@ class VllmOptions(EngineOptions):
     check_text: bool = True
     """Refuse a model to which plain English is a surprise when it starts: weights are missing, or the tokenizer is
     another model's. Off: for models that are random on purpose."""
+    record_unanswered: bool = False
+    """Record as failed, for good, a request that ends the engine again and again: the way out where a run never comes
+    past it. After an end without a word, what was under way is then asked one by one; a request that ends the engine
+    twice alone is the one."""
     roofline: RooflineOptions | None = None
     """Peaks of the device for the floor in summary.json. null: those known of it, if it is a known one."""
 
@@ -109,6 +114,11 @@ class VllmOptions(EngineOptions):
     def peaks(self) -> tuple[float, float] | None:
         """See EngineOptions."""
         return (self.roofline.flops, self.roofline.bytes_per_second) if self.roofline else None
+
+    @property
+    def records_fatal(self) -> bool:
+        """See EngineOptions."""
+        return self.record_unanswered
 
     def file_hashes(self) -> dict[str, str]:
         """See EngineOptions: those of the adapter and of a tokenizer of its own."""

@@ -4,7 +4,8 @@ Reads one JSON object per line: `data` and `out` are folders, `die` says where t
   {"at": "log", "number": n, "part": p}      after a share p of the n-th record was written
   {"at": "table", "number": n, "part": p}    after a share p of the n-th table was written
   {"at": "rename", "number": n, "after": b}  before or after the n-th table gets its name
-and `hold` is a FIFO to wait for, after `hold_after` records. Prints `pid N`, `stored` after each record, `error TEXT`,
+`fatal` is a user whose edges kill the process when they are asked for, `engine` the options that the source has, and
+`hold` is a FIFO to wait for, after `hold_after` records. Prints `pid N`, `stored` after each record, `error TEXT`,
 and `ended STATUS`, one per line.
 """
 
@@ -21,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
-from conftest import FakeEngine, sociable
+from conftest import FakeEngine, honest, sociable
 
 from augment.catalog import Catalog
 from augment.messages import Record, Request
@@ -46,11 +47,22 @@ def busy(request: Request, company: Sequence[Request]) -> str:
     return sociable(request, company)
 
 
-def run(data: Path, out: Path, engine: FakeEngine) -> None:
-    options = GenerationOptions.model_validate({"sources": {"fake": {"engine": {"kind": "heuristic"}}}, "shards": 3})
+def fatal(user: int) -> Callable[[Request, Sequence[Request]], str]:
+    """Honest answers, and the end of the process at the edges of a user."""
+
+    def answer(request: Request, company: Sequence[Request]) -> str:
+        if request.task == "edges" and request.draft.entity == user:
+            die()
+        return honest(request, company)
+
+    return answer
+
+
+def run(data: Path, out: Path, engine: FakeEngine, options: dict[str, Any] | None = None) -> None:
+    source_options = {"engine": options or {"kind": "heuristic"}}
+    generation = GenerationOptions.model_validate({"sources": {"fake": source_options}, "shards": 3})
     catalog = Catalog.load(data / "dataset", data / "candidates" / "candidates.parquet")
-    source = options.sources["fake"]
-    run_source(catalog, "fake", source, options, folder=out, seed=0, engine=engine)
+    run_source(catalog, "fake", generation.sources["fake"], generation, folder=out, seed=0, engine=engine)
 
 
 def counted(number: int) -> Callable[[], bool]:
@@ -125,7 +137,8 @@ def child(task: dict[str, Any]) -> NoReturn:
         report(task.get("hold"), task.get("hold_after", 0))
         if task.get("die"):
             arm(task["die"])
-        run(Path(task["data"]), Path(task["out"]), FakeEngine(busy, exact=True))
+        answer = fatal(task["fatal"]) if "fatal" in task else busy
+        run(Path(task["data"]), Path(task["out"]), FakeEngine(answer, exact=True), task.get("engine"))
         status = 0
     except Exception as error:
         say(f"error {' '.join(str(error).split())}")

@@ -14,8 +14,8 @@ import pytest
 from augment.hashes import request_key
 from augment.messages import Completion, Draft, Message, Record, Request, Sampling
 from augment.requests import Questions
-from augment.runner import Pass
 from augment.source_ids import Positions
+from augment.source_pass import Pass
 from augment.store.asked_keys import AskedKeys
 from augment.store.store import Store
 from augment.tasks.base import Checked, Context, Task

@@ -311,3 +311,43 @@ def test_one_prompt_over_the_context_is_one_failed_record(run: Any, fake: Any, t
         assert different == ([4] if task == "user_profile" else [])
     asked = [request.attempt for request in engine.asked if (request.task, request.draft.entity) == ("user_profile", 4)]
     assert asked == [1], "another seed would not change it"
+
+
+def test_a_request_that_ends_the_engine_each_time_is_recorded_where_that_is_wished(
+    children: Children, run: Any, fake: Any, tmp_path: Path
+) -> None:
+    engine = {"kind": "vllm", "model": "m"}
+    stored = []
+    for _ in range(3):
+        assert children.run(fatal=5, engine=engine) == -signal.SIGKILL
+        stored.append(len(keys(children.out)))
+    assert stored[1] == stored[2] < TOTAL, "no run comes past it"
+    passing = engine | {"record_unanswered": True}
+    assert [children.run(fatal=5, engine=passing) for _ in range(3)] == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    assert not list(children.out.glob("under_way/*"))
+    assert children.run(fatal=5, engine=passing) == 0
+    assert "stored" not in children.said, "nothing was left to do"
+
+    run(fake(fake.honest, exact=True), "whole")
+    for task in ("edges", "user_profile", "item_attributes"):
+        expected = read_parquet(tmp_path / "whole" / task / "records.parquet").to_pylist()
+        records = read_parquet(children.out / task / "records.parquet").to_pylist()
+        differing = [record for record, other in zip(records, expected, strict=True) if record != other]
+        if task != "edges":
+            assert not differing
+            continue
+        (record,) = differing
+        assert (record["entity"], record["status"], record["fields"]) == (5, "failed", None)
+        assert record["reason"] == "ends_the_engine: 2 times, asked alone"
+        assert record["shown_history"], "it is known what would have been asked"
+
+
+def test_an_end_that_does_not_come_again_records_nothing_as_failed(children: Children, run: Any, fake: Any) -> None:
+    engine = {"kind": "vllm", "model": "m", "record_unanswered": True}
+    assert children.run(fatal=5, engine=engine) == -signal.SIGKILL
+    assert children.run(fatal=5, engine=engine) == -signal.SIGKILL
+    assert list(children.out.glob("under_way/*"))
+    assert children.run(fatal=-1, engine=engine) == 0
+    edges = read_parquet(children.out / "edges" / "records.parquet").to_pylist()
+    assert {record["status"] for record in edges} == {"ok"}
+    assert not list(children.out.glob("under_way/*"))
