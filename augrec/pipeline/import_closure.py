@@ -31,6 +31,7 @@ REGISTRIES = frozenset(
         "augment.tasks",
         "augrec",
         "augrec.pipeline.stages",
+        "recsys.aligners.registry",
         "recsys.data.readers.registry",
         "recsys.models.registry",
     }

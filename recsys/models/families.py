@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from augrec.artefacts.registry import OneOf, Registry
+from recsys.aligners.registry import Alignment
 from recsys.models.options.base import FamilyOptions, SideAugmentation
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class Family:
         if any(FAMILIES[part.family].uses_features(part) for part in options.components.values()):
             return True
         own = bool(self.takes) and options.reads_features
-        return own or (isinstance(options, SideAugmentation) and options.side.active)
+        added = isinstance(options, SideAugmentation) and options.side.active
+        return own or added or (isinstance(options, Alignment) and bool(options.aligner_kind.takes))
 
     def modules(self, options: FamilyOptions) -> tuple[str, ...]:
-        """The modules that are this family's alone: of its model, of its options, of the models it is made of."""
+        """The modules that are this family's alone: model, options, and those of its components and its aligner."""
         parts = options.components.values()
-        theirs = (module for part in parts for module in FAMILIES[part.family].modules(part))
+        theirs = [module for part in parts for module in FAMILIES[part.family].modules(part)]
+        theirs += options.aligner_kind.modules if isinstance(options, Alignment) else ()
         return (self.model.partition(":")[0], self.options.__module__, *theirs)
 
     def model_class(self) -> Any:
@@ -75,6 +78,17 @@ class Family:
             from recsys.models.parts.side_augmentation import SideEmbeddings
 
             model.attach_side(SideEmbeddings.build(dataset, side, options.side, model.embedding_dim, generator))
+        if isinstance(options, Alignment):
+            model.attach_aligner(
+                options.aligner_kind.aligner_class().build(
+                    dataset,
+                    side,
+                    options.aligner,
+                    start_dim=model.table().users.shape[1],
+                    final_dim=model.embedding_dim,
+                    generator=generator,
+                )
+            )
         return model
 
 

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recsys.aligners.base import Embeddings
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import SmoothingGraph
-from recsys.models.base import EmbeddingRecommender, embedding_table
+from recsys.models.base import embedding_table
+from recsys.models.parts.graph_recommender import GraphRecommender, Propagated
 from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from recsys.models.options.lightgcn import LightGcnOptions
 
 
-class LightGCN(EmbeddingRecommender):
+class LightGCN(GraphRecommender):
     """See the module.
 
     Args:
@@ -76,13 +78,13 @@ class LightGCN(EmbeddingRecommender):
             generator=generator,
         )
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """See `EmbeddingRecommender.forward`."""
-        return self.with_side(*self.graph(self.user_embedding, self.item_embedding, self.layers))
+    def propagate(self, start: Embeddings, draw: torch.Generator) -> Propagated:
+        """See `GraphRecommender.propagate`."""
+        return Propagated(Embeddings(*self.graph(start.users, start.items, self.layers)))
 
-    def loss(self, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""
-        users, items = self()
+    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
+        """Terms `bpr` and `l2`; see `GraphRecommender.terms`."""
+        users, items = self.with_side(*passed.final)
         rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
         *_, penalty = batch_l2(self.user_embedding, self.item_embedding, batch, self.l2_kind)
         return {"bpr": bpr(*rows, batch.weight), "l2": self.l2 * penalty}

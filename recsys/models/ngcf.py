@@ -21,11 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recsys.aligners.base import Embeddings
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import adjacency, row_mean_with_self
 from recsys.graph.weighted import Pattern
-from recsys.models.base import EmbeddingRecommender, embedding_table
+from recsys.models.base import embedding_table
+from recsys.models.parts.graph_recommender import GraphRecommender, Propagated
 from recsys.objectives.bpr import batch_l2, bpr
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 SLOPE = 0.2  # TensorFlow's default, which the paper's code uses
 
 
-class NGCF(EmbeddingRecommender):
+class NGCF(GraphRecommender):
     """See the module.
 
     Args:
@@ -73,13 +75,10 @@ class NGCF(EmbeddingRecommender):
         """See `Family.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """See `EmbeddingRecommender.forward`."""
-        return self.with_side(*self._propagated())
-
-    def _propagated(self) -> tuple[Tensor, Tensor]:
+    def propagate(self, start: Embeddings, draw: torch.Generator) -> Propagated:
+        """See `GraphRecommender.propagate`; dropout is drawn by torch itself."""
         options, drop = self.options, self.options.message_dropout
-        x = torch.cat([self.user_embedding, self.item_embedding])
+        x = torch.cat([start.users, start.items])
         values = self._kept_entries()
         outputs = [x]
         for sums, products in zip(self.sums, self.products, strict=True):
@@ -93,7 +92,7 @@ class NGCF(EmbeddingRecommender):
             x = F.dropout(x, drop, self.training)
             outputs.append(F.normalize(x) if options.normalise else x)
         users, items = torch.cat(outputs, dim=1).split(self.sizes)
-        return users, items
+        return Propagated(Embeddings(users, items))
 
     def _messages(self, x: Tensor, values: Tensor | None) -> Tensor:
         """What arrives from the neighbours, [n, d]."""
@@ -109,13 +108,10 @@ class NGCF(EmbeddingRecommender):
             return None
         return F.dropout(self.entries, self.options.node_dropout)
 
-    def loss(self, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr` and `l2`; see `TrainedRecommender.loss`."""
-        users, items = self._propagated()
-        initial = self.options.l2_rows == "initial"
-        penalised = (self.user_embedding, self.item_embedding) if initial else (users, items)
-        *_, penalty = batch_l2(*penalised, batch)
-        users, items = self.with_side(users, items)
+    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
+        """Terms `bpr` and `l2`; see `GraphRecommender.terms`."""
+        *_, penalty = batch_l2(*(self.table() if self.options.l2_rows == "initial" else passed.final), batch)
+        users, items = self.with_side(*passed.final)
         rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
         return {"bpr": bpr(*rows, batch.weight), "l2": self.options.l2 * penalty}
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from recsys.aligners.registry import Alignment
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, SideAugmentation
 
 
-class LightGcnOptions(FamilyOptions, EdgeAugmentation, SideAugmentation):
+class LightGcnOptions(FamilyOptions, EdgeAugmentation, SideAugmentation, Alignment):
     """LightGCN: linear propagation on the normalised user-item graph."""
 
     family: Literal["lightgcn"] = "lightgcn"

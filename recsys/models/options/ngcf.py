@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from recsys.aligners.registry import Alignment
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, SideAugmentation
 
 
-class NgcfOptions(FamilyOptions, EdgeAugmentation, SideAugmentation):
+class NgcfOptions(FamilyOptions, EdgeAugmentation, SideAugmentation, Alignment):
     """NGCF: graph convolutions with weights, activations and products of neighbours."""
 
     family: Literal["ngcf"] = "ngcf"

@@ -45,6 +45,12 @@ def check_shardable(options: FamilyOptions, processes: int) -> None:
             where="training.shard",
             remedy="set the model's side scales to 0, or training.shard=false",
         )
+    if isinstance(options, LightGcnOptions) and options.aligner.kind != "none":
+        raise UsageError(
+            "an aligner cannot be split over processes",
+            where="training.shard",
+            remedy="set the model's aligner to {kind: none}, or training.shard=false",
+        )
     if processes < 2:
         raise UsageError(
             "one process has nobody to share with",
