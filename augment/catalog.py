@@ -19,13 +19,14 @@ import pyarrow.compute as pc
 from augment.prompts.domains import Domain, domain_named
 from augment.prompts.presentation import Presentation, beginning, numbers, without_title
 from augment.prompts.safe_text import plain
-from augment.source_ids import About, SourceIds
+from augment.source_ids import SourceIds
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
 from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
+from augrec.artefacts.tasks import About
 
 LONGEST_TEXT = 20_000
 """Characters read of a text column."""

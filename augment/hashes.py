@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from augment.messages import Draft, Sampling
-from augment.source_ids import About, SourceIds
+from augment.source_ids import SourceIds
 from augrec.artefacts.files import digest
+from augrec.artefacts.tasks import About
 
 SCHEME = 2
 """Raised when the content of a key changes; old records are then stale instead of wrongly reused."""

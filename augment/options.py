@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from augment.engines.options import EngineOptions
 from augment.engines.registry import ENGINES, EngineKind
 from augment.prompts.presentation import ItemTextOptions, Titles
 from augment.replay.options import ReplayOptions
-from augment.tasks import TASKS
+from augment.tasks import LLMREC, TASKS
 from augment.tasks.base import TaskOptions
-from augrec.artefacts.names import Named
+from augrec.artefacts.names import Named, field_problem
 from augrec.artefacts.options import Options
-from augrec.artefacts.registry import OneOf
+from augrec.artefacts.registry import OneOf, SectionsOf
 
 ENGINES.register(EngineKind(ReplayOptions, "augment.replay.replay"))
 
@@ -25,8 +26,8 @@ class SourceOptions(Options):
 
     engine: Annotated[EngineOptions, OneOf(ENGINES, "kind")]
     """What answers."""
-    tasks: tuple[str, ...] = tuple(TASKS)
-    """Which of edges, user_profile, item_attributes."""
+    tasks: tuple[str, ...] = LLMREC
+    """What it is asked: edges, user_profile, item_attributes. A replayed source: whatever its records answer."""
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""
@@ -41,32 +42,44 @@ class SourceOptions(Options):
 
     @field_validator("tasks")
     @classmethod
-    def _known(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [task for task in tasks if task not in TASKS]
-        if unknown:
-            raise ValueError(f"unknown task {unknown[0]!r}; known are {', '.join(TASKS)}")
+    def _known(cls, tasks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not tasks or len(set(tasks)) < len(tasks):
             raise ValueError("name at least one task, and none twice")
-        return tuple(task for task in TASKS if task in tasks)
+        replayed = isinstance(info.data.get("engine"), ReplayOptions)
+        for task in tasks:
+            if task not in TASKS and (not replayed or field_problem(task)):
+                raise ValueError(f"unknown task {task!r}; known are {', '.join(TASKS)}")
+        if not replayed:
+            _check_reads(tasks)
+        return (*(task for task in TASKS if task in tasks), *(task for task in tasks if task not in TASKS))
 
 
-class _TasksBase(Options):
-    """Settings of each task."""
+def _check_reads(tasks: tuple[str, ...]) -> None:
+    for task in tasks:
+        lacking = [read for read in TASKS[task].reads if read not in tasks]
+        if lacking:
+            raise ValueError(f"{task} quotes the answers to {lacking[0]}, which is not asked; add it")
+
+
+class TasksOptions(Options):
+    """Settings of each task: sampling, and bounds on its answer."""
 
     def of(self, task: str) -> TaskOptions:
         """One task's settings."""
-        return getattr(self, task)
+        found: TaskOptions = getattr(self, task)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process makes it of: the class is built from the registry and has no name there."""
+        return _settings, ({name: getattr(self, name) for name in type(self).model_fields},)
 
 
-TasksOptions: type[_TasksBase] = create_model(
-    "TasksOptions",
-    __base__=_TasksBase,
-    __doc__="Settings of each task: sampling, and bounds on its answer.",
-    **{
-        name: (task.Options, Field(default=task.Options(), description=task.Options.__doc__))
-        for name, task in TASKS.items()
-    },  # type: ignore[call-overload]
-)
+_EACH_TASK = SectionsOf(TASKS, TasksOptions, attrgetter("Options"))
+
+
+def _settings(each: dict[str, TaskOptions]) -> TasksOptions:
+    made: TasksOptions = _EACH_TASK.annotation.model_construct(None, **each)  # type: ignore[assignment]
+    return made
 
 
 class GenerationOptions(Options):
@@ -74,7 +87,7 @@ class GenerationOptions(Options):
 
     sources: Named[SourceOptions]
     """Sources by a name of your own; each gets a folder of that name."""
-    tasks: TasksOptions = TasksOptions()  # type: ignore[valid-type]
+    tasks: Annotated[TasksOptions, _EACH_TASK] = Field(default_factory=_EACH_TASK)
     """Settings of each task, the same for all sources so that sources can be compared."""
     max_history: int = Field(default=15, ge=1)
     """How many of a user's latest training items a prompt shows."""
@@ -90,8 +103,8 @@ class GenerationOptions(Options):
 
     def task_options(self, task: str, source: SourceOptions) -> TaskOptions:
         """What a source is told of a task: the same for all, but terms are prose."""
-        options = self.tasks.of(task)  # type: ignore[attr-defined]
-        prose = source.engine.prose_profiles and task == "user_profile"
+        options = self.tasks.of(task)
+        prose = source.engine.prose_profiles and "style" in type(options).model_fields
         return options.model_copy(update={"style": "prose"}) if prose else options
 
     @field_validator("sources")

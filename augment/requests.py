@@ -22,8 +22,9 @@ from augment.engines.base import Engine
 from augment.engines.heuristic import RULE_ENGINE
 from augment.hashes import engine_seed, refusal_key, request_key, shard_of
 from augment.messages import MASKED, Control, Draft, Record, Request
-from augment.source_ids import POSITIONS, About, SourceIds
+from augment.source_ids import POSITIONS, SourceIds
 from augment.tasks.base import Impossible, Task
+from augrec.artefacts.tasks import About
 
 Ask = Callable[[Sequence[Task], int], Iterable[Request | Record]]
 """The questions of several tasks about one entity: requests, or the records of why there is none."""

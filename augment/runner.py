@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.presentation import Presentation
 from augment.prompts.rendering import Prompts
 from augment.replay.options import ReplayOptions
-from augment.replay.replay import Replay
+from augment.replay.replay import Replay, replayed_task
 from augment.requests import Ask, Questions, asker, drawn_users
 from augment.source_pass import Pass
 from augment.store.asked_keys import AskedKeys, LastPass, made_of
@@ -27,10 +27,12 @@ from augment.store.open_requests import OpenNote
 from augment.store.store import Store
 from augment.store.table import merge
 from augment.store.under_way import UnderWay
-from augment.tasks import TASKS
+from augment.tasks import TASKS, Task, card_of
 from augment.tasks.base import Context
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
+from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.tasks import Edges, write_card
 
 
 def run_source(
@@ -70,15 +72,15 @@ def run_source(
         EngineFailed: the engine or its server cannot go on; what was answered before is stored.
     """
     replayed = source.engine.replays
-    if "edges" in source.tasks and not catalog.has_candidates and not replayed:
-        raise UsageError("edges need candidates, and none were computed", where=name, remedy="run the candidates stage")
     if not replayed:
         catalog = catalog.presented(Presentation(generation.item_text, source.titles, seed))
         catalog.require_titles()
     prompts, terms = Prompts(generation.templates), source.engine.history_terms
-    context = Context(catalog, prompts, generation.max_history, seed, terms)
-    tasks = [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
-    store = Store(folder, {task.name: task.about for task in tasks}, generation.shards, shards, catalog.ids)
+    tasks = _tasks(source, generation, Context(catalog, prompts, generation.max_history, seed, terms))
+    if not (replayed or catalog.has_candidates):
+        _refuse_without_candidates(tasks, name)
+    cards = {task.name: card_of(task) for task in tasks}
+    store = Store(folder, cards, generation.shards, shards, catalog.ids)
     maker: Engine | Replay
     if isinstance(source.engine, ReplayOptions):
         maker = Replay(source.engine, catalog)
@@ -87,6 +89,8 @@ def run_source(
         maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _suffix(shards)))
         ask = asker(catalog, maker, seed)
     tables = {task.name: folder / task.name / f"records{_suffix(shards)}.parquet" for task in tasks}
+    for card in cards.values():
+        write_card(SourceFolder(folder).task(card.name).card, card)
     with ExitStack() as running:
         running.enter_context(maker)
         made_from = made_of(catalog, source, generation, tasks, maker, seed)
@@ -114,6 +118,20 @@ def run_source(
     here: dict[str, Any] = {"recomputed": run.recomputed, "recomputed_alike": run.alike}
     here |= {name: value for name, value in (("open", run.open), ("damaged", store.damaged)) if value}
     return summary | here | _limits(source, summary, shards)
+
+
+def _tasks(source: SourceOptions, generation: GenerationOptions, context: Context) -> list[Task]:
+    """What a source is asked; what the records to replay answered."""
+    if isinstance(source.engine, ReplayOptions):
+        return [replayed_task(source.engine, task) for task in source.tasks]
+    return [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
+
+
+def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
+    for task in tasks:
+        if isinstance(task.gives, Edges) and task.gives.among == "candidates":
+            what = f"{task.name} need candidates, and none were computed"
+            raise UsageError(what, where=source, remedy="run the candidates stage")
 
 
 def _merged(

@@ -7,16 +7,10 @@ Records outlive that, so a shard holds source ids, and they are translated when 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from augrec.artefacts.errors import DataError
-
-About = Literal["user", "item"]
-
-ITEM_FIELDS = {"edges": ("positive", "negative")}
-"""Fields of a record that hold an item, by task."""
-SCORE_FIELDS = {"edges": "scores"}
-"""Optional fields that hold [[item, number], ...], by task."""
+from augrec.artefacts.tasks import About, Kind
 
 
 class UnknownItem(LookupError):
@@ -84,13 +78,13 @@ class Positions(SourceIds):
 POSITIONS = Positions()
 
 
-def translated(task: str, fields: dict[str, Any], item: Callable[[Any], Any]) -> dict[str, Any]:
+def translated(gives: Kind, fields: dict[str, Any], item: Callable[[Any], Any]) -> dict[str, Any]:
     """A record's fields with other ids for the items in them.
 
     Scores of items that are not there are left out; the choice itself cannot be.
 
     Args:
-        task: decides which fields hold items.
+        gives: what the record's task gives; says which fields hold items.
         fields: the record's fields.
         item: the other id of an item; None where there is none.
 
@@ -99,14 +93,14 @@ def translated(task: str, fields: dict[str, Any], item: Callable[[Any], Any]) ->
         ValueError: a field is missing, or scores are no pairs of an item and a number.
     """
     changed = dict(fields)
-    for name in ITEM_FIELDS.get(task, ()):
+    for name in gives.items:
         if name not in fields:
             raise ValueError(f"missing_field: {name}")
         there = item(fields[name])
         if there is None:
             raise UnknownItem(name, fields[name])
         changed[name] = there
-    scores = SCORE_FIELDS.get(task)
+    scores = gives.scores
     if scores in fields:
         try:
             pairs = [(item(number), float(value)) for number, value in fields[scores]]

@@ -40,7 +40,9 @@ class Encoder(Protocol):
         """How many texts are longer than the model reads."""
 
 
-def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, source_sha256: str) -> dict[str, Any]:
+def embed_field(
+    encoder: Encoder, texts: Sequence[str | None], out: Path, *, source_sha256: str, task: str | None = None
+) -> dict[str, Any]:
     """Writes `out`.npy (float32 [n, d], row = id) and then `out`.json, unless they are there for these texts.
 
     Args:
@@ -48,6 +50,7 @@ def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, sou
         texts: one per row; None is a missing row, a zero vector.
         out: path without suffix, R/embed/<group>/<field>.
         source_sha256: hash of the file the texts were read from.
+        task: whose answers they are; None for the data's own text.
 
     Returns:
         The content of the JSON file.
@@ -59,6 +62,7 @@ def embed_field(encoder: Encoder, texts: Sequence[str | None], out: Path, *, sou
         **encoder.settings,
         "text_sha256": text_digest(texts),
         "source_sha256": source_sha256,
+        **({} if task is None else {"task": task}),
     }
     known = _finished(out, inputs)
     if known is not None:

@@ -6,19 +6,21 @@ matrix was made from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import digest, parse_json, read_parquet
+from augrec.artefacts.files import digest, read_parquet
 from augrec.artefacts.names import check_fields
+from augrec.artefacts.records import read_records
+from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.tasks import About, Attributes, Text, read_card
 from embed.texts import answer_text, item_text, own_text, profile_text
 
 # Side columns of a data set that describe an item. Others (links, image names, prices) are left alone.
 OWN_COLUMNS = ("title", "year", "genres", "categories", "authors", "brand", "description")
-USER_PROFILE = "user_profile"
-ITEM_ATTRIBUTES = "item_attributes"
 
 
 def text_digest(texts: Sequence[str | None]) -> str:
@@ -26,41 +28,51 @@ def text_digest(texts: Sequence[str | None]) -> str:
     return digest(list(texts))
 
 
-def records_of(records_folder: Path, task: str) -> Path:
-    """The file with a task's records."""
-    return records_folder / task / "records.parquet"
+@dataclass(frozen=True)
+class FieldTexts:
+    """What one matrix of a source is made from: a text for each user or item, None where there is nothing to embed."""
+
+    task: str
+    about: About
+    texts: list[str | None]
 
 
-def texts_of_source(
-    records_folder: Path, n_users: int, n_items: int, tasks: Collection[str] = (USER_PROFILE, ITEM_ATTRIBUTES)
-) -> dict[str, list[str | None]]:
-    """The texts of one source's records.
+def texts_of_source(records_folder: Path, n_users: int, n_items: int, tasks: Iterable[str]) -> dict[str, FieldTexts]:
+    """The texts of one source's answers, by what the cards of its tasks say that they are.
+
+    A task that gives a text has one field, called like the task; one that gives attributes has a field for each, in
+    name order; other tasks give nothing to embed. The texts of several questions about an entity are put together.
 
     Args:
         records_folder: R/augment/<source>; tasks that it did not run are absent from the result.
-        n_users, n_items: rows of the lists.
+        n_users, n_items: how many there are of each.
         tasks: those that are read; records of others may lie there from an earlier config.
 
     Returns:
-        `user_profile` (length n_users) and one list per item attribute (length n_items), attributes in name order.
-        Failed records, absent records and values like "unknown" are None.
+        field -> its texts, task by task. Failed records, absent records and values like "unknown" are None.
 
     Raises:
-        DataError: a record names an entity out of range or twice, or its fields are not a JSON object.
+        DataError: a record names an entity out of range or answers a question twice, its fields are not a JSON object,
+            or two fields have one name.
     """
-    texts: dict[str, list[str | None]] = {}
-    if USER_PROFILE in tasks and records_of(records_folder, USER_PROFILE).exists():
-        profiles = _fields(records_of(records_folder, USER_PROFILE), n_users)
-        texts[USER_PROFILE] = [None if fields is None else profile_text(fields) for fields in profiles]
-    if ITEM_ATTRIBUTES in tasks and records_of(records_folder, ITEM_ATTRIBUTES).exists():
-        path = records_of(records_folder, ITEM_ATTRIBUTES)
-        answers = _fields(path, n_items)
-        names = sorted({name for fields in answers if fields for name in fields})
-        remedy = "give it a plain name, or run the stage `augment` again"
-        check_fields(names, path, "attribute", remedy=remedy, taken=[USER_PROFILE])
-        for name in names:
-            texts[name] = [None if fields is None else answer_text(fields.get(name)) for fields in answers]
-    return texts
+    found: dict[str, FieldTexts] = {}
+    there = [task for name in tasks if (task := SourceFolder(records_folder).task(name)).records.exists()]
+    cards = {task.name: read_card(task.card) for task in there}
+    taken = [name for name, card in cards.items() if isinstance(card.gives, Text)]
+    for task in there:
+        card = cards[task.name]
+        if not isinstance(card.gives, Text | Attributes):
+            continue
+        answers = _answers(task.records, n_users if card.about == "user" else n_items)
+        if isinstance(card.gives, Text):
+            texts = {task.name: [_text(fields, card.gives.field) for fields in answers]}
+        else:
+            names = sorted({name for several in answers for fields in several for name in fields})
+            remedy = "give it a plain name, or run the stage `augment` again"
+            check_fields(names, task.records, "attribute", remedy=remedy, taken=[*taken, *found])
+            texts = {name: [_value(several, name) for several in answers] for name in names}
+        found |= {field: FieldTexts(task.name, card.about, rows) for field, rows in texts.items()}
+    return found
 
 
 def texts_of_items(items_parquet: Path, columns: Sequence[str] = OWN_COLUMNS) -> dict[str, list[str | None]]:
@@ -83,41 +95,19 @@ def texts_of_items(items_parquet: Path, columns: Sequence[str] = OWN_COLUMNS) ->
     return texts | {name: [own_text(row[name]) for row in rows] for name in present}
 
 
-def _fields(path: Path, n: int) -> list[dict[str, Any] | None]:
-    """The checked answers of a records file, by entity."""
-    found: list[dict[str, Any] | None] = [None] * n
-    seen = [False] * n
-    table = read_parquet(path)
-    lacking = [name for name in ("key", "entity", "status", "fields") if name not in table.column_names]
-    if lacking:
-        raise DataError(
-            f"the file has no column {', '.join(lacking)}", where=path, remedy="run the stage `augment` again"
-        )
-    for row in table.select(["key", "entity", "status", "fields"]).to_pylist():
-        entity = row["entity"]
-        if not 0 <= entity < n:
-            raise DataError(
-                f"record {row['key']} names entity {entity}, the data set has {n}",
-                where=path,
-                remedy="the records belong to another data set; run the stage `augment` again",
-            )
-        if seen[entity]:
-            raise DataError(f"two records of entity {entity}", where=path, remedy="run the stage `augment` again")
-        seen[entity] = True
-        if row["status"] == "ok":
-            found[entity] = _parsed(row, path)
+def _answers(path: Path, n: int) -> list[list[dict[str, Any]]]:
+    """The answers about each of n entities, in the order of the questions."""
+    found: list[list[dict[str, Any]]] = [[] for _ in range(n)]
+    for record in read_records(path, entities=n, columns=()).answered():
+        found[record.entity].append(record.fields or {})
     return found
 
 
-def _parsed(row: dict[str, Any], path: Path) -> dict[str, Any]:
-    try:
-        fields = parse_json(row["fields"])
-    except (TypeError, ValueError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise DataError(
-            f"the fields of record {row['key']} are not a JSON object",
-            where=path,
-            remedy="run the stage `augment` again",
-        )
-    return fields
+def _text(answers: Sequence[Mapping[str, Any]], field: str | None) -> str | None:
+    texts = (profile_text(fields) if field is None else answer_text(fields.get(field)) for fields in answers)
+    return " ".join(text for text in texts if text) or None
+
+
+def _value(answers: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    values = [fields[name] for fields in answers if name in fields]
+    return answer_text(values[0] if len(values) == 1 else values)

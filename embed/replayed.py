@@ -16,11 +16,14 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet, sha256_file
-from augrec.artefacts.matrices import matrix_of, read_field, write_field
+from augrec.artefacts.matrices import matrix_of, read_field, sidecar_of, write_field
 from augrec.artefacts.names import check_fields
-from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_source
+from augrec.artefacts.records import read_records
+from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.tasks import Attributes, Text, read_card
+from embed.records import texts_of_source
 
-SHAPE = ("field", "group", "rows", "dim", "missing")
+SHAPE = ("field", "group", "task", "rows", "dim", "missing")
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ def copy_vectors(
     """Writes `out`/<field>.npy (float32 [n, d], row = id) and its JSON for every matrix of the source.
 
     Args:
-        source: where the vectors are.
-        tasks: what of it is brought in: `user_profile`, and `item_attributes` for every other matrix.
+        source: where the vectors are; each of its matrices says of which task it is.
+        tasks: those whose vectors are brought in.
         dataset: R/dataset, the data set they are brought into.
         records_folder: R/augment/<source>, whose failed records get no vector.
         out: R/embed/<source>.
@@ -64,31 +67,49 @@ def copy_vectors(
     """
     there = sorted(path.stem for path in source.folder.glob("*.npy"))
     check_fields(there, source.folder, "matrix", remedy="rename the file")
-    wanted = {USER_PROFILE: {USER_PROFILE} & set(there), ITEM_ATTRIBUTES: set(there) - {USER_PROFILE}}
-    for task, fields in wanted.items():
-        if task in tasks and not fields:
+    fields: dict[str, list[str]] = {}
+    for name in there:
+        fields.setdefault(_task_of(source.folder / name), []).append(name)
+    ids = {about: _ids(dataset, about) for about in ("user", "item")}
+    texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]), tasks)
+    copied = {}
+    for task in tasks:
+        answers = SourceFolder(records_folder).task(task)
+        card = read_card(answers.card)
+        if not isinstance(card.gives, Text | Attributes):
+            continue
+        if task not in fields:
             raise UsageError(
                 f"the records to replay came without vectors for {task}",
                 where=source.folder,
                 remedy="leave `vectors` out, so that their text is embedded, or take the task out of `tasks`",
             )
-    ids = {about: _ids(dataset, about) for about in ("user", "item")}
-    texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]), tasks)
-    copied = {}
-    for task, about in ((USER_PROFILE, "user"), (ITEM_ATTRIBUTES, "item")):
-        if task in tasks:
-            rows = _rows(source.dataset, about, ids[about])
-            answered = _answered(records_of(records_folder, task), len(rows))
-            for field in sorted(wanted[task]):
-                told = texts.get(field)
-                takes_part = np.ones(len(rows), dtype=bool) if told is None else answered
-                copied[field] = _copy(source, field, rows, takes_part, told, records_of(records_folder, task), out)
+        rows = _rows(source.dataset, card.about, ids[card.about])
+        answered = np.zeros(len(rows), dtype=bool)
+        answered[[record.entity for record in read_records(answers.records, columns=()).answered()]] = True
+        for field in fields[task]:
+            told = texts[field].texts if field in texts else None
+            takes_part = np.ones(len(rows), dtype=bool) if told is None else answered
+            copied[field] = _copy(source, field, task, rows, takes_part, told, answers.records, out)
     return copied
+
+
+def _task_of(stem: Path) -> str:
+    """The task whose answers a matrix was made from."""
+    _, about = read_field(stem)
+    if not isinstance(about.get("task"), str):
+        raise DataError(
+            "the vectors do not say of which task they are",
+            where=sidecar_of(stem),
+            remedy='made by an older version: import them, or run `embed`, again; of your own vectors, add "task"',
+        )
+    return str(about["task"])
 
 
 def _copy(
     source: VectorSource,
     field: str,
+    task: str,
     rows: np.ndarray,
     takes_part: np.ndarray,
     texts: list[str | None] | None,
@@ -114,6 +135,7 @@ def _copy(
     written = {
         "field": field,
         "group": out.name,
+        "task": task,
         "rows": len(rows),
         "dim": placed.shape[1],
         "missing": np.setdiff1d(np.arange(len(rows)), present).tolist(),
@@ -150,12 +172,3 @@ def _ids(dataset: Path, about: str) -> list[str]:
     if table[about].to_pylist() != list(range(table.num_rows)):
         raise DataError(f"the column `{about}` is not 0..n-1 in order", where=path)
     return [str(source_id) for source_id in table["source_id"].to_pylist()]
-
-
-def _answered(records: Path, n: int) -> np.ndarray:
-    """bool [n]: whose record takes part."""
-    table = read_parquet(records)
-    answered = np.zeros(n, dtype=bool)
-    entities = np.array(table["entity"].to_pylist(), dtype=np.int64)
-    answered[entities[np.array(table["status"].to_pylist()) == "ok"]] = True
-    return answered

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import sha256_file
+from augrec.artefacts.run_folder import SourceFolder
 from embed.matrices import Encoder, embed_field
-from embed.records import ITEM_ATTRIBUTES, USER_PROFILE, records_of, texts_of_items, texts_of_source
+from embed.records import texts_of_items, texts_of_source
 
 
 def embed_source(
-    encoder: Encoder,
-    records_folder: Path,
-    n_users: int,
-    n_items: int,
-    out: Path,
-    tasks: Collection[str] = (USER_PROFILE, ITEM_ATTRIBUTES),
+    encoder: Encoder, records_folder: Path, n_users: int, n_items: int, out: Path, tasks: Iterable[str]
 ) -> dict[str, Any]:
-    """Embeds the profiles and item attributes of one source.
+    """Embeds every text and every attribute that one source wrote.
 
     Args:
         encoder: the embedding model.
         records_folder: R/augment/<source>.
         n_users, n_items: rows of the matrices.
-        out: R/embed/<source>; gets `user_profile` and one matrix per item attribute.
+        out: R/embed/<source>; gets a matrix for each field of `texts_of_source`.
         tasks: those whose records are embedded.
 
     Returns:
-        field -> content of its JSON file; empty when the source wrote neither profiles nor attributes.
+        field -> content of its JSON file; empty when the source wrote neither texts nor attributes.
 
     Raises:
         DataError: the records do not fit the data set.
     """
-    texts = texts_of_source(records_folder, n_users, n_items, tasks)
-    hashes = {
-        task: sha256_file(records_of(records_folder, task))
-        for task in (USER_PROFILE, ITEM_ATTRIBUTES)
-        if task in tasks and records_of(records_folder, task).exists()
-    }
+    fields = texts_of_source(records_folder, n_users, n_items, tasks)
+    source = SourceFolder(records_folder)
+    hashes = {name: sha256_file(source.task(name).records) for name in {field.task for field in fields.values()}}
     return {
-        field: embed_field(
-            encoder, rows, out / field, source_sha256=hashes[USER_PROFILE if field == USER_PROFILE else ITEM_ATTRIBUTES]
-        )
-        for field, rows in texts.items()
+        name: embed_field(encoder, field.texts, out / name, source_sha256=hashes[field.task], task=field.task)
+        for name, field in fields.items()
     }
 
 

@@ -9,7 +9,6 @@ A record whose prompt showed an item that is no training interaction here would 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,30 +16,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
-from augment.messages import MASKED, Record
+from augment.messages import MASKED, Draft, Record
 from augment.replay.options import ReplayOptions
 from augment.replay.translation import Translation, dataset_folder
-from augment.source_ids import About, UnknownItem, translated
+from augment.source_ids import UnknownItem, translated
 from augment.store.lines import Stored
-from augment.tasks.base import Task
+from augment.tasks import TASKS, card_of
+from augment.tasks.base import Checked, Task, TaskOptions
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, parse_json, read_json, read_parquet, sha256_file
+from augrec.artefacts.files import digest, read_json, sha256_file
+from augrec.artefacts.records import StoredRecord, read_records
+from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.tasks import Kind, TaskCard, read_card
 
-REQUIRED = ("entity", "status", "fields")
-COPIED: dict[str, Any] = {
-    "text": "",
-    "finish_reason": "none",
-    "prompt_tokens": 0,
-    "completion_tokens": 0,
-    "cached_tokens": 0,
-    "attempt": 1,
-    "dropped_history": 0,
-}
-COPIED_LISTS = ("repairs", "shown_history", "shown_candidates")
+COPIED = (
+    *("text", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens"),
+    *("attempt", "dropped_history", "repairs"),
+)
+"""What a record here has of the one it was made from, as it is there."""
 
 
 class Replay:
@@ -86,28 +82,28 @@ class Replay:
 
     def questions(self, tasks: Sequence[Task], entity: int) -> Iterator[Record]:
         """See `augment.requests.Ask`: answered before they are asked."""
-        return (self.recall(task.name, task.about, entity) for task in tasks)
+        return (record for task in tasks for record in self.recall(card_of(task), entity))
 
-    def recall(self, task: str, about: About, entity: int) -> Record:
-        """The record of an entity of this data set: the source's, translated, or a failed one that says why not.
+    def recall(self, card: TaskCard, entity: int) -> Iterator[Record]:
+        """The records of an entity of this data set: the source's, translated, or a failed one that says why not.
 
-        Its key is of its whole content: other records to replay are other records here.
+        Their keys are of their whole content: other records to replay are other records here.
         """
-        record = self._recalled(task, about, entity)
-        stored = Stored.of(record, about, self._catalog.ids)
-        return replace(record, key=digest({"engine": "replay", **stored.content}))
+        for record in self._recalled(card, entity):
+            stored = Stored.of(record, card, self._catalog.ids)
+            yield replace(record, key=digest({"engine": "replay", **stored.content}))
 
-    def _recalled(self, task: str, about: About, entity: int) -> Record:
-        table = self._table(task)
-        theirs = self._translation.to_source(about, entity)
+    def _recalled(self, card: TaskCard, entity: int) -> Iterator[Record]:
+        table = self._table(card.name)
+        theirs = self._translation.to_source(card.about, entity)
         if theirs is None:
-            source_id = self._catalog.source_ids(about)[entity]
-            return _failed(task, entity, f"unknown_to_source: its data set has no {about} {source_id!r}")
-        row = table.row_of.get(theirs)
-        if row is None:
-            return _failed(task, entity, f"no_record: the source has none for its {about} {theirs}")
-        table.used.add(theirs)
-        return self._translated(task, about, entity, table.record(row))
+            source_id = self._catalog.source_ids(card.about)[entity]
+            yield _failed(card.name, entity, f"unknown_to_source: its data set has no {card.about} {source_id!r}")
+        elif theirs not in table.rows_of:
+            yield _failed(card.name, entity, f"no_record: the source has none for its {card.about} {theirs}")
+        else:
+            for record in table.of(theirs):
+                yield self._translated(card, entity, record)
 
     @cached_property
     def _translation(self) -> Translation:
@@ -115,44 +111,38 @@ class Replay:
 
     def _table(self, task: str) -> _Table:
         if task not in self._tables:
-            path = self._folder / task / "records.parquet"
-            if not path.exists():
-                there = sorted(found.parent.name for found in self._folder.glob("*/records.parquet"))
-                raise UsageError(
-                    f"the records to replay hold no {task}",
-                    where=path,
-                    remedy=f"set this source's `tasks` to what is there: [{', '.join(there)}]",
-                )
-            self._tables[task] = _Table(path)
+            self._tables[task] = _Table(SourceFolder(self._folder).task(task).records)
         return self._tables[task]
 
-    def _translated(self, task: str, about: str, entity: int, row: dict[str, Any]) -> Record:
-        lists = {name: tuple(row.get(name) or ()) for name in COPIED_LISTS}
-        for name in ("shown_history", "shown_candidates"):
-            here = (self._translation.item_here(item) for item in lists[name])
-            lists[name] = tuple(item for item in here if item is not None)
-        status, reason, fields = row["status"], row.get("reason"), row["fields"]
-        if status == "ok":
-            fields, reason = self._fields(task, fields)
-        if reason is None and about == "user" and (stray := self._held_out(entity, lists["shown_history"])) is not None:
+    def _translated(self, card: TaskCard, entity: int, theirs: StoredRecord) -> Record:
+        shown = {
+            name: tuple(item for item in map(self._translation.item_here, getattr(theirs, name)) if item is not None)
+            for name in ("shown_history", "shown_candidates")
+        }
+        reason, fields = theirs.reason, None
+        if theirs.ok:
+            fields, reason = self._fields(card.gives, theirs.fields or {})
+        stray = self._held_out(entity, shown["shown_history"]) if card.about == "user" else None
+        if reason is None and stray is not None:
             reason = f"held_out_history: item {stray} was shown, which is no training interaction of this user here"
-        ok = reason is None and status == "ok"
-        copied = {name: default if row.get(name) is None else row[name] for name, default in COPIED.items()} | lists
+        ok = reason is None and theirs.ok
+        copied: dict[str, Any] = {name: getattr(theirs, name) for name in COPIED}
         return Record(
             key="",
-            task=task,
+            task=card.name,
             entity=entity,
+            question=theirs.question,
             status="ok" if ok else "failed",
             reason=None if ok else reason or "failed_in_source",
             fields=fields if ok else None,
             fallback=None if ok else MASKED,
-            **copied,
+            **copied | shown,
         )
 
-    def _fields(self, task: str, text: str) -> tuple[str | None, str | None]:
+    def _fields(self, gives: Kind, theirs: dict[str, Any]) -> tuple[str | None, str | None]:
         """The fields with item ids translated, or None and the reason why they cannot be."""
         try:
-            fields = translated(task, json.loads(text), self._translation.item_here)
+            fields = translated(gives, theirs, self._translation.item_here)
         except UnknownItem as unknown:
             name, item = unknown.args
             return None, f"unknown_item: the {name} {item} of the source is not in this data set"
@@ -166,45 +156,68 @@ class Replay:
 
 
 class _Table:
-    """The records of one task: rows are read when asked for."""
+    """The records of one task: rows are decoded when asked for."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows = read_parquet(path)
-        missing = [name for name in REQUIRED if name not in self._rows.column_names]
-        if missing:
-            raise DataError(f"the records have no column {', '.join(missing)}", where=path)
-        entities = self._rows["entity"].to_pylist()
-        self.row_of = {entity: row for row, entity in enumerate(entities)}
-        if len(self.row_of) < len(entities):
-            twice = next(entity for entity, count in Counter(entities).items() if count > 1)
-            raise DataError(f"entity {twice} has several records", where=path, remedy="keep one row per entity")
+        self._records = read_records(path, remedy="check the records that are replayed")
+        self.rows_of: dict[int, list[int]] = {}
+        for row, entity in enumerate(self._records.entities.tolist()):
+            self.rows_of.setdefault(entity, []).append(row)
         self.used: set[int] = set()
 
-    def record(self, row: int) -> dict[str, Any]:
-        """One row, its fields checked to be a JSON object where there are any."""
-        found = {name: _value(self._rows, name, row) for name in self._rows.column_names}
-        if found["status"] == "ok":
-            try:
-                whole = isinstance(parse_json(found["fields"]), dict)
-            except (TypeError, ValueError):
-                whole = False
-            if not whole:
-                raise DataError("the fields of a record are not a JSON object", where=f"{self._path}, row {row}")
-        return found
+    def of(self, entity: int) -> Iterator[StoredRecord]:
+        """The records of an entity."""
+        self.used.add(entity)
+        return (self._records[row] for row in self.rows_of[entity])
 
     def about(self) -> dict[str, Any]:
         """Counts and hash, for provenance."""
         return {
-            "sha256": sha256_file(self._path),
-            "records": len(self.row_of),
+            "sha256": sha256_file(self._records.path),
+            "records": len(self.rows_of),
             "used": len(self.used),
-            "unused": len(self.row_of) - len(self.used),
+            "unused": len(self.rows_of) - len(self.used),
         }
 
 
-def _value(table: pa.Table, name: str, row: int) -> Any:
-    return table[name][row].as_py()
+class ReplayedTask(Task):
+    """A task as the records to replay describe it; it is never asked."""
+
+    def __init__(self, card: TaskCard) -> None:
+        self.name, self.about, self.reads, self.gives = card.name, card.about, card.reads, card.gives  # type: ignore[misc]
+        self.options = TaskOptions()
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """See Task."""
+        raise NotImplementedError(f"{self.name} is replayed, not asked")
+
+
+def replayed_task(options: ReplayOptions, name: str) -> ReplayedTask:
+    """A task of the records to replay, by the card beside them; records without cards answer the tasks of that name.
+
+    Raises:
+        UsageError: there are no such records, or nothing says what they are.
+    """
+    folder = SourceFolder(records_folder(options.records))
+    task = folder.task(name)
+    if not task.records.exists():
+        raise UsageError(
+            f"the records to replay hold no {name}",
+            where=task.records,
+            remedy=f"set this source's `tasks` to what is there: [{', '.join(found.name for found in folder.tasks())}]",
+        )
+    if not task.card.exists() and name in TASKS:
+        return ReplayedTask(card_of(TASKS[name]))
+    if not task.card.exists():
+        raise UsageError(
+            f"nothing says what the answers to {name} are for",
+            where=task.card,
+            remedy="import or generate the records again: each task's folder then holds a task.json",
+        )
+    card = read_card(task.card)
+    if card.name != name:
+        raise DataError(f"this describes the task {card.name}, not {name}", where=task.card)
+    return ReplayedTask(card)
 
 
 def _failed(task: str, entity: int, reason: str) -> Record:
@@ -235,7 +248,8 @@ def records_folder(given: Path) -> Path:
 def replayed_files(options: ReplayOptions) -> dict[str, str]:
     """The sha256 of every file that decides what is replayed: records, and the ids they are matched by."""
     folder = records_folder(options.records)
-    files = {f"{path.parent.name}/{path.name}": path for path in sorted(folder.glob("*/records.parquet"))}
+    tasks = SourceFolder(folder).tasks()
+    files = {f"{task.name}/{path.name}": path for task in tasks for path in (task.records, task.card)}
     dataset = dataset_folder(options, folder)
     if options.match == "source_id" and dataset is not None:
         files |= {f"dataset/{about}s.parquet": dataset / f"{about}s.parquet" for about in ("item", "user")}

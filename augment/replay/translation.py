@@ -7,9 +7,9 @@ from pathlib import Path
 
 from augment.catalog import Catalog
 from augment.replay.options import ReplayOptions
-from augment.source_ids import About
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.tasks import About
 
 
 def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:

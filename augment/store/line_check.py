@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from augment.messages import INT32_MAX
-from augment.source_ids import ITEM_FIELDS, SCORE_FIELDS
+from augrec.artefacts.tasks import Kind
 
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Texts = list[str] | tuple[str, ...]
@@ -52,8 +52,13 @@ class Line(BaseModel):
     engine: str
 
 
-def check_line(content: Mapping[str, Any]) -> None:
-    """Raises Damaged with the first field that is not what a record holds, and the line's key."""
+def check_line(content: Mapping[str, Any], gives: Kind) -> None:
+    """Raises Damaged with the first field that is not what a record holds, and the line's key.
+
+    Args:
+        content: of the line.
+        gives: what the record's task gives.
+    """
     try:
         Line.model_validate(content)
         texts = [value for value in content.values() if isinstance(value, str)]
@@ -61,7 +66,7 @@ def check_line(content: Mapping[str, Any]) -> None:
             texts += content[name]
         "".join(texts).encode()
         if content["status"] == "ok":
-            _check_fields(content["task"], content["fields"])
+            _check_fields(gives, content["fields"])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Damaged(f"{'.'.join(map(str, first['loc']))}: {first['msg']}{_of(content)}") from None
@@ -71,14 +76,14 @@ def check_line(content: Mapping[str, Any]) -> None:
         raise Damaged(f"fields: {error}{_of(content)}") from None
 
 
-def _check_fields(task: str, text: str | None) -> None:
+def _check_fields(gives: Kind, text: str | None) -> None:
     fields = from_json(text or "null", allow_inf_nan=False)
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
-    for name in ITEM_FIELDS.get(task, ()):
+    for name in gives.items:
         if not isinstance(fields.get(name), str):
             raise ValueError(f"{name} is no id")
-    for pair in fields.get(SCORE_FIELDS.get(task, ""), ()):
+    for pair in fields.get(gives.scores or "", ()):
         item, score = pair
         if not isinstance(item, str) or isinstance(score, bool) or not math.isfinite(score):
             raise ValueError("a score is no pair of an id and a number")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from augment.messages import Record
-from augment.source_ids import ITEM_FIELDS, About, SourceIds, UnknownItem, translated
+from augment.source_ids import SourceIds, UnknownItem, translated
 from augment.store.line_check import Damaged, check_line
+from augrec.artefacts.tasks import About, Kind, TaskCard
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _ITEMS = ("shown_history", "shown_candidates")
@@ -59,22 +60,22 @@ class Stored:
         return json.dumps(self.content, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def of(cls, record: Record, about: About, ids: SourceIds) -> Stored:
-        """The stored form of a record of the present data set."""
+    def of(cls, record: Record, card: TaskCard, ids: SourceIds) -> Stored:
+        """The stored form of a record of the present data set; the card is its task's."""
         content: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS}
-        content["entity"] = ids.of(about, record.entity)
+        content["entity"] = ids.of(card.about, record.entity)
         for name in _ITEMS:
             content[name] = ids.items(content[name])
         if record.fields is not None:
-            content["fields"] = _written(record.task, record.fields, lambda item: ids.of("item", item))
+            content["fields"] = _written(card.gives, record.fields, lambda item: ids.of("item", item))
         if not record.question:
             del content[_QUESTION]
         head = {name: content.pop(name) for name in ("key", "task")}
-        return cls({**head, "about": about, **content})
+        return cls({**head, "about": card.about, **content})
 
     @classmethod
-    def from_line(cls, line: str | bytes) -> Stored:
-        """Reads `line()` back.
+    def from_line(cls, line: str | bytes, gives: Kind) -> Stored:
+        """Reads `line()` back; `gives` says what the task gives.
 
         Raises:
             Damaged: it is no JSON object, or a value in it is no record's.
@@ -90,10 +91,10 @@ class Stored:
         if content.keys() | {_QUESTION} != names:
             odd = sorted((content.keys() | {_QUESTION}) ^ names)
             raise OtherVersion(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
-        check_line(content)
+        check_line(content, gives)
         return cls(content)
 
-    def record(self, ids: SourceIds) -> Record | None:
+    def record(self, ids: SourceIds, gives: Kind) -> Record | None:
         """The record in the ids of a data set; None when it is about, or names, what is not in there."""
         entity = ids.find(self.about, self.entity)
         content = {name: self.content[name] for name in _FIELDS if name in self.content}
@@ -102,7 +103,7 @@ class Stored:
             return None
         try:
             if content["fields"] is not None:
-                content["fields"] = _written(self.task, content["fields"], lambda item: ids.find("item", item))
+                content["fields"] = _written(gives, content["fields"], lambda item: ids.find("item", item))
         except (UnknownItem, ValueError):
             return None
         return Record(**content | shown | {"entity": entity, "repairs": tuple(content["repairs"])})
@@ -113,8 +114,8 @@ def answer_mark(status: str, text: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{status}\n{text}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
-def _written(task: str, text: str, item: Any) -> str:
-    """The fields as text, with other ids for items; as they are where the task's fields hold none."""
-    if task not in ITEM_FIELDS:
+def _written(gives: Kind, text: str, item: Any) -> str:
+    """The fields as text, with other ids for items; as they are where answers of this kind hold none."""
+    if not (gives.items or gives.scores):
         return text
-    return json.dumps(translated(task, json.loads(text), item), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(translated(gives, json.loads(text), item), ensure_ascii=False, separators=(",", ":"))

@@ -18,7 +18,7 @@ import sys
 import time
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from types import TracebackType
 
 from augment.hashes import shard_of
 from augment.messages import Record
-from augment.source_ids import POSITIONS, About, SourceIds
+from augment.source_ids import POSITIONS, SourceIds
 from augment.store.line_check import Damaged, check_line
 from augment.store.lines import OtherVersion, Stored, answer_mark
 from augment.store.request_index import KeyTable
@@ -42,6 +42,7 @@ from augrec.artefacts.files import (
     write_json,
 )
 from augrec.artefacts.locks import hold
+from augrec.artefacts.tasks import Kind, TaskCard
 from augrec.artefacts.visible import visible
 
 LAYOUT = 2
@@ -85,8 +86,8 @@ def line_of(stored: Stored) -> bytes:
     return content + SUM % zlib.crc32(content) + b"\n"
 
 
-def read_pieces(path: Path) -> Iterator[Piece]:
-    """Everything in a shard, in order; nothing for one that does not exist.
+def read_pieces(path: Path, gives: Kind) -> Iterator[Piece]:
+    """Everything in a shard, in order; nothing for one that does not exist. `gives` says what its task gives.
 
     Raises DataError for a line that is whole but was written by another version.
     """
@@ -97,13 +98,13 @@ def read_pieces(path: Path) -> Iterator[Piece]:
             if not line.endswith(b"\n") and b"\0" not in line:
                 yield Piece(number, line, problem="torn", torn=True)
                 return
-            yield from _pieces(path, number, line)
+            yield from _pieces(path, number, line, gives)
 
 
-def _pieces(path: Path, number: int, line: bytes) -> Iterator[Piece]:
+def _pieces(path: Path, number: int, line: bytes, gives: Kind) -> Iterator[Piece]:
     """One line; of a damaged one also the whole records in it, as when only the newline between two is lost."""
     try:
-        stored = _stored(path, number, line)
+        stored = _stored(path, number, line, gives)
     except ValueError as problem:
         yield Piece(number, line, problem=str(problem))
         for begin in re.finditer(BEGIN, line):
@@ -111,19 +112,19 @@ def _pieces(path: Path, number: int, line: bytes) -> Iterator[Piece]:
             inner = line[begin.start() : found.end()] + b"\n" if found else b""
             if _sum_fits(inner):
                 with suppress(ValueError):
-                    yield Piece(number, inner, _stored(path, number, inner))
+                    yield Piece(number, inner, _stored(path, number, inner, gives))
     else:
         yield Piece(number, line, stored)
 
 
-def _stored(path: Path, number: int, line: bytes) -> Stored:
+def _stored(path: Path, number: int, line: bytes, gives: Kind) -> Stored:
     """The content of a line. Raises ValueError when the line is damaged, DataError when it is of another version."""
     fits = _sum_fits(line)
     if not fits and SUM[:8] in line[-SUM_BYTES - 1 :]:
         raise ValueError("its checksum does not fit")
     content = line[: -SUM_BYTES - 1] + b"}" if fits else line
     try:
-        return Stored.from_line(content.decode())
+        return Stored.from_line(content.decode(), gives)
     except OtherVersion as error:
         if not fits:
             raise
@@ -145,7 +146,7 @@ class Store:
 
     Args:
         folder: R/augment/<source>.
-        tasks: task name -> "user" or "item".
+        tasks: the cards of the tasks, by name.
         total: how many shards there are; pinned by the first run.
         selected: which of them this process writes; None is all.
         ids: the source ids of the present data set.
@@ -157,7 +158,7 @@ class Store:
     def __init__(
         self,
         folder: Path,
-        tasks: dict[str, About],
+        tasks: Mapping[str, TaskCard],
         total: int,
         selected: Collection[int] | None = None,
         ids: SourceIds = POSITIONS,
@@ -236,10 +237,10 @@ class Store:
         if record.key in self._done:
             return
         try:
-            stored = Stored.of(record, self.tasks[record.task], self._ids)
+            stored = Stored.of(record, card := self.tasks[record.task], self._ids)
         except (ValueError, TypeError) as error:
             raise Damaged(f"{error}, in the record of key {record.key!r}") from None
-        check_line(stored.content)
+        check_line(stored.content, card.gives)
         path = shard_path(self.folder, stored.task, shard_of(stored.about, stored.entity, self.total), self.total)
         self._write(path, line_of(stored))
         self._know(stored)
@@ -262,13 +263,13 @@ class Store:
 
         Raises DataError at the end when some that were there, or were appended, cannot be read any more.
         """
-        count = 0
+        count, gives = 0, self.tasks[task].gives
         for shard in self.selected:
             seen = KeyTable()
-            for piece in read_pieces(shard_path(self.folder, task, shard, self.total)):
+            for piece in read_pieces(shard_path(self.folder, task, shard, self.total), gives):
                 if piece.stored is not None and piece.stored.key not in seen:
                     seen.add(piece.stored.key)
-                    yield piece.stored.record(self._ids)
+                    yield piece.stored.record(self._ids, gives)
             count += len(seen)
         if count != self._counts[task]:
             raise DataError(
@@ -289,17 +290,17 @@ class Store:
 
     def _scan(self, task: str, shard: int) -> None:
         """Finds out what is there, and takes away what is no line."""
-        path = shard_path(self.folder, task, shard, self.total)
+        path, card = shard_path(self.folder, task, shard, self.total), self.tasks[task]
         check_inside(path)
         whole, torn, damaged = 0, False, list[Piece]()
-        for piece in read_pieces(path):
+        for piece in read_pieces(path, card.gives):
             torn = piece.torn
             if piece.stored is None:
                 damaged += [] if piece.torn else [piece]
                 continue
             whole += len(piece.data)
             stored = piece.stored
-            if stored.task != task or shard_of(self.tasks[task], stored.entity, self.total) != shard:
+            if stored.task != task or shard_of(card.about, stored.entity, self.total) != shard:
                 raise DataError(
                     f"a record of {stored.task} {stored.entity} lies in the wrong file",
                     where=path,
@@ -308,7 +309,7 @@ class Store:
             self._know(stored)
         if damaged:
             self.damaged += len(damaged)
-            _set_aside(path, damaged)
+            _set_aside(path, damaged, card.gives)
         elif torn:
             os.truncate(path, whole)
 
@@ -340,7 +341,7 @@ class Store:
         return self._files[path]
 
 
-def _set_aside(path: Path, damaged: list[Piece]) -> None:
+def _set_aside(path: Path, damaged: list[Piece], gives: Kind) -> None:
     """Moves what is no line into a file beside the shard, and says so; whole lines stay as they are."""
     aside = path.with_suffix(".damaged")
     with said_when_full(aside), aside.open("ab") as out:
@@ -349,7 +350,7 @@ def _set_aside(path: Path, damaged: list[Piece]) -> None:
         out.flush()
         os.fsync(out.fileno())
     with atomic_path(path) as temporary, temporary.open("wb") as kept:
-        kept.writelines(piece.data for piece in read_pieces(path) if piece.stored is not None)
+        kept.writelines(piece.data for piece in read_pieces(path, gives) if piece.stored is not None)
     for piece in damaged[:MOST_SAID]:
         print(
             f"{path}:{piece.number}: damaged ({visible(str(piece.problem))}); the line is now in {aside.name}, "

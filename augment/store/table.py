@@ -14,35 +14,13 @@ import pyarrow.parquet as pq
 from augment.accounting.summary import TaskCounts
 from augment.messages import Record
 from augrec.artefacts.files import atomic_path, said_when_full, scrap_path
+from augrec.artefacts.records import RECORD_SCHEMA
 
 ROWS_PER_BATCH = 10_000
 ENTITIES_PER_GROUP = 1 << 17
 """Entities that are sorted at a time and make one row group."""
 
 ORDER = [("entity", "ascending"), ("question", "ascending")]
-
-SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("task", pa.string()),
-        ("entity", pa.int32()),
-        ("question", pa.string()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("fields", pa.string()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("prompt_tokens", pa.int32()),
-        ("completion_tokens", pa.int32()),
-        ("cached_tokens", pa.int32()),
-        ("attempt", pa.int32()),
-        ("repairs", pa.list_(pa.string())),
-        ("shown_history", pa.list_(pa.int32())),
-        ("shown_candidates", pa.list_(pa.int32())),
-        ("dropped_history", pa.int32()),
-        ("fallback", pa.string()),
-    ]
-)
 
 
 def merge(records: Iterable[Record | None], present: Container[str], path: Path) -> TaskCounts:
@@ -57,15 +35,18 @@ def merge(records: Iterable[Record | None], present: Container[str], path: Path)
     with said_when_full(path), _Ranges(path) as ranges:
         while chunk := list(islice(rows, ROWS_PER_BATCH)):
             ranges.add(_batch(chunk))
-        with atomic_path(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, write_page_checksum=True) as out:
+        with (
+            atomic_path(path) as temporary,
+            pq.ParquetWriter(temporary, RECORD_SCHEMA, write_page_checksum=True) as out,
+        ):
             for table in ranges.tables():
                 out.write_table(table, row_group_size=max(1, len(table)))
     return tally
 
 
 def _batch(records: Sequence[Record]) -> pa.RecordBatch:
-    columns = [pa.array([getattr(record, column.name) for record in records], column.type) for column in SCHEMA]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    columns = [pa.array([getattr(record, column.name) for record in records], column.type) for column in RECORD_SCHEMA]
+    return pa.RecordBatch.from_arrays(columns, schema=RECORD_SCHEMA)
 
 
 class _Ranges:
@@ -104,7 +85,7 @@ class _Ranges:
         if number not in self._files:
             path = scrap_path(self._path)
             out = self._open.enter_context(pa.OSFile(str(path), "wb"))
-            self._files[number] = path, self._open.enter_context(pa.ipc.new_stream(out, SCHEMA))
+            self._files[number] = path, self._open.enter_context(pa.ipc.new_stream(out, RECORD_SCHEMA))
         return self._files[number][1]
 
 

@@ -1,13 +1,16 @@
 """What a language model is asked for. A new task is a file here, a template in `augment/prompts`, a line below."""
 
-from typing import Any
-
-from augment.tasks.base import Task
+from augment.tasks.base import Task, card_of
 from augment.tasks.edges import Edges
 from augment.tasks.item_attributes import ItemAttributes
 from augment.tasks.user_profile import UserProfile
+from augrec.artefacts.registry import Registry
 
-_ALL: tuple[Any, ...] = (Edges, UserProfile, ItemAttributes)
-TASKS: dict[str, type[Task]] = {task.name: task for task in _ALL}
+TASKS: Registry[type[Task]] = Registry("task")
+for _task in (Edges, UserProfile, ItemAttributes):
+    TASKS.register(_task)
 
-__all__ = ["TASKS", "Task"]
+LLMREC = (Edges.name, UserProfile.name, ItemAttributes.name)
+"""LLMRec's tasks: what a source is asked unless its config says more."""
+
+__all__ = ["LLMREC", "TASKS", "Task", "card_of"]

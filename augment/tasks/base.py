@@ -11,8 +11,8 @@ from pydantic import Field
 
 from augment.answers.answer import Answer
 from augment.messages import Draft, Sampling
-from augment.source_ids import About
 from augrec.artefacts.options import Options
+from augrec.artefacts.tasks import About, Gives, TaskCard
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
@@ -94,6 +94,10 @@ class Task(ABC):
 
     name: ClassVar[str]
     about: ClassVar[About]
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Tasks whose records its prompt quotes; they are answered before."""
+    gives: ClassVar[Gives]
+    """What its answers are for."""
     Options: ClassVar[type[TaskOptions]]
     options: TaskOptions
     most_questions: int = 1
@@ -116,3 +120,8 @@ class Task(ABC):
     @abstractmethod
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """What a grammar cannot say, and the stored form. Raises Contradiction."""
+
+
+def card_of(task: Task | type[Task]) -> TaskCard:
+    """What later stages know of a task."""
+    return TaskCard(name=task.name, about=task.about, reads=task.reads, gives=task.gives)

@@ -21,9 +21,10 @@ from pydantic import Field, create_model
 from augment.answers.answer import Answer, AnswerModel
 from augment.answers.scoring import label_answer, labels_for
 from augment.messages import Control, Draft
-from augment.source_ids import About
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
+from augrec.artefacts import tasks as kinds
+from augrec.artefacts.tasks import About, Gives
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
@@ -72,6 +73,7 @@ class Edges(Task):
 
     name: ClassVar[str] = "edges"
     about: ClassVar[About] = "user"
+    gives: ClassVar[Gives] = kinds.Edges()
     Options: ClassVar[type[TaskOptions]] = EdgesOptions
 
     def __init__(self, context: Context, options: EdgesOptions) -> None:

@@ -12,9 +12,9 @@ from pydantic import create_model
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
-from augment.source_ids import About
 from augment.tasks.base import Checked, Context, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, known_or_missing, name_type
+from augrec.artefacts.tasks import About, Attributes, Gives
 
 if TYPE_CHECKING:
     from augment.catalog import Item
@@ -29,6 +29,7 @@ class ItemAttributes(Task):
 
     name: ClassVar[str] = "item_attributes"
     about: ClassVar[About] = "item"
+    gives: ClassVar[Gives] = Attributes()
     Options: ClassVar[type[TaskOptions]] = ItemAttributesOptions
 
     def __init__(self, context: Context, options: ItemAttributesOptions) -> None:

@@ -17,10 +17,10 @@ from pydantic import Field, create_model
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
-from augment.source_ids import About
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
 from augment.tasks.prose import TERMS, check_prose, prose_answer
+from augrec.artefacts.tasks import About, Gives, Text
 
 AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
 GENDERS = ("female", "male")
@@ -61,6 +61,7 @@ class UserProfile(Task):
 
     name: ClassVar[str] = "user_profile"
     about: ClassVar[About] = "user"
+    gives: ClassVar[Gives] = Text()
     Options: ClassVar[type[TaskOptions]] = UserProfileOptions
 
     def __init__(self, context: Context, options: UserProfileOptions) -> None:

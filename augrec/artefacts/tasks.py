@@ -7,7 +7,7 @@ name of a task.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -19,7 +19,18 @@ from augrec.artefacts.options import Options
 About = Literal["user", "item"]
 
 
-class Text(Options):
+class Kind(Options):
+    """What the answers to a task are for; `kind` in the classes below tells them apart."""
+
+    items: ClassVar[tuple[str, ...]] = ()
+    """Fields of an answer that hold an item each."""
+    scores: ClassVar[str | None] = None
+    """A field that may hold [[item, number], ...]."""
+
+    kind: str
+
+
+class Text(Kind):
     """One text about each entity; it is embedded as one matrix, named like the task."""
 
     kind: Literal["text"] = "text"
@@ -27,31 +38,38 @@ class Text(Options):
     """The field of the answer that is the text; None: all fields, as one text."""
 
 
-class Attributes(Options):
+class Attributes(Kind):
     """Several short values about each entity; each field is embedded as a matrix of its own."""
 
     kind: Literal["attributes"] = "attributes"
 
 
-class Edges(Options):
+class Edges(Kind):
     """Pairs of a liked and a disliked item for each user: further triplets to train on."""
 
+    items: ClassVar[tuple[str, ...]] = ("positive", "negative")
+    scores: ClassVar[str | None] = "scores"
+
     kind: Literal["edges"] = "edges"
+    among: Literal["candidates", "unseen"] = "candidates"
+    """What a prompt offers: candidates of the base recommender, or any items without an interaction in training."""
 
 
-class Insertions(Options):
+class Insertions(Kind):
     """Items put into each user's sequence."""
+
+    items: ClassVar[tuple[str, ...]] = ("item",)
 
     kind: Literal["insertions"] = "insertions"
 
 
-class Ranking(Options):
+class Ranking(Kind):
     """An order of each user's candidates."""
 
     kind: Literal["ranking"] = "ranking"
 
 
-class Rating(Options):
+class Rating(Kind):
     """A predicted rating of each asked pair of user and item."""
 
     kind: Literal["rating"] = "rating"

@@ -18,7 +18,8 @@ from augment.messages import Control, Draft, Message, Record, Request
 from augment.requests import Questions, ask, asker
 from augment.store.store import Store
 from augment.store.table import merge
-from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
+from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions, card_of
+from augrec.artefacts.tasks import About, Gives, Ranking
 
 
 class Preference(AnswerModel):
@@ -32,7 +33,8 @@ class Pairs(Task):
     """Which of two neighbouring candidates; the last user is not asked at all."""
 
     name: ClassVar[str] = "pairs"
-    about: ClassVar[Literal["user", "item"]] = "user"
+    about: ClassVar[About] = "user"
+    gives: ClassVar[Gives] = Ranking()
     most_questions = 3
 
     def __init__(self, context: Context) -> None:
@@ -72,7 +74,7 @@ def test_every_question_has_a_key_and_a_record_of_its_own(task: Pairs, context: 
     asked = [question for block in questions.blocks(8) for question in block]
     assert len(questions) == len(asked) == 3 * (catalog.n_users - 1) + 1
     assert len({question.key for question in asked}) == len(asked)
-    with Store(tmp_path, {"pairs": "user"}, 2) as store:
+    with Store(tmp_path, {"pairs": card_of(task)}, 2) as store:
         for question in asked:
             if isinstance(question, Record):
                 store.append(question)

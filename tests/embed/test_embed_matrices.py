@@ -10,6 +10,7 @@ import augrec.artefacts.matrices
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_parquet
 from augrec.artefacts.matrices import read_field
+from augrec.artefacts.tasks import Attributes, TaskCard, Text, write_card
 from embed.matrices import embed_field
 from embed.records import text_digest, texts_of_items, texts_of_source
 from embed.stage import embed_items, embed_source
@@ -102,6 +103,9 @@ def test_a_field_that_was_never_embedded_names_the_stage(tmp_path):
 def write_run(root):
     records = {"key": ["a", "b"], "entity": [0, 1], "status": ["ok", "failed"]}
     for task, fields in (("user_profile", {"age": "20"}), ("item_attributes", {"director": "X", "language": "French"})):
+        gives = Text() if task == "user_profile" else Attributes()
+        card = TaskCard(name=task, about=task.partition("_")[0], gives=gives)
+        write_card(root / "augment" / "llm" / task / "task.json", card)
         table = pa.table(records | {"fields": pa.array([json.dumps(fields), None], pa.string())})
         write_parquet(root / "augment" / "llm" / task / "records.parquet", table)
     write_parquet(root / "items.parquet", pa.table({"item": [0, 1], "title": ["Heat", "Babe"], "year": [1995, 1995]}))
@@ -110,15 +114,17 @@ def write_run(root):
 def test_a_source_gives_a_profile_and_one_matrix_per_attribute(tmp_path, counting):
     write_run(tmp_path)
     records = tmp_path / "augment" / "llm"
-    about = embed_source(counting(), records, 2, 2, tmp_path / "embed" / "llm")
+    tasks = ("user_profile", "item_attributes")
+    about = embed_source(counting(), records, 2, 2, tmp_path / "embed" / "llm", tasks)
     assert list(about) == ["user_profile", "director", "language"]
     assert sorted(path.name for path in (tmp_path / "embed" / "llm").glob("*.npy")) == [
         "director.npy",
         "language.npy",
         "user_profile.npy",
     ]
-    for field, texts in texts_of_source(records, 2, 2).items():
-        assert about[field]["text_sha256"] == text_digest(texts)
+    for field, told in texts_of_source(records, 2, 2, tasks).items():
+        assert about[field]["text_sha256"] == text_digest(told.texts)
+        assert about[field]["task"] == told.task
         assert about[field]["missing"] == [1]
     assert about["director"]["source_sha256"] == sha256_file(records / "item_attributes" / "records.parquet")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,36 @@ class Check:
     name: str
     rows: int
     violations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task of a source as its `task.json` says it, read without the code that wrote it."""
+
+    name: str
+    about: str
+    """user or item."""
+    kind: str
+    """What its answers are: text, attributes, edges, ..."""
+    from_candidates: bool
+    """Whether its prompts offer candidates of the base recommender and nothing else."""
+    reads: tuple[str, ...]
+
+
+def read_task(folder: Path, source: str, task: str) -> Asked:
+    """The task of a source in a run folder. Raises DataError where nothing says what it is."""
+    path = folder / "augment" / source / task / "task.json"
+    card = read_json(path, remedy="run `augrec augment CONFIG`")
+    try:
+        gives, about = card["gives"], card["about"]
+        if card["name"] != task or about not in ("user", "item"):
+            raise ValueError
+        among = gives.get("among", "candidates") == "candidates"
+        return Asked(task, about, str(gives["kind"]), gives["kind"] == "edges" and among, tuple(card["reads"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError(
+            "this is no description of the task", where=path, remedy="run `augrec augment CONFIG`"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,15 @@ def pairs_of(fields: dict[str, Any], positives: int) -> list[tuple[int, int]]:
     return [(item, fields["negative"]) for item in likely[:positives]]
 
 
-def positives_trained_on(folder: Path, source: str) -> int:
-    """The most positives of a record that a variant of the run trains on; 1 where no config says otherwise."""
+def positives_trained_on(folder: Path, source: str, task: str) -> int:
+    """The most positives of a task's record that a variant of the run trains on; 1 where no config says otherwise."""
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     variants = (config.get("variants") if isinstance(config, dict) else None) or {}
-    used = [one for one in variants.values() if one.get("source") == source and one.get("edges") != "none"]
-    return max((int(one.get("edge_positives") or 1) for one in used), default=1)
+    used = [
+        variant for variant in variants.values() if variant.get("source") == source and variant.get("edges") != "none"
+    ]
+    return max((int(variant.get("edge_positives") or 1) for variant in used), default=1)
 
 
 def wrong_scores(fields: dict[str, Any], shown: set[int]) -> list[str]:

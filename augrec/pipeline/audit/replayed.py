@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from augrec.artefacts.files import read_parquet, sha256_file
-from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.edges import named_items
 
 
-def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: Split) -> list[Check]:
+def audit_replayed(name: str, task: Asked, records: list[dict[str, Any]], split: Split) -> list[Check]:
     """Records written elsewhere saw other prompts; where these are known, they held nothing that is held out here."""
     checks = []
-    if task in ("edges", "user_profile"):
+    if task.about == "user":
         told = [record for record in records if record["status"] == "ok" and len(record["shown_history"])]
         problems = [
             f"user {record['entity']}: item {stray[0]} is not in train (key {record['key'][:12]})"
@@ -24,7 +24,7 @@ def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: S
             if (stray := sorted(set(record["shown_history"]) - set(split.train_history.get(record["entity"], []))))
         ]
         checks.append(Check(f"{name}: prompts, where known, showed training history only", len(told), tuple(problems)))
-    if task == "edges":
+    if task.kind == "edges":
         named = [
             (record["entity"], side, item)
             for record in records
@@ -38,22 +38,24 @@ def audit_replayed(name: str, task: str, records: list[dict[str, Any]], split: S
     return checks
 
 
-def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any]) -> list[str]:
+def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any], task: Asked) -> list[str]:
     """What is wrong with a matrix that was copied with replayed records.
 
     Only records that take part have a vector. Where the matrix it came from is still there, every row equals that of
     the same source id; one that has changed since is a violation, one that is gone is not.
     """
-    about = "user" if path.stem == "user_profile" else "item"
-    task = "user_profile" if about == "user" else "item_attributes"
-    records = folder / "augment" / path.parent.name / task / "records.parquet"
+    about = task.about
+    records = folder / "augment" / path.parent.name / task.name / "records.parquet"
     if sha256_file(records) != meta["records_sha256"]:
         return [f"was copied for another version of {records.relative_to(folder)}"]
     rows = read_parquet(records).select(["entity", "status", "fields"]).to_pylist()
-    answered = {row["entity"]: json.loads(row["fields"]) for row in rows if row["status"] == "ok"}
+    answered: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        if row["status"] == "ok":
+            answered.setdefault(row["entity"], {}).update(json.loads(row["fields"]))
     present = np.flatnonzero(np.any(matrix, axis=1)).tolist()
     problems = []
-    if about == "user" or any(path.stem in fields for fields in answered.values()):
+    if task.kind == "text" or any(path.stem in fields for fields in answered.values()):
         problems = [f"row {row} has a vector, and no record that takes part" for row in present if row not in answered]
     source, other = Path(meta["source"]), meta["replayed"]["dataset"]
     if not source.exists() or (other and not Path(other).exists()):

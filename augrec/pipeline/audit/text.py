@@ -12,15 +12,14 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
-from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
 from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
-from embed.records import text_digest, texts_of_items, texts_of_source
+from embed.records import FieldTexts, text_digest, texts_of_items, texts_of_source
 
-Texts = dict[str, list[str | None]]
+Texts = dict[str, FieldTexts]
 """A text or None per row, by field."""
-USER_TASKS = ("edges", "user_profile")
 
 
 def audit_records(
@@ -31,33 +30,36 @@ def audit_records(
     Returns:
         The checks of one source, and how many of its augmented pairs are held-out interactions.
     """
-    candidates, positives = _candidate_lists(folder), positives_trained_on(folder, source)
+    candidates = _candidate_lists(folder)
     replayed = str((summary.get("engine") or {}).get("engine", "")).startswith("replay")
     checks: list[Check] = []
-    asked = summary.get("users")
-    overlap = _overlap([], split, positives)
-    for task, counted in summary["tasks"].items():
-        path = folder / "augment" / source / task / "records.parquet"
+    edges: list[tuple[int, int, int]] = []
+    for name, counted in summary["tasks"].items():
+        task = read_task(folder, source, name)
+        path = folder / "augment" / source / name / "records.parquet"
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
-        name = f"{source} {task}"
-        checks.append(
-            Check(f"{name}: one record per request", len(records), _counts(records, counted, task, split, asked))
-        )
+        title = f"{source} {name}"
+        problems = _counts(records, counted, task, split, summary.get("users"))
+        checks.append(Check(f"{title}: one record per request", len(records), problems))
+        if task.reads and not replayed:
+            problems = tuple(f"{read} is not there" for read in task.reads if read not in summary["tasks"])
+            checks.append(Check(f"{title}: the answers it quotes are there", len(task.reads), problems))
         if replayed:
-            checks += audit_replayed(name, task, records, split)
-        elif task in USER_TASKS:
-            checks.append(Check(f"{name}: prompts show training history only", len(records), _history(records, split)))
-        if task == "edges" and not replayed:
-            checks.append(
-                Check(f"{name}: pairs come from the candidates", len(records), _pairs(records, candidates, split))
-            )
-        if task == "edges":
-            overlap = _overlap(records, split, positives)
-    return checks, overlap
+            checks += audit_replayed(title, task, records, split)
+        elif task.about == "user":
+            problems = _history(records, split)
+            checks.append(Check(f"{title}: prompts show training history only", len(records), problems))
+        if task.kind == "edges" and not replayed:
+            where = "the candidates" if task.from_candidates else "what was shown, and is not in train"
+            problems = _pairs(records, candidates if task.from_candidates else None, split)
+            checks.append(Check(f"{title}: pairs come from {where}", len(records), problems))
+        if task.kind == "edges":
+            edges += _edges(records, positives_trained_on(folder, source, name))
+    return checks, _overlap(edges, split)
 
 
 def _counts(
-    records: list[dict[str, Any]], counted: dict[str, Any], task: str, split: Split, asked: int | None
+    records: list[dict[str, Any]], counted: dict[str, Any], task: Asked, split: Split, asked: int | None
 ) -> tuple[str, ...]:
     """What is wrong with the number of records, where `asked` users were drawn to be asked about (None: all)."""
     problems = []
@@ -68,17 +70,23 @@ def _counts(
         for key, value in expected.items()
         if counted[key] != value
     ]
-    for column in ("key", "entity"):
-        repeated = [value for value, count in Counter(record[column] for record in records).items() if count > 1]
-        problems += [f"{column} {value} has several records" for value in repeated]
+    keys = Counter(record["key"] for record in records)
+    problems += [f"key {key} has several records" for key, count in keys.items() if count > 1]
+    questions = Counter((record["entity"], record["question"]) for record in records)
+    problems += [
+        f"entity {entity} has several records{f' of the question {question!r}' if question else ''}"
+        for (entity, question), count in questions.items()
+        if count > 1
+    ]
     entities = {record["entity"] for record in records}
-    wanted = set(split.train_history) if task in USER_TASKS else set(range(split.n_items))
-    if task in USER_TASKS and asked is not None:
+    users = task.about == "user"
+    wanted = set(split.train_history) if users else set(range(split.n_items))
+    if users and asked is not None:
         problems += [f"user {user} was drawn and has no history" for user in sorted(entities - wanted)]
         problems += [f"{asked} users were drawn, {len(entities)} have a record"] if len(entities) != asked else []
     else:
         problems += [f"entity {entity} has no record" for entity in sorted(wanted - entities)]
-    known = range(split.n_users if task in USER_TASKS else split.n_items)
+    known = range(split.n_users if users else split.n_items)
     problems += [f"entity {entity} does not exist" for entity in sorted(entities - set(known))]
     problems += [
         f"entity {record['entity']} failed without a reason or fallback"
@@ -110,11 +118,12 @@ def _history(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split: Split) -> tuple[str, ...]:
+def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]] | None, split: Split) -> tuple[str, ...]:
+    """What is wrong with the items shown and named; `candidates` is None where others may be shown."""
     problems = []
     for record in records:
         user, shown = record["entity"], set(record["shown_candidates"])
-        listed = candidates.get(user, set())
+        listed = shown if candidates is None else candidates.get(user, set())
         for item in sorted(shown - listed):
             problems.append(f"user {user}: item {item} was shown but is not in candidates.parquet")
         for item in sorted(shown & set(split.train_history.get(user, []))):
@@ -128,10 +137,14 @@ def _pairs(records: list[dict[str, Any]], candidates: dict[int, set[int]], split
     return tuple(problems)
 
 
-def _overlap(records: list[dict[str, Any]], split: Split, positives: int) -> dict[str, int]:
-    """How many edges there are with up to so many positives of a record, and how many of them are held out."""
+def _edges(records: list[dict[str, Any]], positives: int) -> list[tuple[int, int, int]]:
+    """(user, positive, negative) of the answered records, with up to so many positives of each."""
     answered = [(record["entity"], json.loads(record["fields"])) for record in records if record["status"] == "ok"]
-    edges = [(user, *pair) for user, fields in answered for pair in pairs_of(fields, positives)]
+    return [(user, *pair) for user, fields in answered for pair in pairs_of(fields, positives)]
+
+
+def _overlap(edges: list[tuple[int, int, int]], split: Split) -> dict[str, int]:
+    """How many edges there are, and how many of them are held out."""
     found = {"edges": len(edges)}
     for place, side in enumerate(("positive", "negative"), start=1):
         pairs = np.array([(edge[0], edge[place]) for edge in edges], dtype=np.int64).reshape(-1, 2)
@@ -173,7 +186,10 @@ def audit_reads(folder: Path) -> list[Check]:
         return []  # made by a version that did not say, or from what lay here before
     sources = _summary(folder)
     checked = {path.relative_to(folder).as_posix() for path in _matrices(folder)} | {
-        f"augment/{source}/{task}/records.parquet" for source in sources for task in sources[source]["tasks"]
+        f"augment/{source}/{task}/{name}"
+        for source in sources
+        for task in sources[source]["tasks"]
+        for name in ("records.parquet", "task.json")
     }
     strays = [f"{name} was read, and no check covers it: the run's config does not name it" for name in read
               if name not in checked]  # fmt: skip
@@ -205,7 +221,10 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
     matrix = np.load(path, allow_pickle=False, mmap_mode="r")
     meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
     problems = []
-    rows = split.n_users if path.stem == "user_profile" else split.n_items
+    task = _task_of(folder, path, meta)
+    if isinstance(task, str):
+        return 0, (task,)
+    rows = split.n_users if task is not None and task.about == "user" else split.n_items
     if matrix.shape[0] != rows or matrix.dtype != np.float32:
         problems.append(f"is {matrix.dtype} {matrix.shape}, expected float32 with {rows} rows")
     if not np.isfinite(matrix).all():
@@ -215,16 +234,18 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
     problems += [f"row {row} is listed as missing but not zero" for row in sorted(set(meta["missing"]) - zero)]
     if path.parent.name == FEATURES_GROUP:
         return rows, tuple(problems)
-    if "replayed" in meta:
-        return rows, (*problems, *audit_vectors(folder, path, matrix, meta))
-    source = _source_of(folder, path)
+    if "replayed" in meta and task is not None:
+        return rows, (*problems, *audit_vectors(folder, path, matrix, meta, task))
+    source = folder / "dataset" / "items.parquet"
+    if task is not None:
+        source = folder / "augment" / path.parent.name / task.name / "records.parquet"
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
     if isinstance(texts, DataError):
         problems.append(f"its text cannot be derived again: {texts.what}")
     elif path.stem not in texts:
         problems.append(f"{source.relative_to(folder)} holds no such field")
-    elif text_digest(texts[path.stem]) != meta["text_sha256"]:
+    elif text_digest(texts[path.stem].texts) != meta["text_sha256"]:
         problems.append(f"was not made from the text in {source.relative_to(folder)}")
     return rows, tuple(problems)
 
@@ -235,16 +256,19 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
         if group == FEATURES_GROUP:
             return {}
         if group == DATA_GROUP:
-            return texts_of_items(folder / "dataset" / "items.parquet")
+            own = texts_of_items(folder / "dataset" / "items.parquet")
+            return {field: FieldTexts("", "item", texts) for field, texts in own.items()}
         tasks = (_summary(folder).get(group) or {}).get("tasks", ())
         return texts_of_source(folder / "augment" / group, split.n_users, split.n_items, tasks)
     except DataError as error:
         return error
 
 
-def _source_of(folder: Path, path: Path) -> Path:
-    group = path.parent.name
-    if group == DATA_GROUP:
-        return folder / "dataset" / "items.parquet"
-    task = "user_profile" if path.stem == "user_profile" else "item_attributes"
-    return folder / "augment" / group / task / "records.parquet"
+def _task_of(folder: Path, path: Path, meta: dict[str, Any]) -> Asked | str | None:
+    """The task that a matrix says it is of, None for the data's own; what is wrong where it is of none."""
+    group, name = path.parent.name, meta.get("task")
+    if group in (DATA_GROUP, FEATURES_GROUP):
+        return None
+    if not isinstance(name, str) or name not in ((_summary(folder).get(group) or {}).get("tasks") or ()):
+        return f"is of the task {name!r}, which the source was not asked"
+    return read_task(folder, group, name)

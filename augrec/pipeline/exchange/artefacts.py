@@ -19,7 +19,8 @@ from augrec.artefacts.files import digest, remove_file, write_json, write_parque
 from augrec.artefacts.interactions import SPLITS, UserItems
 from augrec.artefacts.matrices import write_field
 from augrec.artefacts.ranked_lists import write_ranked_lists
-from augrec.artefacts.run_folder import DatasetFolder, TaskFolder
+from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
+from augrec.artefacts.tasks import TaskCard, write_card
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
 from recsys.data.prepare import interaction_counts, interaction_table, split_sha256
@@ -61,9 +62,11 @@ def published_record(
     return replace(record, key=digest({"engine": PUBLISHED, **content}))
 
 
-def write_records(folder: Path, task: str, records: list[Record]) -> TaskCounts:
-    """Writes `folder/<task>/records.parquet`; the counts over them."""
-    return merge(records, {record.key for record in records}, TaskFolder(folder / task).records)
+def write_records(folder: Path, card: TaskCard, records: list[Record]) -> TaskCounts:
+    """Writes `folder/<task>/records.parquet` and the task's card; the counts over them."""
+    task = SourceFolder(folder).task(card.name)
+    write_card(task.card, card)
+    return merge(records, {record.key for record in records}, task.records)
 
 
 def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[str, int]:

@@ -6,19 +6,19 @@ It knows five attributes by name, so only these are written. Text is what was em
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from augment.tasks.naming import UNKNOWN
-from augrec.artefacts.files import read_parquet, write_text
+from augrec.artefacts.files import write_text
 from augrec.artefacts.named import named_records
+from augrec.artefacts.records import StoredRecord, read_records
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.exported import ExportedRun, as_csv, own_rows
 from augrec.pipeline.exchange.pickles import write_pickle, write_vectors
-from embed.records import records_of, texts_of_source
+from embed.records import texts_of_source
 from recsys.data.released.reader import Findings
 
 NETFLIX = ("year", "title", "director", "country", "language")
@@ -31,10 +31,9 @@ def write_edges(run: ExportedRun, out: Path, notes: Findings) -> None:
     n_items = run.dataset.n_items
     nobody = {0: n_items, 1: n_items}
     table = dict.fromkeys(range(run.dataset.n_users), nobody)
-    for row in _records(run, "edges"):
-        if row["status"] == "ok":
-            fields = json.loads(row["fields"])
-            table[row["entity"]] = {0: fields["positive"], 1: fields["negative"]}
+    for record in _answered(run, "edges"):
+        fields = record.fields or {}
+        table[record.entity] = {0: fields["positive"], 1: fields["negative"]}
     without = sum(pair is nobody for pair in table.values())
     notes.add(
         "augmented_sample_dict", f"users have no edge; {n_items} stands in, which the trainer drops", without, "note"
@@ -46,8 +45,9 @@ def write_profiles(run: ExportedRun, out: Path, notes: Findings) -> None:
     """The profile texts and their vectors; absent where the source wrote none."""
     folder = run.folder / "augment" / run.source
     tasks = [path.parent.name for path in named_records(run.folder, run.source)]
-    texts = texts_of_source(folder, run.dataset.n_users, run.dataset.n_items, tasks).get("user_profile")
-    if texts is not None:
+    profiles = texts_of_source(folder, run.dataset.n_users, run.dataset.n_items, tasks).get("user_profile")
+    if profiles is not None:
+        texts = profiles.texts
         present = {user: text for user, text in enumerate(texts) if text is not None}
         notes.add("augmented_user_profiling_dict", "users have no profile", len(texts) - len(present), "note")
         write_pickle(out / "augmented_user_profiling_dict", present)
@@ -81,20 +81,19 @@ def write_attributes(run: ExportedRun, out: Path, notes: Findings) -> tuple[str,
     write_vectors(out / "augmented_atttribute_embedding_dict", matrices())
     ours = (run.creator, "country", "language")
     table = {item: dict.fromkeys(range(len(ours)), UNKNOWN) for item in range(run.dataset.n_items)}
-    for row in _records(run, "item_attributes"):
-        if row["status"] == "ok":
-            fields = json.loads(row["fields"])
-            table[row["entity"]] = {place: str(fields.get(name, UNKNOWN)) for place, name in enumerate(ours)}
+    for record in _answered(run, "item_attributes"):
+        fields = record.fields or {}
+        table[record.entity] = {place: str(fields.get(name, UNKNOWN)) for place, name in enumerate(ours)}
     write_pickle(out / "augmented_attribute_dict", table)
     rows = [[*own, *table[item].values()] for item, own in enumerate(own_rows(run.dataset))]
     write_text(out / "augmented_item_attribute_agg.csv", as_csv(rows))
     return tuple(present)
 
 
-def _records(run: ExportedRun, task: str) -> list[dict[str, Any]]:
-    path = records_of(run.folder / "augment" / run.source, task)
+def _answered(run: ExportedRun, task: str) -> Iterator[StoredRecord]:
+    path = RunFolder(run.folder).source(run.source).task(task).records
     there = path.exists() and path in named_records(run.folder, run.source)
-    return read_parquet(path).select(["entity", "status", "fields"]).to_pylist() if there else []
+    return read_records(path, columns=()).answered() if there else iter(())
 
 
 def _count_zeros(file: str, matrix: np.ndarray, notes: Findings) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from augment.messages import Record
+from augment.tasks import TASKS, card_of
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_json, write_text
@@ -72,14 +73,16 @@ def _write(release: Release, out: Path) -> dict[str, Any]:
     files = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     source = out / "augment" / PUBLISHED
     written = {
-        task: write_records(source, task, records) for task, records in _records(release, items, findings) if records
+        task: write_records(source, card_of(TASKS[task]), records)
+        for task, records in _records(release, items, findings)
+        if records
     }
     write_json(source / "engine.json", {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "llmrec", "files": files})
     matrices = 0
-    for stem, file, matrix in _matrices(release):
+    for stem, task, file, matrix in _matrices(release):
         about = {"source": file, "source_sha256": files[file]}
-        model = {} if stem.parent.name == "features" else {"model": EMBEDDED_BY}
-        write_matrix(matrix, out / "embed" / stem, about | model)
+        made = {} if task is None else {"model": EMBEDDED_BY, "task": task}
+        write_matrix(matrix, out / "embed" / stem, about | made)
         matrices += 1
     records = {
         f"{task}_{status}": getattr(tally, status) for task, tally in written.items() for status in ("ok", "failed")
@@ -169,12 +172,12 @@ def _unusable(pair: tuple[Any, Any] | None, n_items: int) -> str | None:
     return f"out_of_range: item {outside[0]} of {n_items}" if outside else None
 
 
-def _matrices(release: Release) -> Iterator[tuple[Path, str, FeatureMatrix]]:
-    """Where each matrix goes inside embed/, and the file it is from."""
+def _matrices(release: Release) -> Iterator[tuple[Path, str | None, str, FeatureMatrix]]:
+    """Where each matrix goes inside embed/, the task it is of (None for the items' own), and the file it is from."""
     for name, matrix in release.side.item.items():
-        yield Path("features") / name, MODALITIES[name], matrix
+        yield Path("features") / name, None, MODALITIES[name], matrix
     if "profile" in release.side.user:
         name = PROFILE if (release.folder / PROFILE).exists() else STACKED_PROFILE
-        yield Path(PUBLISHED) / "user_profile", name, release.side.user["profile"]
+        yield Path(PUBLISHED) / "user_profile", "user_profile", name, release.side.user["profile"]
     for name, matrix in release.side.attributes.items():
-        yield Path(PUBLISHED) / name, ATTRIBUTES, matrix
+        yield Path(PUBLISHED) / name, "item_attributes", ATTRIBUTES, matrix

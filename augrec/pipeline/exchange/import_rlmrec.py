@@ -1,7 +1,6 @@
 """RLMRec's released folder as artefacts: the given split, and the profile texts of users and items as records.
 
-A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label. Items' profiles are
-records of the task `item_attributes`, so that their vectors are an item attribute called `profile`.
+A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label.
 """
 
 from __future__ import annotations
@@ -12,9 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from augment.tasks.base import card_of
+from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
+from augrec.artefacts.tasks import About, TaskCard, Text
 from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
 from augrec.pipeline.exchange.findings import begin, finish
 from augrec.pipeline.exchange.import_llmrec import profile_records
@@ -22,7 +24,11 @@ from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Findings
 from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
 
-TASKS = {"user": "user_profile", "item": "item_attributes"}
+CARDS: dict[About, TaskCard] = {
+    "user": card_of(UserProfile),
+    "item": TaskCard(name="item_profile", about="item", gives=Text(field="profile")),
+}
+"""What the published texts are; the prompts they were written from are not asked here."""
 MAPPERS = ("{about}_mapper.jsonl", "mapper/*_{about}.json")
 """Where the ids of the data's own source may lie, as lines of JSON."""
 MAPPER_REMEDY = "use the mapper of the same release, one JSON object a line, or take the file away: it is not needed"
@@ -66,11 +72,12 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     counts = write_dataset(described, out / "dataset", name)
     write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
     target = out / "augment" / PUBLISHED
-    for about, task in TASKS.items():
+    for about, card in CARDS.items():
+        task = card.name
         if TEXTS[about] not in release.files:
             findings.add(TEXTS[about], "file is absent; there are no texts", 1, "note")
             continue
-        tally = write_records(target, task, profile_records(task, _present(texts[about]), sizes[about]))
+        tally = write_records(target, card, profile_records(task, _present(texts[about]), sizes[about]))
         counts |= {f"{task}_ok": tally.ok, f"{task}_failed": tally.failed}
         findings.add(TEXTS[about], f"{about}s have no profile", tally.failed)
     files = {shown: sha256_file(path) for shown, path in sorted(read.items())}

@@ -91,9 +91,10 @@ class Augment(Stage):
     def outputs(self, run: Run) -> Iterable[Path]:
         summary = read_json(self.folder(run) / "summary.json")
         return [
-            self.folder(run) / source / task / "records.parquet"
+            self.folder(run) / source / task / name
             for source, content in summary["sources"].items()
             for task in content["tasks"]
+            for name in ("records.parquet", "task.json")
         ]
 
     def summary(self, details: dict[str, Any]) -> str:
@@ -105,7 +106,8 @@ def source_code(source: Any) -> tuple[str, ...]:
     from augment.engines.registry import ENGINES
     from augment.tasks import TASKS
 
-    return (ENGINES[source.engine.kind].module, *(TASKS[task].__module__ for task in source.tasks))
+    asked = (TASKS[task].__module__ for task in source.tasks if task in TASKS)
+    return (ENGINES[source.engine.kind].module, *asked)
 
 
 def require_answered(run: Run, unfinished: Iterable[str]) -> None:

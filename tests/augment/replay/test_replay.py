@@ -18,8 +18,8 @@ from augment.options import GenerationOptions
 from augment.replay.options import ReplayOptions
 from augment.replay.replay import records_folder, replayed_files
 from augment.runner import run_source
-from augment.store.table import SCHEMA
 from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.records import RECORD_SCHEMA
 
 N_USERS, N_ITEMS = 12, 20
 Replay = Callable[..., tuple[dict[str, Any], dict[int, dict[str, Any]]]]
@@ -46,7 +46,7 @@ def write(other: Path, task: str, rows: list[dict[str, Any]], source: str = "llm
     folder = other / "augment" / source
     (folder / task).mkdir(parents=True, exist_ok=True)
     records = [asdict(empty) | {"key": f"k{n}"} | row for n, row in enumerate(rows)]
-    pq.write_table(pa.Table.from_pylist(records, schema=SCHEMA), folder / task / "records.parquet")
+    pq.write_table(pa.Table.from_pylist(records, schema=RECORD_SCHEMA), folder / task / "records.parquet")
     return folder
 
 
@@ -194,7 +194,7 @@ def test_the_folder_of_records(other: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([profile("u1"), profile("u1")], "several records"),
+        ([profile("u1"), profile("u1")], "two records of entity"),
         ([profile("u1", fields="not json")], "not a JSON object"),
         ([profile("u1", fields="[" * 10**5)], "not a JSON object"),
         ([profile("u1", fields='{"a": ' + "[" * 70 + "]" * 70 + "}")], "not a JSON object"),

@@ -18,7 +18,7 @@ from augment.source_ids import Positions
 from augment.source_pass import Pass
 from augment.store.asked_keys import AskedKeys
 from augment.store.store import Store
-from augment.tasks.base import Checked, Context, Task
+from augment.tasks.base import Checked, Context, Task, card_of
 from augment.tasks.edges import Edges, EdgesOptions
 
 BLOCK = 16
@@ -29,6 +29,7 @@ class Plain(Task):
 
     name = "edges"
     about = "user"
+    gives = Edges.gives
 
     def __init__(self, context: Context) -> None:
         self._draft = Edges(context, EdgesOptions(candidates=3)).draft(context.catalog.user(0))
@@ -72,7 +73,7 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
     before, task = in_memory(), Plain(context)
     engine = fake(answer, block=BLOCK)
     engine.asked = SimpleNamespace(append=lambda request: None)
-    with Store(tmp_path, {"edges": "user"}, 2) as store:
+    with Store(tmp_path, {"edges": card_of(task)}, 2) as store:
         run = Pass(engine, store, [task], 1, AskedKeys(tmp_path, 2, "made of this"))  # type: ignore[list-item]
         many = SimpleNamespace(n_users=users, n_items=0, history_lengths=np.zeros(users, np.int64))
         many.source_ids = lambda about: [str(number) for number in range(users if about == "user" else 0)]

@@ -18,6 +18,7 @@ from augment.store import table
 from augment.store.table import merge
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.records import RECORD_SCHEMA
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_it_is_the_sorted_records_and_nothing_else_lies_about(small_ranges: None
 
 def test_no_records_make_an_empty_table(tmp_path: Path) -> None:
     assert merge([], set(), tmp_path / "records.parquet").requests == 0
-    assert read_parquet(tmp_path / "records.parquet").schema.equals(table.SCHEMA)
+    assert read_parquet(tmp_path / "records.parquet").schema.equals(RECORD_SCHEMA)
 
 
 def test_only_a_batch_of_records_and_a_range_of_rows_are_held(small_ranges: None, tmp_path: Path) -> None:

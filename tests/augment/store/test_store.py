@@ -23,9 +23,12 @@ from augment.store.line_check import Damaged, Line
 from augment.store.lines import Stored
 from augment.store.store import OPEN_FILES, Store, line_of, pin_shards, read_pieces, shard_path
 from augment.store.table import merge
+from augment.tasks import card_of
+from augment.tasks.edges import Edges
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 
-KINDS = {"edges": "user"}
+CARDS = {"edges": card_of(Edges)}
+GIVES = CARDS["edges"].gives
 
 
 def record(entity: int, text: str = "{}") -> Record:
@@ -34,25 +37,25 @@ def record(entity: int, text: str = "{}") -> Record:
 
 
 def line(entity: int, text: str = "{}") -> bytes:
-    return line_of(Stored.of(record(entity, text), "user", Positions()))
+    return line_of(Stored.of(record(entity, text), CARDS["edges"], Positions()))
 
 
 def open_store(folder: Path, total: int = 1, selected: list[int] | None = None) -> Store:
-    return Store(folder, KINDS, total, selected)  # type: ignore[arg-type]
+    return Store(folder, CARDS, total, selected)
 
 
 def test_a_record_comes_back_as_it_was() -> None:
     odd = replace(record(1, 'line\nbreak \u2028 "quote" 日本'), reason="x: y", fields=None, status="failed")
-    written = Stored.of(odd, "user", Positions()).line()
+    written = Stored.of(odd, CARDS["edges"], Positions()).line()
     assert "\n" not in written
-    assert Stored.from_line(written).record(Positions()) == odd
+    assert Stored.from_line(written, GIVES).record(Positions(), GIVES) == odd
 
 
 def test_entities_spread_over_shards_and_stay_there(tmp_path: Path) -> None:
     with open_store(tmp_path, total=4) as store:
         for entity in range(200):
             store.append(record(entity))
-    counts = [sum(1 for _ in read_pieces(shard_path(tmp_path, "edges", shard, 4))) for shard in range(4)]
+    counts = [sum(1 for _ in read_pieces(shard_path(tmp_path, "edges", shard, 4), GIVES)) for shard in range(4)]
     assert sum(counts) == 200
     assert min(counts) > 25
     assert shard_of("user", "5", 1000) != shard_of("item", "5", 1000)
@@ -139,7 +142,7 @@ def test_every_flipped_bit_of_a_line_is_noticed(tmp_path: Path) -> None:
             damaged = bytearray(LINES[1])
             damaged[place] ^= 1 << bit
             path.write_bytes(LINES[0] + damaged + LINES[2])
-            found = [piece.stored.entity for piece in read_pieces(path) if piece.stored is not None]
+            found = [piece.stored.entity for piece in read_pieces(path, GIVES) if piece.stored is not None]
             assert found == ["0", "2"], (place, bytes(damaged))
 
 
@@ -197,7 +200,7 @@ def test_a_whole_line_with_an_odd_value_is_set_aside_with_its_key(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     """As an odd answer of a server left them: named, counted, asked again; the merge reads the rest."""
-    content = json.loads(Stored.of(record(1), "user", Positions()).line())
+    content = json.loads(Stored.of(record(1), CARDS["edges"], Positions()).line())
     odd = (
         "{" + ",".join(f'"{field}":{value if field == name else json.dumps(content[field])}' for field in content) + "}"
     )
@@ -251,8 +254,10 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, change: dic
 
 def test_the_check_of_a_line_knows_every_field() -> None:
     several = replace(record(0), question="2")
-    assert set(Line.model_fields) == Stored.of(several, "user", Positions()).content.keys()
-    assert "question" not in Stored.of(record(0), "user", Positions()).content, "lines of before are read as they are"
+    assert set(Line.model_fields) == Stored.of(several, CARDS["edges"], Positions()).content.keys()
+    assert "question" not in Stored.of(record(0), CARDS["edges"], Positions()).content, (
+        "lines of before are read as they are"
+    )
 
 
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
@@ -268,10 +273,10 @@ def test_a_text_cannot_pose_as_the_beginning_of_a_line(tmp_path: Path) -> None:
     path = shard_path(tmp_path, "edges", 0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0] + b"\0" + line(1, LINES[2].decode().strip()))
-    found = [piece.stored for piece in read_pieces(path) if piece.stored is not None]
+    found = [piece.stored for piece in read_pieces(path, GIVES) if piece.stored is not None]
     assert [kept.entity for kept in found] == ["0", "1"]
     path.write_bytes(LINES[0] + line(1, LINES[2].decode().strip())[10:])
-    assert [piece.stored.entity for piece in read_pieces(path) if piece.stored is not None] == ["0"]
+    assert [piece.stored.entity for piece in read_pieces(path, GIVES) if piece.stored is not None] == ["0"]
 
 
 def test_damage_that_comes_while_a_run_is_at_work_is_not_merged_over(tmp_path: Path) -> None:
@@ -322,7 +327,9 @@ def test_the_number_of_shards_is_pinned(tmp_path: Path) -> None:
 def test_a_second_writer_of_the_same_shard_is_refused(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from augment.store.store import Store\n"
-        "with Store(Path(sys.argv[1]), {'edges': 'user'}, 4, [int(sys.argv[2])]): print('in', flush=True); input()"
+        "from augment.tasks import TASKS, card_of\n"
+        "with Store(Path(sys.argv[1]), {'edges': card_of(TASKS['edges'])}, 4, [int(sys.argv[2])]):\n"
+        "    print('in', flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path), "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -475,20 +482,20 @@ def test_processes_with_the_same_number_in_two_containers_pin_side_by_side(
 
 def test_a_record_of_somebody_who_is_gone_is_kept_and_not_shown(tmp_path: Path) -> None:
     ids = [f"u{number}" for number in range(4)], ["a", "b", "c", "d"]
-    with Store(tmp_path, KINDS, 2, ids=SourceIds(*ids)) as store:  # type: ignore[arg-type]
+    with Store(tmp_path, CARDS, 2, ids=SourceIds(*ids)) as store:
         for entity in range(4):
             store.append(record(entity))
     fewer, other = SourceIds(ids[0][2:], ids[1]), SourceIds(ids[0], ["d", "c", "b"])
-    with Store(tmp_path, KINDS, 2, ids=fewer) as store:  # type: ignore[arg-type]
+    with Store(tmp_path, CARDS, 2, ids=fewer) as store:
         found = list(store.records("edges"))
         assert sorted(one.entity for one in found if one is not None) == [0, 1], "u2 and u3, by their present ids"
         assert found.count(None) == 2
-    with Store(tmp_path, KINDS, 2, ids=other) as store:  # type: ignore[arg-type]
+    with Store(tmp_path, CARDS, 2, ids=other) as store:
         shown = [one for one in store.records("edges") if one is not None]
         assert [one.shown_history for one in shown] == [(2, 1)] * 4, "b and c"
         assert [json.loads(one.fields or "") for one in shown] == [{"positive": 1, "negative": 2}] * 4
     nobody = SourceIds(ids[0], ["a", "d"])
-    with Store(tmp_path, KINDS, 2, ids=nobody) as store:  # type: ignore[arg-type]
+    with Store(tmp_path, CARDS, 2, ids=nobody) as store:
         assert list(store.records("edges")) == [None] * 4
 
 

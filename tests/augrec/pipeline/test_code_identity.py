@@ -267,8 +267,8 @@ def test_a_task_that_is_added_counts_for_no_other(checkout: Path) -> None:
             '    name, about, Options, template = "added", "user", TaskOptions, "added.j2"\n'
         ),
         "augment/tasks/__init__.py": (
-            "_ALL: tuple[Any, ...] = (",
-            "from augment.tasks.added import Added\n\n_ALL: tuple[Any, ...] = (Added, ",
+            "for _task in (",
+            "from augment.tasks.added import Added\n\nfor _task in (Added, ",
         ),
     }
     assert changed_by(checkout, edits) == set()

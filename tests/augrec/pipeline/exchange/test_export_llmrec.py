@@ -45,7 +45,9 @@ def splits(run: Path) -> list[list[list[int]]]:
 
 def texts(run: Path, source: str) -> dict[str, list[str | None]]:
     dataset = Dataset.load(run / "dataset")
-    return texts_of_source(run / "augment" / source, dataset.n_users, dataset.n_items)
+    tasks = ("edges", "user_profile", "item_attributes")
+    found = texts_of_source(run / "augment" / source, dataset.n_users, dataset.n_items, tasks)
+    return {field: told.texts for field, told in found.items()}
 
 
 @pytest.fixture(scope="module")

@@ -114,8 +114,8 @@ def test_profiles_are_embedded_as_they_were_written(imported: Path) -> None:
     given = {int(str(user).strip("'")): text for user, text in unpickled("augmented_user_profiling_dict").items()}
     found = {row["entity"]: row["text"] for row in records(imported, "user_profile")}
     assert found == given
-    texts = texts_of_source(imported / "augment" / "published", 200, 150)
-    assert [text.removesuffix(".") for text in texts["user_profile"] if text] == [given[u] for u in range(200)]
+    texts = texts_of_source(imported / "augment" / "published", 200, 150, ["user_profile"])
+    assert [text.removesuffix(".") for text in texts["user_profile"].texts if text] == [given[u] for u in range(200)]
 
 
 def test_attributes_are_mended_and_kept_raw(imported: Path) -> None:

@@ -18,7 +18,7 @@ from augment.runner import run_source
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
-from embed.records import texts_of_source
+from embed.records import FieldTexts, texts_of_source
 from recsys.data.dataset import Dataset
 
 PAIRS = {"trn": [(0, 1), (0, 2), (1, 0), (2, 3)], "val": [(0, 3), (1, 1)], "tst": [(2, 0)]}
@@ -47,10 +47,10 @@ def test_everything_arrives(folder: Path, tmp_path: Path) -> None:
     dataset = Dataset.load(out / "dataset")
     assert (dataset.train.tolist(), dataset.test.tolist()) == ([list(pair) for pair in PAIRS["trn"]], [[2, 0]])
     assert dataset.users["original_id"].to_pylist() == ["A", "B", None]
-    texts = texts_of_source(out / "augment" / "published", 3, 4)
+    texts = texts_of_source(out / "augment" / "published", 3, 4, ("user_profile", "item_profile"))
     assert texts == {
-        "user_profile": ["Likes cats.", None, "Likes war."],
-        "profile": [None, "About cats.", None, "About war."],
+        "user_profile": FieldTexts("user_profile", "user", ["Likes cats.", None, "Likes war."]),
+        "item_profile": FieldTexts("item_profile", "item", [None, "About cats.", None, "About war."]),
     }
     found: dict[tuple[str, str], int] = {(e["file"], e["what"]): e["count"] for e in written["faults"]}
     assert found == {
@@ -68,7 +68,7 @@ def test_texts_are_replayed_where_items_have_no_titles(folder: Path, tmp_path: P
     out = tmp_path / "out"
     import_rlmrec(folder, out)
     engine: dict[str, Any] = {"kind": "replay", "records": out}
-    tasks = ["user_profile", "item_attributes"]
+    tasks = ["user_profile", "item_profile"]
     generation = GenerationOptions.model_validate({"sources": {"gpt35": {"engine": engine, "tasks": tasks}}})
     run_source(
         Catalog.load(out / "dataset"), "gpt35", generation.sources["gpt35"], generation,

@@ -51,9 +51,11 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
     assert (here.n_users, here.n_items) == (200, 150)
     totals = read_json(run.folder / "augment" / "summary.json")["totals"]
     assert totals == {"requests": 550, "ok": 549, "failed": 1}
-    assert texts_of_source(run.folder / "augment" / "gpt35", 200, 150) == texts_of_source(
-        imported / "augment" / "published", 200, 150
+    replayed, published = (
+        folder / "augment" / name for folder, name in ((run.folder, "gpt35"), (imported, "published"))
     )
+    tasks = ("edges", "user_profile", "item_attributes")
+    assert texts_of_source(replayed, 200, 150, tasks) == texts_of_source(published, 200, 150, tasks)
     found = pq.read_table(run.folder / "augment" / "gpt35" / "edges" / "records.parquet").to_pylist()
     assert json.loads(found[0]["fields"]) == {"positive": 111, "negative": 43}
     audit = audit_run(run.folder)

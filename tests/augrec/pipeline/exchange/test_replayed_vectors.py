@@ -93,8 +93,10 @@ def test_the_published_vectors_themselves_without_an_embedding_model(
         assert about["model"].startswith("text-embedding-ada-002")
         assert about["replayed"]["was"]["source"].startswith("augmented_")
         assert about["replayed"]["unused"] == 0
-        told = texts_of_source(run.folder / "augment" / "gpt35", 200, 150).get(field)
-        assert about["replayed"]["without_text"] == (None if told is None else told.count(None))
+        told = texts_of_source(
+            run.folder / "augment" / "gpt35", 200, 150, ("edges", "user_profile", "item_attributes")
+        ).get(field)
+        assert about["replayed"]["without_text"] == (None if told is None else told.texts.count(None))
     audit = audit_run(run.folder)
     assert audit.violations == 0, [check for check in audit.checks if check.violations]
     assert "embedding gpt35/director" in {check.name for check in audit.checks}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from augment.store.table import SCHEMA
+from augrec.artefacts.records import RECORD_SCHEMA
 from augrec.report.measures.records import Records
 
 HOSTILE = (
@@ -31,8 +31,8 @@ def row(entity: int, fields: dict[str, Any] | None, **more: Any) -> dict[str, An
 
 
 def records(rows: list[dict[str, Any]], *, source: str = "llm", task: str = "user_profile") -> Records:
-    full = [dict.fromkeys(SCHEMA.names) | one for one in rows]
-    return Records(source, task, Path("records.parquet"), pa.Table.from_pylist(full, schema=SCHEMA))
+    full = [dict.fromkeys(RECORD_SCHEMA.names) | one for one in rows]
+    return Records(source, task, Path("records.parquet"), pa.Table.from_pylist(full, schema=RECORD_SCHEMA))
 
 
 def prose(texts: list[str | None], *, source: str = "llm") -> Records:
