@@ -19,7 +19,9 @@ from pydantic_core.core_schema import SerializerFunctionWrapHandler
 from augrec.artefacts.metrics import Metric, MetricName
 from augrec.artefacts.options import Options
 
-NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr")
+NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr", "coverage")
+OF_EVERYBODY = ("coverage", "pooled_rmse", "pooled_mae")
+"""Metrics that have no value per user."""
 
 
 class Judged(StrEnum):
@@ -32,18 +34,25 @@ class Judged(StrEnum):
     RATING = "rating"
     """Its rating of every pair of user and item in the split."""
 
+    @property
+    def words(self) -> str:
+        """For messages: "judged by ..."."""
+        return {"ranking": "ranked lists", "next_item": "the next item", "rating": "ratings"}[self.value]
+
     def has(self, metric: Metric) -> bool:
-        """Whether there is such a metric for these recommenders, with a value per user."""
+        """Whether an evaluation of these recommenders gives the metric."""
         if self is Judged.RATING:
             return metric.k is None
-        if self is Judged.NEXT_ITEM:
-            return metric.name in NEXT_ITEM_METRICS
-        return metric.k is not None and metric.name != "coverage"
+        return metric.k is not None and (self is Judged.RANKING or metric.name in NEXT_ITEM_METRICS)
+
+    def has_per_user(self, metric: Metric) -> bool:
+        """Whether it gives a value for every user, which is what tests of significance need."""
+        return self.has(metric) and metric.name not in OF_EVERYBODY
 
 
 def _monitored(name: str) -> str:
-    if not any(judged.has(Metric.parse(name)) for judged in Judged):
-        raise ValueError(f"{name} is not computed for every evaluation; monitor e.g. recall@20, or rmse for ratings")
+    if Metric.parse(name).name == "coverage":
+        raise ValueError(f"{name} says nothing of a user's own items; monitor e.g. recall@20, or rmse for ratings")
     return name
 
 

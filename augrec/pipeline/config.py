@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from augment.options import GenerationOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_text
-from augrec.artefacts.metrics import Metric
+from augrec.artefacts.metrics import METRICS, Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import rebuild
@@ -36,7 +36,7 @@ from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
 from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation
 from recsys.models.registry import FAMILIES, ModelOptions
-from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.options import EvaluationOptions, Judged, TrainingOptions
 
 Section = TypeVar("Section", bound=Options)
 MOST_VALUES = 100_000
@@ -154,7 +154,49 @@ class Config(Options):
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
                 raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
+        self._judged_alike(shown)
         return self
+
+    def _judged_alike(self, shown: dict[str, str]) -> None:
+        """Raises ValueError where a metric, by its key, is not one by which the run's models are judged.
+
+        Models that no variant trains are not looked at.
+        """
+        kinds = {name: self.models[variant.model].judged for name, variant in self.variants.items()}
+        first, judged = next(iter(kinds.items()))
+        for name, other in kinds.items():
+            if other is not judged:
+                raise ValueError(
+                    f"variants: '{first}' is judged by {judged.words} and '{name}' by {other.words}, which cannot be "
+                    "compared; make a run of each"
+                )
+        base = self.models[self.candidates.model].judged
+        if self.generation is not None and base is not Judged.RANKING:
+            raise ValueError(
+                f"candidates.model: '{self.candidates.model}' is judged by {base.words}, and lists nothing"
+            )
+        if judged is not Judged.RANKING and self.evaluation.protocol == "official":
+            raise ValueError(
+                f"evaluation.protocol: official is of ranked lists, and the models are judged by {judged.words}"
+            )
+        monitors = {
+            f"models.{name}.training.monitor": model.training.monitor
+            for name, model in self.models.items()
+            if model.training and "monitor" in model.training.model_fields_set and model.judged is judged
+        }
+        for key, text in {**shown, **monitors}.items():
+            metric = Metric.parse(text)
+            fits = judged.has_per_user(metric) if key == "report.primary" else judged.has(metric)
+            if not fits:
+                usable = [
+                    name
+                    for name in METRICS
+                    if judged.has_per_user(Metric(name, 20 if METRICS[name].at_k else None, False))
+                ]
+                raise ValueError(
+                    f"{key}: {text} is not what models that are judged by {judged.words} are compared by; choose from "
+                    f"{', '.join(usable)}"
+                )
 
     def _features_exist(self, name: str, model: FamilyOptions) -> None:
         if FAMILIES[model.family].uses_features(model) and not (self.embedding or self.features):

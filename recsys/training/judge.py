@@ -51,8 +51,8 @@ class Judge:
         monitor = Metric.parse(training.monitor)
         if not judged.has(monitor):
             raise AugrecError(
-                f"training.monitor is {monitor}, and what is judged of the model is {WORDS[judged]}",
-                remedy=f"set training.monitor to {'rmse or mae' if judged is Judged.RATING else 'e.g. ndcg@10'}",
+                f"training.monitor is {monitor}, and the model is judged by {judged.words}",
+                remedy=f"set training.monitor={'rmse' if judged is Judged.RATING else 'ndcg@10'}",
             )
         self.cutoffs = sorted({*options.cutoffs, *([monitor.k] if monitor.k else [])})
 
@@ -89,10 +89,3 @@ class Judge:
         else:
             part = evaluate(scores, self.dataset, split, **options, **ranking)
         return replace(merged(part, users, self.team), settings=part.settings)
-
-
-WORDS = {
-    Judged.RANKING: "its ranked list",
-    Judged.NEXT_ITEM: "the place of the next item",
-    Judged.RATING: "its ratings",
-}
