@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
 
 from pydantic import Field
 
+from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.options import Options
 
-Metric = Annotated[str, Field(pattern=r"^[a-z_]+(@[1-9][0-9]*)?$")]
+
+@dataclass(frozen=True)
+class Inference:
+    """How sure is sure enough: the level, the resamples of users behind each interval, and their seed."""
+
+    alpha: float = 0.05
+    bootstrap: int = 2000
+    seed: int = 0
 
 
 class ReportOptions(Options):
@@ -17,10 +25,10 @@ class ReportOptions(Options):
     baseline: str
     """Variant that every other variant is compared to."""
 
-    primary: Metric = "recall@20"
+    primary: MetricName = "recall@20"
     """Metric of the headline, of the Holm-corrected tests and of the plots."""
 
-    secondary: tuple[Metric, ...] = ("ndcg@20", "precision@20", "coverage@20")
+    secondary: tuple[MetricName, ...] = ("ndcg@20", "precision@20", "coverage@20")
     """Further metrics in the main table."""
 
     claim: str | None = None
@@ -43,3 +51,8 @@ class ReportOptions(Options):
 
     title: str = "Does the LLM's augmentation help?"
     """Heading of the page."""
+
+    @property
+    def inference(self) -> Inference:
+        """How sure a difference has to be."""
+        return Inference(self.alpha, self.bootstrap, self.seed)

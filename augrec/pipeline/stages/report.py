@@ -5,11 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import AugrecError
-from augrec.pipeline.config import as_plain, without_places
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.config import Config, as_plain, without_places
+from augrec.pipeline.controls import PARTS
 from augrec.pipeline.stages.base import Run, Stage
+
+if TYPE_CHECKING:
+    from augrec.report.pages.run.roles import PlannedVariant
 
 
 class Report(Stage):
@@ -34,7 +39,8 @@ class Report(Stage):
                 remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
             )
         config = run.config
-        write_report(run.folder, config.report, as_plain(config), variants=list(config.variants))
+        plan = {name: _planned(config, name) for name in config.variants}
+        write_report(RunFolder(run.folder), config.report, as_plain(config), variants=list(plan), plan=plan)
         return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
@@ -42,3 +48,13 @@ class Report(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"audit ok ({details['audit_checks']} checks), {self.name}/index.html"
+
+
+def _planned(config: Config, name: str) -> PlannedVariant:
+    """What the config says of a variant, for the page."""
+    from augrec.report.pages.run.roles import PlannedVariant
+
+    variant = config.variants[name]
+    treated = {part: str(getattr(variant, part)) for part in PARTS}
+    changed = {part: how for part, how in treated.items() if how != "as-is"}
+    return PlannedVariant(variant.model, variant.source, changed, tuple(config.seeds_of(name)))

@@ -15,10 +15,11 @@ import numpy as np
 
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.numbers.results import Comparison, compare, spread
-from augrec.report.numbers.runs import Trained, read_variant
+from augrec.report.numbers.comparison import Comparison, compare
+from augrec.report.numbers.estimates import spread
 from augrec.report.numbers.statistics import bootstrap_intervals, holm
-from augrec.report.options import ReportOptions
+from augrec.report.numbers.variants import Trained, read_variant
+from augrec.report.options import Inference
 
 THIRDS = ("tail", "middle", "head")
 
@@ -221,7 +222,7 @@ class Downstream:
         self.trained: dict[str, Trained] = {}
         self._tables: dict[str, dict[int, dict[str, np.ndarray]]] = {}
         for variant, wanted in seeds.items():
-            self.trained[variant] = read_variant(run.train / variant, variant, wanted)
+            self.trained[variant] = read_variant(run, variant, wanted)
             self._tables[variant] = {seed: _sorted(run.training(variant, seed).per_user) for seed in wanted}
 
     @property
@@ -254,15 +255,9 @@ class Downstream:
         """arm -> metric -> value on one group under one recommender, with its tests, Holm-corrected per metric."""
         design = self.design
         parts = {arm: self._part(self.variants[arm, recommender], group) for arm in design.arms}
-        options = ReportOptions(
-            baseline=design.baseline,
-            primary=design.metrics[0],
-            secondary=design.metrics[1:],
-            alpha=design.alpha,
-            bootstrap=design.bootstrap,
-        )
+        inference = Inference(design.alpha, design.bootstrap)
         compared = {
-            (arm, other): compare(parts[arm], parts[other], list(design.metrics), options)
+            (arm, other): compare(parts[arm], parts[other], design.metrics, inference)
             for arm, others in design.pairs().items()
             for other in others
         }

@@ -10,9 +10,9 @@ import pytest
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import Config
 from augrec.pipeline.controls import is_drawn, training_seeds
-from augrec.report.numbers.runs import Trained
-from augrec.report.pages.run.page import _own_seeds
-from augrec.report.pages.run.roles import Roles, is_llm
+from augrec.report.numbers.variants import Trained
+from augrec.report.pages.run.roles import PlannedVariant, Roles
+from augrec.report.sources import is_llm
 from tests.augrec.report.pages.run.test_report_headline import ReportOptions, variant
 
 DRAWN = [
@@ -45,7 +45,7 @@ def test_without_a_source_nothing_is_drawn() -> None:
     assert not is_drawn({"source": None, "profiles": "shuffled"})
 
 
-def test_training_and_report_agree_on_the_seeds() -> None:
+def test_a_drawn_control_of_a_closed_form_has_the_seeds_of_the_run() -> None:
     raw: dict[str, Any] = {
         "name": "r",
         "dataset": {"name": "d", "source": {"format": "recbole", "path": "x"}, "split": {"kind": "random"}},
@@ -60,9 +60,7 @@ def test_training_and_report_agree_on_the_seeds() -> None:
         "report": {"baseline": "plain"},
     }
     config = Config.model_validate(raw)
-    found = {name: config.seeds_of(name) for name in config.variants}
-    assert found == {"plain": [1], "shuffled": [1, 2, 3]}
-    assert _own_seeds(config.model_dump(mode="json")) == found
+    assert {name: config.seeds_of(name) for name in config.variants} == {"plain": [1], "shuffled": [1, 2, 3]}
 
 
 @pytest.mark.parametrize(
@@ -77,9 +75,9 @@ def test_training_and_report_agree_on_the_seeds() -> None:
 def test_each_control_of_edges_is_said_to_show_what_it_shows(edges: str, at_stake: str) -> None:
     trained: dict[str, Trained] = {name: variant(name, 0) for name in ("base", "a", "b")}
     plan = {
-        "base": {"model": "lightgcn", "source": None},
-        "a": {"model": "llmrec", "source": "llm"},
-        "b": {"model": "llmrec", "source": "llm", "edges": edges},
+        "base": PlannedVariant("lightgcn"),
+        "a": PlannedVariant("llmrec", "llm"),
+        "b": PlannedVariant("llmrec", "llm", {"edges": edges}),
     }
     roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"])
     assert [control.name for control in roles.controls(trained["a"])] == ["b"]

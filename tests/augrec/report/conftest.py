@@ -211,6 +211,7 @@ def _train(run: Path, variants: list[str], seeds: int, rng: np.random.Generator)
                 "model": variant.split("-")[0],
                 "seed": seed,
                 "fingerprint": "ef" * 32,
+                "deterministic": False,
                 "valid": {"recall@20": reached[-1]},
                 "test": {**test, "coverage@20": 0.1 if variant == "pop" else 0.5 + 0.01 * (0 if fixed else seed)},
                 "best_epoch": 7,

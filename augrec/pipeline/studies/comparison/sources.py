@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json
-from augrec.report.pages.run.roles import is_llm
+from augrec.report.sources import is_llm
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.stages.base import read_marker
 from augrec.pipeline.studies.experiment.compose import swept_variant
 from augrec.pipeline.studies.experiment.options import Table
 from augrec.pipeline.studies.experiment.plan import Plan
 from augrec.pipeline.studies.experiment.run import Outcome
-from augrec.report.numbers.runs import Trained, read_variant
+from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.paper import Published, published
 from augrec.report.pages.experiment.values import (
@@ -54,7 +55,7 @@ class Results:
         if not seeds:
             return None, f"failed: {outcome.why_missing(variant)}"
         try:
-            found = read_variant(outcome.cell.folder / "train" / variant, variant, seeds)
+            found = read_variant(RunFolder(outcome.cell.folder), variant, seeds)
         except AugrecError as error:
             return None, f"failed: {error.what}"
         wanted = outcome.config.seeds_of(variant)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from augrec.pipeline.studies.experiment.options import Table
-from augrec.report.numbers.results import Comparison, compare, spread
-from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.comparison import Comparison, compare
+from augrec.report.numbers.estimates import spread
 from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm
+from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 
 TESTS = ("p_users", "p_users_randomisation", "p_seeds")
@@ -104,7 +105,7 @@ def values_of(
     """
     if found is None:
         return {metric: Value(paper=paper.get(metric)) for metric in metrics}
-    versus = compare(found, baseline, list(metrics), options) if baseline is not None else {}
+    versus = compare(found, baseline, list(metrics), options.inference) if baseline is not None else {}
     values = {}
     for metric in metrics:
         seeds = list(found.values(metric).values())

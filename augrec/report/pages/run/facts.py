@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,14 @@ import yaml
 
 from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
-from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.limits import Limit, read_limits
 from augrec.report.pages.run.provenance import STAGES, Group, read_provenance
-from augrec.report.pages.run.roles import is_llm
-from augrec.report.render.wording import DASH, count, counted, percent, rate, seconds
+from augrec.report.render.tables import Cell, Table, numbers, table, word, words
+from augrec.report.render.wording import count, counted, percent, rate, seconds
+from augrec.report.sources import is_llm
 
 Pairs = list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Requests:
-    """One row of the table of requests, ready to show."""
-
-    source: str
-    task: str
-    requests: str
-    ok: str
-    failed: int
-    reasons: str
-    repaired: str
-    cells: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,13 +32,13 @@ class Facts:
     dropped: Pairs
     protocol: Pairs
     sources: list[tuple[str, bool, Pairs]]
-    embeddings: list[dict[str, str]]
-    requests: list[Requests]
+    embeddings: Table | None
+    requests: Table | None
     limits: list[Limit]
     audit: Pairs | None
     training: Pairs
     machine: str
-    stages: list[dict[str, str]]
+    stages: Table | None
     summaries: dict[str, dict[str, Any]]
     provenance: list[Group]
     config: str
@@ -79,16 +67,12 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
         protocol=flatten(dataset.get("protocol") or {}),
         sources=[(name, is_llm(described), flatten(described)) for name, described in engines.items()],
         embeddings=_embeddings(run),
-        requests=[
-            _requests(name, task, numbers)
-            for name, found in sources.items()
-            for task, numbers in (found.get("tasks") or {}).items()
-        ],
+        requests=_requests(sources),
         limits=read_limits(sources),
         audit=_audit(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
-        stages=[_stage(marker) for marker in markers],
+        stages=_stages(markers),
         summaries={name: sources.get(name) or {} for name in engines},
         provenance=read_provenance(run, dataset, engines),
         config=as_yaml(config),
@@ -121,25 +105,44 @@ def _optional(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"content": found}
 
 
-def _requests(source: str, task: str, numbers: dict[str, Any]) -> Requests:
-    reasons = sorted((numbers.get("failed_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
-    return Requests(
-        source=source,
-        task=task.replace("_", " "),
-        requests=count(numbers.get("requests")),
-        ok=count(numbers.get("ok")),
-        failed=int(numbers.get("failed") or 0),
-        reasons=", ".join(f"{reason} {count(times)}" for reason, times in reasons) or DASH,
-        repaired=count(numbers.get("repaired")),
-        cells=(
-            count(numbers.get("prompt_tokens")),
-            count(numbers.get("completion_tokens")),
-            rate(numbers.get("prompt_tokens_per_second")),
-            rate(numbers.get("completion_tokens_per_second")),
-            percent(numbers.get("prefix_cache_hit_rate")),
-            seconds(numbers.get("seconds")),
-        ),
+def _requests(sources: dict[str, dict[str, Any]]) -> Table | None:
+    """Requests by source and task."""
+    columns = words("source", "task") + numbers("requests", "ok", "failed") + words("reasons")
+    columns += numbers("repaired", "prompt tokens", "written tokens", "prompt/s", "written/s", "prefix hits", "took")
+    rows = [
+        _request_cells(name, task, counts)
+        for name, described in sources.items()
+        for task, counts in (described.get("tasks") or {}).items()
+    ]
+    caption = (
+        "Requests by source and task. Rates are tokens per second; prefix hits are the share of prompt tokens found in "
+        "the cache"
     )
+    return table("requests-table", caption, columns, rows)
+
+
+def _request_cells(source: str, task: str, counts: dict[str, Any]) -> list[Cell]:
+    reasons = sorted((counts.get("failed_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
+    failed = int(counts.get("failed") or 0)
+
+    def shown(name: str, wording: Callable[[Any], str]) -> Cell:
+        return Cell(wording(counts.get(name)), counts.get(name))
+
+    return [
+        word(source),
+        word(task.replace("_", " ")),
+        shown("requests", count),
+        shown("ok", count),
+        Cell(f"✗ {count(failed)}" if failed else "0", failed, strong=bool(failed)),
+        word(", ".join(f"{reason} {count(times)}" for reason, times in reasons)),
+        shown("repaired", count),
+        shown("prompt_tokens", count),
+        shown("completion_tokens", count),
+        shown("prompt_tokens_per_second", rate),
+        shown("completion_tokens_per_second", rate),
+        shown("prefix_cache_hit_rate", percent),
+        shown("seconds", seconds),
+    ]
 
 
 def _audit(found: dict[str, Any]) -> Pairs:
@@ -155,23 +158,25 @@ def _audit(found: dict[str, Any]) -> Pairs:
     return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations", "augmented_pairs")})
 
 
-def _embeddings(run: Path) -> list[dict[str, str]]:
-    found = []
+def _embeddings(run: Path) -> Table | None:
+    rows = []
     for path in matrix_facts(run):
         meta = _optional(path)
         missing = meta.get("missing")
-        found.append(
-            {
-                "group": str(meta.get("group", path.parent.name)),
-                "field": str(meta.get("field", path.stem)),
-                "model": str(meta.get("model", DASH)),
-                "shape": f"{count(meta.get('rows'))} × {count(meta.get('dim'))}",
-                "distinct": count(meta.get("distinct")),
-                "missing": count(len(missing)) if isinstance(missing, list) else count(missing),
-                "sha": str(meta.get("model_sha256") or DASH)[:12],
-            }
+        absent = len(missing) if isinstance(missing, list) else missing
+        rows.append(
+            [
+                word(meta.get("group", path.parent.name)),
+                word(meta.get("field", path.stem)),
+                word(meta.get("model")),
+                Cell(f"{count(meta.get('rows'))} × {count(meta.get('dim'))}", meta.get("rows")),
+                Cell(count(meta.get("distinct")), meta.get("distinct")),
+                Cell(count(absent), absent),
+                word(str(meta.get("model_sha256") or "")[:12], code=True),
+            ]
         )
-    return found
+    columns = words("source", "field", "model") + numbers("rows × dimensions", "distinct", "missing")
+    return table("embeddings-table", "Embedded text by source and field", (*columns, *words("weights")), rows)
 
 
 def _training(trained: dict[str, Trained]) -> Pairs:
@@ -202,12 +207,19 @@ def _machine(marker: dict[str, Any]) -> str:
     return str(machine) if machine else ""
 
 
-def _stage(marker: dict[str, Any]) -> dict[str, str]:
-    taken = marker.get("seconds")
-    return {
-        "stage": str(marker["stage"]),
-        "seconds": seconds(float(taken)) if isinstance(taken, int | float) else DASH,
-        "version": str(marker.get("version") or DASH),
-        "fingerprint": str(marker.get("fingerprint") or DASH)[:12],
-        "machine": _machine(marker) or DASH,
-    }
+def _stages(markers: list[dict[str, Any]]) -> Table | None:
+    rows = []
+    for marker in markers:
+        taken = marker.get("seconds")
+        timed = float(taken) if isinstance(taken, int | float) else None
+        rows.append(
+            [
+                word(marker["stage"]),
+                word(_machine(marker)),
+                Cell(seconds(timed), timed),
+                word(marker.get("version")),
+                word(str(marker.get("fingerprint") or "")[:12], code=True),
+            ]
+        )
+    columns = (*words("stage", "machine"), *numbers("took"), *words("version", "fingerprint"))
+    return table("stages-table", "Stages", columns, rows)

@@ -7,11 +7,12 @@ of a difference is never reported as equality.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from augrec.report.numbers.results import Comparison, Summaries, compare
-from augrec.report.numbers.runs import Trained
-from augrec.report.numbers.statistics import decided, holm
+from augrec.artefacts.metrics import Metric
+from augrec.report.numbers.comparison import Comparison, Verdict, verdict
+from augrec.report.numbers.results import Results
+from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.roles import Roles
 from augrec.report.render.wording import counted, interval, listed, number, p_equals, signed
@@ -26,126 +27,139 @@ class Headline:
     details: tuple[str, ...]
 
 
-def find_headline(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, roles: Roles) -> Headline:
-    """Says whether the claimed variant beats the baseline and the controls, and what else stands out."""
+def find_headline(trained: dict[str, Trained], results: Results, options: ReportOptions, roles: Roles) -> Headline:
+    """Says whether the claimed variant beats the baseline and the controls, and what else stands out.
+
+    `results.controls` has the comparisons of `roles.claim()` to `roles.controls(claim)`.
+    """
     claim = roles.claim()
     if claim is None:
         return Headline("Only one variant was trained, so there is nothing to compare.", "", ())
-    versus = summaries[claim.name, options.primary].versus
-    means = number(claim.mean(options.primary)), number(trained[options.baseline].mean(options.primary))
-    lead = f"{claim.name} reaches {options.primary} {means[0]} against {means[1]} for {options.baseline}"
-    lead += f": {_verdict(versus, options)}"
-    controls = roles.controls(claim)
-    against = _against_controls(claim, controls, options)
-    if _better(versus, options):
-        lead += _but(claim, controls, against, options)
-    details = [
-        _control(claim, control, result, options, roles.at_stake(claim, control), len(controls))
-        for control, result in zip(controls, against, strict=True)
-    ]
-    if not controls:
-        details.append(
-            f"No control of the same model stands beside {claim.name}, so what causes a difference stays open."
-        )
-    return Headline(
-        lead=lead + ".",
-        evidence=_capital(_evidence(versus, options, len(trained) - 1)) + ".",
-        details=(*details, *_overview(trained, summaries, options, claim)),
-    )
+    return _Writer(trained, results, options, roles, claim).headline()
 
 
-def _but(claim: Trained, controls: list[Trained], against: list[Comparison], options: ReportOptions) -> str:
-    """The controls that stand between a better variant and its cause: those as high, and those not reliably beaten."""
-    unbeaten = [c for c, result in zip(controls, against, strict=True) if not _better(result, options)]
-    high = [c.name for c in unbeaten if c.mean(options.primary) >= claim.mean(options.primary)]
-    rest = [c.name for c in unbeaten if c.name not in high]
-    parts = [f"{listed(high)} {'does' if len(high) == 1 else 'do'} as well"] if high else []
-    parts += [f"{listed(rest)} {'is' if len(rest) == 1 else 'are'} not reliably beaten"] if rest else []
-    return f". But {', and '.join(parts)}" if parts else ""
+@dataclass(frozen=True)
+class _Writer:
+    """Sentences about one claim."""
 
+    trained: dict[str, Trained]
+    results: Results
+    options: ReportOptions
+    roles: Roles
+    claim: Trained
 
-def _against_controls(claim: Trained, controls: list[Trained], options: ReportOptions) -> list[Comparison]:
-    results = [compare(claim, control, [options.primary], options)[options.primary] for control in controls]
-    corrected = holm([result.p_users for result in results])
-    return [replace(result, p_users_holm=p) for result, p in zip(results, corrected, strict=True)]
+    def headline(self) -> Headline:
+        claim, options = self.claim, self.options
+        versus = self.results.of(claim.name, options.primary)
+        means = number(self._mean(claim)), number(self._mean(self.trained[options.baseline]))
+        lead = f"{claim.name} reaches {options.primary} {means[0]} against {means[1]} for {options.baseline}"
+        lead += f": {self._relation(versus)}"
+        controls = self.roles.controls(claim)
+        if self._verdict(versus).sign > 0:
+            lead += self._but(controls)
+        details = [self._control(control) for control in controls]
+        if not controls:
+            details.append(
+                f"No control of the same model stands beside {claim.name}, so what causes a difference stays open."
+            )
+        evidence = self._evidence(versus)
+        return Headline(f"{lead}.", f"{evidence[:1].upper()}{evidence[1:]}.", (*details, *self._overview()))
 
+    @property
+    def _metric(self) -> Metric:
+        return Metric.parse(self.options.primary)
 
-def _evidence(versus: Comparison, options: ReportOptions, holm_over: int) -> str:
-    parts = [f"difference {signed(versus.difference)}"]
-    if versus.ci_low is not None:
-        parts.append(f"{100 * (1 - options.alpha):g}\u00a0% interval {interval(versus.ci_low, versus.ci_high)}")
-    if versus.p_users_holm is not None:
-        correction = f" (Holm over {holm_over})" if holm_over > 1 else ""
-        parts.append(f"over users {p_equals(versus.p_users_holm)}{correction}")
-    if versus.p_seeds is not None:
-        parts.append(f"over seeds {p_equals(versus.p_seeds)}")
-    return ", ".join(parts)
+    def _mean(self, variant: Trained) -> float:
+        return variant.mean(self.options.primary)
 
+    def _against(self, control: Trained) -> Comparison:
+        return self.results.controls[self.claim.name, control.name]
 
-def _better(versus: Comparison, options: ReportOptions, sign: int = 1) -> bool:
-    """Significantly above (`sign` -1: below), over users and over seeds."""
-    return decided(versus.difference, versus.p_users_holm, versus.p_seeds, options.alpha) == sign
+    def _verdict(self, versus: Comparison) -> Verdict:
+        return verdict(versus, self.options.primary, self.options.alpha)
 
+    def _as_good(self, control: Trained) -> bool:
+        """Whether a control's mean is as good as the claim's, or better."""
+        return not self._metric.better(self._mean(self.claim), self._mean(control))
 
-def _verdict(versus: Comparison, options: ReportOptions) -> str:
-    if versus.p_users_holm is None:
-        return f"no test is possible ({versus.users_reason})"
-    if versus.p_users_holm >= options.alpha:
-        return "no significant difference"
-    direction = "better" if (versus.difference or 0) > 0 else "worse"
-    if versus.p_seeds is None:
-        side = "above" if direction == "better" else "below"
-        return f"{side} over users, but untested over seeds ({versus.seeds_reason}), so neither is called better"
-    if versus.p_seeds >= options.alpha:
-        return (
-            f"{direction} over users for these trained models, but not over seeds, so training again may not repeat it"
-        )
-    return f"significantly {direction}, over users and over seeds"
+    def _but(self, controls: list[Trained]) -> str:
+        """The controls between a better variant and its cause: those as good, and those not reliably beaten."""
+        unbeaten = [control for control in controls if self._verdict(self._against(control)).sign <= 0]
+        good = [control.name for control in unbeaten if self._as_good(control)]
+        rest = [control.name for control in unbeaten if control.name not in good]
+        parts = [f"{listed(good)} {'does' if len(good) == 1 else 'do'} as well"] if good else []
+        parts += [f"{listed(rest)} {'is' if len(rest) == 1 else 'are'} not reliably beaten"] if rest else []
+        return f". But {', and '.join(parts)}" if parts else ""
 
+    def _evidence(self, versus: Comparison) -> str:
+        parts = [f"difference {signed(versus.difference)}"]
+        if versus.ci_low is not None:
+            level = f"{100 * (1 - self.options.alpha):g}\u00a0%"
+            parts.append(f"{level} interval {interval(versus.ci_low, versus.ci_high)}")
+        if versus.p_users_holm is not None:
+            parts.append(f"over users {p_equals(versus.p_users_holm)} (Holm)")
+        if versus.p_seeds is not None:
+            parts.append(f"over seeds {p_equals(versus.p_seeds)}")
+        return ", ".join(parts)
 
-def _control(
-    claim: Trained, control: Trained, versus: Comparison, options: ReportOptions, at_stake: str, controls: int
-) -> str:
-    mean, evidence = number(control.mean(options.primary)), _evidence(versus, options, controls)
-    facts = f"{mean}; {claim.name} minus {control.name}: {evidence}"
-    if _better(versus, options):
-        return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
-    if _better(versus, options, sign=-1):
-        return (
-            f"The control {control.name} does better than {claim.name} ({facts}). "
-            f"This run speaks against the claim that {at_stake}."
-        )
-    p, high = versus.p_users_holm, control.mean(options.primary) >= claim.mean(options.primary)
-    if p is None:
-        relation = f"cannot be tested against ({versus.users_reason})"
-    elif p < options.alpha:
-        seeds = f"is untested over seeds ({versus.seeds_reason})" if versus.p_seeds is None else "not over seeds"
-        relation = f"is {'above' if high else 'below'} over users but {seeds}"
-    else:
-        relation = "does as well" if high else "cannot be told apart"
-    return f"The control {control.name} {relation} ({facts}). This run does not show that {at_stake}."
+    def _relation(self, versus: Comparison) -> str:
+        found = self._verdict(versus)
+        if found.users is None:
+            return f"no test is possible ({versus.users_reason})"
+        if not found.users:
+            return "no significant difference"
+        direction = "better" if found.direction > 0 else "worse"
+        if found.seeds is None:
+            side = "above" if (versus.difference or 0) > 0 else "below"
+            return f"{side} over users, but untested over seeds ({versus.seeds_reason}), so neither is called better"
+        if not found.seeds:
+            return (
+                f"{direction} over users for these trained models, but not over seeds, so training again may not "
+                "repeat it"
+            )
+        return f"significantly {direction}, over users and over seeds"
 
+    def _control(self, control: Trained) -> str:
+        claim, versus, at_stake = self.claim, self._against(control), self.roles.at_stake(self.claim, control)
+        found = self._verdict(versus)
+        facts = f"{number(self._mean(control))}; {claim.name} minus {control.name}: {self._evidence(versus)}"
+        if found.sign > 0:
+            return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
+        if found.sign < 0:
+            return (
+                f"The control {control.name} does better than {claim.name} ({facts}). "
+                f"This run speaks against the claim that {at_stake}."
+            )
+        if found.users is None:
+            relation = f"cannot be tested against ({versus.users_reason})"
+        elif found.users:
+            seeds = f"is untested over seeds ({versus.seeds_reason})" if found.seeds is None else "not over seeds"
+            side = "above" if self._mean(control) >= self._mean(claim) else "below"
+            relation = f"is {side} over users but {seeds}"
+        else:
+            relation = "does as well" if self._as_good(control) else "cannot be told apart"
+        return f"The control {control.name} {relation} ({facts}). This run does not show that {at_stake}."
 
-def _overview(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, claim: Trained) -> list[str]:
-    sentences = []
-    others = [summaries[name, options.primary].versus for name in trained if name != options.baseline]
-    if len(others) > 1:
-        above, below = (sum(_better(versus, options, sign) for versus in others) for sign in (1, -1))
-        sentences.append(
-            f"Of the {len(others)} variants compared with {options.baseline}, {above} are significantly better over "
-            f"users, {below} significantly worse, each over seeds too, and {len(others) - above - below} not "
-            "distinguishable by both tests."
-        )
-    best = max(trained.values(), key=lambda variant: variant.mean(options.primary))
-    if best.name not in (claim.name, options.baseline):
-        mean = number(best.mean(options.primary))
-        sentences.append(f"The highest mean of all variants is {best.name}'s, {mean}, not {claim.name}'s.")
-    seeds = min((len(variant.metrics) for variant in trained.values() if not variant.deterministic), default=5)
-    if seeds < 5:
-        fewest = counted(seeds, "seed")
-        sentences.append(f"With {fewest} the spread of training is known poorly; five seeds or more are advisable.")
-    return sentences
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    def _overview(self) -> list[str]:
+        sentences = []
+        baseline = self.options.baseline
+        others = [self.results.of(name, self.options.primary) for name in self.trained if name != baseline]
+        if len(others) > 1:
+            above, below = (sum(self._verdict(versus).sign == sign for versus in others) for sign in (1, -1))
+            sentences.append(
+                f"Of the {len(others)} variants compared with {baseline}, {above} are significantly better over "
+                f"users, {below} significantly worse, each over seeds too, and {len(others) - above - below} not "
+                "distinguishable by both tests."
+            )
+        best_mean = self._metric.best(self._mean(variant) for variant in self.trained.values())
+        best = next((v for v in self.trained.values() if self._mean(v) == best_mean), self.claim)
+        if best.name not in (self.claim.name, baseline):
+            extreme = "lowest" if self._metric.lower_is_better else "highest"
+            sentences.append(
+                f"The {extreme} mean of all variants is {best.name}'s, {number(best_mean)}, not {self.claim.name}'s."
+            )
+        seeds = min((len(v.metrics) for v in self.trained.values() if not v.deterministic), default=5)
+        if seeds < 5:
+            fewest = counted(seeds, "seed")
+            sentences.append(f"With {fewest} the spread of training is known poorly; five seeds or more are advisable.")
+        return sentences

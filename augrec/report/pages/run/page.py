@@ -1,170 +1,127 @@
-"""The page a person reads: everything of the run in one HTML file that needs no network."""
+"""The page of a run that a person reads: everything in one HTML file that needs no network."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from augrec.artefacts.files import read_parquet, write_json, write_text
-from augrec.artefacts.visible import shown
-from augrec.pipeline.controls import training_seeds
-from augrec.report.numbers.results import Summaries, Summary, describe_tests, results_json, summarise
-from augrec.report.numbers.runs import Trained, read_trained
+from augrec.artefacts.run_folder import RunFolder
+from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
+from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import count_values, genre_shares, read_records
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
-from augrec.report.pages.run.roles import Roles
+from augrec.report.pages.run.roles import PlannedVariant, Roles
+from augrec.report.pages.run.tables import genres_table, lengths_table, results_table, speed_table, troubles_table
 from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
-from augrec.report.render import wording
+from augrec.report.render.html import Head, page
 
 HERE = Path(__file__).parent
-RENDER = HERE.parents[1] / "render"
+SECTIONS = (
+    ("run", "What was run"),
+    ("results", "Results"),
+    ("training", "Training"),
+    ("written", "What was written"),
+    ("examples", "Examples"),
+    ("requests", "Requests"),
+    ("provenance", "Provenance"),
+)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One number of the main table: as shown, as sorted, why it is missing, and whether it is the column's best."""
-
-    text: str
-    value: float | None
-    note: str | None = None
-    spread: str = ""
-    best: bool = False
-
-
-def write_report(run: Path, options: ReportOptions, config: dict[str, Any], *, variants: list[str]) -> None:
+def write_report(
+    run: RunFolder,
+    options: ReportOptions,
+    config: dict[str, Any],
+    *,
+    variants: Sequence[str],
+    plan: Mapping[str, PlannedVariant] | None = None,
+) -> None:
     """Writes `report/results.json` and `report/index.html` into a run folder, reading nothing else.
 
     Args:
         run: the run folder.
         options: what is compared with what.
-        config: the resolved config. It is shown on the page; its `seeds`, when there, say which seeds are read (else
-            every `seed-<n>` folder is), and its `variants` which variant is a control of which or has its own seeds.
+        config: the resolved config, to be shown.
         variants: the trained variants, in the order in which they are shown.
+        plan: what the config says of variants: which is a control of which, and which seeds are read (else all that
+            there are).
 
     Raises:
         UsageError: the options name a variant that is not among `variants`.
         DataError: a file of the run is missing, unfinished or does not fit the others.
     """
-    trained = read_trained(run, options, variants, config.get("seeds"), _own_seeds(config))
-    summaries = summarise(trained, options)
-    page = render(run, trained, summaries, options, config)
-    write_json(run / "report" / "results.json", results_json(trained, summaries, options))
-    write_text(run / "report" / "index.html", page)
-
-
-def _own_seeds(config: dict[str, Any]) -> dict[str, list[int]]:
-    variants = config.get("variants") or {}
-    return {
-        name: training_seeds(entry, config.get("seeds") or entry["seeds"])
-        for name, entry in variants.items()
-        if entry.get("seeds")
-    }
+    plan = plan or {}
+    trained = read_trained(run, options, {name: plan[name].seeds if name in plan else None for name in variants})
+    facts = read_facts(run.root, trained, config)
+    roles = Roles(trained, options, plan, facts.llm_sources)
+    claim = roles.claim()
+    controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
+    results = summarise(trained, options, controls)
+    shown = render(run, trained, results, options, roles, facts)
+    write_json(run.results, results_json(trained, results, options))
+    write_text(run.page, shown)
 
 
 def render(
-    run: Path, trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, config: dict[str, Any]
+    run: RunFolder, trained: dict[str, Trained], results: Results, options: ReportOptions, roles: Roles, facts: Facts
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped."""
-    facts = read_facts(run, trained, config)
-    roles = Roles(trained, options, config.get("variants") or {}, facts.llm_sources)
+    headline = find_headline(trained, results, options, roles)
     curves = training_curves(trained, options.primary)
-    context = {
+    head = Head(
+        options.title,
+        kicker=facts.dataset.get("name") or "A run",
+        lead=headline.lead,
+        evidence=headline.evidence,
+        findings=headline.details,
+        family=results.family,
+        sections=SECTIONS,
+    )
+    content = {
         "options": options,
         "facts": facts,
-        "headline": find_headline(trained, summaries, options, roles),
-        "columns": [options.primary, *options.secondary],
-        "rows": [(name, _cells(name, summaries, options)) for name in trained],
-        "reasons": _reasons(trained, summaries, options),
-        "tests": describe_tests(trained, options),
-        "primary_figure": primary_figure(trained, summaries, options),
+        "results": results_table(trained, results, options),
+        "tests": describe_tests(results, options),
+        "primary_figure": primary_figure(trained, results, options),
         "curves": curve_figures(curves, options.primary),
         "without_curves": [name for name in trained if name not in {curve.name for curve in curves}],
         **_written(run, facts, options),
     }
-    environment = Environment(
-        loader=FileSystemLoader([HERE, RENDER]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=shown,
-    )
-    environment.globals["w"] = wording
-    script = (RENDER / "report.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        context,
-        style=Markup((RENDER / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+    return page("report.html.j2", HERE, head, content)
 
 
-def _written(run: Path, facts: Facts, options: ReportOptions) -> dict[str, Any]:
+def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, Any]:
     """What the sources wrote: distributions and examples. The examples depend on the seed alone."""
-    records = read_records(run, [name for name, _, _ in facts.sources])
-    interactions = read_parquet(run / "dataset" / "interactions.parquet")
-    items = read_parquet(run / "dataset" / "items.parquet")
-    users = read_parquet(run / "dataset" / "users.parquet")
+    records = read_records(run.root, [name for name, _, _ in facts.sources])
+    interactions = read_parquet(run.interactions)
+    items = read_parquet(run.items)
+    users = read_parquet(run.users)
     genres, shares = genre_shares(records, interactions, items, facts.dataset.get("genres") or [])
     n, rng = options.examples, np.random.default_rng(options.seed)
+    spreads, speeds = read_spreads(run.root, facts.summaries), read_throughput(run.root, facts.llm_sources)
+    user, item = user_examples(records, interactions, items, users, n, rng), item_examples(records, items, n, rng)
+    failed, repaired = failures(records, rng), repairs(records, rng)
     return {
         "genre_figure": genre_figure(genres, shares) if genres else None,
-        "genre_rows": [(genre, [source[i] for source in shares.values()]) for i, genre in enumerate(genres)],
-        "genre_sources": list(shares),
+        "genres": genres_table(genres, shares),
         "fields": count_values(records),
-        "users": user_examples(records, interactions, items, users, n, rng),
-        "items": item_examples(records, items, n, rng),
-        "failures": failures(records, rng),
-        "repairs": repairs(records, rng),
+        "users": user,
+        "items": item,
+        "failures": failed,
+        "failures_table": troubles_table("failures-table", "Failures by reason", "reason", failed),
+        "repairs": repaired,
+        "repairs_table": troubles_table("repairs-table", "Repairs by kind", "repair", repaired),
         "unfailing": without_failures(records),
-        "spreads": spread_figures(read_spreads(run, facts.summaries)),
-        "speeds": read_throughput(run, facts.llm_sources),
+        "spreads": spread_figures(spreads),
+        "lengths": lengths_table(spreads),
+        "speeds": [(speed, speed_table(speed, n)) for n, speed in enumerate(speeds)],
     }
-
-
-def _cells(name: str, summaries: Summaries, options: ReportOptions) -> list[Cell]:
-    cells = [_metric_cell(summaries[name, metric], summaries) for metric in (options.primary, *options.secondary)]
-    versus = summaries[name, options.primary].versus
-    if name == options.baseline:
-        return [*cells, *(Cell(wording.DASH, None, "the baseline") for _ in range(6))]
-    return [
-        *cells,
-        Cell(wording.signed(versus.difference), versus.difference),
-        Cell(wording.interval(versus.ci_low, versus.ci_high), versus.ci_low),
-        Cell(wording.p_value(versus.p_users), versus.p_users, versus.users_reason),
-        Cell(wording.p_value(versus.p_users_holm), versus.p_users_holm, versus.users_reason),
-        Cell(wording.p_value(versus.p_users_randomisation), versus.p_users_randomisation, versus.users_reason),
-        Cell(wording.p_value(versus.p_seeds), versus.p_seeds, versus.seeds_reason),
-    ]
-
-
-def _metric_cell(summary: Summary, summaries: Summaries) -> Cell:
-    column = [s.mean for (_, metric), s in summaries.items() if metric == summary.metric and s.mean is not None]
-    spread = f"± {wording.number(summary.std)}" if summary.std is not None else ""
-    best = summary.mean is not None and len(column) > 1 and summary.mean == max(column)
-    return Cell(wording.number(summary.mean), summary.mean, spread=spread, best=best)
-
-
-def _reasons(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions) -> list[tuple[str, str]]:
-    """(variant, why it has no p-value) for the note under the table."""
-    notes = []
-    for name in trained:
-        versus = summaries[name, options.primary].versus
-        if name != options.baseline and versus.p_users is None:
-            notes.append((name, f"over users: {versus.users_reason}"))
-        if name != options.baseline and versus.p_seeds is None:
-            notes.append((name, f"over seeds: {versus.seeds_reason}"))
-    return notes

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.report.numbers.results import Summaries
-from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.results import Results
+from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.render.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
 from augrec.report.render.wording import number
@@ -33,7 +33,7 @@ class Curve:
     best: tuple[tuple[int, float], ...]
 
 
-def primary_figure(trained: dict[str, Trained], summaries: Summaries, options: ReportOptions) -> Markup:
+def primary_figure(trained: dict[str, Trained], results: Results, options: ReportOptions) -> Markup:
     """Each variant's mean, its seeds as dots, and the interval of its difference drawn around the mean."""
     metric = options.primary
     told = [f"{name} {number(variant.mean(metric))}" for name, variant in trained.items()]
@@ -44,20 +44,20 @@ def primary_figure(trained: dict[str, Trained], summaries: Summaries, options: R
         left = (min(0.36, 0.02 + 0.0085 * max(map(len, trained)))) if wide else 0.05
         pixels = figure.get_figheight() * 72
         axes = figure.add_axes((left, 46 / pixels, 0.975 - left, 1 - 52 / pixels))
-        _draw_variants(axes, trained, summaries, options, labels_above=not wide)
+        _draw_variants(axes, trained, results, options, labels_above=not wide)
 
     row = 34
     return responsive("primary", label, draw, 66 + row * len(trained), 66 + (row + 14) * len(trained))
 
 
 def _draw_variants(
-    axes: Axes, trained: dict[str, Trained], summaries: Summaries, options: ReportOptions, labels_above: bool
+    axes: Axes, trained: dict[str, Trained], results: Results, options: ReportOptions, labels_above: bool
 ) -> None:
     baseline = trained[options.baseline].mean(options.primary)
     tick = 0.18 if labels_above else 0.3
     axes.axvline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     for y, (name, variant) in enumerate(trained.items()):
-        versus = summaries[name, options.primary].versus
+        versus = results.of(name, options.primary)
         if versus.ci_low is not None and versus.ci_high is not None:
             ends = [baseline + versus.ci_low, baseline + versus.ci_high]
             axes.plot(ends, [y, y], color=SERIES[0], linewidth=7, solid_capstyle="butt", alpha=0.3, zorder=2)

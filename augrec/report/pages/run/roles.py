@@ -7,11 +7,10 @@ treated) does; a variant that the config does not describe is known by its name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from augrec.pipeline.controls import PARTS
-from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.render.wording import listed
 
@@ -29,17 +28,25 @@ OF_EDGES = {
     "random-candidates": "the choice among the candidates shown, rather than having edges to them, is what helps",
     "random": "the edges' items, be it by the candidate list or by the choice among it, are what helps",
 }
-RULES = ("heuristic", "replay of heuristic")
+AS_IS = "as-is"
 OTHERWISE = "what sets the two apart helps"
 
 
-def is_llm(engine: dict[str, Any]) -> bool:
-    """Whether a source is a language model's work: what its engine recorded of itself, whatever the two are called.
+@dataclass(frozen=True)
+class PlannedVariant:
+    """What a config says of a variant.
 
-    Args:
-        engine: the source's entry `engine` in summary.json; records from before `llm` was in it are told by the kind.
+    Attributes:
+        model: its model's name in the config.
+        source: whose augmentation it is given; None for none.
+        changed: the parts of the augmentation that it is not given as they are -> how each is treated.
+        seeds: those it is trained with; None: all that are found.
     """
-    return bool(engine.get("llm", engine.get("engine") not in RULES))
+
+    model: str
+    source: str | None = None
+    changed: Mapping[str, str] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,13 @@ class Roles:
     Args:
         trained: the variants in display order.
         options: the report's options; `claim` and `controls` there win.
-        plan: the config's `variants` section, or an empty mapping.
+        plan: what the config says of the variants, or an empty mapping.
         llm_sources: the sources that are an LLM's work, in order.
     """
 
     trained: dict[str, Trained]
     options: ReportOptions
-    plan: dict[str, dict[str, Any]]
+    plan: Mapping[str, PlannedVariant]
     llm_sources: list[str]
 
     def claim(self) -> Trained | None:
@@ -83,39 +90,37 @@ class Roles:
         if claim.name not in self.plan or control.name not in self.plan:
             return AT_STAKE.get(_kind_by_name(control.name) or "", OTHERWISE)
         mine, other = self.plan[claim.name], self.plan[control.name]
-        source = other.get("source")
         if self._model(claim) != self._model(control):
             return OTHERWISE
-        if source is None:
+        if other.source is None:
             return AT_STAKE["without"]
-        if source != mine.get("source"):
-            return OTHERWISE if source in self.llm_sources else AT_STAKE["heuristic"]
-        changed = {part: _treated(other, part) for part in PARTS if _treated(other, part) != _treated(mine, part)}
+        if other.source != mine.source:
+            return OTHERWISE if other.source in self.llm_sources else AT_STAKE["heuristic"]
+        parts = dict.fromkeys([*other.changed, *mine.changed])
+        treatments = {part: other.changed.get(part, AS_IS) for part in parts}
+        changed = {part: how for part, how in treatments.items() if how != mine.changed.get(part, AS_IS)}
         if not changed:
             return OTHERWISE
         if changed.keys() == {"edges"} and changed["edges"] in OF_EDGES:
             return OF_EDGES[changed["edges"]]
+        named = listed([part.replace("_", " ") for part in changed])
         if "none" not in changed.values():
-            return f"the content of the {listed(list(changed))}, rather than merely having them, is what helps"
-        return f"the {listed(list(changed))} help"
+            return f"the content of the {named}, rather than merely having them, is what helps"
+        return f"the {named} help"
 
     def _model(self, variant: Trained) -> str:
-        return str(self.plan.get(variant.name, {}).get("model", variant.model))
+        return self.plan[variant.name].model if variant.name in self.plan else variant.model
 
     def _uses(self, name: str, source: str) -> bool:
         if name in self.plan:
-            return bool(self.plan[name].get("source") == source)
+            return self.plan[name].source == source
         return source.lower() in name.lower()
 
     def _is_control(self, name: str) -> bool:
         if name not in self.plan:
             return _kind_by_name(name) is not None
-        entry = self.plan[name]
-        return entry.get("source") not in self.llm_sources or any(_treated(entry, part) != "as-is" for part in PARTS)
-
-
-def _treated(entry: dict[str, Any], part: str) -> str:
-    return str(entry.get(part) or "as-is")
+        planned = self.plan[name]
+        return planned.source not in self.llm_sources or bool(planned.changed)
 
 
 def _kind_by_name(name: str) -> str | None:

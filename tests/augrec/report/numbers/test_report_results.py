@@ -13,14 +13,16 @@ from scipy import stats
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
-from augrec.report.numbers.results import compare, results_json, summarise
-from augrec.report.numbers.runs import Trained, read_trained
-from augrec.report.options import ReportOptions
+from augrec.artefacts.run_folder import RunFolder
+from augrec.report.numbers.comparison import compare
+from augrec.report.numbers.results import results_json, summarise
+from augrec.report.numbers.variants import Trained, read_trained
+from augrec.report.options import Inference, ReportOptions
 from augrec.report.pages.run.page import write_report
 
 
 def results(run: Path, options: ReportOptions, variants: list[str], seeds: list[int] | None = None) -> dict[str, Any]:
-    trained = read_trained(run, options, variants, seeds)
+    trained = read_trained(RunFolder(run), options, dict.fromkeys(variants, seeds))
     return results_json(trained, summarise(trained, options), options)
 
 
@@ -85,7 +87,7 @@ def test_variants_are_compared_on_the_users_that_both_have() -> None:
         for name, each, one in zip("ab", users, values, strict=True)
     )
     pairs = [(values[0][user], values[1][user - 30]) for user in range(30, 100) if user not in (40, 80)]
-    found = compare(first, second, ["recall@20"], ReportOptions(baseline="b", bootstrap=200))["recall@20"]
+    found = compare(first, second, ["recall@20"], Inference(bootstrap=200))["recall@20"]
     assert found.n_users == len(pairs) == 68
     assert found.p_users == pytest.approx(stats.ttest_rel(*zip(*pairs, strict=True)).pvalue)
     difference = np.mean([a - b for a, b in pairs])
@@ -161,21 +163,21 @@ def test_a_missing_file_is_named(make_run, options, config, variants, name: str)
     run = make_run()
     (run / "train" / "ease" / "seed-1" / name).unlink()
     with pytest.raises(DataError) as caught:
-        write_report(run, options, config, variants=variants)
-    assert "'ease'" in str(caught.value)
+        write_report(RunFolder(run), options, config, variants=variants)
+    assert f"train/ease/seed-1/{name}" in str(caught.value)
     assert f"seed-1/{name}" in str(caught.value)
     assert not (run / "report").exists()
 
 
 def test_a_variant_that_was_never_trained_is_named(make_run, options, variants) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match="'llmrec' has no trained seeds"):
-        read_trained(make_run(), options, [*variants, "llmrec"])
+        read_trained(RunFolder(make_run()), options, dict.fromkeys([*variants, "llmrec"]))
 
 
 def test_a_metric_that_was_not_evaluated_is_named_with_the_choices(make_run, options, variants) -> None:  # type: ignore[no-untyped-def]
     chosen = options.model_copy(update={"secondary": ("ndcg@7",)})
-    with pytest.raises(DataError, match=r"ndcg@7[\s\S]*coverage@20, ndcg@20"):
-        read_trained(make_run(), chosen, variants)
+    with pytest.raises(DataError, match=r"ndcg@7[\s\S]*choose from: recall@20, ndcg@20"):
+        read_trained(RunFolder(make_run()), chosen, dict.fromkeys(variants))
 
 
 def test_users_that_differ_between_seeds_are_refused(make_run, options, variants) -> None:  # type: ignore[no-untyped-def]
@@ -183,10 +185,10 @@ def test_users_that_differ_between_seeds_are_refused(make_run, options, variants
     path = run / "train" / "ease" / "seed-2" / "per_user.parquet"
     write_parquet(path, read_parquet(path).slice(1))
     with pytest.raises(DataError, match="differ from the variant's other seeds"):
-        read_trained(run, options, variants)
+        read_trained(RunFolder(run), options, dict.fromkeys(variants))
 
 
 @pytest.mark.parametrize("change", [{"baseline": "bert"}, {"claim": "bert"}, {"controls": ("bert",)}])
 def test_options_that_name_no_variant_are_refused(tmp_path, options, variants, change) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError, match="'bert', which is not a variant"):
-        read_trained(tmp_path, options.model_copy(update=change), variants)
+        read_trained(RunFolder(tmp_path), options.model_copy(update=change), dict.fromkeys(variants))

@@ -12,10 +12,11 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[no-untyped-def]
+    from augrec.artefacts.run_folder import RunFolder
     from augrec.report.pages.run.page import write_report
 
     run: Path = make_run()
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     resize(browser, 1280)
     browser.get((run / "report" / "index.html").as_uri())
     return browser

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.files import read_json, sha256_file, write_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.timelines import FINEST, Points
 from augrec.report.pages.run.generated import Record, read_records
 from augrec.report.pages.run.page import write_report
@@ -63,7 +64,7 @@ def test_processes_are_one_line(make_run) -> None:  # type: ignore[no-untyped-de
 
 def test_runs_without_a_timeline_have_no_figure(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run: Path = make_run()
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     page = run / "report" / "index.html"
     assert "Speed over time" in page.read_text(encoding="utf-8")
     shutil.rmtree(run / "augment" / "llm" / "timeline")
@@ -71,7 +72,7 @@ def test_runs_without_a_timeline_have_no_figure(make_run, options, config, varia
     for task in summary["sources"]["llm"]["tasks"].values():
         del task["max_tokens"]
     write_json(run / "augment" / "summary.json", summary)
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     assert "Speed over time" not in page.read_text(encoding="utf-8")
     assert "the longest answer" not in page.read_text(encoding="utf-8")
 
@@ -136,7 +137,7 @@ def test_repairs_are_counted_once_per_answer_whatever_they_quote() -> None:
 
 def test_the_page_says_what_failed_and_what_did_not(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "<bdi>heuristic</bdi>: no failures in 160 requests." in text
     section = text[text.index("<h3>Failures</h3>") : text.index("<h3>Audit</h3>")]

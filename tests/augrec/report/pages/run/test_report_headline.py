@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from augrec.report.numbers.results import summarise
-from augrec.report.numbers.runs import Trained
+from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.headline import Headline, find_headline
-from augrec.report.pages.run.roles import Roles
+from augrec.report.pages.run.roles import PlannedVariant, Roles
 
 USERS = 200
 
@@ -26,11 +26,13 @@ def variant(name: str, gain: float, spread: float = 0.001, seeds: int = 5, model
     return Trained(name, metrics, np.arange(USERS), {"recall@20": np.mean(list(runs.values()), axis=0)})
 
 
-def headline(*variants: Trained, plan: dict[str, dict[str, Any]] | None = None, **options: Any) -> Headline:
+def headline(*variants: Trained, plan: dict[str, PlannedVariant] | None = None, **options: Any) -> Headline:
     trained = {v.name: v for v in variants}
     chosen = ReportOptions(baseline=variants[0].name, secondary=(), bootstrap=200, **options)
     roles = Roles(trained, chosen, plan or {}, ["smollm2"])
-    return find_headline(trained, summarise(trained, chosen), chosen, roles)
+    claim = roles.claim()
+    controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
+    return find_headline(trained, summarise(trained, chosen, controls), chosen, roles)
 
 
 def test_a_clear_gain_is_called_significant_over_both() -> None:
@@ -165,12 +167,12 @@ def test_a_single_variant_claims_nothing() -> None:
 
 def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None:
     plan = {
-        "plain": {"model": "lightgcn", "source": None},
-        "a": {"model": "llmrec", "source": "smollm2", "profiles": "shuffled"},
-        "b": {"model": "llmrec", "source": "smollm2"},
-        "cc": {"model": "llmrec", "source": "smollm2", "edges": "none", "profiles": "none"},
-        "ddd": {"model": "llmrec", "source": "rules"},
-        "eeee": {"model": "llmrec", "source": None},
+        "plain": PlannedVariant("lightgcn"),
+        "a": PlannedVariant("llmrec", "smollm2", {"profiles": "shuffled"}),
+        "b": PlannedVariant("llmrec", "smollm2"),
+        "cc": PlannedVariant("llmrec", "smollm2", {"edges": "none", "profiles": "none"}),
+        "ddd": PlannedVariant("llmrec", "rules"),
+        "eeee": PlannedVariant("llmrec"),
     }
     found = headline(*(variant(name, 0) for name in plan), plan=plan)
     assert found.lead.startswith("b reaches")
@@ -181,7 +183,7 @@ def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None
 
 
 def test_the_options_win_over_the_plan() -> None:
-    plan = {name: {"model": "llmrec", "source": "smollm2"} for name in ("base", "one", "other")}
+    plan = {name: PlannedVariant("llmrec", "smollm2") for name in ("base", "one", "other")}
     found = headline(*(variant(name, 0) for name in plan), plan=plan, claim="other", controls=("one",))
     assert found.lead.startswith("other reaches")
     assert "The control one" in found.details[0]

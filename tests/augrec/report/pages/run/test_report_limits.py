@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.report.pages.run.limits import read_limits
 from augrec.report.pages.run.page import write_report
 
@@ -57,13 +58,13 @@ def test_without_a_floor_the_reason() -> None:
 def test_on_the_page(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run: Path = make_run()
     page = run / "report" / "index.html"
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     assert TITLE not in page.read_text(encoding="utf-8")
     summary = read_json(run / "augment" / "summary.json")
     summary["sources"]["llm"]["roofline"] = FOUND
     summary["sources"]["llm"]["grammar_seconds"] = {"compile": 0.2, "mask": 2.0}
     write_json(run / "augment" / "summary.json", summary)
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     text = page.read_text(encoding="utf-8")
     assert TITLE in text
     assert "NVIDIA H200 &lt;b&gt;" in text

@@ -15,8 +15,9 @@ from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
+from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.results import summarise
-from augrec.report.numbers.runs import read_trained
+from augrec.report.numbers.variants import read_trained
 from augrec.report.pages.run.generated import OUTSIDE, Record, count_values, genre_shares
 from augrec.report.pages.run.page import write_report
 from augrec.report.pages.run.plots import curve_figures, primary_figure, training_curves
@@ -25,7 +26,7 @@ from augrec.report.pages.run.plots import curve_figures, primary_figure, trainin
 @pytest.fixture
 def page(make_run, options, config, variants) -> str:  # type: ignore[no-untyped-def]
     run = make_run()
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     return (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -63,7 +64,7 @@ def test_what_prepare_noted_is_shown(page: str) -> None:
 def test_letters_that_act_unseen_are_shown(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
     hidden = options.model_copy(update={"title": "a\u202eb\u200bc\x1b[2J\ud83d"})
-    write_report(run, hidden, config, variants=variants)
+    write_report(RunFolder(run), hidden, config, variants=variants)
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "a⟨U+202E⟩b⟨U+200B⟩c⟨U+001B⟩[2J⟨U+D83D⟩" in page
     assert not re.search("[\u202a-\u202e\u200b\x1b]", page)
@@ -73,7 +74,7 @@ def test_the_same_run_gives_the_same_bytes(make_run, options, config, variants) 
     run = make_run()
     pages = []
     for _ in range(2):
-        write_report(run, options, config, variants=variants)
+        write_report(RunFolder(run), options, config, variants=variants)
         pages.append([(run / "report" / name).read_bytes() for name in ("index.html", "results.json")])
     assert pages[0] == pages[1]
 
@@ -83,7 +84,7 @@ def test_missing_optional_parts_leave_a_page(make_run, options, config, variants
     run = make_run()
     path = run / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     PageReader(text)
     assert ("No augmentation was generated" in text) == (gone == "augment")
@@ -91,7 +92,7 @@ def test_missing_optional_parts_leave_a_page(make_run, options, config, variants
 
 def test_one_seed_and_no_llm_still_reads_well(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run(seeds=1, sources=("heuristic",))
-    write_report(run, options, config | {"seeds": [0]}, variants=variants)
+    write_report(RunFolder(run), options, config | {"seeds": [0]}, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     PageReader(text)
     assert "fewer than two seeds in common" in text
@@ -100,7 +101,7 @@ def test_one_seed_and_no_llm_still_reads_well(make_run, options, config, variant
 
 def test_only_the_baseline_still_reads_well(make_run, options, config) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
-    write_report(run, options, config, variants=["lightgcn-without"])
+    write_report(RunFolder(run), options, config, variants=["lightgcn-without"])
     assert "there is nothing to compare" in (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -109,7 +110,7 @@ def test_audit_is_shown(make_run, options, config, variants) -> None:  # type: i
     write_json(
         run / "audit.json", {"violations": 0, "checks": [{}, {}], "augmented_pairs": {"llm": {"positives_in_test": 17}}}
     )
-    write_report(run, options, config, variants=variants)
+    write_report(RunFolder(run), options, config, variants=variants)
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "2 checks, ✓ all passed" in text
     assert re.search(r"llm: positives in test</bdi></dt><dd><bdi>17<", text)
@@ -123,14 +124,14 @@ def test_broken_fields_are_named_by_row(make_run, options, config, variants) -> 
     fields[5] = "{broken"
     write_parquet(path, table.set_column(table.column_names.index("fields"), "fields", [fields]))
     with pytest.raises(DataError, match=r"edges/records.parquet, row 5"):
-        write_report(run, options, config, variants=variants)
+        write_report(RunFolder(run), options, config, variants=variants)
 
 
 def test_examples_follow_the_seed_and_not_the_values(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
     run = make_run()
     chosen = []
     for seed in (0, 0, 1):
-        write_report(run, options.model_copy(update={"seed": seed}), config, variants=variants)
+        write_report(RunFolder(run), options.model_copy(update={"seed": seed}), config, variants=variants)
         text = (run / "report" / "index.html").read_text(encoding="utf-8")
         chosen.append(re.findall(r'<h3 dir="auto">(User \d+)</h3>', text))
     assert chosen[0] == chosen[1] != chosen[2]
@@ -174,7 +175,7 @@ def test_curves_average_the_epochs_that_all_seeds_reached(make_run, options, var
     metrics = read_json(path)
     metrics["history"] = metrics["history"][:5]
     write_json(path, metrics)
-    trained = read_trained(run, options, variants)
+    trained = read_trained(RunFolder(run), options, dict.fromkeys(variants))
     curves = {curve.name: curve for curve in training_curves(trained, "recall@20")}
     assert set(curves) == {"lightgcn-without", "lightgcn-llm", "lightgcn-shuffled"}
     assert curves["lightgcn-llm"].epochs.tolist() == list(range(5))
@@ -188,7 +189,7 @@ def test_names_with_dollars_and_angles_are_text_in_figures(make_run, options, va
     run = make_run()
     odd = "x$_{<b>}$"
     (run / "train" / "ease").rename(run / "train" / odd)
-    trained = read_trained(run, options, [odd, "lightgcn-without"])
+    trained = read_trained(RunFolder(run), options, dict.fromkeys([odd, "lightgcn-without"]))
     svg = str(primary_figure(trained, summarise(trained, options), options))
     assert svg.count("x$_{&lt;b&gt;}$</text>") == 2
     assert "<b>" not in svg

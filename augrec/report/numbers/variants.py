@@ -1,0 +1,112 @@
+"""The trained variants of a run folder: every seed's metrics and per-user values, checked to fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.metrics import Metric
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.trainings import TRAIN_AGAIN, read_per_user, read_training
+from augrec.report.options import ReportOptions
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One variant: `metrics[seed]` is its metrics.json; `per_user[metric]` the mean over seeds, NaN without truth."""
+
+    name: str
+    metrics: dict[int, dict[str, Any]]
+    users: np.ndarray
+    per_user: dict[str, np.ndarray]
+
+    @property
+    def model(self) -> str:
+        """The family of the model, e.g. "lightgcn"; the variant's own name when it is not told."""
+        return str(next(iter(self.metrics.values())).get("model", self.name))
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether nothing in it was drawn, neither by the model nor for it: every seed then gives the same."""
+        return all(metrics.get("deterministic") is True for metrics in self.metrics.values())
+
+    def values(self, metric: str) -> dict[int, float]:
+        """seed -> the metric's mean over the test users, without seeds where it is missing."""
+        found = {seed: m["test"].get(metric) for seed, m in self.metrics.items()}
+        return {seed: float(v) for seed, v in found.items() if v is not None and np.isfinite(v)}
+
+    def mean(self, metric: str) -> float:
+        """The metric's mean over seeds; NaN when no seed has it."""
+        values = list(self.values(metric).values())
+        return float(np.mean(values)) if values else float("nan")
+
+
+def metric_order(metric: str) -> tuple[str, int]:
+    """Sorts "recall@5" before "recall@20"; a metric that nobody knows any more stands by its name."""
+    try:
+        return Metric.parse(metric).order
+    except ValueError:
+        return metric, 0
+
+
+def read_trained(
+    run: RunFolder, options: ReportOptions, variants: Mapping[str, Sequence[int] | None]
+) -> dict[str, Trained]:
+    """Reads the trainings of every variant, in the given order.
+
+    Args:
+        run: the run folder.
+        options: what the report compares.
+        variants: the seeds to read by variant; None for all that are there.
+
+    Raises:
+        UsageError: the baseline, the claim or a control is no variant.
+        DataError: a seed is missing or unfinished, or a metric that the report needs is not there.
+    """
+    for name in (options.baseline, *([options.claim] if options.claim else []), *(options.controls or ())):
+        if name not in variants:
+            remedy = f"name one of: {', '.join(variants)}"
+            raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
+    metrics = (options.primary, *options.secondary)
+    trained = {
+        name: read_variant(run, name, None if seeds is None else sorted(set(seeds)), metrics)
+        for name, seeds in variants.items()
+    }
+    for variant in trained.values():
+        if options.primary not in variant.per_user:
+            where = run.train / variant.name
+            raise DataError(f"{options.primary} has no per-user values to test with", where=where, remedy=TRAIN_AGAIN)
+    return trained
+
+
+def read_variant(run: RunFolder, name: str, seeds: Sequence[int] | None = None, metrics: Sequence[str] = ()) -> Trained:
+    """Reads one variant of a run folder.
+
+    Args:
+        run: the run folder.
+        name: the variant.
+        seeds: those to read; None for all that are there.
+        metrics: what the test split must have been evaluated with.
+
+    Raises:
+        DataError: there are no seeds, one has not finished, or they do not fit together.
+    """
+    wanted = run.seeds(name) if seeds is None else list(seeds)
+    if not wanted:
+        where = run.train / name
+        raise DataError(f"variant {name!r} has no trained seeds", where=where, remedy=TRAIN_AGAIN)
+    results = {seed: read_training(run.training(name, seed)) for seed in wanted}
+    for result in results.values():
+        result.require(metrics)
+    tables = [read_per_user(run.training(name, seed)) for seed in wanted]
+    first = tables[0]
+    for seed, table in zip(wanted, tables, strict=True):
+        if not np.array_equal(table.users, first.users) or table.values.keys() != first.values.keys():
+            where = run.training(name, seed).per_user
+            raise DataError("users or metrics differ from the variant's other seeds", where=where, remedy=TRAIN_AGAIN)
+    per_user = {metric: np.mean([table.values[metric] for table in tables], axis=0) for metric in first.values}
+    return Trained(name, {seed: dict(result.details) for seed, result in results.items()}, first.users, per_user)

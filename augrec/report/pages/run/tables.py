@@ -1,0 +1,127 @@
+"""The tables of a run's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from augrec.artefacts.metrics import Metric
+from augrec.report.numbers.results import Results
+from augrec.report.numbers.variants import Trained
+from augrec.report.options import ReportOptions
+from augrec.report.pages.run.throughput import Throughput
+from augrec.report.pages.run.tokens import Spread
+from augrec.report.pages.run.troubles import Trouble
+from augrec.report.render.tables import (
+    Cell,
+    Row,
+    Table,
+    difference_cell,
+    interval_cell,
+    measure,
+    numbers,
+    p_cell,
+    table,
+    word,
+    words,
+)
+from augrec.report.render.wording import DASH, count, percent
+
+
+def results_table(trained: dict[str, Trained], results: Results, options: ReportOptions) -> Table:
+    """Every variant: its metrics, and the difference to the baseline in the primary one."""
+    shown = (options.primary, *options.secondary)
+    best = {metric: _best(trained, results, metric) for metric in shown}
+    rows = []
+    for name in trained:
+        is_baseline = name == options.baseline
+        metrics = []
+        for metric in shown:
+            found = results.estimates[name, metric]
+            metrics.append(measure(found.mean, found.std, best=found.mean == best[metric]))
+        heading = word(name, under=("baseline",) if is_baseline else ())
+        rows.append(Row((heading, *metrics, *_versus(name, results, options)), baseline=is_baseline))
+    level = f"{100 * (1 - options.alpha):g}\u00a0% interval"
+    columns = (
+        *words("variant"),
+        *numbers(*shown, "difference", level, "p\u00a0users|t-test", "p\u00a0users|Holm", "p\u00a0users|sign flips"),
+        *numbers("p\u00a0seeds|t-test"),
+    )
+    caption = (
+        "Mean ± standard deviation over seeds. The best mean of a column is bold and marked ★. Differences and "
+        f"p-values are those of {options.primary} against {options.baseline}"
+    )
+    return Table("main-table", caption, columns, tuple(rows), tuple(_why_dashes(trained, results, options)))
+
+
+def _best(trained: dict[str, Trained], results: Results, metric: str) -> float | None:
+    """The best mean of a column; None where fewer than two variants have one."""
+    means = [mean for name in trained if (mean := results.estimates[name, metric].mean) is not None]
+    return Metric.parse(metric).best(means) if len(means) > 1 else None
+
+
+def _versus(name: str, results: Results, options: ReportOptions) -> list[Cell]:
+    if name == options.baseline:
+        return [Cell(note="the baseline")] * 6
+    versus = results.of(name, options.primary)
+    users, seeds = versus.users_reason or "", versus.seeds_reason or ""
+    return [
+        difference_cell(versus.difference),
+        interval_cell(versus.ci_low, versus.ci_high),
+        p_cell(versus.p_users, note=users),
+        p_cell(versus.p_users_holm, note=users),
+        p_cell(versus.p_users_randomisation, note=users),
+        p_cell(versus.p_seeds, note=seeds),
+    ]
+
+
+def _why_dashes(trained: dict[str, Trained], results: Results, options: ReportOptions) -> list[str]:
+    """Why variants have no p-value, as one note."""
+    reasons = []
+    for name in trained:
+        versus = results.of(name, options.primary)
+        if name != options.baseline and versus.p_users is None:
+            reasons.append(f"{name}, over users: {versus.users_reason}")
+        if name != options.baseline and versus.p_seeds is None:
+            reasons.append(f"{name}, over seeds: {versus.seeds_reason}")
+    return [f"No p-value ({DASH}): {'; '.join(reasons)}."] if reasons else []
+
+
+def genres_table(genres: list[str], shares: dict[str, list[float]]) -> Table | None:
+    """The shares of the figure of genres."""
+    rows = [
+        [word(genre), *(Cell(percent(of_source[n]), of_source[n]) for of_source in shares.values())]
+        for n, genre in enumerate(genres)
+    ]
+    return table("genres-table", "Share of genre mentions", (*words("genre"), *numbers(*shares)), rows)
+
+
+def speed_table(speed: Throughput, number: int) -> Table | None:
+    """The rates of the figure of a source's speed, coarser."""
+    columns = (*words("since the first start"), *numbers("requests", "prompt tokens", "written tokens"))
+    rows = [[word(row[0]), *(Cell(text) for text in row[1:])] for row in speed.rows]
+    return table(f"speed-table-{number}", "Rates per second from that time on", columns, rows)
+
+
+def lengths_table(spreads: Sequence[Spread]) -> Table | None:
+    """The figures of lengths as numbers."""
+    columns = (
+        *words("source", "of"),
+        *numbers("requests", "median", "95\u00a0% up to", "longest", "room", "longest fills"),
+    )
+    rows = [[word(spread.source), word(spread.title), *(Cell(text) for text in spread.cells)] for spread in spreads]
+    return table("lengths-table", "Tokens per request", columns, rows)
+
+
+def troubles_table(name: str, caption: str, kind: str, troubles: Sequence[Trouble]) -> Table | None:
+    """Failures or repairs by kind."""
+    rows = [
+        [
+            word(trouble.source),
+            word(trouble.task.replace("_", " ")),
+            word(trouble.kind),
+            Cell(count(trouble.count), trouble.count),
+            Cell(percent(trouble.share), trouble.share),
+        ]
+        for trouble in troubles
+    ]
+    return table(name, caption, (*words("source", "task", kind), *numbers("requests", "share")), rows)
