@@ -21,6 +21,12 @@ USERS = np.arange(0, 60, 2)
 GAIN = {"gpt": 0.2, "rule": 0.0, "mixed": 0.0, "none": 0.0}
 
 
+def metrics_json(variant: str, seed: int, test: dict[str, float], *, deterministic: bool = False) -> dict[str, object]:
+    """What a training writes."""
+    named = {"variant": variant, "seed": seed, "model": "llmrec", "fingerprint": "", "deterministic": deterministic}
+    return {**named, "test": test, "valid": {}}
+
+
 VARIANTS = {(arm, "llmrec"): f"llmrec+{arm}" for arm in GAIN}
 RECALL = Design(
     arms=tuple(GAIN),
@@ -59,7 +65,7 @@ def trained(run: RunFolder, design: Design) -> Downstream:
             folder = run.training(f"llmrec+{arm}", seed)
             order = rng.permutation(len(USERS))
             write_parquet(folder.per_user, pa.table({"user": USERS[order], metric: values[order]}))
-            write_json(folder.metrics, {"model": "llmrec", "test": {metric: float(values.mean())}})
+            write_json(folder.metrics, metrics_json(f"llmrec+{arm}", seed, {metric: float(values.mean())}))
     tuned = {("gpt", "llmrec"): Tuning(2.0, (Tried(0.5, 0.1), Tried(2.0, 0.2)))}
     return Downstream(design, run, VARIANTS, seeds, tuned)
 
@@ -197,7 +203,7 @@ def test_one_training_of_what_draws_nothing_is_paired_with_every_seed_of_the_oth
             folder = run.training(variant, seed)
             write_parquet(folder.per_user, pa.table({"user": USERS, "recall@20": values}))
             test = {"recall@20": float(values.mean())}
-            write_json(folder.metrics, {"test": test, "deterministic": len(numbers) == 1})
+            write_json(folder.metrics, metrics_json(variant, seed, test, deterministic=len(numbers) == 1))
     downstream = Downstream(RECALL, run, VARIANTS, seeds, {})
     judged = by_arm(downstream.judgements([Group("all", "", "", USERS)]))
     values_by_arm = {arm: judgement.groups["all"]["recall@20"] for arm, judgement in judged.items()}

@@ -54,6 +54,7 @@ def fabricate(run: Run, gains: dict[str, float]) -> dict[str, np.ndarray]:
         write_parquet(training.out / "per_user.parquet", pa.table({"user": np.arange(N, dtype=np.int32), **columns}))
         test = {metric: float(values[:, n].mean()) for n, metric in enumerate(METRICS)}
         content = {"fingerprint": training.fingerprint, "model": "m", "test": test, "valid": {}}
+        content |= {"variant": training.variant, "seed": training.seed, "deterministic": False}
         write_json(training.out / "metrics.json", content)
         means[training.variant] = means.get(training.variant, 0) + values / 2
     return means
