@@ -60,7 +60,7 @@ def examples_of(
     rng = np.random.default_rng([0, 0xE8])
     drawn = np.sort(rng.choice(users, min(number, len(users)), replace=False))
     items, people = read_parquet(run.items), read_parquet(run.users)
-    interactions = read_parquet(run.interactions)
+    interactions = read_parquet(run.interactions, columns=["user", "item", "split", "timestamp"])
     names = item_names(items)
     return tuple(
         Example(
