@@ -137,8 +137,7 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
     order = np.lexsort((stored[:, 1], stored[:, 0]))
     if not np.array_equal(stored[order], pairs):
         raise DataError("the interactions have changed since they were read", where=path, remedy=remedy)
-    column = rows[name].take(pa.array(order))
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return rows[name].take(pa.array(order)).combine_chunks()
 
 
 def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path, remedy: str = PREPARE_AGAIN) -> None:

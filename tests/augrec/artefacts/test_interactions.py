@@ -97,6 +97,12 @@ def test_a_column_or_a_value_that_is_missing_is_an_error(tmp_path: Path, column:
         read_interactions(path, N_USERS, N_ITEMS)
 
 
+def test_every_pair_of_more_users_than_items_is_another_one(tmp_path: Path) -> None:
+    rows = [(user, item, "train", 0) for user in range(7) for item in range(2)]
+    path = written(tmp_path / "interactions.parquet", rows)
+    assert len(read_interactions(path, 7, 2).pairs) == 14
+
+
 def test_details_are_aligned_with_the_pairs_of_their_split(tmp_path: Path) -> None:
     rows = [(1, 2, "train", 5), (0, 3, "train", 9), (0, 1, "test", 4), (0, 0, "train", 7)]
     path = written(tmp_path / "interactions.parquet", rows)
@@ -125,6 +131,7 @@ def test_ranked_lists_are_read_as_they_were_written(
     table = pq.read_table(path)
     assert table.schema.names == ["user", "rank", "item", "score"]
     assert [str(kind) for kind in table.schema.types] == ["int32", "int32", "int32", "float"]
+    assert table["rank"].to_pylist() == [rank for own in lists for rank in range(len(own))]
     assert table["score"].null_count == (0 if scored else len(items))
     order = np.random.default_rng(len(items)).permutation(len(items))
     pq.write_table(table.take(pa.array(order)), path)  # whatever the order of the rows

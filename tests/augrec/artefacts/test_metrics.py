@@ -90,6 +90,11 @@ def test_tables_sort_by_cutoff_and_show_titles() -> None:
     assert [metric.title for metric in metrics] == ["Hit rate@10", "NDCG@100", "Recall@5", "Recall@20", "RMSE per user"]
 
 
+def test_a_metric_without_a_cutoff_is_computed_at_any() -> None:
+    assert [Metric.parse(name).computed([5, 20]) for name in ("ndcg@20", "ndcg@10", "rmse")] == [True, False, True]
+    assert Metric.parse("rmse").computed([])
+
+
 def test_a_metric_can_be_registered_from_outside() -> None:
     with METRICS.including():
         assert register_metric("logloss", at_k=False, lower_is_better=True) == MetricKind(

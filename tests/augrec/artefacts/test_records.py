@@ -120,6 +120,9 @@ def test_a_table_of_others_needs_three_columns(tmp_path: Path) -> None:
     first, second = read_records(path)
     assert (first.entity, first.fields, first.text, first.repairs, first.attempt) == (4, {}, "", (), 1)
     assert (second.entity, second.ok, second.reason) == (2, False, None)
+    assert (first.prompt_tokens, first.completion_tokens, first.cached_tokens, first.dropped_history) == (0, 0, 0, 0)
+    assert (first.key, first.task, first.question, first.finish_reason, first.fallback) == ("", "", "", "none", None)
+    assert (first.shown_history, first.shown_candidates) == ((), ())
     pq.write_table(pa.table({"entity": [1], "text": ["x"]}), path)
     with pytest.raises(DataError, match="have no column status, fields"):
         read_records(path, remedy="ask its author")
