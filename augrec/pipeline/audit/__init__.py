@@ -70,7 +70,8 @@ def render(audit: Audit, console: Console) -> None:
         for violation in check.violations[:SHOWN_ROWS]:
             console.print(f"  {check.name}: {violation}", markup=False, highlight=False)
         if len(check.violations) > SHOWN_ROWS:
-            console.print(f"  {check.name}: and {len(check.violations) - SHOWN_ROWS} more", markup=False)
+            more = len(check.violations) - SHOWN_ROWS
+            console.print(f"  {check.name}: and {more} more", markup=False, highlight=False)
     if audit.unwritten is not None:
         console.print(audit.unwritten, markup=False, highlight=False)
     for source, overlap in audit.leaks.items():

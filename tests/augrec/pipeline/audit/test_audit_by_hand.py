@@ -711,6 +711,23 @@ def test_ten_offending_rows_are_shown_and_the_rest_counted() -> None:
     assert not any("could not be written" in line for line in lines)
 
 
+def test_what_is_shown_of_a_run_is_shown_as_it_is_written() -> None:
+    out = io.StringIO()
+    rows = tuple(f"[red]row[/red] {n} of 7" for n in range(11))
+    sides = [f"{side}_in_{split}" for side in ("positives", "negatives") for split in ("valid", "test")]
+    leaks = {"[i]llm[/i]": dict.fromkeys(("edges", *sides), 5)}
+    audit = Audit((Check("[b]name[/b]", 11, rows),), leaks, "[u]x[/u] could not be written: 28")
+    render(audit, Console(file=out, width=200, force_terminal=True, color_system="standard"))
+    table, _, rest = out.getvalue().partition("  [b]name[/b]: ")
+    assert "\x1b" in table
+    assert "[b]name[/b]" in table
+    assert "\x1b" not in rest
+    lines = ("  [b]name[/b]: " + rest).splitlines()
+    assert lines[:10] == [f"  [b]name[/b]: {row}" for row in rows[:10]]
+    assert lines[10:12] == ["  [b]name[/b]: and 1 more", "[u]x[/u] could not be written: 28"]
+    assert lines[12].startswith("[i]llm[/i]: of 5 augmented edges, 5 positives")
+
+
 def test_an_audit_that_cannot_be_written_is_shown_all_the_same(run: RunFolder) -> None:
     run.audit_json.mkdir()
     audit = audit_run(run.root)

@@ -142,6 +142,10 @@ def test_values_that_are_absent_do_not_count_in_a_family(p_values: list[float | 
     assert [p is None for p in holm(p_values)] == [p is None for p in p_values]
 
 
+def test_holm_ends_at_one() -> None:
+    assert holm([0.6, 0.01, 0.9]) == [1.0, 0.03, 1.0]
+
+
 def test_holm_of_nothing() -> None:
     assert holm([]) == []
     assert holm([None, None]) == [None, None]
@@ -173,10 +177,25 @@ def test_bootstrap_agrees_with_scipy_and_a_naive_loop() -> None:
 
 def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((50, 1))
-    whole = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
+    whole = bootstrap_intervals(values, 310, 0.1, np.random.default_rng(7))
     monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 1000)
-    blocks = bootstrap_intervals(values, 300, 0.1, np.random.default_rng(7))
+    blocks = bootstrap_intervals(values, 310, 0.1, np.random.default_rng(7))  # of 20 resamples each, and ten are left
     assert np.allclose(whole, blocks)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.05, 0.3])
+def test_bootstrap_gives_the_quantiles_of_its_own_draws(alpha: float) -> None:
+    values = np.random.default_rng(4).normal(size=(9, 2))
+    drawn = np.random.default_rng(7).integers(0, 9, size=(40, 9))
+    means = values[drawn].mean(axis=1)
+    low, high = bootstrap_intervals(values, 40, alpha, np.random.default_rng(7))
+    np.testing.assert_allclose(low, np.quantile(means, alpha / 2, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(high, np.quantile(means, 1 - alpha / 2, axis=0), rtol=1e-12)
+
+
+def test_bootstrap_of_two_users_lies_between_them() -> None:
+    low, high = bootstrap_intervals(np.array([[0.2], [0.6]]), 200, 0.05, np.random.default_rng(0))
+    assert (low[0], high[0]) == (0.2, 0.6)
 
 
 def test_bootstrap_of_one_user_is_unknown() -> None:
