@@ -15,9 +15,8 @@ import numpy as np
 
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.numbers.comparison import Comparison, compare
-from augrec.report.numbers.estimates import spread
-from augrec.report.numbers.statistics import bootstrap_intervals, holm
+from augrec.report.numbers.comparison import Comparison, compare, corrected
+from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import Inference
 
@@ -232,11 +231,30 @@ class Downstream:
         return first.users[np.isfinite(first.per_user[self.design.metrics[0]])]
 
     def judgements(self, groups: list[Group]) -> tuple[Judgement, ...]:
-        """Every arm under every recommender, in each group."""
+        """Every arm under every recommender, in each group; what is compared is one family per metric."""
+        design, inference = self.design, Inference(self.design.alpha, self.design.bootstrap)
+        parts = {
+            (recommender, group.name, arm): self._part(self.variants[arm, recommender], group)
+            for recommender in design.recommenders
+            for group in groups
+            for arm in design.arms
+        }
+        compared = corrected(
+            {
+                (*key, other): compare(part, parts[(*key[:2], other)], design.metrics, inference)
+                for key, part in parts.items()
+                for other in design.pairs()[key[2]]
+            }
+        )
+
+        def value(recommender: str, group: str, arm: str, metric: str) -> MetricValue:
+            found = estimate(parts[recommender, group, arm], metric, inference)
+            versus = {other: _versus(compared[recommender, group, arm, other][metric]) for other in design.pairs()[arm]}
+            return MetricValue(found.mean, found.std, found.low, found.high, versus)
+
         judged = []
-        for recommender in self.design.recommenders:
-            measured = {group.name: self._measure(recommender, group) for group in groups}
-            for arm in self.design.arms:
+        for recommender in design.recommenders:
+            for arm in design.arms:
                 tuning = self.tuned.get((arm, recommender), NOT_TUNED)
                 judged.append(
                     Judgement(
@@ -246,30 +264,15 @@ class Downstream:
                         scale=tuning.scale,
                         tuned=tuning.tried,
                         problem=None,
-                        groups={group: values[arm] for group, values in measured.items()},
+                        groups={
+                            group.name: {
+                                metric: value(recommender, group.name, arm, metric) for metric in design.metrics
+                            }
+                            for group in groups
+                        },
                     )
                 )
         return tuple(judged)
-
-    def _measure(self, recommender: str, group: Group) -> dict[str, dict[str, MetricValue]]:
-        """arm -> metric -> value on one group under one recommender, with its tests, Holm-corrected per metric."""
-        design = self.design
-        parts = {arm: self._part(self.variants[arm, recommender], group) for arm in design.arms}
-        inference = Inference(design.alpha, design.bootstrap)
-        compared = {
-            (arm, other): compare(parts[arm], parts[other], design.metrics, inference)
-            for arm, others in design.pairs().items()
-            for other in others
-        }
-        measured: dict[str, dict[str, MetricValue]] = {arm: {} for arm in design.arms}
-        for metric in design.metrics:
-            corrected = holm([found[metric].p_users for found in compared.values()])
-            versus: dict[str, dict[str, Versus]] = {arm: {} for arm in design.arms}
-            for ((arm, other), found), p in zip(compared.items(), corrected, strict=True):
-                versus[arm][other] = _versus(found[metric], p)
-            for arm in design.arms:
-                measured[arm][metric] = self._value(parts[arm], metric, versus[arm])
-        return measured
 
     def _part(self, variant: str, group: Group) -> Trained:
         """A variant on the users of a group alone: its metrics are means over these users."""
@@ -285,25 +288,14 @@ class Downstream:
         per_user = {name: values[rows] for name, values in whole.per_user.items()}
         return Trained(variant, metrics, whole.users[rows], per_user)
 
-    def _value(self, part: Trained, metric: str, versus: dict[str, Versus]) -> MetricValue:
-        values = list(part.values(metric).values())
-        low = high = None
-        known = part.per_user.get(metric, np.zeros(0))
-        known = known[np.isfinite(known)]
-        if len(known) > 1:
-            rng = np.random.default_rng(0)
-            lows, highs = bootstrap_intervals(known[:, None], self.design.bootstrap, self.design.alpha, rng)
-            low, high = float(lows[0]), float(highs[0])
-        return MetricValue(float(np.mean(values)) if values else None, spread(values), low, high, versus)
 
-
-def _versus(found: Comparison, p_users_holm: float | None) -> Versus:
+def _versus(found: Comparison) -> Versus:
     return Versus(
         difference=found.difference,
         low=found.ci_low,
         high=found.ci_high,
         p_users=found.p_users,
-        p_users_holm=p_users_holm,
+        p_users_holm=found.p_users_holm,
         p_seeds=found.p_seeds,
         seeds_reason=found.seeds_reason,
         n_users=found.n_users,

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -66,7 +66,18 @@ class Verdict:
         return bool(self.users) and self.seeds is None and self.direction != 0
 
 
-def verdict(comparison: Comparison, metric: str, alpha: float) -> Verdict:
+class Tested(Protocol):
+    """What a verdict is made from."""
+
+    @property
+    def difference(self) -> float | None: ...
+    @property
+    def p_users_holm(self) -> float | None: ...
+    @property
+    def p_seeds(self) -> float | None: ...
+
+
+def verdict(comparison: Tested, metric: str, alpha: float) -> Verdict:
     """What a comparison decides at a level, by the direction of its metric."""
     difference = comparison.difference or 0.0
     over = [None if p is None else p < alpha for p in (comparison.p_users_holm, comparison.p_seeds)]
@@ -137,23 +148,32 @@ def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair
     return result
 
 
-def describe_family(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> str:
-    """One sentence for the page: what its p-values are corrected over. Nothing where it compares nothing."""
+def family_sizes(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[str, int]:
+    """metric -> how many of the comparisons have a test over users."""
     sizes: dict[str, int] = {}
     for of_pair in comparisons.values():
         for metric, comparison in of_pair.items():
             sizes[metric] = sizes.get(metric, 0) + (comparison.p_users is not None)
-    sizes = {metric: size for metric, size in sizes.items() if size}
-    if not sizes:
+    return sizes
+
+
+def describe_family(sizes: Mapping[str, int]) -> str:
+    """One sentence for the page: what its p-values are corrected over. Nothing where it can test nothing.
+
+    Args:
+        sizes: metric -> comparisons on the page that have a test over users.
+    """
+    tested = {metric: size for metric, size in sizes.items() if size}
+    if not tested:
         return ""
-    if len(sizes) == 1:
-        metric, size = next(iter(sizes.items()))
+    if len(tested) == 1:
+        metric, size = next(iter(tested.items()))
         over = f"{counted(size, 'comparison')} in {metric}"
         return f"Holm's correction over users is over one family: the {over} that this page shows and can test."
-    listed = ", ".join(f"{metric} {count(size)}" for metric, size in sizes.items())
+    named = ", ".join(f"{metric} {count(size)}" for metric, size in tested.items())
     return (
         "Holm's correction over users is over one family per metric: all comparisons in it that this page shows and "
-        f"can test ({listed})."
+        f"can test ({named})."
     )
 
 

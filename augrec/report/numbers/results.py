@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from augrec.report.numbers.comparison import Comparison, compare, corrected, describe_family
+from augrec.report.numbers.comparison import Comparison, compare, corrected, describe_family, family_sizes
 from augrec.report.numbers.estimates import Estimate, estimate
 from augrec.report.numbers.variants import Trained, metric_order
 from augrec.report.options import ReportOptions
@@ -73,7 +73,7 @@ def summarise(trained: dict[str, Trained], options: ReportOptions, controls: Seq
         estimates,
         {(name, metric): found[metric] for name, found in versus.items() for metric in metrics},
         {pair: judged[pair][options.primary] for pair in controls},
-        describe_family(shown),
+        describe_family(family_sizes(shown)),
     )
 
 

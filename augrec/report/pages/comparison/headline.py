@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from augrec.artefacts.metrics import Metric
 from augrec.report.measures.downstream import Design, GroupSize, Judgement, MetricValue, Versus
-from augrec.report.numbers.statistics import decided
+from augrec.report.numbers.comparison import verdict
 from augrec.report.pages.comparison.results import ArmFacts, Headline
 from augrec.report.render.wording import count, counted, interval, listed, number, p_equals, signed
 
@@ -65,7 +65,6 @@ class _Writer:
         groups: Sequence[GroupSize],
     ) -> None:
         self._design, self._metric = design, design.metrics[0]
-        self._sign = Metric.parse(self._metric).sign
         self._titles = {arm.name: arm.title for arm in arms}
         self._judges = recommenders
         self._partial = {arm.name for arm in arms if arm.users is not None}
@@ -87,10 +86,7 @@ class _Writer:
         for recommender, title in self._judges.items():
             versus = self._value(arm, recommender, self._group(arm)).versus.get(other)
             if versus is not None:
-                kind = verdict(versus, self._sign, self._design.alpha)
-                if kind == "open":
-                    kind = _over_users_alone(versus, self._design.alpha)
-                found[kind].append(title)
+                found[verdict_name(versus, self._metric, self._design.alpha)].append(title)
         words = {
             "better": "significantly better",
             "worse": "significantly worse",
@@ -153,21 +149,10 @@ class _Writer:
         return sentences
 
 
-def verdict(versus: Versus, sign: int, alpha: float) -> str:
-    """ "better", "worse" or "open", by the tests over users (corrected) and over seeds together.
-
-    Args:
-        versus: the difference and its tests.
-        sign: +1 where more is better, -1 where less is.
-        alpha: significance level.
-    """
-    decision = sign * decided(versus.difference, versus.p_users_holm, versus.p_seeds, alpha)
-    return {1: "better", -1: "worse", 0: "open"}[decision]
-
-
-def _over_users_alone(versus: Versus, alpha: float) -> str:
-    """ "above" or "below" where the users decide and no test over seeds is possible, else "open"."""
-    users = versus.p_users_holm
-    if versus.p_seeds is not None or users is None or users >= alpha or not versus.difference:
-        return "open"
-    return "above" if versus.difference > 0 else "below"
+def verdict_name(versus: Versus, metric: str, alpha: float) -> str:
+    """What a difference is called: "better" or "worse" by both tests, "above" or "below" where only the users can be
+    asked and decide, else "open"."""
+    found = verdict(versus, metric, alpha)
+    if found.users_alone:
+        return "above" if (versus.difference or 0.0) > 0 else "below"
+    return {1: "better", -1: "worse", 0: "open"}[found.sign]

@@ -51,6 +51,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     if headline.evidence:
         yield plain(headline.evidence)
     yield from _list(plain(sentence) for sentence in headline.details)
+    if results.family:
+        yield plain(results.family)
     yield "## Results"
     for n, group in enumerate(results.groups):
         yield from _group(results, group, n)

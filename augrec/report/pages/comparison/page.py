@@ -66,6 +66,7 @@ def render(results: ComparisonResults) -> str:
         lead=results.headline.lead or "Nothing was found.",
         evidence=results.headline.evidence,
         findings=results.headline.details,
+        family=results.family,
         sections=SECTIONS,
     )
     shown = {

@@ -20,6 +20,7 @@ from augrec.report.measures.intrinsic import Intrinsic
 from augrec.report.measures.leak import Leak
 from augrec.report.measures.memorisation import Memorisation
 from augrec.report.measures.position import Position
+from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
 SCHEMA = 1
@@ -165,6 +166,17 @@ class ComparisonResults:
     def recommender_titles(self) -> dict[str, str]:
         """Recommender -> title, or the name where there is none."""
         return {recommender.name: recommender.title or recommender.name for recommender in self.recommenders}
+
+    @property
+    def family(self) -> str:
+        """The sentence on what the p-values are corrected over."""
+        sizes = dict.fromkeys(self.metrics, 0)
+        for judged in self.downstream:
+            for values in judged.groups.values():
+                for metric, value in values.items():
+                    tested = sum(versus.p_users is not None for versus in value.versus.values())
+                    sizes[metric] = sizes.get(metric, 0) + tested
+        return describe_family(sizes)
 
     def judged_by(self, recommender: str) -> list[Judgement]:
         """How each arm did under one recommender."""

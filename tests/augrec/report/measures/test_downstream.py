@@ -14,7 +14,7 @@ from scipy import stats
 from augrec.artefacts.files import write_json, write_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.measures.downstream import Design, Downstream, Group, Judgement, Tried, Tuning, Versus, groups_of
-from augrec.report.pages.comparison.headline import headline, verdict
+from augrec.report.pages.comparison.headline import headline, verdict_name
 from augrec.report.pages.comparison.results import ArmFacts, Headline
 
 USERS = np.arange(0, 60, 2)
@@ -169,13 +169,29 @@ def test_of_an_error_less_is_better(run: RunFolder) -> None:
 
 
 def test_a_difference_counts_only_when_users_and_seeds_agree() -> None:
-    def said(users: float | None, seeds: float | None, difference: float = 0.1, sign: int = 1) -> str:
-        return verdict(Versus(difference, None, None, users, users, seeds, None, 9), sign, 0.05)
+    def said(users: float | None, seeds: float | None, difference: float = 0.1, metric: str = "recall@20") -> str:
+        return verdict_name(Versus(difference, None, None, users, users, seeds, None, 9), metric, 0.05)
 
     assert said(0.01, 0.01) == "better"
     assert said(0.01, 0.01, -0.1) == "worse"
-    assert said(0.01, 0.01, -0.1, sign=-1) == "better"
-    assert said(0.01, 0.2) == said(0.2, 0.01) == said(None, 0.01) == said(0.01, None) == "open"
+    assert said(0.01, 0.01, -0.1, "rmse") == "better"
+    assert said(0.01, 0.2) == said(0.2, 0.01) == said(None, 0.01) == said(0.2, None) == "open"
+    assert (said(0.01, None), said(0.01, None, -0.1)) == ("above", "below")
+
+
+def test_one_family_holds_all_groups_of_a_metric(run: RunFolder) -> None:
+    groups = [Group("all", "", "", USERS), Group("half", "", "", USERS[::2])]
+    judged = trained(run, RECALL).judgements(groups)
+    versus = [
+        other
+        for judgement in judged
+        for values in judgement.groups.values()
+        for other in values["recall@20"].versus.values()
+    ]
+    known = [(found.p_users, found.p_users_holm) for found in versus if found.p_users is not None]
+    smallest, corrected = min(known)  # type: ignore[type-var]
+    assert len(known) > len(GAIN)
+    assert corrected == pytest.approx(min(1.0, len(known) * (smallest or 0.0)))
 
 
 def test_a_test_that_is_missing_is_named_and_claims_nothing(found: Downstream) -> None:
