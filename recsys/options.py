@@ -19,7 +19,7 @@ from pydantic_core.core_schema import SerializerFunctionWrapHandler
 from augrec.artefacts.metrics import Metric, MetricName
 from augrec.artefacts.options import Options
 
-NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr", "coverage")
+NEXT_ITEM_METRICS = ("hit_rate", "ndcg", "mrr")
 OF_EVERYBODY = ("coverage", "pooled_rmse", "pooled_mae")
 """Metrics that have no value per user."""
 
@@ -43,7 +43,7 @@ class Judged(StrEnum):
         """Whether an evaluation of these recommenders gives the metric."""
         if self is Judged.RATING:
             return metric.k is None
-        return metric.k is not None and (self is Judged.RANKING or metric.name in NEXT_ITEM_METRICS)
+        return metric.k is not None and (self is Judged.RANKING or metric.name in (*NEXT_ITEM_METRICS, "coverage"))
 
     def has_per_user(self, metric: Metric) -> bool:
         """Whether it gives a value for every user, which is what tests of significance need."""

@@ -150,11 +150,11 @@ class Config(Options):
             self._parts_are_made(name, variant)
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
+        self._judged_alike(shown)
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
                 raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
-        self._judged_alike(shown)
         return self
 
     def _judged_alike(self, shown: dict[str, str]) -> None:
