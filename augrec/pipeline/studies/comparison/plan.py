@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,37 +11,40 @@ from typing import Any
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
+from augrec.pipeline.studies.plan import Cell, Plan
+from augrec.pipeline.studies.search.subject import Values
 from augrec.pipeline.studies.sections import merged
 from augrec.report.measures.downstream import Design
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan(Plan):
     """A comparison that was read and checked."""
 
     compare: Compare
     path: Path
     base: dict[str, Any]
+    cells: list[Cell]
+    """The one run: a variant, with a model of the same name, for every arm and recommender."""
 
     @property
     def folder(self) -> Path:
         return self.compare.folder
 
-    def config(self, scales: dict[str, float] | None = None) -> Config:
-        """The run config.
+    @property
+    def cell(self) -> Cell:
+        """The only one."""
+        return self.cells[0]
 
-        Args:
-            scales: the tuned option by variant; those that are not named keep the first value of their grid.
-        """
-        return validated(composed(self.compare, self.base, scales or {}), Config, self.path)
+    def tuned(self, cell: Cell, options: Mapping[str, Values]) -> Config:
+        return validated(composed(self.compare, self.base, options), Config, self.path)
 
     def tuned_variants(self) -> list[tuple[str, str, str]]:
         """(variant, arm, recommender) of everything that has features to weigh."""
         return [
-            (variant_name(arm, recommender), arm, recommender)
-            for recommender in self.compare.recommenders
-            for arm, options in self.compare.arms.items()
-            if options.source is not None and options.profiles != "none"
+            (variant, arm, recommender)
+            for (arm, recommender), variant in self.variants().items()
+            if self.compare.arms[arm].source is not None and self.compare.arms[arm].profiles != "none"
         ]
 
     def variants(self) -> dict[tuple[str, str], str]:
@@ -69,7 +73,7 @@ class Plan:
         return published.path or str(self.base["dataset"]["source"]["path"])
 
 
-def read_compare(path: Path, overrides: list[str] | None = None) -> Plan:
+def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPlan:
     """Reads a comparison's YAML file and checks all that follows from it.
 
     Args:
@@ -87,41 +91,43 @@ def read_compare(path: Path, overrides: list[str] | None = None) -> Plan:
         )
     compare = validated(raw, Compare, path, "comparison")
     base = read_sections(path.parent / compare.base) if isinstance(compare.base, Path) else compare.base
-    plan = Plan(compare, path, merged(base, compare.change))
-    _check(plan)
-    return plan
-
-
-def _check(plan: Plan) -> None:
-    """Refuses what only shows once both the comparison and its run config are known."""
-    compare = plan.compare
-    models = plan.base.get("models") or {}
+    base = merged(base, compare.change)
+    models = base.get("models") or {}
     for name, recommender in compare.recommenders.items():
         if recommender.model not in models:
             raise UsageError(
-                f"recommenders.{name}.model: '{recommender.model}' is not one of {', '.join(models)}", where=plan.path
+                f"recommenders.{name}.model: '{recommender.model}' is not one of {', '.join(models)}", where=path
             )
-    config = plan.config()
+    config = validated(composed(compare, base), Config, path)
+    _check_memorisation(compare, config, path)
+    return ComparisonPlan(compare, path, base, [Cell("data", "base", config)])
+
+
+def _check_memorisation(compare: Compare, config: Config, path: Path) -> None:
     sources = config.generation.sources if config.generation else {}
     for place, pair in enumerate(compare.memorisation):
         for key, name in (("named", pair.named), ("anonymous", pair.anonymous)):
             if name not in sources:
-                raise UsageError(
-                    f"memorisation.{place}.{key}: '{name}' is not one of {', '.join(sources)}", where=plan.path
-                )
+                raise UsageError(f"memorisation.{place}.{key}: '{name}' is not one of {', '.join(sources)}", where=path)
 
 
-def composed(compare: Compare, base: dict[str, Any], scales: dict[str, float]) -> dict[str, Any]:
-    """The sections of the run: the base, the published sources, and a model and a variant per arm and recommender."""
-    raw = copy.deepcopy(base)
+def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Values] | None = None) -> dict[str, Any]:
+    """The sections of the run: the base, the published sources, and a model and a variant per arm and recommender.
+
+    Args:
+        compare: the comparison.
+        base: the sections that everything starts from.
+        tuned: options by model; those of others keep the first value of their grid.
+    """
+    raw = copy.deepcopy(dict(base))
     raw["name"], raw["output"], raw["seeds"] = compare.name, str(compare.folder), list(compare.seeds)
     _replay_published(compare, raw)
     models, variants = raw.setdefault("models", {}), {}
     for name, recommender in compare.recommenders.items():
         for arm, options in compare.arms.items():
             variant = variant_name(arm, name)
-            scale = scales.get(variant, recommender.scales[0])
-            models[variant] = merged(models[recommender.model], {recommender.scale: scale})
+            options_tried = (tuned or {}).get(variant, {recommender.scale: recommender.scales[0]})
+            models[variant] = merged(models[recommender.model], options_tried)
             variants[variant] = options.variant(variant, recommender.seeds).model_dump(mode="json")
     raw["variants"] = variants
     raw["training"] = {"keep_checkpoint": False, **(raw.get("training") or {}), "monitor": compare.metrics[0]}

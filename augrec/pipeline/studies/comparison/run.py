@@ -1,27 +1,32 @@
-"""Runs a comparison: imports, shared stages, tuning, trainings, then everything that is measured of them."""
+"""Runs a comparison: imports, one run with a tuning before its trainings, then everything that is measured of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
 from augrec.artefacts.files import write_text
-from augrec.pipeline.config import save_config
-from augrec.pipeline.executors.chain import exclusive, run_stage
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.config import Config
+from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
-from augrec.pipeline.studies.comparison.plan import Plan
+from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
+from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.published import import_published
-from augrec.pipeline.studies.comparison.tune import tune
+from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.memory import workers_that_fit
+from augrec.pipeline.studies.plan import as_read
+from augrec.pipeline.studies.search.subject import Values
+from augrec.report.measures.downstream import Tuning
 
-SHARED = ("prepare", "candidates", "augment", "embed")
-STEPS = ("import", *SHARED, "tune", "train", "report", "compare")
+STEPS = ("import", *SHARED, *AFTER_SHARED, "compare")
 
 
-def run_compare(plan: Plan, *, console: Console, force: list[str] | None = None, download: bool = False) -> Path:
+def run_compare(
+    plan: ComparisonPlan, *, console: Console, force: list[str] | None = None, download: bool = False
+) -> Path:
     """Runs what is not finished of a comparison; returns its page. Can be killed at any moment and called again.
 
     Args:
@@ -32,50 +37,48 @@ def run_compare(plan: Plan, *, console: Console, force: list[str] | None = None,
     """
     from augrec.pipeline.studies.comparison.measure import write_comparison
 
-    forced, watch = set(force or ()), Stopwatch()
+    watch = Stopwatch()
+    tuned: dict[str, Tuning] = {}
+
+    def search(run: Run) -> Config:
+        timer = Stopwatch()
+        tunings, ran = tune(plan, workers_that_fit(run))
+        tuned.update(tunings)
+        trials = f"{ran} trials of {len(tunings)} variants" if ran else f"unchanged, {len(tunings)} variants"
+        runner.say("search", f"done in {timer.seconds():.0f} s   {trials}")
+        return plan.tuned(plan.cell, _chosen(plan, tunings))
+
+    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download)
     with exclusive(plan.folder):
         _save(plan)
-        _import(plan, console)
-        run = Run(plan.config(), download)
-        for name in SHARED:
-            run_stage(STAGES[name], run, name in forced, _label(name), console)
-        workers = min(workers_that_fit(run), run.config.workers or workers_that_fit(run))
+        _import(plan, runner)
+        runner.run(search)
         timer = Stopwatch()
-        found, ran = tune(plan, workers)
-        told = f"{ran} trials of {len(found)} variants" if ran else f"unchanged, {len(found)} variants"
-        _say(console, "tune", f"done in {timer.seconds():.0f} s   {told}")
-        config = plan.config({name: one.scale for name, one in found.items() if one.scale is not None})
-        config = config.model_copy(update={"workers": config.workers or workers})
-        run = Run(config, download)
-        save_config(config, run.folder / "config.yaml")
-        for name in ("train", "report"):
-            run_stage(STAGES[name], run, name in forced, _label(name), console)
-        timer = Stopwatch()
-        page = write_comparison(plan, run, found, watch.seconds())
-        _say(console, "compare", f"done in {timer.seconds():.0f} s   compare.json, compare.md, {page.name}")
+        page = write_comparison(plan, Run(runner.config, download), tuned, watch.seconds())
+        runner.say("compare", f"done in {timer.seconds():.0f} s   compare.json, compare.md, {page.name}")
     return page
 
 
-def _import(plan: Plan, console: Console) -> None:
+def _chosen(plan: ComparisonPlan, tunings: Mapping[str, Tuning]) -> dict[str, Values]:
+    """Options by model, which is called like its variant."""
+    return {
+        variant: {plan.compare.recommenders[recommender].scale: tunings[variant].scale}
+        for variant, _, recommender in plan.tuned_variants()
+    }
+
+
+def _import(plan: ComparisonPlan, runner: CellRunner) -> None:
     for name, published in plan.compare.published.items():
         timer = Stopwatch()
         imported = import_published(name, published, plan.release(published), plan.folder / "published" / name)
         counts = imported.get("counts") or {}
         ok = sum(count for key, count in counts.items() if key.endswith("_ok"))
-        _say(console, "import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")
+        runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")
 
 
-def _label(step: str) -> str:
-    return f"[{STEPS.index(step) + 1}/{len(STEPS)}] {step:<10}"
-
-
-def _say(console: Console, step: str, text: str) -> None:
-    console.print(f"{_label(step)} {text}", markup=False, highlight=False)
-
-
-def _save(plan: Plan) -> None:
+def _save(plan: ComparisonPlan) -> None:
     """The comparison as it was read, its base filled in."""
-    content = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}
+    content = as_read(plan.compare.model_dump(mode="json"), plan.base) | {"change": {}}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
     write_text(
         plan.folder / "compare.yaml", f"# The comparison as it was read; written by augrec, edits are not read.\n{text}"

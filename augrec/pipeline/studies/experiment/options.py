@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
+from augrec.pipeline.studies.search.options import Search
 
 OWN_FOLDERS = ("tables", "plots")
 """What lies beside the data sets in an experiment's folder."""
@@ -39,22 +40,6 @@ class Sweep(Options):
     """The name of the option on the plot."""
     metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is drawn, a panel each."""
-
-
-class Search(Options):
-    """Hyper-parameter search on validation with the same number of trials for every variant, controls included."""
-
-    trials: PositiveInt
-    """Trials per variant: of a model that several variants use, each searches its own options."""
-    seed: int = Field(0, ge=0)
-    """Of the sampler (TPE)."""
-    seeds: list[int] = Field(default=[1001], min_length=1)
-    """Training seeds of every trial, none of which is reported; a trial's value is their mean."""
-    spaces: Path
-    """A folder with one file per family, named after it, relative to this file."""
-    models: tuple[str, ...] | None = None
-    """The models to search, for every variant that uses them; all unless given. Those without a space keep their
-    options."""
 
 
 class Table(Options):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,15 @@ from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Table
+from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.spaces import Space, read_spaces
+from augrec.pipeline.studies.search.subject import Values
 from recsys.models.options.base import SideAugmentation
 from recsys.models.registry import FAMILIES
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of an experiment: a data set with a setting."""
-
-    dataset: str
-    setting: str
-    config: Config
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.config.folder
-
-    @property
-    def name(self) -> str:
-        return f"{self.dataset}/{self.setting}"
-
-
-@dataclass(frozen=True)
-class Plan:
+class ExperimentPlan(Plan):
     """An experiment that was read and checked."""
 
     experiment: Experiment
@@ -49,8 +33,11 @@ class Plan:
     spaces: dict[str, Space]
     """By family, for a search."""
 
-    def tuned(self, cell: Cell, options: dict[str, dict[str, Any]]) -> Config:
-        """The config of a cell with the options that the search found, by model."""
+    @property
+    def folder(self) -> Path:
+        return self.experiment.folder
+
+    def tuned(self, cell: Cell, options: Mapping[str, Values]) -> Config:
         return validated(compose(self.experiment, self.base, cell.dataset, cell.setting, options), Config, self.path)
 
     def swept(self) -> set[str]:
@@ -59,7 +46,7 @@ class Plan:
         return {swept_variant(name, value) for name, sweep in sweeps for value in sweep.values}
 
 
-def read_experiment(path: Path, overrides: list[str] | None = None) -> Plan:
+def read_experiment(path: Path, overrides: list[str] | None = None) -> ExperimentPlan:
     """Reads an experiment's YAML file and checks all that follows from it.
 
     Raises:
@@ -91,7 +78,7 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Plan:
     for name, sweep in experiment.sweeps.items():
         for metric in sweep.metrics:
             _check_metric(metric, f"sweeps.{name}.metrics", cells, path)
-    return Plan(experiment, path, base, cells, _spaces(experiment, cells, path))
+    return ExperimentPlan(experiment, path, base, cells, _spaces(experiment, cells, path))
 
 
 def _check_needs(config: Config, path: Path) -> None:
@@ -113,8 +100,8 @@ def _check_needs(config: Config, path: Path) -> None:
 
 def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Cell], path: Path) -> None:
     for key in ("datasets", "settings"):
-        for one in getattr(table, key) or ():
-            _known(one, getattr(experiment, key), f"tables.{name}.{key}", path)
+        for name_of_part in getattr(table, key) or ():
+            _known(name_of_part, getattr(experiment, key), f"tables.{name}.{key}", path)
     if table.baseline_setting is not None:
         _known(table.baseline_setting, experiment.settings, f"tables.{name}.baseline_setting", path)
     shown = [
@@ -179,5 +166,5 @@ def searched_models(search_models: tuple[str, ...] | None, config: Config, swept
         model
         for model, variant in used.items()
         if model != CANDIDATES_MODEL
-        and (search_models is None or model in named or any(model == row_model(one, variant) for one in named))
+        and (search_models is None or model in named or any(model == row_model(name, variant) for name in named))
     ]

@@ -2,75 +2,28 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
 
-from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.files import read_json, write_json, write_text
-from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.config import Config, save_config
-from augrec.pipeline.executors.chain import exclusive, run_stage
-from augrec.pipeline.host.workers import reason
-from augrec.pipeline.stages import STAGES
+from augrec.artefacts.files import write_json, write_text
+from augrec.pipeline.config import Config
+from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
-from augrec.pipeline.stages.train import default_workers, trainings_of
-from augrec.pipeline.studies.experiment.plan import Cell, Plan
-from augrec.pipeline.studies.experiment.reuse import adopt_stage, adopt_trainings, runs_below
+from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
+from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.memory import workers_that_fit
-
-SHARED = ("prepare", "candidates", "augment", "embed")
-"""The stages before training, which several settings may have in common."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that did not work out; `variant` and `seed` are None where it concerns a whole stage."""
-
-    dataset: str
-    setting: str
-    stage: str
-    reason: str
-    variant: str | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one cell: the config its trainings ran with, and its failures."""
-
-    cell: Cell
-    config: Config
-    searched: tuple[dict[str, Any], ...]
-    failures: tuple[Failure, ...]
-
-    def finished_seeds(self) -> dict[str, list[int]]:
-        """The seeds of each variant whose results on disk are those of this config; none where training never began."""
-        seeds: dict[str, list[int]] = {name: [] for name in self.config.variants}
-        if any(failure.variant is None and failure.stage not in ("train", "report") for failure in self.failures):
-            return seeds
-        for training in trainings_of(Run(self.config)):
-            if training.finished():
-                seeds[training.variant].append(training.seed)
-        return seeds
-
-    def why_missing(self, variant: str) -> str:
-        """The reason a variant has no results, or lacks a seed; the first line of it."""
-        own = [f for f in self.failures if f.variant == variant]
-        whole = [f for f in self.failures if f.variant is None and f.stage != "report"]
-        for failure in (*own, *whole):
-            return failure.reason.splitlines()[0]
-        return "it was not trained"
+from augrec.pipeline.studies.plan import Cell
+from augrec.pipeline.studies.reuse import runs_below
+from augrec.report.study import Failure, SearchResult
 
 
 def run_experiment(
-    plan: Plan, *, console: Console, force: Iterable[str] = (), download: bool = False
+    plan: ExperimentPlan, *, console: Console, force: Iterable[str] = (), download: bool = False
 ) -> tuple[list[Outcome], list[Failure]]:
     """Runs every cell and writes `failures.json`, the tables, plots and pages; returns what happened.
 
@@ -102,117 +55,42 @@ def run_experiment(
     return outcomes, failures
 
 
-class _Stopped(Exception):
-    """A stage of this cell failed, so that the ones after it cannot run."""
+def _run_cell(
+    plan: ExperimentPlan, cell: Cell, others: list[Path], force: set[str], download: bool, console: Console
+) -> Outcome:
+    steps = [*SHARED, *(name for name in AFTER_SHARED if name != "search" or plan.experiment.search)]
+    runner = CellRunner(cell, steps, console, force=force, download=download, others=others, keep_going=True)
+    searched: list[SearchResult] = []
+
+    def search(run: Run) -> Config:
+        return _search(plan, runner, run, searched)
+
+    runner.run(search if plan.experiment.search is not None else None)
+    return Outcome(cell, runner.config, tuple(searched), tuple(runner.failures))
 
 
-def _run_cell(plan: Plan, cell: Cell, others: list[Path], force: set[str], download: bool, console: Console) -> Outcome:
-    failures: list[Failure] = []
-    searched: list[dict[str, Any]] = []
-    config = cell.config
-    order = [*SHARED, *(["search"] if plan.experiment.search else []), "train", "report"]
-
-    def label(stage: str) -> str:
-        return f"[{order.index(stage) + 1}/{len(order)}] {stage:<10}"
-
-    @contextmanager
-    def recorded(stage: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            failures.append(Failure(cell.dataset, cell.setting, stage, reason(error)))
-            if not isinstance(error, AugrecError):
-                write_text(cell.folder / f"{stage}-error.log", traceback.format_exc())
-            console.print(f"{label(stage)} failed: {reason(error)}", markup=False, highlight=False)
-            raise _Stopped from error
-
-    try:
-        with exclusive(cell.folder):
-            run = Run(config, download)
-            for name in SHARED:
-                with recorded(name):
-                    source = None if name in force else adopt_stage(STAGES[name], run, others)
-                    if source is not None:
-                        text = f"{label(name)} copied, the same as in {source}"
-                        console.print(text, markup=False, highlight=False)
-                        continue
-                    run_stage(STAGES[name], run, name in force, label(name), console)
-            if plan.experiment.search is not None:
-                with recorded("search"):
-                    config = _search(plan, cell, run, label("search"), failures, searched, console)
-            run = Run(config, download)
-            fitting = workers_that_fit(run)
-            if fitting < default_workers(config):
-                config = config.model_copy(update={"workers": fitting})
-                run = Run(config, download)
-                text = f"{label('train')} {fitting} at a time, for want of memory"
-                console.print(text, markup=False, highlight=False)
-            save_config(config, RunFolder(cell.folder).config)
-            with recorded("train"):
-                _train(cell, run, others, "train" in force, label("train"), failures, console)
-            if not failures:
-                with recorded("report"):
-                    run_stage(STAGES["report"], run, "report" in force, label("report"), console)
-    except _Stopped:
-        pass
-    except AugrecError as error:
-        failures.append(Failure(cell.dataset, cell.setting, "start", reason(error)))
-        console.print(f"failed: {reason(error)}", markup=False, highlight=False)
-    return Outcome(cell, config, tuple(searched), tuple(failures))
-
-
-def _search(
-    plan: Plan,
-    cell: Cell,
-    run: Run,
-    label: str,
-    failures: list[Failure],
-    searched: list[dict[str, Any]],
-    console: Console,
-) -> Config:
-    """The config with the options found; variants of models for which nothing was found are left out."""
-    from augrec.pipeline.studies.search.trials import search_models
+def _search(plan: ExperimentPlan, runner: CellRunner, run: Run, searched: list[SearchResult]) -> Config:
+    """The config with the options chosen; variants of models for which nothing was chosen are left out."""
+    from augrec.pipeline.studies.experiment.search import search_models
 
     assert plan.experiment.search is not None
-    trials, watch = plan.experiment.search.trials, Stopwatch()
-    console.print(f"{label} running: {trials} trials per model", markup=False, highlight=False)
-    found, ran = search_models(plan, cell, run, workers_that_fit(run))
-    searched += [asdict(one) for one in found.values()]
-    tuned = {model: one.options for model, one in found.items() if one.options}
-    config = plan.tuned(cell, tuned)
-    lost = {model: one.problem for model, one in found.items() if one.problem}
+    watch = Stopwatch()
+    runner.say("search", f"running: {plan.experiment.search.trials} trials per model")
+    results, ran = search_models(plan, runner.cell, run, workers_that_fit(run))
+    searched += results.values()
+    tuned = {model: result.options for model, result in results.items() if result.options}
+    config = plan.tuned(runner.cell, tuned)
+    lost = {model: result.problem for model, result in results.items() if result.problem}
     for name, variant in config.variants.items():
         if variant.model in lost:
-            text = lost[variant.model] or ""
-            failures.append(Failure(cell.dataset, cell.setting, "search", text, variant=name))
-    told = f"{ran} new trials" if ran else "unchanged"
-    text = f"{label} done in {watch.seconds():.0f} s   {told}, options for {len(tuned)} models"
-    console.print(text, markup=False, highlight=False)
+            runner.fail("search", lost[variant.model] or "", name)
+    trials = f"{ran} new trials" if ran else "unchanged"
+    runner.say("search", f"done in {watch.seconds():.0f} s   {trials}, options for {len(tuned)} models")
     kept = {name: variant for name, variant in config.variants.items() if variant.model not in lost}
     return config.model_copy(update={"variants": kept})
 
 
-def _train(
-    cell: Cell, run: Run, others: list[Path], force: bool, label: str, failures: list[Failure], console: Console
-) -> None:
-    """The train stage; single trainings that fail are recorded, and the others are kept."""
-    copied = 0 if force else adopt_trainings(run, others)
-    if copied:
-        console.print(f"{label} {copied} trainings copied from runs that share them", markup=False, highlight=False)
-    listed = RunFolder(run.folder).failures
-    listed.unlink(missing_ok=True)
-    try:
-        run_stage(STAGES["train"], run, force, label, console)
-    except AugrecError as error:
-        if not listed.exists():
-            raise
-        for name, problem in read_json(listed).items():
-            variant, _, seed = name.rpartition("/seed-")
-            failures.append(Failure(cell.dataset, cell.setting, "train", problem, variant, int(seed)))
-        console.print(f"{label} {reason(error)}", markup=False, highlight=False)
-
-
-def _save(plan: Plan, path: Path) -> None:
+def _save(plan: ExperimentPlan, path: Path) -> None:
     """The experiment as it was read, its base filled in."""
     content = {**plan.experiment.model_dump(mode="json"), "base": plan.base}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)

@@ -1,101 +1,197 @@
-"""Hyper-parameter search on validation: Optuna's TPE, the same number of trials for every variant, no pruning.
+"""Trials of one model's options on validation, and running those of several models side by side.
 
-A trial trains its model with the search's own seeds and never evaluates the test split. The models' searches go on side
-by side, each with at most one trial at a time, because a proposal rests on all results before it.
+A trial trains its model with the search's own seeds and never evaluates the test split. What is tried next is the
+study's decision: `journal.JournalStudy` draws from a space and learns from what it has seen, `grid.GridStudy` goes
+through a list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+from augrec.artefacts.csv_cells import csv_lines
+from augrec.artefacts.files import write_json, write_text
+from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import progress
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.studies.experiment.plan import Cell, Plan, searched_models
-from augrec.pipeline.studies.search.journal import Found, Study, Trial
+from augrec.pipeline.stages.train import trainings_of
+from augrec.pipeline.studies.search.subject import Subject, Values
 from augrec.pipeline.training import Training, train_one
+from augrec.report.study import SearchResult
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Options that were tried, what became of that, and the value on validation of a complete trial."""
+
+    options: Values
+    state: Literal["complete", "running", "fail", "waiting"]
+    value: float | None
+
+
+@dataclass
+class Trial:
+    """One trial on its way: what is still to be trained, one training per search seed, and the values so far."""
+
+    study: Study
+    position: int
+    waiting: list[Training]
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def value(self) -> float:
+        return float(np.mean(self.values))
+
+
+class Study(ABC):
+    """The trials of one model in one run.
+
+    Args:
+        subject: what is searched.
+        folder: where the trials write.
+        budget: how many trials there are.
+        at_once: how many of them may be open at the same time.
+    """
+
+    def __init__(self, subject: Subject, folder: Path, budget: int, at_once: int) -> None:
+        self.subject, self.folder, self.budget, self.at_once = subject, folder, budget, at_once
+
+    @property
+    def model(self) -> str:
+        return self.subject.model
+
+    @abstractmethod
+    def next(self) -> Trial | None:
+        """A trial that an interrupted search left open, else a new one; None when the budget is used up."""
+
+    @abstractmethod
+    def tell(self, trial: Trial, problem: str | None) -> None:
+        """Records how a trial ended."""
+
+    @abstractmethod
+    def tried(self) -> list[Tried]:
+        """Every trial whose options are known, in order."""
+
+    def finished(self) -> int:
+        """How many trials of the budget need nothing more."""
+        return sum(trial.state in ("complete", "fail") for trial in self.tried()[: self.budget])
+
+    def trial_folder(self, position: int) -> Path:
+        return self.folder / f"trial-{position:03d}"
+
+    def begin(self, position: int, options: Values) -> Trial:
+        """The trial of some options; trainings that are finished are not waiting."""
+        config = self.subject.narrowed(options)
+        folder = self.trial_folder(position)
+        made = [
+            replace(training, folder=folder / f"seed-{training.seed}", judge_test=False)
+            for training in trainings_of(Run(config))
+        ]
+        done = [training for training in made if training.finished()]
+        values = [float(training.metrics()["valid"][config.training.monitor]) for training in done]
+        return Trial(self, position, [training for training in made if training not in done], values)
+
+    def write_failure(self, trial: Trial, problem: str) -> None:
+        """`failed.json` in the trial's folder."""
+        write_json(self.trial_folder(trial.position) / "failed.json", {"reason": problem})
+
+    def result(self, monitor: str) -> SearchResult:
+        """The best complete trial; the earlier one of two that are equal."""
+        tried = self.tried()[: self.budget]
+        values = [trial.value for trial in tried if trial.state == "complete" and trial.value is not None]
+        failed = len(tried) - len(values)
+        if not values:
+            reasons = sorted(self.folder.glob("trial-*/failed.json"))
+            where = f", see {reasons[0]}" if reasons else ""
+            problem = f"all {len(tried)} trials of the search failed{where}"
+            return SearchResult(self.model, trials=len(tried), failed=failed, problem=problem)
+        best = Metric.parse(monitor).best(values)
+        chosen = next(trial for trial in tried if trial.state == "complete" and trial.value == best)
+        return SearchResult(self.model, dict(chosen.options), chosen.value, len(tried), failed)
+
+    def write(self, monitor: str) -> None:
+        """`trials.csv` and `best.json` beside the trials."""
+        tried, result = self.tried(), self.result(monitor)
+        names = list(dict.fromkeys(name for trial in tried for name in trial.options))
+        rows: list[list[Any]] = [["trial", "state", monitor, *names]]
+        for position, trial in enumerate(tried):
+            rows.append([position, trial.state, trial.value, *(trial.options.get(name) for name in names)])
+        write_text(self.folder / "trials.csv", csv_lines(rows))
+        write_json(
+            self.folder / "best.json",
+            {
+                "model": self.model,
+                "variant": self.subject.variant,
+                "monitor": monitor,
+                "options": result.options,
+                "value": result.value,
+                "trials": result.trials,
+                "failed": result.failed,
+                "seeds": list(self.subject.seeds),
+            },
+        )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One training of a trial, as sent to a worker; `study` and `number` find the trial again."""
+    """One training of a trial, as sent to a worker; `model` and `position` find the trial again."""
 
     model: str
+    position: int
     training: Training
 
 
-def search_models(plan: Plan, cell: Cell, run: Run, workers: int) -> tuple[dict[str, Found], int]:
-    """Searches every model of a run; finished trials are kept. The models' searches go on side by side.
-
-    Each model is that of one variant (see `compose`), and is given what that is given.
-
-    Returns:
-        What was found by model, and how many trials were run for it now.
-    """
-    assert plan.experiment.search is not None
-    results: dict[str, Found] = {}
-    studies: dict[str, Study] = {}
-    for model in searched_models(plan.experiment.search.models, cell.config, plan.swept()):
-        space = plan.spaces.get(cell.config.models[model].family)
-        if space is None or not space.space:
-            results[model] = Found(model, note="nothing to tune")
-            continue
-        variant = next(name for name, one in cell.config.variants.items() if one.model == model)
-        studies[model] = Study(plan, cell, run, model, variant, space)
-    try:
-        ran = _run(list(studies.values()), plan.experiment.search.trials, workers)
-    finally:
-        for study in studies.values():
-            study.write(cell.config.training.monitor)
-    return results | {model: study.found() for model, study in studies.items()}, ran
-
-
-def _run(studies: list[Study], trials: int, workers: int) -> int:
-    """Runs all trials that are not finished; returns their number."""
-    open_trials: dict[str, Trial] = {}
-    finished = sum(t.state.is_finished() for study in studies for t in study.trials()[:trials])
-    if finished == trials * len(studies):
+def run_trials(studies: Sequence[Study], workers: int) -> int:
+    """Runs all trials that are not finished, those of several models side by side; returns their number."""
+    budget = sum(study.budget for study in studies)
+    finished = sum(study.finished() for study in studies)
+    if finished == budget:
         return 0
-    with progress("search", trials * len(studies), "trials") as ticker:
+    open_trials: dict[tuple[str, int], Trial] = {}
+    with progress("search", budget, "trials") as ticker:
         ticker.skip(finished)
 
-        def proceed(study: Study) -> Iterator[Step]:
-            """The next training of a model: of its open trial, else of a new one."""
-            trial = open_trials.get(study.model)
-            while trial is None or not trial.waiting:
+        def opened(study: Study) -> Iterator[Step]:
+            """First trainings of new trials, as many as may be open."""
+            while sum(model == study.model for model, _ in open_trials) < study.at_once:
                 trial = study.next()
                 if trial is None:
                     return
-                open_trials[study.model] = trial
                 if not trial.waiting:  # all its trainings were finished when the last search was killed
                     conclude(trial, None)
-            yield Step(study.model, trial.waiting[0])
+                    continue
+                open_trials[study.model, trial.position] = trial
+                yield Step(study.model, trial.position, trial.waiting[0])
 
         def conclude(trial: Trial, problem: str | None) -> None:
+            open_trials.pop((trial.study.model, trial.position), None)
             trial.study.tell(trial, problem)
-            shown = f"{np.mean(trial.values):.4f}" if problem is None else "failed"
-            ticker.note(f"{trial.study.model} trial {trial.position + 1}/{trials}: {shown}")
+            shown = f"{trial.value:.4f}" if problem is None else "failed"
+            ticker.note(f"{trial.study.model} trial {trial.position + 1}/{trial.study.budget}: {shown}")
             ticker.advance()
 
         def done(step: Step, value: float | None, problem: str | None) -> Iterable[Step]:
-            trial = open_trials[step.model]
+            trial = open_trials[step.model, step.position]
             trial.waiting.pop(0)
             if value is not None:
                 trial.values.append(value)
-            if problem is not None:
-                trial.waiting.clear()
-            if not trial.waiting:
-                conclude(trial, problem)
-            return list(proceed(trial.study))
+            if problem is None and trial.waiting:
+                return [Step(step.model, step.position, trial.waiting[0])]
+            conclude(trial, problem)
+            return list(opened(trial.study))
 
-        first = [step for study in studies for step in proceed(study)]
+        first = [step for study in studies for step in opened(study)]
         if first:
             run_tasks(partial(_train_step, beside_others=workers > 1), first, workers, done)
-    return trials * len(studies) - finished
+    return budget - finished
 
 
 def _train_step(step: Step, beside_others: bool) -> float:

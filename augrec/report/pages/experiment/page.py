@@ -13,8 +13,8 @@ from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.visible import shown as visible_text
 from augrec.pipeline.stages.base import FOLDERS
-from augrec.pipeline.studies.experiment.plan import Plan
-from augrec.pipeline.studies.experiment.run import Outcome
+from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
 from augrec.report.pages.experiment.results import Results, results_json
 from augrec.report.pages.experiment.tables import (
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 STYLE = HERE.parents[1] / "render" / "report.css"
 
 
-def write_pages(plan: Plan, outcomes: list[Outcome]) -> None:
+def write_pages(plan: ExperimentPlan, outcomes: list[Outcome]) -> None:
     """Writes `results.json`, `tables/`, `plots/`, `index.md` and `index.html` from what the trainings wrote."""
     folder = plan.experiment.folder
     results = Results(plan, outcomes)
@@ -95,7 +95,7 @@ def _shown(point: Point, metric: str) -> str:
     return markdown_cell(point.problem or "") if value.mean is None else shown(value, 0.05)
 
 
-def _markdown(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+def _markdown(plan: ExperimentPlan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
     parts = [f"# {markdown_cell(plan.experiment.title or plan.experiment.name)}\n"]
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     if failures:
@@ -115,7 +115,7 @@ def _markdown(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: 
     return "\n".join(parts)
 
 
-def _html(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+def _html(plan: ExperimentPlan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=visible_text,
@@ -138,11 +138,11 @@ def _html(plan: Plan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict
 def _searched(outcomes: list[Outcome]) -> list[list[Any]]:
     rows = []
     for outcome in outcomes:
-        for one in outcome.searched:
-            options = ", ".join(f"{name} {_short(value)}" for name, value in one["options"].items())
-            told = options or one["problem"] or one["note"]
-            cell = [outcome.cell.dataset, outcome.cell.setting, one["model"], one["trials"], one["failed"]]
-            rows.append([*cell, number(one["value"]), told])
+        for result in outcome.searched:
+            options = ", ".join(f"{name} {_short(value)}" for name, value in result.options.items())
+            chosen = options or result.problem or result.note
+            cell = [outcome.cell.dataset, outcome.cell.setting, result.model, result.trials, result.failed]
+            rows.append([*cell, number(result.value), chosen])
     return rows
 
 

@@ -10,8 +10,8 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.stages.base import read_marker
 from augrec.pipeline.studies.experiment.compose import swept_variant
 from augrec.pipeline.studies.experiment.options import Table
-from augrec.pipeline.studies.experiment.plan import Plan
-from augrec.pipeline.studies.experiment.run import Outcome
+from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.paper import Published, published
@@ -36,7 +36,7 @@ class Results:
         outcomes: what became of its cells.
     """
 
-    def __init__(self, plan: Plan, outcomes: list[Outcome]) -> None:
+    def __init__(self, plan: ExperimentPlan, outcomes: list[Outcome]) -> None:
         self.plan, self.outcomes = plan, outcomes
         self.cells = {(o.cell.dataset, o.cell.setting): o for o in outcomes}
         self._seeds = {key: outcome.finished_seeds() for key, outcome in self.cells.items()}
@@ -208,7 +208,7 @@ def results_json(results: Results, blocks: list[Block], lines: list[Line]) -> di
                 "setting": outcome.cell.setting,
                 "folder": f"{outcome.cell.dataset}/{outcome.cell.setting}",
                 "seeds": outcome.config.seeds,
-                "search": list(outcome.searched),
+                "search": [asdict(result) for result in outcome.searched],
             }
             for outcome in results.outcomes
         ],

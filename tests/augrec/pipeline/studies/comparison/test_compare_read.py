@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.studies.comparison.plan import Plan, read_compare
+from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.config_kinds import check_file
 
 FILE: dict[str, Any] = {
@@ -46,12 +46,13 @@ def write(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def read(tmp_path: Path, **changes: Any) -> Plan:
+def read(tmp_path: Path, **changes: Any) -> ComparisonPlan:
     return read_compare(write(tmp_path, **changes))
 
 
 def test_a_variant_for_every_arm_and_recommender(tmp_path: Path) -> None:
-    config = read(tmp_path).config({"llmrec+gpt": 2.0})
+    plan = read(tmp_path)
+    config = plan.tuned(plan.cell, {"llmrec+gpt": {"profile_scale": 2.0}})
     assert list(config.variants) == ["llmrec+gpt", "llmrec+rule", "llmrec+mixed", "llmrec+none"]
     assert config.models["llmrec+gpt"].profile_scale == 2.0  # type: ignore[union-attr]
     assert config.models["llmrec+rule"].profile_scale == 0.5  # type: ignore[union-attr]
@@ -62,7 +63,7 @@ def test_a_variant_for_every_arm_and_recommender(tmp_path: Path) -> None:
 
 def test_a_published_name_becomes_a_replaying_source(tmp_path: Path) -> None:
     plan = read(tmp_path)
-    source = plan.config().generation.sources["gpt"]  # type: ignore[union-attr]
+    source = plan.cell.config.generation.sources["gpt"]  # type: ignore[union-attr]
     assert source.engine.kind == "replay"
     assert source.engine.records == plan.folder / "published" / "gpt"
 
@@ -77,7 +78,7 @@ def test_only_what_has_profiles_is_tuned(tmp_path: Path) -> None:
 
 def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     ease = {"model": "popular", "scale": "training.lr", "scales": [0.1], "seeds": [1]}
-    config = read(tmp_path, recommenders={**FILE["recommenders"], "pop": ease}).config()
+    config = read(tmp_path, recommenders={**FILE["recommenders"], "pop": ease}).cell.config
     assert config.seeds_of("pop+gpt") == [1]
     assert config.seeds_of("llmrec+gpt") == [1, 2]
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.studies.comparison.plan import Plan, read_compare
+from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.texts import Texts
 from tests.augrec.conftest import write_toy_data
@@ -84,7 +84,7 @@ def written(root: Path, data: Path, embedder: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Plan:
+def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> ComparisonPlan:
     root = tmp_path_factory.mktemp("comparison")
     plan = read_compare(written(root, write_toy_data(root / "data"), embedder))
     run_compare(plan, console=Console(file=io.StringIO()))
@@ -92,7 +92,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def found(plan: Plan) -> dict[str, Any]:
+def found(plan: ComparisonPlan) -> dict[str, Any]:
     return dict(read_json(plan.folder / "compare.json"))
 
 
@@ -109,14 +109,16 @@ def test_every_arm_is_judged_by_every_recommender_in_every_group(found: dict[str
         assert row["groups"]["all"]["recall@10"]["mean"] is not None
 
 
-def test_means_are_those_of_the_trainings(plan: Plan, found: dict[str, Any]) -> None:
+def test_means_are_those_of_the_trainings(plan: ComparisonPlan, found: dict[str, Any]) -> None:
     for row in found["downstream"]:
         folder = plan.folder / "train" / f"{row['recommender']}+{row['arm']}"
         told = [read_json(folder / f"seed-{seed}" / "metrics.json")["test"]["recall@10"] for seed in row["seeds"]]
         assert row["groups"]["all"]["recall@10"]["mean"] == pytest.approx(np.mean(told))
 
 
-def test_every_arm_with_profiles_had_the_same_trials_and_kept_the_best(plan: Plan, found: dict[str, Any]) -> None:
+def test_every_arm_with_profiles_had_the_same_trials_and_kept_the_best(
+    plan: ComparisonPlan, found: dict[str, Any]
+) -> None:
     for row in found["downstream"]:
         tried = [trial["scale"] for trial in row["tuned"]]
         if row["arm"] == "none":
@@ -131,8 +133,8 @@ def test_every_arm_with_profiles_had_the_same_trials_and_kept_the_best(plan: Pla
         assert resolved["models"][name][option] == best["scale"]
 
 
-def test_trials_never_saw_the_test_split(plan: Plan) -> None:
-    trials = sorted(plan.folder.glob("tune/*/scale-*/seed-*/metrics.json"))
+def test_trials_never_saw_the_test_split(plan: ComparisonPlan) -> None:
+    trials = sorted(plan.folder.glob("search/*/trial-*/seed-*/metrics.json"))
     assert len(trials) == 16
     assert not any(read_json(path).get("test") for path in trials)
 
@@ -170,7 +172,7 @@ def test_partly_asked_sources_define_the_profiled_users(found: dict[str, Any]) -
     }
 
 
-def test_examples_show_the_same_users_in_every_arm(plan: Plan, found: dict[str, Any]) -> None:
+def test_examples_show_the_same_users_in_every_arm(plan: ComparisonPlan, found: dict[str, Any]) -> None:
     assert len(found["examples"]) == 4
     train = read_parquet(plan.folder / "dataset" / "interactions.parquet")
     sources = read_parquet(plan.folder / "dataset" / "users.parquet")["source_id"].to_pylist()
@@ -185,18 +187,18 @@ def test_examples_show_the_same_users_in_every_arm(plan: Plan, found: dict[str, 
         assert 0 < len(example["history"]) <= len(mine)
 
 
-def test_the_run_passes_its_audit_and_the_pages_are_there(plan: Plan) -> None:
+def test_the_run_passes_its_audit_and_the_pages_are_there(plan: ComparisonPlan) -> None:
     assert not audit_run(plan.folder).violations
     page = (plan.folder / "index.html").read_text()
     assert "<table" in page
     assert (plan.folder / "compare.md").read_text().startswith("#")
 
 
-def test_a_second_call_trains_nothing_and_changes_no_number(plan: Plan, found: dict[str, Any]) -> None:
+def test_a_second_call_trains_nothing_and_changes_no_number(plan: ComparisonPlan, found: dict[str, Any]) -> None:
     told = io.StringIO()
     run_compare(plan, console=Console(file=told, width=200))
     assert told.getvalue().count("skipped, unchanged") == 6
-    assert "tune       done in" in told.getvalue()
+    assert "search     done in" in told.getvalue()
     assert "unchanged, 8 variants" in told.getvalue()
     again = read_json(plan.folder / "compare.json")
     for volatile in ("created", "seconds", "provenance"):
@@ -204,12 +206,12 @@ def test_a_second_call_trains_nothing_and_changes_no_number(plan: Plan, found: d
     assert json.dumps(again) == json.dumps({name: value for name, value in found.items() if name in again})
 
 
-def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: Plan, tmp_path: Path) -> None:
+def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: ComparisonPlan, tmp_path: Path) -> None:
     import shutil
 
     copy = shutil.copytree(plan.folder, tmp_path / "copy")
     shutil.rmtree(copy / "embed" / "data")
-    checks = Texts(plan.compare, plan.config(), RunFolder(copy)).leak()
+    checks = Texts(plan.compare, plan.cell.config, RunFolder(copy)).leak()
     assert {check.items_by for check in checks} == {"tf-idf"}
     means = [split.mean for check in checks for split in (check.train, check.valid, check.test)]
     assert all(mean is not None and 0 <= mean <= 1 for mean in means)

@@ -17,12 +17,13 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies import memory
-from augrec.pipeline.studies.experiment.plan import Plan, read_experiment
-from augrec.pipeline.studies.experiment.reuse import adopt_stage, adopt_trainings, runs_below
-from augrec.pipeline.studies.experiment.run import Failure, Outcome
+from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experiment
+from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.report.numbers.statistics import holm, paired_t, sign_flips
 from augrec.report.pages.experiment.results import Results
 from augrec.report.pages.experiment.values import Block
+from augrec.report.study import Failure
 
 N = 60
 METRICS = ("recall@10", "ndcg@5")
@@ -68,7 +69,7 @@ def marker(run: Run, stage: str, folder: str) -> None:
 
 
 @pytest.fixture
-def planned(experiment_file: Path) -> tuple[Plan, Run]:
+def planned(experiment_file: Path) -> tuple[ExperimentPlan, Run]:
     overrides = ["models.third={family: popularity}", "variants.third={model: third}"]
     plan = read_experiment(experiment_file, overrides)
     run = Run(plan.cells[0].config)
@@ -76,11 +77,11 @@ def planned(experiment_file: Path) -> tuple[Plan, Run]:
     return plan, run
 
 
-def block_of(plan: Plan) -> Block:
+def block_of(plan: ExperimentPlan) -> Block:
     return Results(plan, [Outcome(plan.cells[0], plan.cells[0].config, (), ())]).blocks()[0]
 
 
-def test_a_table_agrees_with_scipy_and_a_loop(planned: tuple[Plan, Run]) -> None:
+def test_a_table_agrees_with_scipy_and_a_loop(planned: tuple[ExperimentPlan, Run]) -> None:
     plan, run = planned
     means = fabricate(run, {"graph": 0.0, "popular": 0.02, "third": -0.05})
     block = block_of(plan)
@@ -111,7 +112,7 @@ def test_a_table_agrees_with_scipy_and_a_loop(planned: tuple[Plan, Run]) -> None
     assert "4 comparisons" in block.tests
 
 
-def test_a_missing_seed_is_told_and_the_rest_used(planned: tuple[Plan, Run]) -> None:
+def test_a_missing_seed_is_told_and_the_rest_used(planned: tuple[ExperimentPlan, Run]) -> None:
     plan, run = planned
     fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
     (run.folder / "train" / "popular" / "seed-2" / "metrics.json").unlink()
@@ -121,7 +122,7 @@ def test_a_missing_seed_is_told_and_the_rest_used(planned: tuple[Plan, Run]) -> 
     assert popular.values["recall@10"].std is None
 
 
-def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(planned: tuple[Plan, Run]) -> None:
+def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(planned: tuple[ExperimentPlan, Run]) -> None:
     plan, run = planned
     fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
     stopped = Failure("data", "base", "augment", "the engine did not start\n  remedy: none")
@@ -130,7 +131,9 @@ def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(plann
     assert {row.problem for row in rows} == {"failed: the engine did not start"}
 
 
-def test_published_figures_stand_beside_ours_only_where_the_data_are_declared(planned: tuple[Plan, Run]) -> None:
+def test_published_figures_stand_beside_ours_only_where_the_data_are_declared(
+    planned: tuple[ExperimentPlan, Run],
+) -> None:
     plan, run = planned
     fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
     path = plan.path
@@ -147,7 +150,7 @@ def test_published_figures_stand_beside_ours_only_where_the_data_are_declared(pl
     assert all(row.values["recall@10"].paper is None for row in without.rows)
 
 
-def test_memory_bounds_the_workers(planned: tuple[Plan, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_bounds_the_workers(planned: tuple[ExperimentPlan, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     _, run = planned
     monkeypatch.setattr(memory, "default_workers", lambda config: 8)
     free = Run(run.config.model_copy(update={"workers": None}))
@@ -158,7 +161,7 @@ def test_memory_bounds_the_workers(planned: tuple[Plan, Run], monkeypatch: pytes
     assert memory.workers_that_fit(free, free_mb=1e9) == 8
 
 
-def test_memory_grows_with_the_items_of_models_in_closed_form(planned: tuple[Plan, Run]) -> None:
+def test_memory_grows_with_the_items_of_models_in_closed_form(planned: tuple[ExperimentPlan, Run]) -> None:
     _, run = planned
     third = run.config.variants["third"]
     small = memory.estimate_mb(run, third)
@@ -221,7 +224,7 @@ def test_a_copied_stage_takes_the_place_of_no_answers(tmp_path: Path, experiment
     assert not list(run.folder.glob(".copy-*"))
 
 
-def test_a_training_is_copied_only_with_its_fingerprint(planned: tuple[Plan, Run], tmp_path: Path) -> None:
+def test_a_training_is_copied_only_with_its_fingerprint(planned: tuple[ExperimentPlan, Run], tmp_path: Path) -> None:
     _, run = planned
     fabricate(run, {"graph": 0.0, "popular": 0.0, "third": 0.0})
     again = Run(run.config.model_copy(update={"output": tmp_path / "again"}))

@@ -13,7 +13,8 @@ from rich.console import Console
 from augrec.artefacts.files import read_json
 from augrec.cli import main
 from augrec.pipeline.studies.experiment.plan import read_experiment
-from augrec.pipeline.studies.experiment.run import Failure, run_experiment
+from augrec.pipeline.studies.experiment.run import run_experiment
+from augrec.report.study import Failure
 
 OVERRIDES = [
     "settings={small: {}, large: {title: 'eight', change: {candidates.size: 8}}}",

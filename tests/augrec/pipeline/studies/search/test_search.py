@@ -20,10 +20,12 @@ from augrec.pipeline.executors.chain import run_stage
 from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.studies.experiment.plan import Plan, read_experiment, searched_models
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experiment, searched_models
+from augrec.pipeline.studies.experiment.search import search_models
 from augrec.pipeline.studies.search import trials as module
-from augrec.pipeline.studies.search.journal import Found
-from augrec.pipeline.studies.search.trials import Step, search_models
+from augrec.pipeline.studies.search.grid import GridStudy
+from augrec.pipeline.studies.search.trials import Step, run_trials
+from augrec.report.study import SearchResult
 
 MODELS = [
     "models.second={family: lightgcn, dim: 4}",
@@ -71,11 +73,11 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
 
 
 @pytest.fixture
-def make(experiment_with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan, Run]]:
+def make(experiment_with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ExperimentPlan, Run]]:
     """A plan whose first stages are finished, in a folder of its own."""
     monkeypatch.setenv("AUGREC_CACHE", str(experiment_with_data.parent / "cache"))
 
-    def prepared(name: str = "out", trials: int = 4, seeds: str = "[1001, 1002]") -> tuple[Plan, Run]:
+    def prepared(name: str = "out", trials: int = 4, seeds: str = "[1001, 1002]") -> tuple[ExperimentPlan, Run]:
         section = f"search={{trials: {trials}, seeds: {seeds}, spaces: spaces}}"
         output = experiment_with_data.parent / name
         plan = read_experiment(experiment_with_data, [*MODELS, section, f"output={output}"])
@@ -87,12 +89,12 @@ def make(experiment_with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return prepared
 
 
-def search(plan: Plan, run: Run) -> dict[str, Found]:
+def search(plan: ExperimentPlan, run: Run) -> dict[str, SearchResult]:
     return search_models(plan, plan.cells[0], run, 1)[0]
 
 
 def test_every_model_gets_the_same_trials_and_the_best_wins(
-    make: Callable[..., tuple[Plan, Run]], trainer: Trainer
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer
 ) -> None:
     plan, run = make()
     found = search(plan, run)
@@ -111,7 +113,9 @@ def test_every_model_gets_the_same_trials_and_the_best_wins(
     assert tuned.models["candidates-base"] == plan.cells[0].config.models["candidates-base"]
 
 
-def test_a_killed_search_goes_on_as_if_it_had_not_been(make: Callable[..., tuple[Plan, Run]], trainer: Trainer) -> None:
+def test_a_killed_search_goes_on_as_if_it_had_not_been(
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer
+) -> None:
     plan, run = make()
     whole = search(plan, run)
     asked, trainer.asked = trainer.asked, []
@@ -133,7 +137,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(make: Callable[..., tuple
 
 
 def test_failed_trials_count_and_killed_ones_are_tried_again(
-    make: Callable[..., tuple[Plan, Run]], trainer: Trainer
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer
 ) -> None:
     plan, run = make(seeds="[1001]")
     trainer.fail = lambda count: "the loss is not finite" if count == 1 else KILLED if count == 3 else None
@@ -147,14 +151,16 @@ def test_failed_trials_count_and_killed_ones_are_tried_again(
     assert [model for model, _, _ in trainer.asked] == ["graph"]
 
 
-def test_a_model_without_a_finished_trial_says_so(make: Callable[..., tuple[Plan, Run]], trainer: Trainer) -> None:
+def test_a_model_without_a_finished_trial_says_so(
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer
+) -> None:
     plan, run = make(seeds="[1001]", trials=2)
     trainer.fail = lambda count: "no"
     assert "all 2 trials of the search failed" in (search(plan, run)["graph"].problem or "")
 
 
 def test_a_search_with_real_trainings_leaves_the_test_split_alone(
-    make: Callable[..., tuple[Plan, Run]], inline: None
+    make: Callable[..., tuple[ExperimentPlan, Run]], inline: None
 ) -> None:
     plan, run = make(seeds="[1001]", trials=1)
     found = search(plan, run)
@@ -166,7 +172,7 @@ def test_a_search_with_real_trainings_leaves_the_test_split_alone(
 
 
 def test_every_row_of_a_model_is_searched_with_its_own_budget_and_what_it_is_given(
-    make: Callable[..., tuple[Plan, Run]], trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "MODELS", ["variants.control={model: graph}"])
     plan, run = make(seeds="[1001]")
@@ -206,3 +212,38 @@ def test_a_model_that_is_called_like_a_row_s_copy_is_refused(experiment_with_dat
     changes = ["models.graph+control={family: popularity}", "variants.control={model: graph}"]
     with pytest.raises(UsageError, match="the copy of 'graph' that is searched for the variant 'control'"):
         read_experiment(experiment_with_data, [section, *changes])
+
+
+RATES = [{"training.lr": 0.1}, {"training.lr": 0.01}, {"training.lr": 0.001}]
+
+
+def grid(plan: ExperimentPlan, run: Run) -> GridStudy:
+    subject = plan.subject(plan.cells[0], "graph", "graph", (1001,))
+    return GridStudy(subject, run.folder / "search" / "graph", RATES)
+
+
+def test_a_list_is_tried_whole_and_once(make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer) -> None:
+    plan, run = make()
+    study = grid(plan, run)
+    assert run_trials([study], 1) == 3
+    assert [params["lr"] for _, params, _ in trainer.asked] == [0.1, 0.01, 0.001]
+    assert study.result("recall@10").options == {"training.lr": 0.01}
+    assert study.result("rmse").options == {"training.lr": 0.1}, "of an error the least, and the first of equals"
+    again = grid(plan, run)
+    assert run_trials([again], 1) == 0
+    assert again.tried() == study.tried()
+    assert len(trainer.asked) == 3
+
+
+def test_a_failure_in_a_list_is_kept_and_tried_again(
+    make: Callable[..., tuple[ExperimentPlan, Run]], trainer: Trainer
+) -> None:
+    plan, run = make()
+    trainer.fail = lambda count: "no" if count == 2 else None
+    study = grid(plan, run)
+    run_trials([study], 1)
+    assert study.problems == {1: "no"}
+    assert [trial.state for trial in study.tried()] == ["complete", "fail", "complete"]
+    assert study.result("recall@10").failed == 1
+    trainer.fail = lambda count: None
+    assert run_trials([grid(plan, run)], 1) == 1
