@@ -1,8 +1,10 @@
-"""What became of a study (several runs): what was searched in them, and what did not work out."""
+"""A study (several runs) as its pages see it: what was run, what was searched, and what did not work out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -38,3 +40,104 @@ class SearchResult:
     failed: int = 0
     problem: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyVariant:
+    """One variant of a run.
+
+    Attributes:
+        model, family: the name of its model, and the family.
+        group: the kind of the family, e.g. "general", by which tables may group their rows.
+        seeds: its training seeds.
+        finished: those whose results on disk are of this very config.
+    """
+
+    model: str
+    family: str
+    group: str
+    seeds: tuple[int, ...]
+    finished: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run: a data set with a setting.
+
+    Attributes:
+        dataset, setting: their names.
+        folder: the run folder.
+        seeds: training seeds of the run.
+        variants: by name, those of sweeps too.
+        data: a hash of the prepared data; runs with the same have the same users. None where there are none.
+        seconds: what its finished stages took.
+        searched: what a search chose.
+        failures: what did not work out.
+    """
+
+    dataset: str
+    setting: str
+    folder: Path
+    seeds: tuple[int, ...]
+    variants: Mapping[str, StudyVariant]
+    data: str | None
+    seconds: float
+    searched: tuple[SearchResult, ...]
+    failures: tuple[Failure, ...]
+
+    def why_missing(self, variant: str) -> str:
+        """The reason a variant has no results, or lacks a seed; the first line of it."""
+        own = [failure for failure in self.failures if failure.variant == variant]
+        whole = [failure for failure in self.failures if failure.variant is None and failure.stage != "report"]
+        for failure in (*own, *whole):
+            return failure.reason.splitlines()[0]
+        return "it was not trained"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set or a setting: its title, and of a data set the published figures it may be compared with."""
+
+    title: str
+    paper: str | None = None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One option over several values.
+
+    Attributes:
+        title: of the option on the plot.
+        option: its dotted key.
+        metrics: what is drawn.
+        variants: value -> the variant that has it, in order.
+    """
+
+    title: str
+    option: str
+    metrics: tuple[str, ...]
+    variants: tuple[tuple[Any, str], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several runs and what is shown of them."""
+
+    name: str
+    title: str
+    folder: Path
+    datasets: Mapping[str, Named]
+    settings: Mapping[str, Named]
+    sweeps: Mapping[str, Swept]
+    searches: bool
+    """Whether options were searched."""
+    runs: tuple[StudyRun, ...]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Those of all runs."""
+        return [failure for run in self.runs for failure in run.failures]
+
+    def swept(self) -> set[str]:
+        """The names of the variants that sweeps make."""
+        return {variant for sweep in self.sweeps.values() for _, variant in sweep.variants}

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import Config
-from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.base import FOLDERS, Run, read_marker
 from augrec.pipeline.stages.train import trainings_of
+from augrec.pipeline.studies.experiment.compose import swept_variant
+from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.plan import Cell
-from augrec.report.study import Failure, SearchResult
+from augrec.report.study import Failure, Named, SearchResult, Study, StudyRun, StudyVariant, Swept
+from recsys.models.registry import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,55 @@ class Outcome:
                 seeds[training.variant].append(training.seed)
         return seeds
 
-    def why_missing(self, variant: str) -> str:
-        """The reason a variant has no results, or lacks a seed; the first line of it."""
-        own = [f for f in self.failures if f.variant == variant]
-        whole = [f for f in self.failures if f.variant is None and f.stage != "report"]
-        for failure in (*own, *whole):
-            return failure.reason.splitlines()[0]
-        return "it was not trained"
+    def as_run(self) -> StudyRun:
+        """What the pages see of it."""
+        folder, config, finished = RunFolder(self.cell.folder), self.cell.config, self.finished_seeds()
+        marker = read_marker(folder.dataset)
+        return StudyRun(
+            dataset=self.cell.dataset,
+            setting=self.cell.setting,
+            folder=folder.root,
+            seeds=tuple(self.config.seeds),
+            variants={
+                name: StudyVariant(
+                    variant.model,
+                    config.models[variant.model].family,
+                    FAMILIES[config.models[variant.model].family].kind,
+                    tuple(config.seeds_of(name)),
+                    tuple(finished.get(name, ())),
+                )
+                for name, variant in config.variants.items()
+            },
+            data=marker.content if marker else None,
+            seconds=sum(_seconds(folder.stage_marker(part)) for part in FOLDERS.values()),
+            searched=self.searched,
+            failures=self.failures,
+        )
+
+
+def study_of(plan: ExperimentPlan, outcomes: list[Outcome]) -> Study:
+    """An experiment as its pages see it."""
+    experiment = plan.experiment
+    return Study(
+        name=experiment.name,
+        title=experiment.title or experiment.name,
+        folder=experiment.folder,
+        datasets={name: Named(part.title or name, part.paper) for name, part in experiment.datasets.items()},
+        settings={name: Named(part.title or name) for name, part in experiment.settings.items()},
+        sweeps={
+            name: Swept(
+                sweep.title or sweep.option,
+                sweep.option,
+                sweep.metrics,
+                tuple((value, swept_variant(name, value)) for value in sweep.values),
+            )
+            for name, sweep in experiment.sweeps.items()
+        },
+        searches=experiment.search is not None,
+        runs=tuple(outcome.as_run() for outcome in outcomes),
+    )
+
+
+def _seconds(marker: Path) -> float:
+    """What a stage took; 0 where it did not finish."""
+    return float(read_json(marker).get("seconds", 0.0)) if marker.exists() else 0.0

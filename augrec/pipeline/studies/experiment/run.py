@@ -14,7 +14,7 @@ from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
-from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.memory import workers_that_fit
 from augrec.pipeline.studies.plan import Cell
@@ -51,7 +51,7 @@ def run_experiment(
             write_json(folder / "failures.json", [asdict(failure) for failure in failures])
         else:
             (folder / "failures.json").unlink(missing_ok=True)
-        write_pages(plan, outcomes)
+        write_pages(study_of(plan, outcomes), plan.experiment.tables)
     return outcomes, failures
 
 

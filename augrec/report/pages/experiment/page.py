@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from augrec.artefacts.csv_cells import csv_lines
-from augrec.artefacts.files import read_json, write_json, write_text
+from augrec.artefacts.files import write_json, write_text
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.visible import shown as visible_text
-from augrec.pipeline.stages.base import FOLDERS
-from augrec.pipeline.studies.experiment.outcome import Outcome
-from augrec.pipeline.studies.experiment.plan import ExperimentPlan
+from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
 from augrec.report.pages.experiment.results import Results, results_json
 from augrec.report.pages.experiment.tables import (
@@ -30,31 +30,32 @@ from augrec.report.pages.experiment.tables import (
 from augrec.report.pages.experiment.values import Block, Line, Point
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import number, seconds
+from augrec.report.study import Study
 
 HERE = Path(__file__).parent
 STYLE = HERE.parents[1] / "render" / "report.css"
 
 
-def write_pages(plan: ExperimentPlan, outcomes: list[Outcome]) -> None:
+def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
     """Writes `results.json`, `tables/`, `plots/`, `index.md` and `index.html` from what the trainings wrote."""
-    folder = plan.experiment.folder
-    results = Results(plan, outcomes)
+    folder = study.folder
+    results = Results(study, tables)
     blocks, lines = results.blocks(), results.lines()
     for name in ("tables", "plots"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    write_json(folder / "results.json", results_json(results, blocks, lines))
+    write_json(folder / "results.json", results_json(study, blocks, lines))
     for block in blocks:
         for suffix, text in (("md", markdown(block)), ("csv", csv_text(block)), ("tex", latex(block))):
             write_text(folder / "tables" / f"{stem(block)}.{suffix}", text)
-        if plan.experiment.tables[block.table].plot:
+        if tables[block.table].plot:
             draw_bars(block, folder / "plots" / stem(block))
-    sweeps = {name: [line for line in lines if line.sweep == name] for name in plan.experiment.sweeps}
+    sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
     for name, of_sweep in sweeps.items():
         write_text(folder / "tables" / f"{name}.csv", _sweep_csv(of_sweep))
         write_text(folder / "tables" / f"{name}.md", _sweep_markdown(of_sweep))
         draw_lines(of_sweep, folder / "plots" / name)
-    write_text(folder / "index.md", _markdown(plan, outcomes, blocks, sweeps))
-    write_text(folder / "index.html", _html(plan, outcomes, blocks, sweeps))
+    write_text(folder / "index.md", _markdown(study, tables, blocks, sweeps))
+    write_text(folder / "index.html", _html(study, tables, blocks, sweeps))
 
 
 def stem(block: Block) -> str:
@@ -95,54 +96,53 @@ def _shown(point: Point, metric: str) -> str:
     return markdown_cell(point.problem or "") if value.mean is None else shown(value, 0.05)
 
 
-def _markdown(plan: ExperimentPlan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
-    parts = [f"# {markdown_cell(plan.experiment.title or plan.experiment.name)}\n"]
-    failures = [failure for outcome in outcomes for failure in outcome.failures]
-    if failures:
-        parts.append(f"**{len(failures)} failures**, see [failures.json](failures.json).\n")
+def _markdown(study: Study, tables: Mapping[str, Table], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+    parts = [f"# {markdown_cell(study.title)}\n"]
+    if study.failures:
+        parts.append(f"**{len(study.failures)} failures**, see [failures.json](failures.json).\n")
     for block in blocks:
         parts.append(markdown(block))
-        if plan.experiment.tables[block.table].plot:
+        if tables[block.table].plot:
             parts.append(f"![{markdown_cell(block.title)}](plots/{stem(block)}.svg)\n")
     for name, lines in sweeps.items():
         parts += [_sweep_markdown(lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
-    if plan.experiment.search is not None:
-        rows = [" | ".join(map(markdown_cell, row)) for row in _searched(outcomes)]
+    if study.searches:
+        rows = [" | ".join(map(markdown_cell, row)) for row in _searched(study)]
         head = ["data set | setting | model | trials | failed | validation | options", " | ".join(["---"] * 7)]
         parts.append("## Search\n\n" + "\n".join(f"| {row} |" for row in [*head, *rows]) + "\n")
     parts.append("## Runs\n")
-    parts.append("\n".join(f"- [{name}]({link})" for name, link, _ in _runs(outcomes)) + "\n")
+    parts.append("\n".join(f"- [{name}]({link})" for name, link, _ in _runs(study)) + "\n")
     return "\n".join(parts)
 
 
-def _html(plan: ExperimentPlan, outcomes: list[Outcome], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
+def _html(study: Study, tables: Mapping[str, Table], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=visible_text,
     )  # fmt: skip
     return environment.get_template("experiment.html.j2").render(
-        experiment=plan.experiment,
+        experiment=study,
         style=Markup(STYLE.read_text(encoding="utf-8")),
         blocks=[(block, stem(block), grouped(block), printed_metrics(block), tests_of(block)) for block in blocks],
         sweeps=sweeps,
-        plots={name: table.plot for name, table in plan.experiment.tables.items()},
-        searched=_searched(outcomes),
-        runs=_runs(outcomes),
-        failures=[failure for outcome in outcomes for failure in outcome.failures],
+        plots={name: table.plot for name, table in tables.items()},
+        searched=_searched(study),
+        runs=_runs(study),
+        failures=study.failures,
         test_columns=TEST_COLUMNS,
         shown=shown,
         number=number,
     )
 
 
-def _searched(outcomes: list[Outcome]) -> list[list[Any]]:
+def _searched(study: Study) -> list[list[Any]]:
     rows = []
-    for outcome in outcomes:
-        for result in outcome.searched:
+    for run in study.runs:
+        for result in run.searched:
             options = ", ".join(f"{name} {_short(value)}" for name, value in result.options.items())
             chosen = options or result.problem or result.note
-            cell = [outcome.cell.dataset, outcome.cell.setting, result.model, result.trials, result.failed]
-            rows.append([*cell, number(result.value), chosen])
+            cells = [run.dataset, run.setting, result.model, result.trials, result.failed]
+            rows.append([*cells, number(result.value), chosen])
     return rows
 
 
@@ -150,16 +150,11 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _runs(outcomes: list[Outcome]) -> list[tuple[str, str, str]]:
+def _runs(study: Study) -> list[tuple[str, str, str]]:
     """(name, link, seconds taken) of every run."""
-    found = []
-    for outcome in outcomes:
-        cell = outcome.cell
-        taken = 0.0
-        for folder in FOLDERS.values():
-            path = cell.folder / folder / "stage.json"
-            taken += float(read_json(path)["seconds"]) if path.exists() else 0.0
-        link = f"{cell.dataset}/{cell.setting}"
-        link += "/report/index.html" if (cell.folder / "report" / "index.html").exists() else ""
-        found.append((f"{cell.dataset}, {cell.setting}", link, seconds(taken)))
-    return found
+    rows = []
+    for run in study.runs:
+        link = f"{run.dataset}/{run.setting}"
+        link += "/report/index.html" if RunFolder(run.folder).page.exists() else ""
+        rows.append((f"{run.dataset}, {run.setting}", link, seconds(run.seconds)))
+    return rows

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.stages.base import read_marker
-from augrec.pipeline.studies.experiment.compose import swept_variant
-from augrec.pipeline.studies.experiment.options import Table
-from augrec.pipeline.studies.experiment.outcome import Outcome
-from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import ReportOptions
+from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.paper import Published, published
 from augrec.report.pages.experiment.values import (
     Block,
@@ -25,21 +22,20 @@ from augrec.report.pages.experiment.values import (
     values_of,
     with_best,
 )
-from recsys.models.registry import FAMILIES
+from augrec.report.study import Study
 
 
 class Results:
     """Reads what the trainings wrote, each variant once.
 
     Args:
-        plan: the experiment.
-        outcomes: what became of its cells.
+        study: the runs.
+        tables: what is shown of them, by name.
     """
 
-    def __init__(self, plan: ExperimentPlan, outcomes: list[Outcome]) -> None:
-        self.plan, self.outcomes = plan, outcomes
-        self.cells = {(o.cell.dataset, o.cell.setting): o for o in outcomes}
-        self._seeds = {key: outcome.finished_seeds() for key, outcome in self.cells.items()}
+    def __init__(self, study: Study, tables: Mapping[str, Table]) -> None:
+        self.study, self.tables = study, tables
+        self.runs = {(run.dataset, run.setting): run for run in study.runs}
         self._read: dict[tuple[str, str, str], tuple[Trained | None, str | None]] = {}
 
     def trained(self, dataset: str, setting: str, variant: str) -> tuple[Trained | None, str | None]:
@@ -50,35 +46,33 @@ class Results:
         return self._read[key]
 
     def _read_variant(self, dataset: str, setting: str, variant: str) -> tuple[Trained | None, str | None]:
-        outcome = self.cells[dataset, setting]
-        seeds = self._seeds[dataset, setting].get(variant) or []
-        if not seeds:
-            return None, f"failed: {outcome.why_missing(variant)}"
+        run = self.runs[dataset, setting]
+        planned = run.variants[variant]
+        if not planned.finished:
+            return None, f"failed: {run.why_missing(variant)}"
         try:
-            found = read_variant(RunFolder(outcome.cell.folder), variant, seeds)
+            found = read_variant(RunFolder(run.folder), variant, list(planned.finished))
         except AugrecError as error:
             return None, f"failed: {error.what}"
-        wanted = outcome.config.seeds_of(variant)
-        if len(seeds) < len(wanted):
-            of = f"{len(seeds)} of {len(wanted)} seeds"
-            return found, f"{of}: {outcome.why_missing(variant)}"
+        if len(planned.finished) < len(planned.seeds):
+            of = f"{len(planned.finished)} of {len(planned.seeds)} seeds"
+            return found, f"{of}: {run.why_missing(variant)}"
         return found, None
 
     def blocks(self) -> list[Block]:
         """Every table on every data set it is for."""
-        experiment = self.plan.experiment
         return [
             self._block(name, table, dataset)
-            for name, table in experiment.tables.items()
-            for dataset in table.datasets or experiment.datasets
+            for name, table in self.tables.items()
+            for dataset in table.datasets or self.study.datasets
         ]
 
     def _block(self, name: str, table: Table, dataset: str) -> Block:
-        settings = table.settings or tuple(self.plan.experiment.settings)
-        swept = self.plan.swept()
-        first = self.cells[dataset, settings[0]].cell.config.variants
+        settings = table.settings or tuple(self.study.settings)
+        swept = self.study.swept()
+        first = self.runs[dataset, settings[0]].variants
         variants = table.rows or tuple(variant for variant in first if variant not in swept)
-        title = self.plan.experiment.datasets[dataset].title or dataset
+        title = self.study.datasets[dataset].title
         options = ReportOptions(
             baseline=table.baseline or "none",
             primary=table.metrics[0],
@@ -99,7 +93,7 @@ class Results:
         rows = with_best(corrected(rows, table.metrics), table.metrics)
         return Block(
             name,
-            table.title if len(self.plan.experiment.datasets) == 1 else f"{table.title}: {title}",
+            table.title if len(self.study.datasets) == 1 else f"{table.title}: {title}",
             dataset,
             table.metrics,
             tuple(rows),
@@ -110,7 +104,7 @@ class Results:
         )
 
     def _paper(self, table: Table, dataset: str) -> Published | None:
-        data = self.plan.experiment.datasets[dataset].paper
+        data = self.study.datasets[dataset].paper
         return published(data, table.paper) if data and table.paper else None
 
     def _row(
@@ -124,9 +118,8 @@ class Results:
         several_variants: bool,
         paper: Published | None,
     ) -> Row:
-        config = self.cells[dataset, setting].cell.config
-        model = config.variants[variant].model
-        family = config.models[model].family
+        planned = self.runs[dataset, setting].variants[variant]
+        model, family = planned.model, planned.family
         found, problem = self.trained(dataset, setting, variant)
         base_setting = table.baseline_setting or setting
         against = table.against.get(variant, table.baseline)
@@ -134,18 +127,16 @@ class Results:
             against = None
         baseline = self._baseline(dataset, base_setting, setting, against) if against else None
         name = table.labels.get(variant, variant)
-        told = self.plan.experiment.settings[setting].title or setting
-        label = f"{told} / {name}" if several_settings and several_variants else told if several_settings else name
+        place = self.study.settings[setting].title
+        label = f"{place} / {name}" if several_settings and several_variants else place if several_settings else name
         names = (variant, setting, label, model, family)
         of_paper = table.paper_rows.get(variant) or table.paper_rows.get(setting)
-        printed = next(
-            (paper.rows[one] for one in (of_paper, *names) if one in paper.rows) if paper else iter(()),  # type: ignore[arg-type]
-            {},
-        )
+        rows = paper.rows if paper else {}
+        printed = next((rows[row] for row in (of_paper, *names) if row in rows), {})
         values = values_of(found, baseline, table.metrics, options, printed)
         return Row(
             label,
-            FAMILIES[family].kind,
+            planned.group,
             dataset,
             setting,
             variant,
@@ -160,36 +151,32 @@ class Results:
 
     def _against(self, table: Table, base_setting: str, setting: str, variant: str) -> str:
         name = table.labels.get(variant, variant)
-        told = self.plan.experiment.settings[base_setting].title or base_setting
-        return name if base_setting == setting else f"{told} / {name}"
+        return name if base_setting == setting else f"{self.study.settings[base_setting].title} / {name}"
 
     def _baseline(self, dataset: str, base_setting: str, setting: str, variant: str) -> Trained | None:
         """The baseline's trainings; None where they failed or are of another split, whose users cannot be paired."""
         if base_setting != setting:
-            here, there = (self.cells[dataset, one].cell.folder / "dataset" for one in (setting, base_setting))
-            markers = read_marker(here), read_marker(there)
-            if None in markers or markers[0].content != markers[1].content:  # type: ignore[union-attr]
+            here, there = (self.runs[dataset, name].data for name in (setting, base_setting))
+            if here is None or here != there:
                 return None
         return self.trained(dataset, base_setting, variant)[0]
 
     def lines(self) -> list[Line]:
         """Every sweep on every data set and setting."""
-        experiment = self.plan.experiment
         return [
             Line(
                 name,
-                sweep.title or sweep.option,
+                sweep.title,
                 sweep.option,
                 dataset,
                 setting,
                 sweep.metrics,
                 tuple(
-                    self._point(dataset, setting, value, swept_variant(name, value), sweep.metrics)
-                    for value in sweep.values
+                    self._point(dataset, setting, value, variant, sweep.metrics) for value, variant in sweep.variants
                 ),
             )
-            for name, sweep in experiment.sweeps.items()
-            for dataset, setting in self.cells
+            for name, sweep in self.study.sweeps.items()
+            for dataset, setting in self.runs
         ]
 
     def _point(self, dataset: str, setting: str, value: Any, variant: str, metrics: tuple[str, ...]) -> Point:
@@ -198,21 +185,21 @@ class Results:
         return Point(value, variant, values_of(found, None, metrics, options, {}), problem)
 
 
-def results_json(results: Results, blocks: list[Block], lines: list[Line]) -> dict[str, Any]:
+def results_json(study: Study, blocks: list[Block], lines: list[Line]) -> dict[str, Any]:
     """The content of results.json: full precision, nothing that changes from run to run."""
     return {
-        "name": results.plan.experiment.name,
+        "name": study.name,
         "runs": [
             {
-                "dataset": outcome.cell.dataset,
-                "setting": outcome.cell.setting,
-                "folder": f"{outcome.cell.dataset}/{outcome.cell.setting}",
-                "seeds": outcome.config.seeds,
-                "search": [asdict(result) for result in outcome.searched],
+                "dataset": run.dataset,
+                "setting": run.setting,
+                "folder": f"{run.dataset}/{run.setting}",
+                "seeds": list(run.seeds),
+                "search": [asdict(result) for result in run.searched],
             }
-            for outcome in results.outcomes
+            for run in study.runs
         ],
         "tables": [asdict(block) for block in blocks],
         "sweeps": [asdict(line) for line in lines],
-        "failures": [asdict(failure) for outcome in results.outcomes for failure in outcome.failures],
+        "failures": [asdict(failure) for failure in study.failures],
     }

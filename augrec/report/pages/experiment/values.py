@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from augrec.pipeline.studies.experiment.options import Table
 from augrec.report.numbers.comparison import Comparison, compare
 from augrec.report.numbers.estimates import spread
 from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
+from augrec.report.pages.experiment.options import Table
 
 TESTS = ("p_users", "p_users_randomisation", "p_seeds")
 

@@ -17,7 +17,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies import memory
-from augrec.pipeline.studies.experiment.outcome import Outcome
+from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experiment
 from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.report.numbers.statistics import holm, paired_t, sign_flips
@@ -77,8 +77,12 @@ def planned(experiment_file: Path) -> tuple[ExperimentPlan, Run]:
     return plan, run
 
 
+def results_of(plan: ExperimentPlan, outcome: Outcome) -> Results:
+    return Results(study_of(plan, [outcome]), plan.experiment.tables)
+
+
 def block_of(plan: ExperimentPlan) -> Block:
-    return Results(plan, [Outcome(plan.cells[0], plan.cells[0].config, (), ())]).blocks()[0]
+    return results_of(plan, Outcome(plan.cells[0], plan.cells[0].config, (), ())).blocks()[0]
 
 
 def test_a_table_agrees_with_scipy_and_a_loop(planned: tuple[ExperimentPlan, Run]) -> None:
@@ -127,7 +131,7 @@ def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(plann
     fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
     stopped = Failure("data", "base", "augment", "the engine did not start\n  remedy: none")
     outcome = Outcome(plan.cells[0], plan.cells[0].config, (), (stopped,))
-    rows = Results(plan, [outcome]).blocks()[0].rows
+    rows = results_of(plan, outcome).blocks()[0].rows
     assert {row.problem for row in rows} == {"failed: the engine did not start"}
 
 
