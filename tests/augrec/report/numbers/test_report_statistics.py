@@ -52,6 +52,26 @@ def test_sign_flips_repeat_and_do_not_depend_on_their_blocks(monkeypatch: pytest
     assert flips(difference) == pytest.approx(whole, abs=0.02)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e6])
+def test_sign_flips_do_not_depend_on_the_unit(scale: float) -> None:
+    tenths = np.array([1, 2, 3, -3, 4, -1, 2, 5])  # many sums are equal, but for rounding
+    assert flips(tenths * (0.1 * scale)) == flips(tenths.astype(float))
+
+
+def test_all_sign_patterns_are_counted_once_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    column = np.subtract(*pairs(8, 0.05))
+    whole = flips(column)
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 8 * 12)  # 256 in blocks of 12, and four
+    assert flips(column) == whole
+
+
+def test_every_one_of_many_users_has_a_sign() -> None:
+    for first in range(0, 72, 8):
+        difference = np.full(72, 1e-12)  # not zero, and less than rounding
+        difference[first : first + 2] = 1  # two of four sign patterns of these are as far from zero
+        assert flips(difference)[0] == pytest.approx(0.5, abs=0.02)
+
+
 def test_users_without_a_difference_change_nothing() -> None:
     difference = np.subtract(*pairs(30, 0.05))
     assert flips(np.concatenate([difference, np.zeros(500)])) == flips(difference)
@@ -72,6 +92,7 @@ def test_up_to_thirteen_users_all_signs_are_looked_at_and_of_more_some_are_drawn
 
 
 def test_where_nobody_differs_there_is_no_test_and_a_reason() -> None:
+    assert sign_flips(np.zeros((9, 1)), np.random.default_rng(0))[0].p is None
     columns = np.column_stack([np.zeros(9), np.ones(9)])
     nothing, something = sign_flips(columns, np.random.default_rng(0))
     assert nothing.p is None
@@ -105,6 +126,14 @@ def test_identical_values_give_no_p_value_and_a_reason() -> None:
 def test_a_constant_difference_gives_no_p_value_despite_rounding() -> None:
     first = np.array([0.1, 0.2, 0.3, 0.4])
     assert paired_t(first + 0.1, first).p is None
+
+
+def test_what_is_rounding_depends_on_the_size_of_the_values() -> None:
+    large = np.array([1e6, 2e6, 3.3e6])
+    assert np.ptp((large + 0.1) - large) > 0
+    assert paired_t(large + 0.1, large).p is None
+    small = np.array([1e-6, 2e-6, 3e-6])
+    assert paired_t(small + np.array([1e-10, 2e-10, 3e-10]), small).p is not None
 
 
 def test_one_pair_is_not_enough() -> None:
