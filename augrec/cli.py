@@ -184,7 +184,7 @@ def validate(
     ] = None,
 ) -> None:
     """Check config files without running anything."""
-    from augrec.pipeline.studies.config_kinds import check_file
+    from augrec.pipeline.studies.config_files import check_file
 
     paths = [file for path in configs or [Path("configs")] for file in _yaml_files(path)]
     failed = 0

@@ -6,7 +6,6 @@ Every section belongs to the package that uses it; this file only puts them toge
 from __future__ import annotations
 
 import json
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,6 +20,7 @@ from augrec.artefacts.metrics import METRICS, Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import rebuild
+from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import (
     PART_TASKS,
     AttributeTreatment,
@@ -261,19 +261,8 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
     """
-    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
-    if "arms" in raw:
-        raise UsageError(
-            "this is a comparison (it has `arms`), not a run",
-            where=path,
-            remedy=f"augrec compare {shown}",
-        )
-    if "base" in raw:
-        raise UsageError(
-            "this is an experiment (it has a `base`), not a run",
-            where=path,
-            remedy=f"augrec experiment {shown}",
-        )
+    raw = read_sections(path, overrides)
+    check_kind(raw, RUN, path)
     return validated(raw, Config, path)
 
 

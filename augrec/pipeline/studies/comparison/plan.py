@@ -10,6 +10,7 @@ from typing import Any
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
+from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.subject import Values
@@ -84,11 +85,7 @@ def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPl
         UsageError: the file, an override or a value is wrong, or the run config that results.
     """
     raw = read_sections(path, overrides)
-    if "arms" not in raw:
-        kind, command = ("an experiment", "experiment") if "base" in raw else ("a run", "run")
-        raise UsageError(
-            f"this is {kind} (it has no `arms`), not a comparison", where=path, remedy=f"augrec {command} {path}"
-        )
+    check_kind(raw, COMPARISON, path)
     compare = validated(raw, Compare, path, "comparison")
     base = read_sections(path.parent / compare.base) if isinstance(compare.base, Path) else compare.base
     base = merged(base, compare.change)

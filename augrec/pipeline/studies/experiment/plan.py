@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import did_you_mean
 from augrec.pipeline.config import Config, read_sections, validated
+from augrec.pipeline.config_kinds import EXPERIMENT, check_kind
 from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Table
@@ -52,18 +52,11 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Experimen
     Raises:
         UsageError: the file, an override, a value, or a run config that results from them is wrong.
     """
-    raw, shown = read_sections(path, overrides), shlex.quote(str(path))
-    if "base" not in raw and {"variants", "report"} <= raw.keys():
-        raise UsageError(
-            "this is a run (it has no `base`), not an experiment",
-            where=path,
-            remedy=f"augrec run {shown}",
-        )
-    if "arms" in raw:
-        raise UsageError("this is a comparison, not an experiment", where=path, remedy=f"augrec compare {shown}")
+    raw = read_sections(path, overrides)
+    check_kind(raw, EXPERIMENT, path)
     experiment = validated(raw, Experiment, path)
     base = read_sections(path.parent / experiment.base) if isinstance(experiment.base, Path) else experiment.base
-    if "base" in base:
+    if EXPERIMENT.sections <= base.keys():
         raise UsageError("the base of an experiment must be a run config, not an experiment", where=path)
     cells = []
     for dataset in experiment.datasets:

@@ -11,7 +11,7 @@ import yaml
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
-from augrec.pipeline.studies.config_kinds import check_file
+from augrec.pipeline.studies.config_files import check_file
 
 FILE: dict[str, Any] = {
     "name": "small",

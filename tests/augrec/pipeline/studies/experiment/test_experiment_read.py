@@ -8,7 +8,7 @@ import pytest
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
-from augrec.pipeline.studies.config_kinds import check_file
+from augrec.pipeline.studies.config_files import check_file
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.search.spaces import read_space
 from recsys.models.registry import FAMILIES
