@@ -88,6 +88,11 @@ class TaskCard(Options):
     """Tasks whose records its prompt quotes."""
     gives: Gives
 
+    @property
+    def feature(self) -> str:
+        """What its text is called among the features of users or of items: its name without what it is about."""
+        return self.name.removeprefix(f"{self.about}_")
+
 
 def read_card(path: Path) -> TaskCard:
     """The card of a task.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from augment.options import GenerationOptions
 from augrec.artefacts.errors import UsageError
@@ -20,16 +20,10 @@ from augrec.artefacts.metrics import METRICS, Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import rebuild
+from augrec.artefacts.tasks import Text
+from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
 from augrec.pipeline.config_kinds import RUN, check_kind
-from augrec.pipeline.controls import (
-    PART_TASKS,
-    AttributeTreatment,
-    EdgeTreatment,
-    ProfileTreatment,
-    training_seeds,
-    treatment,
-    unmade_part,
-)
+from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
 from augrec.pipeline.explain import explain
 from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
@@ -60,10 +54,14 @@ class Variant(Options):
     """A name from `models`."""
     source: str | None = None
     """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
-    edges: EdgeTreatment = "as-is"
-    """Augmented user-item pairs. Three controls keep their number and the users: `random-candidates` draws both items
-    from the candidates the same record showed, so that only the choice among them is lost; `random` draws unseen items
-    uniformly, so that the candidate list is lost too; `shuffled` gives every user the pairs of another."""
+    change: dict[str, Treatment] = Field(default_factory=dict)
+    """What it does not receive of its source as it is, by task: `none` leaves a task's answers out, and controls keep
+    their amount and lose their content. Texts and attributes: `shuffled` gives every user (item) those of another, all
+    attributes of an item together. Texts: `random` draws Gaussian unit vectors, `constant` gives everybody the mean
+    vector. Edges keep their number and the users: `random-candidates` draws both items from the candidates the same
+    record showed, so that only the choice among them is lost; `random` draws unseen items uniformly, so that the
+    candidate list is lost too; `shuffled` gives every user the pairs of another. The data's own attributes are always
+    given."""
     edge_positives: PositiveInt = 1
     """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
     each against the least likely one. Other records hold one edge."""
@@ -72,15 +70,16 @@ class Variant(Options):
     observed interaction counts 1; `threshold` leaves edges out below `edge_threshold`. Edges without one count 1."""
     edge_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """The least confidence with `edge_confidence: threshold`."""
-    profiles: ProfileTreatment = "as-is"
-    """User profile embeddings. `shuffled` gives every user another's, `random` draws Gaussian unit vectors,
-    `constant` gives everybody the mean vector: three controls that keep the scale and lose the content."""
-    attributes: AttributeTreatment = "as-is"
-    """Item attribute embeddings written by the LLM; `shuffled` gives every item those of another, all of them together.
-    The data's own attributes are always given."""
     seeds: list[int] | None = Field(None, min_length=1)
     """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
     value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
+
+    _old_keys = model_validator(mode="before")(refuse_old_keys)
+
+    @field_validator("change")
+    @classmethod
+    def _without_as_is(cls, change: dict[str, Treatment]) -> dict[str, Treatment]:
+        return {task: how for task, how in change.items() if how != AS_IS}
 
 
 class Config(Options):
@@ -147,7 +146,7 @@ class Config(Options):
         for name, model in self.models.items():
             self._features_exist(name, model)
         for name, variant in self.variants.items():
-            self._parts_are_made(name, variant)
+            self._changes_fit(name, variant)
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         self._judged_alike(shown)
@@ -204,7 +203,7 @@ class Config(Options):
                 f"models.{name}: family {model.family} needs item features; add an `embedding` section for text, or "
                 "`features` with matrices of your own"
             )
-        there = [*(["text"] if self.embedding else []), *self.features]
+        there = [*(["text"] if self.embedding else []), *self.features, *self._texts_of_items()]
         named: tuple[str, ...] = (model.modalities or ()) if isinstance(model, ModalityOptions) else ()
         for modality in named:
             if modality not in there:
@@ -215,18 +214,24 @@ class Config(Options):
         for part, options in model.components.items():
             self._features_exist(f"{name}.members.{part}", options)
 
-    def _parts_are_made(self, name: str, variant: Variant) -> None:
+    def _texts_of_items(self) -> set[str]:
+        """What the sources' texts about items are called among the item features."""
+        sources = self.generation.sources.values() if self.generation else ()
+        cards = [pair for source in sources for pair in cards_of(source).items()]
+        known = {card.feature for _, card in cards if card and card.about == "item" and isinstance(card.gives, Text)}
+        return known | {task.removeprefix("item_") for task, card in cards if card is None}
+
+    def _changes_fit(self, name: str, variant: Variant) -> None:
         sources = self.generation.sources if self.generation else {}
-        made = sources[variant.source].tasks if variant.source in sources else ()
-        problem = unmade_part(variant.model_dump(), made)
-        if problem:
+        plain, source = variant.model_dump(), sources.get(variant.source or "")
+        for problem in problems(plain, source):
             raise ValueError(f"variants.{name}.{problem}")
         model = self.models.get(variant.model)
-        profiles = treatment(variant.model_dump(), "profiles") != "none" and PART_TASKS["profiles"] in made
-        if isinstance(model, SideAugmentation) and model.side.profile and not profiles:
+        if isinstance(model, SideAugmentation) and model.side.profile and not given_texts(plain, source, "user"):
             raise ValueError(
                 f"variants.{name}: models.{variant.model}.side.profile is {model.side.profile:g}, and nobody makes "
-                f"profiles for it; name a `source` with the task {PART_TASKS['profiles']}, or set side.profile to 0"
+                "profiles for it; name a `source` with a task that gives texts about users, e.g. user_profile, or set "
+                "side.profile to 0"
             )
 
 

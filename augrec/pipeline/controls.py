@@ -1,71 +1,90 @@
-"""The parts of a variant's augmentation, and how a control treats each: left out, replaced, or drawn from the seed."""
+"""What a variant is given of its source, as far as a config says it before anything ran, and what nobody makes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-EdgeTreatment = Literal["as-is", "none", "random", "random-candidates", "shuffled"]
-ProfileTreatment = Literal["as-is", "none", "shuffled", "random", "constant"]
-AttributeTreatment = Literal["as-is", "none", "shuffled"]
+from augment.tasks import TASKS, card_of
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.names import did_you_mean
+from augrec.artefacts.tasks import TaskCard, Text
+from augrec.artefacts.treatments import AS_IS, NONE, allowed, changes, treatment
 
-PARTS = ("edges", "profiles", "attributes")
-PART_TASKS = {"edges": "edges", "profiles": "user_profile", "attributes": "item_attributes"}
-"""The task whose answers a part is made from."""
-DRAWN = ("shuffled", "random", "random-candidates")
-"""Treatments that depend on the training seed: another draw is another augmentation."""
-WITHOUT_CONTENT = (*DRAWN, "constant")
-"""Treatments that keep the scale of a part and lose its content."""
+if TYPE_CHECKING:
+    from augment.options import SourceOptions
 
-
-def treatment(variant: Mapping[str, Any], part: str) -> str:
-    """How a variant (or arm) treats a part of its source's augmentation; `none` without a source."""
-    return str(variant.get(part) or "as-is") if variant.get("source") else "none"
+OLD_KEYS = {"edges": "edges", "profiles": "user_profile", "attributes": "item_attributes"}
+"""Keys that a variant and an arm had until tasks said what they give, and the tasks that they were about."""
 
 
-def is_drawn(variant: Mapping[str, Any]) -> bool:
-    """Whether what a variant is given depends on the training seed."""
-    return any(treatment(variant, part) in DRAWN for part in PARTS)
+def refuse_old_keys(raw: Any) -> Any:
+    """A variant or an arm as it was written. Raises ValueError for the old spelling of `change`, with the new one."""
+    old = {key: raw[key] for key in OLD_KEYS if key in raw} if isinstance(raw, dict) else {}
+    if old:
+        change = {**(raw.get("change") or {}), **{OLD_KEYS[key]: how for key, how in old.items() if how != AS_IS}}
+        new = f"change: {{{', '.join(f'{task}: {how}' for task, how in change.items())}}}"
+        said = ", ".join(f"{key}: {how}" for key, how in old.items())
+        raise ValueError(f"`{said}` is written by task now: " + (new if change else "leave it out"))
+    return raw
 
 
-def training_seeds(variant: Mapping[str, Any], seeds: Iterable[int]) -> list[int]:
-    """The seeds a variant is trained with: its own, or those of the run.
+def cards_of(source: SourceOptions) -> dict[str, TaskCard | None]:
+    """The tasks of a source; None for one whose records are not there yet, so that nothing says what it gives."""
+    return {task: _card(source, task) for task in source.tasks}
 
-    A drawn control with fewer seeds of its own than the run has is trained with those of the run: one draw says
-    nothing of the others, also where the model itself is in closed form.
+
+def _card(source: SourceOptions, task: str) -> TaskCard | None:
+    from augment.replay.options import ReplayOptions
+
+    if isinstance(source.engine, ReplayOptions):
+        from augment.replay.replay import replayed_task
+
+        try:
+            return card_of(replayed_task(source.engine, task))
+        except AugrecError:  # imported before the run; the stage says what is wrong with it
+            pass
+    return card_of(TASKS[task]) if task in TASKS else None
+
+
+def given_texts(variant: Mapping[str, Any], source: SourceOptions | None, about: str) -> list[str]:
+    """The tasks whose texts about users (or items) a variant is given, as they are or as a control.
 
     Args:
         variant: its entry in the config, as plain values.
-        seeds: those of the run.
+        source: its source.
+        about: user or item.
     """
-    own, common = list(variant.get("seeds") or ()), list(seeds)
-    return common if not own or (is_drawn(variant) and len(own) < len(common)) else own
+    cards = cards_of(source) if source else {}
+    return [
+        task
+        for task, card in cards.items()
+        if treatment(variant, task) != NONE and (card is None or (isinstance(card.gives, Text) and card.about == about))
+    ]
 
 
-def unmade_part(variant: Mapping[str, Any], made: Collection[str]) -> str | None:
-    """What a variant is to be given and nobody makes, as `part: why, and what to do`; None where all is made.
-
-    `as-is` takes profiles and attributes as far as there are any, as long as something is taken at all. Edges, and
-    every control, must have something to be made from.
+def problems(variant: Mapping[str, Any], source: SourceOptions | None) -> Iterator[str]:
+    """What is wrong with a variant's `change`, as `change.task: why, and what to do`.
 
     Args:
         variant: its entry in the config, as plain values.
-        made: the tasks of its source.
+        source: its source.
     """
-    source = variant.get("source")
-    chosen = {part: str(variant.get(part) or "as-is") for part in PARTS}
+    change = variant.get("change") or {}
     if source is None:
-        control = next((part for part, how in chosen.items() if how not in ("as-is", "none")), None)
-        remedy = "name one in `source`, or leave this out"
-        return f"{control}: {chosen[control]} {control} are made from those of a source; {remedy}" if control else None
-    has = f"source '{source}' has the tasks {', '.join(made)}"
-    wanted = {part: how for part, how in chosen.items() if how != "none"}
-    unmade = {part: how for part, how in wanted.items() if PART_TASKS[part] not in made}
-    for part, how in unmade.items():
-        if part == "edges" or how != "as-is" or len(unmade) == len(wanted):
-            task = PART_TASKS[part]
-            return (
-                f"{part}: {how}, and nobody makes any: the {has}, not {task}; add it to "
-                f"generation.sources.{source}.tasks, or set `{part}: none`"
+        made = "is made from the answers of a source; name one in `source`, or leave this out"
+        yield from (f"change.{task}: {how} {made}" for task, how in change.items() if how != NONE)
+        return
+    cards = cards_of(source)
+    for task, how in changes(variant).items():
+        name = f"change.{task}"
+        if task not in cards and task not in TASKS:
+            yield f"{name}: no task is called so; the source has {', '.join(cards)}{did_you_mean(task, cards)}"
+        elif task not in cards and how != NONE:
+            yield (
+                f"{name}: {how}, and nobody makes any: the source '{variant['source']}' has the tasks "
+                f"{', '.join(cards)}, not {task}; add it to generation.sources.{variant['source']}.tasks"
             )
-    return None
+        elif (card := cards.get(task)) is not None and how not in allowed(card.gives.kind):
+            kind, known = card.gives.kind, ", ".join(allowed(card.gives.kind))
+            yield f"{name}: {task} gives {kind}, which cannot be {how}; one of {known}"

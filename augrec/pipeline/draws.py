@@ -27,7 +27,7 @@ def random_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> Ed
         raise DataError(
             "random edges need two items that a user has no training interaction with",
             where=f"user {poor[0]}",
-            remedy="use `edges: none`, or a data set with more items",
+            remedy="use `none`, or a data set with more items",
         )
     owned = np.sort(dataset.train @ np.array([n_items, 1]))
     drawn = np.empty((2, len(edges)), dtype=np.int64)
@@ -46,30 +46,35 @@ def random_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> Ed
     return Edges(edges.user, drawn[0], drawn[1], edges.weight)
 
 
-def random_candidate_edges(edges: Edges, candidates: Mapping[int, Sequence[int]], rng: np.random.Generator) -> Edges:
-    """The same users and weights, with items drawn uniformly from the candidates that the user's own record showed.
+def random_candidate_edges(
+    edges: Edges, record: np.ndarray, shown: Mapping[int, Sequence[int]], rng: np.random.Generator
+) -> Edges:
+    """The same users and weights, with items drawn uniformly from the candidates that the edge's own record showed.
 
     As many different positives as the record gave, and one negative for all of them that is none of these.
 
     Args:
-        edges: at most one record per user.
-        candidates: what each user's record showed.
+        edges: of any number of records.
+        record: int64 [m], which record each edge is of.
+        shown: the candidates of each record.
         rng: where the draws come from.
 
     Raises:
         DataError: a record says of too few candidates that it showed them.
     """
     positive, negative = np.empty_like(edges.user), np.empty_like(edges.user)
-    order = np.argsort(edges.user, kind="stable")
-    users, counts = np.unique(edges.user, return_counts=True)
-    for user, places in zip(users.tolist(), np.split(order, np.cumsum(counts)[:-1]), strict=True):
-        shown = np.unique(np.asarray(candidates.get(user, ()), dtype=np.int64))
-        if len(shown) <= len(places):
+    order = np.argsort(record, kind="stable")
+    records, counts = np.unique(record, return_counts=True)
+    for number, places in zip(records.tolist(), np.split(order, np.cumsum(counts)[:-1]), strict=True):
+        candidates = np.unique(np.asarray(shown.get(number, ()), dtype=np.int64))
+        if len(candidates) <= len(places):
+            user = edges.user[places[0]]
             raise DataError(
-                f"the record of user {user} names {len(shown)} candidates; {len(places) + 1} are to be drawn from them",
-                remedy="use `edges: random` for a source whose records do not say what was shown",
+                f"a record of user {user} names {len(candidates)} candidates; {len(places) + 1} are to be drawn from "
+                "them",
+                remedy="use `random` for a source whose records do not say what was shown",
             )
-        items = rng.permutation(shown)
+        items = rng.permutation(candidates)
         positive[places], negative[places] = items[: len(places)], items[-1]
     return Edges(edges.user, positive, negative, edges.weight)
 
@@ -131,7 +136,7 @@ def derangement(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return result
 
 
-def profiles_without_content(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> FeatureMatrix:
+def without_content(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> FeatureMatrix:
     """Vectors of the mean length of those there are, in random directions; or, `constant`, their mean for everybody.
 
     Rows without a vector stay without.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,52 +11,52 @@ import numpy as np
 
 from augment.answers.scoring import confidence
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_parquet
+from augrec.artefacts.records import read_records
 from recsys.augmentation import Edges
 
 if TYPE_CHECKING:
     from augrec.pipeline.config import Variant
 
 
-def read_edges(path: Path, variant: Variant) -> Edges:
+@dataclass(frozen=True, eq=False)
+class WrittenEdges:
+    """The triplets of a task's answered records.
+
+    Attributes:
+        edges: in the order of the records, a record's likeliest first.
+        record: int64 [m], which record each is of.
+        shown: by record, the candidates that it showed; nothing where the records do not say.
+    """
+
+    edges: Edges
+    record: np.ndarray
+    shown: dict[int, tuple[int, ...]]
+
+
+def read_edges(path: Path, variant: Variant) -> WrittenEdges:
     """The triplets of answered records.
 
     Args:
-        path: `records.parquet` of the task edges.
+        path: `records.parquet` of a task that gives edges.
         variant: `edge_positives`, `edge_confidence` and `edge_threshold` are read.
 
     Returns:
-        Edges in the order of the records, a user's likeliest first. Those of weight 0 are left out: the model did not
-        tell the two items apart, and a triplet without weight could still take a place in a pruned batch.
+        Triplets of weight 0 are left out: the model did not tell the two items apart, and a triplet without weight
+        could still take a place in a pruned batch.
 
     Raises:
         DataError: a record's scores are not pairs of item and probability.
     """
-    records = read_parquet(path, remedy="run `augrec augment CONFIG`")
-    columns = (records[name].to_pylist() for name in ("entity", "status", "fields"))
-    rows, weights = [], []
-    for entity, status, text in zip(*columns, strict=True):
-        if status != "ok":
-            continue
-        for positive, negative, sure in _triplets(json.loads(text), variant.edge_positives, path):
+    rows, weights, shown = [], [], {}
+    for record in read_records(path, columns=["shown_candidates"]).answered():
+        shown[record.row] = record.shown_candidates
+        for positive, negative, sure in _triplets(record.fields or {}, variant.edge_positives, path):
             if weight := _weight(sure, variant):
-                rows.append((entity, positive, negative))
+                rows.append((record.entity, positive, negative, record.row))
                 weights.append(weight)
-    ids = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Edges.from_arrays(ids[:, 0], ids[:, 1], ids[:, 2], np.array(weights, dtype=np.float32))
-
-
-def read_shown_candidates(path: Path) -> dict[int, list[int]]:
-    """user -> the candidates that the user's answered record showed.
-
-    Args:
-        path: `records.parquet` of the task edges.
-    """
-    records = read_parquet(path, remedy="run `augrec augment CONFIG`")
-    if "shown_candidates" not in records.column_names:
-        return {}
-    columns = (records[name].to_pylist() for name in ("entity", "status", "shown_candidates"))
-    return {entity: shown or [] for entity, status, shown in zip(*columns, strict=True) if status == "ok"}
+    ids = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    edges = Edges.from_arrays(ids[:, 0], ids[:, 1], ids[:, 2], np.array(weights, dtype=np.float32))
+    return WrittenEdges(edges, ids[:, 3], shown)
 
 
 def _triplets(fields: dict[str, Any], positives: int, path: Path) -> Iterator[tuple[int, int, float | None]]:

@@ -1,35 +1,38 @@
-"""From a run's files to what one variant's model is given: the augmentation, or one of its controls."""
+"""From a run's files to what one variant's model is given: the augmentation, or one of its controls.
+
+What becomes of a task's answers follows from what its card says that they are, not from its name.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augrec.artefacts import tasks as kinds
+from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.matrices import read_field
-from augrec.artefacts.named import group_matrices
-from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.controls import PARTS, is_drawn
-from augrec.pipeline.draws import (
-    profiles_without_content,
-    random_candidate_edges,
-    random_edges,
-    shuffled,
-    shuffled_edges,
-)
-from augrec.pipeline.edges import read_edges, read_shown_candidates
+from augrec.artefacts.named import group_matrices, named_records
+from augrec.artefacts.run_folder import TaskFolder
+from augrec.artefacts.tasks import TaskCard, read_card
+from augrec.artefacts.treatments import AS_IS, NONE, allowed, is_drawn, treatment
+from augrec.pipeline.draws import random_candidate_edges, random_edges, shuffled, shuffled_edges, without_content
+from augrec.pipeline.edges import WrittenEdges, read_edges
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
     from augrec.pipeline.config import Variant
     from recsys.data.dataset import Dataset
 
-PROFILE = "user_profile"
 OWN_TEXT = "text"
 DATA_GROUP = "data"
 FEATURES_GROUP = "features"
+STREAMS = {"edges": 0, "user_profile": 1, "item_attributes": 2}
+"""Numbers of the streams that the controls of these tasks are drawn from; others have one made of their name."""
 
 
 def side_files(run: Path, variant: Variant) -> list[Path]:
@@ -38,61 +41,128 @@ def side_files(run: Path, variant: Variant) -> list[Path]:
     if variant.source is None:
         return files
     files += group_matrices(run, variant.source)
-    return [*files, _edge_records(run, variant.source)] if variant.edges != "none" else files
+    for task, card in _given(run, variant):
+        files.append(task.card)
+        if isinstance(card.gives, kinds.Edges):
+            files.append(task.records)
+    return files
 
 
 def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -> SideInformation:
     """Features and edges for one training of a variant.
 
     Controls draw from `seed`, so that every training seed meets another shuffle and the spread over seeds includes it.
-    Each part has a stream of its own: its draw does not depend on how the others are treated.
+    Each task has a stream of its own: its draw does not depend on how the others are treated.
 
     Args:
         run: the run folder.
         variant: which source, and what of it is kept, removed or replaced by a control.
         dataset: the prepared data set.
         seed: the training seed.
+
+    Raises:
+        UsageError: answers of this kind cannot be treated so.
+        DataError: two features have one name.
     """
     own = {path.stem: _matrix(path) for path in group_matrices(run, DATA_GROUP)}
-    given = {path.stem: _matrix(path) for path in group_matrices(run, FEATURES_GROUP)}
-    side = SideInformation(
-        item={name: matrix for name, matrix in own.items() if name == OWN_TEXT} | given,
+    features = {path.stem: _matrix(path) for path in group_matrices(run, FEATURES_GROUP)}
+    parts = _Parts(
+        item={name: matrix for name, matrix in own.items() if name == OWN_TEXT} | features,
         attributes={name: matrix for name, matrix in own.items() if name != OWN_TEXT},
     )
-    if variant.source is None:
-        return side
-    written = {path.stem: path for path in group_matrices(run, variant.source)}
-    streams = {part: np.random.default_rng([seed, 0x51DE, place]) for place, part in enumerate(PARTS)}
-    if variant.edges != "none":
-        side = replace(side, edges=_edges(_edge_records(run, variant.source), variant, dataset, streams["edges"]))
-    if variant.profiles != "none" and PROFILE in written:
-        profiles = _profiles(_matrix(written[PROFILE]), variant.profiles, streams["profiles"])
-        side = replace(side, user={"profile": profiles})
-    if variant.attributes != "none":
-        attributes = _informative({name: _matrix(path) for name, path in written.items() if name != PROFILE})
-        if variant.attributes == "shuffled":
-            attributes = shuffled(attributes, streams["attributes"])
-        side = replace(side, attributes={**side.attributes, **attributes})
-    return replace(side, drawn=is_drawn(variant.model_dump()))
+    if variant.source is not None:
+        matrices = _matrices_by_task(run, variant.source)
+        for task, card in _given(run, variant):
+            rng, how = stream(seed, card.name), treatment(variant.model_dump(), card.name)
+            if isinstance(card.gives, kinds.Edges):
+                parts.edges.append(_edges(read_edges(task.records, variant), how, dataset, rng))
+            elif isinstance(card.gives, kinds.Text):
+                parts.add_text(card, _texts(matrices.get(card.name, {}), how, rng))
+            elif isinstance(card.gives, kinds.Attributes):
+                written = _informative(matrices.get(card.name, {}))
+                parts.attributes |= shuffled(written, rng) if how == "shuffled" else written
+    return parts.side(drawn=is_drawn(variant.model_dump()))
 
 
-def _edges(records: Path, variant: Variant, dataset: Dataset, rng: np.random.Generator) -> Edges:
-    """A source's edges, or one of their controls."""
-    edges = read_edges(records, variant)
-    if variant.edges == "random":
-        return random_edges(edges, dataset, rng)
-    if variant.edges == "random-candidates":
-        return random_candidate_edges(edges, read_shown_candidates(records), rng)
-    return shuffled_edges(edges, dataset, rng) if variant.edges == "shuffled" else edges
+def stream(seed: int, task: str) -> np.random.Generator:
+    """What the controls of a task are drawn from in the training with a seed."""
+    place = STREAMS.get(task)
+    if place is None:
+        place = int.from_bytes(hashlib.sha256(task.encode()).digest()[:7], "big")
+    return np.random.default_rng([seed, 0x51DE, place])
 
 
-def _profiles(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) -> FeatureMatrix:
-    """A source's profiles, or one of their controls."""
-    if kind == "as-is":
-        return matrix
-    return (
-        shuffled({PROFILE: matrix}, rng)[PROFILE] if kind == "shuffled" else profiles_without_content(matrix, kind, rng)
-    )
+@dataclass
+class _Parts:
+    """`SideInformation` while it is put together."""
+
+    item: dict[str, FeatureMatrix]
+    attributes: dict[str, FeatureMatrix]
+    user: dict[str, FeatureMatrix] = field(default_factory=dict)
+    edges: list[Edges] = field(default_factory=list)
+
+    def add_text(self, card: TaskCard, matrices: Iterable[FeatureMatrix]) -> None:
+        """A text joins the features of users or of items."""
+        features, name = self.user if card.about == "user" else self.item, card.feature
+        for matrix in matrices:
+            if name in features:
+                what = f"the texts of the task {card.name} would be the {card.about} features '{name}', which are there"
+                raise DataError(what, remedy="call the features of the config, or the task, something else")
+            features[name] = matrix
+
+    def side(self, *, drawn: bool) -> SideInformation:
+        edges = None
+        if self.edges:
+            columns = (np.concatenate([getattr(part, name) for part in self.edges]) for name in Edges.__annotations__)
+            edges = self.edges[0] if len(self.edges) == 1 else Edges(*columns)
+        return SideInformation(edges, self.user, self.item, self.attributes, drawn)
+
+
+def _given(run: Path, variant: Variant) -> list[tuple[TaskFolder, TaskCard]]:
+    """The tasks of a variant's source of which it receives something, in order of their names."""
+    assert variant.source is not None
+    found = []
+    for task in (TaskFolder(path.parent) for path in named_records(run, variant.source)):
+        how = treatment(variant.model_dump(), task.name)
+        card = read_card(task.card)
+        if how not in allowed(card.gives.kind):
+            raise UsageError(
+                f"change.{card.name}: {card.name} gives {card.gives.kind}, which cannot be {how}",
+                remedy=f"one of {', '.join(allowed(card.gives.kind))}",
+            )
+        if how != NONE:
+            found.append((task, card))
+    there = {card.name for _, card in found}
+    lacking = [task for task, how in variant.change.items() if how != NONE and task not in there]
+    if lacking:
+        raise UsageError(f"change.{lacking[0]}: the source {variant.source} has no answers to it", where=run)
+    return found
+
+
+def _matrices_by_task(run: Path, source: str) -> dict[str, dict[str, FeatureMatrix]]:
+    found: dict[str, dict[str, FeatureMatrix]] = {}
+    for path in group_matrices(run, source):
+        _, about = read_field(path.parent / path.stem)
+        found.setdefault(about.get("task") or "", {})[path.stem] = _matrix(path)
+    return found
+
+
+def _edges(written: WrittenEdges, how: str, dataset: Dataset, rng: np.random.Generator) -> Edges:
+    """A task's edges, or one of their controls."""
+    if how == "random":
+        return random_edges(written.edges, dataset, rng)
+    if how == "random-candidates":
+        return random_candidate_edges(written.edges, written.record, written.shown, rng)
+    return shuffled_edges(written.edges, dataset, rng) if how == "shuffled" else written.edges
+
+
+def _texts(matrices: dict[str, FeatureMatrix], how: str, rng: np.random.Generator) -> Iterable[FeatureMatrix]:
+    """A task's vectors, or one of their controls; nothing where it has none."""
+    if how == AS_IS:
+        return matrices.values()
+    if how == "shuffled":
+        return shuffled(matrices, rng).values()
+    return [without_content(matrix, how, rng) for matrix in matrices.values()]
 
 
 def _matrix(path: Path) -> FeatureMatrix:
@@ -103,7 +173,3 @@ def _matrix(path: Path) -> FeatureMatrix:
 def _informative(attributes: dict[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
     """Leaves out attributes that are missing for every item (the heuristic source knows no directors)."""
     return {name: matrix for name, matrix in attributes.items() if matrix.mask.any()}
-
-
-def _edge_records(run: Path, source: str) -> Path:
-    return RunFolder(run).source(source).task("edges").records

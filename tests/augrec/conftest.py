@@ -41,7 +41,7 @@ seeds: [1, 2]
 workers: 2
 variants:
   llmrec: {{model: llmrec, source: rule}}
-  shuffled: {{model: llmrec, source: rule, profiles: shuffled}}
+  shuffled: {{model: llmrec, source: rule, change: {{user_profile: shuffled}}}}
   base: {{model: base}}
   popular: {{model: popular}}
 report: {{baseline: base, primary: recall@10, secondary: [ndcg@5], bootstrap: 100}}

@@ -31,7 +31,9 @@ def positives_trained_on(folder: Path, source: str, task: str) -> int:
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     variants = (config.get("variants") if isinstance(config, dict) else None) or {}
     used = [
-        variant for variant in variants.values() if variant.get("source") == source and variant.get("edges") != "none"
+        variant
+        for variant in variants.values()
+        if variant.get("source") == source and (variant.get("change") or {}).get(task) != "none"
     ]
     return max((int(variant.get("edge_positives") or 1) for variant in used), default=1)
 

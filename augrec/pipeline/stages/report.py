@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.treatments import changes
 from augrec.pipeline.config import Config, as_plain, without_places
-from augrec.pipeline.controls import PARTS
 from augrec.pipeline.stages.base import Run, Stage
 
 if TYPE_CHECKING:
@@ -55,6 +55,5 @@ def _planned(config: Config, name: str) -> PlannedVariant:
     from augrec.report.pages.run.roles import PlannedVariant
 
     variant = config.variants[name]
-    treated = {part: str(getattr(variant, part)) for part in PARTS}
-    changed = {part: how for part, how in treated.items() if how != "as-is"}
+    changed = changes(variant.model_dump())
     return PlannedVariant(variant.model, variant.source, changed, tuple(config.seeds_of(name)))

@@ -29,8 +29,8 @@ evaluation: {{cutoffs: [5, 10]}}
 seeds: [1]
 workers: 1
 variants:
-  light: {{model: light, source: rule, edges: random}}
-  sided: {{model: sided, source: rule, profiles: shuffled}}
+  light: {{model: light, source: rule, change: {{edges: random}}}}
+  sided: {{model: sided, source: rule, change: {{user_profile: shuffled}}}}
   llmrec: {{model: llmrec, source: rule}}
   vbpr: {{model: vbpr}}
   ease_text: {{model: ease_text, source: rule}}

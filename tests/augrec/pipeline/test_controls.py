@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from augrec.artefacts.files import read_json
+from augrec.artefacts.treatments import is_drawn, training_seeds
 from augrec.pipeline.config import Config
-from augrec.pipeline.controls import is_drawn, training_seeds
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.sources import is_llm
@@ -19,16 +19,16 @@ DRAWN = [
     {"edges": "random"},
     {"edges": "random-candidates"},
     {"edges": "shuffled"},
-    {"profiles": "shuffled"},
-    {"profiles": "random"},
-    {"attributes": "shuffled"},
+    {"user_profile": "shuffled"},
+    {"user_profile": "random"},
+    {"item_attributes": "shuffled"},
 ]
-FIXED: list[dict[str, str]] = [{}, {"edges": "none"}, {"profiles": "none"}, {"profiles": "constant"}]
+FIXED: list[dict[str, str]] = [{}, {"edges": "none"}, {"user_profile": "none"}, {"user_profile": "constant"}]
 
 
 @pytest.mark.parametrize("parts", DRAWN)
 def test_a_drawn_control_gets_as_many_draws_as_there_are_seeds(parts: dict[str, str]) -> None:
-    entry = {"model": "ease", "source": "llm", **parts}
+    entry = {"model": "ease", "source": "llm", "change": parts}
     assert is_drawn(entry)
     assert training_seeds({**entry, "seeds": [1]}, [1, 2, 3]) == [1, 2, 3]
     assert training_seeds(entry, [1, 2, 3]) == [1, 2, 3]
@@ -37,12 +37,12 @@ def test_a_drawn_control_gets_as_many_draws_as_there_are_seeds(parts: dict[str, 
 
 @pytest.mark.parametrize("parts", FIXED)
 def test_what_is_not_drawn_keeps_its_own_seeds(parts: dict[str, str]) -> None:
-    assert not is_drawn({"source": "llm", **parts})
-    assert training_seeds({"source": "llm", "seeds": [1], **parts}, [1, 2, 3]) == [1]
+    assert not is_drawn({"source": "llm", "change": parts})
+    assert training_seeds({"source": "llm", "seeds": [1], "change": parts}, [1, 2, 3]) == [1]
 
 
 def test_without_a_source_nothing_is_drawn() -> None:
-    assert not is_drawn({"source": None, "profiles": "shuffled"})
+    assert not is_drawn({"source": None, "change": {"user_profile": "shuffled"}})
 
 
 def test_a_drawn_control_of_a_closed_form_has_the_seeds_of_the_run() -> None:
@@ -55,7 +55,7 @@ def test_a_drawn_control_of_a_closed_form_has_the_seeds_of_the_run() -> None:
         "seeds": [1, 2, 3],
         "variants": {
             "plain": {"model": "ease", "source": "llm", "seeds": [1]},
-            "shuffled": {"model": "ease", "source": "llm", "profiles": "shuffled", "seeds": [1]},
+            "shuffled": {"model": "ease", "source": "llm", "change": {"user_profile": "shuffled"}, "seeds": [1]},
         },
         "report": {"baseline": "plain"},
     }
@@ -79,7 +79,7 @@ def test_each_control_of_edges_is_said_to_show_what_it_shows(edges: str, at_stak
         "a": PlannedVariant("llmrec", "llm"),
         "b": PlannedVariant("llmrec", "llm", {"edges": edges}),
     }
-    roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"])
+    roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"], {"edges": "edges"})
     assert [control.name for control in roles.controls(trained["a"])] == ["b"]
     assert at_stake in roles.at_stake(trained["a"], trained["b"])
 

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from augment.tasks import TASKS, card_of
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.matrices import write_field
+from augrec.artefacts.tasks import write_card
 from augrec.pipeline.config import Variant
 from augrec.pipeline.draws import derangement, random_candidate_edges, random_edges, shuffled, shuffled_edges
-from augrec.pipeline.edges import read_shown_candidates
+from augrec.pipeline.edges import read_edges
 from augrec.pipeline.side import side_information
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
@@ -100,7 +102,8 @@ def test_an_item_gets_all_attributes_of_one_other_item() -> None:
 
 def written_run(folder: Path, edges: Edges, profiles: np.ndarray, attributes: dict[str, np.ndarray]) -> Path:
     for name, values in {"user_profile": profiles, **attributes}.items():
-        about = {"rows": len(values), "dim": values.shape[1], "missing": []}
+        task = "user_profile" if name == "user_profile" else "item_attributes"
+        about = {"task": task, "rows": len(values), "dim": values.shape[1], "missing": []}
         write_field(folder / "embed" / "llm" / name, values.astype(np.float32), about)
     fields = [
         json.dumps({"positive": int(p), "negative": int(n)})
@@ -112,9 +115,9 @@ def written_run(folder: Path, edges: Edges, profiles: np.ndarray, attributes: di
         "fields": fields,
         "shown_candidates": [[int(p), int(n), 3, 4] for p, n in zip(edges.positive, edges.negative, strict=True)],
     }
-    path = folder / "augment" / "llm" / "edges" / "records.parquet"
-    path.parent.mkdir(parents=True)
-    pq.write_table(pa.table(table), path)
+    for kind in TASKS.values():
+        write_card(folder / "augment" / "llm" / kind.name / "task.json", card_of(kind))
+        pq.write_table(pa.table(table), folder / "augment" / "llm" / kind.name / "records.parquet")
     return folder
 
 
@@ -129,13 +132,13 @@ def run(tmp_path: Path, dataset: Dataset) -> Path:
     return written_run(tmp_path / "run", edges, profiles, attributes)
 
 
-def side(run: Path, dataset: Dataset, seed: int = 1, **parts: Any) -> SideInformation:
-    return side_information(run, Variant(model="m", source="llm", **parts), dataset, seed)
+def side(run: Path, dataset: Dataset, seed: int = 1, **change: Any) -> SideInformation:
+    return side_information(run, Variant(model="m", source="llm", change=change), dataset, seed)
 
 
 def test_shuffled_profiles_are_everybody_elses(run: Path, dataset: Dataset) -> None:
     whole = side(run, dataset).user["profile"].dense()
-    moved = [side(run, dataset, seed, profiles="shuffled").user["profile"].dense() for seed in (1, 1, 2)]
+    moved = [side(run, dataset, seed, user_profile="shuffled").user["profile"].dense() for seed in (1, 1, 2)]
     assert sorted(map(tuple, moved[0])) == sorted(map(tuple, whole))
     assert not (moved[0] == whole).all(axis=1).any()
     assert (moved[0] == moved[1]).all()
@@ -143,7 +146,7 @@ def test_shuffled_profiles_are_everybody_elses(run: Path, dataset: Dataset) -> N
 
 
 def test_shuffled_attributes_move_together(run: Path, dataset: Dataset) -> None:
-    whole, moved = side(run, dataset).attributes, side(run, dataset, attributes="shuffled").attributes
+    whole, moved = side(run, dataset).attributes, side(run, dataset, item_attributes="shuffled").attributes
     source = {row.tobytes(): place for place, row in enumerate(whole["director"].dense())}
     places = [source[row.tobytes()] for row in moved["director"].dense()]
     assert (moved["country"].dense() == whole["country"].dense()[places]).all()
@@ -152,7 +155,7 @@ def test_shuffled_attributes_move_together(run: Path, dataset: Dataset) -> None:
 
 def test_random_profiles_have_the_mean_length_and_no_content(run: Path, dataset: Dataset) -> None:
     whole = side(run, dataset).user["profile"].dense()
-    drawn = side(run, dataset, profiles="random").user["profile"].dense()
+    drawn = side(run, dataset, user_profile="random").user["profile"].dense()
     lengths = np.linalg.norm(drawn, axis=1)
     assert lengths == pytest.approx(np.linalg.norm(whole, axis=1).mean(), rel=1e-5)
     assert len(np.unique(drawn, axis=0)) == N_USERS
@@ -160,20 +163,27 @@ def test_random_profiles_have_the_mean_length_and_no_content(run: Path, dataset:
 
 def test_constant_profiles_are_the_mean_for_everybody(run: Path, dataset: Dataset) -> None:
     whole = side(run, dataset).user["profile"].dense()
-    drawn = side(run, dataset, profiles="constant").user["profile"].dense()
+    drawn = side(run, dataset, user_profile="constant").user["profile"].dense()
     assert drawn == pytest.approx(np.tile(whole.mean(axis=0), (N_USERS, 1)), abs=1e-6)
     assert np.linalg.norm(drawn[0]) > 0.1
 
 
 def test_a_part_is_drawn_alike_however_the_others_are_treated(run: Path, dataset: Dataset) -> None:
-    alone = side(run, dataset, profiles="shuffled").user["profile"].dense()
-    beside = side(run, dataset, profiles="shuffled", edges="random", attributes="shuffled").user["profile"].dense()
+    alone = side(run, dataset, user_profile="shuffled").user["profile"].dense()
+    beside = (
+        side(run, dataset, user_profile="shuffled", edges="random", item_attributes="shuffled").user["profile"].dense()
+    )
     assert (alone == beside).all()
 
 
 @pytest.mark.parametrize(
     ("parts", "drawn"),
-    [({}, False), ({"profiles": "constant"}, False), ({"profiles": "random"}, True), ({"edges": "shuffled"}, True)],
+    [
+        ({}, False),
+        ({"user_profile": "constant"}, False),
+        ({"user_profile": "random"}, True),
+        ({"edges": "shuffled"}, True),
+    ],
 )
 def test_what_was_drawn_says_so(run: Path, dataset: Dataset, parts: dict[str, str], drawn: bool) -> None:
     assert side(run, dataset, **parts).drawn is drawn
@@ -229,7 +239,7 @@ def test_edges_of_random_candidates_stay_among_those_of_the_same_record(edges: E
     free = unseen(dataset)
     shown = {user: free[user][:6] for user in range(N_USERS)}
     rng = np.random.default_rng(2)
-    found = random_candidate_edges(edges, shown, rng)
+    found = random_candidate_edges(edges, edges.user, shown, rng)
     assert found.user.tolist() == edges.user.tolist()
     assert found.weight.tolist() == edges.weight.tolist()
     for user in np.unique(edges.user):
@@ -239,15 +249,15 @@ def test_edges_of_random_candidates_stay_among_those_of_the_same_record(edges: E
         assert len(negatives) == 1
         assert {*positives, *negatives} <= set(shown[int(user)])
         assert not negatives & set(positives)
-    draws = np.array([random_candidate_edges(edges, shown, rng).positive for _ in range(400)])
+    draws = np.array([random_candidate_edges(edges, edges.user, shown, rng).positive for _ in range(400)])
     counts = np.bincount(draws[:, 0], minlength=N_ITEMS)[shown[0]]
     assert stats.chisquare(counts).pvalue > 1e-4
 
 
 def test_too_few_candidates_to_draw_from_are_an_error_that_says_what_to_use(edges: Edges) -> None:
     with pytest.raises(DataError, match="names 2 candidates; 3 are to be drawn") as caught:
-        random_candidate_edges(edges, {user: [0, 1] for user in range(N_USERS)}, np.random.default_rng(0))
-    assert "edges: random" in str(caught.value)
+        random_candidate_edges(edges, edges.user, {user: [0, 1] for user in range(N_USERS)}, np.random.default_rng(0))
+    assert "use `random`" in str(caught.value)
 
 
 def test_the_candidates_of_failed_records_are_not_read(run: Path) -> None:
@@ -255,9 +265,9 @@ def test_the_candidates_of_failed_records_are_not_read(run: Path) -> None:
     table = pq.read_table(path)
     status = ["failed" if user == 5 else "ok" for user in table["entity"].to_pylist()]
     pq.write_table(table.set_column(table.column_names.index("status"), "status", [status]), path)
-    found = read_shown_candidates(path)
-    assert 5 not in found
-    assert len(found) == N_USERS - 1
+    found = read_edges(path, Variant(model="m"))
+    assert 5 not in found.edges.user
+    assert len(found.shown) == N_USERS - 1
 
 
 def test_shuffled_edges_are_those_of_another_user_and_never_training_items(edges: Edges, dataset: Dataset) -> None:

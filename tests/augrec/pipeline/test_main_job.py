@@ -78,7 +78,8 @@ def test_the_same_seed_gives_the_same_figures(finished_run: Path, config: Path, 
 def test_a_new_variant_trains_only_itself(finished_run: Path, config: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
     kept = {path: path.stat().st_mtime_ns for path in run.glob("train/*/*/metrics.json")}
-    run_in_process(config, f"output={run}", "variants.constant={model: llmrec, source: rule, profiles: constant}")
+    constant = "variants.constant={model: llmrec, source: rule, change: {user_profile: constant}}"
+    run_in_process(config, f"output={run}", constant)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {row[0] for row in values(run)} == {"llmrec", "shuffled", "base", "popular", "constant"}
 

@@ -81,6 +81,7 @@ def fewer_tasks(raw: dict[str, Any]) -> None:
 
 def no_edges(raw: dict[str, Any]) -> None:
     raw["generation"]["sources"]["rule"]["tasks"] = ["user_profile"]
+    raw["variants"]["llmrec"]["change"] = {"edges": "random"}
 
 
 def other_source(raw: dict[str, Any]) -> None:
@@ -156,7 +157,7 @@ def test_a_removed_source_is_not_shown(narrowed: Callable[[Narrow], Run]) -> Non
 def test_edges_that_no_task_makes_any_more_are_refused_before_anything_runs(
     narrowed: Callable[[Narrow], Run],
 ) -> None:
-    with pytest.raises(UsageError, match=r"variants\.llmrec\.edges: as-is, and nobody makes any.*not edges"):
+    with pytest.raises(UsageError, match=r"variants\.llmrec\.change\.edges: random, and nobody makes any.*not edges"):
         narrowed(no_edges)
 
 

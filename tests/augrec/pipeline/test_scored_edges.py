@@ -49,7 +49,7 @@ def edges(tmp_path: Path) -> Callable[..., list[tuple[int, int, int, float]]]:
     path = records(tmp_path, [SCORED, None, CHOSEN, UNSURE, FLAT])
 
     def call(**options: Any) -> list[tuple[int, int, int, float]]:
-        found: Edges = read_edges(path, Variant(model="m", **options))
+        found: Edges = read_edges(path, Variant(model="m", **options)).edges
         columns = (found.user, found.positive, found.negative, found.weight.round(4))
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
@@ -84,7 +84,7 @@ def test_a_threshold_leaves_edges_out(edges: Any) -> None:
 
 
 def test_no_edges_at_all(tmp_path: Path) -> None:
-    assert len(read_edges(records(tmp_path, [None, FLAT]), Variant(model="m", edge_confidence="weight"))) == 0
+    assert len(read_edges(records(tmp_path, [None, FLAT]), Variant(model="m", edge_confidence="weight")).edges) == 0
 
 
 @pytest.mark.parametrize("scores", [3, [[4]], [[4, 0.5]], [["x", "y"]]])
@@ -137,7 +137,7 @@ workers: 2
 variants:
   one: {{model: llmrec, source: rule}}
   weighted: {{model: llmrec, source: rule, edge_positives: 3, edge_confidence: weight}}
-  random: {{model: llmrec, source: rule, edges: random, edge_positives: 3, edge_confidence: weight}}
+  random: {{model: llmrec, source: rule, change: {{edges: random}}, edge_positives: 3, edge_confidence: weight}}
   none: {{model: llmrec, source: rule, edge_confidence: threshold, edge_threshold: 1.0}}
   popular: {{model: popular}}
 report: {{baseline: popular, primary: recall@10, secondary: [ndcg@5], bootstrap: 100}}

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from augrec.artefacts.files import write_json, write_parquet
+from augrec.artefacts.tasks import Attributes, Edges, TaskCard, Text, write_card
 from augrec.report.options import ReportOptions
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi"]
@@ -143,6 +144,13 @@ def _timeline(path: Path, began: int, interval: float, gap: int) -> None:
     )
 
 
+CARDS = {
+    "edges": TaskCard(name="edges", about="user", gives=Edges()),
+    "user_profile": TaskCard(name="user_profile", about="user", gives=Text()),
+    "item_attributes": TaskCard(name="item_attributes", about="item", gives=Attributes()),
+}
+
+
 def _augment(run: Path, sources: tuple[str, ...], rng: np.random.Generator) -> None:
     described: dict[str, Any] = {}
     for source in sources:
@@ -162,6 +170,7 @@ def _augment(run: Path, sources: tuple[str, ...], rng: np.random.Generator) -> N
             )
             table = pa.Table.from_pylist(records, schema=schema)
             write_parquet(run / "augment" / source / task / "records.parquet", table)
+            write_card(run / "augment" / source / task / "task.json", CARDS[task])
             failed = sum(r["status"] == "failed" for r in records)
             tasks[task] = {
                 "requests": len(records),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
-from augrec.pipeline.controls import PARTS, WITHOUT_CONTENT, treatment
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary
@@ -28,9 +28,7 @@ def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, Source
             kind=kind_of(plan, config, arm, summaries),
             source=arm.source,
             model=summaries.get(arm.source or "", NOT_RECORDED).model,
-            profiles=arm.profiles if arm.source else "none",
-            edges=arm.edges if arm.source else "none",
-            attributes=arm.attributes if arm.source else "none",
+            change=changes(arm.model_dump()),
             users=_asked(config, arm.source),
             note=arm.note,
         )
@@ -45,7 +43,7 @@ def kind_of(plan: ComparisonPlan, config: Config, arm: Arm, summaries: Mapping[s
     """
     if arm.source is None:
         return "none"
-    if any(treatment(arm.model_dump(), part) in WITHOUT_CONTENT for part in PARTS):
+    if any(how in WITHOUT_CONTENT for how in changes(arm.model_dump()).values()):
         return "control"
     assert config.generation is not None
     engine: Any = config.generation.sources[arm.source].engine

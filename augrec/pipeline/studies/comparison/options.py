@@ -10,8 +10,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
+from augrec.artefacts.treatments import Treatment
 from augrec.pipeline.config import Variant
-from augrec.pipeline.controls import AttributeTreatment, EdgeTreatment, ProfileTreatment
+from augrec.pipeline.controls import refuse_old_keys
 
 
 class Published(Options):
@@ -30,21 +31,18 @@ class Arm(Options):
     """Its name in tables and plots; the key unless given."""
     source: str | None = None
     """A name from `generation.sources`, or from `published`. None: no augmentation."""
-    edges: EdgeTreatment = "as-is"
-    """As in a run's variant."""
-    profiles: ProfileTreatment = "as-is"
-    """As in a run's variant."""
-    attributes: AttributeTreatment = "as-is"
-    """As in a run's variant."""
+    change: dict[str, Treatment] = Field(default_factory=dict)
+    """As in a run's variant: {TASK: TREATMENT} of what it does not receive as it is."""
     against: tuple[str, ...] = ()
     """The arms it is tested against, beside the baseline."""
     note: str | None = None
     """What a reader has to know of it."""
 
+    _old_keys = model_validator(mode="before")(refuse_old_keys)
+
     def variant(self, model: str, seeds: list[int] | None) -> Variant:
         """The arm as a run's variant of one model."""
-        parts = {name: getattr(self, name) for name in ("source", "edges", "profiles", "attributes")}
-        return Variant(model=model, seeds=seeds, **parts)
+        return Variant(model=model, seeds=seeds, source=self.source, change=self.change)
 
 
 class Recommender(Options):

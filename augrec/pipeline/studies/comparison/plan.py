@@ -11,7 +11,8 @@ from typing import Any
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
-from augrec.pipeline.studies.comparison.options import Compare, Published, variant_name
+from augrec.pipeline.controls import given_texts
+from augrec.pipeline.studies.comparison.options import Arm, Compare, Published, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.subject import Values
 from augrec.pipeline.studies.sections import merged
@@ -45,8 +46,14 @@ class ComparisonPlan(Plan):
         return [
             (variant, arm, recommender)
             for (arm, recommender), variant in self.variants().items()
-            if self.compare.arms[arm].source is not None and self.compare.arms[arm].profiles != "none"
+            if self._has_texts(self.compare.arms[arm])
         ]
+
+    def _has_texts(self, arm: Arm) -> bool:
+        """Whether an arm is given texts about users, whose weight is tuned."""
+        generation = self.cell.config.generation
+        source = generation.sources.get(arm.source or "") if generation else None
+        return bool(given_texts(arm.model_dump(), source, "user"))
 
     def variants(self) -> dict[tuple[str, str], str]:
         """(arm, recommender) -> the variant's name in the run, by recommender."""

@@ -17,8 +17,9 @@ from augrec.artefacts.interactions import SPLITS
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.tasks import Edges, Text, read_card
+from augrec.artefacts.treatments import AS_IS, treatment
 from augrec.pipeline.config import Config
-from augrec.pipeline.side import PROFILE
 from augrec.pipeline.studies.comparison.options import Compare
 from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.consistency import Consistency, consistency
@@ -29,7 +30,6 @@ from augrec.report.measures.position import Position, position
 from augrec.report.measures.records import Records
 from embed.texts import profile_text
 
-EDGES = "edges"
 OWN_TEXT = "data/text"
 NOT_TEXT = ("item", "source_id", "year")
 
@@ -49,15 +49,31 @@ class Texts:
         self.records: dict[tuple[str, str], Records] = {
             (name, task): Records.read(run, name, task) for name, source in sources.items() for task in source.tasks
         }
+        self._cards = {(source, task): read_card(run.source(source).task(task).card) for source, task in self.records}
 
     def of(self, task: str) -> dict[str, Records]:
         """The records of one task by source."""
         return {source: records for (source, name), records in self.records.items() if name == task}
 
+    def profiles(self) -> dict[str, Records]:
+        """The first text about users of each source that writes one."""
+        found: dict[str, Records] = {}
+        for (source, task), records in self.records.items():
+            if self._is_profile(source, task):
+                found.setdefault(source, records)
+        return found
+
+    def _is_profile(self, source: str, task: str) -> bool:
+        card = self._cards[source, task]
+        return card.about == "user" and isinstance(card.gives, Text)
+
+    def _gives_edges(self, source: str, task: str) -> bool:
+        return isinstance(self._cards[source, task].gives, Edges)
+
     def profiled(self, config: Config) -> np.ndarray | None:
         """The users that every source was asked about; None where that is everybody."""
         sources = config.generation.sources if config.generation else {}
-        partial = [r.answered() for name, r in self.of(PROFILE).items() if sources[name].users is not None]
+        partial = [r.answered() for name, r in self.profiles().items() if sources[name].users is not None]
         if not partial:
             return None
         both = partial[0]
@@ -67,11 +83,11 @@ class Texts:
 
     def profiles_by_arm(self) -> dict[str, Records]:
         """Arm -> the profiles that it uses as they are."""
-        profiles = self.of(PROFILE)
+        profiles = self.profiles()
         return {
             name: profiles[arm.source]
             for name, arm in self._compare.arms.items()
-            if arm.source in profiles and arm.profiles == "as-is"
+            if arm.source in profiles and treatment(arm.model_dump(), profiles[arm.source].task) == AS_IS
         }
 
     def intrinsic(self) -> tuple[Intrinsic, ...]:
@@ -91,12 +107,12 @@ class Texts:
         """Of the profiles of each source; none where the data or the profiles name no genres."""
         if self.histories is None:
             return ()
-        fits = (consistency(records, self.histories) for records in self.of(PROFILE).values())
+        fits = (consistency(records, self.histories) for records in self.profiles().values())
         return tuple(fit for fit in fits if fit is not None)
 
     def position(self) -> tuple[Position, ...]:
         """Of the edges of each source."""
-        return tuple(position(records) for records in self.of(EDGES).values())
+        return tuple(position(records) for key, records in self.records.items() if self._gives_edges(*key))
 
     def leak(self) -> tuple[Leak, ...]:
         """Of the profiles of each source, by the vectors of the items' own text, or by TF-IDF where there are none."""
@@ -108,7 +124,7 @@ class Texts:
                 remedy="leave it out, or name one of: " + ", ".join(self._matrices()),
             )
         checks = []
-        for source, records in self.of(PROFILE).items():
+        for source, records in self.profiles().items():
             vectors = self._vectors(records)
             if items is not None and vectors is not None:
                 checks.append(leak(source, vectors, items, self._pairs, shown=records.shown))
@@ -118,11 +134,17 @@ class Texts:
         return tuple(checks)
 
     def memorisation(self) -> tuple[Memorisation, ...]:
-        """Of each pair and task that both sources have."""
+        """Of each pair, and each text about users and kind of edges that both sources have."""
+        tasks = dict.fromkeys(
+            task
+            for wanted in (self._is_profile, self._gives_edges)
+            for source, task in self.records
+            if wanted(source, task)
+        )
         return tuple(
             memorisation(named, hidden, self._vectors(named), self._vectors(hidden), self.histories)
             for pair in self._compare.memorisation
-            for task in (PROFILE, EDGES)
+            for task in tasks
             if (named := self.records.get((pair.named, task))) and (hidden := self.records.get((pair.anonymous, task)))
         )
 
@@ -176,7 +198,9 @@ class Texts:
         return texts
 
     def _vectors(self, records: Records) -> np.ndarray | None:
-        return self._matrix(f"{records.source}/{PROFILE}") if records.task == PROFILE else None
+        """Of a task that gives a text."""
+        text = isinstance(self._cards[records.source, records.task].gives, Text)
+        return self._matrix(f"{records.source}/{records.task}") if text else None
 
     def _matrix(self, name: str) -> np.ndarray | None:
         """float32 [n, d], missing rows zero; None where there is no such matrix."""

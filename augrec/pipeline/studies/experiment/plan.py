@@ -12,7 +12,7 @@ from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import did_you_mean
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import EXPERIMENT, check_kind
-from augrec.pipeline.side import PROFILE
+from augrec.pipeline.controls import given_texts
 from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Table
 from augrec.pipeline.studies.plan import Cell, Plan
@@ -79,15 +79,16 @@ def _check_needs(config: Config, path: Path) -> None:
     for name, variant in config.variants.items():
         options = config.models[variant.model]
         family = FAMILIES[options.family]
-        tasks = config.generation.sources[variant.source].tasks if config.generation and variant.source else ()
-        profiles = variant.profiles != "none" and PROFILE in tasks
+        source = config.generation.sources[variant.source] if config.generation and variant.source else None
+        profiles = given_texts(variant.model_dump(), source, "user")
         wants_profiles = isinstance(options, SideAugmentation) and options.side.profile > 0
         if ("user" in family.needs or wants_profiles) and not profiles:
             what = f"family {family.name}" if "user" in family.needs else f"models.{variant.model}.side.profile"
             raise UsageError(
                 f"variants.{name}: {what} needs user profiles, and nothing writes them for this variant",
                 where=path,
-                remedy="give the variant a `source` whose tasks include user_profile, and not `profiles: none`",
+                remedy="give the variant a `source` with a task of texts about users, e.g. user_profile, and no "
+                "`change` that leaves it out",
             )
 
 

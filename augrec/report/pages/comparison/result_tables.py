@@ -37,8 +37,7 @@ def _changed(arm: ArmFacts) -> str | None:
     """What differs from taking a source's texts as they are."""
     if not arm.source:
         return None
-    parts = {"profiles": arm.profiles, "edges": arm.edges, "attributes": arm.attributes}
-    return ", ".join(f"{part} {treatment}" for part, treatment in parts.items() if treatment != "as-is") or "nothing"
+    return ", ".join(f"{task.replace('_', ' ')} {treatment}" for task, treatment in arm.change.items()) or "nothing"
 
 
 def _counted(value: int | None, otherwise: str = DASH) -> Cell:

@@ -37,7 +37,7 @@ class ArmFacts:
         name, title: the key in the config, and the name shown.
         kind: see `LEGEND` in `legend.py`.
         source, model: whose texts, and what wrote them; None without.
-        profiles, edges, attributes: how each part was treated.
+        change: task -> how its answers were treated, where that is not as they are.
         users: how many users the source was asked about; None for all.
         note: what a reader has to know of it.
     """
@@ -47,9 +47,7 @@ class ArmFacts:
     kind: Kind
     source: str | None
     model: str | None
-    profiles: str
-    edges: str
-    attributes: str
+    change: dict[str, str]
     users: int | None
     note: str | None
 

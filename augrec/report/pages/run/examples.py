@@ -52,20 +52,13 @@ def titles_of(items: pa.Table) -> list[str]:
 def user_examples(
     records: Records, interactions: pa.Table, items: pa.Table, users: pa.Table, n: int, rng: np.random.Generator
 ) -> list[Example]:
-    """`n` users drawn from those that some source wrote about."""
+    """`n` users drawn from those that some source wrote about; `records` are those about users."""
     titles = titles_of(items)
-    tasks = {key: entities for key, entities in records.items() if key[1] in ("user_profile", "edges")}
+    written = _by_entity(records)
     examples = []
-    for user in _draw(tasks, n, rng):
+    for user in _draw(written, n, rng):
         history = _history(interactions, user)
-        answers = [
-            _answer(
-                source,
-                [entities[user] for (s, _), entities in tasks.items() if s == source and user in entities],
-                titles,
-            )
-            for source in dict.fromkeys(source for source, _ in tasks)
-        ]
+        answers = [_answer(source, found.get(user, []), titles) for source, found in written.items()]
         examples.append(
             Example(
                 name=f"User {users['source_id'][user].as_py()}",
@@ -79,18 +72,28 @@ def user_examples(
 
 
 def item_examples(records: Records, items: pa.Table, n: int, rng: np.random.Generator) -> list[Example]:
-    """`n` items drawn from those that some source wrote about."""
+    """`n` items drawn from those that some source wrote about; `records` are those about items."""
     titles = titles_of(items)
-    tasks = {key: entities for key, entities in records.items() if key[1] == "item_attributes"}
+    written = _by_entity(records)
     examples = []
-    for item in _draw(tasks, n, rng):
-        answers = [_answer(source, [found[item]], titles) for (source, _), found in tasks.items() if item in found]
+    for item in _draw(written, n, rng):
+        answers = [_answer(source, found.get(item, []), titles) for source, found in written.items()]
         examples.append(Example(titles[item], _own(items, item), (), 0, tuple(a for a in answers if a)))
     return examples
 
 
-def _draw(tasks: Records, n: int, rng: np.random.Generator) -> list[int]:
-    entities = sorted({entity for found in tasks.values() for entity in found})
+def _by_entity(records: Records) -> dict[str, dict[int, list[Record]]]:
+    """source -> entity -> its records, task by task."""
+    found: dict[str, dict[int, list[Record]]] = {}
+    for (source, _), rows in records.items():
+        of_source = found.setdefault(source, {})
+        for record in rows.values():
+            of_source.setdefault(record.entity, []).append(record)
+    return found
+
+
+def _draw(written: dict[str, dict[int, list[Record]]], n: int, rng: np.random.Generator) -> list[int]:
+    entities = sorted({entity for found in written.values() for entity in found})
     return sorted(rng.choice(entities, min(n, len(entities)), replace=False).tolist()) if entities else []
 
 

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.named import named_records
+from augrec.artefacts.run_folder import RunFolder, TaskFolder
+from augrec.artefacts.tasks import TaskCard, read_card
 
 AUGMENT_AGAIN = "run the augment stage again: finished shards are kept"
 GENRES_LIKED = "liked_genres"
@@ -39,15 +41,22 @@ class Record:
 
 
 Records = dict[tuple[str, str], dict[int, Record]]
+"""(source, task) -> row -> record; of an entity as many as it was asked questions."""
 
 
 def read_records(run: Path, sources: list[str]) -> Records:
-    """(source, task) -> entity -> record, of every `augment/<source>/<task>/records.parquet`; sources in order."""
+    """The records of every `augment/<source>/<task>/records.parquet`; sources in order."""
     found: Records = {}
     for source in sources:
         for path in named_records(run, source):
-            found[source, path.parent.name] = {record.entity: record for record in _read(path)}
+            found[source, path.parent.name] = dict(enumerate(_read(path)))
     return found
+
+
+def read_cards(run: RunFolder, sources: list[str]) -> dict[tuple[str, str], TaskCard]:
+    """(source, task) -> what the task is."""
+    tasks = [(source, TaskFolder(path.parent)) for source in sources for path in named_records(run.root, source)]
+    return {(source, task.name): read_card(task.card) for source, task in tasks}
 
 
 def _read(path: Path) -> list[Record]:
@@ -140,12 +149,10 @@ def genre_shares(
         (genres, commonest in the histories first; {"histories": shares, <source>: shares}); ([], {}) without profiles
         or without genres in the data.
     """
-    profiles = {
-        source: [r for r in entities.values() if r.fields and GENRES_LIKED in r.fields]
-        for (source, task), entities in records.items()
-        if task == "user_profile"
-    }
-    profiles = {source: found for source, found in profiles.items() if found}
+    profiles: dict[str, list[Record]] = {}
+    for (source, _), rows in records.items():
+        if found := [record for record in rows.values() if record.fields and GENRES_LIKED in record.fields]:
+            profiles.setdefault(source, []).extend(found)
     if not profiles or "genres" not in items.column_names:
         return [], {}
     users = {record.entity for found in profiles.values() for record in found}

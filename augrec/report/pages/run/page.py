@@ -15,7 +15,7 @@ from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.facts import Facts, read_facts
-from augrec.report.pages.run.generated import count_values, genre_shares, read_records
+from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
 from augrec.report.pages.run.roles import PlannedVariant, Roles
@@ -25,6 +25,7 @@ from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
 from augrec.report.render.html import Head, page
 
+ABOUT = ("user", "item")
 HERE = Path(__file__).parent
 SECTIONS = (
     ("run", "What was run"),
@@ -62,7 +63,9 @@ def write_report(
     plan = plan or {}
     trained = read_trained(run, options, {name: plan[name].seeds if name in plan else None for name in variants})
     facts = read_facts(run.root, trained, config)
-    roles = Roles(trained, options, plan, facts.llm_sources)
+    cards = read_cards(run, [name for name, _, _ in facts.sources])
+    kinds = {task: card.gives.kind for (_, task), card in cards.items()}
+    roles = Roles(trained, options, plan, facts.llm_sources, kinds)
     claim = roles.claim()
     controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
     results = summarise(trained, options, controls)
@@ -101,14 +104,17 @@ def render(
 
 def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, Any]:
     """What the sources wrote: distributions and examples. The examples depend on the seed alone."""
-    records = read_records(run.root, [name for name, _, _ in facts.sources])
+    sources = [name for name, _, _ in facts.sources]
+    records, cards = read_records(run.root, sources), read_cards(run, sources)
+    of = {about: {key: rows for key, rows in records.items() if cards[key].about == about} for about in ABOUT}
     interactions = read_parquet(run.interactions)
     items = read_parquet(run.items)
     users = read_parquet(run.users)
     genres, shares = genre_shares(records, interactions, items, facts.dataset.get("genres") or [])
     n, rng = options.examples, np.random.default_rng(options.seed)
     spreads, speeds = read_spreads(run.root, facts.summaries), read_throughput(run.root, facts.llm_sources)
-    user, item = user_examples(records, interactions, items, users, n, rng), item_examples(records, items, n, rng)
+    user = user_examples(of["user"], interactions, items, users, n, rng)
+    item = item_examples(of["item"], items, n, rng)
     failed, repaired = failures(records, rng), repairs(records, rng)
     return {
         "genre_figure": genre_figure(genres, shares) if genres else None,

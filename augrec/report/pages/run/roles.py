@@ -1,7 +1,7 @@
 """Which variant the headline is about, and which are its controls.
 
-The options decide; else the config's `variants` section (model, source, and how each part of the augmentation is
-treated) does; a variant that the config does not describe is known by its name.
+The options decide; else the config's `variants` section (model, source, and how each task's answers are treated) does;
+a variant that the config does not describe is known by its name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PlannedVariant:
     Attributes:
         model: its model's name in the config.
         source: whose augmentation it is given; None for none.
-        changed: the parts of the augmentation that it is not given as they are -> how each is treated.
+        changed: the tasks whose answers it is not given as they are -> how each is treated.
         seeds: those it is trained with; None: all that are found.
     """
 
@@ -58,12 +58,14 @@ class Roles:
         options: the report's options; `claim` and `controls` there win.
         plan: what the config says of the variants, or an empty mapping.
         llm_sources: the sources that are an LLM's work, in order.
+        kinds: task -> what its answers are, of the run's sources.
     """
 
     trained: dict[str, Trained]
     options: ReportOptions
     plan: Mapping[str, PlannedVariant]
     llm_sources: list[str]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def claim(self) -> Trained | None:
         """The variant the headline is about; None when there is only the baseline."""
@@ -101,9 +103,10 @@ class Roles:
         changed = {part: how for part, how in treatments.items() if how != mine.changed.get(part, AS_IS)}
         if not changed:
             return OTHERWISE
-        if changed.keys() == {"edges"} and changed["edges"] in OF_EDGES:
-            return OF_EDGES[changed["edges"]]
-        named = listed([part.replace("_", " ") for part in changed])
+        edges = [how for task, how in changed.items() if self.kinds.get(task) == "edges"]
+        if len(changed) == len(edges) == 1 and edges[0] in OF_EDGES:
+            return OF_EDGES[edges[0]]
+        named = listed([_in_words(task) for task in changed])
         if "none" not in changed.values():
             return f"the content of the {named}, rather than merely having them, is what helps"
         return f"the {named} help"
@@ -121,6 +124,11 @@ class Roles:
             return _kind_by_name(name) is not None
         planned = self.plan[name]
         return planned.source not in self.llm_sources or bool(planned.changed)
+
+
+def _in_words(task: str) -> str:
+    """ "user profiles" for user_profile."""
+    return task.replace("_", " ") + ("" if task.endswith("s") else "s")
 
 
 def _kind_by_name(name: str) -> str | None:

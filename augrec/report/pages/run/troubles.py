@@ -81,15 +81,15 @@ def _group(
     records: Records, reasons: Callable[[Record], list[str]], kind: Callable[[str], str], rng: np.random.Generator
 ) -> list[Trouble]:
     found = []
-    for (source, task), entities in records.items():
+    for (source, task), rows in records.items():
         kinds: dict[str, dict[int, str]] = {}
-        for entity, record in sorted(entities.items()):
+        for row, record in sorted(rows.items()):
             for reason in reasons(record):
-                kinds.setdefault(kind(reason), {}).setdefault(entity, reason)
+                kinds.setdefault(kind(reason), {}).setdefault(row, reason)
         for name, told in sorted(kinds.items(), key=lambda pair: (-len(pair[1]), pair[0])):
             chosen = sorted(rng.choice(list(told), min(EXAMPLES, len(told)), replace=False).tolist())
-            cases = tuple(_case(entities[entity], told[entity]) for entity in chosen)
-            found.append(Trouble(source, task, name, len(told), len(told) / len(entities), cases))
+            cases = tuple(_case(rows[row], told[row]) for row in chosen)
+            found.append(Trouble(source, task, name, len(told), len(told) / len(rows), cases))
     return found
 
 

@@ -96,7 +96,7 @@ def test_every_positive_that_a_variant_trains_on_is_counted(run_copy: Path) -> N
     assert two["edges"] == 2 * one["edges"] > 0
     assert two["positives_in_test"] >= one["positives_in_test"] + 2
     assert two["negatives_in_test"] == 2 * one["negatives_in_test"]
-    assert counted(2, edges="none") == one
+    assert counted(2, change={"edges": "none"}) == one
 
 
 def test_a_sound_run_passes(finished_run: Path) -> None:

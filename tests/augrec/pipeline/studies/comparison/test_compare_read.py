@@ -29,9 +29,9 @@ FILE: dict[str, Any] = {
         "training": {"epochs": 2},
     },
     "arms": {
-        "gpt": {"source": "gpt", "edges": "none", "against": ["mixed"]},
-        "rule": {"source": "rule", "edges": "none"},
-        "mixed": {"source": "gpt", "edges": "none", "profiles": "shuffled"},
+        "gpt": {"source": "gpt", "against": ["mixed"]},
+        "rule": {"source": "rule"},
+        "mixed": {"source": "gpt", "change": {"edges": "none", "user_profile": "shuffled"}},
         "none": {},
     },
     "recommenders": {"llmrec": {"model": "llmrec", "scale": "profile_scale", "scales": [0.5, 2.0]}},
@@ -56,7 +56,7 @@ def test_a_variant_for_every_arm_and_recommender(tmp_path: Path) -> None:
     assert list(config.variants) == ["llmrec+gpt", "llmrec+rule", "llmrec+mixed", "llmrec+none"]
     assert config.models["llmrec+gpt"].profile_scale == 2.0  # type: ignore[union-attr]
     assert config.models["llmrec+rule"].profile_scale == 0.5  # type: ignore[union-attr]
-    assert config.variants["llmrec+mixed"].profiles == "shuffled"
+    assert config.variants["llmrec+mixed"].change == {"user_profile": "shuffled"}
     assert config.training.monitor == "recall@20"
     assert config.seeds == [1, 2]
 
@@ -89,13 +89,16 @@ def test_a_recommender_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         ({"baseline": "nothing"}, "baseline: 'nothing' is not one of the arms"),
         ({"claim": "nothing"}, "claim: 'nothing' is not one of the arms"),
         ({"tuning_seed": 2}, "tuning_seed: 2 is also reported"),
-        ({"arms": {**FILE["arms"], "odd": {"source": "rule", "against": ["odd"], "edges": "none"}}}, "not another arm"),
-        ({"arms": {**FILE["arms"], "odd": {"source": "rule"}}}, "llmrec+odd.edges: as-is, and nobody makes any"),
         (
-            {"arms": {**FILE["arms"], "odd": {"source": "rule", "edges": "random-candidates"}}},
-            "llmrec+odd.edges: random-candidates, and nobody makes any",
+            {"arms": {**FILE["arms"], "odd": {"source": "rule", "against": ["odd"]}}},
+            "not another arm",
         ),
-        ({"arms": {**FILE["arms"], "odd": {"source": "who", "edges": "none"}}}, "'who'"),
+        ({"arms": {**FILE["arms"], "odd": {"source": "rule", "edges": "none"}}}, "change: {edges: none}"),
+        (
+            {"arms": {**FILE["arms"], "odd": {"source": "rule", "change": {"edges": "random-candidates"}}}},
+            "llmrec+odd.change.edges: random-candidates, and nobody makes any",
+        ),
+        ({"arms": {**FILE["arms"], "odd": {"source": "who"}}}, "'who'"),
         ({"recommenders": {"llmrec": {"model": "lost", "scale": "x", "scales": [1]}}}, "recommenders.llmrec.model"),
         ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "profil_scale", "scales": [1]}}}, "profil_scale"),
         ({"recommenders": {"llmrec": {"model": "llmrec", "scale": "dim", "scales": [8, 8]}}}, "listed twice"),

@@ -21,10 +21,13 @@ from augrec.pipeline.studies.comparison.texts import Texts
 from tests.augrec.conftest import write_toy_data
 
 ARMS: dict[str, Any] = {
-    "rule": {"source": "rule", "attributes": "none", "against": ["shuffled"]},
-    "terms": {"source": "terms", "edges": "none"},
-    "hidden": {"source": "hidden", "edges": "none"},
-    "shuffled": {"source": "rule", "attributes": "none", "profiles": "shuffled", "edges": "random"},
+    "rule": {"source": "rule", "change": {"item_attributes": "none"}, "against": ["shuffled"]},
+    "terms": {"source": "terms"},
+    "hidden": {"source": "hidden"},
+    "shuffled": {
+        "source": "rule",
+        "change": {"item_attributes": "none", "user_profile": "shuffled", "edges": "random"},
+    },
     "none": {},
 }
 

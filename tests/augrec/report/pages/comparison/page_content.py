@@ -17,8 +17,15 @@ ARMS = {
     "gpt35-1000": ("GPT-3.5 on the same 1,000 users", "published", "gpt35-1000", "gpt-3.5-turbo-0613", 1000, {}),
     "smollm2": ("SmolLM2-135M", "llm", "smollm2", "SmolLM2-135M-Instruct.Q4_1", 1000, {}),
     "tfidf": ("TF-IDF words of the history", "rule", "tfidf", None, 1000, {}),
-    "shuffled": ("GPT-3.5, users shuffled", "control", "gpt35", "gpt-3.5-turbo-0613", None, {"profiles": "shuffled"}),
-    "constant": ("one constant vector", "control", "gpt35", None, None, {"profiles": "constant"}),
+    "shuffled": (
+        "GPT-3.5, users shuffled",
+        "control",
+        "gpt35",
+        "gpt-3.5-turbo-0613",
+        None,
+        {"user_profile": "shuffled"},
+    ),
+    "constant": ("one constant vector", "control", "gpt35", None, None, {"user_profile": "constant"}),
     "none": ("no text", "none", None, None, None, {}),
 }
 GAIN = {"gpt35": 0.034, "gpt35-1000": 0.006, "smollm2": 0.002, "tfidf": 0.011, "shuffled": 0.001, "constant": -0.002}
@@ -134,11 +141,16 @@ def realistic(seed: int = 3) -> dict[str, Any]:
 
 def _arm(name: str) -> dict[str, Any]:
     title, kind, source, model, users, changed = ARMS[name]
-    parts = {"profiles": "as-is", "edges": "as-is", "attributes": "as-is"} | changed
     note = "As released; which prompt wrote it is not known." if name == "gpt35" else None
-    return {"name": name, "title": title, "kind": kind, "source": source, "model": model, **parts, "users": users} | {
-        "note": note
-    }
+    return {
+        "name": name,
+        "title": title,
+        "kind": kind,
+        "source": source,
+        "model": model,
+        "change": changed,
+        "users": users,
+    } | {"note": note}
 
 
 def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -326,7 +338,7 @@ def minimal() -> dict[str, Any]:
         "schema": 1, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
-        "arms": [arm | {"profiles": "as-is", "edges": "as-is", "attributes": "as-is", "users": None}],
+        "arms": [arm | {"change": {}, "users": None}],
         "recommenders": [{"name": "ease", "title": "EASE", "family": "ease", "scale_option": "text", "scales": []}],
         "baseline": "none", "claim": None, "metrics": ["recall@20"], "primary": "recall@20",
         "groups": [{"name": "all", "title": "All test users", "users": 0, "rule": ""}],

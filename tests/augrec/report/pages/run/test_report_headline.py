@@ -168,9 +168,9 @@ def test_a_single_variant_claims_nothing() -> None:
 def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None:
     plan = {
         "plain": PlannedVariant("lightgcn"),
-        "a": PlannedVariant("llmrec", "smollm2", {"profiles": "shuffled"}),
+        "a": PlannedVariant("llmrec", "smollm2", {"user_profile": "shuffled"}),
         "b": PlannedVariant("llmrec", "smollm2"),
-        "cc": PlannedVariant("llmrec", "smollm2", {"edges": "none", "profiles": "none"}),
+        "cc": PlannedVariant("llmrec", "smollm2", {"edges": "none", "user_profile": "none"}),
         "ddd": PlannedVariant("llmrec", "rules"),
         "eeee": PlannedVariant("llmrec"),
     }
@@ -178,7 +178,8 @@ def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None
     assert found.lead.startswith("b reaches")
     controls = [sentence for sentence in found.details if "control" in sentence]
     assert [" a " in controls[0], " cc " in controls[1], " ddd " in controls[2], " eeee " in controls[3]] == [True] * 4
-    at_stake = ["the content of the profiles", "the edges and profiles help", "the LLM adds", "the augmentation helps"]
+    profiles = ["the content of the user profiles", "the edges and user profiles help"]
+    at_stake = [*profiles, "the LLM adds", "the augmentation helps"]
     assert all(text in sentence for text, sentence in zip(at_stake, controls, strict=True))
 
 
