@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Agreement:
 
 
 def agreement(
-    a: Records,
-    b: Records,
+    a: SourceRecords,
+    b: SourceRecords,
     vectors_a: np.ndarray | None = None,
     vectors_b: np.ndarray | None = None,
     *,
@@ -58,7 +58,8 @@ def agreement(
         seed: of who the strangers are.
     """
     both = np.intersect1d(a.answered(), b.answered())
-    pairs = [(a.fields[a.row_of[int(e)]], b.fields[b.row_of[int(e)]]) for e in both]
+    answers_a, answers_b = dict(a.answers()), dict(b.answers())
+    pairs = [(answers_a[key], answers_b[key]) for key in sorted(answers_a.keys() & answers_b.keys())]
     alike: dict[str, list[float]] = {}
     exact = []
     for first, second in pairs:

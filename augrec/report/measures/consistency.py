@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from augrec.report.measures.agreement import strangers
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 LIKED, DISLIKED = "liked_genres", "disliked_genres"
 TOP = 3
@@ -39,7 +39,7 @@ class Consistency:
     strangers: float | None
 
 
-def consistency(records: Records, histories: Histories, *, seed: int = 0) -> Consistency | None:
+def consistency(records: SourceRecords, histories: Histories, *, seed: int = 0) -> Consistency | None:
     """How far the profiles of one source fit their users' histories; None where none of them names genres.
 
     Each figure is a mean over users of a share of the genres that the user's profile names. The top 3 of a history
@@ -82,7 +82,7 @@ def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
     return {genre for genre, count in counts.items() if count >= least}
 
 
-def _genres(records: Records, user: int, field: str) -> set[str]:
+def _genres(records: SourceRecords, user: int, field: str) -> set[str]:
     value = records.fields[records.row_of[user]].get(field)
     return {genre.casefold() for genre in value if isinstance(genre, str)} if isinstance(value, list) else set()
 

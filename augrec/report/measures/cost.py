@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from augrec.artefacts.metrics import Metric
 from augrec.report.measures.downstream import Judgement
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def writing_prices() -> list[Price]:
 
 def cost(
     source: str,
-    tasks: Sequence[Records],
+    tasks: Sequence[SourceRecords],
     *,
     model: str | None = None,
     count: Callable[[str], int] | None = None,
@@ -155,18 +155,18 @@ def cost(
 
 
 def _tokens(
-    tasks: Sequence[Records], count: Callable[[str], int] | None, prompts: Iterable[str]
+    tasks: Sequence[SourceRecords], count: Callable[[str], int] | None, prompts: Iterable[str]
 ) -> tuple[int | None, int | None, bool]:
     """Tokens read, tokens written, and whether they were counted here."""
     recorded = [
-        sum(tokens or 0 for records in tasks for tokens in records.table[name].to_pylist())
+        sum(tokens or 0 for records in tasks for tokens in records.column(name))
         for name in ("prompt_tokens", "completion_tokens")
     ]
     if any(recorded):
         return recorded[0], recorded[1], False
     if count is None:
         return None, None, False
-    texts = (text for records in tasks for text in records.table["text"].to_pylist())
+    texts = (text for records in tasks for text in records.column("text"))
     written = sum(count(text) for text in texts if text)
     listed = [count(prompt) for prompt in prompts]
     return sum(listed) if listed else None, written, True

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.comparison import Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
@@ -218,11 +216,9 @@ class Downstream:
         tuned: Mapping[tuple[str, str], Tuning],
     ) -> None:
         self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
-        self.trained: dict[str, Trained] = {}
-        self._tables: dict[str, dict[int, dict[str, np.ndarray]]] = {}
-        for variant, wanted in seeds.items():
-            self.trained[variant] = read_variant(run, variant, wanted)
-            self._tables[variant] = {seed: _sorted(run.training(variant, seed).per_user) for seed in wanted}
+        self.trained: dict[str, Trained] = {
+            variant: read_variant(run, variant, wanted, by_seed=True) for variant, wanted in seeds.items()
+        }
 
     @property
     def test_users(self) -> np.ndarray:
@@ -234,7 +230,7 @@ class Downstream:
         """Every arm under every recommender, in each group; what is compared is one family per metric."""
         design, inference = self.design, Inference(self.design.alpha, self.design.bootstrap)
         parts = {
-            (recommender, group.name, arm): self._part(self.variants[arm, recommender], group)
+            (recommender, group.name, arm): self.trained[self.variants[arm, recommender]].among(group.users)
             for recommender in design.recommenders
             for group in groups
             for arm in design.arms
@@ -274,20 +270,6 @@ class Downstream:
                 )
         return tuple(judged)
 
-    def _part(self, variant: str, group: Group) -> Trained:
-        """A variant on the users of a group alone: its metrics are means over these users."""
-        whole = self.trained[variant]
-        rows = np.flatnonzero(np.isin(whole.users, group.users))
-        metrics = {
-            seed: {
-                "test": {name: _mean(values[rows]) for name, values in table.items() if name != "user"},
-                "deterministic": whole.deterministic,
-            }
-            for seed, table in self._tables[variant].items()
-        }
-        per_user = {name: values[rows] for name, values in whole.per_user.items()}
-        return Trained(variant, metrics, whole.users[rows], per_user)
-
 
 def _versus(found: Comparison) -> Versus:
     return Versus(
@@ -300,15 +282,3 @@ def _versus(found: Comparison) -> Versus:
         seeds_reason=found.seeds_reason,
         n_users=found.n_users,
     )
-
-
-def _sorted(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a per-user table in the order of the users."""
-    table = read_parquet(path)
-    order = np.argsort(table["user"].to_numpy(), kind="stable")
-    return {name: table[name].to_numpy()[order] for name in table.column_names}
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 from augrec.report.pages.run.examples import titles_of
 
 HISTORY = 8
@@ -44,7 +44,7 @@ class Example:
 def examples_of(
     run: RunFolder,
     number: int,
-    arms: Mapping[str, Records],
+    arms: Mapping[str, SourceRecords],
     users: np.ndarray,
     profile_text: ProfileText,
 ) -> tuple[Example, ...]:
@@ -95,7 +95,7 @@ def _history(interactions: pa.Table, user: int) -> list[int]:
     return found
 
 
-def _text(arm: str, records: Records, user: int, profile_text: ProfileText) -> ExampleText:
+def _text(arm: str, records: SourceRecords, user: int, profile_text: ProfileText) -> ExampleText:
     row = records.row_of.get(user)
     if row is None:
         return ExampleText(arm, None, "not asked about this user")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 SHORT = 60
 WINDOW = 1000
@@ -70,7 +70,7 @@ class Intrinsic:
     values: dict[str, FieldValues]
 
 
-def intrinsic(records: Records) -> Intrinsic:
+def intrinsic(records: SourceRecords) -> Intrinsic:
     """The form of one source's answers to one task.
 
     Shares of valid, first-attempt and failed answers are of all records, all others of the valid ones; a share of
@@ -82,8 +82,7 @@ def intrinsic(records: Records) -> Intrinsic:
     texts = [text_of(fields) for fields in answers]
     worded = [words_of(text) for text in texts]
     has_text = any(worded)
-    attempts = records.table["attempt"].to_pylist()
-    repairs = records.table["repairs"].to_pylist()
+    attempts, repairs = records.column("attempt"), records.column("repairs")
     failures = (reason for reason, valid in zip(records.reasons, records.ok, strict=True) if not valid)
     counts = [len(words) for words in worded] if has_text else []
     return Intrinsic(

@@ -13,7 +13,7 @@ import numpy as np
 from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.consistency import Histories, consistency
 from augrec.report.measures.position import position
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 FEWEST = 30
 CLEAR = 0.05
@@ -49,8 +49,8 @@ class Memorisation:
 
 
 def memorisation(
-    named: Records,
-    anonymous: Records,
+    named: SourceRecords,
+    anonymous: SourceRecords,
     vectors_named: np.ndarray | None = None,
     vectors_anonymous: np.ndarray | None = None,
     histories: Histories | None = None,
@@ -78,7 +78,7 @@ def memorisation(
     )
 
 
-def chance_of_choice(named: Records, anonymous: Records) -> float | None:
+def chance_of_choice(named: SourceRecords, anonymous: SourceRecords) -> float | None:
     """How often two choose the same candidate as likely who choose by place alone, every place as often as these did.
 
     None where no candidates were shown, as for profiles, or none was chosen.
@@ -89,7 +89,7 @@ def chance_of_choice(named: Records, anonymous: Records) -> float | None:
         if not found.users:
             return None
         places.append(np.array(found.positive) / found.users)
-        candidates = records.table["shown_candidates"].to_pylist()
+        candidates = records.column("shown_candidates")
         shown.append({user: candidates[row] for user, row in records.row_of.items()})
     both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
     alike = [

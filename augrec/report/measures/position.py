@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Position:
     first_share: float | None
 
 
-def position(records: Records) -> Position:
+def position(records: SourceRecords) -> Position:
     """Where one source's picks stood in the lists shown.
 
     Only records with the commonest number of candidates count, so that every place had the same chance; of equally
     common numbers, the larger. p-values are of Pearson's chi-square against uniform, and None without any edge; below
     five edges per label they are rough.
     """
-    shown = records.table["shown_candidates"].to_pylist()
+    shown = records.column("shown_candidates")
     found = []
     for candidates, fields, ok in zip(shown, records.fields, records.ok.tolist(), strict=True):
         picked = (fields.get("positive"), fields.get("negative"))

@@ -37,11 +37,16 @@ def estimate(trained: Trained, metric: str, inference: Inference | None = None) 
 
 
 def _interval(trained: Trained, metric: str, inference: Inference) -> tuple[float | None, float | None]:
-    """The bootstrap interval of the metric's mean over users, each user's value being the mean over seeds."""
+    """The bootstrap interval of the metric's mean over users, each user's value being the mean over seeds.
+
+    One user has no interval.
+    """
     per_user = trained.per_user.get(metric)
     if per_user is None:
         return None, None
     known = per_user[np.isfinite(per_user)]
+    if len(known) < 2:
+        return None, None
     rng = np.random.default_rng(inference.seed)
     low, high = bootstrap_intervals(known[:, None], inference.bootstrap, inference.alpha, rng)
     return number_or_none(low[0]), number_or_none(high[0])

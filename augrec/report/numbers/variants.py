@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,16 @@ from augrec.report.options import ReportOptions
 
 @dataclass(frozen=True)
 class Trained:
-    """One variant: `metrics[seed]` is its metrics.json; `per_user[metric]` the mean over seeds, NaN without truth."""
+    """One variant: `metrics[seed]` is its metrics.json; `per_user[metric]` the mean over seeds, NaN without truth.
+
+    `by_seed[seed][metric]` are the values per user of one seed, where they were asked for: `among` needs them.
+    """
 
     name: str
     metrics: dict[int, dict[str, Any]]
     users: np.ndarray
     per_user: dict[str, np.ndarray]
+    by_seed: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -43,6 +47,25 @@ class Trained:
         """The metric's mean over seeds; NaN when no seed has it."""
         values = list(self.values(metric).values())
         return float(np.mean(values)) if values else float("nan")
+
+    def among(self, users: np.ndarray) -> Trained:
+        """The variant on some of the users (sorted ids): its metrics are means over these."""
+        rows = np.flatnonzero(np.isin(self.users, users))
+        by_seed = {seed: {name: values[rows] for name, values in table.items()} for seed, table in self.by_seed.items()}
+        metrics = {
+            seed: {
+                "test": {name: _mean(values) for name, values in table.items()},
+                "deterministic": self.deterministic,
+            }
+            for seed, table in by_seed.items()
+        }
+        per_user = {name: values[rows] for name, values in self.per_user.items()}
+        return Trained(self.name, metrics, self.users[rows], per_user, by_seed)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def metric_order(metric: str) -> tuple[str, int]:
@@ -83,7 +106,14 @@ def read_trained(
     return trained
 
 
-def read_variant(run: RunFolder, name: str, seeds: Sequence[int] | None = None, metrics: Sequence[str] = ()) -> Trained:
+def read_variant(
+    run: RunFolder,
+    name: str,
+    seeds: Sequence[int] | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    by_seed: bool = False,
+) -> Trained:
     """Reads one variant of a run folder.
 
     Args:
@@ -91,6 +121,7 @@ def read_variant(run: RunFolder, name: str, seeds: Sequence[int] | None = None, 
         name: the variant.
         seeds: those to read; None for all that are there.
         metrics: what the test split must have been evaluated with.
+        by_seed: whether the values per user of every seed are kept, and not only their mean.
 
     Raises:
         DataError: there are no seeds, one has not finished, or they do not fit together.
@@ -109,4 +140,6 @@ def read_variant(run: RunFolder, name: str, seeds: Sequence[int] | None = None, 
             where = run.training(name, seed).per_user
             raise DataError("users or metrics differ from the variant's other seeds", where=where, remedy=TRAIN_AGAIN)
     per_user = {metric: np.mean([table.values[metric] for table in tables], axis=0) for metric in first.values}
-    return Trained(name, {seed: dict(result.details) for seed, result in results.items()}, first.users, per_user)
+    details = {seed: dict(result.details) for seed, result in results.items()}
+    kept = {seed: table.values for seed, table in zip(wanted, tables, strict=True)} if by_seed else {}
+    return Trained(name, details, first.users, per_user, kept)

@@ -27,7 +27,7 @@ from augrec.report.measures.intrinsic import Intrinsic, intrinsic
 from augrec.report.measures.leak import Leak, leak
 from augrec.report.measures.memorisation import Memorisation, memorisation
 from augrec.report.measures.position import Position, position
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 from embed.texts import profile_text
 
 OWN_TEXT = "data/text"
@@ -46,18 +46,20 @@ class Texts:
     def __init__(self, compare: Compare, config: Config, run: RunFolder) -> None:
         self._compare, self._run = compare, run
         sources = config.generation.sources if config.generation else {}
-        self.records: dict[tuple[str, str], Records] = {
-            (name, task): Records.read(run, name, task) for name, source in sources.items() for task in source.tasks
+        self.records: dict[tuple[str, str], SourceRecords] = {
+            (name, task): SourceRecords.read(run, name, task)
+            for name, source in sources.items()
+            for task in source.tasks
         }
         self._cards = {(source, task): read_card(run.source(source).task(task).card) for source, task in self.records}
 
-    def of(self, task: str) -> dict[str, Records]:
+    def of(self, task: str) -> dict[str, SourceRecords]:
         """The records of one task by source."""
         return {source: records for (source, name), records in self.records.items() if name == task}
 
-    def profiles(self) -> dict[str, Records]:
+    def profiles(self) -> dict[str, SourceRecords]:
         """The first text about users of each source that writes one."""
-        found: dict[str, Records] = {}
+        found: dict[str, SourceRecords] = {}
         for (source, task), records in self.records.items():
             if self._is_profile(source, task):
                 found.setdefault(source, records)
@@ -81,7 +83,7 @@ class Texts:
             both = np.intersect1d(both, users)
         return both
 
-    def profiles_by_arm(self) -> dict[str, Records]:
+    def profiles_by_arm(self) -> dict[str, SourceRecords]:
         """Arm -> the profiles that it uses as they are."""
         profiles = self.profiles()
         return {
@@ -190,14 +192,14 @@ class Texts:
                 texts[row] += " ".join(["", *(part for part in parts if isinstance(part, str))])
         return texts if any(text.strip() for text in texts) else None
 
-    def _profile_texts(self, records: Records) -> list[str]:
+    def _profile_texts(self, records: SourceRecords) -> list[str]:
         """A text for every user; empty without an answer."""
         texts = [""] * self.n_users
         for row in np.flatnonzero(records.ok).tolist():
             texts[int(records.entities[row])] = profile_text(records.fields[row]) or ""
         return texts
 
-    def _vectors(self, records: Records) -> np.ndarray | None:
+    def _vectors(self, records: SourceRecords) -> np.ndarray | None:
         """Of a task that gives a text."""
         text = isinstance(self._cards[records.source, records.task].gives, Text)
         return self._matrix(f"{records.source}/{records.task}") if text else None

@@ -18,7 +18,7 @@ from augrec.report.measures.agreement import Agreement
 from augrec.report.measures.cost import Charge, Cost, Price, cost, per_cost, price_list, writing_prices
 from augrec.report.measures.downstream import Judgement, MetricValue
 from augrec.report.measures.memorisation import memorisation, verdict
-from augrec.report.measures.records import Records
+from augrec.report.measures.source_records import SourceRecords
 from tests.augrec.report.measures.written import prose, records, row
 
 CHEAP = Price("cheap", "2024-01-01", input=0.5, output=1.5, source="a shop", batch=0.5)
@@ -181,7 +181,7 @@ def test_what_names_add_is_told_by_genres_where_there_are_some() -> None:
     assert few.verdict.startswith("Too few")
 
 
-def edges(source: str, choice: Callable[[int, list[int]], int]) -> Records:
+def edges(source: str, choice: Callable[[int, list[int]], int]) -> SourceRecords:
     """Forty users who are shown the same four items, first one, then another in front."""
     shown = [np.roll([5, 6, 7, 8], user).tolist() for user in range(40)]
     rows = [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from augrec.artefacts.records import RECORD_SCHEMA
-from augrec.report.measures.records import Records
+from augrec.artefacts.records import RECORD_SCHEMA, Records
+from augrec.report.measures.source_records import SourceRecords
 
 HOSTILE = (
     "\u202eевил\u0000 \ud7ff",
@@ -30,12 +30,13 @@ def row(entity: int, fields: dict[str, Any] | None, **more: Any) -> dict[str, An
     return {"entity": entity, "fields": None if failed else json.dumps(fields), "repairs": []} | given | more
 
 
-def records(rows: list[dict[str, Any]], *, source: str = "llm", task: str = "user_profile") -> Records:
+def records(rows: list[dict[str, Any]], *, source: str = "llm", task: str = "user_profile") -> SourceRecords:
     full = [dict.fromkeys(RECORD_SCHEMA.names) | one for one in rows]
-    return Records(source, task, Path("records.parquet"), pa.Table.from_pylist(full, schema=RECORD_SCHEMA))
+    table = pa.Table.from_pylist(full, schema=RECORD_SCHEMA)
+    return SourceRecords(source, task, Records(Path("records.parquet"), table, "mend it"))
 
 
-def prose(texts: list[str | None], *, source: str = "llm") -> Records:
+def prose(texts: list[str | None], *, source: str = "llm") -> SourceRecords:
     return records(
         [row(user, None if text is None else {"profile": text}) for user, text in enumerate(texts)], source=source
     )
