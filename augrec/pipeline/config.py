@@ -47,11 +47,9 @@ class CandidateOptions(Options):
     """The base recommender: a name from `models`. It is trained on training interactions alone."""
 
 
-class Variant(Options):
-    """One row of the comparison: a model and what it is given."""
+class Augmentation(Options):
+    """What a model is given of a source: a variant of a run says it for one model, an arm of a comparison for all."""
 
-    model: str
-    """A name from `models`."""
     source: str | None = None
     """A name from `generation.sources`: whose augmentation the model receives. None: no augmentation at all."""
     change: dict[str, Treatment] = Field(default_factory=dict)
@@ -70,9 +68,6 @@ class Variant(Options):
     observed interaction counts 1; `threshold` leaves edges out below `edge_threshold`. Edges without one count 1."""
     edge_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     """The least confidence with `edge_confidence: threshold`."""
-    seeds: list[int] | None = Field(None, min_length=1)
-    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
-    value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
 
     _old_keys = model_validator(mode="before")(refuse_old_keys)
 
@@ -80,6 +75,16 @@ class Variant(Options):
     @classmethod
     def _without_as_is(cls, change: dict[str, Treatment]) -> dict[str, Treatment]:
         return {task: how for task, how in change.items() if how != AS_IS}
+
+
+class Variant(Augmentation):
+    """One row of the comparison: a model and what it is given."""
+
+    model: str
+    """A name from `models`."""
+    seeds: list[int] | None = Field(None, min_length=1)
+    """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
+    value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
 
 
 class Config(Options):

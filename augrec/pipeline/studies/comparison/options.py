@@ -10,9 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
-from augrec.artefacts.treatments import Treatment
-from augrec.pipeline.config import Variant
-from augrec.pipeline.controls import refuse_old_keys
+from augrec.pipeline.config import Augmentation, Variant
 
 
 class Published(Options):
@@ -24,25 +22,23 @@ class Published(Options):
     """The released folder; that of the data set unless given."""
 
 
-class Arm(Options):
-    """One augmentation as every recommender receives it: a source, or a control made from one."""
+class Arm(Augmentation):
+    """One augmentation as every recommender receives it: a source, or a control made from one.
+
+    With a recommender's model it is a variant of the run.
+    """
 
     title: str | None = None
     """Its name in tables and plots; the key unless given."""
-    source: str | None = None
-    """A name from `generation.sources`, or from `published`. None: no augmentation."""
-    change: dict[str, Treatment] = Field(default_factory=dict)
-    """As in a run's variant: {TASK: TREATMENT} of what it does not receive as it is."""
     against: tuple[str, ...] = ()
     """The arms it is tested against, beside the baseline."""
     note: str | None = None
     """What a reader has to know of it."""
 
-    _old_keys = model_validator(mode="before")(refuse_old_keys)
-
     def variant(self, model: str, seeds: list[int] | None) -> Variant:
         """The arm as a run's variant of one model."""
-        return Variant(model=model, seeds=seeds, source=self.source, change=self.change)
+        given = {name: getattr(self, name) for name in Augmentation.model_fields}
+        return Variant(model=model, seeds=seeds, **given)
 
 
 class Recommender(Options):

@@ -37,10 +37,7 @@ RECALL = Design(
     alpha=0.05,
     bootstrap=200,
 )
-ARMS = [
-    ArmFacts(name, name, "none" if name == "none" else "llm", None, None, "none", "none", "none", None, None)
-    for name in GAIN
-]
+ARMS = [ArmFacts(name, name, "none" if name == "none" else "llm", None, None, {}, None, None) for name in GAIN]
 
 
 @pytest.fixture
