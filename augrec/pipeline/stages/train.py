@@ -76,7 +76,13 @@ class Train(Stage):
         return [folder / name for folder in self.parts(run) for name in ("metrics.json", "per_user.parquet")]
 
     def summary(self, details: dict[str, Any]) -> str:
-        return f"{details['trainings']} trainings ({details['variants']} variants x {details['seeds']} seeds)"
+        trainings, variants, seeds = (_counted(details, name) for name in ("trainings", "variants", "seeds"))
+        return f"{trainings} ({variants} x {seeds})"
+
+
+def _counted(details: dict[str, Any], name: str) -> str:
+    """1 training, 2 trainings."""
+    return f"{details[name]} {name if details[name] != 1 else name[:-1]}"
 
 
 def trainings_of(run: Run) -> list[Training]:

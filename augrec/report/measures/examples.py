@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.measures.source_records import SourceRecords
 from augrec.report.pages.run.examples import titles_of
@@ -46,6 +47,7 @@ def examples_of(
     number: int,
     arms: Mapping[str, SourceRecords],
     users: np.ndarray,
+    histories: UserItems,
     profile_text: ProfileText,
 ) -> tuple[Example, ...]:
     """A few users side by side.
@@ -55,17 +57,17 @@ def examples_of(
         number: how many.
         arms: arm -> the profiles that it uses as they are.
         users: ids of those to draw from.
+        histories: training items of every user, oldest first.
         profile_text: what a profile's fields say as one text.
     """
     rng = np.random.default_rng([0, 0xE8])
     drawn = np.sort(rng.choice(users, min(number, len(users)), replace=False))
     items, people = read_parquet(run.items), read_parquet(run.users)
-    interactions = read_parquet(run.interactions, columns=["user", "item", "split", "timestamp"])
     names = item_names(items)
     return tuple(
         Example(
             user=str(people["source_id"][user].as_py()),
-            history=tuple(names[item] for item in _history(interactions, user)[-HISTORY:]),
+            history=tuple(names[item] for item in histories.of(user)[-HISTORY:].tolist()),
             texts=tuple(_text(arm, records, user, profile_text) for arm, records in arms.items()),
         )
         for user in drawn.tolist()
@@ -83,16 +85,6 @@ def item_names(items: pa.Table) -> list[str]:
         _cut(str(text or name), HISTORY_CHARACTERS)
         for text, name in zip(items[texts[0]].to_pylist(), titles_of(items), strict=True)
     ]
-
-
-def _history(interactions: pa.Table, user: int) -> list[int]:
-    """The user's training items, oldest first."""
-    mine = (interactions["user"].to_numpy() == user) & np.equal(
-        interactions["split"].to_numpy(zero_copy_only=False), "train"
-    )
-    order = [(name, "ascending") for name in ("timestamp", "item") if name in interactions.column_names]
-    found: list[int] = interactions.filter(pa.array(mine)).sort_by(order)["item"].to_pylist()
-    return found
 
 
 def _text(arm: str, records: SourceRecords, user: int, profile_text: ProfileText) -> ExampleText:

@@ -9,8 +9,8 @@ from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
-from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary
 from augrec.report.pages.comparison.results import ArmFacts, Kind
+from augrec.report.sources import NOT_RECORDED, SourceSummary
 
 
 def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, SourceSummary]) -> tuple[ArmFacts, ...]:

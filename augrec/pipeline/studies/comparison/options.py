@@ -37,8 +37,8 @@ class Arm(Augmentation):
 
     def variant(self, model: str, seeds: list[int] | None) -> Variant:
         """The arm as a run's variant of one model."""
-        given = {name: getattr(self, name) for name in Augmentation.model_fields}
-        return Variant(model=model, seeds=seeds, **given)
+        options = {name: getattr(self, name) for name in Augmentation.model_fields}
+        return Variant(model=model, seeds=seeds, **options)
 
 
 class Recommender(Options):
@@ -157,7 +157,7 @@ class Compare(Options):
             for other in arm.against:
                 if other not in self.arms or other == name:
                     raise ValueError(f"arms.{name}.against: '{other}' is not another arm ({', '.join(self.arms)})")
-        reported = {*self.seeds, *(seed for one in self.recommenders.values() for seed in one.seeds or ())}
+        reported = {*self.seeds, *(seed for judge in self.recommenders.values() for seed in judge.seeds or ())}
         if self.tuning_seed in reported:
             raise ValueError(f"tuning_seed: {self.tuning_seed} is also reported; what it chooses would be judged on it")
         return self

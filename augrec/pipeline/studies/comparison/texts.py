@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
-from augrec.artefacts.interactions import SPLITS
+from augrec.artefacts.interactions import SPLITS, Interactions, read_interactions
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
@@ -156,10 +156,10 @@ class Texts:
         if "genres" not in self._items.column_names:
             return None
         genres = [list(entry or ()) for entry in self._items["genres"].to_pylist()]
-        found: dict[int, list[list[str]]] = {}
+        histories: dict[int, list[list[str]]] = {}
         for user, item in self._pairs["train"].tolist():
-            found.setdefault(user, []).append(genres[item])
-        return found
+            histories.setdefault(user, []).append(genres[item])
+        return histories
 
     @cached_property
     def _items(self) -> pa.Table:
@@ -174,12 +174,14 @@ class Texts:
         return np.bincount(self._pairs["train"][:, 0], minlength=self.n_users)
 
     @cached_property
+    def interactions(self) -> Interactions:
+        """Those of every split, with their times."""
+        return read_interactions(self._run.interactions, self.n_users, self._items.num_rows, times=True)
+
+    @cached_property
     def _pairs(self) -> dict[str, np.ndarray]:
         """split -> int64 [m, 2] of (user, item)."""
-        table = read_parquet(self._run.interactions, columns=["user", "item", "split"])
-        pairs = np.column_stack([table[name].to_numpy() for name in ("user", "item")]).astype(np.int64)
-        split = np.array(table["split"].to_pylist())
-        return {name: pairs[split == name] for name in SPLITS}
+        return {name: self.interactions.of(name) for name in SPLITS}
 
     @cached_property
     def _item_texts(self) -> list[str] | None:

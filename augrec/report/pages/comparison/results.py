@@ -23,7 +23,7 @@ from augrec.report.measures.position import Position
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
-SCHEMA = 1
+SCHEMA = 2
 COMPARE_AGAIN = "run `augrec compare` again with this version"
 
 Kind = Literal["published", "llm", "rule", "control", "none"]

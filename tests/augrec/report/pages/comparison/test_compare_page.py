@@ -251,8 +251,8 @@ def test_results_are_read_as_they_were_written(content: dict[str, Any], tmp_path
 
 
 def test_another_schema_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="schema 2"):
-        results_of(content | {"schema": 2})
+    with pytest.raises(DataError, match="schema 3"):
+        results_of(content | {"schema": 3})
     with pytest.raises(DataError, match="schema None"):
         results_of([])
 
