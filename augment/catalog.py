@@ -6,11 +6,13 @@ here can name them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +29,9 @@ from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
 from augrec.artefacts.tasks import About
+
+if TYPE_CHECKING:
+    from augment.store.answers import Answers
 
 LONGEST_TEXT = 20_000
 """Characters read of a text column."""
@@ -83,7 +88,10 @@ class Catalog:
         domain: words for the prompts.
         presentation: what prompts say of an item.
         identity: one hash of the files it was read from; None for one that was made in memory.
+        answers: the answers that prompts may quote, by task: those that the task at hand reads.
     """
+
+    answers: Mapping[str, Answers] = MappingProxyType({})
 
     def __init__(
         self,
@@ -191,6 +199,12 @@ class Catalog:
         )
         shown._source_ids = self._source_ids
         return shown
+
+    def quoting(self, answers: Mapping[str, Answers]) -> Catalog:
+        """The same items and users, with answers that prompts may quote."""
+        with_answers = copy.copy(self)
+        with_answers.answers = answers
+        return with_answers
 
     def require_titles(self) -> None:
         """Raises DataError when items have neither titles nor a text that is shown: there is nothing to tell."""

@@ -14,6 +14,7 @@ from augment.prompts.presentation import ItemTextOptions, Titles
 from augment.replay.options import ReplayOptions
 from augment.tasks import LLMREC, TASKS
 from augment.tasks.base import TaskOptions
+from augment.tasks.order import waves
 from augrec.artefacts.names import Named, field_problem
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, SectionsOf
@@ -34,6 +35,11 @@ class SourceOptions(Options):
     titles: Titles = "as-is"
     """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
+
+    @property
+    def waves(self) -> list[tuple[str, ...]]:
+        """Its tasks in the order in which they are asked, see `augment.tasks.order`; a replayed source asks nothing."""
+        return [self.tasks] if self.engine.replays else waves(self.tasks)
 
     @property
     def brings_vectors(self) -> bool:
@@ -59,6 +65,7 @@ def _check_reads(tasks: tuple[str, ...]) -> None:
         lacking = [read for read in TASKS[task].reads if read not in tasks]
         if lacking:
             raise ValueError(f"{task} quotes the answers to {lacking[0]}, which is not asked; add it")
+    waves(tasks)
 
 
 class TasksOptions(Options):

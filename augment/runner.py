@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,18 @@ from augment.engines.base import Engine, EngineInputs
 from augment.engines.registry import build_engine
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.presentation import Presentation
-from augment.prompts.rendering import Prompts
 from augment.replay.options import ReplayOptions
-from augment.replay.replay import Replay, replayed_task
-from augment.requests import Ask, Questions, asker, drawn_users
+from augment.replay.replay import Replay
+from augment.requests import drawn_users
 from augment.source_pass import Pass
-from augment.store.asked_keys import AskedKeys, LastPass, made_of
+from augment.store.asked_keys import LastPass, made_of
 from augment.store.made_by import engines_of, write_description
 from augment.store.open_requests import OpenNote
 from augment.store.store import Store
 from augment.store.table import merge
 from augment.store.under_way import UnderWay
-from augment.tasks import TASKS, Task, card_of
-from augment.tasks.base import Context
+from augment.tasks import Task, card_of
+from augment.waves import Waves
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.run_folder import SourceFolder
@@ -44,6 +43,7 @@ def run_source(
     folder: Path,
     seed: int,
     shards: Collection[int] | None = None,
+    wave: int | None = None,
     engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Answers everything a source is asked and writes `folder/<task>/records.parquet`. Resumable at any point.
@@ -54,77 +54,103 @@ def run_source(
         folder: R/augment/<source>.
         seed: the run's seed.
         shards: the shards this process answers, e.g. of one array task; only a run over all of them merges.
+        wave: the wave of tasks that this process answers (`SourceOptions.waves`): those that quote the answers to
+            others come when these are answered, in all shards. None: one wave after the other.
         engine: what answers, unless records are replayed. None: the configured one, if it loads no weights.
 
     Returns:
         {"engine": what made most of the records, "engines": {name: what made how many of them},
-        "tasks": {task: counts, tokens, seconds}, "seconds_are": what seconds mean,
+        "tasks": {task: counts, tokens, seconds; with "reads" how many answers there were to quote},
+        "seconds_are": what seconds mean,
         "users": how many were drawn to be asked about, where not all are; the others have no record,
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
         "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
         "open": where some were not answered, how many by task and reason; they have no record and are asked next time,
+        before anything that quotes the answers of their wave,
         "damaged": where there were some, how many stored lines were set aside and asked again,
         "roofline": see `augment.accounting.roofline`, where a language model was run}.
         The tasks of a run over some shards are counted, not merged.
 
     Raises:
         EngineFailed: the engine or its server cannot go on; what was answered before is stored.
+        AugrecError: the wave quotes answers that are not there yet.
     """
-    replayed = source.engine.replays
-    if not replayed:
+    if not source.engine.replays:
         catalog = catalog.presented(Presentation(generation.item_text, source.titles, seed))
         catalog.require_titles()
-    prompts, terms = Prompts(generation.templates), source.engine.history_terms
-    tasks = _tasks(source, generation, Context(catalog, prompts, generation.max_history, seed, terms))
-    if not (replayed or catalog.has_candidates):
-        _refuse_without_candidates(tasks, name)
-    cards = {task.name: card_of(task) for task in tasks}
-    store = Store(folder, cards, generation.shards, shards, catalog.ids)
     maker: Engine | Replay
     if isinstance(source.engine, ReplayOptions):
         maker = Replay(source.engine, catalog)
-        ask: Ask = maker.questions
     else:
-        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _suffix(shards)))
-        ask = asker(catalog, maker, seed)
-    tables = {task.name: folder / task.name / f"records{_suffix(shards)}.parquet" for task in tasks}
+        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _suffix(shards, wave)))
+    waves = Waves(catalog, source, generation, folder, seed, maker)
+    mine = [number for number in range(len(waves)) if wave in (None, number)]
+    tasks = [task for number in mine for task in waves.tasks(number)]
+    if not (source.engine.replays or catalog.has_candidates):
+        _refuse_without_candidates(tasks, name)
+    cards = {task.name: card_of(task) for task in tasks}
     for card in cards.values():
         write_card(SourceFolder(folder).task(card.name).card, card)
+    store = Store(folder, cards, generation.shards, shards, catalog.ids)
+    tables = {task: folder / task / f"records{_suffix(shards, wave)}.parquet" for task in cards}
     with ExitStack() as running:
         running.enter_context(maker)
         made_from = made_of(catalog, source, generation, tasks, maker, seed)
-        last = LastPass(folder, f"last-pass{_suffix(shards)}.json", made_from, store.paths, tables)
+        read = dict.fromkeys([*store.paths, *(path for number in mine for path in waves.quoted_shards(number))])
+        last = LastPass(folder, f"last-pass{_suffix(shards, wave)}.json", made_from, list(read), tables)
         kept = last.read()
         if kept is not None:
             OpenNote(folder, store.selected).clear()
             return kept | _limits(source, kept, shards)
         with store:
-            under_way = UnderWay(folder, store.selected, store) if source.engine.loads_weights else None
-            known = AskedKeys(folder, store.total, made_from)
-            run = Pass(maker, store, tasks, generation.attempts, known, under_way, source.engine.records_fatal)
-            run.check_labels()
-            users = drawn_users(catalog, source.users, seed)
-            questions = Questions(catalog, tasks, ask, store.total, store.selected, users, generation.max_history)
             with EnergyMeter() as meter:
-                run.go(questions, f"augment {name}")
-            add_energy(folder, store.selected[0], meter.joules if run.started else None)
-            if run.started:
+                passes = _answered(waves, mine, store, source, generation.attempts, maker, f"augment {name}")
+            started = any(found.started for found in passes)
+            add_energy(folder, store.selected[0], meter.joules if started else None)
+            if started:
                 write_description(folder, maker)
             running.close()  # an engine's memory is free while tables are merged
-            summary = _merged(run, store, maker, tables, None if users is None else int(users.sum()))
-        if all(summary["tasks"][task]["requests"] == len(present) for task, present in run.present.items()):
+            users = drawn_users(catalog, source.users, seed)
+            summary = _merged(passes, store, maker, tables, None if users is None else int(users.sum()))
+            for task in tasks:
+                summary["tasks"].get(task.name, {}).update(waves.summary(task))
+        counts = {task: len(present) for found in passes for task, present in found.present.items()}
+        if summary["tasks"].keys() == tables.keys() and all(
+            summary["tasks"][task]["requests"] == count for task, count in counts.items()
+        ):
             last.write(summary)
-    here: dict[str, Any] = {"recomputed": run.recomputed, "recomputed_alike": run.alike}
-    here |= {name: value for name, value in (("open", run.open), ("damaged", store.damaged)) if value}
+    here: dict[str, Any] = {"recomputed": 0, "recomputed_alike": 0}
+    for found in passes:
+        here["recomputed"] += found.recomputed
+        here["recomputed_alike"] += found.alike
+    left = {task: reasons for found in passes for task, reasons in found.open.items()}
+    here |= {key: value for key, value in (("open", left), ("damaged", store.damaged)) if value}
     return summary | here | _limits(source, summary, shards)
 
 
-def _tasks(source: SourceOptions, generation: GenerationOptions, context: Context) -> list[Task]:
-    """What a source is asked; what the records to replay answered."""
-    if isinstance(source.engine, ReplayOptions):
-        return [replayed_task(source.engine, task) for task in source.tasks]
-    return [TASKS[task](context, generation.task_options(task, source)) for task in source.tasks]
+def _answered(
+    waves: Waves,
+    mine: Sequence[int],
+    store: Store,
+    source: SourceOptions,
+    attempts: int,
+    maker: Engine | Replay,
+    title: str,
+) -> list[Pass]:
+    """A pass over the questions of each wave, as long as the ones before it left nothing open."""
+    under_way = UnderWay(store.folder, store.selected, store) if source.engine.loads_weights else None
+    passes: list[Pass] = []
+    for wave in mine:
+        known, fatal = waves.asked_keys(wave), source.engine.records_fatal
+        made = Pass(maker, store, waves.tasks(wave), attempts, known, under_way, fatal)
+        made.check_labels()
+        made.go(waves.questions(wave, store), title)
+        waves.present |= made.present
+        passes.append(made)
+        if made.open:
+            break
+    return passes
 
 
 def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
@@ -135,11 +161,13 @@ def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
 
 
 def _merged(
-    run: Pass, store: Store, maker: Engine | Replay, tables: dict[str, Path], users: int | None
+    passes: Iterable[Pass], store: Store, maker: Engine | Replay, tables: dict[str, Path], users: int | None
 ) -> dict[str, Any]:
     """Writes the tables; the summary of everything that is stored, whoever answered it."""
     summaries, tallies = {}, []
-    for task, path in tables.items():
+    pass_of = {task: found for found in passes for task in found.present}
+    for task, run in pass_of.items():
+        path = tables[task]
         tally = merge(store.records(task), run.present[task], path)
         asked = {name: counts.get(task) for name, counts in run.asked.items()}
         summaries[task] = tally.summary(seconds_of(store.folder, task)) | asked
@@ -167,5 +195,6 @@ def _limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[i
     return {} if found is None else {"roofline": found}
 
 
-def _suffix(shards: Collection[int] | None) -> str:
-    return "" if shards is None else f"-{min(shards):05d}"
+def _suffix(shards: Collection[int] | None, wave: int | None) -> str:
+    """Tells the files of processes apart that answer parts of a source."""
+    return ("" if shards is None else f"-{min(shards):05d}") + (f"-wave-{wave}" if wave else "")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import augment
@@ -23,6 +25,7 @@ from augment.catalog import Catalog
 from augment.hashes import SCHEME
 from augment.messages import Record, Request
 from augment.options import GenerationOptions, SourceOptions
+from augment.store.answers import Answers
 from augment.store.made_by import Maker
 from augment.store.request_index import KEY_BYTES, key_digest
 from augment.tasks import Task
@@ -41,8 +44,11 @@ def made_of(
     tasks: Sequence[Task],
     maker: Maker,
     seed: int,
+    answers: Mapping[str, Answers] = MappingProxyType({}),
 ) -> str | None:
     """One hash of everything that the keys of a source's questions follow from; None for data without files.
+
+    Those that quote `answers` follow from these too.
 
     The maker's part is its identity, its context, and the hashes it says of its tokenizer.
     """
@@ -58,7 +64,8 @@ def made_of(
             "presentation": [text.model_dump(mode="json") if text else None, catalog.presentation.titles],
             "templates": templates
             and sha256_files(templates, (path for path in templates.rglob("*") if path.is_file())),
-            "tasks": {task.name: task.options.model_dump(mode="json") for task in tasks},
+            "tasks": {task.name: [task.options.model_dump(mode="json"), _own_code(task)] for task in tasks},
+            "answers": {task: found.identity for task, found in answers.items()},
             "history": generation.max_history,
             "users": source.users,
             "engine": [maker.identity, maker.context, hashes],
@@ -68,6 +75,13 @@ def made_of(
             "shards": generation.shards,
         }
     )
+
+
+def _own_code(task: Task) -> str | None:
+    """The file of a task from outside this package, byte for byte; None for ours."""
+    module = type(task).__module__
+    path = None if module.startswith("augment.") else getattr(sys.modules.get(module), "__file__", None)
+    return sha256_file(Path(path)) if path else None
 
 
 @cache
@@ -122,10 +136,12 @@ class AskedKeys:
         folder: R/augment/<source>.
         total: number of shards.
         made_of: see `made_of`; None keeps and finds nothing.
+        wave: of the tasks, see `augment.tasks.order`.
     """
 
-    def __init__(self, folder: Path, total: int, made_of: str | None) -> None:
+    def __init__(self, folder: Path, total: int, made_of: str | None, wave: int = 0) -> None:
         self._folder, self._total, self._made_of = folder / "asked", total, made_of
+        self._suffix = f".wave-{wave}" if wave else ""
 
     def read(self, shard: int) -> ShardKeys | None:
         """What was found of a shard's questions; None where it is not known, or they may be others now."""
@@ -162,7 +178,7 @@ class AskedKeys:
             temporary.write_bytes(json.dumps(head | {"sha256": _sum(head, body)}).encode() + b"\n" + body)
 
     def _path(self, shard: int) -> Path:
-        return self._folder / f"{shard:05d}-of-{self._total:05d}.keys"
+        return self._folder / f"{shard:05d}-of-{self._total:05d}{self._suffix}.keys"
 
 
 def _sum(head: dict[str, Any], body: bytes) -> str:

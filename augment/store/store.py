@@ -20,7 +20,7 @@ import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -73,6 +73,8 @@ class Piece:
     problem: str = ""
     torn: bool = False
     """Whether it is the end of a file that was being written."""
+    offset: int = 0
+    """Where it begins in the file."""
 
 
 def shard_path(folder: Path, task: str, shard: int, total: int) -> Path:
@@ -94,11 +96,30 @@ def read_pieces(path: Path, gives: Kind) -> Iterator[Piece]:
     if not path.exists():
         return
     with path.open("rb") as lines:
+        offset = 0
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n") and b"\0" not in line:
-                yield Piece(number, line, problem="torn", torn=True)
+                yield Piece(number, line, problem="torn", torn=True, offset=offset)
                 return
-            yield from _pieces(path, number, line, gives)
+            for piece in _pieces(path, number, line, gives):
+                yield replace(piece, offset=offset + piece.offset)
+            offset += len(line)
+
+
+def read_piece(path: Path, offset: int, gives: Kind) -> Stored:
+    """The content of a whole line that `read_pieces` found at an offset.
+
+    Raises DataError when it cannot be read any more.
+    """
+    with path.open("rb") as lines:
+        lines.seek(offset)
+        line = lines.readline()
+    end = END.search(line)
+    try:
+        return _stored(path, 0, line[: end.end()] + b"\n" if end else line, gives)
+    except ValueError as problem:
+        what = f"a record that was there cannot be read ({problem})"
+        raise DataError(what, where=path, remedy="check the disk and run the same command again") from None
 
 
 def _pieces(path: Path, number: int, line: bytes, gives: Kind) -> Iterator[Piece]:
@@ -112,7 +133,7 @@ def _pieces(path: Path, number: int, line: bytes, gives: Kind) -> Iterator[Piece
             inner = line[begin.start() : found.end()] + b"\n" if found else b""
             if _sum_fits(inner):
                 with suppress(ValueError):
-                    yield Piece(number, inner, _stored(path, number, inner, gives))
+                    yield Piece(number, inner, _stored(path, number, inner, gives), offset=begin.start())
     else:
         yield Piece(number, line, stored)
 

@@ -136,6 +136,8 @@ def test_a_removed_task_is_neither_embedded_nor_trained_on_nor_shown(narrowed: C
     assert {name for name in names if name.startswith(("embed/rule", "augment"))} == {
         "embed/rule/user_profile.npy",
         "augment/rule/edges/records.parquet",
+        "augment/rule/edges/task.json",
+        "augment/rule/user_profile/task.json",
     }
     assert not any(name.startswith("embed/rule/director") for name in STAGES["embed"].marker(run).outputs)  # type: ignore[union-attr]
     assert set(read_records(run.folder, ["rule"])) == {("rule", "edges"), ("rule", "user_profile")}

@@ -31,7 +31,7 @@ FILE: dict[str, Any] = {
     "arms": {
         "gpt": {"source": "gpt", "against": ["mixed"]},
         "rule": {"source": "rule"},
-        "mixed": {"source": "gpt", "change": {"edges": "none", "user_profile": "shuffled"}},
+        "mixed": {"source": "gpt", "change": {"user_profile": "shuffled"}},
         "none": {},
     },
     "recommenders": {"llmrec": {"model": "llmrec", "scale": "profile_scale", "scales": [0.5, 2.0]}},
