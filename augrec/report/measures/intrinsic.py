@@ -161,8 +161,8 @@ def histogram(counts: Sequence[int], bins: int = BINS) -> Histogram:
     low, high = min(counts), max(counts)
     width = -(-(high - low + 1) // bins)
     number = (high - low) // width + 1
-    found = np.bincount([(count - low) // width for count in counts], minlength=number)
-    return Histogram(tuple(low + width * place for place in range(number + 1)), tuple(found.tolist()))
+    texts = np.bincount([(count - low) // width for count in counts], minlength=number)
+    return Histogram(tuple(low + width * place for place in range(number + 1)), tuple(texts.tolist()))
 
 
 def values(answers: Sequence[dict[str, Any]]) -> dict[str, FieldValues]:
@@ -170,13 +170,13 @@ def values(answers: Sequence[dict[str, Any]]) -> dict[str, FieldValues]:
 
     A field is short where 99 of 100 values have at most `SHORT` characters. Of a list every value counts once.
     """
-    found: dict[str, Counter[str]] = {}
+    counters: dict[str, Counter[str]] = {}
     for fields in answers:
         for name, value in fields.items():
-            if given := set(strings(value)):
-                found.setdefault(name, Counter()).update(given)
+            if distinct := set(strings(value)):
+                counters.setdefault(name, Counter()).update(distinct)
     kept = {}
-    for name, counter in found.items():
+    for name, counter in counters.items():
         long = sum(count for value, count in counter.items() if len(value) > SHORT)
         if long <= counter.total() / 100:
             common = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:3]

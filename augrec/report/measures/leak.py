@@ -133,12 +133,12 @@ def _explained(
     if shown is not None:
         n_items = items.shape[0]
         kinds.append(shown[np.isin(shown @ [n_items, 1], train @ [n_items, 1])])
-    found = [percentiles(_mean_of(pairs, n_users, items), items, splits, asked) for pairs in kinds if len(pairs)]
+    by_training = [percentiles(_mean_of(pairs, n_users, items), items, splits, asked) for pairs in kinds if len(pairs)]
     nothing = {name: np.full(n_users, np.nan) for name in SPLITS}
-    return max(found, key=_foretold, default=nothing)
+    return max(by_training, key=_test_percentile, default=nothing)
 
 
-def _foretold(means: dict[str, np.ndarray]) -> float:
+def _test_percentile(means: dict[str, np.ndarray]) -> float:
     known = means["test"][~np.isnan(means["test"])]
     return float(known.mean()) if len(known) else 0.0
 
@@ -254,8 +254,8 @@ def _unit(vectors: Vectors) -> Vectors:
 
 
 def _present(vectors: Vectors) -> np.ndarray:
-    found: np.ndarray = np.diff(vectors.indptr) > 0 if sp.issparse(vectors) else vectors.any(axis=1)
-    return found
+    present: np.ndarray = np.diff(vectors.indptr) > 0 if sp.issparse(vectors) else vectors.any(axis=1)
+    return present
 
 
 def _by_user(pairs: np.ndarray, n_users: int, there: np.ndarray, place: np.ndarray) -> list[np.ndarray]:

@@ -85,10 +85,10 @@ def chance_of_choice(named: SourceRecords, anonymous: SourceRecords) -> float | 
     """
     places, shown = [], []
     for records in (named, anonymous):
-        found = position(records)
-        if not found.users:
+        picks = position(records)
+        if not picks.users:
             return None
-        places.append(np.array(found.positive) / found.users)
+        places.append(np.array(picks.positive) / picks.users)
         candidates = records.column("shown_candidates")
         shown.append({user: candidates[row] for user, row in records.row_of.items()})
     both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
@@ -129,9 +129,9 @@ def verdict(alike: Agreement, named: float | None, anonymous: float | None, chan
 def _choices(same: float, chance: float) -> str:
     """What edges say: how often the likely candidate stays the same without names, beside choosing by place alone."""
     kept = f"without them {100 * same:.0f} % of users keep the candidate chosen as likely"
-    found = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
+    shares = f"{kept}; choosing by place alone gives {100 * chance:.0f} %."
     if same - chance <= CLEAR:
-        return f"Edges do not tell what names add: {found}"
+        return f"Edges do not tell what names add: {shares}"
     if same >= (1 + chance) / 2:
-        return f"Names hardly matter to the edges: {found}"
-    return f"Names matter to the edges: {found}"
+        return f"Names hardly matter to the edges: {shares}"
+    return f"Names matter to the edges: {shares}"

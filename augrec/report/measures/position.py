@@ -45,13 +45,13 @@ def position(records: SourceRecords) -> Position:
     five edges per label they are rough.
     """
     shown = records.column("shown_candidates")
-    found = []
+    picks = []
     for candidates, fields, ok in zip(shown, records.fields, records.ok.tolist(), strict=True):
         picked = (fields.get("positive"), fields.get("negative"))
         if ok and candidates and all(item in candidates for item in picked):
-            found.append((len(candidates), *(candidates.index(item) for item in picked)))
-    labels, _ = max(Counter(size for size, *_ in found).items(), key=lambda pair: pair[::-1], default=(0, 0))
-    places = np.array([edge[1:] for edge in found if edge[0] == labels], dtype=np.int64).reshape(-1, 2)
+            picks.append((len(candidates), *(candidates.index(item) for item in picked)))
+    labels, _ = max(Counter(size for size, *_ in picks).items(), key=lambda pair: pair[::-1], default=(0, 0))
+    places = np.array([edge[1:] for edge in picks if edge[0] == labels], dtype=np.int64).reshape(-1, 2)
     positive, negative = (np.bincount(column, minlength=labels) for column in places.T)
     return Position(
         source=records.source,

@@ -19,7 +19,7 @@ from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.stages.base import FOLDERS, Run
 from augrec.pipeline.studies.comparison.arms import arms_of
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
-from augrec.pipeline.studies.comparison.texts import Texts, local_tokenizer
+from augrec.pipeline.studies.comparison.text_measures import TextMeasures, local_tokenizer
 from augrec.report.measures.cost import Cost, cost, per_cost
 from augrec.report.measures.downstream import Downstream, Tuning, groups_of
 from augrec.report.measures.examples import examples_of
@@ -63,7 +63,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
     """Everything that is measured of a finished run; docs/comparison.md says what."""
     compare, config, folder = plan.compare, run.config, RunFolder(run.folder)
     summaries = read_summaries(folder.summary)
-    texts = Texts(compare, config, folder)
+    texts = TextMeasures(compare, config, folder)
     profiled = texts.profiled(config)
     variants = plan.variants()
     downstream = Downstream(
@@ -153,7 +153,7 @@ def _data(folder: RunFolder, profiled: np.ndarray | None) -> DataFacts:
     )
 
 
-def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: Texts) -> tuple[Cost, ...]:
+def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: TextMeasures) -> tuple[Cost, ...]:
     """Of each source that a language model wrote."""
     tokenizer = local_tokenizer(config)
     costs = []
@@ -176,7 +176,7 @@ def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: Texts)
     return tuple(costs)
 
 
-def _provenance(plan: ComparisonPlan, config: Config, folder: RunFolder, texts: Texts) -> Provenance:
+def _provenance(plan: ComparisonPlan, config: Config, folder: RunFolder, texts: TextMeasures) -> Provenance:
     markers = {name: _marker(folder.root / part) for name, part in FOLDERS.items()}
     records: dict[str, dict[str, str]] = {}
     for (source, task), answers in texts.records.items():

@@ -13,7 +13,7 @@ from augrec.artefacts.options import Options
 from augrec.pipeline.config import Augmentation, Variant
 
 
-class Published(Options):
+class Release(Options):
     """A released augmentation, imported before anything else runs; sources replay it by its name."""
 
     layout: Literal["rlmrec", "llmrec"]
@@ -41,7 +41,7 @@ class Arm(Augmentation):
         return Variant(model=model, seeds=seeds, **options)
 
 
-class Recommender(Options):
+class RecommenderOptions(Options):
     """One model that judges every arm, and the option that says how much the arm's features weigh in it."""
 
     title: str | None = None
@@ -57,7 +57,7 @@ class Recommender(Options):
     drawn (shuffled, random) get at least as many as the comparison has."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> Recommender:
+    def _distinct(self) -> RecommenderOptions:
         if len(set(self.scales)) < len(self.scales):
             raise ValueError("scales: a value is listed twice")
         return self
@@ -68,7 +68,7 @@ def variant_name(arm: str, recommender: str) -> str:
     return f"{recommender}+{arm}"
 
 
-class Memory(Options):
+class MemorisationPair(Options):
     """A source and its twin whose prompts name no titles: what the model knows by name shows in the difference."""
 
     named: str
@@ -91,12 +91,12 @@ class Compare(Options):
     one, or its sections. Its variants and its report are replaced."""
     change: dict[str, Any] = Field(default_factory=dict)
     """Changes to the base, as in an experiment."""
-    published: Named[Published] = Field(default_factory=dict)
+    published: Named[Release] = Field(default_factory=dict)
     """Released augmentations by name. `engine: {kind: replay, records: NAME}` replays one; a source of that name is
     made where the base has none."""
     arms: Named[Arm] = Field(min_length=2)
     """What is compared."""
-    recommenders: Named[Recommender] = Field(min_length=1)
+    recommenders: Named[RecommenderOptions] = Field(min_length=1)
     """What judges."""
     baseline: str
     """The arm every other arm is tested against."""
@@ -108,7 +108,7 @@ class Compare(Options):
     """Training seed of the tuning; none that is reported."""
     metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is reported; the first is that of the headline and of the tuning."""
-    memorisation: tuple[Memory, ...] = ()
+    memorisation: tuple[MemorisationPair, ...] = ()
     """Pairs of sources for the memorisation probe."""
     item_vectors: str | None = None
     """The matrix by which the leak check knows items, as group/field under `embed/`; `SOURCE/FIELD` is what a source

@@ -12,7 +12,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.controls import given_texts
-from augrec.pipeline.studies.comparison.options import Arm, Compare, Published, variant_name
+from augrec.pipeline.studies.comparison.options import Arm, Compare, Release, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.subject import Values
 from augrec.pipeline.studies.sections import merged
@@ -76,9 +76,9 @@ class ComparisonPlan(Plan):
             bootstrap=compare.bootstrap,
         )
 
-    def release(self, published: Published) -> str:
+    def place_of(self, release: Release) -> str:
         """The folder of a released augmentation, as it is written in the config."""
-        return published.path or str(self.base["dataset"]["source"]["path"])
+        return release.path or str(self.base["dataset"]["source"]["path"])
 
 
 def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPlan:

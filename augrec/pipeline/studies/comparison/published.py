@@ -8,17 +8,17 @@ from typing import Any
 
 from augrec.artefacts.files import digest, read_json, write_json
 from augrec.pipeline.code_identity import code_identity
-from augrec.pipeline.studies.comparison.options import Published
+from augrec.pipeline.studies.comparison.options import Release
 from augrec.pipeline.weights.resolve import resolve_path
 
 
-def import_published(name: str, published: Published, release: str, out: Path) -> dict[str, Any]:
+def import_published(name: str, release: Release, place: str, out: Path) -> dict[str, Any]:
     """Imports one release to `out` unless it lies there already; returns what `augrec import` says of it.
 
     Args:
         name: what the comparison calls it.
-        published: its layout.
-        release: the released folder, as a config names it.
+        release: its layout.
+        place: the released folder, as a config names it.
         out: where the artefacts go.
 
     Raises:
@@ -27,9 +27,9 @@ def import_published(name: str, published: Published, release: str, out: Path) -
     from augrec.pipeline.exchange.import_llmrec import import_llmrec
     from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
 
-    folder = resolve_path(release)
-    importer = import_rlmrec if published.layout == "rlmrec" else import_llmrec
-    identity = digest([published.layout, code_identity((importer.__module__,)), *_files(folder)])
+    folder = resolve_path(place)
+    importer = import_rlmrec if release.layout == "rlmrec" else import_llmrec
+    identity = digest([release.layout, code_identity((importer.__module__,)), *_files(folder)])
     marker = out / "imported.json"
     if marker.exists() and (known := read_json(marker))["identity"] == identity:
         return dict(known["imported"])

@@ -68,9 +68,9 @@ def _chosen(plan: ComparisonPlan, tunings: Mapping[str, Tuning]) -> dict[str, Va
 
 
 def _import(plan: ComparisonPlan, runner: CellRunner) -> None:
-    for name, published in plan.compare.published.items():
+    for name, release in plan.compare.published.items():
         timer = Stopwatch()
-        imported = import_published(name, published, plan.release(published), plan.folder / "published" / name)
+        imported = import_published(name, release, plan.place_of(release), plan.folder / "published" / name)
         counts = imported.get("counts") or {}
         ok = sum(count for key, count in counts.items() if key.endswith("_ok"))
         runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")

@@ -82,11 +82,11 @@ class _Writer:
 
     def _verdicts(self, arm: str, other: str) -> str:
         """Better, worse and open, each with the recommenders that say so."""
-        found: dict[str, list[str]] = {"better": [], "worse": [], "above": [], "below": [], "open": []}
+        judges: dict[str, list[str]] = {"better": [], "worse": [], "above": [], "below": [], "open": []}
         for recommender, title in self._judges.items():
             versus = self._value(arm, recommender, self._group(arm)).versus.get(other)
             if versus is not None:
-                found[verdict_name(versus, self._metric, self._design.alpha)].append(title)
+                judges[verdict_name(versus, self._metric, self._design.alpha)].append(title)
         words = {
             "better": "significantly better",
             "worse": "significantly worse",
@@ -94,7 +94,7 @@ class _Writer:
             "below": "below over users, untested over seeds,",
             "open": "not distinguishable",
         }
-        return ", ".join(f"{words[kind]} with {listed(names)}" for kind, names in found.items() if names)
+        return ", ".join(f"{words[kind]} with {listed(names)}" for kind, names in judges.items() if names)
 
     def beside_baseline(self, arm: str) -> str:
         """One sentence: an arm and the baseline."""

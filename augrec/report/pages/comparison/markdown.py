@@ -9,7 +9,7 @@ from augrec.artefacts.files import write_text
 from augrec.report.measures.downstream import GroupSize
 from augrec.report.measures.examples import ExampleText
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
-from augrec.report.pages.comparison.page_facts import count_facts, data_facts, protocol_facts, run_facts
+from augrec.report.pages.comparison.facts import count_facts, data_facts, protocol_facts, run_facts
 from augrec.report.pages.comparison.result_tables import (
     against_table,
     arms_table,

@@ -11,8 +11,7 @@ from augrec.artefacts.files import write_text
 from augrec.report.measures.examples import Example
 from augrec.report.measures.intrinsic import FieldValues
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
-from augrec.report.pages.comparison.legend import arm_looks, legend_of, source_looks
-from augrec.report.pages.comparison.page_facts import (
+from augrec.report.pages.comparison.facts import (
     count_facts,
     data_facts,
     protocol_facts,
@@ -20,6 +19,7 @@ from augrec.report.pages.comparison.page_facts import (
     stage_facts,
     versions_facts,
 )
+from augrec.report.pages.comparison.legend import arm_looks, legend_of, source_looks
 from augrec.report.pages.comparison.plots import forest, tuning_figures
 from augrec.report.pages.comparison.result_tables import (
     against_table,

@@ -17,7 +17,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
-from augrec.pipeline.studies.comparison.texts import Texts
+from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from tests.augrec.conftest import write_toy_data
 
 ARMS: dict[str, Any] = {
@@ -214,7 +214,7 @@ def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: ComparisonPlan, t
 
     copy = shutil.copytree(plan.folder, tmp_path / "copy")
     shutil.rmtree(copy / "embed" / "data")
-    checks = Texts(plan.compare, plan.cell.config, RunFolder(copy)).leak()
+    checks = TextMeasures(plan.compare, plan.cell.config, RunFolder(copy)).leak()
     assert {check.items_by for check in checks} == {"tf-idf"}
     means = [split.mean for check in checks for split in (check.train, check.valid, check.test)]
     assert all(mean is not None and 0 <= mean <= 1 for mean in means)

@@ -34,7 +34,7 @@ OWN_TEXT = "data/text"
 NOT_TEXT = ("item", "source_id", "year")
 
 
-class Texts:
+class TextMeasures:
     """The records and vectors of a run, as the measures want them.
 
     Args:
@@ -59,11 +59,11 @@ class Texts:
 
     def profiles(self) -> dict[str, SourceRecords]:
         """The first text about users of each source that writes one."""
-        found: dict[str, SourceRecords] = {}
+        by_source: dict[str, SourceRecords] = {}
         for (source, task), records in self.records.items():
             if self._is_profile(source, task):
-                found.setdefault(source, records)
-        return found
+                by_source.setdefault(source, records)
+        return by_source
 
     def _is_profile(self, source: str, task: str) -> bool:
         card = self._cards[source, task]
