@@ -142,7 +142,9 @@ def test_a_removed_task_is_neither_embedded_nor_trained_on_nor_shown(narrowed: C
     assert not any(name.startswith("embed/rule/director") for name in STAGES["embed"].marker(run).outputs)  # type: ignore[union-attr]
     assert set(read_records(run.folder, ["rule"])) == {("rule", "edges"), ("rule", "user_profile")}
     facts = read_facts(run.folder, {}, {})
-    assert {entry["field"] for entry in facts.embeddings if entry["group"] == "rule"} == {"user_profile"}
+    assert facts.embeddings is not None
+    embedded = [[cell.text for cell in row.cells[:2]] for row in facts.embeddings.rows]
+    assert [field for group, field in embedded if group == "rule"] == ["user_profile"]
     assert (run.folder / "augment" / "rule" / "item_attributes" / "records.parquet").exists()
     assert {"augment/rule/item_attributes", "embed/rule/director.npy", "embed/rule/director.json"} <= listed(run)
     assert not any("user_profile" in name for name in listed(run))

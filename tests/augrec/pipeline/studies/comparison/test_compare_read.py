@@ -56,7 +56,7 @@ def test_a_variant_for_every_arm_and_recommender(tmp_path: Path) -> None:
     assert list(config.variants) == ["llmrec+gpt", "llmrec+rule", "llmrec+mixed", "llmrec+none"]
     assert config.models["llmrec+gpt"].profile_scale == 2.0  # type: ignore[union-attr]
     assert config.models["llmrec+rule"].profile_scale == 0.5  # type: ignore[union-attr]
-    assert config.variants["llmrec+mixed"].change == {"edges": "none", "user_profile": "shuffled"}
+    assert config.variants["llmrec+mixed"].change == {"user_profile": "shuffled"}
     assert config.training.monitor == "recall@20"
     assert config.seeds == [1, 2]
 
