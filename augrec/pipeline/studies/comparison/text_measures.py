@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet
@@ -28,6 +27,7 @@ from augrec.report.measures.leak import Leak, leak
 from augrec.report.measures.memorisation import Memorisation, memorisation
 from augrec.report.measures.position import Position, position
 from augrec.report.measures.source_records import SourceRecords
+from augrec.report.measures.tf_idf import tf_idf
 from embed.texts import profile_text
 
 OWN_TEXT = "data/text"
@@ -218,15 +218,6 @@ class TextMeasures:
     def _matrices(self) -> list[str]:
         root = self._run.embed
         return [path.relative_to(root).with_suffix("").as_posix() for path in named_matrices(self._run.root)]
-
-
-def tf_idf(profiles: list[str], items: list[str]) -> tuple[sp.csr_array, sp.csr_array]:
-    """Rows of profiles and of items in one space: terms of the items' texts, idf over the items."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(stop_words="english", min_df=2 if len(items) > 100 else 1)
-    theirs = vectorizer.fit_transform(items)
-    return sp.csr_array(vectorizer.transform(profiles)), sp.csr_array(theirs)
 
 
 def local_tokenizer(config: Config) -> Callable[[str], int] | None:

@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from augrec.pipeline.studies.comparison.texts import tf_idf
 from augrec.report.measures import leak as module
 from augrec.report.measures.leak import Estimate, leak, percentiles, verdict
+from augrec.report.measures.tf_idf import tf_idf
 
 USERS, ITEMS, DIM = 60, 50, 8
 Splits = dict[str, np.ndarray]
