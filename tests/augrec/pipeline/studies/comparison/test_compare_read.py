@@ -117,6 +117,16 @@ def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], told: str) 
         read(tmp_path, **changes)
 
 
+def test_an_arm_takes_what_a_variant_takes(tmp_path: Path) -> None:
+    """All options that say what a model is given reach the variants; a title and the like do not."""
+    scored = {"source": "rule", "edge_positives": 3, "edge_confidence": "threshold", "edge_threshold": 0.8}
+    config = read(tmp_path, arms={**FILE["arms"], "scored": {**scored, "title": "Scored"}}).cell.config
+    variant = config.variants["llmrec+scored"].model_dump()
+    assert {name: variant[name] for name in scored} == scored
+    assert variant["model"] == "llmrec+scored"
+    assert "title" not in variant
+
+
 def test_files_of_other_kinds_are_sent_to_their_command(tmp_path: Path) -> None:
     run = tmp_path / "run.yaml"
     run.write_text(yaml.safe_dump(FILE["base"], sort_keys=False))
