@@ -72,8 +72,8 @@ class TasksOptions(Options):
     """Settings of each task: sampling, and bounds on its answer."""
 
     def of(self, task: str) -> TaskOptions:
-        """One task's settings."""
-        found: TaskOptions = getattr(self, task)
+        """One task's settings; the defaults for one that is replayed and that nothing here asks for."""
+        found: TaskOptions = getattr(self, task, TaskOptions())
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:

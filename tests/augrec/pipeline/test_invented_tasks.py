@@ -1,13 +1,15 @@
 """Tasks that exist in this file alone go through the whole chain: nobody downstream knows them by name.
 
 `item_mood` gives a text about every item; `fan_letter`, about users, quotes the moods of the user's items; `duel` asks
-every user three questions and gives edges.
+every user three questions and gives edges. What they wrote is replayed under their names, and as `item_aura`, which
+nothing knows but by the card beside its records.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -155,6 +157,7 @@ generation:
   sources:
     rule: {{engine: {{kind: heuristic}}, tasks: [fan_letter, item_mood, duel]}}
     again: {{engine: {{kind: replay, records: {root}/first/augment/rule}}, tasks: [item_mood, duel]}}
+    foreign: {{engine: {{kind: replay, records: {root}/foreign, dataset: {root}/first/dataset}}, tasks: [item_aura]}}
   tasks:
     item_mood: {{word: loud}}
 embedding: {{model: "{embedder}", device: cpu}}
@@ -169,8 +172,13 @@ variants:
   full: {{model: llmrec, source: rule}}
   shuffled: {{model: llmrec, source: rule, change: {{fan_letter: shuffled, duel: random-candidates}}}}
   replayed: {{model: llmrec, source: again, change: {{item_mood: constant}}}}
+  strange: {{model: llmrec, source: foreign, change: {{item_aura: shuffled}}}}
 report: {{baseline: popular, primary: recall@10, secondary: [ndcg@10], bootstrap: 100}}
 """
+
+
+LATER = ("again:", "replayed:", "foreign:", "strange:")
+"""Lines of the config that need the records of an earlier run."""
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +201,14 @@ def config_file(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Path
 @pytest.fixture(scope="module")
 def config(invented: None, config_file: Path) -> Config:
     """The config, whose replayed source has something to replay: what another run of it wrote."""
-    lines = [line for line in config_file.read_text().splitlines() if not line.lstrip().startswith(("again:", "repl"))]
+    lines = [line for line in config_file.read_text().splitlines() if not line.lstrip().startswith(LATER)]
     first = config_file.with_name("first.yaml")
     first.write_text("\n".join(lines))
     earlier = Run(read_config(first, [f"output={config_file.parent / 'first'}"]))
     for stage in ("prepare", "candidates", "augment"):
         run_one(earlier, stage, force=False, console=Console(file=io.StringIO()))
+    aura = shutil.copytree(earlier.folder / "augment/rule/item_mood", config_file.parent / "foreign/item_aura")
+    write_json(aura / "task.json", read_json(aura / "task.json") | {"name": "item_aura"})
     return read_config(config_file)
 
 
@@ -269,13 +279,16 @@ def test_texts_are_embedded_and_every_part_reaches_the_model(run: Path, config: 
     )
     assert {(user, *sorted(pair)) for user, *pair in drawn} == shown, "each pair is one of its own record"
     assert changed.edges.positive.tolist() != full.edges.positive.tolist()
+    strange = side_information(run, config.variants["strange"], dataset, 1)
+    assert set(strange.item) == {"text", "aura"}
+    assert sorted(map(tuple, strange.item["aura"].dense())) == sorted(map(tuple, values)), "items changed places"
     again = side_information(run, config.variants["replayed"], dataset, 1)
     assert len(np.unique(again.item["mood"].values, axis=0)) <= 2, "the mean, and zeros for the item without"
 
 
 def test_it_is_trained_audited_and_reported(run: Path) -> None:
     assert {path.parent.parent.name for path in run.glob("train/*/*/metrics.json")} == {
-        "popular", "full", "shuffled", "replayed"
+        "popular", "full", "shuffled", "replayed", "strange"
     }  # fmt: skip
     names = {check.name for check in audit_run(run).checks}
     assert audit_run(run).violations == 0
@@ -292,8 +305,6 @@ def test_it_is_trained_audited_and_reported(run: Path) -> None:
 
 
 def test_the_audit_sees_damage_of_invented_kinds(run: Path, tmp_path: Path) -> None:
-    import shutil
-
     damaged = shutil.copytree(run, tmp_path / "run")
     card = damaged / "augment" / "rule" / "fan_letter" / "task.json"
     write_json(card, read_json(card) | {"reads": ["item_mood", "item_smell"]})
