@@ -109,7 +109,7 @@ def test_table_2_has_every_family_and_table_3_every_ablation() -> None:
     assert (full.keep, full.restoration.active) == ("hard", True)
     assert (prune.keep, prune.restoration.active) == ("all", True)
     assert (qc.keep, qc.restoration.active) == ("all", False)
-    parts = {name: (v.edges, v.profiles, v.attributes) for name, v in models.variants.items()}
-    assert parts["wo-u-i"] == ("none", "as-is", "as-is")
-    assert parts["wo-u"] == ("as-is", "none", "as-is")
-    assert parts["wo-ui"] == ("as-is", "none", "none")
+    change = {name: variant.change for name, variant in models.variants.items()}
+    assert change["wo-u-i"] == {"edges": "none"}
+    assert change["wo-u"] == {"user_profile": "none"}
+    assert change["wo-ui"] == {"user_profile": "none", "item_attributes": "none"}
