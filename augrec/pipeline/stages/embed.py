@@ -115,12 +115,14 @@ def encoder_of(run: Run) -> SentenceEncoder | None:
 
 def _vectors(run: Run, name: str) -> VectorSource:
     """Where a replayed source's vectors lie: beside its records."""
+    from augment.options import SourceOptions
     from augment.replay.replay import records_folder
     from augment.replay.translation import dataset_folder
     from embed.replayed import VectorSource
 
     assert run.config.generation is not None
-    options: Any = run.config.generation.sources[name].engine
+    source: SourceOptions = run.config.generation.sources[name]
+    options: Any = source.engine
     records = records_folder(options.records)
     folder = records.resolve().parent.parent / "embed" / records.resolve().name
     return VectorSource(folder, dataset_folder(options, records) if options.match == "source_id" else None)
