@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from augment.catalog import Catalog
 from augment.engines.base import Engine
@@ -22,7 +23,7 @@ from augrec.artefacts.errors import AugrecError
 
 
 class Waves:
-    """See the module.
+    """A source's tasks in the order in which they are asked.
 
     Args:
         catalog: what may be told to a model, as prompts show it.
@@ -129,12 +130,11 @@ class Waves:
             keys = known.read(shard)
             if keys is None:
                 self._refuse(task, f"its shard {shard} is not answered")
-                raise AssertionError
             for digest in keys.of(task):
                 found.add_digest(digest)
         return found
 
-    def _refuse(self, task: str, why: str) -> None:
+    def _refuse(self, task: str, why: str) -> NoReturn:
         raise AugrecError(
             f"prompts quote the answers to {task}, and not all are there: {why}",
             where=self._folder,
