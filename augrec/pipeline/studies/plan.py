@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from augrec.artefacts.files import write_text
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.search.subject import Subject, Values
 
@@ -53,6 +56,13 @@ class Plan(ABC):
         return Subject(model, variant, seeds, config)
 
 
-def as_read(options: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """A study as it is written down: its options with the base filled in."""
-    return {**options, "base": base}
+def save_as_read(what: str, options: Mapping[str, Any], path: Path) -> None:
+    """Writes down a study as it was read, for whoever looks at its folder.
+
+    Args:
+        what: "experiment" or "comparison".
+        options: its sections, the base filled in.
+        path: the YAML file.
+    """
+    text = yaml.safe_dump(dict(options), sort_keys=False, allow_unicode=True, width=110)
+    write_text(path, f"# The {what} as it was read; written by augrec, edits are not read.\n{text}")

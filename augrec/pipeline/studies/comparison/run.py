@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
-from augrec.artefacts.files import write_text
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
@@ -17,7 +15,7 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.published import import_published
 from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.memory import workers_that_fit
-from augrec.pipeline.studies.plan import as_read
+from augrec.pipeline.studies.plan import save_as_read
 from augrec.pipeline.studies.search.subject import Values
 from augrec.report.measures.downstream import Tuning
 
@@ -50,7 +48,8 @@ def run_compare(
 
     runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download)
     with exclusive(plan.folder):
-        _save(plan)
+        options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}
+        save_as_read("comparison", options, plan.folder / "compare.yaml")
         _import(plan, runner)
         runner.run(search)
         timer = Stopwatch()
@@ -74,12 +73,3 @@ def _import(plan: ComparisonPlan, runner: CellRunner) -> None:
         counts = imported.get("counts") or {}
         ok = sum(count for key, count in counts.items() if key.endswith("_ok"))
         runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")
-
-
-def _save(plan: ComparisonPlan) -> None:
-    """The comparison as it was read, its base filled in."""
-    content = as_read(plan.compare.model_dump(mode="json"), plan.base) | {"change": {}}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
-    write_text(
-        plan.folder / "compare.yaml", f"# The comparison as it was read; written by augrec, edits are not read.\n{text}"
-    )

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
-from augrec.artefacts.files import write_json, write_text
+from augrec.artefacts.files import write_json
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
@@ -17,7 +16,7 @@ from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
 from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.memory import workers_that_fit
-from augrec.pipeline.studies.plan import Cell
+from augrec.pipeline.studies.plan import Cell, save_as_read
 from augrec.pipeline.studies.reuse import runs_below
 from augrec.report.study import Failure, SearchResult
 
@@ -39,7 +38,8 @@ def run_experiment(
 
     folder = plan.experiment.folder
     with exclusive(folder):
-        _save(plan, folder / "experiment.yaml")
+        options = {**plan.experiment.model_dump(mode="json"), "base": plan.base}
+        save_as_read("experiment", options, folder / "experiment.yaml")
         outcomes: list[Outcome] = []
         for place, cell in enumerate(plan.cells, start=1):
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
@@ -88,10 +88,3 @@ def _search(plan: ExperimentPlan, runner: CellRunner, run: Run, searched: list[S
     runner.say("search", f"done in {watch.seconds():.0f} s   {trials}, options for {len(tuned)} models")
     kept = {name: variant for name, variant in config.variants.items() if variant.model not in lost}
     return config.model_copy(update={"variants": kept})
-
-
-def _save(plan: ExperimentPlan, path: Path) -> None:
-    """The experiment as it was read, its base filled in."""
-    content = {**plan.experiment.model_dump(mode="json"), "base": plan.base}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
-    write_text(path, f"# The experiment as it was read; written by augrec, edits are not read.\n{text}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import pytest
 import yaml
 from rich.console import Console
 
+from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
+from augrec.pipeline.studies.search.trials import Step
 from tests.augrec.conftest import write_toy_data
 
 ARMS: dict[str, Any] = {
@@ -209,9 +213,25 @@ def test_a_second_call_trains_nothing_and_changes_no_number(plan: ComparisonPlan
     assert json.dumps(again) == json.dumps({name: value for name, value in found.items() if name in again})
 
 
-def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: ComparisonPlan, tmp_path: Path) -> None:
-    import shutil
+def test_trials_that_fail_are_all_named_and_the_others_kept(
+    plan: ComparisonPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(plan.folder, folder)
+    changed = read_compare(plan.path, [f"output={folder}", "recommenders.ease.scales=[0.5,7]"])
 
+    def failing(work: object, steps: Iterable[Step], workers: int, done: Callable[..., Iterable[Step]]) -> None:
+        for step in steps:
+            assert list(done(step, None, "the loss is not finite")) == []
+
+    monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", failing)
+    with pytest.raises(AugrecError, match="4 of 16 trials failed") as error:
+        run_compare(changed, console=Console(file=io.StringIO()))
+    assert "  - ease+rule, profile 7: the loss is not finite" in str(error.value)
+    assert len(list(folder.glob("search/ease+*/trial-001/failed.json"))) == 4
+
+
+def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: ComparisonPlan, tmp_path: Path) -> None:
     copy = shutil.copytree(plan.folder, tmp_path / "copy")
     shutil.rmtree(copy / "embed" / "data")
     checks = TextMeasures(plan.compare, plan.cell.config, RunFolder(copy)).leak()
