@@ -27,23 +27,6 @@ class Test:
     reason: str | None = None
 
 
-def decided(difference: float | None, p_users: float | None, p_seeds: float | None, alpha: float) -> int:
-    """+1 or -1 where a difference counts: both tests were carried out and both are below alpha. Else 0.
-
-    The one rule behind every "better" and "worse". A test that is missing (one seed, two models that draw nothing) is
-    no evidence, so it decides nothing.
-
-    Args:
-        difference: what is judged by its sign.
-        p_users: over users, after the correction of its family.
-        p_seeds: over seeds.
-        alpha: the level.
-    """
-    if not difference or p_users is None or p_seeds is None or max(p_users, p_seeds) >= alpha:
-        return 0
-    return 1 if difference > 0 else -1
-
-
 def paired_t(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test:
     """Two-sided paired t-test of equal means.
 

@@ -14,6 +14,7 @@ from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.visible import shown as visible_text
+from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
 from augrec.report.pages.experiment.results import Results, results_json
@@ -27,7 +28,7 @@ from augrec.report.pages.experiment.tables import (
     shown,
     tests_of,
 )
-from augrec.report.pages.experiment.values import Block, Line, Point
+from augrec.report.pages.experiment.values import Block, Line, Point, comparisons_of
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import number, seconds
 from augrec.report.study import Study
@@ -93,11 +94,14 @@ def _sweep_markdown(lines: list[Line]) -> str:
 
 def _shown(point: Point, metric: str) -> str:
     value = point.values[metric]
-    return markdown_cell(point.problem or "") if value.mean is None else shown(value, 0.05)
+    return markdown_cell(point.problem or "") if value.mean is None else shown(value, metric, 0.05)
 
 
 def _markdown(study: Study, tables: Mapping[str, Table], blocks: list[Block], sweeps: dict[str, list[Line]]) -> str:
     parts = [f"# {markdown_cell(study.title)}\n"]
+    family = describe_family(family_sizes(comparisons_of(blocks)))
+    if family:
+        parts.append(f"{family}\n")
     if study.failures:
         parts.append(f"**{len(study.failures)} failures**, see [failures.json](failures.json).\n")
     for block in blocks:
@@ -122,6 +126,7 @@ def _html(study: Study, tables: Mapping[str, Table], blocks: list[Block], sweeps
     )  # fmt: skip
     return environment.get_template("experiment.html.j2").render(
         experiment=study,
+        family=describe_family(family_sizes(comparisons_of(blocks))),
         style=Markup(STYLE.read_text(encoding="utf-8")),
         blocks=[(block, stem(block), grouped(block), printed_metrics(block), tests_of(block)) for block in blocks],
         sweeps=sweeps,

@@ -17,7 +17,7 @@ from augrec.report.pages.experiment.values import (
     Line,
     Point,
     Row,
-    corrected,
+    corrected_blocks,
     describe_tests,
     values_of,
     with_best,
@@ -61,11 +61,13 @@ class Results:
 
     def blocks(self) -> list[Block]:
         """Every table on every data set it is for."""
-        return [
-            self._block(name, table, dataset)
-            for name, table in self.tables.items()
-            for dataset in table.datasets or self.study.datasets
-        ]
+        return corrected_blocks(
+            [
+                self._block(name, table, dataset)
+                for name, table in self.tables.items()
+                for dataset in table.datasets or self.study.datasets
+            ]
+        )
 
     def _block(self, name: str, table: Table, dataset: str) -> Block:
         settings = table.settings or tuple(self.study.settings)
@@ -90,7 +92,7 @@ class Results:
         if table.groups:
             order = list(dict.fromkeys(row.group for row in rows))
             rows.sort(key=lambda row: order.index(row.group))
-        rows = with_best(corrected(rows, table.metrics), table.metrics)
+        rows = with_best(rows, table.metrics)
         return Block(
             name,
             table.title if len(self.study.datasets) == 1 else f"{table.title}: {title}",
@@ -100,7 +102,7 @@ class Results:
             table.alpha,
             table.groups,
             paper.source if paper else None,
-            describe_tests(table, sum(any(v.versus for v in row.values.values()) for row in rows)),
+            describe_tests(table),
         )
 
     def _paper(self, table: Table, dataset: str) -> Published | None:
@@ -146,6 +148,7 @@ class Results:
             values,
             variant in (table.baseline, *table.against.values()) and setting == base_setting,
             self._against(table, base_setting, setting, against) if baseline is not None and against else None,
+            (base_setting, against) if baseline is not None and against and found is not None else None,
             problem,
         )
 

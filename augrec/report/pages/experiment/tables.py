@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.visible import visible
-from augrec.report.pages.experiment.values import Block, Row, Value, verdict
+from augrec.report.pages.experiment.values import Block, Row, Value, mark_of
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.wording import interval, number, p_value, signed
 
@@ -70,11 +70,11 @@ def tests_of(block: Block) -> list[list[str]]:
             signed(versus.difference),
             interval(versus.ci_low, versus.ci_high),
             p_value(versus.p_users),
-            p_value(value.holm.get("p_users")),
+            p_value(versus.p_users_holm),
             p_value(versus.p_users_randomisation),
-            p_value(value.holm.get("p_users_randomisation")),
+            p_value(versus.p_users_randomisation_holm),
             p_value(versus.p_seeds),
-            p_value(value.holm.get("p_seeds")),
+            p_value(versus.p_seeds_holm),
         ]
         for row in block.rows
         for metric, value in row.values.items()
@@ -87,17 +87,17 @@ def printed_metrics(block: Block) -> list[str]:
     return [m for m in block.metrics if any(row.values[m].paper is not None for row in block.rows)]
 
 
-def shown(value: Value, alpha: float) -> str:
+def shown(value: Value, metric: str, alpha: float) -> str:
     """0.1234 ± 0.0012 and the mark of its comparison."""
     spread = "" if value.std is None else f" ± {number(value.std)}"
-    return f"{number(value.mean)}{spread}{MARK[verdict(value, alpha)]}"
+    return f"{number(value.mean)}{spread}{MARK[mark_of(value, metric, alpha)]}"
 
 
 def _cells(block: Block, row: Row) -> list[str]:
     if not row.seeds:
         ours = [markdown_cell(row.problem or "failed"), *[""] * (len(block.metrics) - 1)]
     else:
-        texts = [(row.values[m], shown(row.values[m], block.alpha)) for m in block.metrics]
+        texts = [(row.values[m], shown(row.values[m], m, block.alpha)) for m in block.metrics]
         ours = [f"**{text}**" if value.best else text for value, text in texts]
     return [*ours, *(number(row.values[m].paper) for m in printed_metrics(block))]
 
@@ -112,7 +112,6 @@ def csv_text(block: Block) -> str:
                 "table": block.table,
                 "metric": metric,
                 "n_seeds": len(row.seeds),
-                **{f"{test}_holm": p for test, p in value.holm.items()},
             }
             line |= {name: getattr(row, name) for name in CSV_COLUMNS if name in Row.__dataclass_fields__}
             line |= {name: getattr(value, name) for name in CSV_COLUMNS if name in Value.__dataclass_fields__}
@@ -156,7 +155,7 @@ def _latex_cells(block: Block, row: Row, printed: list[str]) -> list[str]:
         spread = "" if value.std is None else rf" {{\scriptsize $\pm$ {_latex_number(value.std)}}}"
         mean = _latex_number(value.mean)
         mean = rf"\textbf{{{mean}}}" if value.best else mean
-        cells.append(f"{mean}{spread}{LATEX_MARK[verdict(value, block.alpha)]}")
+        cells.append(f"{mean}{spread}{LATEX_MARK[mark_of(value, metric, block.alpha)]}")
     return [*cells, *paper]
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from augrec.report.numbers.comparison import Comparison, compare
-from augrec.report.numbers.estimates import spread
-from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm
+from augrec.artefacts.metrics import Metric
+from augrec.report.numbers.comparison import Comparison, compare, corrected, verdict
+from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.options import Table
 
-TESTS = ("p_users", "p_users_randomisation", "p_seeds")
-
 
 @dataclass(frozen=True)
 class Value:
-    """One metric of one row. `low` and `high` bound its mean over users, `holm` corrects each test over the table."""
+    """One metric of one row. `low` and `high` bound its mean over users; `versus` is corrected over the page."""
 
     mean: float | None = None
     std: float | None = None
@@ -28,12 +25,14 @@ class Value:
     best: bool = False
     paper: float | None = None
     versus: Comparison | None = None
-    holm: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variant in one setting; `problem` says why it has no values, or why seeds are missing."""
+    """One variant in one setting; `problem` says why it has no values, or why seeds are missing.
+
+    `against` is what the row it is compared with is called in this table, `compared_with` its setting and variant.
+    """
 
     label: str
     group: str
@@ -46,6 +45,7 @@ class Row:
     values: dict[str, Value]
     is_baseline: bool = False
     against: str | None = None
+    compared_with: tuple[str, str] | None = None
     problem: str | None = None
 
 
@@ -105,88 +105,97 @@ def values_of(
     """
     if found is None:
         return {metric: Value(paper=paper.get(metric)) for metric in metrics}
-    versus = compare(found, baseline, list(metrics), options.inference) if baseline is not None else {}
+    versus = compare(found, baseline, metrics, options.inference) if baseline is not None else {}
     values = {}
     for metric in metrics:
-        seeds = list(found.values(metric).values())
-        low, high = _interval(found, metric, options)
+        measured = estimate(found, metric, options.inference)
         values[metric] = Value(
-            mean=float(np.mean(seeds)) if seeds else None,
-            std=spread(seeds),
-            low=low,
-            high=high,
+            mean=measured.mean,
+            std=measured.std,
+            low=measured.low,
+            high=measured.high,
             paper=paper.get(metric),
             versus=versus.get(metric),
         )
     return values
 
 
-def _interval(found: Trained, metric: str, options: ReportOptions) -> tuple[float | None, float | None]:
-    """The bootstrap interval of the metric's mean over users, each user's value being the mean over seeds."""
-    per_user = found.per_user.get(metric)
-    if per_user is None:
-        return None, None
-    known = per_user[np.isfinite(per_user)]
-    rng = np.random.default_rng(options.seed)
-    low, high = bootstrap_intervals(known[:, None], options.bootstrap, options.alpha, rng)
-    return (float(low[0]), float(high[0])) if np.isfinite(low[0]) else (None, None)
+Pair = tuple[str, str, str, str, str]
+"""A data set, a setting and variant of it, and the setting and variant that these are compared with."""
 
 
-def corrected(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
-    """Holm's correction of each test over all the comparisons of the table: its rows times its metrics."""
-    keys = [(place, metric) for place, row in enumerate(rows) for metric in metrics if row.values[metric].versus]
-    by_key: dict[tuple[int, str], dict[str, float | None]] = {key: {} for key in keys}
-    for test in TESTS:
-        p_values = [getattr(rows[place].values[metric].versus, test) for place, metric in keys]
-        for key, p in zip(keys, holm(p_values), strict=True):
-            by_key[key][test] = p
-    return [
-        replace(
-            row,
-            values={m: replace(value, holm=by_key.get((place, m), {})) for m, value in row.values.items()},
-        )
-        for place, row in enumerate(rows)
-    ]
+def comparisons_of(blocks: Sequence[Block]) -> dict[Pair, dict[str, Comparison]]:
+    """Every comparison that the page shows, once, though several tables may show it."""
+    pairs: dict[Pair, dict[str, Comparison]] = {}
+    for block in blocks:
+        for row in block.rows:
+            if row.compared_with is not None:
+                of_pair = pairs.setdefault((row.dataset, row.setting, row.variant, *row.compared_with), {})
+                for metric, value in row.values.items():
+                    if value.versus is not None:
+                        of_pair.setdefault(metric, value.versus)
+    return pairs
+
+
+def corrected_blocks(blocks: Sequence[Block]) -> list[Block]:
+    """Holm's correction over all comparisons of the page, one family per metric and test."""
+    pairs = corrected(comparisons_of(blocks))
+
+    def row_of(row: Row) -> Row:
+        if row.compared_with is None:
+            return row
+        of_pair = pairs[(row.dataset, row.setting, row.variant, *row.compared_with)]
+        values = {
+            metric: value if value.versus is None else replace(value, versus=_with_holm(value.versus, of_pair[metric]))
+            for metric, value in row.values.items()
+        }
+        return replace(row, values=values)
+
+    return [replace(block, rows=tuple(map(row_of, block.rows))) for block in blocks]
+
+
+def _with_holm(comparison: Comparison, adjusted: Comparison) -> Comparison:
+    return replace(
+        comparison,
+        p_users_holm=adjusted.p_users_holm,
+        p_users_randomisation_holm=adjusted.p_users_randomisation_holm,
+        p_seeds_holm=adjusted.p_seeds_holm,
+    )
 
 
 def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
-    """Marks the highest mean of every column."""
-    top = {m: max((v for row in rows if (v := row.values[m].mean) is not None), default=None) for m in metrics}
+    """Marks the best mean of every column, by the direction of its metric."""
+    means = {m: [mean for row in rows if (mean := row.values[m].mean) is not None] for m in metrics}
+    best = {m: Metric.parse(m).best(values) for m, values in means.items()}
     return [
         replace(
             row,
-            values={
-                m: replace(value, best=len(rows) > 1 and value.mean is not None and value.mean == top[m])
-                for m, value in row.values.items()
-            },
+            values={m: replace(value, best=len(rows) > 1 and value.mean == best[m]) for m, value in row.values.items()},
         )
         for row in rows
     ]
 
 
-def verdict(value: Value, alpha: float) -> int:
+def mark_of(value: Value, metric: str, alpha: float) -> int:
     """+1 or -1 where a row is better or worse than the baseline over users and over seeds after correction, else 0.
 
     Where a test is missing (one seed, or no randomness at all), nothing is marked.
     """
-    if value.versus is None:
-        return 0
-    return decided(value.versus.difference, value.holm.get("p_users"), value.versus.p_seeds, alpha)
+    return 0 if value.versus is None else verdict(value.versus, metric, alpha).sign
 
 
-def describe_tests(table: Table, rows: int) -> str:
+def describe_tests(table: Table) -> str:
     """Says which tests stand behind a table's marks."""
     baseline = table.labels.get(table.baseline or "", table.baseline)
     against = f"{baseline} in the setting {table.baseline_setting}" if table.baseline_setting else baseline
     if table.against:
         against = "the row it is compared with (named in the table of tests)"
-    comparisons = rows * len(table.metrics)
     return (
         f"Mean over seeds ± standard deviation over seeds; bold is the best of its column. ▲ and ▼: better or worse "
         f"than {against} at {table.alpha:g}, both over users (paired t-test on each user's mean over seeds, with "
-        f"Holm's correction over the {comparisons} comparisons of this table) and over seeds (paired t-test; what "
-        "draws nothing has its one value for every seed of the other, and without this test there is no mark). The "
-        "table of tests adds a sign-flip randomisation test over users and a "
+        "Holm's correction over all comparisons in the metric that is shown) and over seeds (paired t-test; "
+        "what draws nothing has its one value for every seed of the other, and without this test there is no mark). "
+        "The table of tests adds a sign-flip randomisation test over users and a "
         f"{100 * (1 - table.alpha):g} % bootstrap interval over users of the difference ({table.bootstrap} resamples); "
         "the intervals in the plots are of each row's own mean."
     )

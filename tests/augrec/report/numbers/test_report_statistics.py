@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from augrec.report.numbers.statistics import bootstrap_intervals, decided, holm, paired_t, seeds_t, sign_flips
+from augrec.report.numbers.comparison import Comparison, verdict
+from augrec.report.numbers.statistics import bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
 
 
 def pairs(n: int, shift: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +258,7 @@ def test_pairs_of_different_length_are_a_programming_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "p_users", "p_seeds", "verdict"),
+    ("difference", "p_users", "p_seeds", "sign"),
     [
         (0.2, 0.01, 0.02, 1),
         (-0.2, 0.01, 0.02, -1),
@@ -271,9 +272,11 @@ def test_pairs_of_different_length_are_a_programming_error() -> None:
     ],
 )
 def test_a_difference_counts_when_both_tests_were_carried_out_and_both_say_so(
-    difference: float | None, p_users: float | None, p_seeds: float | None, verdict: int
+    difference: float | None, p_users: float | None, p_seeds: float | None, sign: int
 ) -> None:
-    assert decided(difference, p_users, p_seeds, alpha=0.05) == verdict
+    comparison = Comparison(difference, p_users_holm=p_users, p_seeds=p_seeds)
+    assert verdict(comparison, "recall@20", alpha=0.05).sign == sign
+    assert verdict(comparison, "rmse", alpha=0.05).sign == -sign
 
 
 def test_two_pairs_are_enough() -> None:

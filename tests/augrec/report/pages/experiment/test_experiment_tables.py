@@ -9,17 +9,25 @@ from dataclasses import replace
 
 import pytest
 
-from augrec.report.numbers.results import Comparison
+from augrec.report.numbers.comparison import Comparison, family_sizes
 from augrec.report.pages.experiment.paper import load, published
 from augrec.report.pages.experiment.tables import csv_text, latex, markdown
-from augrec.report.pages.experiment.values import Block, Row, Value, verdict
+from augrec.report.pages.experiment.values import (
+    Block,
+    Row,
+    Value,
+    comparisons_of,
+    corrected_blocks,
+    mark_of,
+    with_best,
+)
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
     versus=Comparison(
-        difference=0.05, p_users=0.001, p_users_randomisation=0.002, p_seeds=0.01, ci_low=0.01, ci_high=0.09
+        difference=0.05, p_users=0.001, p_users_holm=0.002, p_users_randomisation=0.002,
+        p_users_randomisation_holm=0.004, p_seeds=0.01, p_seeds_holm=0.02, ci_low=0.01, ci_high=0.09,
     ),
-    holm={"p_users": 0.002, "p_users_randomisation": 0.004, "p_seeds": 0.02},
 )  # fmt: skip
 PLAIN = Value(mean=0.2, std=0.02)
 WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01, ci_low=-0.09, ci_high=-0.01))
@@ -119,8 +127,31 @@ def test_a_label_is_no_formula() -> None:
 def test_a_mark_needs_users_and_seeds(
     users: float | None, seeds: float | None, difference: float, expected: int
 ) -> None:
-    value = Value(0.1, versus=Comparison(difference=difference, p_seeds=seeds), holm={"p_users": users})
-    assert verdict(value, 0.05) == expected
+    value = Value(0.1, versus=Comparison(difference=difference, p_seeds=seeds, p_users_holm=users))
+    assert mark_of(value, "recall@20", 0.05) == expected
+    assert mark_of(value, "rmse", 0.05) == -expected
+
+
+def test_the_best_of_a_column_follows_the_metric() -> None:
+    rows = [row("low", Value(0.8)), row("high", Value(0.9)), row("lost", Value())]
+    for metric, best in (("recall@20", "high"), ("rmse", "low")):
+        made = [replace(one, values={metric: one.values["recall@20"]}) for one in rows]
+        assert [found.label for found in with_best(made, (metric,)) if found.values[metric].best] == [best]
+
+
+def test_holm_s_family_is_the_page_and_a_comparison_counts_once() -> None:
+    """Two tables that both show one comparison, and one of them two more."""
+
+    def compared(label: str, p: float) -> Row:
+        value = Value(0.2, versus=Comparison(difference=0.1, p_users=p, p_seeds=0.5))
+        return row(label, value, against="base", compared_with=("base", "base"))
+
+    first = replace(BLOCK, rows=(compared("a", 0.01), compared("b", 0.02), compared("c", 0.3)))
+    second = replace(BLOCK, table="other", rows=(compared("a", 0.01),))
+    blocks = corrected_blocks([first, second])
+    adjusted = [found.values["recall@20"].versus for block in blocks for found in block.rows]
+    assert [one.p_users_holm for one in adjusted if one] == pytest.approx([0.03, 0.04, 0.3, 0.03])
+    assert family_sizes(comparisons_of(blocks)) == {"recall@20": 3}
 
 
 def improvement(dataset: str, metric: str) -> float:
