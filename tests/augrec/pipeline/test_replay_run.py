@@ -69,7 +69,7 @@ def test_the_stage_follows_the_content_of_the_records(
     path = moved / "augment" / "rule" / "edges" / "records.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
     run_one(replayed, "augment", force=False, console=Console(file=said))
-    assert "replayed.old.edges/records.parquet" in said.getvalue()
+    assert "files.old.edges/records.parquet" in said.getvalue()
     failed = read_json(replayed.folder / "augment" / "summary.json")["sources"]["old"]["tasks"]["edges"]
     assert failed["failed_by_reason"] == {"no_record": 1}
 
