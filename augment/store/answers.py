@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from augment.source_ids import SourceIds
-from augment.store.request_index import key_digest
+from augment.store.request_index import KEY_BYTES, KeyTable, key_digest
 from augment.store.store import read_piece, read_pieces, shard_path
 from augrec.artefacts.tasks import TaskCard
 
+MARK_BYTES = KEY_BYTES + 8
+"""Of a record: its key, and 64 bits of its answer."""
 KEPT = 1 << 14
 """Entities whose answers are in memory: an item stands in many prompts."""
 
@@ -57,21 +60,20 @@ class Answers:
         self.card, self.entities, self._ids = card, entities, ids
         self._paths = [shard_path(folder, card.name, shard, total) for shard in range(total)]
         self.records = 0
-        places: list[tuple[int, int, int]] = []
-        marks: list[bytes] = []
+        places, marks = array("q"), bytearray()
         for shard, path in enumerate(self._paths):
-            seen = set[bytes]()
+            seen = KeyTable()
             for piece in read_pieces(path, card.gives):
                 stored = piece.stored
-                if stored is None or (key := key_digest(stored.key)) in seen or not present(key):
+                if stored is None or seen.has(key := key_digest(stored.key)) or not present(key):
                     continue
-                seen.add(key)
+                seen.add_digest(key)
                 entity = ids.find(card.about, stored.entity)
                 if entity is not None and stored.content["status"] == "ok":
-                    places.append((entity, shard, piece.offset))
-                    marks.append(key + stored.answer.to_bytes(8, "big"))
+                    places.extend((entity, shard, piece.offset))
+                    marks += key + stored.answer.to_bytes(MARK_BYTES - KEY_BYTES, "big")
             self.records += len(seen)
-        self.identity = hashlib.sha256(b"".join(sorted(marks))).hexdigest()
+        self.identity = hashlib.sha256(np.sort(np.frombuffer(bytes(marks), f"V{MARK_BYTES}")).tobytes()).hexdigest()
         table = np.array(places, dtype=np.int64).reshape(-1, 3)
         self._places = table[np.argsort(table[:, 0], kind="stable")]
         self._starts = np.searchsorted(self._places[:, 0], np.arange(entities + 1))
