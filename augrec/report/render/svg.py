@@ -20,27 +20,36 @@ SERIES = ("#010110", "#010111", "#010112", "#010113")
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "rule", PAPER: "paper"}
 _VARIABLES |= {colour: f"series-{n}" for n, colour in enumerate(SERIES)}
 
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 12.0,
-    "font.family": "DejaVu Sans",  # comes with matplotlib and is wide: what fits in it fits in the page's font
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": INK,
-    "text.color": INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "text.parse_math": False,  # names are text, whatever dollar signs they hold
-}
+
+def plot_style(ink: str, muted: str, rule: str, size: float) -> dict[Any, Any]:
+    """What all plots have in common, inline or as files.
+
+    Args:
+        ink, muted, rule: colours of words, of what explains them, and of lines.
+        size: of letters, in points.
+    """
+    return {
+        "svg.fonttype": "none",
+        "font.size": size,
+        "font.family": "DejaVu Sans",  # comes with matplotlib and is wide: what fits in it fits in the page's font
+        "axes.edgecolor": rule,
+        "axes.labelcolor": muted,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": rule,
+        "grid.linewidth": 0.8,
+        "axes.axisbelow": True,
+        "xtick.color": rule,
+        "ytick.color": rule,
+        "xtick.labelcolor": muted,
+        "ytick.labelcolor": ink,
+        "text.color": ink,
+        "text.parse_math": False,  # names are text, whatever dollar signs they hold
+    }
+
+
+_STYLE = plot_style(INK, MUTED, GRID, 12.0) | {"figure.facecolor": "none", "axes.facecolor": "none"}
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,28 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import atomic_path
 from augrec.report.pages.experiment.values import Block, Line, Row
+from augrec.report.render.svg import plot_style
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
 SERIES = ("#0b6bcb", "#c4510b", "#1a7f4b", "#7a3fc4", "#a5264f", "#5f6b00")
 PANELS_SIDE_BY_SIDE = 4
 MARKERS = ("o", "s", "^", "D", "v", "P")
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10.0,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-    "text.color": INK,
-    "text.parse_math": False,
-}
+_STYLE = plot_style(INK, MUTED, RULE, 10.0)
 
 
 def draw_bars(block: Block, path: Path) -> None:

@@ -1,179 +1,206 @@
-"""A table as Markdown, CSV and LaTeX."""
+"""The tables of an experiment: what its page, Markdown, CSV and LaTeX show."""
 
 from __future__ import annotations
 
-from augrec.artefacts.csv_cells import csv_lines
-from augrec.artefacts.visible import visible
-from augrec.report.pages.experiment.values import Block, Row, Value, mark_of
-from augrec.report.render.safe_text import markdown_cell
-from augrec.report.render.wording import interval, number, p_value, signed
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
-MARK = {1: " ▲", -1: " ▼", 0: ""}
-LATEX_MARK = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}
+from augrec.report.pages.experiment.values import Block, Line, Point, mark_of
+from augrec.report.pages.experiment.values import Row as Values
+from augrec.report.render.safe_text import markdown_cell
+from augrec.report.render.tables import (
+    Cell,
+    Row,
+    Table,
+    difference_cell,
+    interval_cell,
+    measure,
+    numbers,
+    p_cell,
+    plain_value,
+    table,
+    word,
+    words,
+)
+from augrec.report.render.text_tables import markdown_rows
+from augrec.report.render.wording import number
+from augrec.report.study import Study
+
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
     "low", "high", "best", "paper", "against", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
     "p_users_randomisation", "p_users_randomisation_holm", "p_seeds", "p_seeds_holm", "problem",
 )  # fmt: skip
-
-
-def grouped(block: Block) -> list[tuple[str | None, list[Row]]]:
-    """The rows by group, in order; one group without a name where the table asks for none."""
-    if not block.groups:
-        return [(None, list(block.rows))]
-    names = list(dict.fromkeys(row.group for row in block.rows))
-    return [(name, [row for row in block.rows if row.group == name]) for name in names]
-
-
-def markdown(block: Block) -> str:
-    """The table, its tests and its notes."""
-    head = ["", *block.metrics, *(f"paper: {m}" for m in printed_metrics(block))]
-    lines = [f"## {markdown_cell(block.title)}", "", _pipes(head), _pipes(["---", *["---:"] * (len(head) - 1)])]
-    for group, rows in grouped(block):
-        if group is not None:
-            lines.append(_pipes([f"*{markdown_cell(group)}*", *[""] * (len(head) - 1)]))
-        lines += [_pipes([markdown_cell(row.label), *_cells(block, row)]) for row in rows]
-    lines += ["", block.tests, ""]
-    if block.paper:
-        lines += [f"Paper: {block.paper}.", ""]
-    lines += [f"- {markdown_cell(row.label)}: {markdown_cell(row.problem)}" for row in block.rows if row.problem]
-    tests = tests_of(block)
-    if tests:
-        head = ["", *TEST_COLUMNS]
-        lines += ["", "<details><summary>Tests</summary>", "", _pipes(head), _pipes(["---"] * len(head))]
-        lines += [_pipes([markdown_cell(cell) for cell in row]) for row in tests]
-        lines += ["", "</details>"]
-    return "\n".join(lines) + "\n"
-
-
-TEST_COLUMNS = (
-    "against",
-    "metric",
-    "difference",
-    "interval",
-    "p users",
-    "Holm",
-    "p sign flips",
-    "Holm",
-    "p seeds",
-    "Holm",
+SWEEP_NOTE = (
+    "Mean over seeds ± standard deviation over seeds; bands are 95 % bootstrap intervals over users of each mean."
 )
 
 
-def tests_of(block: Block) -> list[list[str]]:
-    """One line per row and metric that was compared: label, then the columns of `TEST_COLUMNS`."""
-    return [
-        [
-            row.label,
-            row.against or "",
-            metric,
-            signed(versus.difference),
-            interval(versus.ci_low, versus.ci_high),
-            p_value(versus.p_users),
-            p_value(versus.p_users_holm),
-            p_value(versus.p_users_randomisation),
-            p_value(versus.p_users_randomisation_holm),
-            p_value(versus.p_seeds),
-            p_value(versus.p_seeds_holm),
-        ]
+def stem(block: Block) -> str:
+    """The name of a table's files."""
+    return f"{block.table}-{block.dataset}"
+
+
+def means_table(block: Block) -> Table:
+    """Rows and metrics, with the papers' figures beside them."""
+    printed = printed_metrics(block)
+    rows = [
+        Row(
+            (
+                word(row.label),
+                *_means(block, row),
+                *(Cell(number(row.values[metric].paper), row.values[metric].paper) for metric in printed),
+            ),
+            row.group if block.groups else None,
+            row.is_baseline,
+        )
         for row in block.rows
-        for metric, value in row.values.items()
-        if (versus := value.versus) is not None
+    ]
+    notes = [block.tests, *([f"Paper: {block.paper}."] if block.paper else [])]
+    notes += [f"{row.label}: {row.problem}" for row in block.rows if row.problem and row.seeds]
+    columns = (*words("variant"), *numbers(*block.metrics, *(f"{metric}|paper" for metric in printed)))
+    return Table(stem(block), block.title, columns, tuple(rows), tuple(notes))
+
+
+def _means(block: Block, row: Values) -> list[Cell]:
+    if not row.seeds:
+        return [Cell(row.problem or "failed", span=len(block.metrics))]
+    values = [(metric, row.values[metric]) for metric in block.metrics]
+    return [
+        measure(value.mean, value.std, best=value.best, mark=mark_of(value, metric, block.alpha))
+        for metric, value in values
     ]
 
 
 def printed_metrics(block: Block) -> list[str]:
     """The metrics for which the paper prints a figure of at least one row."""
-    return [m for m in block.metrics if any(row.values[m].paper is not None for row in block.rows)]
+    return [metric for metric in block.metrics if any(row.values[metric].paper is not None for row in block.rows)]
 
 
-def shown(value: Value, metric: str, alpha: float) -> str:
-    """0.1234 ± 0.0012 and the mark of its comparison."""
-    spread = "" if value.std is None else f" ± {number(value.std)}"
-    return f"{number(value.mean)}{spread}{MARK[mark_of(value, metric, alpha)]}"
+def tests_table(block: Block) -> Table | None:
+    """A line for every row and metric that was compared; None where nothing was."""
+    rows = [
+        [
+            *words_of(row.label, row.against, metric),
+            difference_cell(versus.difference),
+            interval_cell(versus.ci_low, versus.ci_high),
+            p_cell(versus.p_users),
+            p_cell(versus.p_users_holm),
+            p_cell(versus.p_users_randomisation),
+            p_cell(versus.p_users_randomisation_holm),
+            p_cell(versus.p_seeds),
+            p_cell(versus.p_seeds_holm),
+        ]
+        for row in block.rows
+        for metric, value in row.values.items()
+        if (versus := value.versus) is not None
+    ]
+    columns = words("variant", "against", "metric") + numbers(
+        "difference", "interval", "p users", "p users|Holm", "p sign flips", "p sign flips|Holm", "p seeds",
+        "p seeds|Holm",
+    )  # fmt: skip
+    return table(f"{stem(block)}-tests", "Tests", columns, rows)
 
 
-def _cells(block: Block, row: Row) -> list[str]:
-    if not row.seeds:
-        ours = [markdown_cell(row.problem or "failed"), *[""] * (len(block.metrics) - 1)]
-    else:
-        texts = [(row.values[m], shown(row.values[m], m, block.alpha)) for m in block.metrics]
-        ours = [f"**{text}**" if value.best else text for value, text in texts]
-    return [*ours, *(number(row.values[m].paper) for m in printed_metrics(block))]
+def words_of(*texts: str | None) -> list[Cell]:
+    """Cells of words."""
+    return [word(text) for text in texts]
 
 
-def csv_text(block: Block) -> str:
-    """One line per row and metric, at full precision."""
-    rows: list[list[object]] = [list(CSV_COLUMNS)]
+def values_table(block: Block) -> Table:
+    """One line per row and metric, at full precision: what CSV holds."""
+    rows = []
     for row in block.rows:
         for metric, value in row.values.items():
-            versus = value.versus
-            line: dict[str, object] = {
-                "table": block.table,
-                "metric": metric,
-                "n_seeds": len(row.seeds),
-            }
-            line |= {name: getattr(row, name) for name in CSV_COLUMNS if name in Row.__dataclass_fields__}
-            line |= {name: getattr(value, name) for name in CSV_COLUMNS if name in Value.__dataclass_fields__}
-            if versus is not None:
-                of_test = versus.__dataclass_fields__.keys() - line.keys()
-                line |= {name: getattr(versus, name) for name in CSV_COLUMNS if name in of_test}
-            rows.append([line.get(name) for name in CSV_COLUMNS])
-    return csv_lines(rows)
+            known: dict[str, Any] = {"table": block.table, "metric": metric, "n_seeds": len(row.seeds)}
+            known |= asdict(value.versus) if value.versus is not None else {}
+            known |= asdict(value) | asdict(row) | {"metric": metric}
+            rows.append(Row(tuple(plain_value(known.get(name)) for name in CSV_COLUMNS)))
+    return Table(stem(block), block.title, words(*CSV_COLUMNS), tuple(rows))
 
 
-def latex(block: Block) -> str:
-    """A `table` environment with booktabs rules, to be included as it is."""
-    printed = printed_metrics(block)
-    columns = len(block.metrics) + len(printed)
-    heads = [_latex(m) for m in block.metrics] + [f"{_latex(m)} (paper)" for m in printed]
-    lines = [
-        "% needs \\usepackage{booktabs,amssymb}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_latex(block.title)}. {_latex(block.tests)}}}",
-        rf"\label{{tab:{block.table}-{block.dataset}}}",
-        rf"\begin{{tabular}}{{l{'r' * columns}}}",
-        r"\toprule",
-        " & ".join(["", *heads]) + r" \\",
+def block_markdown(block: Block) -> str:
+    """The table, its notes and its tests."""
+    means, tests = means_table(block), tests_table(block)
+    parts = [f"## {markdown_cell(block.title)}", markdown_rows(means), *map(markdown_cell, means.notes)]
+    if tests is not None:
+        parts += ["<details><summary>Tests</summary>", markdown_rows(tests), "</details>"]
+    return "\n\n".join(parts) + "\n"
+
+
+def sweep_table(name: str, lines: Sequence[Line]) -> Table:
+    """A row for every run and value of a sweep."""
+    rows = [
+        Row(
+            (
+                word(f"{line.dataset}, {line.setting}"),
+                word(point.value),
+                *(_point(point, metric) for metric in line.metrics),
+            )
+        )
+        for line in lines
+        for point in line.points
     ]
-    for group, rows in grouped(block):
-        lines.append(r"\midrule")
-        if group is not None:
-            lines.append(rf"\multicolumn{{{columns + 1}}}{{l}}{{\textit{{{_latex(group)}}}}} \\")
-        lines += [" & ".join([_latex(row.label), *_latex_cells(block, row, printed)]) + r" \\" for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    columns = (*words("run"), *words(lines[0].option), *numbers(*lines[0].metrics))
+    return Table(name, lines[0].title, columns, tuple(rows), (SWEEP_NOTE,))
 
 
-def _latex_cells(block: Block, row: Row, printed: list[str]) -> list[str]:
-    paper = [_latex_number(row.values[m].paper) for m in printed]
-    if not row.seeds:
-        return [rf"\multicolumn{{{len(block.metrics)}}}{{l}}{{{_latex(row.problem or 'failed')}}}", *paper]
-    cells = []
-    for metric in block.metrics:
-        value = row.values[metric]
-        spread = "" if value.std is None else rf" {{\scriptsize $\pm$ {_latex_number(value.std)}}}"
-        mean = _latex_number(value.mean)
-        mean = rf"\textbf{{{mean}}}" if value.best else mean
-        cells.append(f"{mean}{spread}{LATEX_MARK[mark_of(value, metric, block.alpha)]}")
-    return [*cells, *paper]
+def _point(point: Point, metric: str) -> Cell:
+    value = point.values[metric]
+    return word(point.problem) if value.mean is None else measure(value.mean, value.std)
 
 
-def _latex_number(value: float | None) -> str:
-    return number(value).replace("−", "$-$").replace("–", "--")
+def sweep_values(name: str, lines: Sequence[Line]) -> Table:
+    """One line per run, value and metric, at full precision: what CSV holds."""
+    titles = ("dataset", "setting", lines[0].option, "metric", "mean", "std", "low", "high", "problem")
+    rows = [
+        Row(
+            tuple(
+                map(
+                    plain_value,
+                    (
+                        line.dataset, line.setting, point.value, metric,
+                        value.mean, value.std, value.low, value.high, point.problem,
+                    ),
+                )
+            )
+        )
+        for line in lines
+        for point in line.points
+        for metric, value in point.values.items()
+    ]  # fmt: skip
+    return Table(name, lines[0].title, words(*titles), tuple(rows))
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$",
-    "±": r"$\pm$", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
+def sweep_markdown(name: str, lines: Sequence[Line]) -> str:
+    """The table below its title."""
+    table = sweep_table(name, lines)
+    parts = [f"## {markdown_cell(table.caption)}", markdown_rows(table), *map(markdown_cell, table.notes)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _latex(text: str) -> str:
-    """Text as LaTeX prints it: on one line, as an empty one would end an argument, and without what acts unseen."""
-    return "".join(_LATEX.get(letter, letter) for letter in visible(" ".join(text.split())))
+def search_table(study: Study) -> Table | None:
+    """What was searched and chosen, by run and model; None where nothing was."""
+    rows = []
+    for run in study.runs:
+        for result in run.searched:
+            options = ", ".join(f"{name} {_short(value)}" for name, value in result.options.items())
+            rows.append(
+                [
+                    *words_of(run.dataset, run.setting, result.model),
+                    Cell(str(result.trials), result.trials),
+                    Cell(str(result.failed), result.failed),
+                    Cell(number(result.value), result.value),
+                    word(options or result.problem or result.note),
+                ]
+            )
+    columns = (*words("data set", "setting", "model"), *numbers("trials", "failed", "validation"), *words("options"))
+    caption = (
+        "Selected on validation with seeds that are not reported; the test split was never evaluated in the search"
+    )
+    return table("search-table", caption, columns, rows)
 
 
-def _pipes(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

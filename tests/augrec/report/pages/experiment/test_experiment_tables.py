@@ -11,7 +11,7 @@ import pytest
 
 from augrec.report.numbers.comparison import Comparison, family_sizes
 from augrec.report.pages.experiment.paper import load, published
-from augrec.report.pages.experiment.tables import csv_text, latex, markdown
+from augrec.report.pages.experiment.tables import block_markdown, means_table, values_table
 from augrec.report.pages.experiment.values import (
     Block,
     Row,
@@ -21,6 +21,7 @@ from augrec.report.pages.experiment.values import (
     mark_of,
     with_best,
 )
+from augrec.report.render import text_tables
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
@@ -50,7 +51,7 @@ BLOCK = Block(
 
 
 def test_markdown() -> None:
-    text = markdown(BLOCK)
+    text = block_markdown(BLOCK)
     assert "| base_line | 0.2000 ± 0.0200 | – |" in text
     assert r"| good\|x | **0.2500 ± 0.0100 ▲** | 0.2000 |" in text
     assert "| lost | failed: out of memory | – |" in text
@@ -60,7 +61,7 @@ def test_markdown() -> None:
 
 
 def test_groups_stand_in_their_order() -> None:
-    lines = markdown(replace(BLOCK, groups=True)).splitlines()
+    lines = block_markdown(replace(BLOCK, groups=True)).splitlines()
     places = [
         next(i for i, line in enumerate(lines) if text in line) for text in ("*general*", "lost", "*LLM*", "good")
     ]
@@ -68,14 +69,14 @@ def test_groups_stand_in_their_order() -> None:
 
 
 def test_csv_has_full_precision() -> None:
-    lines = list(csv.DictReader(io.StringIO(csv_text(BLOCK))))
+    lines = list(csv.DictReader(io.StringIO(text_tables.csv(values_table(BLOCK)))))
     assert [line["label"] for line in lines] == ["base_line", "good|x", "lost"]
     assert (lines[1]["mean"], lines[1]["p_users_holm"], lines[1]["ci_low"]) == ("0.25", "0.002", "0.01")
     assert (lines[2]["mean"], lines[2]["problem"]) == ("", "failed: out of memory")
 
 
 def test_latex_is_balanced_and_escaped() -> None:
-    text = latex(replace(BLOCK, groups=True))
+    text = text_tables.latex(means_table(replace(BLOCK, groups=True)))
     for name in ("table", "tabular"):
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
     assert r"A \& B" in text
@@ -91,16 +92,16 @@ HOSTILE = "a|b\n\n# c <img src=x onerror=alert(1)> [x](javascript:y) `z` \x1b[2J
 
 def test_text_of_others_is_no_markdown_and_no_html() -> None:
     block = replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER), row("lost", Value(), seeds=(), problem=HOSTILE)))
-    for line in markdown(block).splitlines():
+    for line in block_markdown(block).splitlines():
         assert not re.search(r"(?<!\\)<(?!details|summary|/details|/summary)", line)
         assert not re.search(r"(?<!\\)\]\(", line)
         assert "\x1b" not in line
-    body = [line for line in markdown(block).splitlines() if line.startswith("|")]
+    body = [line for line in block_markdown(block).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in body} <= {4, 12}
 
 
 def test_text_of_others_is_no_latex() -> None:
-    text = latex(replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER),)))
+    text = text_tables.latex(means_table(replace(BLOCK, title=HOSTILE, rows=(row(HOSTILE, BETTER),))))
     assert r"\input" not in text
     assert "\x1b" not in text
     assert r"\textbackslash{}input\{/etc/passwd\} \$\textasciicircum{}\textasciicircum{}5c\$ \%" in text
@@ -108,7 +109,11 @@ def test_text_of_others_is_no_latex() -> None:
 
 
 def test_a_label_is_no_formula() -> None:
-    lines = list(csv.DictReader(io.StringIO(csv_text(replace(BLOCK, rows=(row("=1+1", WORSE, against="base_line"),))))))
+    lines = list(
+        csv.DictReader(
+            io.StringIO(text_tables.csv(values_table(replace(BLOCK, rows=(row("=1+1", WORSE, against="base_line"),)))))
+        )
+    )
     assert lines[0]["label"] == "'=1+1"
     assert float(lines[0]["difference"]) < 0
 
