@@ -173,7 +173,7 @@ def _merged(
         summaries[task] = tally.summary(seconds_of(store.folder, task)) | asked
         tallies.append(tally)
     described, made = engines_of(store.folder, maker, tallies)
-    write_json(store.folder / "engine.json", described | {"engines": made})
+    write_json(SourceFolder(store.folder).engine_json, described | {"engines": made})
     return {
         "engine": described,
         "engines": made,

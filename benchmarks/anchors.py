@@ -27,6 +27,7 @@ from rich.table import Table
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import sha256_file, write_json
+from augrec.artefacts.matrices import read_field
 from augrec.pipeline.weights.resolve import resolve, resolve_path
 from benchmarks.result import Result, add_json_option, run
 from embed.encoder import SentenceEncoder
@@ -186,7 +187,7 @@ class Data:
         about = embed_field(
             SentenceEncoder(options, model.path, model.sha256), self.amazon.item_texts, out, source_sha256=source
         )
-        vectors = np.load(out.with_suffix(".npy"), allow_pickle=False)
+        vectors = read_field(out)[0]
         return SideInformation(item={"text": FeatureMatrix.from_dense(vectors, missing=about["missing"])})
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet, sha256_file
-from augrec.artefacts.matrices import matrix_of, read_field, sidecar_of, write_field
+from augrec.artefacts.matrices import ANY_MATRIX, matrix_of, read_field, sidecar_of, write_field
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import SourceFolder
@@ -41,7 +41,7 @@ class VectorSource:
     def files(self) -> dict[str, Path]:
         """Every file that decides what is copied, by a name that does not depend on where the folder lies."""
         ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
-        matrices = [*sorted(self.folder.glob("*.npy")), *sorted(self.folder.glob("*.json"))]
+        matrices = [*sorted(self.folder.glob(ANY_MATRIX)), *sorted(self.folder.glob("*.json"))]
         files = {f"{self.folder.name}/{path.name}": path for path in matrices}
         return files | {f"dataset/{path.name}": path for path in ids}
 
@@ -65,7 +65,7 @@ def copy_vectors(
         UsageError: the source has no vectors for a task.
         DataError: a matrix is broken, does not fit its data set, or nobody here is known there.
     """
-    there = sorted(path.stem for path in source.folder.glob("*.npy"))
+    there = sorted(path.stem for path in source.folder.glob(ANY_MATRIX))
     check_fields(there, source.folder, "matrix", remedy="rename the file")
     fields: dict[str, list[str]] = {}
     for name in there:

@@ -29,7 +29,7 @@ from augment.tasks.base import Checked, Task, TaskOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.records import StoredRecord, read_records
-from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder, SourceFolder
 from augrec.artefacts.tasks import Kind, TaskCard, read_card
 
 COPIED = (
@@ -230,9 +230,9 @@ def records_folder(given: Path) -> Path:
     Raises:
         UsageError: there are no records, or those of several sources.
     """
-    if any(given.glob("*/records.parquet")):
+    if SourceFolder(given).tasks():
         return given
-    sources = sorted({path.parent.parent for path in given.glob("augment/*/*/records.parquet")})
+    sources = [source.root for source in RunFolder(given).sources()]
     if len(sources) == 1:
         return sources[0]
     if sources:
@@ -252,12 +252,13 @@ def replayed_files(options: ReplayOptions) -> dict[str, str]:
     files = {f"{task.name}/{path.name}": path for task in tasks for path in (task.records, task.card)}
     dataset = dataset_folder(options, folder)
     if options.match == "source_id" and dataset is not None:
-        files |= {f"dataset/{about}s.parquet": dataset / f"{about}s.parquet" for about in ("item", "user")}
+        described = DatasetFolder(dataset)
+        files |= {f"dataset/{path.name}": path for path in (described.items, described.users)}
     return {name: sha256_file(path) for name, path in files.items() if path.exists()}
 
 
 def _written_by(folder: Path) -> dict[str, Any]:
     """What is known of the engine that wrote the records, without the list of its files."""
-    path = folder / "engine.json"
+    path = SourceFolder(folder).engine_json
     known = read_json(path) if path.exists() else {}
     return {name: value for name, value in known.items() if name != "files"}

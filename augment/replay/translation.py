@@ -9,6 +9,7 @@ from augment.catalog import Catalog
 from augment.replay.options import ReplayOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.tasks import About
 
 
@@ -16,7 +17,7 @@ def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:
     """The data set the records were written for: the one named, or that of the run or import they lie in."""
     if options.dataset is not None:
         return options.dataset
-    beside = records.resolve().parent.parent / "dataset"
+    beside = RunFolder(records.resolve().parent.parent).dataset
     return beside if beside.is_dir() else None
 
 
@@ -59,7 +60,7 @@ class Translation:
 
 
 def _ids(dataset: Path, about: About) -> dict[str, int]:
-    path = dataset / f"{about}s.parquet"
+    path = DatasetFolder(dataset).side_table(about)
     table = read_parquet(path, remedy="the engine's `dataset` names a prepared data set's folder")
     if not {about, "source_id"} <= set(table.column_names):
         raise DataError(f"the columns `{about}` and `source_id` are needed to match ids", where=path)

@@ -10,12 +10,15 @@ import numpy as np
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, remove_file, write_json, write_npy
 
+SUFFIX = ".npy"
+ANY_MATRIX = f"*{SUFFIX}"
+"""For `glob`, in the folder of a group."""
 EMBED_AGAIN = "run the stage `embed` again"
 
 
 def matrix_of(stem: Path) -> Path:
     """The file with the numbers of a field."""
-    return stem.parent / f"{stem.name}.npy"
+    return stem.parent / f"{stem.name}{SUFFIX}"
 
 
 def sidecar_of(stem: Path) -> Path:

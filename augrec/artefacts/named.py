@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import read_json
-from augrec.artefacts.matrices import matrix_of
+from augrec.artefacts.matrices import ANY_MATRIX, matrix_of
 from augrec.artefacts.run_folder import RunFolder
 
 EMBED_SUMMARY = "embed/summary.json"
@@ -26,7 +26,7 @@ def named_matrices(run: Path) -> list[Path]:
     here = RunFolder(run)
     groups = _mapping(here.embed_summary, "groups")
     if groups is None:
-        return sorted(here.embed.glob(f"*/{matrix_of(Path('*')).name}"))
+        return sorted(here.embed.glob(f"*/{ANY_MATRIX}"))
     return sorted(matrix_of(here.matrix(group, field)) for group, fields in groups.items() for field in fields)
 
 

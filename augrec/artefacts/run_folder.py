@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
@@ -37,6 +38,10 @@ class DatasetFolder:
     @property
     def users(self) -> Path:
         return self.root / "users.parquet"
+
+    def side_table(self, about: Literal["user", "item"]) -> Path:
+        """The table of users or of items."""
+        return self.users if about == "user" else self.items
 
     @property
     def about(self) -> Path:

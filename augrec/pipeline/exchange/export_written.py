@@ -43,7 +43,7 @@ def write_edges(run: ExportedRun, out: Path, notes: Findings) -> None:
 
 def write_profiles(run: ExportedRun, out: Path, notes: Findings) -> None:
     """The profile texts and their vectors; absent where the source wrote none."""
-    folder = run.folder / "augment" / run.source
+    folder = RunFolder(run.folder).source(run.source).root
     tasks = [path.parent.name for path in named_records(run.folder, run.source)]
     profiles = texts_of_source(folder, run.dataset.n_users, run.dataset.n_items, tasks).get("user_profile")
     if profiles is not None:

@@ -18,6 +18,7 @@ from augment.tasks import TASKS, card_of
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_json, write_text
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import (
     PUBLISHED,
     id_table,
@@ -66,23 +67,23 @@ def _write(release: Release, out: Path) -> dict[str, Any]:
     begin(out)
     dataset = release.dataset
     items = item_texts(folder, dataset.n_items, findings.add)
-    counts = write_dataset(_described(dataset, items), out / "dataset", _about(release))
+    counts = write_dataset(_described(dataset, items), RunFolder(out).dataset, _about(release))
     write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
     if release.candidates is not None:
-        write_candidates(release.candidates, dataset, out / "candidates" / "candidates.parquet")
+        write_candidates(release.candidates, dataset, RunFolder(out).candidates)
     files = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
-    source = out / "augment" / PUBLISHED
+    source = RunFolder(out).source(PUBLISHED)
     written = {
-        task: write_records(source, card_of(TASKS[task]), records)
+        task: write_records(source.root, card_of(TASKS[task]), records)
         for task, records in _records(release, items, findings)
         if records
     }
-    write_json(source / "engine.json", {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "llmrec", "files": files})
+    write_json(source.engine_json, {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "llmrec", "files": files})
     matrices = 0
     for stem, task, file, matrix in _matrices(release):
         about = {"source": file, "source_sha256": files[file]}
         made = {} if task is None else {"model": EMBEDDED_BY, "task": task}
-        write_matrix(matrix, out / "embed" / stem, about | made)
+        write_matrix(matrix, RunFolder(out).embed / stem, about | made)
         matrices += 1
     records = {
         f"{task}_{status}": getattr(tally, status) for task, tally in written.items() for status in ("ok", "failed")

@@ -16,6 +16,7 @@ from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import About, TaskCard, Text
 from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
 from augrec.pipeline.exchange.findings import begin, finish
@@ -69,19 +70,19 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     domain = next((name for part, name in DOMAINS.items() if part in folder.name.casefold()), None)
     source = {"format": "rlmrec", "path": folder.name}
     name = {"name": f"RLMRec's {folder.name}", "source": source, "licence": None, "domain": domain}
-    counts = write_dataset(described, out / "dataset", name)
+    counts = write_dataset(described, RunFolder(out).dataset, name)
     write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
-    target = out / "augment" / PUBLISHED
+    target = RunFolder(out).source(PUBLISHED)
     for about, card in CARDS.items():
         task = card.name
         if TEXTS[about] not in release.files:
             findings.add(TEXTS[about], "file is absent; there are no texts", 1, "note")
             continue
-        tally = write_records(target, card, profile_records(task, _present(texts[about]), sizes[about]))
+        tally = write_records(target.root, card, profile_records(task, _present(texts[about]), sizes[about]))
         counts |= {f"{task}_ok": tally.ok, f"{task}_failed": tally.failed}
         findings.add(TEXTS[about], f"{about}s have no profile", tally.failed)
     files = {shown: sha256_file(path) for shown, path in sorted(read.items())}
-    write_json(target / "engine.json", {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "rlmrec", "files": files})
+    write_json(target.engine_json, {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "rlmrec", "files": files})
     return finish(out, {"layout": "rlmrec", "folder": folder.name, "files": files, "counts": counts}, findings)
 
 

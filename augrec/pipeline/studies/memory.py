@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from augrec.artefacts.matrices import SUFFIX
 from augrec.artefacts.memory import free_memory
 from augrec.pipeline.config import Config, Variant
 from augrec.pipeline.side import side_files
@@ -50,6 +51,6 @@ def estimate_mb(run: Run, variant: Variant) -> float:
     graph = 60 * edges
     square = 0 if dim and "item" not in FAMILIES[model.family].takes else 3 * 8 * items**2
     files = side_files(run.folder, variant) if uses_side(config, variant) else []
-    features = 4 * sum(path.stat().st_size for path in files if path.suffix == ".npy")
+    features = 4 * sum(path.stat().st_size for path in files if path.suffix == SUFFIX)
     scores = 4 * 4 * min(config.evaluation.chunk or users, users) * items
     return PROCESS_MB + (embeddings + graph + square + features + scores) / MB

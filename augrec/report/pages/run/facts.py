@@ -12,6 +12,7 @@ import yaml
 
 from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
+from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.limits import Limit, read_limits
 from augrec.report.pages.run.provenance import STAGES, Group, read_provenance
@@ -51,8 +52,8 @@ class Facts:
 
 def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -> Facts:
     """Reads dataset.json, augment/summary.json, embed/*/*.json, audit.json and every stage.json that exists."""
-    dataset = read_json(run / "dataset" / "dataset.json", remedy="run the dataset stage")
-    summary = _optional(run / "augment" / "summary.json")
+    dataset = read_json(RunFolder(run).dataset_json, remedy="run the dataset stage")
+    summary = _optional(RunFolder(run).summary)
     sources = summary.get("sources") or {}
     engines = {name: (sources.get(name) or {}).get("engine") or {} for name in named_sources(run)}
     markers = _markers(run)
@@ -69,7 +70,7 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
         embeddings=_embeddings(run),
         requests=_requests(sources),
         limits=read_limits(sources),
-        audit=_audit(_optional(run / "audit.json")) if (run / "audit.json").exists() else None,
+        audit=_audit(_optional(RunFolder(run).audit_json)) if RunFolder(run).audit_json.exists() else None,
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=_stages(markers),
@@ -194,7 +195,7 @@ def _training(trained: dict[str, Trained]) -> Pairs:
 
 def _markers(run: Path) -> list[dict[str, Any]]:
     """Every completion marker but the report's own, in the order of the stages."""
-    paths = [path.relative_to(run) for path in run.rglob("stage.json") if path.relative_to(run).parts[0] != "report"]
+    paths = [path.relative_to(run) for path in run.rglob(MARKER) if path.relative_to(run).parts[0] != "report"]
     rank = {stage: n for n, stage in enumerate(STAGES)}
     paths.sort(key=lambda path: (rank.get(path.parts[0], len(STAGES)), path.as_posix()))
     return [{"stage": path.parent.as_posix(), **_optional(run / path)} for path in paths]

@@ -11,9 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from augrec.artefacts.files import read_parquet
 from augrec.artefacts.named import named_records
-from augrec.report.pages.run.generated import AUGMENT_AGAIN
+from augrec.artefacts.records import read_records
 from augrec.report.render.svg import INK, MUTED, SERIES, inline_svg, page_style
 from augrec.report.render.wording import count, counted, percent
 
@@ -75,7 +74,7 @@ def read_spreads(run: Path, sources: dict[str, dict[str, Any]]) -> list[Spread]:
     found = []
     for source, summary in sources.items():
         for path in named_records(run, source):
-            table = read_parquet(path, remedy=AUGMENT_AGAIN)
+            table = read_records(path, columns=COLUMNS).table
             if not set(COLUMNS) <= set(table.column_names):
                 continue
             prompt, answer, attempt = (table[name].to_numpy().astype(np.float64) for name in COLUMNS)
