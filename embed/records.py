@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import digest, read_parquet
+from augrec.artefacts.files import digest
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.side_tables import read_side_table
 from augrec.artefacts.tasks import About, Attributes, Text, read_card
 from embed.texts import answer_text, item_text, own_text, profile_text
 
@@ -82,11 +82,9 @@ def texts_of_items(items_parquet: Path, columns: Sequence[str] = OWN_COLUMNS) ->
         `text` (all columns in one text) and one list per column that the file has; empty when it has none of them.
 
     Raises:
-        DataError: the item ids are not 0..n-1 in order.
+        DataError: the file is missing or damaged, or its ids are not 0, 1, 2, ... in order.
     """
-    table = read_parquet(items_parquet, remedy="run the stage `prepare` first")
-    if "item" not in table.column_names or table["item"].to_pylist() != list(range(table.num_rows)):
-        raise DataError("the column `item` is not 0..n-1 in order", where=items_parquet, remedy="run `prepare` again")
+    table = read_side_table(items_parquet, "item")
     present = [name for name in columns if name in table.column_names]
     if not present:
         return {}

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import read_parquet, sha256_file
+from augrec.artefacts.files import sha256_file
 from augrec.artefacts.matrices import ANY_MATRIX, matrix_of, read_field, sidecar_of, write_field
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
-from augrec.artefacts.run_folder import SourceFolder
-from augrec.artefacts.tasks import Attributes, Text, read_card
+from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
+from augrec.artefacts.side_tables import read_source_ids
+from augrec.artefacts.tasks import About, Attributes, Text, read_card
 from embed.records import texts_of_source
 
 SHAPE = ("field", "group", "task", "rows", "dim", "missing")
@@ -70,7 +71,8 @@ def copy_vectors(
     fields: dict[str, list[str]] = {}
     for name in there:
         fields.setdefault(_task_of(source.folder / name), []).append(name)
-    ids = {about: _ids(dataset, about) for about in ("user", "item")}
+    here = DatasetFolder(dataset)
+    ids = {"user": read_source_ids(here.users, "user"), "item": read_source_ids(here.items, "item")}
     texts = texts_of_source(records_folder, len(ids["user"]), len(ids["item"]), tasks)
     copied = {}
     for task in tasks:
@@ -155,20 +157,10 @@ def _copy(
     return written
 
 
-def _rows(theirs: Path | None, about: str, ids: list[str]) -> np.ndarray:
+def _rows(theirs: Path | None, about: About, ids: list[str]) -> np.ndarray:
     """The row there of every id here; -1 for those unknown there."""
     if theirs is None:
         return np.arange(len(ids))
-    row_of = {source_id: row for row, source_id in enumerate(_ids(theirs, about))}
+    listed = read_source_ids(DatasetFolder(theirs).side_table(about), about)
+    row_of = {source_id: row for row, source_id in enumerate(listed)}
     return np.array([row_of.get(source_id, -1) for source_id in ids], dtype=np.int64)
-
-
-def _ids(dataset: Path, about: str) -> list[str]:
-    """The source ids of a data set, by contiguous id."""
-    path = dataset / f"{about}s.parquet"
-    table = read_parquet(path)
-    if not {about, "source_id"} <= set(table.column_names):
-        raise DataError(f"the columns `{about}` and `source_id` are needed to match ids", where=path)
-    if table[about].to_pylist() != list(range(table.num_rows)):
-        raise DataError(f"the column `{about}` is not 0..n-1 in order", where=path)
-    return [str(source_id) for source_id in table["source_id"].to_pylist()]

@@ -42,6 +42,20 @@ def read_side_table(
     return table
 
 
+def read_source_ids(path: Path, about: About, *, remedy: str = PREPARE_AGAIN) -> list[str]:
+    """What the data's own source calls every user or item, by contiguous id.
+
+    Raises:
+        DataError: as `read_side_table`, or the table does not say.
+    """
+    table = read_side_table(path, about, columns=["source_id"], remedy=remedy)
+    if "source_id" not in table.column_names:
+        raise DataError(
+            f"the {about}s have no column 'source_id', by which they are matched", where=path, remedy=remedy
+        )
+    return [str(source_id) for source_id in table["source_id"].to_pylist()]
+
+
 def count_rows(path: Path, *, remedy: str = PREPARE_AGAIN) -> int:
     """How many users or items a table describes, without reading it."""
     with readable_parquet(path, remedy=remedy):

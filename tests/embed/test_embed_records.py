@@ -132,7 +132,7 @@ def test_items_without_descriptions_give_no_texts(tmp_path):
 
 def test_items_out_of_order_are_refused(tmp_path):
     write_parquet(tmp_path / "items.parquet", pa.table({"item": [1, 0], "title": ["a", "b"]}))
-    with pytest.raises(DataError, match="in order"):
+    with pytest.raises(DataError, match="not contiguous from 0"):
         texts_of_items(tmp_path / "items.parquet")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from augrec.artefacts.files import read_parquet
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.side_tables import read_side_table
 from augrec.report.measures.source_records import SourceRecords
 from augrec.report.pages.run.examples import titles_of
 
@@ -62,7 +62,7 @@ def examples_of(
     """
     rng = np.random.default_rng([0, 0xE8])
     drawn = np.sort(rng.choice(users, min(number, len(users)), replace=False))
-    items, people = read_parquet(run.items), read_parquet(run.users)
+    items, people = read_side_table(run.items, "item"), read_side_table(run.users, "user")
     names = item_names(items)
     return tuple(
         Example(

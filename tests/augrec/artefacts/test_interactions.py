@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.interactions import SPLITS, UserItems, read_detail, read_interactions
 from augrec.artefacts.ranked_lists import read_ranked_lists, write_ranked_lists
-from augrec.artefacts.side_tables import count_rows, read_side_table
+from augrec.artefacts.side_tables import count_rows, read_side_table, read_source_ids
 
 N_USERS, N_ITEMS = 5, 7
 ROWS = st.lists(
@@ -171,3 +171,13 @@ def test_a_side_table_has_its_ids_in_order(tmp_path: Path) -> None:
     for look in (count_rows, lambda missing: read_side_table(missing, "item")):
         with pytest.raises(DataError, match="does not exist"):
             look(tmp_path / "absent.parquet")
+
+
+def test_source_ids_stand_in_the_order_of_contiguous_ones(tmp_path: Path) -> None:
+    path = tmp_path / "users.parquet"
+    pq.write_table(pa.table({"user": [0, 1], "source_id": [7, 3]}), path)
+    assert read_source_ids(path, "user") == ["7", "3"]
+    pq.write_table(pa.table({"user": [0, 1]}), path)
+    with pytest.raises(DataError, match="the users have no column 'source_id'") as error:
+        read_source_ids(path, "user", remedy="name another folder")
+    assert error.value.remedy == "name another folder"

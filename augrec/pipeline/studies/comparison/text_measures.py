@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import read_parquet
 from augrec.artefacts.interactions import SPLITS, Interactions, read_interactions
-from augrec.artefacts.matrices import read_field
+from augrec.artefacts.matrices import matrix_of, read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.side_tables import count_rows, read_side_table
 from augrec.artefacts.tasks import Edges, Text, read_card
 from augrec.artefacts.treatments import AS_IS, treatment
 from augrec.pipeline.config import Config
@@ -163,11 +163,11 @@ class TextMeasures:
 
     @cached_property
     def _items(self) -> pa.Table:
-        return read_parquet(self._run.items)
+        return read_side_table(self._run.items, "item")
 
     @cached_property
     def n_users(self) -> int:
-        return int(read_parquet(self._run.users).num_rows)
+        return count_rows(self._run.users)
 
     def train_counts(self) -> np.ndarray:
         """int64 [n_users], training interactions of every user."""
@@ -208,7 +208,7 @@ class TextMeasures:
 
     def _matrix(self, name: str) -> np.ndarray | None:
         """float32 [n, d], missing rows zero; None where there is no such matrix."""
-        if name not in self._matrices() or not (self._run.embed / f"{name}.npy").exists():
+        if name not in self._matrices() or not matrix_of(self._run.embed / name).exists():
             return None
         values, about = read_field(self._run.embed / name)
         values = np.array(values, dtype=np.float32)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from augrec.report.pages.run.generated import Record, Records
+from augrec.artefacts.interactions import UserItems
+from augrec.artefacts.records import StoredRecord
+from augrec.report.pages.run.generated import Records
 
 HISTORY_SHOWN = 12
 TEXT_SHOWN = 600
@@ -50,14 +51,15 @@ def titles_of(items: pa.Table) -> list[str]:
 
 
 def user_examples(
-    records: Records, interactions: pa.Table, items: pa.Table, users: pa.Table, n: int, rng: np.random.Generator
+    records: Records, histories: UserItems, items: pa.Table, users: pa.Table, n: int, rng: np.random.Generator
 ) -> list[Example]:
-    """`n` users drawn from those that some source wrote about; `records` are those about users."""
+    """`n` users drawn from those that some source wrote about; `records` are those about users, `histories` what they
+    have in training, oldest first."""
     titles = titles_of(items)
     written = _by_entity(records)
     examples = []
     for user in _draw(written, n, rng):
-        history = _history(interactions, user)
+        history = histories.of(user).tolist()
         answers = [_answer(source, found.get(user, []), titles) for source, found in written.items()]
         examples.append(
             Example(
@@ -82,9 +84,9 @@ def item_examples(records: Records, items: pa.Table, n: int, rng: np.random.Gene
     return examples
 
 
-def _by_entity(records: Records) -> dict[str, dict[int, list[Record]]]:
+def _by_entity(records: Records) -> dict[str, dict[int, list[StoredRecord]]]:
     """source -> entity -> its records, task by task."""
-    found: dict[str, dict[int, list[Record]]] = {}
+    found: dict[str, dict[int, list[StoredRecord]]] = {}
     for (source, _), rows in records.items():
         of_source = found.setdefault(source, {})
         for record in rows.values():
@@ -92,20 +94,12 @@ def _by_entity(records: Records) -> dict[str, dict[int, list[Record]]]:
     return found
 
 
-def _draw(written: dict[str, dict[int, list[Record]]], n: int, rng: np.random.Generator) -> list[int]:
+def _draw(written: dict[str, dict[int, list[StoredRecord]]], n: int, rng: np.random.Generator) -> list[int]:
     entities = sorted({entity for found in written.values() for entity in found})
     return sorted(rng.choice(entities, min(n, len(entities)), replace=False).tolist()) if entities else []
 
 
-def _history(interactions: pa.Table, user: int) -> list[int]:
-    """The user's training items, oldest first."""
-    mine = pc.and_(pc.equal(interactions["user"], user), pc.equal(interactions["split"], "train"))
-    order = [(name, "ascending") for name in ("timestamp", "item") if name in interactions.column_names]
-    items: list[int] = interactions.filter(mine).sort_by(order)["item"].to_pylist()
-    return items
-
-
-def _answer(source: str, records: list[Record], titles: list[str]) -> Answer | None:
+def _answer(source: str, records: list[StoredRecord], titles: list[str]) -> Answer | None:
     if not records:
         return None
     lines: list[tuple[str, tuple[str, ...]]] = []

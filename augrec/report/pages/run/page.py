@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from augrec.artefacts.files import read_parquet, write_json, write_text
+from augrec.artefacts.files import write_json, write_text
+from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.side_tables import read_side_table
 from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
 from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.options import ReportOptions
@@ -107,13 +109,13 @@ def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, 
     sources = [name for name, _, _ in facts.sources]
     records, cards = read_records(run.root, sources), read_cards(run, sources)
     of = {about: {key: rows for key, rows in records.items() if cards[key].about == about} for about in ABOUT}
-    interactions = read_parquet(run.interactions)
-    items = read_parquet(run.items)
-    users = read_parquet(run.users)
-    genres, shares = genre_shares(records, interactions, items, facts.dataset.get("genres") or [])
+    items, users = read_side_table(run.items, "item"), read_side_table(run.users, "user")
+    trained = read_interactions(run.interactions, users.num_rows, items.num_rows, splits=("train",), times=True)
+    histories = trained.histories("train", users.num_rows)
+    genres, shares = genre_shares(records, histories, items, facts.dataset.get("genres") or [])
     n, rng = options.examples, np.random.default_rng(options.seed)
     spreads, speeds = read_spreads(run.root, facts.summaries), read_throughput(run.root, facts.llm_sources)
-    user = user_examples(of["user"], interactions, items, users, n, rng)
+    user = user_examples(of["user"], histories, items, users, n, rng)
     item = item_examples(of["item"], items, n, rng)
     failed, repaired = failures(records, rng), repairs(records, rng)
     return {

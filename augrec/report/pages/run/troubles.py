@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from augrec.report.pages.run.generated import Record, Records
+from augrec.artefacts.records import StoredRecord
+from augrec.report.pages.run.generated import Records
 from augrec.report.render.wording import counted
 
 EXAMPLES = 3
@@ -78,7 +79,7 @@ def kind_of(repair: str) -> str:
 
 
 def _group(
-    records: Records, reasons: Callable[[Record], list[str]], kind: Callable[[str], str], rng: np.random.Generator
+    records: Records, reasons: Callable[[StoredRecord], list[str]], kind: Callable[[str], str], rng: np.random.Generator
 ) -> list[Trouble]:
     found = []
     for (source, task), rows in records.items():
@@ -93,5 +94,5 @@ def _group(
     return found
 
 
-def _case(record: Record, told: str) -> Case:
+def _case(record: StoredRecord, told: str) -> Case:
     return Case(record.entity, told[:TEXT_SHOWN], record.text[:TEXT_SHOWN], len(record.text) > TEXT_SHOWN)

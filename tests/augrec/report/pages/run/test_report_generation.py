@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.files import read_json, sha256_file, write_json
+from augrec.artefacts.records import StoredRecord
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.timelines import FINEST, Points
-from augrec.report.pages.run.generated import Record, read_records
+from augrec.report.pages.run.generated import read_records
 from augrec.report.pages.run.page import write_report
 from augrec.report.pages.run.provenance import read_provenance
 from augrec.report.pages.run.throughput import PAUSE, RATES, rates, read_throughput
@@ -117,8 +118,10 @@ def test_failures_are_counted_by_reason_with_examples(make_run) -> None:  # type
 
 
 def test_repairs_are_counted_once_per_answer_whatever_they_quote() -> None:
-    def record(entity: int, *made: str, ok: bool = True) -> Record:
-        return Record(entity, {} if ok else None, None if ok else "x", "", repairs=made)
+    def record(entity: int, *made: str, ok: bool = True) -> StoredRecord:
+        return StoredRecord(
+            entity, entity, "ok" if ok else "failed", {} if ok else None, reason=None if ok else "x", repairs=made
+        )
 
     entities = [
         record(0, "liked_genres: 1 repeated", "liked_genres: 2 repeated"),

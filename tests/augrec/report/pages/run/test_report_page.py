@@ -15,10 +15,12 @@ from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
+from augrec.artefacts.interactions import read_interactions
+from augrec.artefacts.records import StoredRecord
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.results import summarise
 from augrec.report.numbers.variants import read_trained
-from augrec.report.pages.run.generated import OUTSIDE, Record, count_values, genre_shares
+from augrec.report.pages.run.generated import OUTSIDE, count_values, genre_shares
 from augrec.report.pages.run.page import write_report
 from augrec.report.pages.run.plots import curve_figures, primary_figure, training_curves
 
@@ -142,14 +144,16 @@ def test_genre_shares_by_a_naive_count(make_run) -> None:  # type: ignore[no-unt
     run = make_run()
     interactions, items = (read_parquet(run / "dataset" / f"{n}.parquet") for n in ("interactions", "items"))
     vocabulary = read_json(run / "dataset" / "dataset.json")["genres"]
+    n_users = max(interactions["user"].to_pylist()) + 1
+    histories = read_interactions(RunFolder(run).interactions, n_users, items.num_rows).histories("train", n_users)
     records = {
         ("llm", "user_profile"): {
-            0: Record(0, {"liked_genres": ["Drama", "Western"]}, None, ""),
-            1: Record(1, {"liked_genres": ["Drama", "Comedy"]}, None, ""),
-            2: Record(2, None, "length", ""),
+            0: StoredRecord(0, 0, "ok", {"liked_genres": ["Drama", "Western"]}, reason=None),
+            1: StoredRecord(1, 1, "ok", {"liked_genres": ["Drama", "Comedy"]}, reason=None),
+            2: StoredRecord(2, 2, "failed", None, reason="length"),
         }
     }
-    genres, shares = genre_shares(records, interactions, items, vocabulary)
+    genres, shares = genre_shares(records, histories, items, vocabulary)
     seen = [
         genre
         for row in interactions.to_pylist()
@@ -164,7 +168,7 @@ def test_genre_shares_by_a_naive_count(make_run) -> None:  # type: ignore[no-unt
 
 def test_values_are_counted_once_per_answer() -> None:
     answers = [{"liked": ["a", "a", "b"], "positive": 3}, {"liked": ["a"], "positive": 4}, None]
-    records = {("llm", "t"): {n: Record(n, fields, None, "") for n, fields in enumerate(answers)}}
+    records = {("llm", "t"): {n: StoredRecord(n, n, "ok", fields, reason=None) for n, fields in enumerate(answers)}}
     (field,) = count_values(records)
     assert field.sources["llm"] == (2, 2, [("a", 1.0), ("b", 0.5)])
 
