@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,8 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
+from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
+from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import say, terminal
@@ -28,19 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
 ExperimentPath = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="An experiment, e.g. configs/ml-100k/table2.yaml.")
 ]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
-]
-Download = Annotated[bool, typer.Option("--download", help="Allow fetching the data set from its publisher.")]
-_STAGE_HELP = {
-    "prepare": "Read, filter and split the interactions.",
-    "candidates": "Rank unseen items per user with a base recommender.",
-    "report": "Audit the run and write results.json and index.html.",
-}
 
 
 @app.callback()
@@ -73,9 +64,9 @@ def run(
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
-    job = Run(read_config(config, overrides), download, workers)
+    job = Run(read_config(config, overrides), download)
     with job.stop.listening():
-        run_all(job, force=force or [], console=_console())
+        run_all(job, force=force or [], console=_console(), workers=workers)
     _console().print(f"\nReport: {job.folder / 'report' / 'index.html'}", markup=False, highlight=False)
 
 
@@ -133,25 +124,7 @@ def _check_stages(names: list[str] | None) -> None:
         raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
 
 
-def _stage_command(name: str) -> Callable[..., None]:
-    def command(
-        config: ConfigPath,
-        overrides: Overrides = None,
-        force: Annotated[bool, typer.Option("--force", help="Run the stage from nothing.")] = False,
-        download: Download = False,
-    ) -> None:
-        from augrec.pipeline.config import read_config
-        from augrec.pipeline.executors.chain import run_one
-        from augrec.pipeline.stages.base import Run
-
-        run_one(Run(read_config(config, overrides), download), name, force=force, console=_console())
-
-    command.__doc__ = _STAGE_HELP[name]
-    return command
-
-
-for _name in _STAGE_HELP:
-    app.command(name=_name)(_stage_command(_name))
+register_stage_commands(app)
 register_cluster_commands(app)
 
 

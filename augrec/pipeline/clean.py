@@ -20,12 +20,13 @@ from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
-from augrec.pipeline.executors.chain import exclusive, why_run
-from augrec.pipeline.executors.slurm.status import run_at_home
+from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import FOLDERS, Run
+from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import embed_groups
+from augrec.pipeline.stages.registry import chain
 
 SCRAPS = (".*.tmp", ".copy-*")
 """Names of files that are renamed when they are whole, and of folders that are being copied."""
@@ -76,7 +77,7 @@ def leftovers(run: Run) -> list[Leftover]:
 def _require_run(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder, remedy="name a run folder, e.g. runs/demo")
-    if not any((folder / name / "stage.json").is_file() for name in FOLDERS.values()):
+    if not any((stage.folder_in(folder) / "stage.json").is_file() for stage in STAGES.values()):
         raise UsageError(
             "this is no run folder: no stage has finished in it", where=folder, remedy="name e.g. runs/demo"
         )
@@ -140,10 +141,10 @@ def _fields(run: Run) -> dict[Path, str]:
 def _current(run: Run, name: str) -> bool:
     """Whether a stage is finished for this very config."""
     with suppress(AugrecError):  # what it was made from cannot be read any more
-        for before, stage in STAGES.items():
-            if why_run(stage, run, stage.marker(run), stage.identity(run)) is not None:
+        for stage in chain(run.config):
+            if stale_reason(stage, run, stage.marker(run), stage.identity(run)) is not None:
                 return False
-            if before == name:
+            if stage.name == name:
                 return True
     return False
 

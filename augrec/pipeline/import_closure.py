@@ -40,7 +40,6 @@ REGISTRIES = frozenset(
 and the imports at the top do not."""
 NOT_COUNTED = {
     "augrec.pipeline.code_identity": "makes identities, no outputs",
-    "augrec.pipeline.executors.local": "who answers a shard, not what is answered",
     "augrec.pipeline.config": "what a config says is identified by its values",
 }
 """Modules that are neither followed nor hashed, each with the reason."""

@@ -21,7 +21,8 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import exclusive
-from augrec.pipeline.stages.base import FOLDERS, Run, require_marker
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Run, require_marker
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def take_answers(
             require_marker(run, stage)
         engine = BatchFileEngine(options, results)
         summary = run_source(
-            Catalog.load(run.folder / FOLDERS["prepare"], run.folder / "candidates" / "candidates.parquet"),
+            Catalog.load(STAGES["prepare"].folder(run), run.folder / "candidates" / "candidates.parquet"),
             source,
             sources[source],
             run.config.generation,
-            folder=run.folder / FOLDERS["augment"] / source,
+            folder=STAGES["augment"].folder(run) / source,
             seed=run.config.seed,
             engine=engine,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +15,56 @@ from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.executors.local import Local
+from augrec.pipeline.stages import registry
 from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
 
 
-def run_all(run: Run, *, force: Iterable[str] = (), console: Console) -> None:
+def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: int | None = None) -> None:
     """Runs every stage of the pipeline, skipping those that are finished and unchanged.
 
     Args:
         run: the run.
         force: names of stages to run again from nothing.
         console: where the stage lines go.
+        workers: processes that do pieces beside each other; None leaves it to each stage.
     """
     forced = set(force)
     with exclusive(run.folder):
         check_folders(run, forced)
         save_config(run.config, run.folder / "config.yaml")
-        for position, stage in enumerate(STAGES.values(), start=1):
-            label = f"[{position}/{len(STAGES)}] {stage.name:<10}"
-            run_stage(stage, run, stage.name in forced, label, console)
+        stages = registry.chain(run.config)
+        for position, stage in enumerate(stages, start=1):
+            label = f"[{position}/{len(stages)}] {stage.name:<10}"
+            run_stage(stage, run, stage.name in forced, label, console, workers=workers)
 
 
 def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
     """Raises where the run folder holds what must not be replaced, e.g. a run over another data set."""
-    for stage in STAGES.values():
+    for stage in registry.chain(run.config):
         if stage.name not in forced:
             stage.check_folder(run)
 
 
-def run_one(run: Run, name: str, *, force: bool, console: Console) -> None:
-    """Runs one stage, after checking that the stages it reads were made from this same config."""
+def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int | None = None) -> None:
+    """Runs one stage, after checking that the stages it reads were made from this same config.
+
+    Raises:
+        UsageError: the config lacks the stage's section.
+    """
     with exclusive(run.folder):
-        stage = STAGES[name]
-        for before in takewhile(lambda before: before != name, STAGES):
-            check_current(STAGES[before], run)
+        stage = next((stage for stage in registry.chain(run.config) if stage.name == name), None)
+        if stage is None:
+            raise UsageError(f"the config has no section for the stage '{name}'", where=run.folder)
+        for before in registry.stages_before(stage, run.config):
+            check_current(before, run)
         if not force:
             stage.check_folder(run)
         save_config(run.config, run.folder / "config.yaml")
-        run_stage(stage, run, force, f"{stage.name:<10}", console)
+        run_stage(stage, run, force, f"{stage.name:<10}", console, workers=workers)
 
 
-def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console) -> None:
+def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console, *, workers: int | None = None) -> None:
     """Runs one stage unless it is finished and unchanged; says on the console which, and why."""
     watch = Stopwatch()
     if force:
@@ -65,7 +73,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
         stage.check_folder(run)
     identity = stage.identity(run)
     marker = stage.marker(run)
-    reason = "forced" if force else why_run(stage, run, marker, identity)
+    reason = "forced" if force else stale_reason(stage, run, marker, identity)
     if reason is None:
         assert marker is not None
         console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
@@ -74,7 +82,8 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
     check_inside(stage.folder(run) / "stage.json")
     (stage.folder(run) / "stage.json").unlink(missing_ok=True)
-    details = stage.run(run)
+    Local(workers).prepare(run, stage)
+    details = stage.finish(run)
     for note in stage.notes(details):
         text = visible(note)  # ids and titles are anybody's
         console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)
@@ -83,7 +92,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console)
     stage.check_details(run, details)
 
 
-def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
+def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
     """Why a stage has to run; None when it can be skipped."""
     if marker is None:
         return "resuming or first time" if stage.folder(run).exists() else "first time"
@@ -99,8 +108,8 @@ def why_run(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, A
 def _damaged(run: Run, marker: Marker) -> list[str]:
     """Tables that are no longer what the stage wrote. Matrices are not looked at: they take as long as the work."""
     written = {name: sha256 for name, sha256 in marker.outputs.items() if name.endswith(".parquet")}
-    there = ((name, run.folder / name, sha256) for name, sha256 in written.items())
-    return [name for name, path, sha256 in there if not path.exists() or sha256_file(path) != sha256]
+    tables = ((name, run.folder / name, sha256) for name, sha256 in written.items())
+    return [name for name, path, sha256 in tables if not path.exists() or sha256_file(path) != sha256]
 
 
 def check_current(stage: Stage, run: Run) -> None:

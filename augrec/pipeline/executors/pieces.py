@@ -1,25 +1,22 @@
-"""Doing pieces of work: who may, in which order, how often, and what becomes of a piece that fails."""
+"""Pieces done by one process, in order: how often each may be tried, and what becomes of one that fails."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from itertools import takewhile
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.locks import hold
-from augrec.pipeline.executors.chain import beside_others, check_current, why_run
-from augrec.pipeline.executors.units import Unit
 from augrec.pipeline.host.attempts import job_id
 from augrec.pipeline.host.stopping import AGAIN, Stopped
 from augrec.pipeline.host.workers import reason
-from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from augrec.pipeline.stages.base import Piece, Run, Stage, Worker
 
 
 class TryAgain(AugrecError):
@@ -28,80 +25,73 @@ class TryAgain(AugrecError):
     exit_code = AGAIN
 
 
-@contextmanager
-def share_stage(run: Run, name: str, console: Console) -> Iterator[bool]:
-    """Holds a share of the run's lock; yields whether the stage is unfinished, and then takes its old marker away."""
-    with beside_others(run.folder):
-        for before in takewhile(lambda before: before != name, STAGES):
-            check_current(STAGES[before], run)
-        stage = STAGES[name]
-        stale = why_run(stage, run, stage.marker(run), stage.identity(run)) is not None
-        if stale:
-            check_inside(stage.folder(run) / "stage.json")
-            (stage.folder(run) / "stage.json").unlink(missing_ok=True)
-        else:
-            console.print(f"{name}: finished, unchanged", highlight=False)
-        yield stale
+@dataclass(frozen=True)
+class InOrder:
+    """Does pieces in this process, one after the other, those of a group by one worker.
 
+    A failure ends the process, so that the next try, or the next piece, has a fresh one.
+    """
 
-def named(found: list[Unit], names: Iterable[str], what: str) -> list[Unit]:
-    """The pieces of some names. Raises UsageError for a name that none has."""
-    known = {unit.name: unit for unit in found}
-    wanted = list(dict.fromkeys(names))
-    strange = [name for name in wanted if name not in known]
-    if strange:
-        listed = ", ".join(known) if len(known) <= 20 else f"{', '.join(list(known)[:20])}, ..."
-        raise UsageError(f"this run has no {what} '{strange[0]}'", remedy=f"one of {listed}")
-    return [known[name] for name in wanted]
+    console: Console | None
+    """Where a line goes for each piece that is done; None where somebody else speaks of them."""
+    attempts: int | None = None
+    """How often a piece may fail within one job before it is given up; None: no limit, and nothing is retried."""
 
+    def do(self, run: Run, stage: Stage, pieces: Sequence[Piece]) -> None:
+        """Does the pieces that are not done yet.
 
-@contextmanager
-def locked(mine: list[Unit]) -> Iterator[None]:
-    """Keeps other processes from the same pieces."""
-    with ExitStack() as held:
-        for unit in mine:
-            held.enter_context(hold(unit.lock, f"another process is working on {unit.name}"))
-        yield
+        Raises:
+            TryAgain: a piece failed that may be tried again.
+            AugrecError: a piece failed too often.
+        """
+        waiting, lost = within_limit([piece for piece in pieces if not piece.done()], self.attempts)
+        for group, mine in groupby(waiting, lambda piece: piece.group):
+            with stage.worker(run, group) as worker:
+                for piece in mine:
+                    self._do(run, worker, piece, last=piece is waiting[-1])
+        give_up(lost)
 
-
-def one_by_one(run: Run, mine: list[Unit], work: Callable[[], Any], attempts: int | None, console: Console) -> None:
-    """Does pieces in order. A failure ends the process, so that the next try, or the next piece, has a fresh one."""
-    waiting, lost = within_limit([unit for unit in mine if not unit.done()], attempts)
-    with work() as do:
-        for place, unit in enumerate(waiting, start=1):
-            run.stop.check()
-            unit.attempts.begin()
-            try:
-                done = do(unit)
-            except Stopped as stop:
-                unit.attempts.end("stopped", progress=getattr(do, "progress", lambda: 1)(), reason=str(stop.what))
+    def _do(self, run: Run, worker: Worker, piece: Piece, *, last: bool) -> None:
+        run.stop.check()
+        piece.attempts.begin()
+        try:
+            made = worker.do(piece)
+        except Stopped as stop:
+            piece.attempts.end("stopped", progress=worker.progress(), reason=stop.what)
+            raise
+        except Exception as error:
+            piece.attempts.end("failed", reason=reason(error))
+            if self.console is not None and not isinstance(error, AugrecError):
+                traceback.print_exc()  # nobody is there to ask again with --debug
+            if self.attempts is None or isinstance(error, UsageError):
                 raise
-            except Exception as error:
-                unit.attempts.end("failed", reason=reason(error))
-                if not isinstance(error, AugrecError):
-                    traceback.print_exc()  # nobody is there to ask again with --debug
-                if attempts is None or isinstance(error, UsageError):
-                    raise
-                if unit.attempts.tries(job_id()) < attempts or place < len(waiting):
-                    raise TryAgain(f"{unit.stage} {unit.name} failed: {reason(error)}") from error
-                raise
-            unit.attempts.end("done", answers=done)
-            console.print(f"{unit.stage} {unit.name}: done", markup=False, highlight=False)
-    give_up(lost)
+            if piece.attempts.tries(job_id()) < self.attempts or not last:
+                raise TryAgain(f"{piece.stage} {piece.name} failed: {reason(error)}") from error
+            raise
+        piece.attempts.end("done", answers=made)
+        if self.console is not None:
+            self.console.print(f"{piece.stage} {piece.name}: done", markup=False, highlight=False)
 
 
-def within_limit(waiting: list[Unit], attempts: int | None) -> tuple[list[Unit], list[Unit]]:
+def waves(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """The pieces wave by wave; each begins when the one before it is done."""
+    ordered = sorted(pieces, key=lambda piece: piece.wave)  # stable
+    for _, wave in groupby(ordered, lambda piece: piece.wave):
+        yield list(wave)
+
+
+def within_limit(waiting: Sequence[Piece], attempts: int | None) -> tuple[list[Piece], list[Piece]]:
     """The pieces that may be tried, and those that failed too often in this job."""
-    lost = [unit for unit in waiting if attempts is not None and unit.attempts.tries(job_id()) >= attempts]
-    return [unit for unit in waiting if unit not in lost], lost
+    lost = [piece for piece in waiting if attempts is not None and piece.attempts.tries(job_id()) >= attempts]
+    return [piece for piece in waiting if piece not in lost], lost
 
 
-def give_up(lost: list[Unit]) -> None:
+def give_up(lost: Sequence[Piece]) -> None:
     """Raises when pieces failed too often, with the last reason of each."""
     if not lost:
         return
     listed = "\n".join(
-        f"  - {unit.name}: {unit.attempts.state().last.get('reason', 'its process was killed')}" for unit in lost
+        f"  - {piece.name}: {piece.attempts.state().last.get('reason', 'its process was killed')}" for piece in lost
     )
     raise AugrecError(
         f"given up after too many attempts in this job:\n{listed}",

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import nullcontext
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from augrec.artefacts.files import read_json, remove_file, write_json
-from augrec.pipeline.stages.base import Run, Stage
-from augrec.pipeline.weights.staging import staged
+from augrec.artefacts.files import digest, read_json, remove_file, write_json
+from augrec.pipeline.code_identity import code_identity
+from augrec.pipeline.host.attempts import Attempts
+from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
+from augrec.pipeline.stages.selection import ByGroup, CommandOption
+
+if TYPE_CHECKING:
+    from augment.engines.stoppable import StoppableEngine
 
 
 class Augment(Stage):
     """Writes `augment/<source>/<task>/records.parquet` and `augment/summary.json`."""
 
     name = "augment"
+    help = "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes."
     after = ("prepare", "candidates")
+    pieces_name = "shards"
+    selection = ByGroup(
+        CommandOption("--source", "NAME", "Only answer for this source; nothing is merged."),
+        "source",
+        CommandOption("--shards", "LIST", "Of that source only these, e.g. 3-5,9."),
+        "shard",
+    )
+    resources = Resources(
+        costly_start=True,
+        array_per_group=True,
+        per_task="shards_per_task",
+        per_task_help="Shards that one array task answers in turn. A task should run for half an hour or more: an "
+        "engine takes minutes to start.",
+        merge=("--merge",),
+        merge_job="merge",
+    )
 
     def code(self, run: Run) -> tuple[str, ...]:
         sources = run.config.generation.sources.values() if run.config.generation else ()
@@ -52,18 +75,51 @@ class Augment(Stage):
             "seed": run.config.seed,
         }
 
-    def run(self, run: Run) -> dict[str, Any]:
-        from augment.catalog import Catalog
+    def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        generation = run.config.generation
+        if generation is None:
+            return []
+        identity = self.identity(run) if known else None
+        found: list[Piece] = []
+        for source in generation.sources:
+            folder = self.folder(run) / source / "attempts"
+            fingerprint = digest(self._of_source(identity, run, source)) if identity else None
+            for shard in range(generation.shards):
+                attempts = Attempts(folder / f"{shard:05d}.jsonl", fingerprint)
+                found.append(Piece(self.name, source, shard, f"{source} {shard}", attempts))
+        return found
+
+    def _of_source(self, identity: dict[str, Any], run: Run, source: str) -> dict[str, Any]:
+        """The stage's identity without what only concerns other sources."""
+        assert run.config.generation is not None
+        options, section = run.config.generation.sources[source], dict(identity["section"])
+        for key in ("models", "files"):
+            section[key] = section[key].get(source)
+        generation = section["generation"]
+        tasks = {task: generation["tasks"][task] for task in options.tasks}
+        section["generation"] = {**generation, "sources": generation["sources"][source], "tasks": tasks}
+        return {**identity, "section": section, "code": code_identity((*super().code(run), *source_code(options)))}
+
+    @contextmanager
+    def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        catalog = _catalog(run)
+        engine = engine_of(run, group, catalog, f"-{os.environ.get('SLURM_JOB_ID', os.getpid())}")
+        with engine or nullcontext():
+            yield _Answering(run, group, catalog, stoppable(engine, run) if engine else None)
+
+    def gpus(self, run: Run, group: str) -> int | None:
+        assert run.config.generation is not None
+        engine: Any = run.config.generation.sources[group].engine
+        return int(engine.gpus) if engine.needs_gpu else 0
+
+    def finish(self, run: Run) -> dict[str, Any]:
         from augment.runner import run_source
-        from augrec.pipeline.executors.local import answer_side_by_side
 
         generation = run.config.generation
         summaries: dict[str, Any] = {}
         unfinished: list[str] = []
         if generation is not None:
-            catalog = Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
-            if (run.workers or 1) > 1:
-                answer_side_by_side(run, run.workers or 1)
+            catalog = _catalog(run)
             for name, source in generation.sources.items():
                 with engine_of(run, name, catalog) or nullcontext() as engine:
                     summaries[name] = run_source(
@@ -78,12 +134,21 @@ class Augment(Stage):
                 if "open" in summaries[name]:
                     unfinished.append(name)
                 for part in (self.folder(run) / name).glob("*/records-*.parquet"):
-                    remove_file(part)  # an array task's own table; the merged one has all of them
+                    remove_file(part)  # a worker's own table; the merged one has all of them
         require_answered(run, unfinished)
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
         totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
         write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
         return totals
+
+    def open(self, run: Run, group: str) -> str:
+        from augment.store.open_requests import read_open
+
+        left = read_open(self.folder(run) / group)
+        if left is not None:
+            return str(left)
+        stored = sum(_lines(path) for path in (self.folder(run) / group).glob("*/shards/*.jsonl"))
+        return f"{stored:,} records stored" if stored else ""
 
     def parts(self, run: Run) -> list[Path]:
         return [self.folder(run) / name for name in (run.config.generation.sources if run.config.generation else ())]
@@ -99,6 +164,48 @@ class Augment(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
+
+
+class _Answering(Worker):
+    """Answers one shard of a source after the other; see `augment.runner`."""
+
+    def __init__(self, run: Run, source: str, catalog: Any, engine: StoppableEngine | None) -> None:
+        self._run, self._source, self._catalog, self._engine = run, source, catalog, engine
+        self._answered_before = 0
+
+    def do(self, piece: Piece) -> int:
+        from augment.runner import run_source
+
+        generation = self._run.config.generation
+        assert generation is not None
+        self._answered_before = self._engine.answered if self._engine else 0
+        summary = run_source(
+            self._catalog,
+            self._source,
+            generation.sources[self._source],
+            generation,
+            folder=self._run.folder / "augment" / self._source,
+            seed=self._run.config.seed,
+            shards=[piece.number],
+            engine=self._engine,
+        )
+        require_answered(self._run, [self._source] if "open" in summary else [])
+        return sum(task["requests"] for task in summary["tasks"].values())
+
+    def progress(self) -> int:
+        """Answers since the shard was begun."""
+        return self._engine.answered - self._answered_before if self._engine else 0
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as content:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: content.read(1 << 20), b""))
+
+
+def _catalog(run: Run) -> Any:
+    from augment.catalog import Catalog
+
+    return Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
 
 
 def source_code(source: Any) -> tuple[str, ...]:
@@ -139,6 +246,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
     """
     from augment.engines.base import EngineInputs
     from augment.engines.registry import build_engine
+    from augrec.pipeline.weights.staging import staged
 
     assert run.config.generation is not None
     source = run.config.generation.sources[name]

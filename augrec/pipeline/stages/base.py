@@ -1,4 +1,8 @@
-"""What a stage is, and its completion marker."""
+"""What a stage is: what it declares, its pieces, and its completion marker.
+
+A stage says what it makes, from what, and which pieces of its work may be done beside each other. It knows nobody who
+does them: executors decide who does a piece, in which order and how often (`augrec.pipeline.executors`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.cores import usable_cores
@@ -19,18 +24,16 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
 from augrec.artefacts.processor import processor_name
 from augrec.pipeline.code_identity import code_identity
-from augrec.pipeline.config import Config
+from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import Stopper
+from augrec.pipeline.stages import registry
+from augrec.pipeline.stages.selection import ByName, Selection
 
-FOLDERS = {
-    "prepare": "dataset",
-    "candidates": "candidates",
-    "augment": "augment",
-    "embed": "embed",
-    "train": "train",
-    "report": "report",
-}
-"""Where each stage writes inside the run folder."""
+if TYPE_CHECKING:
+    from augrec.pipeline.config import Config
+
+CORE = "core"
+"""The Python environment that augrec itself is installed in."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,75 @@ class Run:
     config: Config
     download: bool = False
     """Whether the user allowed fetching a data set from its publisher."""
-    workers: int | None = None
-    """Processes that answer shards, and trainings, beside each other; None leaves it to the config."""
+    beside: int = 1
+    """Processes that do pieces of this run on this machine at the same time, this one included."""
     stop: Stopper = field(default_factory=Stopper, compare=False, repr=False)
     """Whether this process was asked to stop."""
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.config.folder)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a stage's work that may be done beside the other pieces of its wave."""
+
+    stage: str
+    group: str
+    """Pieces of a group are done by the same kind of worker: the source, the group of matrices, the variant."""
+    number: int
+    """Within the group: the shard, the seed; 0 where there is one."""
+    name: str
+    """How the command line and messages call it."""
+    attempts: Attempts
+    """What was tried on it. Its fingerprint is None where the stages before are not finished, so that what the piece is
+    made from cannot be said."""
+    wave: int = 0
+    """A wave begins when all pieces of the waves before it are done."""
+
+    @property
+    def lock(self) -> Path:
+        """The file to lock while working on it."""
+        return self.attempts.path.with_suffix(".lock")
+
+    def done(self) -> bool:
+        """Whether its result is there."""
+        return self.attempts.fingerprint is not None and self.attempts.state().outcome == "done"
+
+
+class Worker(ABC):
+    """Does pieces of one group, one after the other, with what is costly to start (an engine, a model) started once."""
+
+    @abstractmethod
+    def do(self, piece: Piece) -> int:
+        """Does a piece; returns how many things it made (answers, matrices). Can be killed at any moment."""
+
+    def progress(self) -> int:
+        """How much of the piece at hand is stored: a stop after some progress is no failed attempt."""
+        return 1
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a stage's pieces need, as far as the stage itself can say; a cluster's profile says the rest."""
+
+    costly_start: bool = False
+    """Whether a worker takes long to start, so that a process is given all its pieces of a group at once."""
+    array: str = ""
+    """The name of the array of jobs that does the pieces; `<stage>-pieces` unless given, and `<stage>-<group>` with
+    `array_per_group`."""
+    array_per_group: bool = False
+    """Whether each group has jobs of its own, because groups need different machines."""
+    per_task: str = ""
+    """The key of a profile's section by which a user says how many pieces one job does in turn; none: one."""
+    per_task_default: int = 1
+    per_task_help: str = ""
+    merge: tuple[str, ...] | None = ()
+    """The options of the command that finishes the stage after its pieces, in a job of its own; None where that costs
+    nothing and is left to the job after it."""
+    merge_job: str = ""
+    """The name of that job; the stage's own name unless given."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +131,45 @@ class Marker:
 
 
 class Stage(ABC):
-    """One step of the pipeline: inputs, a config section, outputs and `run`.
+    """One step of the pipeline. The command line, the plan of a cluster, the docs and the report are made from this.
 
     A finished stage is skipped while its fingerprint (outputs of the stages before it, relevant config, identity of
     models and data files, code) is unchanged.
     """
 
     name: ClassVar[str]
+    help: ClassVar[str]
+    """One line for `augrec --help`."""
     after: ClassVar[tuple[str, ...]] = ()
-    """Names of the stages whose outputs this one reads."""
+    """Names of the stages whose outputs this one reads; those that are not in a run's chain do not count."""
+    last: ClassVar[bool] = False
+    """Whether it reads the outputs of all other stages and runs after them."""
+    folder_name: ClassVar[str] = ""
+    """Where it writes inside the run folder; its name unless given."""
+    section_name: ClassVar[str | None] = None
+    """A section of the config without which the stage is not in the chain; None for a stage of every run."""
+    per_variant: ClassVar[bool] = False
+    """Whether its outputs depend on the variants; those of other stages are shared by all runs of a study."""
+    environment: ClassVar[str] = CORE
+    """The Python environment its jobs run in, as a cluster's profile names it."""
+    resources: ClassVar[Resources] = Resources()
+    selection: ClassVar[Selection] = ByName("--only", "piece", "Only these pieces; nothing is merged.")
+    """How pieces are named on the command line."""
+    pieces_name: ClassVar[str] = "pieces"
+    """What pieces are called in messages."""
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether its work can be shared at all."""
+        return type(self).pieces is not Stage.pieces
 
     def folder(self, run: Run) -> Path:
         """Where the stage writes."""
-        return run.folder / FOLDERS[self.name]
+        return self.folder_in(run.folder)
+
+    def folder_in(self, root: Path) -> Path:
+        """Where the stage writes inside a run folder."""
+        return root / (self.folder_name or self.name)
 
     @abstractmethod
     def section(self, run: Run) -> dict[str, Any]:
@@ -90,16 +180,50 @@ class Stage(ABC):
         registries that this run uses."""
         return (type(self).__module__,)
 
+    def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        """The parts that may be done beside each other; none for a stage that is done in one go.
+
+        Args:
+            run: the run.
+            known: whether the stages before it are finished; if not, no piece counts as done.
+        """
+        return []
+
+    def worker(self, run: Run, group: str) -> AbstractContextManager[Worker]:
+        """Does pieces of a group while the context is open."""
+        raise NotImplementedError(f"the stage '{self.name}' has no pieces")
+
+    def gpus(self, run: Run, group: str) -> int | None:
+        """GPUs that a worker of the group needs; 0 where it needs no machine like the others', None leaves it open."""
+        return None
+
+    def processes(self, run: Run, wanted: int | None) -> int:
+        """How many processes on this machine do pieces; 0 leaves them to `finish`, in the process that is there.
+
+        Args:
+            run: the run.
+            wanted: what the user asked for; None where nothing was said.
+        """
+        return wanted if wanted is not None and wanted > 1 else 0
+
+    def result(self, piece: Piece) -> str:
+        """What a finished piece came to, in a few words for the progress display."""
+        return "done"
+
+    def open(self, run: Run, group: str) -> str:
+        """What a group's last worker left unfinished, in a few words; "" where nothing is known of that."""
+        return ""
+
     @abstractmethod
-    def run(self, run: Run) -> dict[str, Any]:
-        """Does the work; returns details for the marker. Can be killed and called again at any moment."""
+    def finish(self, run: Run) -> dict[str, Any]:
+        """Does what no worker has done, and merges; returns details for the marker. Can be killed at any moment."""
 
     @abstractmethod
     def outputs(self, run: Run) -> Iterable[Path]:
         """The files a later stage may read."""
 
     def check_folder(self, run: Run) -> None:
-        """Raises where the folder holds something that this stage must not replace without being told to."""
+        """Raises where the folder holds something that this stage must not replace unless it is forced to."""
         return
 
     def check_details(self, run: Run, details: dict[str, Any]) -> None:
@@ -120,7 +244,9 @@ class Stage(ABC):
 
     def identity(self, run: Run) -> dict[str, Any]:
         """Everything the fingerprint is made of."""
-        inputs = {name: require_marker(run, name).content for name in self.after}
+        before = registry.stages_before(self, run.config)
+        read = [stage.name for stage in before if self.last or stage.name in self.after]
+        inputs = {name: require_marker(run, name).content for name in read}
         return {
             "stage": self.name,
             "code": code_identity(self.code(run)),
@@ -187,7 +313,7 @@ def read_marker(folder: Path) -> Marker | None:
 
 def require_marker(run: Run, name: str) -> Marker:
     """The marker of a stage that must have finished before."""
-    folder = run.folder / FOLDERS[name]
+    folder = registry.STAGES[name].folder(run)
     marker = read_marker(folder)
     if marker is None:
         raise DataError(

@@ -8,16 +8,18 @@ from typing import Any
 from augrec.artefacts.files import digest
 from augrec.artefacts.progress import progress
 from augrec.pipeline.stages.base import Run, Stage
-from recsys.models.registry import FAMILIES
 
 
 class Candidates(Stage):
     """Writes `candidates/candidates.parquet`: the top |C| unseen items per user."""
 
     name = "candidates"
+    help = "Rank unseen items per user with a base recommender."
     after = ("prepare",)
 
     def code(self, run: Run) -> tuple[str, ...]:
+        from recsys.models.registry import FAMILIES
+
         model = run.config.models[run.config.candidates.model]
         return (*super().code(run), *FAMILIES[model.family].modules(model))
 
@@ -33,7 +35,7 @@ class Candidates(Stage):
             "seed": config.seed,
         }
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def finish(self, run: Run) -> dict[str, Any]:
         from recsys.augmentation import SideInformation
         from recsys.data.dataset import Dataset
         from recsys.evaluation.candidates import write_candidates

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import sha256_file, write_json
+from augrec.artefacts.files import digest, sha256_file, write_json
 from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
-from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
-from augrec.pipeline.stages.base import Run, Stage
-from embed.options import FeatureFileOptions
+from augrec.pipeline.host.attempts import Attempts
+from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
+from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
 if TYPE_CHECKING:
     from embed.encoder import SentenceEncoder
+    from embed.options import FeatureFileOptions
     from embed.replayed import VectorSource
 
 
@@ -23,7 +25,13 @@ class Embed(Stage):
     the vectors that came with them), and `embed/features/*.npy` from the files the config names."""
 
     name = "embed"
+    help = "Encode the generated text and the items' own text."
     after = ("prepare", "augment")
+    pieces_name = "groups of matrices"
+    selection = ByGroup(
+        CommandOption("--group", "NAME", "Only these matrices: a source, data, or features."), "group of matrices"
+    )
+    resources = Resources(array="embed-groups", merge=())
 
     def section(self, run: Run) -> dict[str, Any]:
         from augrec.pipeline.weights.resolve import resolve
@@ -49,7 +57,22 @@ class Embed(Stage):
             "sources": list(run.config.generation.sources) if run.config.generation else [],
         }
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        fingerprint = digest(self.identity(run)) if known else None
+        folder = self.folder(run)
+        return [
+            Piece(self.name, group, 0, group, Attempts(folder / f"{group}.jsonl", fingerprint))
+            for group in embed_groups(run)
+        ]
+
+    @contextmanager
+    def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        yield _Encoding(self, run, encoder_of(run))
+
+    def processes(self, run: Run, wanted: int | None) -> int:
+        return 0  # several models would share one device
+
+    def finish(self, run: Run) -> dict[str, Any]:
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
         write_json(run.folder / EMBED_SUMMARY, {"groups": {group: list(fields) for group, fields in written.items()}})
@@ -58,6 +81,7 @@ class Embed(Stage):
 
     def write_group(self, run: Run, group: str, encoder: SentenceEncoder | None) -> dict[str, Any]:
         """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
+        from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
         from embed.given import place_features
         from embed.replayed import copy_vectors
         from embed.stage import embed_items, embed_source
@@ -91,8 +115,20 @@ class Embed(Stage):
         return f"{details['matrices']} matrices"
 
 
+class _Encoding(Worker):
+    """Writes one group of matrices after the other."""
+
+    def __init__(self, stage: Embed, run: Run, encoder: SentenceEncoder | None) -> None:
+        self._stage, self._run, self._encoder = stage, run, encoder
+
+    def do(self, piece: Piece) -> int:
+        return len(self._stage.write_group(self._run, piece.group, self._encoder))
+
+
 def embed_groups(run: Run) -> list[str]:
     """The folders of matrices that this run writes."""
+    from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+
     groups = [FEATURES_GROUP] if run.config.features else []
     sources = run.config.generation.sources if run.config.generation else {}
     if run.config.embedding is not None:

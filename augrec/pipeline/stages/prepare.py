@@ -5,29 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json
-from augrec.pipeline.config import data_without_places
 from augrec.pipeline.stages.base import Run, Stage
-from recsys.data.options import SourceOptions
-from recsys.data.readers.registry import reader_module
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from augment.options import GenerationOptions
+    from recsys.data.options import SourceOptions
 
 
 class Prepare(Stage):
     """Writes `dataset/`: interactions with their split, items, users, and how they came to be."""
 
     name = "prepare"
+    help = "Read, filter and split the interactions."
+    folder_name = "dataset"
 
     def code(self, run: Run) -> tuple[str, ...]:
+        from recsys.data.readers.registry import reader_module
+
         return (*super().code(run), reader_module(run.config.dataset.source.format))
 
     def section(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.config import data_without_places
         from augrec.pipeline.weights.hashes import HashCache
         from augrec.pipeline.weights.resolve import cache_folder
 
@@ -40,7 +42,7 @@ class Prepare(Stage):
             "seed": run.config.seed,
         }
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def finish(self, run: Run) -> dict[str, Any]:
         from recsys.data.prepare import prepare
         from recsys.data.readers.registry import read
 
@@ -109,6 +111,8 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
     Raises:
         UsageError: a column of `item_text` is not there, or is no text; the stage `augment` would say so later.
     """
+    import numpy as np
+
     from augrec.artefacts.files import read_parquet
 
     generation = run.config.generation
@@ -139,6 +143,8 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
 
 def _promise_notes(generation: GenerationOptions, items: pa.Table, shown: tuple[str, ...]) -> list[str]:
     """Lines on what keeps the text out of prompts: items without one, and prompts that show titles alone."""
+    import numpy as np
+
     notes = []
     without = int(np.logical_and.reduce([items[name].is_null().to_numpy() for name in shown]).sum())
     if without:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.treatments import changes
-from augrec.pipeline.config import Config, as_plain, without_places
 from augrec.pipeline.stages.base import Run, Stage
 
 if TYPE_CHECKING:
+    from augrec.pipeline.config import Config
     from augrec.report.pages.run.roles import PlannedVariant
 
 
@@ -21,13 +21,18 @@ class Report(Stage):
     """Writes `audit.json`, `report/results.json` and `report/index.html`; refuses when the audit finds a violation."""
 
     name = "report"
-    after = ("prepare", "candidates", "augment", "embed", "train")
+    help = "Audit the run and write results.json and index.html."
+    last = True
+    per_variant = True
 
     def section(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.config import without_places
+
         return without_places(run.config)  # the page shows all of it, and is the same wherever the folder lies
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def finish(self, run: Run) -> dict[str, Any]:
         from augrec.pipeline.audit import audit_run
+        from augrec.pipeline.config import as_plain
         from augrec.report.pages.run.page import write_report
 
         audit = audit_run(run.folder)
@@ -52,6 +57,7 @@ class Report(Stage):
 
 def _planned(config: Config, name: str) -> PlannedVariant:
     """What the config says of a variant, for the page."""
+    from augrec.pipeline.controls import PARTS
     from augrec.report.pages.run.roles import PlannedVariant
 
     variant = config.variants[name]

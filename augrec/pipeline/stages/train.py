@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.cores import usable_cores
-from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.files import write_json
-from augrec.artefacts.progress import progress
-from augrec.pipeline.config import Config
-from augrec.pipeline.host.workers import run_tasks
-from augrec.pipeline.stages.base import Run, Stage, require_marker
-from augrec.pipeline.training import Training, code_of, train_one, trainings, variant_identity
+from augrec.artefacts.errors import AugrecError
+from augrec.pipeline.host.attempts import Attempts
+from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker, require_marker
+from augrec.pipeline.stages.selection import ByName
+
+if TYPE_CHECKING:
+    from augrec.pipeline.config import Config
+    from augrec.pipeline.training import Training
+
+
+@dataclass(frozen=True)
+class TrainingPiece(Piece):
+    """One training; None while the stages before are not finished."""
+
+    training: Training | None = None
+
+    def done(self) -> bool:
+        return self.training is not None and self.training.finished()
 
 
 class Train(Stage):
     """Writes `train/<variant>/seed-<n>/` for every variant and seed. Trainings that are done are kept."""
 
     name = "train"
+    help = "Train and evaluate every variant with every seed."
     after = ("prepare", "augment", "embed")
+    per_variant = True
+    pieces_name = "trainings"
+    selection = ByName("--only", "training", "Only these trainings, e.g. llmrec/seed-1,llmrec/seed-2.")
+    resources = Resources(
+        array="train",
+        per_task="trainings_per_task",
+        per_task_default=5,
+        per_task_help="Trainings that one array task runs, as many side by side as it has cores, or one by one on a "
+        "GPU.",
+        merge=None,
+        merge_job="train-end",
+    )
 
     def code(self, run: Run) -> tuple[str, ...]:
+        from augrec.pipeline.training import code_of
+
         config = run.config
         families = {module for variant in config.variants.values() for module in code_of(config, variant)}
         return (*super().code(run), *sorted(families))
 
     def section(self, run: Run) -> dict[str, Any]:
+        from augrec.pipeline.training import variant_identity
+
         config = run.config
         return {
             "variants": {name: variant_identity(config, variant) for name, variant in config.variants.items()},
@@ -38,24 +66,36 @@ class Train(Stage):
             "seeds": {name: config.seeds_of(name) for name in config.variants},
         }
 
-    def run(self, run: Run) -> dict[str, Any]:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise UsageError(
-                "the stages run in one process, and several were launched",
-                remedy="start augrec without torchrun or accelerate launch, with training.processes=N",
-            )
+    def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        trainings = {(training.variant, training.seed): training for training in (trainings_of(run) if known else ())}
+        found: list[Piece] = []
+        for variant in run.config.variants:
+            for seed in run.config.seeds_of(variant):
+                training = trainings.get((variant, seed))
+                folder = training.out if training else self.folder(run) / variant / f"seed-{seed}"
+                attempts = Attempts(folder / "attempts.jsonl", training.fingerprint if training else None)
+                name = f"{variant}/seed-{seed}"
+                found.append(TrainingPiece(self.name, variant, seed, name, attempts, training=training))
+        return found
+
+    @contextmanager
+    def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        yield _TrainingWorker(beside_others=run.beside > 1)
+
+    def processes(self, run: Run, wanted: int | None) -> int:
+        return wanted or default_workers(run.config)
+
+    def result(self, piece: Piece) -> str:
+        assert isinstance(piece, TrainingPiece)
+        assert piece.training is not None
+        monitor = piece.training.config.training.monitor
+        return f"valid {monitor} {piece.training.metrics()['valid'][monitor]:.4f}"
+
+    def finish(self, run: Run) -> dict[str, Any]:
         wanted = trainings_of(run)
-        waiting = [training for training in wanted if not training.finished()]
-        failures = _train_all(waiting, min(run.workers or default_workers(run.config), len(waiting)))
-        if failures:
-            write_json(self.folder(run) / "failures.json", failures)
-            listed = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())
-            raise AugrecError(
-                f"{len(failures)} of {len(wanted)} trainings failed:\n{listed}",
-                where=self.folder(run) / "failures.json",
-                remedy="the others are finished and kept; mend the cause and run the same command again",
-            )
-        (self.folder(run) / "failures.json").unlink(missing_ok=True)
+        missing = [f"{training.variant}/seed-{training.seed}" for training in wanted if not training.finished()]
+        if missing:
+            raise AugrecError(f"these trainings are not finished: {', '.join(missing)}", where=self.folder(run))
         seeds = {training.seed for training in wanted}
         read = {path for training in wanted for path in training.reads}
         return {
@@ -87,6 +127,8 @@ def _counted(details: dict[str, Any], name: str) -> str:
 
 def trainings_of(run: Run) -> list[Training]:
     """All trainings of a run whose stages before this one are finished."""
+    from augrec.pipeline.training import trainings
+
     return trainings(run.config, run.folder, require_marker(run, "prepare").content)
 
 
@@ -104,21 +146,16 @@ def default_workers(config: Config) -> int:
     return max(1, usable_cores() // ((config.training.threads or 1) * processes))
 
 
-def _train_all(waiting: list[Training], workers: int) -> dict[str, str]:
-    """Runs trainings in processes of their own; returns the reason of each failure by variant and seed."""
-    failures: dict[str, str] = {}
-    if not waiting:
-        return failures
-    with progress("train", len(waiting), "trainings") as ticker:
+class _TrainingWorker(Worker):
+    """Does trainings; those that run beside others keep to one thread unless the config says more."""
 
-        def done(training: Training, value: float | None, problem: str | None) -> Iterable[Training]:
-            name = f"{training.variant}/seed-{training.seed}"
-            if problem is not None:
-                failures[name] = problem
-            else:
-                ticker.note(f"{name}  valid {training.config.training.monitor} {value:.4f}")
-            ticker.advance()
-            return ()
+    def __init__(self, *, beside_others: bool) -> None:
+        self._beside_others = beside_others
 
-        run_tasks(partial(train_one, beside_others=workers > 1), waiting, workers, done)
-    return failures
+    def do(self, piece: Piece) -> int:
+        from augrec.pipeline.training import train_one
+
+        assert isinstance(piece, TrainingPiece)
+        assert piece.training is not None
+        train_one(piece.training, self._beside_others)
+        return 1

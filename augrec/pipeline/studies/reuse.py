@@ -11,7 +11,7 @@ from pathlib import Path
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import digest
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.stages.base import FOLDERS, Run, Stage, read_marker
+from augrec.pipeline.stages.base import Run, Stage, read_marker
 from augrec.pipeline.stages.train import trainings_of
 
 
@@ -39,7 +39,7 @@ def adopt_stage(stage: Stage, run: Run, others: Iterable[Path]) -> Path | None:
         return None
     stage.check_folder(run)
     for other in others:
-        folder = other / FOLDERS[stage.name]
+        folder = stage.folder_in(other)
         marker = read_marker(folder) if other.resolve() != run.folder.resolve() else None
         if marker and marker.fingerprint == fingerprint and all((other / name).exists() for name in marker.outputs):
             _copy(folder, stage.folder(run), keep=True)

@@ -122,7 +122,8 @@ def test_its_jobs_get_the_gpus_that_it_asks_for(config: Path, monkeypatch: pytes
     assert jobs["augment-rule"].resources.gpus == 2
     assert not jobs["train"].resources.gpus
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    assert gpu_shares(ParrotOptions(cards=2), 2) == ["0,1", "2,3"]
+    each = STAGES["augment"].gpus(run_of(config), "rule")
+    assert gpu_shares(each or 0, 2) == ["0,1", "2,3"]
 
 
 def test_outside_of_its_block_nobody_knows_it(config: Path) -> None:

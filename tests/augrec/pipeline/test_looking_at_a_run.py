@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from augrec.cli import app
-from augrec.pipeline.executors.slurm.status import collect, run_at_home
+from augrec.pipeline.executors.slurm.status import collect
+from augrec.pipeline.saved_run import run_at_home
 
 PATHS = [
     "my run",

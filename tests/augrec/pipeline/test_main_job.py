@@ -20,7 +20,8 @@ from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import FOLDERS, Run
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Run
 
 
 def run_in_process(config: Path, *overrides: str) -> str:
@@ -51,7 +52,7 @@ def config(finished_run: Path) -> Path:
 
 def test_every_artefact_is_there(finished_run: Path) -> None:
     expected = ["config.yaml", "audit.json", "augment/summary.json", "report/results.json", "report/index.html"]
-    expected += [f"{folder}/stage.json" for folder in FOLDERS.values()]
+    expected += [f"{stage.folder_in(Path())}/stage.json" for stage in STAGES.values()]
     expected += [
         f"train/{variant}/seed-{seed}/{name}"
         for variant in ("llmrec", "shuffled", "base", "popular")

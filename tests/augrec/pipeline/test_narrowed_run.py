@@ -21,7 +21,8 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.clean import clean, leftovers
 from augrec.pipeline.config import read_config, read_sections, save_config
 from augrec.pipeline.executors.chain import run_all, run_stage
-from augrec.pipeline.executors.slurm.status import collect, read_run
+from augrec.pipeline.executors.slurm.status import collect
+from augrec.pipeline.saved_run import read_run
 from augrec.pipeline.side import side_files
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run

@@ -133,12 +133,14 @@ def test_a_run_that_was_killed_says_how_many_records_there_are(prepared: Prepare
 
 
 def test_a_task_of_a_cluster_with_unanswered_requests_is_tried_again(prepared: Prepared) -> None:
-    from augrec.pipeline.executors.work import answer_shards
+    from augrec.pipeline.executors.share import do_share
+    from augrec.pipeline.stages import STAGES
 
+    chosen = {"source": "llm", "shards": "0"}
     run = prepared(Trouble(silent=tuple(range(30))))
     with pytest.raises(AugrecError, match="not answered yet"):
-        answer_shards(run, "llm", [0], attempts=None, console=Console(file=io.StringIO()))
+        do_share(run, STAGES["augment"], chosen, console=Console(file=io.StringIO()))
     assert "0/2" in status(run)
     run = prepared(Trouble())
-    answer_shards(run, "llm", [0], attempts=None, console=Console(file=io.StringIO()))
+    do_share(run, STAGES["augment"], chosen, console=Console(file=io.StringIO()))
     assert "1/2" in status(run)

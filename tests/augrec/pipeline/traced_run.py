@@ -27,8 +27,6 @@ from augrec.pipeline.training import code_of, train_one
 
 ROOT = Path(augrec.__file__).parent.parent
 EXCEPTED = {
-    # who shares the work
-    "augment": {"augrec.pipeline.executors.units", "augrec.pipeline.host.attempts", "augrec.pipeline.host.terminal"},
     "report": {"recsys.options"},  # turns the config, which is identified by its values, into plain values
 }
 
@@ -85,7 +83,7 @@ def main(config_path: Path) -> None:
 
 
 def _do(stage: Stage, run: Run, identity: dict[str, Any]) -> None:
-    stage.complete(run, identity, stage.run(run), 0.0)
+    stage.complete(run, identity, stage.finish(run), 0.0)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.script import logs
-from augrec.pipeline.executors.slurm.status import collect_units
+from augrec.pipeline.executors.slurm.status import open_pieces
 from augrec.pipeline.executors.slurm.submit import submitted
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages.base import Run
@@ -28,12 +28,12 @@ class Trouble:
 def failures(run: Run) -> list[Trouble]:
     """Pieces of work that failed or were killed, and jobs of the last submission that ended with an error."""
     found = []
-    for unit in collect_units(run):
-        state = unit.attempts.state()
-        if state.outcome in ("failed", "killed") and not unit.done():
+    for piece in open_pieces(run):
+        state = piece.attempts.state()
+        if state.outcome in ("failed", "killed") and not piece.done():
             why = state.last.get("reason") or "its process was killed"
             log = state.last.get("log")
-            found.append(Trouble(f"{unit.stage} {unit.name}", why, _log(run.folder, log)))
+            found.append(Trouble(f"{piece.stage} {piece.name}", why, _log(run.folder, log)))
     named = {trouble.log for trouble in found}
     return found + [trouble for trouble in _jobs(run.folder) if trouble.log not in named]
 

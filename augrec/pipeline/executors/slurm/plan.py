@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.executors.chain import why_run
-from augrec.pipeline.executors.ranges import format_ranges
-from augrec.pipeline.executors.slurm.profile import Profile, Resources
-from augrec.pipeline.executors.units import units
-from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import Run
+from augrec.pipeline.executors.chain import stale_reason
+from augrec.pipeline.executors.pieces import waves
+from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile
+from augrec.pipeline.stages.base import CORE, Piece, Run, Stage
+from augrec.pipeline.stages.registry import chain
 
 T = TypeVar("T")
 Command = list[str]
@@ -28,8 +27,10 @@ class Job:
     stage: str
     tasks: list[list[Command]]
     """Per array task, the commands it runs one after the other. One task that is no array: a plain job."""
-    resources: Resources
+    resources: JobResources
     array: bool
+    environment: str = CORE
+    """The Python environment it runs in."""
 
 
 Level = list[Job]
@@ -42,85 +43,83 @@ def plan(run: Run, profile: Profile, max_array_size: int) -> list[Level]:
     Once one stage has to run, nothing after it is taken to be finished: what it is made from may change.
     """
     levels: list[Level] = []
-    for name, stage in STAGES.items():
+    unfinished: Stage | None = None  # its pieces are in the plan, and the job that finishes it is not
+    for stage in chain(run.config):
         known = not levels
-        if known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None:
+        if known and stale_reason(stage, run, stage.marker(run), stage.identity(run)) is None:
             continue
-        levels += [level for level in _STAGES.get(name, _alone)(name, run, profile, max_array_size, known) if level]
-    return levels
+        profile.environment(stage.environment)  # raises where the profile does not know it
+        pieces = stage.pieces(run, known=known)
+        own = [level for level in _levels(run, stage, pieces, profile, max_array_size) if level]
+        if unfinished is not None and (pieces or unfinished.environment != stage.environment):
+            levels.append([_finishing(unfinished, profile)])
+        elif unfinished is not None:
+            own = [[_after(unfinished, job) for job in level] for level in own]
+        levels += own
+        unfinished = stage if pieces and stage.resources.merge is None else None
+    return [*levels, [_finishing(unfinished, profile)]] if unfinished is not None else levels
 
 
-def _alone(name: str, run: Run, profile: Profile, most: int, known: bool) -> list[Level]:
-    return [[Job(name, name, [[[name]]], profile.resources(name), False)]]
+def _levels(run: Run, stage: Stage, pieces: Sequence[Piece], profile: Profile, most: int) -> Iterator[Level]:
+    if not pieces:
+        yield [Job(stage.name, stage.name, [[[stage.name]]], profile.resources(stage.name), False, stage.environment)]
+        return
+    waiting = [piece for piece in pieces if not piece.done()]
+    for wave in waves(waiting):
+        suffix = f"-wave-{wave[0].wave}" if wave[0].wave else ""
+        if stage.resources.array_per_group:
+            groups = [(f"{stage.name}-{group}", list(mine)) for group, mine in groupby(wave, lambda piece: piece.group)]
+        else:
+            groups = [(stage.resources.array or f"{stage.name}-pieces", wave)]
+        yield [job for name, mine in groups for job in _arrays(run, stage, f"{name}{suffix}", mine, profile, most)]
+    if stage.resources.merge is not None:
+        yield [_finishing(stage, profile)]
 
 
-def _report(name: str, run: Run, profile: Profile, most: int, known: bool) -> list[Level]:
-    # Nothing is left to train then; the marker of the stage is written, and the report reads it.
-    return [[Job(name, name, [[["train"], [name]]], profile.resources(name), False)]]
+def _finishing(stage: Stage, profile: Profile) -> Job:
+    """The job that finishes a stage after its pieces."""
+    command = [stage.name, *(stage.resources.merge or ())]
+    name = stage.resources.merge_job or stage.name
+    return Job(name, stage.name, [[command]], profile.resources(MERGE), False, stage.environment)
 
 
-def _augment(name: str, run: Run, profile: Profile, most: int, known: bool) -> list[Level]:
-    level: Level = []
-    waiting = [unit for unit in units(run, name, known=known) if not unit.done()]
-    for source, shards in groupby(waiting, lambda unit: unit.group):
-        tasks = [
-            [[name, "--source", source, "--shards", format_ranges(unit.number for unit in part)]]
-            for part in _parts(list(shards), profile.stages.augment.shards_per_task)
-        ]
-        asked = _with_gpus(run, source, profile)
-        level += _arrays(f"{name}-{source}", name, tasks, asked, most, profile)
-    return [level, [Job("merge", name, [[[name, "--merge"]]], profile.resources("merge"), False)]]
+def _after(unfinished: Stage, job: Job) -> Job:
+    """The job of a stage without pieces, begun by finishing the stage before it."""
+    return replace(job, tasks=[[[unfinished.name], *task] for task in job.tasks])
 
 
-def _with_gpus(run: Run, source: str, profile: Profile) -> Resources:
-    """What a source's jobs ask for: the GPUs of its engine; plain defaults for a source without a model of its own."""
-    assert run.config.generation is not None
-    engine: Any = run.config.generation.sources[source].engine
-    if not engine.needs_gpu:
-        return profile.resources(None).model_copy(update={"throttle": profile.resources("augment").throttle})
-    asked = profile.resources("augment")
-    needed = engine.gpus
+def _asked(run: Run, stage: Stage, group: str, profile: Profile) -> JobResources:
+    """What the jobs of a group ask for: its GPUs; plain defaults for a group that needs no such machine."""
+    needed, asked = stage.gpus(run, group), profile.resources(stage.name)
+    if needed is None:
+        return asked
+    if needed == 0:
+        return profile.resources(None).model_copy(update={"throttle": asked.throttle})
     if asked.gpus is None:
         return asked.model_copy(update={"gpus": needed})
     if 0 < asked.gpus < needed:
         raise UsageError(
-            f"source '{source}' needs {needed} GPUs (tensor_parallel x pipeline_parallel), its jobs get {asked.gpus}",
-            where="stages.augment.gpus in the profile",
+            f"'{group}' needs {needed} GPUs (tensor_parallel x pipeline_parallel), its jobs get {asked.gpus}",
+            where=f"stages.{stage.name}.gpus in the profile",
             remedy=f"gpus = {needed}, or leave it out",
         )
     return asked
 
 
-def _embed(name: str, run: Run, profile: Profile, most: int, known: bool) -> list[Level]:
-    groups = [unit.group for unit in units(run, name, known=known) if not unit.done()]
-    tasks = [[[name, "--group", group]] for group in groups]
-    asked = profile.resources(name)
-    return [
-        _arrays(f"{name}-groups", name, tasks, asked, most, profile),
-        [Job(name, name, [[[name]]], profile.resources("merge"), False)],
-    ]
-
-
-def _train(name: str, run: Run, profile: Profile, most: int, known: bool) -> list[Level]:
-    waiting = [unit for unit in units(run, name, known=known) if not unit.done()]
-    tasks = [
-        [[name, "--only", ",".join(unit.name for unit in part)]]
-        for part in _parts(waiting, profile.stages.train.trainings_per_task)
-    ]
-    return [_arrays(name, name, tasks, profile.resources(name), most, profile)]
-
-
-_STAGES = {"augment": _augment, "embed": _embed, "train": _train, "report": _report}
-
-
-def _arrays(name: str, stage: str, tasks: list[list[Command]], asked: Resources, most: int, profile: Profile) -> Level:
+def _arrays(run: Run, stage: Stage, name: str, pieces: list[Piece], profile: Profile, most: int) -> Level:
     """One array, or several where the cluster's MaxArraySize is smaller; plain jobs where it has no arrays (0)."""
-    limited = [[[*command, "--attempts", str(profile.attempts)] for command in task] for task in tasks]
-    parts = list(_parts(limited, max(1, most)))
+    attempts = ["--attempts", str(profile.attempts)]
+    tasks = [
+        [[stage.name, *stage.selection.words(part), *attempts]] for part in _parts(pieces, profile.per_task(stage))
+    ]
+    asked = _asked(run, stage, pieces[0].group, profile)
+    parts = list(_parts(tasks, max(1, most)))
     names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
     throttle = asked.throttle and max(1, asked.throttle // max(1, len(parts)))
     asked = asked.model_copy(update={"throttle": throttle})
-    return [Job(own, stage, part, asked, most > 0) for own, part in zip(names, parts, strict=True)]
+    return [
+        Job(own, stage.name, part, asked, most > 0, stage.environment) for own, part in zip(names, parts, strict=True)
+    ]
 
 
 def _parts(values: Sequence[T], size: int) -> Iterator[list[T]]:

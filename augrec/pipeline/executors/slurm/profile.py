@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, create_model, field_validator, model_validator
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.names import NamedFields
 from augrec.artefacts.options import Options
+from augrec.artefacts.registry import SectionsOf, rebuild
 from augrec.pipeline.config import validated
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import CORE, Stage
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 RESOURCES = ("partition", "account", "qos", "constraint", "gpus", "gpu_type", "cpus", "memory", "time", "throttle")
 
 
-class Resources(Options):
+class JobResources(Options):
     """What a job asks for. What a stage leaves out is taken from `defaults`."""
 
     partition: str | None = None
@@ -29,7 +34,8 @@ class Resources(Options):
     constraint: str | None = None
     """Features a node must have, e.g. "h200"."""
     gpus: int | None = Field(default=None, ge=0)
-    """GPUs per job. Left out, `augment` asks for tensor_parallel x pipeline_parallel of a vLLM source."""
+    """GPUs per job. Left out, a stage asks for what its worker needs: `augment` for tensor_parallel x pipeline_parallel
+    of a vLLM source."""
     gpu_type: str | None = None
     """The kind of GPU, as the cluster calls it."""
     cpus: PositiveInt | None = None
@@ -65,36 +71,36 @@ class Resources(Options):
         return extra
 
 
-PLAIN = Resources(cpus=2, memory="8G", time="01:00:00")
+PLAIN = JobResources(cpus=2, memory="8G", time="01:00:00")
 
 
-class AugmentResources(Resources):
-    """Jobs that answer shards."""
-
-    shards_per_task: PositiveInt = 1
-    """Shards that one array task answers in turn. A task should run for half an hour or more: an engine takes minutes
-    to start."""
+MERGE = "merge"
+"""The section of a profile for jobs that finish a stage after its pieces."""
 
 
-class TrainResources(Resources):
-    """Jobs that train."""
+@cache
+def resources_class(stage: Stage) -> type[JobResources]:
+    """The section of a profile for the jobs of a stage: with a key for the pieces of one job, where it has such."""
+    own = stage.resources
+    if not own.per_task:
+        return JobResources
+    key: Any = (PositiveInt, Field(default=own.per_task_default, description=own.per_task_help))
+    return create_model(
+        f"{type(stage).__name__}Resources",
+        __base__=JobResources,
+        __doc__=f"Jobs that do {stage.pieces_name}.",
+        **{own.per_task: key},
+    )
 
-    trainings_per_task: PositiveInt = 5
-    """Trainings that one array task runs, as many side by side as it has cores, or one by one on a GPU."""
+
+class StageTable(Options):
+    """What each stage asks for, where it differs from `defaults`: a section for each stage there is."""
+
+    merge: JobResources = JobResources()
+    """Finishing a stage after its pieces, e.g. merging what array tasks wrote."""
 
 
-class StageResources(Options):
-    """What each stage asks for, where it differs from `defaults`."""
-
-    prepare: Resources = Resources()
-    candidates: Resources = Resources()
-    augment: AugmentResources = AugmentResources()
-    """Applies to sources with a model in the job; the others take `defaults`."""
-    merge: Resources = Resources()
-    """Merging what array tasks wrote."""
-    embed: Resources = Resources()
-    train: TrainResources = TrainResources()
-    report: Resources = Resources()
+OF_STAGES = SectionsOf(STAGES, StageTable, resources_class)
 
 
 class Container(Options):
@@ -110,17 +116,33 @@ class Container(Options):
     """Further options of `exec`; --nv is added for jobs with GPUs."""
 
 
+class Environment(Options):
+    """A Python environment in which some stages run."""
+
+    venv: Path | None = None
+    """A virtual environment with augrec."""
+    container: Container | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Environment:
+        if (self.venv is None) == (self.container is None):
+            raise ValueError("venv and container: name one of them")
+        return self
+
+
 class Profile(Options):
     """Where and how the stages of a run are submitted."""
 
-    defaults: Resources = Resources()
+    defaults: JobResources = JobResources()
     """What a job asks for where its stage says nothing; else 2 cores, 8G and an hour."""
-    stages: StageResources = StageResources()
+    stages: Annotated[StageTable, OF_STAGES] = Field(default_factory=OF_STAGES)
     modules: tuple[str, ...] = ()
     """Environment modules to load."""
     venv: Path | None = None
     """A virtual environment with augrec; null is the one that submits."""
     container: Container | None = None
+    environments: NamedFields[Environment] = Field(default_factory=dict)
+    """Where stages run that do not share augrec's own environment, by the name that the stage gives it."""
     lines: tuple[str, ...] = ()
     """Shell lines to run before anything else, e.g. ["export NCCL_DEBUG=WARN"]."""
     local_disk: str | None = None
@@ -139,7 +161,7 @@ class Profile(Options):
     def _fits(self) -> Profile:
         if self.venv and self.container:
             raise ValueError("venv and container: name one of them")
-        for stage in StageResources.model_fields:
+        for stage in type(self.stages).model_fields:
             time = self.resources(stage).time
             if time and seconds(time) <= self.signal_before:
                 raise ValueError(
@@ -147,14 +169,35 @@ class Profile(Options):
                 )
         return self
 
-    def resources(self, stage: str | None) -> Resources:
-        """What a stage asks for, defaults filled in; the defaults alone for None."""
-        own = getattr(self.stages, stage) if stage else Resources()
+    def resources(self, stage: str | None) -> JobResources:
+        """What a stage (or "merge") asks for, defaults filled in; the defaults alone for None."""
+        own: JobResources = getattr(self.stages, stage) if stage else JobResources()
         chosen: dict[str, Any] = {}
         for name in RESOURCES:
-            given = (getattr(resources, name) for resources in (own, self.defaults, PLAIN))
-            chosen[name] = next((value for value in given if value is not None), None)
-        return Resources(**chosen, extra=(*self.defaults.extra, *own.extra))
+            layers = (getattr(resources, name) for resources in (own, self.defaults, PLAIN))
+            chosen[name] = next((value for value in layers if value is not None), None)
+        return JobResources(**chosen, extra=(*self.defaults.extra, *own.extra))
+
+    def per_task(self, stage: Stage) -> int:
+        """How many pieces of a stage one job does in turn."""
+        key = stage.resources.per_task
+        return int(getattr(getattr(self.stages, stage.name), key)) if key else 1
+
+    def environment(self, name: str) -> Environment | None:
+        """The environment of that name; None for the one that submits.
+
+        Raises:
+            UsageError: the profile does not say where an environment other than augrec's own is.
+        """
+        if name in self.environments:
+            return self.environments[name]
+        if name != CORE:
+            raise UsageError(
+                f"a stage of this run needs the Python environment '{name}', and the profile does not say where it is",
+                where=f"environments.{name} in the profile",
+                remedy=f'[environments.{name}] with venv = "FOLDER" or a container',
+            )
+        return Environment(venv=self.venv, container=self.container) if self.venv or self.container else None
 
 
 def seconds(time: str) -> int:
@@ -172,7 +215,7 @@ def read_profile(path: Path | None) -> Profile:
         UsageError: the file is missing or wrong; every problem is named with its key.
     """
     if path is None:
-        return Profile()
+        return rebuild(Profile)()
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -181,4 +224,4 @@ def read_profile(path: Path | None) -> Profile:
         raise UsageError("the profile is not a text file", where=path) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the profile is not valid TOML: {error}", where=path) from None
-    return validated(raw, Profile, path, "profile")
+    return validated(raw, rebuild(Profile), path, "profile")

@@ -84,8 +84,9 @@ def directives(job: Job, profile: Profile, *, run: Path, chdir: Path) -> list[st
 
 def program(job: Job, profile: Profile, *, run: Path, chdir: Path) -> str:
     """The words that start augrec on a node, quoted for the shell."""
-    if profile.container:
-        inside, here = profile.container, str(chdir.absolute())
+    environment = profile.environment(job.environment)
+    if environment is not None and environment.container:
+        inside, here = environment.container, str(chdir.absolute())
         bound = dict.fromkeys((here, str(run.absolute()), *inside.bind))
         before = [inside.runtime, "exec", *(["--nv"] if job.resources.gpus else []), "--pwd", here]
         before += [word for bind in bound for word in ("--bind", bind)]
@@ -93,9 +94,10 @@ def program(job: Job, profile: Profile, *, run: Path, chdir: Path) -> str:
         after = [*inside.options, str(inside.image.expanduser().absolute()), "augrec"]
         return " ".join([shlex.join(before), *local, shlex.join(after)])
     beside = Path(sys.executable).with_name("augrec")
-    if profile.venv:
-        beside = profile.venv.expanduser().absolute() / "bin" / "augrec"
-    return shlex.quote(str(beside)) if profile.venv or beside.exists() else shlex.join([sys.executable, *_MODULE])
+    venv = environment.venv if environment is not None else None
+    if venv is not None:
+        beside = venv.expanduser().absolute() / "bin" / "augrec"
+    return shlex.quote(str(beside)) if venv is not None or beside.exists() else shlex.join([sys.executable, *_MODULE])
 
 
 _MODULE = ("-P", "-m", "augrec.cli")

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.pipeline.config import counts_from, read_config
-from augrec.pipeline.executors.chain import why_run
-from augrec.pipeline.executors.ranges import format_ranges
+from augrec.artefacts.errors import AugrecError
+from augrec.pipeline.executors.chain import stale_reason
+from augrec.pipeline.executors.pieces import waves
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.submit import clusters_of, submitted
-from augrec.pipeline.executors.units import Unit, units
 from augrec.pipeline.host.attempts import State
 from augrec.pipeline.host.terminal import cells
-from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.base import Piece, Run
+from augrec.pipeline.stages.ranges import format_ranges
+from augrec.pipeline.stages.registry import chain
 
 
 @dataclass(frozen=True)
@@ -51,45 +47,11 @@ class Row:
     """What a source's last run left unanswered; where it was killed, how many records are there."""
 
 
-def read_run(folder: Path) -> Run:
-    """The run of a folder, by the config of its last submission or run, whichever was later."""
-    known = (folder / "config.yaml", *(folder / "slurm").glob("[0-9]*/config.yaml"))
-    config = max((path for path in known if path.exists()), key=lambda path: path.stat().st_mtime_ns, default=None)
-    if config is None:
-        raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
-    read = read_config(config)
-    here = read.folder.exists() and read.folder.resolve() == folder.resolve()
-    return Run(read if here else read.model_copy(update={"output": folder}))
-
-
-@contextmanager
-def run_at_home(folder: Path) -> Iterator[Run]:
-    """The run of a folder, wherever it is looked at from: its config's paths count from where it was made.
-
-    Where that place is gone, because the whole tree was moved, the part of the path that the config does not name.
-    """
-    folder = folder.absolute()
-    with chdir(_home(folder) or Path.cwd()):
-        yield read_run(folder)
-
-
-def _home(folder: Path) -> Path | None:
-    saved = folder / "config.yaml"
-    if not saved.exists():
-        saved = next(iter(sorted((folder / "slurm").glob("[0-9]*/config.yaml"), reverse=True)), saved)
-    if not saved.exists():
-        return None
-    named = read_config(saved).folder
-    depth = len(named.parts)
-    above = folder.parents[depth - 1] if not named.is_absolute() and folder.parts[-depth:] == named.parts else None
-    return counts_from(saved) or above
-
-
-def collect_units(run: Run) -> list[Unit]:
+def open_pieces(run: Run) -> list[Piece]:
     """The pieces of the first stage that is not finished."""
-    for name, stage in STAGES.items():
-        if why_run(stage, run, stage.marker(run), stage.identity(run)) is not None:
-            return units(run, name)
+    for stage in chain(run.config):
+        if stale_reason(stage, run, stage.marker(run), stage.identity(run)) is not None:
+            return stage.pieces(run)
     return []
 
 
@@ -100,9 +62,10 @@ def collect(run: Run) -> list[Row]:
     shown = _shown(run, queued)
     alive = None if queued is None else {job.job for job in queued if job.on_a_node}
     known = True
-    for name, stage in STAGES.items():
+    for stage in chain(run.config):
+        name = stage.name
         try:
-            done = known and why_run(stage, run, stage.marker(run), stage.identity(run)) is None
+            done = known and stale_reason(stage, run, stage.marker(run), stage.identity(run)) is None
         except AugrecError as error:
             rows.append(Row(name, "", "unknown", jobs=shown.get(name, ""), note=str(error)))
             known = False
@@ -112,17 +75,21 @@ def collect(run: Run) -> list[Row]:
             continue
         rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, "")))
         if known:
-            pieces = units(run, name)
-            for _, mine in groupby(pieces, lambda unit: unit.group):
-                group = _group(list(mine), alive)
-                rows.append(replace(group, open=_open(run, group.group)) if name == "augment" else group)
+            for mine in _groups(stage.pieces(run)):
+                group = _group(mine, alive)
+                rows.append(replace(group, open=stage.open(run, mine[0].group)))
         known = False
     return rows
 
 
-def _group(mine: list[Unit], alive: set[str] | None) -> Row:
-    states = {unit.number: unit.attempts.state() for unit in mine}
-    done = {unit.number for unit in mine if unit.done()}
+def _groups(pieces: list[Piece]) -> list[list[Piece]]:
+    """The pieces of each group, wave by wave."""
+    return [list(mine) for wave in waves(pieces) for _, mine in groupby(wave, lambda piece: piece.group)]
+
+
+def _group(mine: list[Piece], alive: set[str] | None) -> Row:
+    states = {piece.number: piece.attempts.state() for piece in mine}
+    done = {piece.number for piece in mine if piece.done()}
     running = {number for number, state in states.items() if number not in done and _runs(state, alive)}
     missing = states.keys() - done - running
     failed = {number for number in missing if states[number].outcome in ("failed", "killed", "running")}
@@ -130,7 +97,7 @@ def _group(mine: list[Unit], alive: set[str] | None) -> Row:
     left = len(missing) + len(running)
     return Row(
         mine[0].stage,
-        mine[0].group,
+        f"{mine[0].group}, wave {mine[0].wave}" if mine[0].wave else mine[0].group,
         "done" if len(done) == len(mine) else "partly" if done else "open",
         total=len(mine),
         done=len(done),
@@ -139,22 +106,6 @@ def _group(mine: list[Unit], alive: set[str] | None) -> Row:
         missing=format_ranges(missing),
         seconds_left=sum(spent) / len(spent) * left / max(1, len(running)) if spent and left else None,
     )
-
-
-def _open(run: Run, source: str) -> str:
-    from augment.store.open_requests import read_open
-
-    folder = run.folder / "augment" / source
-    left = read_open(folder)
-    if left is not None:
-        return str(left)
-    stored = sum(_lines(path) for path in folder.glob("*/shards/*.jsonl"))
-    return f"{stored:,} records stored" if stored else ""
-
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as content:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: content.read(1 << 20), b""))
 
 
 def _runs(state: State, alive: set[str] | None) -> bool:
@@ -176,12 +127,12 @@ def _shown(run: Run, queued: list[controller.Queued] | None) -> dict[str, str]:
     if queued is None:
         return dict.fromkeys(stages.values(), "unknown: squeue does not answer") if controller.available() else {}
     lines: dict[str, Counter[str]] = {}
-    for one in queued:
-        if one.job not in stages:
+    for entry in queued:
+        if entry.job not in stages:
             continue
-        tasks = "" if one.tasks in ("N/A", "") else f"[{one.tasks}]"
-        reason = f" ({one.reason})" if one.state == "PENDING" else ""
-        lines.setdefault(stages[one.job], Counter())[f"{one.job}{tasks} {one.state}{reason}"] += 1
+        tasks = "" if entry.tasks in ("N/A", "") else f"[{entry.tasks}]"
+        reason = f" ({entry.reason})" if entry.state == "PENDING" else ""
+        lines.setdefault(stages[entry.job], Counter())[f"{entry.job}{tasks} {entry.state}{reason}"] += 1
     return {stage: "; ".join(counted) for stage, counted in lines.items()}
 
 

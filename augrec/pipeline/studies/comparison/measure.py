@@ -16,7 +16,8 @@ from augrec.artefacts.named import matrix_facts
 from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.config import Config, as_plain
-from augrec.pipeline.stages.base import FOLDERS, Run
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.comparison.arms import arms_of
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures, local_tokenizer
@@ -177,7 +178,7 @@ def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: TextMe
 
 
 def _provenance(plan: ComparisonPlan, config: Config, folder: RunFolder, texts: TextMeasures) -> Provenance:
-    markers = {name: _marker(folder.root / part) for name, part in FOLDERS.items()}
+    markers = {name: _marker(stage.folder_in(folder.root)) for name, stage in STAGES.items()}
     records: dict[str, dict[str, str]] = {}
     for (source, task), answers in texts.records.items():
         records.setdefault(source, {})[task] = sha256_file(answers.path)

@@ -16,7 +16,7 @@ from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_parquet, write_text
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors import chain
-from augrec.pipeline.stages import base
+from augrec.pipeline.stages import base, registry
 from augrec.pipeline.stages.base import Run, Stage, require_marker
 
 CONFIG = """
@@ -33,6 +33,7 @@ class First(Stage):
     """Writes the run's seed."""
 
     name = "prepare"
+    folder_name = "dataset"
 
     def __init__(self) -> None:
         self.runs = 0
@@ -41,7 +42,7 @@ class First(Stage):
     def section(self, run: Run) -> dict[str, Any]:
         return {"seed": run.config.seed}
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def finish(self, run: Run) -> dict[str, Any]:
         self.runs += 1
         write_text(self.folder(run) / "out.txt", f"{run.config.seed % 10}")
         if self.fail:
@@ -55,7 +56,7 @@ class First(Stage):
 class Second(First):
     """Copies what the first wrote."""
 
-    name, after = "candidates", ("prepare",)
+    name, folder_name, after = "candidates", "candidates", ("prepare",)
 
     def section(self, run: Run) -> dict[str, Any]:
         return {}
@@ -65,7 +66,7 @@ class Second(First):
 def stages(monkeypatch: pytest.MonkeyPatch) -> tuple[First, Second]:
     first, second = First(), Second()
     monkeypatch.setattr(base, "code_identity", lambda entries: "code")
-    monkeypatch.setattr(chain, "STAGES", {"prepare": first, "candidates": second})
+    monkeypatch.setattr(registry, "STAGES", {"prepare": first, "candidates": second})
     return first, second
 
 
@@ -143,10 +144,10 @@ def test_a_lost_output_runs_the_stage_again(stages: tuple[First, Second], run: R
 class Table(First):
     """Writes a table and a matrix."""
 
-    def run(self, run: Run) -> dict[str, Any]:
+    def finish(self, run: Run) -> dict[str, Any]:
         write_parquet(self.folder(run) / "rows.parquet", pa.table({"seed": [run.config.seed] * 1000}))
         write_text(self.folder(run) / "vectors.npy", "as good as a matrix")
-        return super().run(run)
+        return super().finish(run)
 
     def outputs(self, run: Run) -> Iterable[Path]:
         return [self.folder(run) / name for name in ("rows.parquet", "vectors.npy")]
@@ -161,7 +162,7 @@ def flip_a_bit(path: Path) -> None:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch, stages: tuple[First, Second]) -> Table:
     first = Table()
-    monkeypatch.setattr(chain, "STAGES", {"prepare": first, "candidates": stages[1]})
+    monkeypatch.setattr(registry, "STAGES", {"prepare": first, "candidates": stages[1]})
     return first
 
 

@@ -9,7 +9,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.executors import local, work
+from augrec.pipeline.executors import local
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.executors.local import gpu_shares
 from augrec.pipeline.executors.pieces import TryAgain
+from augrec.pipeline.executors.share import check_done, do_share
 from augrec.pipeline.executors.slurm.logs import failures
 from augrec.pipeline.executors.slurm.status import collect
-from augrec.pipeline.executors.units import units
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN
-from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Wait = Callable[[Callable[[], object], str], None]
@@ -39,96 +41,129 @@ def quiet() -> Console:
     return Console(file=io.StringIO())
 
 
+def answer(run: Run, source: str, shards: str, attempts: int | None, console: Console) -> None:
+    do_share(run, STAGES["augment"], {"source": source, "shards": shards}, attempts=attempts, console=console)
+
+
+def pieces_of(run: Run, stage: str) -> list[Piece]:
+    return STAGES[stage].pieces(run)
+
+
 def rows(run: Run, stage: str) -> dict[str, tuple[int, str]]:
     return {row.group: (row.done, row.missing) for row in collect(run) if row.stage == stage and row.group}
 
 
 def test_pieces_one_by_one_give_the_results_of_the_whole_chain(open_run: Run, finished_run: Path) -> None:
     run, say = open_run, quiet()
-    work.answer_shards(run, "rule", [1], attempts=None, console=say)
+    answer(run, "rule", "1", None, say)
     assert not (run.folder / "augment" / "stage.json").exists()
     assert rows(run, "augment") == {"rule": (1, "0")}
-    with pytest.raises(AugrecError, match="not answered yet: rule 0"):
-        work.check_answered(run)
-    work.answer_shards(run, "rule", [0, 1], attempts=3, console=say)
+    with pytest.raises(AugrecError, match="not done yet: rule 0"):
+        check_done(run, STAGES["augment"])
+    answer(run, "rule", "0,1", 3, say)
     assert "rule 1: done" not in say.file.getvalue()[say.file.getvalue().index("rule 0") :]  # type: ignore[attr-defined]
-    work.check_answered(run)
+    check_done(run, STAGES["augment"])
     run_one(run, "augment", force=False, console=say)
     assert not list(run.folder.glob("augment/rule/*/records-*.parquet"))
     for task in ("edges", "user_profile", "item_attributes"):
         path = f"augment/rule/{task}/records.parquet"
         assert read_parquet(run.folder / path).equals(read_parquet(finished_run / path))
     for group in ("data", "rule"):
-        work.embed_group(run, group, attempts=3, console=say)
+        do_share(run, STAGES["embed"], {"group": group}, attempts=3, console=say)
     assert rows(run, "embed") == {"data": (1, ""), "rule": (1, "")}
     run_one(run, "embed", force=False, console=say)
-    names = [unit.name for unit in units(run, "train")]
-    work.train_only(run, names[:3], attempts=3, console=say)
+    names = [unit.name for unit in pieces_of(run, "train")]
+    do_share(run, STAGES["train"], {"only": ",".join(names[:3])}, attempts=3, console=say)
     assert rows(run, "train") == {"llmrec": (2, ""), "shuffled": (1, "2"), "base": (0, "1-2"), "popular": (0, "1-2")}
-    work.train_only(run, names, attempts=3, console=say)
+    do_share(run, STAGES["train"], {"only": ",".join(names)}, attempts=3, console=say)
     run_all(run, console=say)
     results = "report/results.json"
     assert read_json(run.folder / results) == read_json(finished_run / results)
 
 
 def test_several_processes_give_the_same(open_run: Run, finished_run: Path, tmp_path: Path) -> None:
-    run = Run(open_run.config, workers=2)
-    run_one(run, "augment", force=False, console=quiet())
-    assert {unit.done() for unit in units(run, "augment")} == {True}
+    run = open_run
+    run_one(run, "augment", force=False, console=quiet(), workers=2)
+    assert {unit.done() for unit in pieces_of(run, "augment")} == {True}
     for task in ("edges", "user_profile", "item_attributes"):
         path = f"augment/rule/{task}/records.parquet"
         assert read_parquet(run.folder / path).equals(read_parquet(finished_run / path))
 
 
-def test_engines_do_not_share_a_gpu(open_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from augment.engines.heuristic import HeuristicOptions
-    from augment.engines.vllm.options import VllmOptions
-
+def test_engines_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    assert gpu_shares(VllmOptions(model="m"), 2) == ["4", "5"]
-    assert gpu_shares(VllmOptions(model="m", tensor_parallel=2), 2) == ["4,5", "6,7"]
-    assert gpu_shares(HeuristicOptions(), 3) == [None] * 3
+    assert gpu_shares(1, 2) == ["4", "5"]
+    assert gpu_shares(2, 2) == ["4,5", "6,7"]
+    assert gpu_shares(0, 3) == [None] * 3, "an engine without a model"
     with pytest.raises(UsageError, match=r"need 6, and 4 can be seen(.|\n)*--workers 2"):
-        gpu_shares(VllmOptions(model="m", tensor_parallel=2), 3)
+        gpu_shares(2, 3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert gpu_shares(VllmOptions(model="m"), 3) == [None] * 3, "vLLM on the CPU"
+    assert gpu_shares(1, 3) == [None] * 3, "vLLM on the CPU"
 
 
-@pytest.mark.parametrize(("given", "seen"), [("4,5", "4,5"), (None, "0,1,2,3")])
-def test_a_process_sees_its_own_gpus_before_it_answers(
-    open_run: Run, monkeypatch: pytest.MonkeyPatch, given: str | None, seen: str
+class Looking(Stage):
+    """A stage whose worker looks at the GPUs that its process may see."""
+
+    name = "looking"
+    help = "Look."
+    resources = Resources(costly_start=True)
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def section(self, run: Run) -> dict[str, Any]:
+        return {}
+
+    @contextmanager
+    def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        seen = self.seen
+
+        class Looker(Worker):
+            def do(self, piece: Piece) -> int:
+                seen.append((piece.name, os.environ["CUDA_VISIBLE_DEVICES"]))
+                return 1
+
+        yield Looker()
+
+    def finish(self, run: Run) -> dict[str, Any]:
+        return {}
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        return []
+
+
+@pytest.mark.parametrize(("gpus", "seen"), [("4,5", "4,5"), (None, "0,1,2,3")])
+def test_a_process_sees_its_own_gpus_before_it_works(
+    open_run: Run, monkeypatch: pytest.MonkeyPatch, gpus: str | None, seen: str
 ) -> None:
-    answered = []
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    monkeypatch.setattr(
-        "augrec.pipeline.executors.work.answer",
-        lambda run, source, shards, **_: answered.append((source, shards, os.environ["CUDA_VISIBLE_DEVICES"])),
-    )
-    local._answer(local.Share(open_run.config, "rule", (0, 2), given))
-    assert answered == [("rule", (0, 2), seen)]
+    stage, folder = Looking(), open_run.folder / "looking"
+    pieces = tuple(Piece("looking", "a", n, f"a {n}", Attempts(folder / f"{n}.jsonl", "print")) for n in (0, 2))
+    local.work_off(local.Share(open_run.config, stage, pieces, 2, gpus))
+    assert stage.seen == [("a 0", seen), ("a 2", seen)]
 
 
 def test_tasks_run_beside_each_other_but_not_beside_a_whole_run(open_run: Run) -> None:
     handle = os.open(open_run.folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH)  # another task
-    work.answer_shards(open_run, "rule", [0], attempts=None, console=quiet())
+    answer(open_run, "rule", "0", None, quiet())
     with pytest.raises(AugrecError, match="another augrec process"):
         run_one(open_run, "augment", force=False, console=quiet())
     fcntl.flock(handle, fcntl.LOCK_EX)  # a whole run
     with pytest.raises(AugrecError, match="a whole run is at work"):
-        work.answer_shards(open_run, "rule", [1], attempts=None, console=quiet())
+        answer(open_run, "rule", "1", None, quiet())
     os.close(handle)
     taken = FileLock(open_run.folder / "augment" / "rule" / "locks" / "00001.lock")
     with taken, pytest.raises(AugrecError, match="another process is writing these records"):
-        work.answer_shards(open_run, "rule", [1], attempts=None, console=quiet())
+        answer(open_run, "rule", "1", None, quiet())
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda run: work.answer_shards(run, "rul", [0], attempts=None, console=quiet()), "no 'rul'"),
-        (lambda run: work.answer_shards(run, "rule", [0, 7], attempts=None, console=quiet()), "no shard 7"),
+        (lambda run: answer(run, "rul", "0", None, quiet()), "no source 'rul'"),
+        (lambda run: answer(run, "rule", "0,7", None, quiet()), "no shard 7"),
     ],
 )
 def test_what_is_not_there_is_named(open_run: Run, call: Callable[[Run], None], message: str) -> None:
@@ -146,19 +181,19 @@ def test_a_shard_that_fails_is_tried_again_and_then_given_up(open_run: Run, monk
     monkeypatch.setattr(HeuristicEngine, "run", fall_over)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with pytest.raises(TryAgain, match="fell over") as caught:
-        work.answer_shards(open_run, "rule", [0, 1], attempts=2, console=quiet())
+        answer(open_run, "rule", "0,1", 2, quiet())
     assert caught.value.exit_code == AGAIN
     with pytest.raises(TryAgain, match="fell over"):  # the other shard has not had its turn
-        work.answer_shards(open_run, "rule", [0, 1], attempts=2, console=quiet())
+        answer(open_run, "rule", "0,1", 2, quiet())
     monkeypatch.setattr(HeuristicEngine, "run", honest)
     with pytest.raises(AugrecError, match=r"too many attempts(.|\n)*rule 0: RuntimeError: the engine fell over"):
-        work.answer_shards(open_run, "rule", [0, 1], attempts=2, console=quiet())
+        answer(open_run, "rule", "0,1", 2, quiet())
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.done, row.failed, row.missing) == (1, "0", "0"), "the others were done all the same"
     (trouble,) = failures(open_run)
     assert (trouble.what, trouble.why) == ("augment rule 0", "RuntimeError: the engine fell over")
     monkeypatch.setenv("SLURM_JOB_ID", "18")  # a new submission counts anew
-    work.answer_shards(open_run, "rule", [0, 1], attempts=2, console=quiet())
+    answer(open_run, "rule", "0,1", 2, quiet())
     assert rows(open_run, "augment") == {"rule": (2, "")}
 
 
@@ -178,10 +213,10 @@ def test_a_signal_stops_the_shard_and_keeps_its_answers(
     assert f"stopped by {number.name}" in said
     before = stored()
     assert 3 <= before < 40
-    (unit,) = [unit for unit in units(open_run, "augment") if unit.number == 0]
+    (unit,) = [unit for unit in pieces_of(open_run, "augment") if unit.number == 0]
     assert unit.attempts.state().outcome == "stopped"
     assert unit.attempts.tries(None) == 0, "a stop with progress is no failure"
-    work.answer_shards(open_run, "rule", [0], attempts=1, console=quiet())
+    answer(open_run, "rule", "0", 1, quiet())
     assert unit.done()
     assert stored() > before
 
@@ -248,8 +283,8 @@ def test_side_by_side_names_what_failed(open_run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(
         local, "run_tasks", lambda work, shares, count, done: [done(share, None, "died") for share in shares]
     )
-    with pytest.raises(AugrecError, match="rule: died"):
-        local.answer_side_by_side(open_run, 2)
+    with pytest.raises(AugrecError, match="rule 0: died"):
+        local.Local(2).prepare(open_run, STAGES["augment"])
 
 
 def test_a_training_is_stopped_with_its_process(

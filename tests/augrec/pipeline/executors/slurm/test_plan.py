@@ -14,7 +14,7 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.slurm import controller, submit
 from augrec.pipeline.executors.slurm.plan import Job, plan
-from augrec.pipeline.executors.slurm.profile import Profile, Resources
+from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import directives, render
 from augrec.pipeline.stages.base import Run
 
@@ -114,7 +114,7 @@ def test_only_missing_trainings_are_submitted(run_copy: Path, finished_run: Path
 
 
 def test_the_directives() -> None:
-    asked = Resources(
+    asked = JobResources(
         partition="gpu", account="lab", gpus=2, gpu_type="h200", cpus=8, memory="64G", time="04:00:00", throttle=3,
         extra=("--exclusive",),
     )  # fmt: skip
@@ -156,7 +156,7 @@ def test_the_script_hands_over_exactly_its_words(tmp_path: Path, where: str) -> 
     program.write_text(f'#!/bin/bash\nprintf "%s\\n" "$@" >> {shlex.quote(str(folder / "said"))}\n')
     program.chmod(0o755)
     given = Profile(venv=folder / "env", lines=("export MARK='a b'",), modules=())
-    job = Job("a-b", "augment", [[["augment", "--source", "x y"]], [["train"], ["report"]]], Resources(), True)
+    job = Job("a-b", "augment", [[["augment", "--source", "x y"]], [["train"], ["report"]]], JobResources(), True)
     text = render(job, given, run=folder, folder=folder / "slurm" / "001", chdir=tmp_path)
     environment = {
         "SLURM_ARRAY_TASK_ID": "1",
@@ -174,7 +174,7 @@ def test_the_script_hands_over_exactly_its_words(tmp_path: Path, where: str) -> 
 
 @pytest.mark.parametrize("where", ["line\nbreak", "tab\there", "\x1b[2J", "\udcff"])
 def test_a_path_that_a_script_cannot_hold_is_refused(where: str) -> None:
-    job = Job("train", "train", [[["train"]]], Resources(), False)
+    job = Job("train", "train", [[["train"]]], JobResources(), False)
     with pytest.raises(UsageError, match="cannot stand in a batch script") as error:
         render(job, Profile(), run=Path("/r") / where, folder=Path("/r"), chdir=Path("/w"))
     assert str(error.value).isascii()
@@ -182,7 +182,7 @@ def test_a_path_that_a_script_cannot_hold_is_refused(where: str) -> None:
 
 def test_a_container_binds_the_run_and_the_local_disk() -> None:
     given = profile(container={"image": "/i/a b.sif", "bind": ["/scratch:/s"]}, local_disk="$SLURM_TMPDIR/x")
-    job = Job("augment-llm", "augment", [[["augment"]]], Resources(gpus=1), True)
+    job = Job("augment-llm", "augment", [[["augment"]]], JobResources(gpus=1), True)
     text = render(job, given, run=Path("/r"), folder=Path("/r/slurm/001"), chdir=Path("/w"))
     expected = (
         "apptainer exec --nv --pwd /w --bind /w --bind /r --bind /scratch:/s "

@@ -22,7 +22,7 @@ from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm import status as standing
 from augrec.pipeline.executors.slurm.plan import Job, plan
-from augrec.pipeline.executors.slurm.profile import Profile, Resources
+from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.executors.slurm.submit import submit, submitted
 from augrec.pipeline.stages.base import Run
@@ -412,7 +412,7 @@ def scripted(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]
         (tmp_path / "env").mkdir()
         (tmp_path / "env" / "bin").symlink_to(programs)
         given = Profile(venv=tmp_path / "env")
-        job = Job("train", "train", [[["train"]]], Resources(), False)
+        job = Job("train", "train", [[["train"]]], JobResources(), False)
         text = render(job, given, run=tmp_path, folder=tmp_path / "slurm" / "001", chdir=tmp_path)
         environment = {"SLURM_JOB_ID": "18", "PATH": f"{programs}:/usr/bin:/bin", "AT": str(tmp_path / "count")}
         return subprocess.run(["bash"], input=text, env=environment, text=True, capture_output=True, check=False)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.executors.ranges import format_ranges, parse_ranges
+from augrec.pipeline.stages.ranges import format_ranges, parse_ranges
 
 
 @pytest.mark.parametrize(("numbers", "text"), [([], ""), ([4], "4"), ([3, 4, 5, 9], "3-5,9"), ([9, 0, 1, 1], "0-1,9")])

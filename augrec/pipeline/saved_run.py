@@ -1,0 +1,45 @@
+"""A run read back from its folder, wherever that is looked at from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from augrec.artefacts.errors import UsageError
+from augrec.pipeline.config import counts_from, read_config
+from augrec.pipeline.stages.base import Run
+
+
+def read_run(folder: Path) -> Run:
+    """The run of a folder, by the config of its last submission or run, whichever was later."""
+    known = (folder / "config.yaml", *(folder / "slurm").glob("[0-9]*/config.yaml"))
+    config = max((path for path in known if path.exists()), key=lambda path: path.stat().st_mtime_ns, default=None)
+    if config is None:
+        raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
+    read = read_config(config)
+    here = read.folder.exists() and read.folder.resolve() == folder.resolve()
+    return Run(read if here else read.model_copy(update={"output": folder}))
+
+
+@contextmanager
+def run_at_home(folder: Path) -> Iterator[Run]:
+    """The run of a folder, wherever it is looked at from: its config's paths count from where it was made.
+
+    Where that place is gone, because the whole tree was moved, the part of the path that the config does not name.
+    """
+    folder = folder.absolute()
+    with chdir(_home(folder) or Path.cwd()):
+        yield read_run(folder)
+
+
+def _home(folder: Path) -> Path | None:
+    saved = folder / "config.yaml"
+    if not saved.exists():
+        saved = next(iter(sorted((folder / "slurm").glob("[0-9]*/config.yaml"), reverse=True)), saved)
+    if not saved.exists():
+        return None
+    named = read_config(saved).folder
+    depth = len(named.parts)
+    above = folder.parents[depth - 1] if not named.is_absolute() and folder.parts[-depth:] == named.parts else None
+    return counts_from(saved) or above
