@@ -106,6 +106,26 @@ def import_closure(entries: Iterable[str]) -> Closure:
     return Closure(dict(sorted(modules.items())), _data_files(modules, files))
 
 
+def imports_of(module: str) -> list[str]:
+    """The project's modules that a module imports, at the top or inside functions, in order of their names.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+    """
+    path = _file(module)
+    if path is None:
+        raise ModuleNotFoundError(module)
+    found: set[str] = set()
+    for level, name, names in _source(path.read_bytes(), registry=False).imports:
+        base = ".".join(part for part in (_above(module, path, level), name) if part)
+        if base.partition(".")[0] not in PACKAGES:
+            continue
+        inner = {f"{base}.{part}" for part in names}
+        modules = {part for part in inner if _file(part) is not None}
+        found |= modules if modules == inner and inner else modules | {base}
+    return sorted(name for name in found if _file(name) is not None)
+
+
 def _with_packages(name: str) -> list[str]:
     """`a.b.c` -> a, a.b, a.b.c: importing a module runs the packages above it."""
     parts = name.split(".")

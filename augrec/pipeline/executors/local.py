@@ -69,6 +69,7 @@ class Local:
         """
         if stage.processes(run, self.workers) == 0:
             return
+        _refuse_launcher()
         pieces, place = stage.pieces(run), stage.folder(run) / FAILURES
         for wave in waves(pieces):
             self._beside_each_other(run, stage, [piece for piece in wave if not piece.done()])
@@ -85,6 +86,7 @@ class Local:
 
     def do(self, run: Run, stage: Stage, pieces: Sequence[Piece]) -> None:
         """Does the pieces that are not done yet, of one wave; see `InOrder.do`."""
+        _refuse_launcher()
         waiting, lost = within_limit([piece for piece in pieces if not piece.done()], self.attempts)
         self._beside_each_other(run, stage, waiting)
         failed = [piece for piece in waiting if piece.name in self.failures]
@@ -96,7 +98,6 @@ class Local:
         """Fills `failures`."""
         if not waiting:
             return
-        _refuse_launcher()
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "0")) or len(waiting)
         workers = min(stage.processes(run, self.workers) or 1, len(waiting), cores)
         bar = progress(stage.name, len(waiting), stage.pieces_name) if not stage.resources.costly_start else None

@@ -13,6 +13,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
+from augrec.pipeline.executors.local import Local
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import Train, default_workers
 
@@ -68,4 +69,4 @@ def test_processes_take_the_place_of_workers(tmp_path: Path, monkeypatch: pytest
     assert default_workers(read_config(config, ["training.processes=16"])) == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="start augrec without torchrun"):
-        Train().run(Run(read_config(config)))
+        Local().prepare(Run(read_config(config)), Train())

@@ -27,6 +27,7 @@ from augrec.pipeline.training import code_of, train_one
 
 ROOT = Path(augrec.__file__).parent.parent
 EXCEPTED = {
+    "embed": {"augment.options"},  # is asked which sources bring vectors, which their values say
     "report": {"recsys.options"},  # turns the config, which is identified by its values, into plain values
 }
 
