@@ -183,6 +183,18 @@ def _yaml_files(path: Path) -> list[Path]:
 
 
 @app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="[run|experiment|compare]", help="The kind of config.")] = "run",
+) -> None:
+    """Print the JSON schema of a config, for editors."""
+    import json
+
+    from augrec.pipeline.schema import config_schema
+
+    print(json.dumps(config_schema(kind), indent=2, ensure_ascii=False))
+
+
+@app.command()
 def models(
     family: Annotated[str | None, typer.Argument(metavar="[FAMILY]", help="Show the options of this one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
 from augment.messages import MASKED, Draft, Record
-from augment.replay.options import ReplayOptions
 from augment.replay.translation import Translation, dataset_folder
 from augment.source_ids import UnknownItem, translated
 from augment.store.lines import Stored
@@ -31,6 +30,9 @@ from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.records import StoredRecord, read_records
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder, SourceFolder
 from augrec.artefacts.tasks import Kind, TaskCard, read_card
+
+if TYPE_CHECKING:
+    from augment.replay.options import ReplayOptions
 
 COPIED = (
     *("text", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from augment.catalog import Catalog
-from augment.replay.options import ReplayOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.tasks import About
+
+if TYPE_CHECKING:
+    from augment.replay.options import ReplayOptions
 
 
 def dataset_folder(options: ReplayOptions, records: Path) -> Path | None:

@@ -181,7 +181,7 @@ def test_a_wave_waits_for_the_one_before_it(stage: Tally, run: Run) -> None:
 
 def test_a_stop_keeps_what_is_done(stage: Tally, run: Run) -> None:
     names = {"only": ",".join(f"count-{part}" for part in range(PARTS))}
-    (run.folder / "tally" / "stop").touch()
+    write_json(run.folder / "tally" / "stop", {})
     with pytest.raises(Stopped, match="SIGUSR1"), run.stop.listening():
         do_share(run, stage, names, console=quiet())
     assert state(run, stage, "count") == ["done", "stopped", "new", "new", "new"]
