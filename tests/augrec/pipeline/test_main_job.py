@@ -20,7 +20,6 @@ from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 
 
