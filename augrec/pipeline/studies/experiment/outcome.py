@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from augrec.artefacts.files import read_json
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.pipeline.config import Config
-from augrec.pipeline.stages.base import FOLDERS, Run, read_marker
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Run, read_marker
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.experiment.compose import swept_variant
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
@@ -56,7 +57,7 @@ class Outcome:
                 for name, variant in config.variants.items()
             },
             data=marker.content if marker else None,
-            seconds=sum(_seconds(folder.stage_marker(part)) for part in FOLDERS.values()),
+            seconds=sum(_seconds(stage.folder_in(folder.root) / MARKER) for stage in STAGES.values()),
             searched=self.searched,
             failures=self.failures,
         )
