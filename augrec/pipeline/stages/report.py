@@ -57,7 +57,6 @@ class Report(Stage):
 
 def _planned(config: Config, name: str) -> PlannedVariant:
     """What the config says of a variant, for the page."""
-    from augrec.pipeline.controls import PARTS
     from augrec.report.pages.run.roles import PlannedVariant
 
     variant = config.variants[name]
