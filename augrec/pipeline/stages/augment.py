@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Augment(Stage):
-    """Writes `augment/<source>/<task>/records.parquet` and `augment/summary.json`."""
+    """Writes `augment/<source>/<task>/records.parquet` and `augment/summary.json`.
+
+    A piece is a shard of a source. Where tasks quote the answers to others, shards are counted on from wave to wave: of
+    4 shards in two waves, pieces 0 to 3 are answered before 4 to 7.
+    """
 
     name = "augment"
     help = "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes."
@@ -81,12 +85,13 @@ class Augment(Stage):
             return []
         identity = self.identity(run) if known else None
         found: list[Piece] = []
-        for source in generation.sources:
+        for source, options in generation.sources.items():
             folder = self.folder(run) / source / "attempts"
             fingerprint = digest(self._of_source(identity, run, source)) if identity else None
-            for shard in range(generation.shards):
-                attempts = Attempts(folder / f"{shard:05d}.jsonl", fingerprint)
-                found.append(Piece(self.name, source, shard, f"{source} {shard}", attempts))
+            for number in range(generation.shards * len(options.waves)):
+                attempts = Attempts(folder / f"{number:05d}.jsonl", fingerprint)
+                wave = number // generation.shards
+                found.append(Piece(self.name, source, number, f"{source} {number}", attempts, wave))
         return found
 
     def _of_source(self, identity: dict[str, Any], run: Run, source: str) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class Augment(Stage):
         for key in ("models", "files"):
             section[key] = section[key].get(source)
         generation = section["generation"]
-        tasks = {task: generation["tasks"][task] for task in options.tasks}
+        tasks = {task: generation["tasks"].get(task) for task in options.tasks}  # of replayed ones there may be none
         section["generation"] = {**generation, "sources": generation["sources"][source], "tasks": tasks}
         return {**identity, "section": section, "code": code_identity((*super().code(run), *source_code(options)))}
 
@@ -179,6 +184,7 @@ class _Answering(Worker):
         generation = self._run.config.generation
         assert generation is not None
         self._answered_before = self._engine.answered if self._engine else 0
+        wave, shard = divmod(piece.number, generation.shards)
         summary = run_source(
             self._catalog,
             self._source,
@@ -186,7 +192,8 @@ class _Answering(Worker):
             generation,
             folder=self._run.folder / "augment" / self._source,
             seed=self._run.config.seed,
-            shards=[piece.number],
+            shards=[shard],
+            wave=wave,
             engine=self._engine,
         )
         require_answered(self._run, [self._source] if "open" in summary else [])

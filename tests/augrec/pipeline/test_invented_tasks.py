@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from pydantic import StringConstraints
 from rich.console import Console
+from typer.testing import CliRunner
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.catalog import Catalog, Item, UserEntity
@@ -31,9 +32,12 @@ from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.records import Records, read_records
 from augrec.artefacts.tasks import About, Edges, Gives, Text, read_card
+from augrec.cli import app
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Config, read_config
 from augrec.pipeline.executors.chain import run_all, run_one
+from augrec.pipeline.executors.slurm.plan import plan
+from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from recsys.data.dataset import Dataset
@@ -374,3 +378,31 @@ def test_another_answer_asks_what_quotes_it_again(run: Path, tmp_path: Path) -> 
     assert all(record.key != keys[record.entity] for record in found)
     assert all("sad" in json.dumps(record.fields) or "unknown mood" in json.dumps(record.fields) for record in found)
     assert after["tasks"]["fan_letter"]["stale"] == before["tasks"]["fan_letter"]["requests"]
+
+
+def test_a_cluster_answers_wave_by_wave(config: Config, config_file: Path, run: Path, tmp_path: Path) -> None:
+    """The plan's own commands, one process after the other, give what one process gave."""
+    overrides = [f"output={tmp_path / 'run'}"]
+    planned = Run(read_config(config_file, overrides))
+    (tmp_path / "profile.toml").write_text("[stages.augment]\nshards_per_task = 2\n")
+    levels = plan(planned, read_profile(tmp_path / "profile.toml"), 1000)
+    place = next(n for n, level in enumerate(levels) if level[0].name.startswith("augment"))
+    first, second = levels[place : place + 2]
+    assert [job.name for job in first] == ["augment-rule", "augment-again", "augment-foreign"]
+    assert [job.name for job in second] == ["augment-rule-wave-1"]
+    asked = [command for level in (first, second) for job in level for task in job.tasks for command in task]
+    shards = {command[command.index("--shards") + 1] for command in asked if "rule" in command}
+    assert shards == {"0-1", "2", "3-4", "5"}
+    for stage in ("prepare", "candidates"):
+        run_one(planned, stage, force=False, console=Console(file=io.StringIO()))
+    stage, *words = asked[-1]
+    early = CliRunner().invoke(app, [stage, str(config_file), *overrides, *words])
+    assert "reads what other pieces make" in str(early.exception)
+    for stage, *words in asked:
+        done = CliRunner().invoke(app, [stage, str(config_file), *overrides, *words])
+        assert done.exit_code == 0, (done.output, done.exception)
+    merged = CliRunner().invoke(app, ["augment", str(config_file), *overrides, "--merge"])
+    assert merged.exit_code == 0, (merged.output, merged.exception)
+    for path in sorted(run.glob("augment/*/*/records.parquet")):
+        shared = read_records(planned.folder / path.relative_to(run))
+        assert shared.table.equals(read_records(path).table), path
