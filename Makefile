@@ -2,10 +2,10 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test same style format bench mutants sparse lock clean
+.PHONY: help setup demo test same architecture style format bench mutants sparse lock clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: ## Install the pinned CPU environment into .venv (idempotent)
 	@VENV=$(VENV) requirements/setup.sh
@@ -22,11 +22,15 @@ test: setup style ## Lint, type-check and run every test
 same: setup ## Prove that results are those of another revision (BASE=revision, HEAD by default)
 	$(BIN)/python tests/same $(BASE)
 
-style: setup ## Check format, lint, types and the dependency rule
+architecture: setup ## Draw the picture of docs/architecture.md from the imports
+	$(BIN)/python docs/architecture_picture.py
+
+style: setup ## Check format, lint, types, the dependency rule, and that no import goes round
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tests/import_circles.py
 
 format: setup ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .

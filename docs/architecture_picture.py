@@ -23,7 +23,9 @@ LAYERS = (("augrec.cli",), ("augrec.pipeline",), SIBLINGS, ("augrec.artefacts",)
 """Packages from top to bottom; those of a line do not know each other."""
 SOURCES = ("augrec", "augment", "embed", "recsys")
 WIDTH, MARGIN, PAD = 1240, 20, 14
-TILE, GAP, LINE = (132, 30), 8, 17
+TILE, GAP, LINE = (118, 30), 8, 17
+WIDE = 600
+"""A box of this width has room for a sentence beside each tile."""
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2933 } .name { font-weight: 600; font-size: 15px }
 .about, .loose { font-size: 11.5px; fill: #52606d } .package { fill: #f5f7fa; stroke: #9aa5b1 }
@@ -149,13 +151,15 @@ def _box(package: Package, left: float, top: float, width: float) -> tuple[list[
         y += LINE
         svg.append(_text(left + PAD, y, line, "about"))
     y += PAD
-    across = max(1, int((inner + GAP) // (TILE[0] + GAP)))
+    across = 1 if width > WIDE else max(1, int((inner + GAP) // (TILE[0] + GAP)))
     for row in package.rows:
         for start in range(0, len(row), across):
             for place, room in enumerate(row[start : start + across]):
                 svg += _tile(room, left + PAD + place * (TILE[0] + GAP), y)
+                if width > WIDE:
+                    svg.append(_text(left + PAD + TILE[0] + 2 * GAP, y + 19, _about(room), "about"))
             y += TILE[1] + GAP
-        y += GAP / 2
+        y += 0 if width > WIDE else GAP / 2
     for line in textwrap.wrap(", ".join(package.loose), int(inner / 6)):
         y += LINE - 3
         svg.append(_text(left + PAD, y, line, "loose"))

@@ -36,3 +36,10 @@ def test_no_file_holds_the_path_of_a_machine() -> None:
     home = ("/" + "home/", "/" + "root/", "/" + "Users/")
     found = [path for path in files if any(text in path.read_bytes().decode(errors="ignore") for text in home)]
     assert found == []
+
+
+def test_the_picture_of_the_architecture_is_of_these_imports() -> None:
+    pytest.importorskip("grimp", reason="grimp is not installed; make setup installs it")
+    from docs.architecture_picture import PICTURE, picture
+
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "make architecture draws it again"

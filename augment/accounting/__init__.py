@@ -1,0 +1,1 @@
+"""What answers cost: tokens, seconds, energy, and the least a device needs."""

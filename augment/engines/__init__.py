@@ -1,0 +1,1 @@
+"""What answers a request: vLLM in this process, a server, or a rule."""

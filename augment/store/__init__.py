@@ -1,0 +1,1 @@
+"""Where answers are kept until they are a table: shards that survive a kill at any moment."""

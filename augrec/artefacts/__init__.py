@@ -1,4 +1,4 @@
-"""How files get on disk: errors, atomic writes, hashes, options and progress shared by every package.
+"""The files that the packages meet in, and how files get on disk: paths, schemas and readers of a run, and metrics.
 
-The only package `augment`, `embed` and `recsys` may all import. It knows nothing of users, items or models.
+Errors, atomic writes, locks, options and progress stand here too. Every package may import it; it imports none of them.
 """

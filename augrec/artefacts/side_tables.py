@@ -60,3 +60,12 @@ def count_rows(path: Path, *, remedy: str = PREPARE_AGAIN) -> int:
     """How many users or items a table describes, without reading it."""
     with readable_parquet(path, remedy=remedy):
         return int(pq.read_metadata(path).num_rows)
+
+
+def titles_of(items: pa.Table) -> list[str]:
+    """A name for every item: its title with the year, else its source id."""
+    names = items["title" if "title" in items.column_names else "source_id"].to_pylist()
+    sources = items["source_id"].to_pylist()
+    years = items["year"].to_pylist() if "year" in items.column_names else [None] * len(names)
+    titled = [str(name) if name is not None else f"item {source}" for name, source in zip(names, sources, strict=True)]
+    return [f"{t} ({y})" if y is not None and f"({y})" not in t else t for t, y in zip(titled, years, strict=True)]

@@ -1,1 +1,1 @@
-"""A finished run, read from its folder and told to a person: `report/results.json` and `report/index.html`."""
+"""Finished folders in; numbers, tables, plots and pages out. It imports no other sibling and no torch."""

@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.run_folder import RunFolder
-from augrec.artefacts.side_tables import read_side_table
+from augrec.artefacts.side_tables import read_side_table, titles_of
 from augrec.report.measures.source_records import SourceRecords
-from augrec.report.pages.run.examples import titles_of
 
 HISTORY = 8
 HISTORY_CHARACTERS = 160

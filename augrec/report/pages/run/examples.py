@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.records import StoredRecord
+from augrec.artefacts.side_tables import titles_of
 from augrec.report.pages.run.generated import Records
 
 HISTORY_SHOWN = 12
@@ -39,15 +40,6 @@ class Example:
     history: tuple[str, ...]
     history_length: int
     answers: tuple[Answer, ...]
-
-
-def titles_of(items: pa.Table) -> list[str]:
-    """A name for every item: its title with the year, else its source id."""
-    names = items["title" if "title" in items.column_names else "source_id"].to_pylist()
-    sources = items["source_id"].to_pylist()
-    years = items["year"].to_pylist() if "year" in items.column_names else [None] * len(names)
-    titled = [str(name) if name is not None else f"item {source}" for name, source in zip(names, sources, strict=True)]
-    return [f"{t} ({y})" if y is not None and f"({y})" not in t else t for t, y in zip(titled, years, strict=True)]
 
 
 def user_examples(
