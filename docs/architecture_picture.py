@@ -8,8 +8,9 @@ are computed, so that a wrong import moves a tile or cannot be drawn at all.
 from __future__ import annotations
 
 import ast
+import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -189,8 +190,9 @@ def _about(name: str) -> str:
     return words.partition(". ")[0].rstrip(".")
 
 
-def main(words: Iterable[str] = ()) -> None:
+def main() -> None:
     """Writes the picture."""
+    sys.path.insert(0, str(ROOT))  # the source beside this file, whatever else is installed
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture(), encoding="utf-8")
 
