@@ -155,6 +155,7 @@ class Config(Options):
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         self._judged_alike(shown)
+        self._candidates_are_listed()
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
@@ -174,11 +175,6 @@ class Config(Options):
                     f"variants: '{first}' is judged by {judged.words} and '{name}' by {other.words}, which cannot be "
                     "compared; make a run of each"
                 )
-        base = self.models[self.candidates.model].judged
-        if self.generation is not None and base is not Judged.RANKING:
-            raise ValueError(
-                f"candidates.model: '{self.candidates.model}' is judged by {base.words}, and lists nothing"
-            )
         if judged is not Judged.RANKING and self.evaluation.protocol == "official":
             raise ValueError(
                 f"evaluation.protocol: official is of ranked lists, and the models are judged by {judged.words}"
@@ -201,6 +197,19 @@ class Config(Options):
                     f"{key}: {text} is not what models that are judged by {judged.words} are compared by; choose from "
                     f"{', '.join(usable)}"
                 )
+
+    def _candidates_are_listed(self) -> None:
+        base = self.models[self.candidates.model]
+        if base.judged is not Judged.RANKING:
+            raise ValueError(
+                f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words}, and lists nothing"
+            )
+        monitor = (base.training.applied_to(self.training) if base.training else self.training).monitor
+        if not base.judged.has(Metric.parse(monitor)):
+            raise ValueError(
+                f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words} and cannot be chosen by "
+                f"{monitor}; set models.{self.candidates.model}.training.monitor, e.g. to recall@20"
+            )
 
     def _features_exist(self, name: str, model: FamilyOptions) -> None:
         if FAMILIES[model.family].uses_features(model) and not (self.embedding or self.features):

@@ -25,7 +25,7 @@ def whole_run(folder: Path, config: dict[str, Any], seeds: tuple[int, ...] = (1,
         config: its sections; those that a run needs and these lack are small ones.
         seeds: of the trainings.
     """
-    models = {"base": {"family": "popularity"}, **config.pop("models")}
+    models = {"base": {"family": "popularity", "training": {"monitor": "recall@20"}}, **config.pop("models")}
     sections = {
         "name": "invented",
         "candidates": {"model": "base"},
