@@ -83,5 +83,5 @@ def in_this_process(
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings and trials run in this process."""
-    monkeypatch.setattr("augrec.pipeline.stages.train.run_tasks", in_this_process)
+    monkeypatch.setattr("augrec.pipeline.executors.local.run_tasks", in_this_process)
     monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", in_this_process)
