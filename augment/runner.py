@@ -102,7 +102,7 @@ def run_source(
         kept = last.read()
         if kept is not None:
             OpenNote(folder, store.selected).clear()
-            return kept | _limits(source, kept, shards)
+            return kept | device_limits(source, kept, shards)
         with store:
             with EnergyMeter() as meter:
                 passes = _answered(waves, mine, store, source, generation.attempts, maker, f"augment {name}")
@@ -126,7 +126,7 @@ def run_source(
         here["recomputed_alike"] += found.alike
     left = {task: reasons for found in passes for task, reasons in found.open.items()}
     here |= {key: value for key, value in (("open", left), ("damaged", store.damaged)) if value}
-    return summary | here | _limits(source, summary, shards)
+    return summary | here | device_limits(source, summary, shards)
 
 
 def _answered(
@@ -187,7 +187,7 @@ def _merged(
     }
 
 
-def _limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[int] | None) -> dict[str, Any]:
+def device_limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[int] | None) -> dict[str, Any]:
     """What the device could do at most, of a whole source."""
     given = source.engine.peaks
     peaks = Peaks(*given) if given else None

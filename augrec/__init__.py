@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from augrec.pipeline.config import read_config as read_config
     from recsys.data.dataset import Dataset as Dataset
 
+    __version__: str
+
 _HOMES = {
     "AugrecError": "augrec.artefacts.errors",
     "Config": "augrec.pipeline.config",

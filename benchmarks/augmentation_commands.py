@@ -136,10 +136,10 @@ def asked(work: Work, log: Path) -> tuple[list[Request], dict[str, Any]]:
     """The requests, and the engine's settings as vLLM's own arguments."""
     from vllm.platforms import current_platform
 
-    from augment.engines.vllm.start import _settings
+    from augment.engines.vllm.start import engine_settings
 
     with VllmEngine(work.engine, work.model.path, work.model.sha256, log) as engine:
-        return work.requests(engine), _settings(work.engine, work.model.path, current_platform.is_cpu())
+        return work.requests(engine), engine_settings(work.engine, work.model.path, current_platform.is_cpu())
 
 
 def write_batch(requests: Sequence[Request], path: Path) -> None:

@@ -152,12 +152,12 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
     with logger_to("vllm", log):
         with output_to(log):
             import vllm
-        on_cpu = _check_device(options)
+        on_cpu = check_device(options)
         compared = check_files(options, model, log)
         with threads_restored() as set_threads:
             threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
-                llm = _build(vllm.LLM, _settings(options, model, on_cpu), log)
+                llm = _build(vllm.LLM, engine_settings(options, model, on_cpu), log)
             try:
                 in_step = _compile_grammars_in_step(llm)
                 lora = _lora(options)
@@ -176,7 +176,7 @@ def _threads(options: VllmOptions, set_threads: Callable[[int], None], watch: Co
     return Threads(options.threads, most, set_threads, watch, log="vllm.threads")
 
 
-def _check_device(options: VllmOptions) -> bool:
+def check_device(options: VllmOptions) -> bool:
     """Whether vLLM runs on the CPU. Raises UsageError when the options need devices that are not there."""
     from vllm.platforms import current_platform
 
@@ -199,7 +199,8 @@ def _check_device(options: VllmOptions) -> bool:
     return False
 
 
-def _settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str, Any]:
+def engine_settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str, Any]:
+    """What `vllm.LLM` is built with: the options in vLLM's own names, and what an augmentation needs of it."""
     wanted = options.tensor_parallel * options.pipeline_parallel
     settings: dict[str, Any] = {
         "model": str(model),

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from augment.accounting.model_figures import Figures, model_figures
 from augment.accounting.roofline import DEVICES, Load, Peaks, floor, known_peaks, roofline
 from augment.options import GenerationOptions
-from augment.runner import _limits
+from augment.runner import device_limits
 
 LLAMA_2_7B = Figures(6_738_415_616, 32, 4096, 4096, 2)
 LLAMA_3_1_8B = Figures(8_030_261_248, 32, 4096, 1024, 2)
@@ -179,8 +179,8 @@ def test_peaks_from_the_config_go_first() -> None:
     engine = {"kind": "vllm", "model": "m", "roofline": {"flops": 1e12, "bytes_per_second": 1e11}}
     source = GenerationOptions.model_validate({"sources": {"small": {"engine": engine}}}).sources["small"]
     summary = {"engine": ENGINE | {"device": "CPU, 2 threads"}, "tasks": {"edges": TASK}}
-    said = _limits(source, summary, None)["roofline"]
-    assert _limits(source, summary, [0]) == {}, "a part of the shards has no floor of the whole"
+    said = device_limits(source, summary, None)["roofline"]
+    assert device_limits(source, summary, [0]) == {}, "a part of the shards has no floor of the whole"
     assert said["peaks"] == {"flops": 1e12, "bytes_per_second": 1e11, "source": "the config"}
     least = floor(LLAMA_3_1_8B, [Load(1000, 600_000, 0, 60_000)], Peaks(1e12, 1e11), 256)
     assert said["floor_seconds"]["serial"] == pytest.approx(least.serial, rel=1e-3)

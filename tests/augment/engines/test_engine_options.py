@@ -16,7 +16,7 @@ from augment.engines.base import EngineInputs
 from augment.engines.registry import build_engine
 from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.options import VllmOptions
-from augment.engines.vllm.start import _check_device, _settings, identity
+from augment.engines.vllm.start import check_device, engine_settings, identity
 from augment.options import GenerationOptions, SourceOptions
 from augrec.artefacts import versions
 from augrec.artefacts.errors import UsageError
@@ -104,9 +104,9 @@ def adapter(folder: Path, weights: bytes = b"weights", **config: Any) -> Path:
 )
 def test_vllm_is_told_a_rank_it_takes(tmp_path: Path, rank: int, pattern: dict[str, int], told: int) -> None:
     options = VllmOptions(model="m", lora=adapter(tmp_path / "a", r=rank, rank_pattern=pattern))
-    settings = _settings(options, tmp_path, on_cpu=False)
+    settings = engine_settings(options, tmp_path, on_cpu=False)
     assert (settings["enable_lora"], settings["max_loras"], settings["max_lora_rank"]) == (True, 1, told)
-    assert "enable_lora" not in _settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
+    assert "enable_lora" not in engine_settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
 
 
 def test_an_adapter_is_known_by_its_content(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_an_adapter_config_nested_without_end_cannot_be_read(tmp_path: Path) -> 
 
 
 def test_one_gpu_stays_in_process_and_several_get_processes(tmp_path: Path) -> None:
-    alone = _settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
-    split = _settings(VllmOptions(model="m", tensor_parallel=4, pipeline_parallel=2), tmp_path, on_cpu=False)
+    alone = engine_settings(VllmOptions(model="m"), tmp_path, on_cpu=False)
+    split = engine_settings(VllmOptions(model="m", tensor_parallel=4, pipeline_parallel=2), tmp_path, on_cpu=False)
     assert alone["distributed_executor_backend"] == "uni"
     assert split["distributed_executor_backend"] == "mp"
     assert (split["tensor_parallel_size"], split["pipeline_parallel_size"]) == (4, 2)
@@ -178,7 +178,7 @@ def test_one_gpu_stays_in_process_and_several_get_processes(tmp_path: Path) -> N
 
 def test_settings_of_a_gpu_are_not_those_of_the_cpu(tmp_path: Path) -> None:
     options = VllmOptions(model="m", quantization="fp8", gpu_memory_fraction=0.5, kv_cache_gib=1.0)
-    gpu, cpu = (_settings(options, tmp_path, on_cpu=on_cpu) for on_cpu in (False, True))
+    gpu, cpu = (engine_settings(options, tmp_path, on_cpu=on_cpu) for on_cpu in (False, True))
     assert (gpu["quantization"], gpu["gpu_memory_utilization"], gpu["enforce_eager"]) == ("fp8", 0.5, False)
     assert not {"kv_cache_memory_bytes", "block_size", "max_num_batched_tokens"} & set(gpu)
     assert (cpu["kv_cache_memory_bytes"], cpu["enforce_eager"]) == (1 << 30, True)
@@ -201,9 +201,9 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_more_gpus_than_there_are_is_said_before_weights_are_read(gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    assert _check_device(VllmOptions(model="m", tensor_parallel=2, pipeline_parallel=2)) is False
+    assert check_device(VllmOptions(model="m", tensor_parallel=2, pipeline_parallel=2)) is False
     with pytest.raises(UsageError, match=r"asks for 8 GPU.*sees 4") as refused:
-        _check_device(VllmOptions(model="m", tensor_parallel=8))
+        check_device(VllmOptions(model="m", tensor_parallel=8))
     assert "CUDA_VISIBLE_DEVICES=0,1,2,3" in str(refused.value.where)
 
 

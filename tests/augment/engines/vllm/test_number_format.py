@@ -14,7 +14,7 @@ from augment.engines.registry import build_engine
 from augment.engines.vllm import number_format
 from augment.engines.vllm.number_format import NumberFormat, measured_seconds, settled_format
 from augment.engines.vllm.options import VllmOptions
-from augment.engines.vllm.start import CACHE_GIB, GIB, _settings
+from augment.engines.vllm.start import CACHE_GIB, GIB, engine_settings
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import write_json_once
 from augrec.artefacts.processor import FastestFormat
@@ -110,7 +110,7 @@ def test_engines_on_one_machine_have_one_identity_and_say_it(tmp_path: Path) -> 
 
 def test_a_cache_of_float32_holds_as_many_tokens(tmp_path: Path) -> None:
     def cache(**options: Any) -> int:
-        return _settings(VllmOptions(model="m", **options), tmp_path, on_cpu=True)["kv_cache_memory_bytes"]
+        return engine_settings(VllmOptions(model="m", **options), tmp_path, on_cpu=True)["kv_cache_memory_bytes"]
 
     assert cache(dtype="bfloat16") == CACHE_GIB * GIB
     assert cache(dtype="float32") == 2 * CACHE_GIB * GIB
