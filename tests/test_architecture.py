@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from import_circles import shortest_circle
+from machine_speed import patience
+
+from augrec.pipeline.import_closure import imports_of
 
 LINTER = Path(sys.executable).with_name("lint-imports")
 
@@ -27,6 +31,49 @@ def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+HEAVY = (
+    *("torch", "vllm", "transformers", "sentence_transformers", "pandas", "pyarrow", "numpy", "scipy", "sklearn"),
+    *("matplotlib", "datasets", "optuna", "jinja2", "yaml"),
+)
+
+
+@pytest.mark.parametrize(("code", "most"), [("import augrec", 100), ("import augrec.cli", 380)])
+def test_starting_is_cheap(code: str, most: int) -> None:
+    """Counts modules, which are the same on every machine: seconds are not."""
+    script = f"import sys\n{code}\nprint(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in HEAVY if name in modules] == []
+    assert len(modules) - len(_modules_of_an_empty_program()) <= most
+
+
+def _modules_of_an_empty_program() -> list[str]:
+    script = "import sys\nprint(*sorted(sys.modules))"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    result = subprocess.run(
+        [sys.executable, "tests/import_circles.py"], capture_output=True, text=True, check=False, timeout=patience(100)
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_circle_is_told_by_the_shortest_way_around() -> None:
+    graph = {"a": ["b", "d"], "b": ["c"], "c": ["a"], "d": ["e"], "e": ["d", "a"], "f": ["a"], "g": []}
+    assert shortest_circle(graph) == ["d", "e", "d"]
+    assert shortest_circle({**graph, "e": ["a"]}) in (["a", "b", "c", "a"], ["a", "d", "e", "a"])
+    assert shortest_circle({"a": ["b"], "b": [], "c": ["b", "a"]}) is None
+    assert shortest_circle({"a": ["a"]}) == ["a", "a"]
+
+
+def test_imports_are_read_as_they_run() -> None:
+    imported = imports_of("augrec.pipeline.stages.base")
+    assert "augrec.pipeline.stages.registry" in imported, "a module of a package is no import of the package"
+    assert "augrec.pipeline.stages" not in imported
+    assert "augrec.pipeline.config" not in imported, "for type checkers alone"
+    assert "augrec.pipeline.audit" in imports_of("augrec.pipeline.stages.report"), "inside a function"
 
 
 def test_no_file_holds_the_path_of_a_machine() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file, write_json
-from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.selection import ByGroup, CommandOption
@@ -73,6 +72,8 @@ class Embed(Stage):
         return 0  # several models would share one device
 
     def finish(self, run: Run) -> dict[str, Any]:
+        from augrec.artefacts.named import EMBED_SUMMARY
+
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
         write_json(run.folder / EMBED_SUMMARY, {"groups": {group: list(fields) for group, fields in written.items()}})
@@ -108,6 +109,8 @@ class Embed(Stage):
         return [self.folder(run) / group for group in embed_groups(run)]
 
     def outputs(self, run: Run) -> Iterable[Path]:
+        from augrec.artefacts.named import named_matrices
+
         matrices = named_matrices(run.folder)
         return sorted([*matrices, *(path.with_suffix(".json") for path in matrices)])
 
