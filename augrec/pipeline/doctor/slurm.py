@@ -27,12 +27,12 @@ def _controller() -> Row:
     name = "controller"
     if shutil.which("scontrol") is None:
         return Row(name, "info", "not asked, because scontrol is not on PATH")
-    told = _told(["scontrol", "ping"])
-    if told is None:
+    answer = _output(["scontrol", "ping"])
+    if answer is None:
         remedy = "scontrol ping   (is slurmctld running, and does SLURM_CONF name the right file?)"
         return Row(name, "wrong", f"does not answer within {SECONDS:g} s", remedy)
-    line = next((line.strip() for line in told.splitlines() if line.strip()), "no answer")
-    if " is UP" not in told:
+    line = next((line.strip() for line in answer.splitlines() if line.strip()), "no answer")
+    if " is UP" not in answer:
         return Row(name, "wrong", line[:200], "start slurmctld, or ask those who run the cluster")
     return Row(name, "ok", line[:200])
 
@@ -43,12 +43,12 @@ def _munge(needed: bool) -> Row:
         if needed and shutil.which("scontrol"):
             return Row("munge", "missing", "not on PATH", "apt-get install -y munge, with the cluster's own key")
         return Row("munge", "info", "not on PATH, and not needed so far")
-    if _told(["munge", "--no-input"], successful=True) is None:
+    if _output(["munge", "--no-input"], successful=True) is None:
         return Row("munge", "wrong", "gives out no credential", "start munged; it needs the key that all nodes share")
     return Row("munge", "ok", "gives out credentials")
 
 
-def _told(command: list[str], *, successful: bool = False) -> str | None:
+def _output(command: list[str], *, successful: bool = False) -> str | None:
     """What a program prints; None where it takes too long, cannot run, or fails and must not."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=successful, timeout=SECONDS)

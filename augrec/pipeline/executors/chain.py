@@ -135,9 +135,9 @@ def check_current(stage: Stage, run: Run) -> None:
 
 def differences(before: Any, now: Any, path: str = "", limit: int = 4) -> list[str]:
     """The leaves in which two JSON values differ, as `key: before -> now`, at most `limit` of them."""
-    found = list(_leaves(before, now, path))
-    more = [f"and {len(found) - limit} more"] if len(found) > limit else []
-    return found[:limit] + more
+    changed = list(_leaves(before, now, path))
+    more = [f"and {len(changed) - limit} more"] if len(changed) > limit else []
+    return changed[:limit] + more
 
 
 def _leaves(before: Any, now: Any, path: str) -> Iterator[str]:

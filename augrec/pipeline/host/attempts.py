@@ -88,15 +88,15 @@ class Attempts:
     def _lines(self) -> list[dict[str, Any]]:
         if not self.path.exists():
             return []
-        found = []
+        lines = []
         for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue  # torn by a kill
             if isinstance(line, dict) and {"event", "time"} <= line.keys() and line.get("print") == self.fingerprint:
-                found.append(line)
-        return found
+                lines.append(line)
+        return lines
 
     def _append(self, event: str, **facts: Any) -> None:
         line = {"event": event, "time": round(time.time(), 2), "job": job_id(), "print": self.fingerprint, **facts}

@@ -55,10 +55,10 @@ class Augment(Stage):
             return {"generation": None}
         from augment.prompts.rendering import replaced_templates
 
-        found = {name: source_model(source) for name, source in generation.sources.items()}
-        models = {name: model.sha256 for name, model in found.items() if model is not None}
+        resolved = {name: source_model(source) for name, source in generation.sources.items()}
+        models = {name: model.sha256 for name, model in resolved.items() if model is not None}
         used = {task for source in generation.sources.values() for task in source.tasks}
-        told = generation.model_dump(
+        values = generation.model_dump(
             mode="json",
             exclude={
                 "sources": {
@@ -70,9 +70,9 @@ class Augment(Stage):
             },
         )
         for name in models:
-            del told["sources"][name]["engine"]["model"]  # a name or a folder, and the hash says which weights
+            del values["sources"][name]["engine"]["model"]  # a name or a folder, and the hash says which weights
         return {
-            "generation": told,
+            "generation": values,
             "templates": replaced_templates(generation.templates),
             "models": models,
             "files": {name: source.engine.file_hashes() for name, source in generation.sources.items()},
@@ -84,15 +84,15 @@ class Augment(Stage):
         if generation is None:
             return []
         identity = self.identity(run) if known else None
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         for source, options in generation.sources.items():
             folder = self.folder(run) / source / "attempts"
             fingerprint = digest(self._of_source(identity, run, source)) if identity else None
             for number in range(generation.shards * len(options.waves)):
                 attempts = Attempts(folder / f"{number:05d}.jsonl", fingerprint)
                 wave = number // generation.shards
-                found.append(Piece(self.name, source, number, f"{source} {number}", attempts, wave))
-        return found
+                pieces.append(Piece(self.name, source, number, f"{source} {number}", attempts, wave))
+        return pieces
 
     def _of_source(self, identity: dict[str, Any], run: Run, source: str) -> dict[str, Any]:
         """The stage's identity without what only concerns other sources."""

@@ -14,8 +14,8 @@ def parse_ranges(text: str) -> list[int]:
     """The numbers of an expression, sorted, each once. Raises UsageError for anything else."""
     numbers: set[int] = set()
     for part in text.split(","):
-        found = PART.fullmatch(part.strip())
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        match = PART.fullmatch(part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
             raise UsageError(f"'{text}' is not a list of numbers and ranges", remedy="write e.g. 3-5,9")
         numbers.update(range(first, last + 1))

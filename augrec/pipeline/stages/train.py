@@ -68,15 +68,15 @@ class Train(Stage):
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
         trainings = {(training.variant, training.seed): training for training in (trainings_of(run) if known else ())}
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         for variant in run.config.variants:
             for seed in run.config.seeds_of(variant):
                 training = trainings.get((variant, seed))
                 folder = training.out if training else self.folder(run) / variant / f"seed-{seed}"
                 attempts = Attempts(folder / "attempts.jsonl", training.fingerprint if training else None)
                 name = f"{variant}/seed-{seed}"
-                found.append(TrainingPiece(self.name, variant, seed, name, attempts, training=training))
-        return found
+                pieces.append(TrainingPiece(self.name, variant, seed, name, attempts, training=training))
+        return pieces
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:

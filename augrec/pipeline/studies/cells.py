@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -24,8 +23,8 @@ from augrec.pipeline.studies.plan import Cell
 from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings
 from augrec.report.study import Failure
 
-SHARED = tuple(takewhile(lambda name: name != "train", STAGES))
-"""The stages before training, which several settings may have in common."""
+SHARED = tuple(name for name, stage in STAGES.items() if not stage.per_variant)
+"""The stages whose outputs several settings may have in common."""
 AFTER_SHARED = ("search", "train", "report")
 
 

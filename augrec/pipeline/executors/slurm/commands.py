@@ -74,8 +74,8 @@ def logs(
             say(str(path))
         return
     with run_at_home(run_folder) as run:
-        found = failures(run)
-    for trouble in found:
-        say(f"{trouble.what}: {trouble.why}\n  log: {trouble.log}\n{tail(trouble.log)}\n")
-    if not found:
+        failed_work = failures(run)
+    for entry in failed_work:
+        say(f"{entry.what}: {entry.why}\n  log: {entry.log}\n{tail(entry.log)}\n")
+    if not failed_work:
         print("nothing failed")

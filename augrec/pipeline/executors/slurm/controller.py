@@ -94,8 +94,8 @@ def available() -> bool:
 
 def max_array_size() -> int:
     """The cluster's limit on array indices, 0 where it has no arrays; SLURM's default where it cannot be asked."""
-    found = re.search(r"^\s*MaxArraySize\s*=\s*(\d+)", _answer(["scontrol", "show", "config"]) or "", re.MULTILINE)
-    return int(found[1]) if found else DEFAULT_MAX_ARRAY_SIZE
+    limit = re.search(r"^\s*MaxArraySize\s*=\s*(\d+)", _answer(["scontrol", "show", "config"]) or "", re.MULTILINE)
+    return int(limit[1]) if limit else DEFAULT_MAX_ARRAY_SIZE
 
 
 def submit(script: Path, after: Iterable[str], folder: Path) -> str:
@@ -117,10 +117,10 @@ def submit(script: Path, after: Iterable[str], folder: Path) -> str:
     if done.returncode:
         kind = Unanswered if re.search(r"(?i)timed? ?out|communication|unable to contact", shown) else AugrecError
         raise kind(f"sbatch refused the job: {shown}", where=script)
-    found = parse_job_id(done.stdout)
-    if found is None:
+    job = parse_job_id(done.stdout)
+    if job is None:
         raise Unanswered(f"sbatch printed no job id. It printed:\n{shown}", where=script)
-    return found
+    return job
 
 
 def parse_job_id(text: str) -> JobId | None:
@@ -130,8 +130,8 @@ def parse_job_id(text: str) -> JobId | None:
     '1001'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = JOB_ID.fullmatch(lines[-1]) if lines else None
-    return None if found is None else JobId(found[1] or found[3], found[2] or found[4] or "")
+    match = JOB_ID.fullmatch(lines[-1]) if lines else None
+    return None if match is None else JobId(match[1] or match[3], match[2] or match[4] or "")
 
 
 def sbatch_command(script: Path, after: Iterable[str]) -> list[str]:
@@ -153,7 +153,7 @@ def cancel_command(jobs: Iterable[str]) -> str:
 
 def queue(*clusters: str) -> list[Queued] | None:
     """The user's jobs that wait or run, here and on further clusters; None where nobody answers."""
-    found: list[Queued] = []
+    listed: list[Queued] = []
     for on in ([], *([f"--clusters={name}"] for name in clusters)):
         command = ["squeue", *on, "--noheader", "--format=%F|%K|%T|%r|%o"]
         done = _call([*command, "--me"])
@@ -165,18 +165,18 @@ def queue(*clusters: str) -> list[Queued] | None:
         jobs = [Queued(*parts) for parts in rows if len(parts) >= 4]
         if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
             return None
-        found += jobs
-    return found
+        listed += jobs
+    return listed
 
 
 def verdicts(jobs: Iterable[str]) -> dict[str, str]:
     """How finished jobs and array tasks ended, from the accounting; empty where there is none."""
-    found: dict[str, str] = {}
+    ended: dict[str, str] = {}
     for on, ids in _by_cluster(jobs):
         listed = _answer(["sacct", *on, "-n", "-X", "-P", "--format=JobID,State,ExitCode", "-j", ",".join(ids)]) or ""
         lines = (line.split("|") for line in listed.splitlines() if line.count("|") == 2)
-        found |= {job: state for job, state, *_ in lines}
-    return found
+        ended |= {job: state for job, state, *_ in lines}
+    return ended
 
 
 def _by_cluster(jobs: Iterable[str]) -> list[tuple[list[str], list[str]]]:

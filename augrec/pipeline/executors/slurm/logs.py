@@ -17,7 +17,7 @@ LINES = 20
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FailedWork:
     """A job or a piece of work that did not end well."""
 
     what: str
@@ -25,26 +25,26 @@ class Trouble:
     log: Path | None
 
 
-def failures(run: Run) -> list[Trouble]:
+def failures(run: Run) -> list[FailedWork]:
     """Pieces of work that failed or were killed, and jobs of the last submission that ended with an error."""
-    found = []
+    failed = []
     for piece in open_pieces(run):
         state = piece.attempts.state()
         if state.outcome in ("failed", "killed") and not piece.done():
             why = state.last.get("reason") or "its process was killed"
             log = state.last.get("log")
-            found.append(Trouble(f"{piece.stage} {piece.name}", why, _log(run.folder, log)))
-    named = {trouble.log for trouble in found}
-    return found + [trouble for trouble in _jobs(run.folder) if trouble.log not in named]
+            failed.append(FailedWork(f"{piece.stage} {piece.name}", why, _log(run.folder, log)))
+    named = {failed_work.log for failed_work in failed}
+    return failed + [failed_work for failed_work in _jobs(run.folder) if failed_work.log not in named]
 
 
-def _jobs(run: Path) -> Iterator[Trouble]:
+def _jobs(run: Path) -> Iterator[FailedWork]:
     last = {job.job for job in submitted(run, newest=True)}
     verdicts = controller.verdicts(sorted(last))
     for job, (name, code, log) in _exits(run).items():
         if job.partition("_")[0] in last and code not in (0, AGAIN):
-            told = f", {verdicts[job]}" if job in verdicts else ""
-            yield Trouble(f"job {job} ({name})", f"exit code {code}{told}", _log(run, log))
+            verdict = f", {verdicts[job]}" if job in verdicts else ""
+            yield FailedWork(f"job {job} ({name})", f"exit code {code}{verdict}", _log(run, log))
 
 
 def _log(run: Path, named: object) -> Path | None:
@@ -55,12 +55,12 @@ def _log(run: Path, named: object) -> Path | None:
 def _exits(run: Path) -> dict[str, tuple[str, int, str]]:
     """The last exit of every job and array task: name, code, log."""
     path = logs(run) / "exits.tsv"
-    found = {}
+    exits = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         parts = line.split("\t")
         if len(parts) == 5 and parts[3].isdigit():
-            found[parts[2]] = (parts[1], int(parts[3]), parts[4])
-    return found
+            exits[parts[2]] = (parts[1], int(parts[3]), parts[4])
+    return exits
 
 
 def tail(path: Path | None, lines: int = LINES) -> str:

@@ -202,9 +202,9 @@ class Profile(Options):
 
 def seconds(time: str) -> int:
     """A SLURM time in seconds."""
-    found = TIME.fullmatch(time)
-    assert found is not None
-    days, hours, minutes, rest = (int(part or 0) for part in found.groups())
+    match = TIME.fullmatch(time)
+    assert match is not None
+    days, hours, minutes, rest = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
 

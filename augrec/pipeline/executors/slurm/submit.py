@@ -111,12 +111,12 @@ class _Notes:
 
 
 def _notes(run: Path) -> list[_Notes]:
-    found = []
+    submissions = []
     for path in sorted(RunFolder(run).slurm.glob("[0-9]*/jobs.json")):
         content = read_json(path, remedy="remove this submission's folder once `squeue --me` lists none of its jobs")
         jobs = tuple(Submitted(**job) for job in content["jobs"])
-        found.append(_Notes(path, jobs, tuple(content.get("unknown", ()))))
-    return found
+        submissions.append(_Notes(path, jobs, tuple(content.get("unknown", ()))))
+    return submissions
 
 
 def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, console: Console) -> list[Submitted]:
@@ -132,12 +132,12 @@ def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, co
                 script = notes.script(asked)
                 write_text(script, render(job, profile, run=run.folder, folder=folder, chdir=Path.cwd()))
                 replace(notes, unknown=(asked,)).write()  # should this process die before the answer
-                given = controller.submit(script, before, Path.cwd())
-                ids.append(given)
-                accepted = Submitted(str(given), job.name, job.stage, len(job.tasks), getattr(given, "cluster", ""))
+                job_id = controller.submit(script, before, Path.cwd())
+                ids.append(job_id)
+                accepted = Submitted(str(job_id), job.name, job.stage, len(job.tasks), getattr(job_id, "cluster", ""))
                 if twice := [other.name for other in notes.jobs if other.job == accepted.job]:
                     notes = replace(notes, jobs=tuple(other for other in notes.jobs if other.name not in twice))
-                    what = f"sbatch printed {given} for {', '.join(twice)} and for {job.name}, so it is no job's id"
+                    what = f"sbatch printed {job_id} for {', '.join(twice)} and for {job.name}, so it is no job's id"
                     raise controller.Unanswered(what, where=script)
                 notes = replace(notes, jobs=(*notes.jobs, accepted))
                 notes.write()  # at once: what SLURM has is remembered, however this process ends
@@ -196,18 +196,18 @@ def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> 
 
 
 def _refuse_twice(run: Run) -> None:
-    """Two chains of one run would wait for, and write over, each other. Who cannot say that there is none, stops."""
+    """Two chains of entry run would wait for, and write over, each other. Who cannot say that there is none, stops."""
     notes = _notes(run.folder)
-    known = {job.id: job.job for one in notes for job in one.jobs}
-    unknown = [one for one in notes if one.unknown]
+    known = {job.id: job.job for entry in notes for job in entry.jobs}
+    unknown = [entry for entry in notes if entry.unknown]
     if not known and not unknown:
         return
-    queued = controller.queue(*clusters_of(job for one in notes for job in one.jobs))
+    queued = controller.queue(*clusters_of(job for entry in notes for job in entry.jobs))
     if queued is None:
         if controller.available():  # else handing over says that SLURM is not here
             _refuse_unknown(run, known, unknown)
         return
-    mine = [job for job in queued if job.alive and (job.job in known or any(_of_script(job, one) for one in notes))]
+    mine = [job for job in queued if job.alive and (job.job in known or any(_of_script(job, entry) for entry in notes))]
     alive: list[str] = sorted({known.get(job.job, job.job) for job in mine})
     if alive:
         raise AugrecError(
@@ -215,8 +215,8 @@ def _refuse_twice(run: Run) -> None:
             where=RunFolder(run.folder).slurm,
             remedy=f"wait for them, or {controller.cancel_command(alive)}",
         )
-    for one in unknown:  # squeue knows of no such job by now
-        replace(one, unknown=()).write()
+    for entry in unknown:  # squeue knows of no such job by now
+        replace(entry, unknown=()).write()
 
 
 def _refuse_unknown(run: Run, known: dict[str, controller.JobId], unknown: list[_Notes]) -> None:
@@ -227,7 +227,7 @@ def _refuse_unknown(run: Run, known: dict[str, controller.JobId], unknown: list[
     lost = [job for number, job in known.items() if not ended[number] or not all(ended[number])]
     if not lost and not unknown:
         return
-    names = [*lost, *(f"{one.unknown[0]} (without an id)" for one in unknown)]
+    names = [*lost, *(f"{entry.unknown[0]} (without an id)" for entry in unknown)]
     raise AugrecError(
         f"squeue does not answer, so it is unknown whether jobs of this run still wait or run: {', '.join(names)}",
         where=RunFolder(run.folder).slurm,
