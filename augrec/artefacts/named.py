@@ -14,8 +14,6 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.matrices import ANY_MATRIX, matrix_of
 from augrec.artefacts.run_folder import RunFolder
 
-EMBED_SUMMARY = "embed/summary.json"
-
 
 def named_matrices(run: Path) -> list[Path]:
     """Every matrix `embed/<group>/<field>.npy` that the run's config names, in order of their names.

@@ -19,7 +19,7 @@ from rich.table import Table
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.named import EMBED_SUMMARY, named_matrices
+from augrec.artefacts.named import named_matrices
 from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.saved_run import run_at_home
@@ -127,7 +127,7 @@ def _groups(run: Run) -> dict[Path, str]:
 def _fields(run: Run) -> dict[Path, str]:
     """Matrices of groups that are named, where the stage has said which of them it wrote for this config."""
     stage = STAGES["embed"]
-    if not (run.folder / EMBED_SUMMARY).exists() or not _current(run, "embed"):
+    if not run.files.embed_summary.exists() or not _current(run, "embed"):
         return {}
     named, folder = set(named_matrices(run.folder)), stage.folder(run)
     return {

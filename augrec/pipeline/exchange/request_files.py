@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from augment.catalog import Catalog
 from augment.engines.openai.batch_file import NO_LINE, BatchFileEngine
 from augment.engines.openai.options import OpenAIOptions
 from augment.runner import run_source
@@ -21,7 +20,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import exclusive
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run, require_marker
 
 
@@ -68,11 +67,11 @@ def take_answers(
             require_marker(run, stage)
         engine = BatchFileEngine(options, results)
         summary = run_source(
-            Catalog.load(STAGES["prepare"].folder(run), run.folder / "candidates" / "candidates.parquet"),
+            catalog_of(run),
             source,
             sources[source],
             run.config.generation,
-            folder=STAGES["augment"].folder(run) / source,
+            folder=run.files.source(source).root,
             seed=run.config.seed,
             engine=engine,
         )

@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
-from augrec.artefacts.confinement import check_inside, confined
+from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
+from augrec.artefacts.run_folder import MARKER
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.local import Local
@@ -80,8 +81,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console,
         stage.check_details(run, marker.details)
         return
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
-    check_inside(stage.folder(run) / "stage.json")
-    (stage.folder(run) / "stage.json").unlink(missing_ok=True)
+    stage.remove_marker(run)
     Local(workers).prepare(run, stage)
     details = stage.finish(run)
     for note in stage.notes(details):
@@ -120,7 +120,7 @@ def check_current(stage: Stage, run: Run) -> None:
     if changed:
         raise UsageError(
             f"the stage '{stage.name}' in this folder was made from something else: {'; '.join(changed)}",
-            where=stage.folder(run) / "stage.json",
+            where=stage.folder(run) / MARKER,
             remedy=f"`augrec run CONFIG` brings it up to date; to keep it, give this config another name or `output`; "
             f"or run `augrec {stage.name} CONFIG` again",
         )

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.locks import hold
 from augrec.pipeline.executors.chain import beside_others, check_current, stale_reason
@@ -63,8 +62,7 @@ def begin_shared_stage(run: Run, stage: Stage, console: Console) -> Iterator[boo
             check_current(before, run)
         stale = stale_reason(stage, run, stage.marker(run), stage.identity(run)) is not None
         if stale:
-            check_inside(stage.folder(run) / "stage.json")
-            (stage.folder(run) / "stage.json").unlink(missing_ok=True)
+            stage.remove_marker(run)
         else:
             console.print(f"{stage.name}: finished, unchanged", highlight=False)
         yield stale

@@ -107,7 +107,7 @@ class Augment(Stage):
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
-        catalog = _catalog(run)
+        catalog = catalog_of(run)
         engine = engine_of(run, group, catalog, f"-{os.environ.get('SLURM_JOB_ID', os.getpid())}")
         with engine or nullcontext():
             yield _Answering(run, group, catalog, stoppable(engine, run) if engine else None)
@@ -124,7 +124,7 @@ class Augment(Stage):
         summaries: dict[str, Any] = {}
         unfinished: list[str] = []
         if generation is not None:
-            catalog = _catalog(run)
+            catalog = catalog_of(run)
             for name, source in generation.sources.items():
                 with engine_of(run, name, catalog) or nullcontext() as engine:
                     summaries[name] = run_source(
@@ -132,7 +132,7 @@ class Augment(Stage):
                         name,
                         source,
                         generation,
-                        folder=self.folder(run) / name,
+                        folder=run.files.source(name).root,
                         seed=run.config.seed,
                         engine=stoppable(engine, run) if engine else None,
                     )
@@ -143,7 +143,7 @@ class Augment(Stage):
         require_answered(run, unfinished)
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
         totals = {key: sum(task[key] for task in tasks) for key in ("requests", "ok", "failed")}
-        write_json(self.folder(run) / "summary.json", {"sources": summaries, "totals": totals})
+        write_json(run.files.summary, {"sources": summaries, "totals": totals})
         return totals
 
     def open(self, run: Run, group: str) -> str:
@@ -159,7 +159,7 @@ class Augment(Stage):
         return [self.folder(run) / name for name in (run.config.generation.sources if run.config.generation else ())]
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        summary = read_json(self.folder(run) / "summary.json")
+        summary = read_json(run.files.summary)
         return [
             self.folder(run) / source / task / name
             for source, content in summary["sources"].items()
@@ -190,7 +190,7 @@ class _Answering(Worker):
             self._source,
             generation.sources[self._source],
             generation,
-            folder=self._run.folder / "augment" / self._source,
+            folder=self._run.files.source(self._source).root,
             seed=self._run.config.seed,
             shards=[shard],
             wave=wave,
@@ -209,10 +209,11 @@ def _lines(path: Path) -> int:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: content.read(1 << 20), b""))
 
 
-def _catalog(run: Run) -> Any:
+def catalog_of(run: Run) -> Any:
+    """What a run's prompts may show."""
     from augment.catalog import Catalog
 
-    return Catalog.load(run.folder / "dataset", run.folder / "candidates" / "candidates.parquet")
+    return Catalog.load(run.files.dataset, run.files.candidates)
 
 
 def source_code(source: Any) -> tuple[str, ...]:
@@ -229,7 +230,7 @@ def require_answered(run: Run, unfinished: Iterable[str]) -> None:
     from augment.engines.base import EngineFailed
     from augment.store.open_requests import REMEDY, read_open
 
-    folder = run.folder / "augment"
+    folder = run.files.augment
     waiting = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
     if waiting:
         raise EngineFailed("; ".join(waiting), where=folder, remedy=REMEDY)
@@ -261,7 +262,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         return None
     model = source_model(source)
     weights = (staged(model.path, model.sha256), model.sha256) if model else (None, None)
-    return build_engine(source.engine, EngineInputs.beside(run.folder / "augment" / name, suffix, *weights))
+    return build_engine(source.engine, EngineInputs.beside(run.files.source(name).root, suffix, *weights))
 
 
 def stoppable(engine: Any, run: Run) -> Any:

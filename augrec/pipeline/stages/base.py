@@ -23,6 +23,7 @@ from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
 from augrec.artefacts.processor import processor_name
+from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import Stopper
@@ -51,6 +52,11 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.config.folder)
+
+    @property
+    def files(self) -> RunFolder:
+        """What lies where in the run folder."""
+        return RunFolder(self.folder)
 
 
 @dataclass(frozen=True)
@@ -258,17 +264,22 @@ class Stage(ABC):
         """The marker of the last completed run of this stage, or None."""
         return read_marker(self.folder(run))
 
+    def remove_marker(self, run: Run) -> None:
+        """Says that the stage is not complete; what it wrote stays."""
+        marker = self.folder(run) / MARKER
+        check_inside(marker)
+        marker.unlink(missing_ok=True)
+
     def parts(self, run: Run) -> list[Path] | None:
         """The folders that hold what this config names, where others may lie beside them; None for the whole folder."""
         return None
 
     def clear(self, run: Run) -> None:
         """Forgets what this stage wrote for this config (`--force`); what the config does not name stays."""
-        folder, parts = self.folder(run), self.parts(run)
-        check_inside(folder / "stage.json")
-        (folder / "stage.json").unlink(missing_ok=True)
-        for part in [folder] if parts is None else parts:
-            check_inside(part / "stage.json")
+        self.remove_marker(run)
+        parts = self.parts(run)
+        for part in [self.folder(run)] if parts is None else parts:
+            check_inside(part / MARKER)
             shutil.rmtree(part, ignore_errors=True)
 
     def complete(self, run: Run, identity: dict[str, Any], details: dict[str, Any], seconds: float) -> Marker:
@@ -276,7 +287,7 @@ class Stage(ABC):
         outputs = {path.relative_to(run.folder).as_posix(): self.output_hash(path) for path in self.outputs(run)}
         marker = Marker(digest(identity), identity, outputs, details)
         write_json(
-            self.folder(run) / "stage.json",
+            self.folder(run) / MARKER,
             {
                 "stage": self.name,
                 "fingerprint": marker.fingerprint,
@@ -299,7 +310,7 @@ def _machine() -> str:
 
 def read_marker(folder: Path) -> Marker | None:
     """Reads a folder's `stage.json`; None when there is none."""
-    path = folder / "stage.json"
+    path = folder / MARKER
     if not path.exists():
         return None
     stored = read_json(path, remedy="delete this file; the stage will run again")

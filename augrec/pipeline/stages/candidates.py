@@ -43,7 +43,7 @@ class Candidates(Stage):
         from recsys.training.train import train
 
         config = run.config
-        dataset = Dataset.load(run.folder / "dataset")
+        dataset = Dataset.load(run.files.dataset)
         model = config.models[config.candidates.model]
         training = config.training.model_copy(update={"keep_checkpoint": True})
         base = self.folder(run) / "base"
@@ -68,7 +68,7 @@ class Candidates(Stage):
         return {"model": model.family, "candidates": rows}
 
     def outputs(self, run: Run) -> list[Path]:
-        return [self.folder(run) / "candidates.parquet"]
+        return [run.files.candidates]
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['candidates']:,} candidates by {details['model']}"

@@ -72,11 +72,9 @@ class Embed(Stage):
         return 0  # several models would share one device
 
     def finish(self, run: Run) -> dict[str, Any]:
-        from augrec.artefacts.named import EMBED_SUMMARY
-
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
-        write_json(run.folder / EMBED_SUMMARY, {"groups": {group: list(fields) for group, fields in written.items()}})
+        write_json(run.files.embed_summary, {"groups": {group: list(fields) for group, fields in written.items()}})
         options = run.config.embedding
         return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
 
@@ -88,7 +86,7 @@ class Embed(Stage):
         from embed.stage import embed_items, embed_source
         from recsys.data.dataset import Dataset
 
-        dataset, out = Dataset.load(run.folder / "dataset"), self.folder(run) / group
+        dataset, out = Dataset.load(run.files.dataset), self.folder(run) / group
         if group == FEATURES_GROUP:
             ids = [str(source_id) for source_id in dataset.items["source_id"].to_pylist()]
             return {
@@ -96,13 +94,13 @@ class Embed(Stage):
             }
         source = run.config.generation.sources.get(group) if run.config.generation else None
         if source is not None and source.brings_vectors:
-            records = run.folder / "augment" / group
-            return copy_vectors(_vectors(run, group), source.tasks, run.folder / "dataset", records, out)
+            records = run.files.source(group).root
+            return copy_vectors(_vectors(run, group), source.tasks, run.files.dataset, records, out)
         assert encoder is not None
         if group == DATA_GROUP:
-            return embed_items(encoder, run.folder / "dataset" / "items.parquet", out)
+            return embed_items(encoder, run.files.items, out)
         assert source is not None
-        records = run.folder / "augment" / group
+        records = run.files.source(group).root
         return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
 
     def parts(self, run: Run) -> list[Path]:

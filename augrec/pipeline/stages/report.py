@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.treatments import changes
 from augrec.pipeline.stages.base import Run, Stage
 
@@ -40,12 +39,12 @@ class Report(Stage):
             command = f"augrec audit {shlex.quote(str(run.folder))}"
             raise AugrecError(
                 f"the audit found {audit.violations} violations; no report is written over artefacts that do not fit",
-                where=run.folder / "audit.json",
+                where=run.files.audit_json,
                 remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
             )
         config = run.config
         plan = {name: _planned(config, name) for name in config.variants}
-        write_report(RunFolder(run.folder), config.report, as_plain(config), variants=list(plan), plan=plan)
+        write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan)
         return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
