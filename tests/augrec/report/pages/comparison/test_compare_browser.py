@@ -8,6 +8,7 @@ from typing import Any
 
 import page_content
 import pytest
+from html_pages import beyond_the_edge
 
 from augrec.report.pages.comparison.page import write_page
 
@@ -100,12 +101,7 @@ def test_only_tables_scroll_sideways(show: Any, name: str, width: int) -> None:
     page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     widths = page.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert widths[0] == widths[1] <= width
-    beyond = page.execute_script(
-        "const edge = document.documentElement.clientWidth + 1;"
-        "return [...document.querySelectorAll('main :not(.scroll *, svg *)')]"
-        ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
-    )
-    assert beyond == []
+    assert beyond_the_edge(page) == []
 
 
 def test_the_mouse_sorts_both_ways_and_missing_values_stay_last(show: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from html_pages import beyond_the_edge
 
 pytestmark = pytest.mark.browser
 
@@ -79,12 +80,7 @@ def test_only_tables_scroll_sideways(page: Any, width: int) -> None:
     resize(page, width)
     widths = page.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert widths[0] == widths[1] <= width
-    beyond = page.execute_script(
-        "const edge = document.documentElement.clientWidth + 1;"
-        "return [...document.querySelectorAll('main :not(.scroll *, svg *)')]"
-        ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
-    )
-    assert beyond == []
+    assert beyond_the_edge(page) == []
 
 
 @pytest.mark.parametrize("width", [400, 1280])
