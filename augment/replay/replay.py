@@ -21,6 +21,7 @@ from augment.catalog import Catalog
 from augment.engines.heuristic import RULE_ENGINE
 from augment.messages import MASKED, Draft, Record
 from augment.replay.translation import Translation, dataset_folder
+from augment.requests import refusal
 from augment.source_ids import UnknownItem, translated
 from augment.store.lines import Stored
 from augment.tasks import TASKS, card_of
@@ -100,9 +101,9 @@ class Replay:
         theirs = self._translation.to_source(card.about, entity)
         if theirs is None:
             source_id = self._catalog.source_ids(card.about)[entity]
-            yield _failed(card.name, entity, f"unknown_to_source: its data set has no {card.about} {source_id!r}")
+            yield refusal("", card.name, entity, f"unknown_to_source: its data set has no {card.about} {source_id!r}")
         elif theirs not in table.rows_of:
-            yield _failed(card.name, entity, f"no_record: the source has none for its {card.about} {theirs}")
+            yield refusal("", card.name, entity, f"no_record: the source has none for its {card.about} {theirs}")
         else:
             for record in table.of(theirs):
                 yield self._translated(card, entity, record)
@@ -220,10 +221,6 @@ def replayed_task(options: ReplayOptions, name: str) -> ReplayedTask:
     if card.name != name:
         raise DataError(f"this describes the task {card.name}, not {name}", where=task.card)
     return ReplayedTask(card)
-
-
-def _failed(task: str, entity: int, reason: str) -> Record:
-    return Record("", task, entity, "failed", reason, None, "", "none", 0, 0, 0, attempt=0, fallback=MASKED)
 
 
 def records_folder(given: Path) -> Path:

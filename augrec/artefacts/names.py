@@ -64,9 +64,15 @@ def colliding(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" with the nearest of the known names; "" where none is near."""
+    """ "; did you mean 'x'?" with the nearest of the known names; "" where none is near. Ends a message."""
+    hint = suggestion(name, known)
+    return f"; {hint.rstrip()}" if hint else ""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """ "did you mean 'x'? " with the nearest of the known names; "" where none is near. Begins a remedy."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def check_fields(

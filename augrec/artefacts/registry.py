@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.names import did_you_mean
+from augrec.artefacts.names import suggestion
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=type[BaseModel])
@@ -68,9 +68,8 @@ class Registry(Mapping[str, T], Generic[T]):
     def find(self, name: str) -> T:
         """The entry called `name`; an unknown name is a `UsageError` with the nearest known one."""
         if name not in self._entries:
-            hint = did_you_mean(name, self._entries).removeprefix("; ")
-            known = f"known: {', '.join(self._entries)}"
-            raise UsageError(f"unknown {self.what} '{name}'", remedy=f"{hint} {known}" if hint else known)
+            remedy = f"{suggestion(name, self._entries)}known: {', '.join(self._entries)}"
+            raise UsageError(f"unknown {self.what} '{name}'", remedy=remedy)
         return self._entries[name]
 
     def __getitem__(self, name: str) -> T:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.names import suggestion
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.models.base import EmbeddingRecommender
 from recsys.models.options.base import ModalityOptions
@@ -56,12 +56,10 @@ def modalities_of(family: str, side: SideInformation, options: ModalityOptions) 
     names = tuple(side.item) if options.modalities is None else options.modalities
     for name in names:
         if name not in side.item:
-            near = difflib.get_close_matches(name, side.item, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
             raise DataError(
                 f"the model '{family}' asks for the item modality '{name}', which the data do not have",
                 where=f"modalities of '{family}'; the data have: {present}",
-                remedy=f"{hint}{add}, or leave it out of `modalities`",
+                remedy=f"{suggestion(name, side.item)}{add}, or leave it out of `modalities`",
             )
     chosen = {module_name(name): side.item[name] for name in names}
     rows = {matrix.rows for matrix in chosen.values()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.names import suggestion
 
 FILE = Path(__file__).with_name("paper_numbers.yaml")
 
@@ -30,9 +30,8 @@ def published(dataset: str, table: str) -> Published | None:
     """
     known = load()
     if dataset not in known:
-        near = difflib.get_close_matches(dataset, known, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"no published figures are called '{dataset}'", remedy=f"{hint}known: {', '.join(known)}")
+        remedy = f"{suggestion(dataset, known)}known: {', '.join(known)}"
+        raise UsageError(f"no published figures are called '{dataset}'", remedy=remedy)
     return known[dataset].get(table)
 
 
