@@ -30,7 +30,7 @@ style: setup ## Check format, lint, types, the dependency rule, and that no impo
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python tests/import_circles.py
+	$(BIN)/python -m tests.import_circles
 
 format: setup ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""No module of the project imports itself through others: `python tests/import_circles.py` (part of `make style`).
+"""No module of the project imports itself through others: `python -m tests.import_circles` (part of `make style`).
 
 Imports inside functions count, those for type checkers alone do not: they never run. That a package's `__init__` runs
 when one of its modules is imported is no import of the package.

@@ -55,7 +55,11 @@ def _modules_of_an_empty_program() -> list[str]:
 
 def test_no_module_imports_itself_through_others() -> None:
     result = subprocess.run(
-        [sys.executable, "tests/import_circles.py"], capture_output=True, text=True, check=False, timeout=patience(100)
+        [sys.executable, "-m", "tests.import_circles"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(100),
     )
     assert result.returncode == 0, result.stderr
 
