@@ -1,8 +1,10 @@
-"""Which interactions stay. The order is fixed: duplicates, rating threshold, k-core, user sample, k-core of the sample.
+"""Which interactions stay: no duplicates, those above the rating threshold, those of the sampled users in the k-core.
 
-Sampling before the k-core would draw users that the k-core then removes; a sample is thinner than the whole, so its
-items need the k-core again. Frames have columns user and item (int64 codes in the order of the source ids) and, where
-known, rating, timestamp and review. Nothing depends on the order of the rows.
+By default users are drawn from the k-core, so that none of them is lost to it; a sample is thinner than the whole, so
+its items need the k-core again. `sampling: before_k_core` draws from all users, as published preparations do.
+
+Frames have columns user and item (int64 codes in the order of the source ids) and, where known, rating, timestamp and
+review. Nothing depends on the order of the rows.
 """
 
 from __future__ import annotations
@@ -32,14 +34,17 @@ def filtered(
     rated, kept = kept, _liked(kept, options)
     dropped["below_min_rating"] = len(rated) - len(kept)
     _refuse_empty(kept, before, options, f"min_rating {options.min_rating} leaves no interactions")
-    before, kept = kept, k_core(kept, options.k_core)
-    dropped["k_core"] = len(before) - len(kept)
-    _refuse_empty(kept, before, options, f"the {options.k_core}-core is empty")
+    if options.sampling == "after_k_core":
+        before, kept = kept, k_core(kept, options.k_core)
+        dropped["k_core"] = len(before) - len(kept)
+        _refuse_empty(kept, before, options, f"the {options.k_core}-core is empty")
     before, kept = kept, sampled_users(kept, options.sample_users, rng)
     dropped["users_not_sampled"] = len(before) - len(kept)
-    before, kept = kept, k_core(kept, options.k_core if options.sample_users else 0)
+    drawn = "" if options.sample_users is None else f" of {kept['user'].nunique()} sampled users"
+    again = options.sample_users is not None or options.sampling == "before_k_core"
+    before, kept = kept, k_core(kept, options.k_core if again else 0)
     dropped["k_core_of_sample"] = len(before) - len(kept)
-    _refuse_empty(kept, before, options, f"the {options.k_core}-core of {options.sample_users} sampled users is empty")
+    _refuse_empty(kept, before, options, f"the {options.k_core}-core{drawn} is empty")
     return kept, dropped
 
 
@@ -76,9 +81,12 @@ def k_core(interactions: pd.DataFrame, k: int) -> pd.DataFrame:
     return interactions.iloc[keep].reset_index(drop=True)
 
 
-def sampled_users(interactions: pd.DataFrame, n: int | None, rng: np.random.Generator) -> pd.DataFrame:
-    """The interactions of n users drawn without replacement; all of them when n is None or exceeds the users there."""
+def sampled_users(interactions: pd.DataFrame, n: float | None, rng: np.random.Generator) -> pd.DataFrame:
+    """The interactions of n users drawn without replacement, or of a share n < 1 of them, one at least; all of them
+    when n is None or exceeds the users there."""
     users = np.unique(interactions["user"].to_numpy())
+    if n is not None:
+        n = max(1, round(n * len(users))) if n < 1 else int(n)
     if n is None or n >= len(users):
         return interactions
     drawn = rng.choice(users, size=n, replace=False)

@@ -157,6 +157,16 @@ class HashedSplit(Options):
     """Parts of a user's interactions that go to train, valid and test."""
 
 
+class InteractionSplit(Options):
+    """All interactions at random and cut as a whole, so users differ in how much of theirs is held out; every user and
+    every item has a training interaction (RLMRec, WWW 2024)."""
+
+    kind: Literal["by_interaction"]
+    """Selects this split."""
+    ratios: Ratios = (3, 1, 1)
+    """Parts of all interactions that go to train, valid and test."""
+
+
 class LeaveLastOut(Options):
     """Per user in order of time: the last interaction is test, the one before it valid."""
 
@@ -180,7 +190,11 @@ class GivenSplit(Options):
     """Selects this split; only the formats rlmrec and augrec have one."""
 
 
-Split = Annotated[RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | GivenSplit, Field(discriminator="kind")]
+Split = Annotated[
+    RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | InteractionSplit | GivenSplit,
+    Field(discriminator="kind"),
+]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class DatasetOptions(Options):
@@ -198,13 +212,15 @@ class DatasetOptions(Options):
     """Interactions rated below this are dropped; None keeps all."""
     k_core: int = Field(default=0, ge=0)
     """Every user and item keeps at least this many interactions, iterated until stable; 0 is off."""
-    sample_users: PositiveInt | None = None
-    """Draws this many users with the seed after the k-core, which then runs again on the sample; None keeps all."""
+    sample_users: PositiveInt | Share | None = None
+    """Draws this many users with the seed, or this share of them where it is below 1; None keeps all."""
+    sampling: Literal["after_k_core", "before_k_core"] = "after_k_core"
+    """When users are drawn: from those of the k-core, which then runs again on the sample, or before it runs at all."""
     least_described: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of the users, and of the items, that their table has to describe where there is one. Fewer look like ids
     of another data set and are refused, none at all always."""
     split: Split
-    """How each user's interactions are divided into train, valid and test."""
+    """How the interactions are divided into train, valid and test."""
 
     @property
     def needs_time(self) -> bool:

@@ -90,6 +90,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "min_rating": options.min_rating,
             "k_core": options.k_core,
             "sample_users": options.sample_users,
+            "sampling": options.sampling,
             "split": options.split.model_dump(mode="json"),
             "seed": seed,
         },

@@ -1,4 +1,4 @@
-"""Each user's interactions divided into train (0), valid (1) and test (2).
+"""Interactions divided into train (0), valid (1) and test (2), user by user or as a whole.
 
 Frames have int64 columns user and item, one row per pair, sorted by (user, item), so the result depends on the
 interactions and the seed only, not on the order of any file.
@@ -12,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import GivenSplit, HashedSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
+from recsys.data.options import (
+    GivenSplit,
+    HashedSplit,
+    InteractionSplit,
+    LeaveLastOut,
+    RandomSplit,
+    Split,
+    TemporalSplit,
+)
 
 TRAIN, VALID, TEST = 0, 1, 2
 FEW_USERS = 20
@@ -26,10 +34,10 @@ def split_interactions(
     source: str,
     source_ids: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, int]:
-    """uint8 [m] split of each row, and how many held-out interactions were moved to train to give an item one.
+    """uint8 [m] split of each row, and how many held-out interactions were moved to train to give somebody one.
 
     Every user keeps at least one training interaction, and a user with two has no valid item, except in given splits,
-    which are taken as they are.
+    which are taken as they are, and in those by interaction, where two may be held out in any way.
 
     Args:
         interactions: user, item and, for splits by time, timestamp; for given ones, split.
@@ -50,6 +58,8 @@ def split_interactions(
             )
         return interactions["split"].to_numpy(dtype=np.uint8), 0
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
+    if isinstance(split, InteractionSplit):
+        return _by_interaction(users, items, rng.random(len(interactions)), split.ratios)
     if isinstance(split, RandomSplit | HashedSplit):
         hashed = isinstance(split, HashedSplit)
         keys = _hashed(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
@@ -108,6 +118,11 @@ def _more_held_out(split: Split, empty: list[str]) -> str:
         return (
             f"a user needs {needed} interactions to have {' and '.join(empty)}: use data with more of them per user, "
             "or less strict dataset.min_rating"
+        )
+    if isinstance(split, InteractionSplit):
+        return (
+            f"with ratios {':'.join(map(str, split.ratios))}, and one interaction of each user and item in train, "
+            "there are too few for the others: use data with more per user, or raise dataset.k_core"
         )
     lengths = np.arange(1, sum(split.ratios) + 1)
     enough = []
@@ -180,6 +195,34 @@ def _by_ratio(ranks: np.ndarray, counts: np.ndarray, ratios: tuple[int, int, int
     train_end = np.maximum(counts * ratios[0] // sum(ratios), 1)
     valid_end = np.maximum(counts * (ratios[0] + ratios[1]) // sum(ratios), train_end)
     return (TRAIN + (ranks >= train_end) + (ranks >= valid_end)).astype(np.uint8)
+
+
+def _by_interaction(
+    users: np.ndarray, items: np.ndarray, keys: np.ndarray, ratios: tuple[int, int, int]
+) -> tuple[np.ndarray, int]:
+    """The floor(n a / t) interactions with the lowest keys are train, those up to floor(n (a + b) / t) valid.
+
+    Before that, each user's lowest is put into train, and that of each item which then has none. They are train already
+    for nearly all; for the others they take the place of the highest ones, so the sizes stay what the ratios say,
+    unless there are more users and items than that.
+
+    Returns:
+        The split of each row, and how many came to train this way.
+    """
+    order = np.argsort(keys, kind="stable")
+    train_end, valid_end = len(order) * ratios[0] // sum(ratios), len(order) * (ratios[0] + ratios[1]) // sum(ratios)
+    needed = np.zeros(len(order), dtype=bool)  # by place in the order of keys
+    _, first = np.unique(users[order], return_index=True)
+    needed[first] = True
+    with_train = np.unique(items[order][needed])
+    alone = np.flatnonzero(~np.isin(items[order], with_train))
+    needed[alone[np.unique(items[order][alone], return_index=True)[1]]] = True
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[np.argsort(~needed, kind="stable")] = np.arange(len(order))
+    moved, train_end = int(needed[train_end:].sum()), max(train_end, int(needed.sum()))
+    parts = np.empty(len(order), dtype=np.uint8)
+    parts[order] = TRAIN + (ranks >= train_end) + (ranks >= max(valid_end, train_end))
+    return parts, moved
 
 
 def _last_out(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ BASE = {"name": "x", "source": {"format": "recbole", "path": "p"}, "split": {"ki
         ({"source": {"format": "table", "path": "p", "table": {"rename": {"Name": ""}}}}, "at least 1 character"),
         ({"k_core": -1}, "greater than or equal to 0"),
         ({"sample_users": 0}, "greater than 0"),
+        ({"sample_users": 1.5}, "less than 1"),
+        ({"sampling": "never"}, "before_k_core"),
         ({"k_cores": 5}, "Extra inputs"),
     ],
 )
@@ -46,6 +48,8 @@ def _models() -> list:
         options.SourceOptions,
         options.TableOptions,
         options.RandomSplit,
+        options.HashedSplit,
+        options.InteractionSplit,
         options.LeaveLastOut,
         options.TemporalSplit,
     ]
@@ -77,6 +81,12 @@ def test_ratios_may_be_fractions(options: Callable, written: object, ratios: tup
 def test_ratios_that_make_no_sense_are_refused(options: Callable, written: object) -> None:
     with pytest.raises(ValidationError):
         options(split={"kind": "random", "ratios": written})
+
+
+@pytest.mark.parametrize("number", [0.2, 1, 200, None])
+def test_users_are_sampled_by_number_or_share(options: Callable, number: float | None) -> None:
+    drawn = options(sample_users=number).sample_users
+    assert (drawn, type(drawn)) == (number, type(number))
 
 
 def test_an_encoding_nobody_knows_is_refused(options: Callable) -> None:

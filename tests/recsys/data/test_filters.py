@@ -55,6 +55,27 @@ def test_sampling_draws_whole_users_with_the_seed() -> None:
     assert sampled_users(frame, 500, np.random.default_rng(0)) is frame
 
 
+def test_a_share_of_the_users_is_drawn() -> None:
+    frame = random_pairs(1)  # 15 users
+    draw = lambda share: sampled_users(frame, share, np.random.default_rng(0))["user"].nunique()  # noqa: E731
+    assert [draw(0.2), draw(0.5), draw(0.001)] == [3, 8, 1]
+    whole = sampled_users(frame, 3, np.random.default_rng(0))
+    assert sampled_users(frame, 0.2, np.random.default_rng(0)).equals(whole)
+
+
+def test_users_may_be_drawn_before_the_core(options: Callable) -> None:
+    frame = without_duplicates(random_pairs(14, 60))
+    chosen = options(min_rating=2, k_core=2, sample_users=0.6, sampling="before_k_core")
+    kept, dropped = filtered(frame, chosen, np.random.default_rng(7))
+    rated = frame[frame["rating"] >= 2].reset_index(drop=True)
+    assert kept.equals(k_core(sampled_users(rated, 9, np.random.default_rng(7)), 2))
+    assert kept["user"].nunique() < 9
+    assert len(frame) - sum(dropped.values()) == len(kept)
+    assert "k_core" not in dropped
+    after = filtered(frame, options(min_rating=2, k_core=2, sample_users=0.6), np.random.default_rng(7))[0]
+    assert not kept.equals(after)
+
+
 def test_each_step_counts_what_it_drops(options: Callable) -> None:
     frame = random_pairs(2, 400)
     chosen = options(min_rating=3, k_core=2, sample_users=6)

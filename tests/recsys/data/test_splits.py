@@ -11,13 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import GivenSplit, HashedSplit, LeaveLastOut, RandomSplit, Split, TemporalSplit
+from recsys.data.options import (
+    GivenSplit,
+    HashedSplit,
+    InteractionSplit,
+    LeaveLastOut,
+    RandomSplit,
+    Split,
+    TemporalSplit,
+)
 from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, require_parts, split_interactions
 
 NAMES = (np.array([f"u{user}" for user in range(60)]), np.array([f"i{item}" for item in range(60)]))
-RANDOM, HASHED, LAST, BY_TIME = (
+RANDOM, HASHED, WHOLE, LAST, BY_TIME = (
     RandomSplit(kind="random"),
     HashedSplit(kind="hashed"),
+    InteractionSplit(kind="by_interaction"),
     LeaveLastOut(kind="leave_last_out"),
     TemporalSplit(kind="temporal"),
 )
@@ -29,9 +38,7 @@ def frame_of(counts: list[int], n_items: int = 40, seed: int = 0) -> pd.DataFram
     return pd.DataFrame(rows, columns=["user", "item", "timestamp"])
 
 
-def run(
-    frame: pd.DataFrame, split: RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit, seed: int = 0
-) -> tuple[np.ndarray, int]:
+def run(frame: pd.DataFrame, split: Split, seed: int = 0) -> tuple[np.ndarray, int]:
     return split_interactions(frame, split, np.random.default_rng(seed), "here", NAMES)
 
 
@@ -58,6 +65,40 @@ def test_random_split_has_the_ratio_and_follows_the_seed(split: RandomSplit | Ha
     assert np.bincount(parts).tolist() == [360, 120, 120]
     assert np.array_equal(parts, run(frame, split)[0])
     assert not np.array_equal(parts, run(frame, split, 1)[0])
+
+
+@given(counts=st.lists(st.integers(1, 25), min_size=1, max_size=12), seed=st.integers(0, 50))
+def test_a_split_by_interaction_has_the_ratio_over_all_and_trains_everybody(counts: list[int], seed: int) -> None:
+    frame = frame_of(counts, seed=seed)
+    parts, moved = run(frame, WHOLE, seed)
+    train = frame[parts == TRAIN]
+    assert set(train["user"]) == set(frame["user"])
+    assert set(train["item"]) == set(frame["item"])
+    n, needed = len(frame), frame["user"].nunique() + frame["item"].nunique()
+    if needed <= n * 3 // 5:
+        assert np.bincount(parts, minlength=3).tolist() == [n * 3 // 5, n * 4 // 5 - n * 3 // 5, n - n * 4 // 5]
+    # The plain cut of the same draw, and everything in it that is not moved.
+    keys = np.random.default_rng(seed).random(n)
+    plain = np.searchsorted([n * 3 // 5, n * 4 // 5], np.argsort(np.argsort(keys)), side="right")
+    came = (parts == TRAIN) & (plain != TRAIN)
+    assert came.sum() == moved
+    lacking = {
+        (about, value)
+        for about in ("user", "item")
+        for value in set(frame[about]) - set(frame.loc[plain == TRAIN, about])
+    }
+    assert moved <= len(lacking)
+    assert all({("user", u), ("item", i)} & lacking for u, i in frame.loc[came, ["user", "item"]].to_numpy().tolist())
+
+
+def test_a_split_by_interaction_holds_out_more_of_some_users_than_of_others() -> None:
+    frame = frame_of([20] * 30, n_items=25)
+    parts = run(frame, WHOLE)[0]
+    assert np.bincount(parts).tolist() == [360, 120, 120]
+    assert np.array_equal(parts, run(frame, WHOLE)[0])
+    assert not np.array_equal(parts, run(frame, WHOLE, 1)[0])
+    per_user = (parts == TRAIN).reshape(30, 20).sum(axis=1)  # hypergeometric: 12 on average, 2.1 of spread
+    assert 1.2 < per_user.std() < 3.2
 
 
 @given(counts=st.lists(st.integers(1, 25), min_size=2, max_size=12), seed=st.integers(0, 50), data=st.data())
@@ -145,6 +186,7 @@ def parts_of(frame: pd.DataFrame, split: Split) -> list[str]:
     ("counts", "split", "message"),
     [
         ([1] * 30, RANDOM, r"nothing for validation and test.*most active has 1.*needs 3 interactions"),
+        ([1] * 30, WHOLE, r"nothing for validation and test.*one interaction of each user and item in train"),
         ([1] * 30, LAST, r"nothing for validation and test.*needs 3 interactions"),
         ([2] * 30, LAST, r"nothing for validation:.*needs 3 interactions"),
         ([4] * 30, BY_TIME, r"nothing for validation:.*8:1:1 a user needs 6 interactions"),
