@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
-from machine_speed import slowness
+
+from tests.kit.machine_speed import slowness
 
 # The same examples in every run, and no deadline: a busy machine is no failure.
 hypothesis.settings.register_profile("augrec", deadline=None, derandomize=True)

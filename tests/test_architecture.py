@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from import_circles import shortest_circle
-from machine_speed import patience
 
 from augrec.pipeline.import_closure import imports_of
+from tests.import_circles import shortest_circle
+from tests.kit.machine_speed import patience
 
 LINTER = Path(sys.executable).with_name("lint-imports")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from augment.prompts.safe_text import plain
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augrec.artefacts.errors import DataError
+from tests.kit.prepared_data import write_prepared
 
 
 def test_histories_are_training_items_oldest_first(catalog: Catalog) -> None:
@@ -102,8 +102,8 @@ def test_a_missing_or_broken_file_is_named(dataset: Path) -> None:
         "H</s>",
     ],
 )
-def test_titles_cannot_break_the_prompt(make_dataset: Callable[..., None], tmp_path: Path, title: str) -> None:
-    make_dataset(tmp_path / "run", titles={4: title})
+def test_titles_cannot_break_the_prompt(tmp_path: Path, title: str) -> None:
+    write_prepared(tmp_path / "run", titles={4: title})
     catalog = Catalog.load(tmp_path / "run" / "dataset")
     shown = catalog.item(4).title
     assert shown == plain(title)

@@ -15,6 +15,7 @@ import pytest
 
 from augment.messages import Completion, Request
 from augrec.artefacts.errors import UsageError
+from tests.kit.fake_engine import FakeEngine, Killed, honest, sociable
 
 TOTAL = 12 + 12 + 20
 
@@ -23,8 +24,8 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in sorted(folder.glob("*/shards/*.jsonl")) for line in path.open("rb")]
 
 
-def test_everything_is_asked_once_and_merged_in_order(run: Any, records: Any, fake: Any) -> None:
-    engine = fake()
+def test_everything_is_asked_once_and_merged_in_order(run: Any, records: Any) -> None:
+    engine = FakeEngine()
     summary = run(engine)
     tables = records()
     assert {name: len(rows) for name, rows in tables.items()} == {
@@ -43,15 +44,15 @@ def test_everything_is_asked_once_and_merged_in_order(run: Any, records: Any, fa
     assert summary["engine"]["engine"] == "fake"
 
 
-def test_requests_come_user_by_user_then_items(run: Any, fake: Any) -> None:
+def test_requests_come_user_by_user_then_items(run: Any) -> None:
     blocks: list[Sequence[Request]] = []
 
     def answer(request: Request, company: Sequence[Request]) -> str:
         if company not in blocks and company[0].attempt == 1:
             blocks.append(company)
-        return fake.honest(request, company)
+        return honest(request, company)
 
-    run(fake(answer, block=1000))
+    run(FakeEngine(answer, block=1000))
     assert len(blocks) == 3, "one block per shard"
     for block in blocks:
         order = [(request.task, request.draft.entity) for request in block]
@@ -62,15 +63,15 @@ def test_requests_come_user_by_user_then_items(run: Any, fake: Any) -> None:
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_dying_again_and_again_changes_nothing(run: Any, records: Any, fake: Any, tmp_path: Path, exact: bool) -> None:
+def test_dying_again_and_again_changes_nothing(run: Any, records: Any, tmp_path: Path, exact: bool) -> None:
     """An exact engine may answer by company: the promise holds because blocks are run whole."""
-    answer = fake.sociable if exact else fake.honest
-    run(fake(answer, exact=exact), "whole")
+    answer = sociable if exact else honest
+    run(FakeEngine(answer, exact=exact), "whole")
     deaths = 0
     for lives in itertools.chain([0, 3, 11, 19, 5, 14, 9, 7, 13, 10, 20, 17, 18], itertools.repeat(None)):
         try:
-            summary = run(fake(answer, exact=exact, lives=lives), "cut")
-        except fake.Killed:
+            summary = run(FakeEngine(answer, exact=exact, lives=lives), "cut")
+        except Killed:
             deaths += 1
         else:
             break
@@ -80,33 +81,33 @@ def test_dying_again_and_again_changes_nothing(run: Any, records: Any, fake: Any
     assert summary["recomputed_alike"] == summary["recomputed"]
 
 
-def test_company_matters_to_this_engine_without_blocks(run: Any, records: Any, fake: Any) -> None:
+def test_company_matters_to_this_engine_without_blocks(run: Any, records: Any) -> None:
     """The control of the test above: without whole blocks an interruption does change answers."""
-    run(fake(fake.sociable), "whole")
-    with pytest.raises(fake.Killed):
-        run(fake(fake.sociable, lives=13), "cut")
-    run(fake(fake.sociable), "cut")
+    run(FakeEngine(sociable), "whole")
+    with pytest.raises(Killed):
+        run(FakeEngine(sociable, lives=13), "cut")
+    run(FakeEngine(sociable), "cut")
     assert records("cut") != records("whole")
 
 
-def test_a_finished_run_starts_no_engine(run: Any, fake: Any) -> None:
-    first = run(fake())
-    again = fake()
+def test_a_finished_run_starts_no_engine(run: Any) -> None:
+    first = run(FakeEngine())
+    again = FakeEngine()
     second = run(again)
     assert again.starts == 0
     assert not again.asked
     assert second == first
 
 
-def test_seconds_and_tokens_add_up_over_runs(run: Any, fake: Any) -> None:
+def test_seconds_and_tokens_add_up_over_runs(run: Any) -> None:
     def slowly(request: Request, company: Sequence[Request]) -> str:
         time.sleep(0.004)
-        return fake.honest(request, company)
+        return honest(request, company)
 
-    with pytest.raises(fake.Killed):
-        run(fake(slowly, lives=30))
-    summary = run(fake(slowly))
-    whole = run(fake(), "other")
+    with pytest.raises(Killed):
+        run(FakeEngine(slowly, lives=30))
+    summary = run(FakeEngine(slowly))
+    whole = run(FakeEngine(), "other")
     for task in ("edges", "user_profile", "item_attributes"):
         assert summary["tasks"][task]["prompt_tokens"] == whole["tasks"][task]["prompt_tokens"]
         assert summary["tasks"][task]["completion_tokens"] == whole["tasks"][task]["completion_tokens"]
@@ -114,23 +115,23 @@ def test_seconds_and_tokens_add_up_over_runs(run: Any, fake: Any) -> None:
     assert seconds >= 0.004 * (TOTAL - 8), "only the block in which the engine died is not counted"
 
 
-def test_changed_questions_are_asked_anew_and_old_answers_counted(run: Any, records: Any, fake: Any) -> None:
-    run(fake())
-    summary = run(fake(), max_history=2)
+def test_changed_questions_are_asked_anew_and_old_answers_counted(run: Any, records: Any) -> None:
+    run(FakeEngine())
+    summary = run(FakeEngine(), max_history=2)
     assert summary["tasks"]["edges"]["stale"] == 12
     assert summary["tasks"]["item_attributes"]["stale"] == 0
     assert all(len(row["shown_history"]) == 2 for row in records()["edges"])
 
 
-def test_long_histories_lose_their_oldest_items_and_it_is_recorded(run: Any, records: Any, fake: Any) -> None:
-    whole = fake()
+def test_long_histories_lose_their_oldest_items_and_it_is_recorded(run: Any, records: Any) -> None:
+    whole = FakeEngine()
     run(whole, "whole")
     longest = max(
         whole.count_tokens(request.draft.messages) + request.draft.answer.max_tokens
         for request in whole.asked
         if request.task == "user_profile"
     )
-    summary = run(fake(context=longest - 12), "short")
+    summary = run(FakeEngine(context=longest - 12), "short")
     rows = records("short")["user_profile"]
     assert summary["tasks"]["user_profile"]["shortened"] > 0
     assert summary["tasks"]["user_profile"]["ok"] == 12
@@ -138,61 +139,61 @@ def test_long_histories_lose_their_oldest_items_and_it_is_recorded(run: Any, rec
         assert row["shown_history"] == [(row["entity"] + k) % 20 for k in range(row["dropped_history"], 5)]
 
 
-def test_a_prompt_that_never_fits_is_a_failed_record(run: Any, records: Any, fake: Any) -> None:
-    engine = fake(context=60)
+def test_a_prompt_that_never_fits_is_a_failed_record(run: Any, records: Any) -> None:
+    engine = FakeEngine(context=60)
     summary = run(engine)
     assert summary["tasks"]["user_profile"]["failed_by_reason"] == {"prompt_too_long": 12}
     row = records()["user_profile"][0]
     assert (row["status"], row["fallback"], row["attempt"], row["fields"]) == ("failed", "masked", 0, None)
     assert not any(request.task == "user_profile" for request in engine.asked)
-    again = fake(context=60)
+    again = FakeEngine(context=60)
     run(again)
     assert again.starts == 0, "what failed counts as done"
 
 
-def test_failures_are_counted_by_reason(run: Any, fake: Any) -> None:
-    summary = run(fake(lambda request, company: "no"), attempts=2)
+def test_failures_are_counted_by_reason(run: Any) -> None:
+    summary = run(FakeEngine(lambda request, company: "no"), attempts=2)
     counts = summary["tasks"]["edges"]
     assert (counts["ok"], counts["failed"], counts["failed_by_reason"]) == (0, 12, {"malformed": 12})
 
 
 @pytest.mark.parametrize("odd", [{"text": "\ud800"}, {"prompt_tokens": 1.5}, {"notes": ("\ud800",)}])
-def test_what_no_file_can_hold_is_asked_again(run: Any, records: Any, fake: Any, odd: dict[str, Any]) -> None:
+def test_what_no_file_can_hold_is_asked_again(run: Any, records: Any, odd: dict[str, Any]) -> None:
     """An engine that lets an odd answer through costs that request, not the run and not the shard."""
 
     def answer(request: Request, company: Sequence[Request]) -> Any:
-        text = fake.honest(request, company)
+        text = honest(request, company)
         if request.task != "item_attributes" or request.draft.entity != 3:
             return text
         return replace(Completion(request, text, "stop", request.draft.answer), **odd)
 
-    summary = run(fake(answer), attempts=1)
+    summary = run(FakeEngine(answer), attempts=1)
     assert summary["open"] == {"item_attributes": {"not_storable": 1}}
     assert [row["entity"] for row in records()["item_attributes"]] == [item for item in range(20) if item != 3]
-    again = fake()
+    again = FakeEngine()
     assert "open" not in run(again, attempts=1)
     assert [request.draft.entity for request in again.asked] == [3]
 
 
-def test_array_tasks_share_the_work_and_change_no_answer(run: Any, records: Any, fake: Any, tmp_path: Path) -> None:
-    run(fake(fake.sociable, exact=True), "whole")
+def test_array_tasks_share_the_work_and_change_no_answer(run: Any, records: Any, tmp_path: Path) -> None:
+    run(FakeEngine(sociable, exact=True), "whole")
     for only in ([2], [0, 1]):
-        run(fake(fake.sociable, exact=True), "parts", only=only)
+        run(FakeEngine(sociable, exact=True), "parts", only=only)
     assert not (tmp_path / "parts" / "edges" / "records.parquet").exists()
-    merging = fake(exact=True)
+    merging = FakeEngine(exact=True)
     run(merging, "parts")
     assert merging.starts == 0
     assert records("parts") == records("whole")
 
 
-def test_other_shards_may_not_be_asked_for_later(run: Any, fake: Any) -> None:
-    run(fake())
+def test_other_shards_may_not_be_asked_for_later(run: Any) -> None:
+    run(FakeEngine())
     with pytest.raises(UsageError, match="begun with 3 shards"):
-        run(fake(), shards=5)
+        run(FakeEngine(), shards=5)
 
 
-def test_the_table_has_the_documented_columns(run: Any, fake: Any, tmp_path: Path) -> None:
-    run(fake())
+def test_the_table_has_the_documented_columns(run: Any, tmp_path: Path) -> None:
+    run(FakeEngine())
     schema = pq.read_schema(tmp_path / "out" / "edges" / "records.parquet")
     assert [str(schema.field(name).type) for name in ("entity", "attempt", "repairs", "shown_candidates")] == [
         "int32",
@@ -222,16 +223,16 @@ def test_the_control_runs_end_to_end(catalog: Any, generation: Any, tmp_path: Pa
 
 
 def test_an_engine_speaks_before_its_first_answer(
-    run: Any, fake: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("augrec.artefacts.progress.SECONDS_BETWEEN_LINES", 0.0)
 
-    class Slow(fake):  # type: ignore[misc, valid-type]
+    class Slow(FakeEngine):
         def pulse(self) -> str:
             return "read 512 tokens, wrote 0"
 
     run(Slow(), "slow")
-    run(fake(), "silent")
+    run(FakeEngine(), "silent")
     first, second = capfd.readouterr().err.split(f"{TOTAL}/{TOTAL} requests  ", 1)
     assert "requests" in first
     assert "read 512 tokens, wrote 0" in first

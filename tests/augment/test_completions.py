@@ -16,6 +16,7 @@ from augment.messages import Completion, Record, Request
 from augment.requests import ask
 from augment.tasks.base import Context
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from tests.kit.fake_engine import FakeEngine
 
 GOOD = {
     "age": "18-24",
@@ -29,11 +30,11 @@ GOOD = {
 
 
 @pytest.fixture
-def talk(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list[Request]]]:
+def talk(context: Context) -> Callable[..., tuple[list[Record], list[Request]]]:
     """talk(answer, attempts) asks for five profiles and returns the records and what was asked."""
 
     def call(answer: Callable[[Request, Sequence[Request]], Any], attempts: int = 3) -> Any:
-        engine = fake(answer)
+        engine = FakeEngine(answer)
         task = UserProfile(context, UserProfileOptions())
         questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
         records = [record for record, _ in records_of(engine, {task.name: task}, questions, attempts)]
@@ -117,20 +118,20 @@ def test_retries_come_in_the_order_of_the_first_round(talk: Any) -> None:
     assert batches == [[0, 1, 2, 3, 4]]
 
 
-def test_everything_that_decides_an_answer_is_in_its_key(context: Context, fake: Any) -> None:
+def test_everything_that_decides_an_answer_is_in_its_key(context: Context) -> None:
     task = UserProfile(context, UserProfileOptions())
-    first, again = (next(ask(task, 0, context.catalog.user(0), fake(), seed=0)) for _ in range(2))
+    first, again = (next(ask(task, 0, context.catalog.user(0), FakeEngine(), seed=0)) for _ in range(2))
     assert first.key == again.key
     user = context.catalog.user(0)
-    twin = next(ask(task, 1, UserEntity(1, user.history, user.candidates), fake(), seed=0))
+    twin = next(ask(task, 1, UserEntity(1, user.history, user.candidates), FakeEngine(), seed=0))
     assert twin.draft.messages == first.draft.messages
-    other_seed = next(ask(task, 0, context.catalog.user(0), fake(), seed=1))
-    engine = fake()
+    other_seed = next(ask(task, 0, context.catalog.user(0), FakeEngine(), seed=1))
+    engine = FakeEngine()
     engine.identity = {"engine": "other"}
     other_engine = next(ask(task, 0, context.catalog.user(0), engine, seed=0))
     hotter = UserProfile(context, UserProfileOptions.model_validate({"sampling": {"temperature": 1.0}}))
-    other_sampling = next(ask(hotter, 0, context.catalog.user(0), fake(), seed=0))
+    other_sampling = next(ask(hotter, 0, context.catalog.user(0), FakeEngine(), seed=0))
     wider = UserProfile(context, UserProfileOptions(liked_genres=5))
-    other_grammar = next(ask(wider, 0, context.catalog.user(0), fake(), seed=0))
+    other_grammar = next(ask(wider, 0, context.catalog.user(0), FakeEngine(), seed=0))
     keys = {request.key for request in (first, twin, other_seed, other_engine, other_sampling, other_grammar)}
     assert len(keys) == 6

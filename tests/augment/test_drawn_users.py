@@ -16,6 +16,7 @@ from augment.prompts.domains import domain_named
 from augment.requests import drawn_users
 from augment.runner import run_source
 from augrec.artefacts.interactions import UserItems
+from tests.kit.fake_engine import FakeEngine
 
 
 def world(n_users: int, empty: tuple[int, ...] = ()) -> Catalog:
@@ -87,14 +88,12 @@ def test_replayed_sources_draw_the_same_users(dataset: Path, catalog: Catalog, r
 
 
 @pytest.mark.parametrize("shards", [1, 5])
-def test_more_users_later_ask_only_the_new_ones(
-    catalog: Catalog, fake: Any, records: Any, tmp_path: Path, shards: int
-) -> None:
+def test_more_users_later_ask_only_the_new_ones(catalog: Catalog, records: Any, tmp_path: Path, shards: int) -> None:
     engines = []
     for users in (4, 9):
         source = {"engine": {"kind": "heuristic"}, "users": users, "tasks": ["user_profile"]}
         options = GenerationOptions(sources={"s": source}, shards=shards)  # type: ignore[dict-item]
-        engines.append(fake())
+        engines.append(FakeEngine())
         run_source(
             catalog, "s", options.sources["s"], options, folder=tmp_path / "out",
             seed=4, engine=engines[-1],

@@ -20,6 +20,7 @@ from augment.store.store import Store
 from augment.store.table import merge
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions, card_of
 from augrec.artefacts.tasks import About, Gives, Ranking
+from tests.kit.fake_engine import FakeEngine
 
 
 class Preference(AnswerModel):
@@ -99,20 +100,20 @@ def test_the_same_prompt_under_another_name_is_another_question(task: Pairs, con
     assert len(set(keys)) == 3
 
 
-def test_each_question_is_shortened_or_refused_for_itself(task: Pairs, context: Context, fake: Any) -> None:
+def test_each_question_is_shortened_or_refused_for_itself(task: Pairs, context: Context) -> None:
     user = context.catalog.user(0)
-    lengths = [fake().count_tokens(draft.messages) for draft in task.questions(user)]
+    lengths = [FakeEngine().count_tokens(draft.messages) for draft in task.questions(user)]
     room = ANSWER.max_tokens
     assert lengths[0] < lengths[1] < lengths[2]
-    whole = list(ask(task, 0, user, fake(context=lengths[2] + room), 0))
+    whole = list(ask(task, 0, user, FakeEngine(context=lengths[2] + room), 0))
     assert [asked.draft.dropped_history for asked in whole if isinstance(asked, Request)] == [0, 0, 0]
-    tight = list(ask(task, 0, user, fake(context=lengths[0] + room), 0))
+    tight = list(ask(task, 0, user, FakeEngine(context=lengths[0] + room), 0))
     dropped = [asked.draft.dropped_history for asked in tight if isinstance(asked, Request)]
     assert dropped[0] == 0
     assert dropped == sorted(dropped)
     assert dropped[2] > 0
-    shortest = [fake().count_tokens(draft.messages) for draft in task.questions(user, len(user.history) - 1)]
-    refused = list(ask(task, 0, user, fake(context=shortest[1] + room), 0))
+    shortest = [FakeEngine().count_tokens(draft.messages) for draft in task.questions(user, len(user.history) - 1)]
+    refused = list(ask(task, 0, user, FakeEngine(context=shortest[1] + room), 0))
     assert [type(asked) for asked in refused] == [Request, Request, Record]
     assert isinstance(refused[2], Record)
     assert (refused[2].question, refused[2].reason.partition(":")[0]) == ("pair-2", "prompt_too_long")

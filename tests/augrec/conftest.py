@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from html_pages import start_browser
-from real_parts import MINILM, SMOLLM2
 from rich.console import Console
+
+from tests.kit.html_pages import start_browser
+from tests.kit.real_parts import MINILM, SMOLLM2
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
 CONFIG = """

@@ -16,6 +16,7 @@ from augment.messages import Record
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.timelines import COLUMNS, FINEST, MOST_POINTS, Points, read_timeline, timelines, together
+from tests.kit.fake_engine import FakeEngine, Killed
 
 BEGAN = 1_760_000_000.0
 
@@ -154,15 +155,15 @@ def test_another_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
         timeline(path, Clock())
 
 
-def test_a_source_keeps_one_and_continues_it(run: Any, fake: Any, tmp_path: Path) -> None:
-    engine = fake(lives=20)
-    with pytest.raises(fake.Killed):
+def test_a_source_keeps_one_and_continues_it(run: Any, tmp_path: Path) -> None:
+    engine = FakeEngine(lives=20)
+    with pytest.raises(Killed):
         run(engine)
     path = tmp_path / "out" / "timeline" / "00000.json"
     before = read_timeline(path)
     stored = sum(len(shard.read_text().splitlines()) for shard in tmp_path.glob("out/*/shards/*.jsonl"))
     assert 0 < stored < 44
-    engine = fake()
+    engine = FakeEngine()
     engine.describe = lambda: {"engine": "fake", "grammar_seconds": {"mask": 0.0 if not engine.starts else 1.25}}
     summary = run(engine)
     after = read_timeline(path)
@@ -175,7 +176,7 @@ def test_a_source_keeps_one_and_continues_it(run: Any, fake: Any, tmp_path: Path
     assert "grammar_seconds" not in summary["engine"]
     assert summary["grammar_seconds"] == {"mask": 0.0}  # the engine spent it before anything was asked
     assert {task["max_tokens"] > 0 for task in summary["tasks"].values()} == {True}
-    assert run(fake())["tasks"]["edges"]["max_tokens"] == summary["tasks"]["edges"]["max_tokens"]
+    assert run(FakeEngine())["tasks"]["edges"]["max_tokens"] == summary["tasks"]["edges"]["max_tokens"]
 
 
 def test_grammar_time_is_that_of_the_managers_calls() -> None:

@@ -23,6 +23,7 @@ from augment.requests import ask
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
 from augrec.artefacts.errors import UsageError
+from tests.kit.fake_engine import FakeEngine, Killed, honest
 
 Logits = Callable[[int, int], float]
 """(item, place in the list) -> what the engine's model says."""
@@ -120,10 +121,10 @@ def test_prompts_share_everything_before_the_candidates(context: Context) -> Non
             assert lines[place].startswith(f"{label}. Title {item:02d}")
 
 
-def test_one_key_covers_all_orders_and_nothing_that_plays_no_part(context: Context, fake: Any) -> None:
+def test_one_key_covers_all_orders_and_nothing_that_plays_no_part(context: Context) -> None:
     def key(seed: int = 0, user: int = 0, **options: Any) -> str:
         whom = replace(context.catalog.user(0), user=user)
-        return next(ask(Edges(context, EdgesOptions(**options)), user, whom, fake(), seed)).key
+        return next(ask(Edges(context, EdgesOptions(**options)), user, whom, FakeEngine(), seed)).key
 
     scored = key(mode="score")
     assert scored == key(mode="score", seed=1) == key(mode="score", sampling={"temperature": 0.1})
@@ -131,10 +132,10 @@ def test_one_key_covers_all_orders_and_nothing_that_plays_no_part(context: Conte
     assert len({scored, *others}) == 5
 
 
-def test_keys_of_chosen_edges_are_what_they_were(context: Context, fake: Any) -> None:
+def test_keys_of_chosen_edges_are_what_they_were(context: Context) -> None:
     """Written by the code before there were scores."""
     task = Edges(context, EdgesOptions(candidates=4))
-    request = next(ask(task, 3, context.catalog.user(3), fake(), 5))
+    request = next(ask(task, 3, context.catalog.user(3), FakeEngine(), 5))
     assert request.name == f"{request.key}/1"
     assert request.key == GOLDEN_KEY
 
@@ -143,7 +144,7 @@ GOLDEN_KEY = "328e328cf0a6b6e11aa45b0947fb0b57974bfecc39a68289d9885d69bbeea313"
 
 
 @pytest.fixture
-def score(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list[Request]]]:
+def score(context: Context) -> Callable[..., tuple[list[Record], list[Request]]]:
     """score(logits) asks about five users, an item's logit depending on its place in the list."""
 
     def call(logits: Logits, **options: Any) -> Any:
@@ -152,7 +153,7 @@ def score(context: Context, fake: Any) -> Callable[..., tuple[list[Record], list
             said = [logits(item, place) for place, item in enumerate(draft.shown_candidates)]
             return Completion(request, "A", "stop", draft.answer, 100, 1, 50, label_logprobs=tuple(said))
 
-        engine = fake(answer)
+        engine = FakeEngine(answer)
         task = Edges(context, EdgesOptions(mode="score", **options))
         questions = [next(ask(task, user, context.catalog.user(user), engine, seed=0)) for user in range(5)]
         records = [record for record, _ in records_of(engine, {task.name: task}, questions, 2)]
@@ -212,14 +213,14 @@ def test_a_model_that_sees_only_places_is_sure_of_nothing(score: Any) -> None:
         assert [item for item, _ in fields["scores"]] == sorted(record.shown_candidates)
 
 
-def test_one_order_that_fails_fails_the_record(context: Context, fake: Any) -> None:
+def test_one_order_that_fails_fails_the_record(context: Context) -> None:
     def answer(request: Request, company: Sequence[Request]) -> Completion:
         if request.order == 1 and request.attempt == 1:
             return Completion(request, "", "error", request.draft.answer, 10, error="engine_error: abort")
         said = tuple(-float(n) for n in range(len(request.draft.labels)))
         return Completion(request, "A", "stop", request.draft.answer, 10, 1, label_logprobs=said, notes=("noted",))
 
-    engine = fake(answer)
+    engine = FakeEngine(answer)
     task = Edges(context, EdgesOptions(mode="score"))
     question = next(ask(task, 0, context.catalog.user(0), engine, seed=0))
     ((failed, _),) = records_of(engine, {"edges": task}, [question], 1)
@@ -230,24 +231,24 @@ def test_one_order_that_fails_fails_the_record(context: Context, fake: Any) -> N
 
 
 @pytest.mark.parametrize("said", [(), (-1.0, -2.0), (float("nan"),) * 6])
-def test_scores_that_are_none_fail(context: Context, fake: Any, said: tuple[float, ...]) -> None:
+def test_scores_that_are_none_fail(context: Context, said: tuple[float, ...]) -> None:
     def answer(request: Request, company: Sequence[Request]) -> Completion:
         return Completion(request, "A", "stop", request.draft.answer, label_logprobs=said)
 
-    engine = fake(answer)
+    engine = FakeEngine(answer)
     task = Edges(context, EdgesOptions(mode="score"))
     ((record, _),) = records_of(engine, {"edges": task}, [next(ask(task, 0, context.catalog.user(0), engine, 0))], 1)
     assert record.reason.startswith("malformed: not ")
 
 
-def test_every_order_must_fit_the_context(context: Context, fake: Any) -> None:
+def test_every_order_must_fit_the_context(context: Context) -> None:
     task = Edges(context, EdgesOptions(mode="score"))
     user = context.catalog.user(0)
-    roomy = fake()
+    roomy = FakeEngine()
     longest = max(roomy.count_tokens(order.messages) for order in task.draft(user).orders)
     room = task.draft(user).answer.max_tokens
-    assert next(ask(task, 0, user, fake(context=longest + room), 0)).draft.dropped_history == 0
-    assert next(ask(task, 0, user, fake(context=longest + room - 1), 0)).draft.dropped_history == 1
+    assert next(ask(task, 0, user, FakeEngine(context=longest + room), 0)).draft.dropped_history == 0
+    assert next(ask(task, 0, user, FakeEngine(context=longest + room - 1), 0)).draft.dropped_history == 1
 
 
 def test_fewer_candidates_have_fewer_labels(context: Context) -> None:
@@ -283,15 +284,15 @@ def test_the_control_scores_by_likeness(context: Context) -> None:
 
 
 def test_a_source_is_scored_resumed_and_merged(
-    run: Callable[..., dict[str, Any]], records: Any, fake: Any, generation: GenerationOptions
+    run: Callable[..., dict[str, Any]], records: Any, generation: GenerationOptions
 ) -> None:
     def answer(request: Request, company: Sequence[Request]) -> Any:
         if not request.draft.labels:
-            return fake.honest(request, company)
+            return honest(request, company)
         said = tuple(math.sin(item) for item in request.draft.shown_candidates)
         return Completion(request, "A", "stop", request.draft.answer, 10, 1, label_logprobs=said)
 
-    class Checked(fake):  # type: ignore[misc]
+    class Checked(FakeEngine):
         checked: list[str] = []  # noqa: RUF012
 
         def check_labels(self, labels: Sequence[str]) -> None:
@@ -300,7 +301,7 @@ def test_a_source_is_scored_resumed_and_merged(
     tasks = generation.tasks.model_copy(update={"edges": EdgesOptions(mode="score", candidates=4)})
     whole = run(Checked(answer), "whole", tasks=tasks)
     assert Checked.checked == list("ABCD")
-    with pytest.raises(fake.Killed):
+    with pytest.raises(Killed):
         run(Checked(answer, lives=9), "cut", tasks=tasks)
     run(Checked(answer), "cut", tasks=tasks)
     rows, resumed = records("whole")["edges"], records("cut")["edges"]
@@ -310,9 +311,9 @@ def test_a_source_is_scored_resumed_and_merged(
 
 
 def test_labels_that_cannot_be_scored_are_refused_before_the_engine_starts(
-    run: Callable[..., Any], fake: Any, generation: GenerationOptions
+    run: Callable[..., Any], generation: GenerationOptions
 ) -> None:
-    class Refusing(fake):  # type: ignore[misc]
+    class Refusing(FakeEngine):
         def check_labels(self, labels: Sequence[str]) -> None:
             raise UsageError("labels must be one token each")
 

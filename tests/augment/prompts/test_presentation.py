@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from augment.tasks.base import Context
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest
+from tests.kit.fake_engine import FakeEngine
 
 SHOWN = ItemTextOptions(columns=("profile",), words=6)
 KEYS_OF_PLAIN_PROMPTS = "24479fc404badb2bf3ad9ec60e988cb29c6654078413feac2fc4443f5f5b4f3e"
@@ -64,13 +64,13 @@ def prompts_of(catalog: Catalog, **options: Any) -> list[str]:
     return found
 
 
-def test_keys_of_plain_prompts_are_those_of_records_that_exist(context: Context, fake: Any) -> None:
+def test_keys_of_plain_prompts_are_those_of_records_that_exist(context: Context) -> None:
     keys = []
     for kind in TASKS.values():
         task = kind(context, kind.Options())
         entities = context.catalog.users() if kind.about == "user" else context.catalog.items()
         for number, entity in enumerate(entities):
-            keys.append(next(ask(task, number, entity, fake(), 0)).key)
+            keys.append(next(ask(task, number, entity, FakeEngine(), 0)).key)
     assert digest(keys) == KEYS_OF_PLAIN_PROMPTS
 
 
@@ -179,7 +179,7 @@ def test_a_title_put_into_a_text_is_found(title: str, around: str) -> None:
     assert "#" in hidden
 
 
-def test_the_stage_takes_both_options(make_dataset: Callable[..., None]) -> None:
+def test_the_stage_takes_both_options() -> None:
     source = {"engine": {"kind": "heuristic"}, "titles": "anonymous", "users": 3}
     options = GenerationOptions(sources={"a": source}, item_text={"columns": ["profile"]})  # type: ignore[dict-item,arg-type]
     assert options.sources["a"].titles == "anonymous"

@@ -22,7 +22,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
-from conftest import FakeEngine, honest, sociable
 
 from augment.catalog import Catalog
 from augment.messages import Record, Request
@@ -30,6 +29,7 @@ from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.store import store
 from augment.store.lines import Stored
+from tests.kit.fake_engine import FakeEngine, honest, sociable
 
 
 def say(text: str) -> None:

@@ -14,6 +14,8 @@ from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.store.asked_keys import AskedKeys, ShardKeys
 from augment.store.store import Store
+from tests.kit.fake_engine import FakeEngine, Killed
+from tests.kit.prepared_data import write_prepared
 
 TASKS = ("edges", "user_profile", "item_attributes")
 
@@ -51,35 +53,35 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_finished_source_makes_no_question_and_reads_no_record(
-    run: Any, fake: Any, seen: list[int], scanned: list[str], tmp_path: Path
+    run: Any, seen: list[int], scanned: list[str], tmp_path: Path
 ) -> None:
-    first = run(fake())
+    first = run(FakeEngine())
     before = tables(tmp_path / "out")
     assert len(seen) == 12
     seen.clear()
     scanned.clear()
-    assert run(fake()) == first
+    assert run(FakeEngine()) == first
     assert (seen, scanned) == ([], [])
     assert tables(tmp_path / "out") == before
 
 
-def test_merging_after_array_tasks_makes_no_question(run: Any, fake: Any, seen: list[int], tmp_path: Path) -> None:
-    run(fake(), "whole")
+def test_merging_after_array_tasks_makes_no_question(run: Any, seen: list[int], tmp_path: Path) -> None:
+    run(FakeEngine(), "whole")
     for shard in range(3):
-        run(fake(), "parts", only=[shard])
+        run(FakeEngine(), "parts", only=[shard])
     seen.clear()
-    summary = run(fake(), "parts")
+    summary = run(FakeEngine(), "parts")
     assert seen == []
     assert tables(tmp_path / "parts") == tables(tmp_path / "whole")
     assert summary["tasks"]["edges"]["max_tokens"] > 0, "what the questions were is known too"
     assert summary["tasks"]["edges"]["prompts_per_attempt"] == 1
 
 
-def test_after_an_interruption_only_the_shards_not_gone_through_are(run: Any, fake: Any, seen: list[int]) -> None:
-    with pytest.raises(fake.Killed):
-        run(fake(lives=45, block=4))
+def test_after_an_interruption_only_the_shards_not_gone_through_are(run: Any, seen: list[int]) -> None:
+    with pytest.raises(Killed):
+        run(FakeEngine(lives=45, block=4))
     seen.clear()
-    run(fake(block=4))
+    run(FakeEngine(block=4))
     assert 0 < len(set(seen)) < 12
 
 
@@ -121,10 +123,10 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_whatever_questions_are_made_of_is_noticed(
-    what: str, make_dataset: Any, templates: Path, tmp_path: Path, fake: Any, seen: list[int], scanned: list[str]
+    what: str, templates: Path, tmp_path: Path, seen: list[int], scanned: list[str]
 ) -> None:
     def answered(data: Path, out: str, seed: int = 0, **given: Any) -> None:
-        engine = fake(context=given.get("context"))
+        engine = FakeEngine(context=given.get("context"))
         engine.identity = given.get("identity", engine.identity)
         engine.describe = lambda: {"engine": "fake", "tokenizer_sha256": given.get("tokenizer_sha256", "s")}
         source = {"engine": {"kind": "heuristic"}, "users": given.get("users"), "titles": given.get("titles", "as-is")}
@@ -137,13 +139,13 @@ def test_whatever_questions_are_made_of_is_noticed(
         )  # fmt: skip
 
     data = tmp_path / "data"
-    make_dataset(data)
+    write_prepared(data)
     answered(data, "out")
     scanned.clear()
     answered(data, "out")
     assert scanned == [], "nothing changed"
     changed = tmp_path / "changed"
-    given = CHANGES[what](make_dataset, changed, templates)
+    given = CHANGES[what](write_prepared, changed, templates)
     data = changed if changed.exists() else data
     seen.clear()
     answered(data, "out", **given)
@@ -154,15 +156,15 @@ def test_whatever_questions_are_made_of_is_noticed(
 
 
 def test_damage_is_found_although_nothing_is_left_to_do(
-    run: Any, fake: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(fake())
+    run(FakeEngine())
     whole = tables(tmp_path / "out")
     shard = max((tmp_path / "out" / "edges" / "shards").glob("*.jsonl"), key=lambda path: path.stat().st_size)
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    engine = fake()
+    engine = FakeEngine()
     run(engine)
     assert len({request.key for request in engine.asked}) == 1
     assert "damaged" in capfd.readouterr().err
@@ -170,19 +172,19 @@ def test_damage_is_found_although_nothing_is_left_to_do(
     for damage in (b"no table", None):
         table = tmp_path / "out" / "user_profile" / "records.parquet"
         table.unlink() if damage is None else table.write_bytes(damage)
-        again = fake()
+        again = FakeEngine()
         run(again)
         assert again.starts == 0
         assert tables(tmp_path / "out") == whole
 
 
-def test_what_stayed_without_a_record_is_asked_although_nothing_changed(run: Any, fake: Any) -> None:
-    class Forgetful(fake):  # type: ignore[misc]
+def test_what_stayed_without_a_record_is_asked_although_nothing_changed(run: Any) -> None:
+    class Forgetful(FakeEngine):
         def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
             return super().run([request for request in requests if request.draft.entity != 4])
 
     assert run(Forgetful())["tasks"]["edges"]["requests"] == 11
-    engine = fake()
+    engine = FakeEngine()
     assert run(engine)["tasks"]["edges"]["requests"] == 12
     assert {request.draft.entity for request in engine.asked} == {4}
 

@@ -20,6 +20,7 @@ from augment.store.asked_keys import AskedKeys
 from augment.store.store import Store
 from augment.tasks.base import Checked, Context, Task, card_of
 from augment.tasks.edges import Edges, EdgesOptions
+from tests.kit.fake_engine import FakeEngine
 
 BLOCK = 16
 
@@ -61,7 +62,7 @@ def young() -> Iterator[None]:
 
 @pytest.mark.usefixtures("young")
 @pytest.mark.parametrize("users", [4 * BLOCK, 16 * BLOCK])
-def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, tmp_path: Path) -> None:
+def test_no_more_than_a_block_is_held(users: int, context: Context, tmp_path: Path) -> None:
     most = 0
 
     def answer(request: Request, company: Sequence[Request]) -> str:
@@ -71,7 +72,7 @@ def test_no_more_than_a_block_is_held(users: int, context: Context, fake: Any, t
         return '{"most_likely":1,"least_likely":2}'
 
     before, task = in_memory(), Plain(context)
-    engine = fake(answer, block=BLOCK)
+    engine = FakeEngine(answer, block=BLOCK)
     engine.asked = SimpleNamespace(append=lambda request: None)
     with Store(tmp_path, {"edges": card_of(task)}, 2) as store:
         run = Pass(engine, store, [task], 1, AskedKeys(tmp_path, 2, "made of this"))  # type: ignore[list-item]

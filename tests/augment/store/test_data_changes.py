@@ -16,6 +16,7 @@ from augment.messages import Request
 from augment.options import GenerationOptions
 from augment.runner import run_source
 from augrec.artefacts.files import read_parquet
+from tests.kit.fake_engine import FakeEngine, Killed, sociable
 
 N_USERS, N_ITEMS = 12, 20
 Ids = tuple[list[str], list[str]]
@@ -100,14 +101,12 @@ def one_more_in_front(ids: Ids) -> Ids:
 
 
 @pytest.mark.parametrize("titles", ["as-is", "anonymous"])
-def test_one_user_and_one_item_more_ask_about_these_two_alone(
-    dataset: Path, tmp_path: Path, titles: str, fake: Any
-) -> None:
+def test_one_user_and_one_item_more_ask_about_these_two_alone(dataset: Path, tmp_path: Path, titles: str) -> None:
     more = rewritten(dataset, tmp_path / "more", one_more_in_front)
     out = tmp_path / "out"
-    answered(dataset, out, fake(), titles=titles)
+    answered(dataset, out, FakeEngine(), titles=titles)
     before = {task: by_source_id(out, task, load(dataset)) for task in ("edges", "user_profile", "item_attributes")}
-    summary, engine = answered(more, out, fake(), titles=titles)
+    summary, engine = answered(more, out, FakeEngine(), titles=titles)
     assert asked(engine, load(more)) == {("edges", "new"), ("user_profile", "new"), ("item_attributes", "s-new")}
     for task, rows in before.items():
         after = by_source_id(out, task, load(more))
@@ -116,69 +115,69 @@ def test_one_user_and_one_item_more_ask_about_these_two_alone(
         assert summary["tasks"][task]["stale"] == 0
 
 
-def test_who_is_gone_is_stale_and_found_again_when_the_data_come_back(dataset: Path, tmp_path: Path, fake: Any) -> None:
+def test_who_is_gone_is_stale_and_found_again_when_the_data_come_back(dataset: Path, tmp_path: Path) -> None:
     fewer = rewritten(dataset, tmp_path / "fewer", lambda ids: (ids[0][2:], [n for n in ids[1] if n != "s19"]))
     out = tmp_path / "out"
-    answered(dataset, out, fake())
+    answered(dataset, out, FakeEngine())
     before = {task: (out / task / "records.parquet").read_bytes() for task in ("edges", "user_profile")}
-    summary, engine = answered(fewer, out, fake())
+    summary, engine = answered(fewer, out, FakeEngine())
     assert summary["tasks"]["item_attributes"]["stale"] == 1
     kept = by_source_id(out, "user_profile", load(fewer))
     assert sorted(kept) == sorted(f"u{n}" for n in range(2, 12))
     assert ("user_profile", "u4") not in asked(engine, load(fewer)), "s19 is not in their history"
     assert not {name for _, name in asked(engine, load(fewer))} & {f"s{n}" for n in range(20)}
-    again = answered(dataset, out, fake())[1]
+    again = answered(dataset, out, FakeEngine())[1]
     assert again.starts == 0
     assert {task: (out / task / "records.parquet").read_bytes() for task in before} == before
 
 
-def test_other_candidates_of_one_user_ask_for_their_edges_alone(dataset: Path, tmp_path: Path, fake: Any) -> None:
+def test_other_candidates_of_one_user_ask_for_their_edges_alone(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    answered(dataset, out, fake())
+    answered(dataset, out, FakeEngine())
     path = dataset / "candidates" / "candidates.parquet"
     rows = read_parquet(path).to_pylist()
     for row in rows:
         if row["user"] == 5 and row["rank"] == 0:
             row["item"] = 18
     pq.write_table(pa.Table.from_pylist(rows, schema=read_parquet(path).schema), path)
-    _, engine = answered(dataset, out, fake())
+    _, engine = answered(dataset, out, FakeEngine())
     assert asked(engine, load(dataset)) == {("edges", "u5")}
 
 
-def test_items_with_the_same_title_are_not_taken_for_each_other(dataset: Path, tmp_path: Path, fake: Any) -> None:
+def test_items_with_the_same_title_are_not_taken_for_each_other(dataset: Path, tmp_path: Path) -> None:
     """The prompts of u1 are the same, word for word, when s8 and s9 change places and read alike."""
     out = tmp_path / "out"
     path = dataset / "dataset" / "items.parquet"
     rows = read_parquet(path).to_pylist()
     rows[9] = rows[8] | {"item": 9, "source_id": "s9"}
     pq.write_table(pa.Table.from_pylist(rows, schema=read_parquet(path).schema), path)
-    answered(dataset, out, fake(), tasks=["edges"])
+    answered(dataset, out, FakeEngine(), tasks=["edges"])
     table = read_parquet(dataset / "dataset" / "interactions.parquet")
     swapped = [row | {"item": 9 if row["item"] == 8 else 8 if row["item"] == 9 else row["item"]}
                for row in table.to_pylist()]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(swapped, schema=table.schema), dataset / "dataset" / "interactions.parquet")
-    _, engine = answered(dataset, out, fake(), tasks=["edges"])
+    _, engine = answered(dataset, out, FakeEngine(), tasks=["edges"])
     shown = load(dataset)
     for row in read_parquet(out / "edges" / "records.parquet").to_pylist():
         assert row["shown_history"] == shown.train_items(row["entity"]).tolist()
     assert ("edges", "u4") in asked(engine, shown), "the history of u4 ends with s8, or s9 now"
 
 
-def test_drawn_users_stay_when_others_come_and_go(dataset: Path, tmp_path: Path, exact: Any, fake: Any) -> None:
+def test_drawn_users_stay_when_others_come_and_go(dataset: Path, tmp_path: Path, exact: Any) -> None:
     more = rewritten(dataset, tmp_path / "more", one_more_in_front)
     out = tmp_path / "out"
-    answered(dataset, out, fake(), tasks=["user_profile"], users=6)
+    answered(dataset, out, FakeEngine(), tasks=["user_profile"], users=6)
     before = set(by_source_id(out, "user_profile", load(dataset)))
-    _, engine = answered(more, out, fake(), tasks=["user_profile"], users=6)
+    _, engine = answered(more, out, FakeEngine(), tasks=["user_profile"], users=6)
     after = set(by_source_id(out, "user_profile", load(more)))
     assert after - before <= {"new"}
     assert asked(engine, load(more)) == {("user_profile", name) for name in after - before}
 
 
 @pytest.fixture
-def exact(fake: Any) -> Callable[..., Any]:
+def exact() -> Callable[..., Any]:
     """exact(lives) is an engine whose answers depend on their company."""
-    return lambda lives=None: fake(fake.sociable, exact=True, block=8, lives=lives)
+    return lambda lives=None: FakeEngine(sociable, exact=True, block=8, lives=lives)
 
 
 def test_an_exact_engine_asks_the_changed_ones_and_not_their_blocks(dataset: Path, tmp_path: Path, exact: Any) -> None:
@@ -190,9 +189,7 @@ def test_an_exact_engine_asks_the_changed_ones_and_not_their_blocks(dataset: Pat
     assert summary["recomputed"] == 0
 
 
-def test_what_an_exact_engine_began_is_begun_again_as_it_was(
-    dataset: Path, tmp_path: Path, exact: Any, fake: Any
-) -> None:
+def test_what_an_exact_engine_began_is_begun_again_as_it_was(dataset: Path, tmp_path: Path, exact: Any) -> None:
     """Killed while it asks what a change made necessary: the rest is answered in the same company as without a kill."""
     more = rewritten(dataset, tmp_path / "more", lambda ids: ([*[f"new{n}" for n in range(9)], *ids[0]], ids[1]))
     for out in ("whole", "cut"):
@@ -203,7 +200,7 @@ def test_what_an_exact_engine_began_is_begun_again_as_it_was(
         engines.append(exact(lives))
         try:
             summary = answered(more, tmp_path / "cut", engines[-1])[0]
-        except fake.Killed:
+        except Killed:
             continue
     assert len(engines) == 6
     tables = [
@@ -230,12 +227,12 @@ def test_a_rules_answer_that_would_be_another_is_made_again(dataset: Path, tmp_p
     assert not tables[0]["fields"].equals(before["fields"])
 
 
-def test_requests_name_the_order_of_candidates_by_source_ids(dataset: Path, tmp_path: Path, fake: Any) -> None:
+def test_requests_name_the_order_of_candidates_by_source_ids(dataset: Path, tmp_path: Path) -> None:
     """Shifted ids leave prompts letter by letter as they were."""
     more = rewritten(dataset, tmp_path / "more", one_more_in_front)
     prompts: list[dict[tuple[str, str], Request]] = []
     for data in (dataset, more):
-        engine = answered(data, tmp_path / data.name / "out", fake())[1]
+        engine = answered(data, tmp_path / data.name / "out", FakeEngine())[1]
         catalog = load(data)
         about = {"edges": "user", "user_profile": "user", "item_attributes": "item"}
         prompts.append({

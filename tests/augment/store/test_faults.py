@@ -21,6 +21,7 @@ import pytest
 from augment.messages import Completion, Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_parquet
+from tests.kit.fake_engine import FakeEngine, honest, sociable
 
 TOTAL = 12 + 12 + 20
 KILLS = 20
@@ -33,7 +34,7 @@ class Children:
     def __init__(self, data: Path, out: Path) -> None:
         self.data, self.out = data, out
         self.said: list[str] = []
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, (HERE.parents[2], HERE.parent))))
+        environment = dict(os.environ, PYTHONPATH=str(HERE.parents[2]))
         self.errors = out.with_suffix(".err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
@@ -90,9 +91,9 @@ def hold(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def whole(run: Any, fake: Any, tmp_path: Path) -> dict[str, bytes]:
+def whole(run: Any, tmp_path: Path) -> dict[str, bytes]:
     """The tables of a run to which nothing happens."""
-    run(fake(fake.sociable, exact=True), "whole")
+    run(FakeEngine(sociable, exact=True), "whole")
     return tables(tmp_path / "whole")
 
 
@@ -142,31 +143,29 @@ def test_twenty_kills_at_random_moments(children: Children, whole: dict[str, byt
     assert list(out.rglob("*.tmp")) == []
 
 
-def test_two_processes_on_the_same_shards(
-    children: Children, whole: dict[str, bytes], run: Any, fake: Any, hold: Path
-) -> None:
+def test_two_processes_on_the_same_shards(children: Children, whole: dict[str, bytes], run: Any, hold: Path) -> None:
     """The second is refused while the first lives, and goes on where it stopped when it was killed."""
     children.start(hold=str(hold), hold_after=3)
     while children.said.count("stored") < 3:
         children.hear()
     with pytest.raises(AugrecError, match=r"another process is writing these records(.|\n)*00000.lock(.|\n)*wait"):
-        run(fake(fake.sociable, exact=True), "cut")
+        run(FakeEngine(sociable, exact=True), "cut")
     assert len(keys(children.out)) == 3, "the refused process wrote something"
     os.kill(children.pid, signal.SIGKILL)
     assert children.end() == -signal.SIGKILL
-    run(fake(fake.sociable, exact=True), "cut")
+    run(FakeEngine(sociable, exact=True), "cut")
     assert tables(children.out) == whole
     assert sorted(Counter(keys(children.out)).values()) == [1] * TOTAL
 
 
 def test_the_first_of_two_processes_is_not_disturbed(
-    children: Children, whole: dict[str, bytes], run: Any, fake: Any, hold: Path
+    children: Children, whole: dict[str, bytes], run: Any, hold: Path
 ) -> None:
     children.start(hold=str(hold), hold_after=3)
     while children.said.count("stored") < 3:
         children.hear()
     with pytest.raises(AugrecError, match="another process"):
-        run(fake(fake.sociable, exact=True), "cut")
+        run(FakeEngine(sociable, exact=True), "cut")
     hold.write_text("")  # lets the first go on
     assert children.end() == 0
     assert tables(children.out) == whole
@@ -202,11 +201,11 @@ FULL = r"the disk is full\n  where:  .*{}(.|\n)*free some space(.|\n)*run the sa
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_a_disk_that_fills_up_while_answers_are_stored(
-    whole: dict[str, bytes], run: Any, fake: Any, tmp_path: Path, exact: bool
+    whole: dict[str, bytes], run: Any, tmp_path: Path, exact: bool
 ) -> None:
-    answer = fake.sociable if exact else fake.honest
+    answer = sociable if exact else honest
     if not exact:
-        run(fake(answer), "honest")
+        run(FakeEngine(answer), "honest")
         whole = tables(tmp_path / "honest")
     place = tmp_path / "small"
     with small_disk(place) as leave:
@@ -214,32 +213,30 @@ def test_a_disk_that_fills_up_while_answers_are_stored(
         for free in (28, 20):  # the pin and the engine's description take a page of 4 KiB each
             leave(free)
             with pytest.raises(AugrecError, match=FULL.format("")):
-                run(fake(answer, exact=exact), "small/out")
+                run(FakeEngine(answer, exact=exact), "small/out")
             before, stored = stored, keys(place / "out")
             assert set(before) <= set(stored)
             assert not list(place.rglob("*.tmp"))
         assert 0 < len(stored) < TOTAL
         leave(400)
-        run(fake(answer, exact=exact), "small/out")
+        run(FakeEngine(answer, exact=exact), "small/out")
         assert tables(place / "out") == whole
         assert sorted(Counter(keys(place / "out")).values()) == [1] * TOTAL
 
 
-def test_a_disk_that_fills_up_while_a_table_is_written(
-    whole: dict[str, bytes], run: Any, fake: Any, tmp_path: Path
-) -> None:
+def test_a_disk_that_fills_up_while_a_table_is_written(whole: dict[str, bytes], run: Any, tmp_path: Path) -> None:
     place = tmp_path / "small"
     with small_disk(place) as leave:
-        run(fake(fake.sociable, exact=True), "small/out")
+        run(FakeEngine(sociable, exact=True), "small/out")
         old = (place / "out" / "edges" / "records.parquet").read_bytes()
         (place / "out" / "user_profile" / "records.parquet").unlink()
         leave(4)
         with pytest.raises(AugrecError, match=FULL.format(r"records\.parquet")):
-            run(fake(fake.sociable, exact=True), "small/out")
+            run(FakeEngine(sociable, exact=True), "small/out")
         assert (place / "out" / "edges" / "records.parquet").read_bytes() == old
         assert not list(place.rglob("*.tmp"))
         leave(400)
-        again = fake(fake.sociable, exact=True)
+        again = FakeEngine(sociable, exact=True)
         run(again, "small/out")
         assert again.starts == 0
         assert tables(place / "out") == whole
@@ -255,16 +252,16 @@ def damage_in_the_middle(path: Path) -> None:
 
 
 def test_damaged_lines_are_asked_again_and_nothing_else(
-    whole: dict[str, bytes], run: Any, fake: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    whole: dict[str, bytes], run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run(fake(fake.sociable, exact=True), "cut")
+    run(FakeEngine(sociable, exact=True), "cut")
     out = tmp_path / "cut"
     for path in out.glob("*/records.parquet"):
         path.unlink()
     path = out / "item_attributes" / "shards" / "00001-of-00003.jsonl"
     lines = len(path.read_bytes().splitlines())
     damage_in_the_middle(path)
-    engine = fake(fake.sociable, exact=True)
+    engine = FakeEngine(sociable, exact=True)
     run(engine, "cut")
     assert tables(out) == whole
     assert sorted(Counter(keys(out)).values()) == [1] * TOTAL
@@ -272,37 +269,35 @@ def test_damaged_lines_are_asked_again_and_nothing_else(
     said = capfd.readouterr().err
     assert f"{path}:2: damaged" in said
     assert f"{path}:{lines - 1}: damaged" in said
-    run(fake(fake.sociable, exact=True), "cut")
+    run(FakeEngine(sociable, exact=True), "cut")
     assert "damaged" not in capfd.readouterr().err, "it is said once"
 
 
-def test_an_engine_that_dies_leaves_what_it_finished(
-    whole: dict[str, bytes], run: Any, fake: Any, tmp_path: Path
-) -> None:
+def test_an_engine_that_dies_leaves_what_it_finished(whole: dict[str, bytes], run: Any, tmp_path: Path) -> None:
     def out_of_memory(request: Any, company: Any) -> str:
         if len(answered) == 17:
             raise AugrecError("vLLM stopped while generating", remedy="run the same command again")
         answered.append(request)
-        return fake.sociable(request, company)
+        return sociable(request, company)
 
     answered: list[Any] = []
     with pytest.raises(AugrecError, match="stopped while generating"):
-        run(fake(out_of_memory, exact=True), "cut")
+        run(FakeEngine(out_of_memory, exact=True), "cut")
     assert 0 < len(keys(tmp_path / "cut")) <= 17
-    run(fake(fake.sociable, exact=True), "cut")
+    run(FakeEngine(sociable, exact=True), "cut")
     assert tables(tmp_path / "cut") == whole
 
 
-def test_one_prompt_over_the_context_is_one_failed_record(run: Any, fake: Any, tmp_path: Path) -> None:
+def test_one_prompt_over_the_context_is_one_failed_record(run: Any, tmp_path: Path) -> None:
     """The others have the answers they have without it."""
-    run(fake(fake.honest), "whole")
+    run(FakeEngine(honest), "whole")
 
     def refuses(request: Request, company: Any) -> str | Completion:
         if request.task == "user_profile" and request.draft.entity == 4:
             return Completion(request, "", "error", request.draft.answer, error="prompt_too_long: 9 tokens")
-        return fake.honest(request, company)
+        return honest(request, company)
 
-    engine = fake(refuses)
+    engine = FakeEngine(refuses)
     summary = run(engine, "cut")
     assert summary["tasks"]["user_profile"]["failed_by_reason"] == {"prompt_too_long": 1}
     for task in ("edges", "user_profile", "item_attributes"):
@@ -314,7 +309,7 @@ def test_one_prompt_over_the_context_is_one_failed_record(run: Any, fake: Any, t
 
 
 def test_a_request_that_ends_the_engine_each_time_is_recorded_where_that_is_wished(
-    children: Children, run: Any, fake: Any, tmp_path: Path
+    children: Children, run: Any, tmp_path: Path
 ) -> None:
     engine = {"kind": "vllm", "model": "m"}
     stored = []
@@ -328,7 +323,7 @@ def test_a_request_that_ends_the_engine_each_time_is_recorded_where_that_is_wish
     assert children.run(fatal=5, engine=passing) == 0
     assert "stored" not in children.said, "nothing was left to do"
 
-    run(fake(fake.honest, exact=True), "whole")
+    run(FakeEngine(honest, exact=True), "whole")
     for task in ("edges", "user_profile", "item_attributes"):
         expected = read_parquet(tmp_path / "whole" / task / "records.parquet").to_pylist()
         records = read_parquet(children.out / task / "records.parquet").to_pylist()
@@ -342,7 +337,7 @@ def test_a_request_that_ends_the_engine_each_time_is_recorded_where_that_is_wish
         assert record["shown_history"], "it is known what would have been asked"
 
 
-def test_an_end_that_does_not_come_again_records_nothing_as_failed(children: Children, run: Any, fake: Any) -> None:
+def test_an_end_that_does_not_come_again_records_nothing_as_failed(children: Children, run: Any) -> None:
     engine = {"kind": "vllm", "model": "m", "record_unanswered": True}
     assert children.run(fatal=5, engine=engine) == -signal.SIGKILL
     assert children.run(fatal=5, engine=engine) == -signal.SIGKILL

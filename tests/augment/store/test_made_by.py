@@ -11,22 +11,23 @@ import pytest
 
 from augment.replay.replay import records_folder
 from augrec.artefacts.files import read_json
+from tests.kit.fake_engine import FakeEngine, Killed
 
 
 @pytest.fixture
-def engine_of(fake: Any) -> Callable[..., Any]:
+def engine_of() -> Callable[..., Any]:
     """engine_of(model, **options) is an engine of some name; its identity, and so its keys, are those of any other."""
 
     def call(model: str, **options: Any) -> Any:
-        engine = fake(**options)
+        engine = FakeEngine(**options)
         engine.describe = lambda: {"engine": "fake", "model": model, "retried": {"429": len(engine.asked)}}
         return engine
 
     return call
 
 
-def test_old_records_are_the_old_engines(run: Any, fake: Any, engine_of: Any, tmp_path: Path) -> None:
-    with pytest.raises(fake.Killed):
+def test_old_records_are_the_old_engines(run: Any, engine_of: Any, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
         run(engine_of("first", lives=30))
     second = engine_of("second")
     summary = run(second)
@@ -45,8 +46,8 @@ def test_old_records_are_the_old_engines(run: Any, fake: Any, engine_of: Any, tm
     assert (records_folder(tmp_path / "out") / "engine.json").exists()
 
 
-def test_what_counts_up_while_it_answers_makes_no_other_engine(run: Any, fake: Any, engine_of: Any) -> None:
-    with pytest.raises(fake.Killed):
+def test_what_counts_up_while_it_answers_makes_no_other_engine(run: Any, engine_of: Any) -> None:
+    with pytest.raises(Killed):
         run(engine_of("same", lives=30))
     second = engine_of("same")
     summary = run(second)

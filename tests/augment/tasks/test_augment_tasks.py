@@ -23,6 +23,7 @@ from augment.tasks.item_attributes import ItemAttributes, ItemAttributesOptions
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.interactions import UserItems
+from tests.kit.prepared_data import write_prepared
 
 PROFILE: dict[str, Any] = {
     "age": "18-24",
@@ -133,8 +134,8 @@ def test_placeholders_become_unknown_and_are_listed(context: Context) -> None:
     assert checked.repairs == ("director: placeholder 'Director'", "country: placeholder 'N/A'")
 
 
-def test_a_title_is_not_a_director(make_dataset: Any, tmp_path: Path) -> None:
-    make_dataset(tmp_path / "run", titles={1: "Antonia's Line"})
+def test_a_title_is_not_a_director(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "run", titles={1: "Antonia's Line"})
     task = ItemAttributes(
         Context(Catalog.load(tmp_path / "run" / "dataset"), Prompts(), 15, 0), ItemAttributesOptions()
     )

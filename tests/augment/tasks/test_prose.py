@@ -23,6 +23,7 @@ from augment.runner import run_source
 from augment.tasks.base import Context, Contradiction
 from augment.tasks.prose import prose_answer
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from tests.kit.fake_engine import FakeEngine
 
 TEXT = "A small town hides an old secret. Its people love gossip and tea."
 GOOD = "This person enjoys quiet mysteries in small places. Heart-warming endings, and wit, matter to them!"
@@ -184,7 +185,7 @@ def test_the_prompt_lists_texts_and_asks_for_prose(draft: Draft, catalog: Catalo
 
 
 def test_a_source_stores_the_profile_and_counts_refusals_by_their_kind(
-    catalog: Catalog, fake: Any, records: Any, tmp_path: Path
+    catalog: Catalog, records: Any, tmp_path: Path
 ) -> None:
     def answer(request: Request, company: object) -> str:
         text = {0: "None.", 1: TEXT}.get(request.draft.entity, GOOD)
@@ -197,7 +198,7 @@ def test_a_source_stores_the_profile_and_counts_refusals_by_their_kind(
     )
     summary = run_source(
         catalog, "fake", options.sources["fake"], options, folder=tmp_path / "out",
-        seed=0, engine=fake(answer),
+        seed=0, engine=FakeEngine(answer),
     )  # fmt: skip
     counts = summary["tasks"]["user_profile"]
     assert (counts["ok"], counts["failed"], counts["failed_by_reason"]) == (11, 1, {"echo": 1})

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from machine_speed import patience
 from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
@@ -21,6 +20,7 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from tests.kit.machine_speed import patience
 
 
 def run_in_process(config: Path, *overrides: str) -> str:

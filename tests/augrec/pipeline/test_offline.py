@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from real_parts import SMOLLM2
 
 from augrec.artefacts.files import read_json
+from tests.kit.real_parts import SMOLLM2
 
 HERE = Path(__file__).parent
 HEURISTIC = "{kind: heuristic}"

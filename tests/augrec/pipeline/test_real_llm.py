@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from real_parts import SMOLLM2
 
 from augrec.artefacts.files import read_json, read_parquet
+from tests.kit.real_parts import SMOLLM2
 
 CONFIG = """
 name: real

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from real_parts import SMOLLM2
 
 from augrec.artefacts.files import read_json, read_parquet
+from tests.kit.real_parts import SMOLLM2
 
 KINDS = (
     "A romance of second chances, in which a widow and a baker in a seaside village learn to trust again.",

@@ -5,12 +5,12 @@ import socket
 import threading
 
 import pytest
-from machine_speed import patience
-from real_parts import SMOLLM2
 
 from augrec.artefacts.errors import DataError
 from augrec.pipeline.weights import resolve
 from augrec.pipeline.weights.hashes import HashCache
+from tests.kit.machine_speed import patience
+from tests.kit.real_parts import SMOLLM2
 
 
 @pytest.fixture(scope="module")

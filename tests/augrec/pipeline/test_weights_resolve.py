@@ -5,10 +5,10 @@ import socket
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
-from real_parts import MINILM
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.weights import cache_folder, resolve, resolve_path
+from tests.kit.real_parts import MINILM
 
 
 @pytest.fixture(autouse=True)

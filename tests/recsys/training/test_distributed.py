@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from machine_speed import patience
 from safetensors.torch import load_file
 
 from augrec.artefacts.errors import DataError, UsageError
@@ -33,6 +32,7 @@ from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.distributed import Team, share_of
 from recsys.training.launch import end_process, launch
 from recsys.training.train import train
+from tests.kit.machine_speed import patience
 from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=4, batch_size=101, lr=0.02, threads=1, device="cpu")
@@ -131,7 +131,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("distributed")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, str(out)]
     root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{root}", "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=patience(120))
     assert result.returncode == 0, result.stderr[-4000:]
     for name in CASES:

@@ -6,25 +6,18 @@ import gzip
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from test_openai_engine import FakeServer, completion, stored, whole_source
+from test_openai_engine import stored, whole_source
 from test_reply import body
 
 from augment.catalog import Catalog
 from augment.engines.grammar_probe import held
-
-
-@pytest.fixture
-def server(draw_legal: Callable[..., Any]) -> Iterator[FakeServer]:
-    running = FakeServer(draw_legal)
-    yield running
-    running.close()
-
+from tests.kit.fake_engine import legal
+from tests.kit.fake_server import FakeServer, completion
 
 ODD: dict[str, tuple[Any, str]] = {
     "lone surrogate": (completion("\ud800"), "malformed"),
@@ -68,7 +61,7 @@ def test_one_odd_answer_costs_one_request(
         return json.dumps(answer_of(asked), ensure_ascii=False)
 
     def answer_of(asked: Any) -> Any:
-        return server._draw(asked.schema, random.Random(asked.body["seed"]))
+        return legal(asked.schema, random.Random(asked.body["seed"]))
 
     server.answer = once
     settings = {"concurrency": 1, "retries": 1, "dialect": dialect}

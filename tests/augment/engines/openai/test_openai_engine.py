@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from machine_speed import patience
 from pydantic import ValidationError
 
 from augment.catalog import Catalog
@@ -31,107 +28,10 @@ from augment.store.open_requests import read_open
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augrec.artefacts.errors import AugrecError, UsageError
+from tests.kit.fake_server import Answer, Asked, FakeServer, completion
+from tests.kit.machine_speed import patience
 
 KEY = "sk-very-secret-0123456789"
-Answer = Callable[["Asked"], Any]
-
-
-class Asked:
-    """One request as the server saw it: `number` counts how often this very prompt was sent."""
-
-    def __init__(self, body: dict[str, Any], headers: Any, number: int) -> None:
-        self.body, self.headers, self.number = body, headers, number
-        self.schema = body["response_format"]["json_schema"]["schema"]
-        self.canary = "canary" in self.schema.get("properties", {}) or "canary" in str(self.schema)
-
-
-class FakeServer:
-    """Chat completions on the loopback. `answer(asked)` is a text, a body, (status, body, headers), or None to hang."""
-
-    def __init__(self, draw: Callable[..., Any]) -> None:
-        self.answer: Answer = self.honest
-        self.asked: list[Asked] = []
-        self.at_once = self.most_at_once = 0
-        self.released = threading.Event()
-        self._draw, self._lock, self._seen = draw, threading.Lock(), Counter[str]()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                server.handle(self)
-
-            def log_message(self, *arguments: object) -> None:
-                return None
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self.released.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
-
-    def honest(self, asked: Asked) -> str:
-        """A text the schema allows that depends on the seed only."""
-        return json.dumps(self._draw(asked.schema, random.Random(asked.body["seed"])), ensure_ascii=False)
-
-    def handle(self, http: BaseHTTPRequestHandler) -> None:
-        body = json.loads(http.rfile.read(int(http.headers["Content-Length"])))
-        with self._lock:
-            name = json.dumps([body["messages"], body["seed"]])
-            self._seen[name] += 1
-            asked = Asked(body, http.headers, self._seen[name])
-            asked.path = http.path  # type: ignore[attr-defined]
-            self.asked.append(asked)
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            self._reply(http, self.answer(asked) if not asked.canary else self.honest(asked))
-        finally:
-            with self._lock:
-                self.at_once -= 1
-
-    def _reply(self, http: BaseHTTPRequestHandler, said: Any) -> None:
-        if said is None:  # hangs until the test is over
-            self.released.wait()
-            http.close_connection = True
-            return
-        status, headers = 200, {}
-        if isinstance(said, str):
-            said = completion(said)
-        if isinstance(said, tuple):
-            status, said, headers = said
-        data = said if isinstance(said, bytes) else json.dumps(said).encode()
-        cut = headers.pop("cut", None)
-        http.send_response(status)
-        http.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
-            http.send_header(name, value)
-        http.end_headers()
-        http.wfile.write(data[:cut])
-        if cut is not None:
-            http.close_connection = True
-
-
-def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
-    return {
-        "choices": [{"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}],
-        "usage": {"prompt_tokens": 40, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 32}},
-        "system_fingerprint": "vllm-0.33",
-    }
-
-
-@pytest.fixture
-def server(draw_legal: Callable[..., Any]) -> Iterator[FakeServer]:
-    running = FakeServer(draw_legal)
-    yield running
-    running.close()
 
 
 def options(server: FakeServer, **changes: Any) -> OpenAIOptions:

@@ -20,8 +20,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from machine_speed import patience
-from real_parts import SMOLLM2
 from rich.console import Console
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 from typer.testing import CliRunner
@@ -35,6 +33,8 @@ from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.tasks.base import Context
 from augrec.artefacts.errors import AugrecError
+from tests.kit.machine_speed import patience
+from tests.kit.real_parts import SMOLLM2
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"

@@ -12,6 +12,7 @@ from augment.requests import fit
 from augment.tasks.base import Context, Impossible
 from augment.tasks.edges import Edges, EdgesOptions
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
+from tests.kit.fake_engine import FakeEngine
 
 OPTIONS = {
     "profile": (UserProfile, UserProfileOptions()),
@@ -27,7 +28,7 @@ def needed(draft: Draft, engine: Any) -> int:
 
 @pytest.mark.parametrize("history", [1, 2, 5, 9])
 @pytest.mark.parametrize("what", OPTIONS)
-def test_as_few_items_are_dropped_as_the_context_requires(what: str, history: int, context: Context, fake: Any) -> None:
+def test_as_few_items_are_dropped_as_the_context_requires(what: str, history: int, context: Context) -> None:
     """Against a slow reference that drops one after the other, for every context around the prompt's length."""
     kind, options = OPTIONS[what]
     task: Any = kind(context, options)  # type: ignore[arg-type]
@@ -35,10 +36,10 @@ def test_as_few_items_are_dropped_as_the_context_requires(what: str, history: in
     items = tuple(context.catalog.item(n) for n in range(history))
     entity = UserEntity(0, items, user.candidates)
     drafts = [task.draft(entity, drop) for drop in range(history)]
-    lengths = [needed(draft, fake()) for draft in drafts]
+    lengths = [needed(draft, FakeEngine()) for draft in drafts]
     assert lengths == sorted(lengths, reverse=True)
     for room in range(lengths[-1] - 2, lengths[0] + 3):
-        engine = fake(context=room)
+        engine = FakeEngine(context=room)
         fitting = [drop for drop, length in enumerate(lengths) if length <= room]
         if not fitting:
             with pytest.raises(Impossible, match="prompt_too_long"):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_parts import SMOLLM2
 
 from augment.catalog import Catalog
 from augment.engines.base import EngineInputs
@@ -26,6 +25,7 @@ from augment.runner import run_source
 from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augrec.artefacts.errors import UsageError
+from tests.kit.real_parts import SMOLLM2
 
 OPTIONS = VllmOptions(
     model=SMOLLM2,

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_parts import SMOLLM2
 
 from augment.engines.base import EngineInputs
 from augment.engines.registry import build_engine
 from augment.engines.vllm.options import VllmOptions
 from augment.messages import Message
+from tests.kit.real_parts import SMOLLM2
 
 RANK = 12  # none of the ranks that vLLM takes as a maximum
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_parts import SMOLLM2
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 
 from augment.catalog import Catalog
@@ -25,6 +24,7 @@ from augment.tasks import TASKS
 from augment.tasks.base import Context
 from augment.tasks.edges import Edges, EdgesOptions
 from augrec.artefacts.errors import UsageError
+from tests.kit.real_parts import SMOLLM2
 
 OPTIONS = VllmOptions(
     model=SMOLLM2, dtype="float32", max_model_len=1024, max_num_seqs=16, block=1, kv_cache_gib=0.5, threads=1

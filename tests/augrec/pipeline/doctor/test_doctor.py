@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from machine_speed import patience
 from rich.console import Console
 
 from augrec.pipeline.doctor import checks, slurm
+from tests.kit.machine_speed import patience
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machine_speed import patience
 
 from augrec.pipeline.config import read_config
 from augrec.pipeline.stages.base import Run
+from tests.kit.machine_speed import patience
 
 SLOW = Path(__file__).parent / "slow"
 

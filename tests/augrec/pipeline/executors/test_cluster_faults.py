@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machine_speed import patience
 from rich.console import Console
 
 from augrec.artefacts.errors import DataError
@@ -19,6 +18,7 @@ from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages.base import Run
+from tests.kit.machine_speed import patience
 
 Start = Callable[..., "subprocess.Popen[str]"]
 TASKS = ("edges", "user_profile", "item_attributes")

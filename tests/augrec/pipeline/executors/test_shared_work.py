@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from machine_speed import patience
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
@@ -32,6 +31,7 @@ from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
+from tests.kit.machine_speed import patience
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Wait = Callable[[Callable[[], object], str], None]

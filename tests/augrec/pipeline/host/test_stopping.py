@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from machine_speed import patience
 
 from augment.engines.heuristic import HeuristicEngine
 from augment.engines.stoppable import StoppableEngine
 from augrec.pipeline.host.stopping import Stopper
+from tests.kit.machine_speed import patience
 
 BEGIN = """
 import os, signal, subprocess, sys, time

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv as csv_reader
 import io
 
-from html_pages import PageReader
-
 from augrec.report.render.html import show
 from augrec.report.render.tables import Cell, Row, Table, measure, numbers, p_cell, plain_value, table, word, words
 from augrec.report.render.text_tables import csv, latex, markdown, markdown_rows
+from tests.kit.html_pages import PageReader
 
 COLUMNS = (*words("variant"), *numbers("recall@20", "rmse|test", "p users|Holm"))
 HOSTILE = "a|b <img src=x> \x1b[2J $x$"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from machine_speed import patience
 
 from augrec.artefacts.files import read_json
+from tests.kit.machine_speed import patience
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[5]

@@ -8,9 +8,9 @@ from typing import Any
 
 import page_content
 import pytest
-from html_pages import beyond_the_edge
 
 from augrec.report.pages.comparison.page import write_page
+from tests.kit.html_pages import beyond_the_edge
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import page_content
 import pytest
-from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
@@ -22,6 +21,7 @@ from augrec.report.pages.comparison.results import read_results, results_of, wri
 from augrec.report.pages.comparison.text_plots import leak_figure
 from augrec.report.render.axes import fitted
 from augrec.report.render.safe_text import cleaned, visible
+from tests.kit.html_pages import PageReader
 
 SECTIONS = {"results", "compared", "tuning", "texts", "leak", "cost", "examples", "provenance"}
 

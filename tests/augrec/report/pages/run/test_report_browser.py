@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from html_pages import beyond_the_edge
+
+from tests.kit.html_pages import beyond_the_edge
 
 pytestmark = pytest.mark.browser
 

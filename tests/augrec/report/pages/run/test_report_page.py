@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from html_pages import PageReader
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet, write_json, write_parquet
@@ -23,6 +22,7 @@ from augrec.report.numbers.variants import read_trained
 from augrec.report.pages.run.generated import OUTSIDE, count_values, genre_shares
 from augrec.report.pages.run.page import write_report
 from augrec.report.pages.run.plots import curve_figures, primary_figure, training_curves
+from tests.kit.html_pages import PageReader
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import machine_speed
 import pytest
-from machine_speed import MOST, REFERENCE_SECONDS, ROUNDS, slowness, stretched
+
+from tests.kit import machine_speed
+from tests.kit.machine_speed import MOST, REFERENCE_SECONDS, ROUNDS, slowness, stretched
 
 
 @pytest.fixture
