@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-Treatment = Literal["as-is", "none", "shuffled", "random", "random-candidates", "constant"]
+Treatment = Literal["as-is", "none", "shuffled", "random", "random-candidates", "constant", "interactions"]
 
-AS_IS, NONE = "as-is", "none"
+AS_IS, NONE, INTERACTIONS = "as-is", "none", "interactions"
 ALLOWED: Mapping[str, tuple[Treatment, ...]] = {
-    "text": ("as-is", "none", "shuffled", "random", "constant"),
+    "text": ("as-is", "none", "shuffled", "random", "constant", "interactions"),
     "attributes": ("as-is", "none", "shuffled"),
     "edges": ("as-is", "none", "random", "random-candidates", "shuffled"),
 }
 """By kind of answer (`augrec.artefacts.tasks`); of the others a variant receives all or nothing."""
 DRAWN = ("shuffled", "random", "random-candidates")
 """Treatments that depend on the training seed: another draw is another augmentation."""
-WITHOUT_CONTENT = (*DRAWN, "constant")
+WITHOUT_CONTENT = (*DRAWN, "constant", "interactions")
 """Treatments that keep the scale of the answers and lose their content."""
 
 

@@ -56,10 +56,10 @@ class Augmentation(Options):
     """What it does not receive of its source as it is, by task: `none` leaves a task's answers out, and controls keep
     their amount and lose their content. Texts and attributes: `shuffled` gives every user (item) those of another, all
     attributes of an item together. Texts: `random` draws Gaussian unit vectors, `constant` gives everybody the mean
-    vector. Edges keep their number and the users: `random-candidates` draws both items from the candidates the same
-    record showed, so that only the choice among them is lost; `random` draws unseen items uniformly, so that the
-    candidate list is lost too; `shuffled` gives every user the pairs of another. The data's own attributes are always
-    given."""
+    vector, `interactions` gives vectors that are made of the training interactions alone. Edges keep their number and
+    the users: `random-candidates` draws both items from the candidates the same record showed, so that only the choice
+    among them is lost; `random` draws unseen items uniformly, so that the candidate list is lost too; `shuffled` gives
+    every user the pairs of another. The data's own attributes are always given."""
     edge_positives: PositiveInt = 1
     """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
     each against the least likely one. Other records hold one edge."""

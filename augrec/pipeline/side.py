@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import group_matrices, named_records
 from augrec.artefacts.run_folder import TaskFolder
-from augrec.artefacts.tasks import TaskCard, read_card
-from augrec.artefacts.treatments import AS_IS, NONE, allowed, is_drawn, treatment
+from augrec.artefacts.tasks import About, TaskCard, read_card
+from augrec.artefacts.treatments import AS_IS, INTERACTIONS, NONE, allowed, is_drawn, treatment
 from augrec.pipeline.draws import random_candidate_edges, random_edges, shuffled, shuffled_edges, without_content
 from augrec.pipeline.edges import WrittenEdges, read_edges
+from augrec.pipeline.interaction_vectors import InteractionVectors
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 
 if TYPE_CHECKING:
@@ -72,12 +74,13 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
     )
     if variant.source is not None:
         matrices = _matrices_by_task(run, variant.source)
+        texts = _Texts(dataset)
         for task, card in _given(run, variant):
             rng, how = stream(seed, card.name), treatment(variant.model_dump(), card.name)
             if isinstance(card.gives, kinds.Edges):
                 parts.edges.append(_edges(read_edges(task.records, variant), how, dataset, rng))
             elif isinstance(card.gives, kinds.Text):
-                parts.add_text(card, _texts(matrices.get(card.name, {}), how, rng))
+                parts.add_text(card, texts.treated(matrices.get(card.name, {}), how, card.about, rng))
             elif isinstance(card.gives, kinds.Attributes):
                 written = _informative(matrices.get(card.name, {}))
                 parts.attributes |= shuffled(written, rng) if how == "shuffled" else written
@@ -156,13 +159,28 @@ def _edges(written: WrittenEdges, how: str, dataset: Dataset, rng: np.random.Gen
     return shuffled_edges(written.edges, dataset, rng) if how == "shuffled" else written.edges
 
 
-def _texts(matrices: dict[str, FeatureMatrix], how: str, rng: np.random.Generator) -> Iterable[FeatureMatrix]:
-    """A task's vectors, or one of their controls; nothing where it has none."""
-    if how == AS_IS:
-        return matrices.values()
-    if how == "shuffled":
-        return shuffled(matrices, rng).values()
-    return [without_content(matrix, how, rng) for matrix in matrices.values()]
+class _Texts:
+    """The vectors of tasks that give a text, or one of their controls."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def treated(
+        self, matrices: dict[str, FeatureMatrix], how: str, about: About, rng: np.random.Generator
+    ) -> Iterable[FeatureMatrix]:
+        """Those of one task; nothing where it has none."""
+        if how == AS_IS:
+            return matrices.values()
+        if how == "shuffled":
+            return shuffled(matrices, rng).values()
+        if how == INTERACTIONS:
+            return [self._of_interactions.like(matrix, about) for matrix in matrices.values()]
+        return [without_content(matrix, how, rng) for matrix in matrices.values()]
+
+    @cached_property
+    def _of_interactions(self) -> InteractionVectors:
+        """Kept, for users and items have the same factors."""
+        return InteractionVectors(self._dataset)
 
 
 def _matrix(path: Path) -> FeatureMatrix:

@@ -15,7 +15,13 @@ from rich.table import Table
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.pipeline.audit.checks import Audit, Check
-from augrec.pipeline.audit.interactions import audit_candidates, audit_dataset, audit_graph, read_split
+from augrec.pipeline.audit.interactions import (
+    audit_candidates,
+    audit_dataset,
+    audit_graph,
+    audit_interaction_vectors,
+    read_split,
+)
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
 from augrec.pipeline.host.terminal import cells
 
@@ -36,6 +42,7 @@ def audit_run(folder: Path) -> Audit:
         )
     split = read_split(folder / "dataset")
     checks = [*audit_dataset(folder / "dataset", split), *audit_graph(folder / "dataset", split)]
+    checks += audit_interaction_vectors(folder, split)
     if (folder / "candidates" / "stage.json").exists():
         checks += audit_candidates(folder / "candidates" / "candidates.parquet", split)
     leaks: dict[str, dict[str, int]] = {}

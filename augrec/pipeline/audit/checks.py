@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
@@ -49,6 +50,13 @@ def read_task(folder: Path, source: str, task: str) -> Asked:
         raise DataError(
             "this is no description of the task", where=path, remedy="run `augrec augment CONFIG`"
         ) from None
+
+
+def read_variants(folder: Path) -> list[dict[str, Any]]:
+    """The variants of a run's config as plain values; none where there is no config."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    return list(((config.get("variants") if isinstance(config, dict) else None) or {}).values())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
+from augrec.pipeline.audit.checks import read_variants
 
 SUM_TOLERANCE = 1e-4
 
@@ -27,12 +27,9 @@ def pairs_of(fields: dict[str, Any], positives: int) -> list[tuple[int, int]]:
 
 def positives_trained_on(folder: Path, source: str, task: str) -> int:
     """The most positives of a task's record that a variant of the run trains on; 1 where no config says otherwise."""
-    path = folder / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    variants = (config.get("variants") if isinstance(config, dict) else None) or {}
     used = [
         variant
-        for variant in variants.values()
+        for variant in read_variants(folder)
         if variant.get("source") == source and (variant.get("change") or {}).get(task) != "none"
     ]
     return max((int(variant.get("edge_positives") or 1) for variant in used), default=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.audit.checks import Check, Split, broken
+from augrec.pipeline.audit.checks import Check, Split, broken, read_variants
 
 SPLITS = ("train", "valid", "test")
 
@@ -81,12 +81,34 @@ def audit_graph(folder: Path, split: Split) -> list[Check]:
     except DataError as error:
         return [Check(name, len(split.pairs["train"]), (f"no graph can be built: {error.what} ({error.where})",))]
     graph = bipartite(dataset.train, dataset.n_users, dataset.n_items, norm="row-sqrt")
-    edges = split.key(_coordinates(graph.user_from_item))
-    train = split.keys("train")
+    return [_is_train(name, _coordinates(graph.user_from_item), split)]
+
+
+def audit_interaction_vectors(folder: Path, split: Split) -> list[Check]:
+    """The matrix whose factors stand for a text's vectors holds exactly the training interactions.
+
+    Nothing is said where no variant of the run is given such vectors, or where the data are wrong, which others say.
+    """
+    from augrec.pipeline.interaction_vectors import normalised_interactions
+    from recsys.data.dataset import Dataset
+
+    if not any("interactions" in (variant.get("change") or {}).values() for variant in read_variants(folder)):
+        return []
+    try:
+        dataset = Dataset.load(folder / "dataset")
+    except DataError:
+        return []
+    places = np.stack(normalised_interactions(dataset).nonzero(), axis=1).astype(np.int64)
+    return [_is_train("vectors of interactions are made of exactly those of training", places, split)]
+
+
+def _is_train(name: str, pairs: np.ndarray, split: Split) -> Check:
+    """Whether (user, item) pairs are the training interactions, all of them and no others."""
+    edges, train = split.key(pairs), split.keys("train")
     extra, lost = np.setdiff1d(edges, train), np.setdiff1d(train, edges)
     describe = [f"edge user {key // split.n_items}, item {key % split.n_items} is not in train" for key in extra]
     describe += [f"training pair user {key // split.n_items}, item {key % split.n_items} is no edge" for key in lost]
-    return [Check(name, len(edges), tuple(describe))]
+    return Check(name, len(edges), tuple(describe))
 
 
 def _coordinates(operator: object) -> np.ndarray:

@@ -23,7 +23,13 @@ DRAWN = [
     {"user_profile": "random"},
     {"item_attributes": "shuffled"},
 ]
-FIXED: list[dict[str, str]] = [{}, {"edges": "none"}, {"user_profile": "none"}, {"user_profile": "constant"}]
+FIXED: list[dict[str, str]] = [
+    {},
+    {"edges": "none"},
+    {"user_profile": "none"},
+    {"user_profile": "constant"},
+    {"user_profile": "interactions"},
+]
 
 
 @pytest.mark.parametrize("parts", DRAWN)
@@ -81,6 +87,27 @@ def test_each_control_of_edges_is_said_to_show_what_it_shows(edges: str, at_stak
     }
     roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"], {"edges": "edges"})
     assert [control.name for control in roles.controls(trained["a"])] == ["b"]
+    assert at_stake in roles.at_stake(trained["a"], trained["b"])
+
+
+@pytest.mark.parametrize(
+    ("change", "at_stake"),
+    [
+        (
+            {"user_profile": "interactions"},
+            "what the user profiles say, rather than any vectors that know the training",
+        ),
+        ({"user_profile": "interactions", "edges": "shuffled"}, "the content of the user profiles and edges"),
+    ],
+)
+def test_vectors_of_interactions_are_said_to_show_that_the_text_matters(change: dict[str, str], at_stake: str) -> None:
+    trained: dict[str, Trained] = {name: variant(name, 0) for name in ("base", "a", "b")}
+    plan = {
+        "base": PlannedVariant("lightgcn"),
+        "a": PlannedVariant("llmrec", "llm"),
+        "b": PlannedVariant("llmrec", "llm", change),
+    }
+    roles = Roles(trained, ReportOptions(baseline="base"), plan, ["llm"], {"edges": "edges", "user_profile": "text"})
     assert at_stake in roles.at_stake(trained["a"], trained["b"])
 
 

@@ -177,6 +177,7 @@ variants:
   shuffled: {{model: llmrec, source: rule, change: {{fan_letter: shuffled, duel: random-candidates}}}}
   replayed: {{model: llmrec, source: again, change: {{item_mood: constant}}}}
   strange: {{model: llmrec, source: foreign, change: {{item_aura: shuffled}}}}
+  bare: {{model: llmrec, source: rule, change: {{fan_letter: interactions, item_mood: interactions}}}}
 report: {{baseline: popular, primary: recall@10, secondary: [ndcg@10], bootstrap: 100}}
 """
 
@@ -286,13 +287,18 @@ def test_texts_are_embedded_and_every_part_reaches_the_model(run: Path, config: 
     strange = side_information(run, config.variants["strange"], dataset, 1)
     assert set(strange.item) == {"text", "aura"}
     assert sorted(map(tuple, strange.item["aura"].dense())) == sorted(map(tuple, values)), "items changed places"
+    bare = side_information(run, config.variants["bare"], dataset, 1)
+    assert not bare.drawn
+    for given, there in ((bare.item["mood"], full.item["mood"]), (bare.user["fan_letter"], full.user["fan_letter"])):
+        assert (given.rows, given.dim) == (there.rows, there.dim)
+        assert not (given.dense()[given.mask] == there.dense()[given.mask]).all(axis=1).any()
     again = side_information(run, config.variants["replayed"], dataset, 1)
     assert len(np.unique(again.item["mood"].values, axis=0)) <= 2, "the mean, and zeros for the item without"
 
 
 def test_it_is_trained_audited_and_reported(run: Path) -> None:
     assert {path.parent.parent.name for path in run.glob("train/*/*/metrics.json")} == {
-        "popular", "full", "shuffled", "replayed", "strange"
+        "popular", "full", "shuffled", "replayed", "strange", "bare"
     }  # fmt: skip
     names = {check.name for check in audit_run(run).checks}
     assert audit_run(run).violations == 0
@@ -302,6 +308,7 @@ def test_it_is_trained_audited_and_reported(run: Path) -> None:
         "rule fan_letter: the answers it quotes are there",
         "embedding rule/item_mood",
         "again duel: pairs name known items",
+        "vectors of interactions are made of exactly those of training",
     } <= names
     page = (run / "report" / "index.html").read_text()
     assert "A loud film called" in page
@@ -326,6 +333,7 @@ def test_the_audit_sees_damage_of_invented_kinds(run: Path, tmp_path: Path) -> N
     [
         ("{duel: constant}", "duel gives edges, which cannot be constant"),
         ("{fan_letter: random-candidates}", "fan_letter gives text, which cannot be random-candidates"),
+        ("{duel: interactions}", "duel gives edges, which cannot be interactions"),
         ("{fan_leter: none}", "did you mean 'fan_letter'"),
     ],
 )

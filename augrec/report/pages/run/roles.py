@@ -28,7 +28,7 @@ OF_EDGES = {
     "random-candidates": "the choice among the candidates shown, rather than having edges to them, is what helps",
     "random": "the edges' items, be it by the candidate list or by the choice among it, are what helps",
 }
-AS_IS = "as-is"
+AS_IS, INTERACTIONS = "as-is", "interactions"
 OTHERWISE = "what sets the two apart helps"
 
 
@@ -107,6 +107,8 @@ class Roles:
         if len(changed) == len(edges) == 1 and edges[0] in OF_EDGES:
             return OF_EDGES[edges[0]]
         named = listed([_in_words(task) for task in changed])
+        if set(changed.values()) == {INTERACTIONS}:
+            return f"what the {named} say, rather than any vectors that know the training interactions, is what helps"
         if "none" not in changed.values():
             return f"the content of the {named}, rather than merely having them, is what helps"
         return f"the {named} help"
