@@ -134,6 +134,27 @@ class TrainingFolder:
 
 
 @dataclass(frozen=True)
+class SubmissionFolder:
+    """What was handed to SLURM at once."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The config that its jobs read."""
+        return self.root / "config.yaml"
+
+    @property
+    def jobs(self) -> Path:
+        """The jobs' ids."""
+        return self.root / "jobs.json"
+
+    def script(self, job: str) -> Path:
+        """The batch script of a job."""
+        return self.root / f"{job}.sbatch"
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """One run: the output of every stage of one config."""
 
@@ -239,6 +260,23 @@ class RunFolder:
     def slurm(self) -> Path:
         """Job scripts and logs."""
         return self.root / "slurm"
+
+    @property
+    def job_logs(self) -> Path:
+        """What jobs said, and how each ended."""
+        return self.slurm / "logs"
+
+    @property
+    def job_exits(self) -> Path:
+        """One line per job and array task that ended."""
+        return self.job_logs / "exits.tsv"
+
+    def submission(self, name: str) -> SubmissionFolder:
+        return SubmissionFolder(self.slurm / name)
+
+    def submissions(self) -> list[SubmissionFolder]:
+        """Those that were handed to SLURM, the oldest first."""
+        return [SubmissionFolder(path) for path in sorted(self.slurm.glob("[0-9]*")) if path.is_dir()]
 
     @property
     def search(self) -> Path:

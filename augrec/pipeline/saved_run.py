@@ -7,14 +7,19 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import counts_from, read_config
 from augrec.pipeline.stages.base import Run
 
 
 def read_run(folder: Path) -> Run:
-    """The run of a folder, by the config of its last submission or run, whichever was later."""
-    known = (folder / "config.yaml", *(folder / "slurm").glob("[0-9]*/config.yaml"))
-    config = max((path for path in known if path.exists()), key=lambda path: path.stat().st_mtime_ns, default=None)
+    """The run of a folder, by the config of its last submission or run, whichever was later.
+
+    Raises:
+        UsageError: there is no run.
+        DataError: it is a run of another layout.
+    """
+    config = max(_saved_configs(folder), key=lambda path: path.stat().st_mtime_ns, default=None)
     if config is None:
         raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
     read = read_config(config)
@@ -33,11 +38,17 @@ def run_at_home(folder: Path) -> Iterator[Run]:
         yield read_run(folder)
 
 
+def _saved_configs(folder: Path) -> list[Path]:
+    """The configs of a folder's last run and of its submissions, the newest of these first."""
+    files = RunFolder(folder)
+    files.check_layout()  # a config of another layout need not be one of this version
+    known = (files.config, *(submission.config for submission in reversed(files.submissions())))
+    return [path for path in known if path.exists()]
+
+
 def _home(folder: Path) -> Path | None:
-    saved = folder / "config.yaml"
-    if not saved.exists():
-        saved = next(iter(sorted((folder / "slurm").glob("[0-9]*/config.yaml"), reverse=True)), saved)
-    if not saved.exists():
+    saved = next(iter(_saved_configs(folder)), None)
+    if saved is None:
         return None
     named = read_config(saved).folder
     depth = len(named.parts)

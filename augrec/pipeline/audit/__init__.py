@@ -14,6 +14,7 @@ from rich.table import Table
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Audit, Check
 from augrec.pipeline.audit.interactions import (
     audit_candidates,
@@ -34,8 +35,9 @@ def audit_run(folder: Path) -> Audit:
     """Audits every stage that has finished in a run folder and writes `audit.json` beside them.
 
     Raises:
-        DataError: there is no run here, or a file cannot be read at all.
+        DataError: there is no run here, or one of another layout, or a file cannot be read at all.
     """
+    RunFolder(folder).check_layout()
     if not (folder / "dataset" / "stage.json").exists():
         raise DataError(
             "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"

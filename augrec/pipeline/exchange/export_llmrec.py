@@ -43,8 +43,9 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
 
     Raises:
         UsageError: there is no such source, or `out` holds something else.
-        DataError: the run lacks what the layout cannot do without.
+        DataError: the run lacks what the layout cannot do without, or is itself of another layout than runs have now.
     """
+    RunFolder(folder).check_layout()
     dataset = Dataset.load(RunFolder(folder).dataset)
     domain = domain_named(read_json(RunFolder(folder).dataset_json).get("domain"))
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)

@@ -19,7 +19,7 @@ from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.executors.chain import whole_run
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run, require_marker
 
@@ -62,7 +62,7 @@ def take_answers(
             where=config,
             remedy="batch files are for `kind: openai`; `model` is the name that the batch service or vLLM knows",
         )
-    with exclusive(run.folder):
+    with whole_run(run):
         for stage in ("prepare", "candidates"):
             require_marker(run, stage)
         engine = BatchFileEngine(options, results)

@@ -31,7 +31,7 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         workers: processes that do pieces beside each other; None leaves it to each stage.
     """
     forced = set(force)
-    with exclusive(run.folder):
+    with whole_run(run):
         check_folders(run, forced)
         save_config(run.config, run.folder / "config.yaml")
         stages = registry.chain(run.config)
@@ -41,7 +41,8 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
 
 
 def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
-    """Raises where the run folder holds what must not be replaced, e.g. a run over another data set."""
+    """Raises where the run folder holds what must not be replaced: a run of another layout, or over other data."""
+    run.files.check_layout()
     for stage in registry.chain(run.config):
         if stage.name not in forced:
             stage.check_folder(run)
@@ -52,8 +53,9 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int 
 
     Raises:
         UsageError: the config lacks the stage's section.
+        DataError: the folder holds a run of another layout.
     """
-    with exclusive(run.folder):
+    with whole_run(run):
         stage = next((stage for stage in registry.chain(run.config) if stage.name == name), None)
         if stage is None:
             raise UsageError(f"the config has no section for the stage '{name}'", where=run.folder)
@@ -153,6 +155,15 @@ def _short(value: Any) -> str:
     if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
         return text[:8]
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@contextmanager
+def whole_run(run: Run) -> Iterator[None]:
+    """Holds the lock of a run's folder, which says its layout from then on; one of another layout stays as it is."""
+    run.files.check_layout()
+    with exclusive(run.folder):
+        run.files.begin()
+        yield
 
 
 @contextmanager

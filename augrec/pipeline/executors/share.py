@@ -57,6 +57,7 @@ def do_share(
 @contextmanager
 def begin_shared_stage(run: Run, stage: Stage, console: Console) -> Iterator[bool]:
     """Holds a share of the run's lock; yields whether the stage is unfinished, and then takes its old marker away."""
+    run.files.check_layout()
     with beside_others(run.folder):
         for before in stages_before(stage, run.config):
             check_current(before, run)

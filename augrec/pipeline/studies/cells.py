@@ -98,6 +98,7 @@ class CellRunner:
 
     def _steps(self, search: Callable[[Run], Config] | None) -> None:
         run = Run(self.cell.config, self.download)
+        run.files.begin()
         for name in SHARED:
             with self._recorded(name):
                 self._share(name, run)

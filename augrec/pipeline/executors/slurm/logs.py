@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.script import logs
 from augrec.pipeline.executors.slurm.status import open_pieces
@@ -73,4 +74,5 @@ def tail(path: Path | None, lines: int = LINES) -> str:
 
 def all_logs(run: Path) -> list[Path]:
     """Every log of a run, the newest last."""
+    RunFolder(run).check_layout()
     return sorted(logs(run).glob("*.out"), key=lambda path: path.stat().st_mtime)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
@@ -47,6 +48,7 @@ def run_compare(
         return plan.tuned(plan.cell, _chosen(plan, tunings))
 
     runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download)
+    RunFolder(plan.folder).check_layout()
     with exclusive(plan.folder):
         options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}
         save_as_read("comparison", options, plan.folder / "compare.yaml")

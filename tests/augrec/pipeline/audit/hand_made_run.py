@@ -70,6 +70,7 @@ def _dataset(run: RunFolder) -> None:
         names = [f"{about[0]}{number}" for number in range(size)]
         write_parquet(path, pa.table({about: pa.array(range(size), pa.int32()), "source_id": names} | texts))
     seal_dataset(run)
+    run.begin()
     write_json(run.stage_marker("dataset"), {})
 
 

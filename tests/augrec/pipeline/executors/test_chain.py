@@ -125,7 +125,7 @@ def test_a_folder_inside_a_run_that_is_a_link_to_elsewhere_is_left_alone(
     elsewhere.mkdir()
     for name in ("out.txt", "stage.json"):
         (elsewhere / name).write_text("{}")
-    run.folder.mkdir()
+    run.files.begin()
     (run.folder / "candidates").symlink_to(elsewhere)
     (elsewhere / "stage.json").write_text('{"fingerprint": "", "identity": {}, "outputs": {}, "details": {"runs": 1}}')
     before = {path.name: path.read_text() for path in elsewhere.iterdir()}
