@@ -10,7 +10,7 @@ Users: minimise |X - X B - P C|^2 + lambda (|B|^2 + |C|^2) with diag(B) = 0, whe
 times the unit vectors of the users' profiles after their mean is subtracted. With Q the inverse of
 [X P]^T [X P] + lambda I (alpha K added to its upper left block), column j of B over C is -Q_j / Q_jj, and B_jj = 0.
 score(u, .) = X_u B + P_u C.
-Deviations: one B is solved for at once; L3AE first solves one for the text alone and then pulls B towards it. Several
+Deviations: one B is solved for at once; `l3ae` first solves one for the text alone and then pulls B towards it. Several
 modalities have the mean of their K. An item or user without a vector has zeros in T or P, and no part in the mean.
 Cost: as `ease`, plus n_items^2 d for either. Q is had by its Schur complement from the inverse that has no P, which is
 kept between fits (see `KeptInverse`): trying other profiles or weights of them costs n_items^2 d alone.
@@ -74,8 +74,9 @@ class EaseText(ZeroDiagonalRidge):
     ) -> None:
         super().__init__(edges, n_users, n_items, l2)
         self.alpha = alpha
-        self.register_buffer("vectors", _side_by_side(features, n_items), persistent=False)
-        users = profile**0.5 * _side_by_side(profiles if profile else (), n_users)
+        self.register_buffer("vectors", side_by_side(map(centred_unit_rows, features), n_items), persistent=False)
+        rows = map(centred_unit_rows, profiles if profile else ())
+        users = profile**0.5 * side_by_side(rows, n_users)
         self.register_buffer("users", users.float(), persistent=False)
         self.register_buffer("loadings", torch.zeros(users.shape[1], n_items), persistent=users.shape[1] > 0)
 
@@ -166,9 +167,9 @@ class KeptInverse:
 KEPT = KeptInverse()
 
 
-def _side_by_side(matrices: Iterable[FeatureMatrix], rows: int) -> Tensor:
-    """float64 [rows, d]: the mean of their inner products is that of these rows. d is 0 where there are none."""
-    parts = [centred_unit_rows(matrix) for matrix in matrices]
+def side_by_side(matrices: Iterable[Tensor], rows: int) -> Tensor:
+    """float64 [rows, d] whose inner products are the mean of those of several matrices; d is 0 where there are none."""
+    parts = list(matrices)
     if not parts:
         return torch.zeros(rows, 0, dtype=torch.float64)
     return torch.cat(parts, dim=1) / len(parts) ** 0.5

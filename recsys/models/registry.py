@@ -10,6 +10,7 @@ from recsys.models.options.ease import EaseOptions
 from recsys.models.options.ease_text import EaseTextOptions
 from recsys.models.options.grcn import GrcnOptions
 from recsys.models.options.item_knn import ItemKnnOptions
+from recsys.models.options.l3ae import L3aeOptions
 from recsys.models.options.lattice import LatticeOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
@@ -20,6 +21,7 @@ from recsys.models.options.mmssl import MmsslOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
+from recsys.models.options.text_cosine import TextCosineOptions
 from recsys.models.options.vbpr import VbprOptions
 
 __all__ = ["FAMILIES", "Family", "ModelOptions"]
@@ -37,6 +39,24 @@ SHIPPED = (
         "Jeunen et al., RecSys 2020; L3AE, CIKM 2025",
         takes=("item", "user"),
         needs=("item",),
+    ),
+    Family(
+        L3aeOptions,
+        "recsys.models.l3ae:L3ae",
+        "text",
+        "L3AE",
+        "Moon et al., CIKM 2025",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        TextCosineOptions,
+        "recsys.models.text_cosine:TextCosine",
+        "text",
+        "Text cosine",
+        "Ren et al., WWW 2024 (semantic embeddings only); Ren and Huang, EMNLP 2025",
+        takes=("item", "user"),
+        needs=("item", "user"),
     ),
     Family(
         BlendOptions, "recsys.models.blend:Blend", "blend", "Blend", "Vogt and Cottrell, Information Retrieval 1999"

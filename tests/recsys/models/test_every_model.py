@@ -52,7 +52,7 @@ def information(n_users: int, n_items: int) -> SideInformation:
     return SideInformation(
         edges=Edges.from_arrays(np.arange(n_users), *rng.integers(0, n_items, (2, n_users)), rng.random(n_users)),
         user={"profile": features(n_users, 6, 0, (1,) if n_users > 4 else ())},
-        item={"text": features(n_items, 7, 1, gone), "image": features(n_items, 5, 2)},
+        item={"text": features(n_items, 6, 1, gone), "image": features(n_items, 5, 2)},
         attributes={"title": features(n_items, 6, 3, gone), "genres": features(n_items, 6, 4)},
     )
 

@@ -1,0 +1,18 @@
+"""Options of ranking by the cosine of texts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from recsys.models.options.base import FamilyOptions, ModalityOptions
+
+
+class TextCosineOptions(FamilyOptions, ModalityOptions):
+    """The cosine of a user's text and an item's: what an encoder knows without any training."""
+
+    family: Literal["text_cosine"] = "text_cosine"
+    user: Literal["profiles", "history"] = "profiles"
+    """What stands for a user: the vectors of its profiles, or the mean of those of its training items."""
+    modalities: tuple[str, ...] | None = None
+    """Which item features are compared, e.g. [profile]. null: all whose vectors are as long as those of the users, as
+    those of one encoder are; with `history`, all."""
