@@ -1,9 +1,4 @@
-"""Training triplets (user, positive, negative): drawn for a whole epoch at once, on the device, without rejection.
-
-A negative is the r-th item that the user does not own, r uniform. With the user's owned items sorted as i_0 < i_1 < ...
-there are i_j - j free items before i_j, so the r-th free item is r + #{j : i_j - j <= r}: one binary search, exactly
-uniform, never a false negative, and as fast for a user who owns nearly everything.
-"""
+"""Training triplets (user, positive, negative): drawn for a whole epoch at once, on the device, without rejection."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import Edges
+from recsys.batches.unowned import UnownedItems, uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,22 +85,18 @@ class BprSampler:
     ) -> None:
         pairs = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
         degree = np.bincount(pairs[:, 0], minlength=n_users)
-        start = np.cumsum(degree) - degree
         users = np.flatnonzero((degree > 0) & (degree < n_items))
         if not len(users):
             raise DataError(
                 "no user has both a training interaction and an item left to be a negative",
                 remedy="check the split and the number of items in dataset.json",
             )
-        free_before = pairs[:, 1] - (np.arange(len(pairs)) - start[pairs[:, 0]])
         usable = pairs[degree[pairs[:, 0]] < n_items]
         self.skipped_users = int((degree == n_items).sum())
-        self.n_items, self.batch_size, self.mode = n_items, batch_size, mode
+        self.batch_size, self.mode = batch_size, mode
         self.generator, self.device = generator, generator.device
-        self._users = self._on_device(users)
-        self._degree, self._start = self._on_device(degree), self._on_device(start)
-        self._items = self._on_device(pairs[:, 1])
-        self._keys = self._on_device(pairs[:, 0] * (n_items + 1) + free_before)
+        self._unowned = UnownedItems(pairs, n_users, n_items).to(self.device)
+        self._users, self._items = self._on_device(users), self._on_device(pairs[:, 1])
         self._pairs = self._on_device(usable)
 
     def _on_device(self, array: np.ndarray) -> Tensor:
@@ -125,9 +117,7 @@ class BprSampler:
 
     def negatives(self, user: Tensor) -> Tensor:
         """One item per row of `user` (int64 [b]), uniform over the items that user has not in training."""
-        rank = self._uniform(self.n_items - self._degree[user])
-        owned_before = torch.searchsorted(self._keys, user * (self.n_items + 1) + rank, right=True) - self._start[user]
-        return rank + owned_before
+        return self._unowned.draw(user, self.generator)
 
     def _interaction_scheme(self) -> tuple[Tensor, Tensor]:
         order = torch.randperm(len(self._pairs), generator=self.generator, device=self.device)
@@ -138,7 +128,7 @@ class BprSampler:
         population = len(self._users)
         if self.batch_size > population:
             count = torch.full((len(self) * self.batch_size,), population, device=self.device)
-            chosen = self._uniform(count)
+            chosen = uniform(count, self.generator)
         else:
             shuffles = (
                 torch.randperm(population, generator=self.generator, device=self.device)[: self.batch_size]
@@ -146,12 +136,8 @@ class BprSampler:
             )
             chosen = torch.cat(list(shuffles))
         user = self._users[chosen]
-        return user, self._items[self._start[user] + self._uniform(self._degree[user])]
-
-    def _uniform(self, below: Tensor) -> Tensor:
-        """int64, one uniform draw from 0..below-1 per element."""
-        share = torch.rand(below.shape, generator=self.generator, device=self.device, dtype=torch.float64)
-        return torch.minimum((share * below).long(), below - 1)
+        place = uniform(self._unowned.degree[user], self.generator)
+        return user, self._items[self._unowned.start[user] + place]
 
 
 class EdgeMixer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from augrec.artefacts.registry import rebuild
 from recsys.models.families import FAMILIES, Family, ModelOptions
+from recsys.models.options.alpharec import AlphaRecOptions
 from recsys.models.options.blend import BlendOptions
 from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.ease import EaseOptions
@@ -46,6 +47,15 @@ SHIPPED = (
         "text",
         "L3AE",
         "Moon et al., CIKM 2025",
+        takes=("item",),
+        needs=("item",),
+    ),
+    Family(
+        AlphaRecOptions,
+        "recsys.models.alpharec:AlphaRec",
+        "text",
+        "AlphaRec",
+        "Sheng et al., ICLR 2025",
         takes=("item",),
         needs=("item",),
     ),
