@@ -20,7 +20,8 @@ from torch import Tensor
 from augrec.artefacts.errors import AugrecError
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread
-from recsys.graph.adjacency import SmoothingGraph, adjacency
+from recsys.graph.adjacency import adjacency
+from recsys.graph.smoothing import SmoothingGraph
 from recsys.graph.sparse_operator import use_backend
 
 LAYERS, DIM = 3, 64

@@ -25,6 +25,7 @@ from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.batches.triplets import Triplets
 from recsys.models.lightgcn import LightGCN
+from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.training.memory import propagation_bytes
 
 USERS = (10_000, 100_000, 1_000_000)
@@ -71,9 +72,7 @@ def measure(n_users: int, rounds: int) -> Measured:
     edges = random_edges(n_users, n_items)
     before = _resident()
     generator = torch.Generator().manual_seed(0)
-    model = LightGCN(
-        edges, n_users, n_items, dim=DIM, layers=LAYERS, l2=1e-4, l2_kind="squared", generator=generator
-    ).to(where)
+    model = LightGCN(edges, n_users, n_items, LightGcnOptions(dim=DIM, layers=LAYERS), generator).to(where)
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     rows = torch.randint(0, len(edges), (BATCH,), generator=generator)
     user, positive = torch.from_numpy(edges)[rows].to(where).unbind(1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
+    from recsys.draws import Draws
 
 
 class Embeddings(NamedTuple):
@@ -48,20 +49,21 @@ class Aligner(nn.Module):
         """
         return cls()
 
-    def start(self, table: Embeddings, draw: torch.Generator) -> Embeddings:
+    def start(self, table: Embeddings, draw: Draws) -> Embeddings:
         """What is propagated in a training step in the place of the model's own table.
 
         Args:
             table: the model's; not to be changed in place.
-            draw: for what is drawn anew in each step, on the training's device.
+            draw: for what is drawn anew in each step.
         """
         return table
 
-    def terms(self, final: Embeddings, batch: Any) -> dict[str, Tensor]:
+    def terms(self, final: Embeddings, batch: Any, draw: Draws) -> dict[str, Tensor]:
         """Named scalar terms, already weighted, of a training step that began with `start`.
 
         Args:
             final: the embeddings after propagation.
             batch: of the model's kind.
+            draw: as of `start`, which was called before.
         """
         return {}

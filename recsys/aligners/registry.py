@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, Registry
-from recsys.aligners.options import AlignerOptions, NoAlignerOptions
+from recsys.aligners.options import AlignerOptions, ConOptions, GenOptions, NoAlignerOptions
 
 if TYPE_CHECKING:
     from recsys.aligners.base import Aligner
@@ -50,7 +50,13 @@ class AlignerKind:
 
 
 ALIGNERS: Registry[AlignerKind] = Registry("aligner")
-ALIGNERS.register(AlignerKind(NoAlignerOptions, "recsys.aligners.base:Aligner", "none", "-"))
+RLMREC = "Ren et al., WWW 2024"
+for _kind in (
+    AlignerKind(NoAlignerOptions, "recsys.aligners.base:Aligner", "none", "-"),
+    AlignerKind(ConOptions, "recsys.aligners.con:Con", "RLMRec-Con", RLMREC, takes=("item", "user")),
+    AlignerKind(GenOptions, "recsys.aligners.gen:Gen", "RLMRec-Gen", RLMREC, takes=("item", "user")),
+):
+    ALIGNERS.register(_kind)
 
 
 class Alignment(Options):

@@ -7,17 +7,15 @@ its own. int32 indices are half the traffic of int64 and what MKL and cuSPARSE t
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError
 from recsys.graph.sparse_operator import Operator
 
-__all__ = ["Bipartite", "Normalisation", "Operator", "SmoothingGraph", "adjacency", "bipartite", "row_mean_with_self"]
+__all__ = ["Bipartite", "Normalisation", "Operator", "adjacency", "bipartite", "row_mean_with_self", "symmetric"]
 
 Normalisation = Literal["symmetric", "row-sqrt", "row-mean"]
 DEGREE_EPSILON = 1e-8  # LLMRec's: keeps the square root of a zero degree finite
@@ -31,46 +29,6 @@ class Bipartite(NamedTuple):
     item_from_user: Operator
 
 
-class SmoothingGraph(nn.Module):
-    """The mean of powers of `D^-1/2 A D^-1/2` on users and items kept apart: what LightGCN does to its embeddings.
-
-    The joint matrix has the blocks R and R^T off its diagonal, so only R and its transpose are stored and nothing is
-    concatenated. Equal to `adjacency(...).mean_of_powers` of the joint embeddings.
-
-    Args:
-        edges, n_users, n_items: as for `adjacency`.
-    """
-
-    def __init__(self, edges: np.ndarray, n_users: int, n_items: int) -> None:
-        super().__init__()
-        self.hop = Operator(*_symmetric(edges, n_users, n_items))
-
-    def forward(self, users: Tensor, items: Tensor, layers: int) -> tuple[Tensor, Tensor]:
-        """`(x + A x + ... + A^layers x) / (layers + 1)` for x = (users [n_users, d], items [n_items, d])."""
-        return _MeanOfPowers.apply(users, items, self.hop, layers)
-
-
-class _MeanOfPowers(torch.autograd.Function):
-    """Horner's scheme `h <- x + A h` as one node that stores no layer. A is symmetric: so is the polynomial."""
-
-    @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, hop: Operator, layers: int) -> tuple[Tensor, Tensor]:
-        ctx.hop, ctx.layers = hop, layers
-        users, items = hop.cast(users), hop.cast(items)
-        user_sum, item_sum = (users, items) if layers else (users.clone(), items.clone())
-        for layer in range(layers):
-            scale = 1.0 if layer < layers - 1 else 1.0 / (layers + 1)
-            user_sum, item_sum = (
-                hop.multiply(item_sum, plus=users, scale=scale),
-                hop.multiply(user_sum, plus=items, scale=scale, transposed=True),
-            )
-        return user_sum, item_sum
-
-    @staticmethod
-    def backward(ctx: Any, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        return *_MeanOfPowers.apply(users, items, ctx.hop, ctx.layers), None, None
-
-
 def bipartite(edges: np.ndarray, n_users: int, n_items: int, norm: Normalisation = "symmetric") -> Bipartite:
     """The operators users <- items [n_users, n_items] and items <- users [n_items, n_users].
 
@@ -80,7 +38,7 @@ def bipartite(edges: np.ndarray, n_users: int, n_items: int, norm: Normalisation
             code), or 1/d_row (`row-mean`). Rows without an edge stay zero.
     """
     if norm == "symmetric":
-        forward, transpose = _symmetric(edges, n_users, n_items)
+        forward, transpose = symmetric(edges, n_users, n_items)
         return Bipartite(Operator(forward, transpose), Operator(transpose, forward))
     power, epsilon = {"row-sqrt": (-0.5, DEGREE_EPSILON), "row-mean": (-1.0, 0.0)}[norm]
     interactions, transpose = _incidence(edges, n_users, n_items)
@@ -94,10 +52,10 @@ def bipartite(edges: np.ndarray, n_users: int, n_items: int, norm: Normalisation
 def adjacency(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
     """`D^-1/2 A D^-1/2` of the joint graph, users first, items at n_users and up; [n, n], symmetric.
 
-    Source: LightGCN (He et al., SIGIR 2020), equation 8. Where only the mean of powers is wanted, `SmoothingGraph`
+    Source: LightGCN (He et al., SIGIR 2020), equation 8. Where only sums of powers are wanted, `SmoothingGraph`
     is faster and needs less memory.
     """
-    upper, lower = _symmetric(edges, n_users, n_items)
+    upper, lower = symmetric(edges, n_users, n_items)
     index = Operator.index_type(2 * upper.nnz, n_users + n_items)
     columns = np.concatenate([upper.indices.astype(index) + index(n_users), lower.indices.astype(index)])
     pointers = np.concatenate([upper.indptr.astype(index), lower.indptr[1:].astype(index) + index(upper.nnz)])
@@ -119,8 +77,8 @@ def row_mean_with_self(edges: np.ndarray, n_users: int, n_items: int) -> Operato
     return Operator(_scaled(joint, _power(_degree(joint), -1.0), np.ones(n_users + n_items)))
 
 
-def _symmetric(edges: np.ndarray, n_users: int, n_items: int) -> tuple[sp.csr_array, sp.csr_array]:
-    """R scaled by both degrees, and its transpose."""
+def symmetric(edges: np.ndarray, n_users: int, n_items: int) -> tuple[sp.csr_array, sp.csr_array]:
+    """The block [n_users, n_items] of `D^-1/2 A D^-1/2`, what users receive from items, and its transpose."""
     interactions, transpose = _incidence(edges, n_users, n_items)
     user, item = _power(_degree(interactions), -0.5), _power(_degree(transpose), -0.5)
     return _scaled(interactions, user, item), _scaled(transpose, item, user)

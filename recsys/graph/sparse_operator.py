@@ -92,7 +92,7 @@ class Operator(nn.Module):
         """The stored matrix as a torch CSR tensor of the buffers' device and type (transposed: its transpose)."""
         prefix, shape = self._stored(transposed)
         if prefix not in self._cache:
-            self._cache[prefix] = _csr([getattr(self, prefix + name) for name in BUFFERS], shape)
+            self._cache[prefix] = csr_tensor([getattr(self, prefix + name) for name in BUFFERS], shape)
         return self._cache[prefix]
 
     def _blocks(self, transposed: bool) -> list[tuple[slice, Tensor]]:
@@ -113,7 +113,7 @@ class Operator(nn.Module):
                 block = sp.csc_array((values[entries], rows[entries], part - part[0]), shape=(shape[0], len(part) - 1))
                 csr = block.tocsr()
                 parts = [torch.from_numpy(array) for array in (csr.indptr, csr.indices, csr.data)]
-                blocks.append((slice(start, start + BLOCK), _csr(parts, csr.shape)))
+                blocks.append((slice(start, start + BLOCK), csr_tensor(parts, csr.shape)))
             self._cache[key] = blocks
         return self._cache[key]
 
@@ -227,7 +227,8 @@ def use_backend(model: nn.Module, backend: Backend) -> None:
             module.backend = backend
 
 
-def _csr(parts: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+def csr_tensor(parts: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """The CSR tensor of row pointers, columns and values; nothing is copied or checked."""
     rows, columns, values = parts
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)

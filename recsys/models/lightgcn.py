@@ -5,86 +5,43 @@ Equations: E_{l+1} = D^-1/2 A D^-1/2 E_l (8); E = mean of E_0 .. E_L (4, with al
 Loss: BPR plus `l2` times a penalty on the rows of E_0 in the batch.
 Deviations: Xavier-uniform initial embeddings as in the paper's text (the authors' code draws N(0, 0.1)); negatives by
 `recsys.batches.triplets`; the mean is a Horner scheme, so no layer is stored.
+Options: RLMRec's code sums the layers, drops entries of the graph while it trains, without scaling what is left, and
+penalises all parameters (`released`).
 Relations: no layers is `mf_bpr`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recsys.aligners.base import Embeddings
-from recsys.batches.triplets import Triplets
-from recsys.gather import lookup
-from recsys.graph.adjacency import SmoothingGraph
-from recsys.models.base import embedding_table
-from recsys.models.parts.graph_recommender import GraphRecommender, Propagated
-from recsys.objectives.bpr import batch_l2, bpr
+from recsys.draws import Draws
+from recsys.graph.smoothing import Hops, SmoothingGraph
+from recsys.models.parts.graph_recommender import Propagated
+from recsys.models.parts.pairwise_graph import PairwiseGraphModel
 
 if TYPE_CHECKING:
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
     from recsys.models.options.lightgcn import LightGcnOptions
 
 
-class LightGCN(GraphRecommender):
-    """See the module.
-
-    Args:
-        edges: int64 [m, 2] of training (user, item) pairs.
-        n_users, n_items: the sizes.
-        dim: length of an embedding.
-        layers: propagation steps.
-        l2: weight of the penalty.
-        l2_kind: see `batch_l2`.
-        generator: draws the initial embeddings, users first.
-    """
+class LightGCN(PairwiseGraphModel):
+    """See the module, and `PairwiseGraphModel` for the arguments."""
 
     def __init__(
-        self,
-        edges: np.ndarray,
-        n_users: int,
-        n_items: int,
-        *,
-        dim: int,
-        layers: int,
-        l2: float,
-        l2_kind: Literal["squared", "norm"],
-        generator: torch.Generator,
+        self, edges: np.ndarray, n_users: int, n_items: int, options: LightGcnOptions, generator: torch.Generator
     ) -> None:
-        super().__init__()
-        self.layers, self.l2, self.l2_kind = layers, l2, l2_kind
-        self.embedding_dim = dim
-        self.user_embedding = embedding_table(n_users, dim, generator)
-        self.item_embedding = embedding_table(n_items, dim, generator)
+        super().__init__(edges, n_users, n_items, options, generator)
+        self.options = options
         self.graph = SmoothingGraph(edges, n_users, n_items)
 
-    @classmethod
-    def build(
-        cls, dataset: Dataset, side: SideInformation, options: LightGcnOptions, generator: torch.Generator
-    ) -> LightGCN:
-        """See `Family.build`."""
-        return cls(
-            dataset.train,
-            dataset.n_users,
-            dataset.n_items,
-            dim=options.dim,
-            layers=options.layers,
-            l2=options.l2,
-            l2_kind=options.l2_kind,
-            generator=generator,
-        )
-
-    def propagate(self, start: Embeddings, draw: torch.Generator) -> Propagated:
-        """See `GraphRecommender.propagate`."""
-        return Propagated(Embeddings(*self.graph(start.users, start.items, self.layers)))
-
-    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr` and `l2`; see `GraphRecommender.terms`."""
-        users, items = self.with_side(*passed.final)
-        rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
-        *_, penalty = batch_l2(self.user_embedding, self.item_embedding, batch, self.l2_kind)
-        return {"bpr": bpr(*rows, batch.weight), "l2": self.l2 * penalty}
+    def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
+        """See `GraphRecommender.propagate`; in training, over the entries that are kept."""
+        options = self.options
+        hops: Hops | None = None
+        if self.training and options.edge_keep < 1:
+            kept = draw.kept("edges", 2 * self.graph.edges, options.edge_keep)
+            hops = self.graph.thinned(kept, 1 / options.edge_keep if options.rescale else 1.0)
+        return Propagated(Embeddings(*self.graph(*start, options.layers, pooling=options.pooling, hops=hops)))

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import bipartite
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import EmbeddingRecommender, embedding_table
-from recsys.models.parts.feature_projection import xavier_linear
 from recsys.models.parts.hidden_features import HiddenFeatures
 from recsys.models.parts.side_features import (
     ATTRIBUTE,

@@ -27,8 +27,8 @@ from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.knn import symmetric
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import embedding_table
-from recsys.models.parts.feature_projection import xavier_linear
 from recsys.models.parts.item_graph import ItemGraphModel, Searched
 from recsys.objectives.two_views import two_views
 

@@ -29,8 +29,9 @@ from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import bipartite
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import embedding_table
-from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.feature_projection import Features
 from recsys.models.parts.modalities import ModalityRecommender
 from recsys.objectives.bpr import bpr
 

@@ -32,9 +32,10 @@ from recsys.augmentation import FeatureMatrix
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.graph.adjacency import Operator, bipartite
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import Objective, embedding_table
 from recsys.models.parts.discriminator import BETAS, Discriminator, observed_rows
-from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.feature_projection import Features
 from recsys.models.parts.modalities import ModalityRecommender
 from recsys.models.parts.relations import Interactions
 from recsys.objectives.bpr import batch_l2, bpr

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from recsys.aligners.base import Embeddings
 from recsys.batches.triplets import Triplets
+from recsys.draws import Draws
 from recsys.gather import lookup
 from recsys.graph.adjacency import adjacency, row_mean_with_self
 from recsys.graph.weighted import Pattern
@@ -75,7 +76,7 @@ class NGCF(GraphRecommender):
         """See `Family.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
-    def propagate(self, start: Embeddings, draw: torch.Generator) -> Propagated:
+    def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
         """See `GraphRecommender.propagate`; dropout is drawn by torch itself."""
         options, drop = self.options, self.options.message_dropout
         x = torch.cat([start.users, start.items])

@@ -1,7 +1,8 @@
-"""The BPR loss and the penalty on the embeddings of a batch."""
+"""The BPR loss, and penalties on the embeddings of a batch or on all parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -44,3 +45,8 @@ def batch_l2(
     else:
         penalty = sum((part.norm() for part in rows), torch.zeros((), device=users.device))
     return *rows, penalty / len(batch)
+
+
+def parameter_l2(parameters: Iterable[Tensor]) -> Tensor:
+    """The squares of every entry of all parameters, summed. Scalar."""
+    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()

@@ -80,11 +80,3 @@ def _mean(matrix: FeatureMatrix) -> np.ndarray:
     """float32 [d], the mean over the ids that have a vector (zeros where none has)."""
     count = np.bincount(matrix.index[matrix.mask], minlength=len(matrix.values)).astype(np.float64)
     return (count @ matrix.values.astype(np.float64) / max(count.sum(), 1.0)).astype(np.float32)
-
-
-def xavier_linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with Xavier-uniform weights and torch's default bias, both drawn from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.uniform_(layer.bias, -(inputs**-0.5), inputs**-0.5, generator=generator)
-    return layer

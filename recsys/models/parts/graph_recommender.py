@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.aligners.base import Aligner, Embeddings
+from recsys.draws import Draws
 from recsys.models.base import EmbeddingRecommender, Fitted
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class GraphRecommender(EmbeddingRecommender):
     Attributes:
         user_embedding, item_embedding: the tables that are propagated.
         aligner: see `recsys.aligners.base`.
-        draw: for what the model or the aligner draws anew in each step; in a training, one of the job's.
+        draw: for what the model or the aligner draws anew in each step; in a training, of one of the job's generators.
     """
 
     user_embedding: nn.Parameter
@@ -42,7 +43,7 @@ class GraphRecommender(EmbeddingRecommender):
     def __init__(self) -> None:
         super().__init__()
         self.aligner = Aligner()
-        self.draw = torch.Generator()
+        self.draw = Draws(torch.Generator())
 
     def attach_aligner(self, aligner: Aligner) -> None:
         """Lets an aligner take part in every later step."""
@@ -53,7 +54,7 @@ class GraphRecommender(EmbeddingRecommender):
         return Embeddings(self.user_embedding, self.item_embedding)
 
     @abstractmethod
-    def propagate(self, start: Embeddings, draw: torch.Generator) -> Propagated:
+    def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
         """One pass over the graph.
 
         Args:
@@ -72,12 +73,12 @@ class GraphRecommender(EmbeddingRecommender):
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """The terms of the model and of the aligner; see `TrainedRecommender.loss`."""
         passed = self.propagate(self.aligner.start(self.table(), self.draw), self.draw)
-        own, added = self.terms(passed, batch), self.aligner.terms(passed.final, batch)
+        own, added = self.terms(passed, batch), self.aligner.terms(passed.final, batch, self.draw)
         if own.keys() & added.keys():
             raise ValueError(f"the model and its aligner both have a term {', '.join(own.keys() & added.keys())}")
         return own | added
 
     def fit(self, job: FitJob) -> Fitted:
         """See `Recommender.fit`."""
-        self.draw = job.generator("propagation")
+        self.draw = Draws(job.generator("propagation"))
         return super().fit(job)

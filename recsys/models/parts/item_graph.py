@@ -23,9 +23,10 @@ from recsys.gather import lookup
 from recsys.graph.adjacency import Operator, adjacency, row_mean_with_self
 from recsys.graph.knn import cosines, knn_operator, knn_pattern
 from recsys.graph.weighted import Pattern
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import embedding_table
 from recsys.models.options.item_graph import ItemGraphOptions
-from recsys.models.parts.feature_projection import Features, xavier_linear
+from recsys.models.parts.feature_projection import Features
 from recsys.models.parts.modalities import ModalityRecommender
 from recsys.objectives.bpr import batch_l2, bpr
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.graph.adjacency import Bipartite
-from recsys.models.parts.feature_projection import xavier_linear
+from recsys.linear_layer import xavier_linear
 from recsys.models.parts.propagated_feature import Preprocess, PropagatedFeature
 
 MODALITY, PROFILE, ATTRIBUTE = "modality", "profile", "attribute"

@@ -51,6 +51,16 @@ def check_shardable(options: FamilyOptions, processes: int) -> None:
             where="training.shard",
             remedy="set the model's aligner to {kind: none}, or training.shard=false",
         )
+    if isinstance(options, LightGcnOptions):
+        whole = {"pooling": "mean", "edge_keep": 1.0}
+        other = next((name for name, value in whole.items() if getattr(options, name) != value), None)
+        other = "l2_kind" if options.l2_kind == "all" else other
+        if other:
+            raise UsageError(
+                f"{other}: {getattr(options, other)} cannot be split over processes",
+                where="training.shard",
+                remedy=f"leave {other} at its default, or set training.shard=false",
+            )
     if processes < 2:
         raise UsageError(
             "one process has nobody to share with",
@@ -101,6 +111,7 @@ class ShardedLightGCN(EmbeddingRecommender):
         size = len(batch)
         places = torch.arange(size, device=items.device)
         fetched = Triplets(places, places, places + size, batch.weight, batch.observed)
+        assert self.options.l2_kind != "all"  # see `check_shardable`
         *_, penalty = batch_l2(before[:size], before[size:], fetched, self.options.l2_kind)
         user, positive, negative = rows.split(size)
         return {"bpr": bpr(user, positive, negative, batch.weight), "l2": self.options.l2 * penalty}

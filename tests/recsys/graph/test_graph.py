@@ -10,7 +10,8 @@ import scipy.sparse as sp
 import torch
 
 from augrec.artefacts.errors import DataError, UsageError
-from recsys.graph.adjacency import Operator, SmoothingGraph, adjacency, bipartite, row_mean_with_self
+from recsys.graph.adjacency import Operator, adjacency, bipartite, row_mean_with_self
+from recsys.graph.smoothing import SmoothingGraph
 from recsys.graph.sparse_operator import use_backend
 
 Edges = tuple[np.ndarray, int, int]

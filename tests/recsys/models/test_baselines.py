@@ -12,6 +12,7 @@ from recsys.data.dataset import Dataset
 from recsys.models.ease import Ease
 from recsys.models.lightgcn import LightGCN
 from recsys.models.mf_bpr import MfBpr
+from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.popularity import Popularity
 from recsys.seeds import seeded
 
@@ -21,7 +22,8 @@ BATCH = Triplets(torch.tensor([0, 1, 0, 3]), torch.tensor([1, 2, 0, 1]), torch.t
 
 def lightgcn(layers: int, l2: float = 0.0, l2_kind: str = "squared", edges: np.ndarray = TRAIN) -> LightGCN:
     sizes = int(edges[:, 0].max()) + 1, int(edges[:, 1].max()) + 1
-    return LightGCN(edges, *sizes, dim=3, layers=layers, l2=l2, l2_kind=l2_kind, generator=seeded(0, "p"))
+    options = LightGcnOptions.model_validate({"dim": 3, "layers": layers, "l2": l2, "l2_kind": l2_kind})
+    return LightGCN(edges, *sizes, options, seeded(0, "p"))
 
 
 def reference_step(
@@ -109,7 +111,7 @@ def test_weights_of_triplets_scale_their_part_of_the_loss() -> None:
 
 def test_lightgcn_learns_fifty_edges_by_heart() -> None:
     edges = np.stack([np.arange(50), np.random.default_rng(0).permutation(50)], axis=1)
-    model = LightGCN(edges, 50, 50, dim=32, layers=1, l2=0.0, l2_kind="squared", generator=seeded(0, "p"))
+    model = LightGCN(edges, 50, 50, LightGcnOptions(dim=32, layers=1, l2=0.0), seeded(0, "p"))
     sampler = BprSampler(edges, 50, 50, batch_size=50, generator=seeded(0, "s"))
     optimiser = torch.optim.Adam(model.parameters(), lr=0.05)
     for _ in range(60):

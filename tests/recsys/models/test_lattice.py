@@ -14,6 +14,7 @@ from recsys.data.dataset import Dataset
 from recsys.models.lattice import LATTICE
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lattice import LatticeOptions
+from recsys.models.options.lightgcn import LightGcnOptions
 
 
 def build(names: tuple[str, ...] = ("text", "image"), seed: int = 0, **options: Any) -> LATTICE:
@@ -137,9 +138,7 @@ def test_features_count_and_their_neighbours_hear_of_an_item() -> None:
 
 def test_without_any_vector_an_item_keeps_its_own_embedding() -> None:
     model = build().eval()
-    plain = LightGCN(
-        EDGES, USERS, ITEMS, dim=4, layers=2, l2=0.0, l2_kind="squared", generator=torch.Generator()
-    ).double()
+    plain = LightGCN(EDGES, USERS, ITEMS, LightGcnOptions(dim=4, layers=2, l2=0.0), torch.Generator()).double()
     plain.load_state_dict({name: model.state_dict()[name] for name in ("user_embedding", "item_embedding")})
     assert torch.allclose(model()[0], plain()[0])
     assert torch.allclose(model()[1][8], plain()[1][8])

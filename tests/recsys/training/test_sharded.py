@@ -143,7 +143,8 @@ def test_a_killed_training_goes_on_from_the_snapshots_of_all(trained: Path) -> N
 
 def test_ties_across_blocks_of_items_are_broken_as_in_the_whole(trained: Path) -> None:
     dataset, _ = world()
-    whole = LightGCN(dataset.train, 60, 40, dim=4, layers=0, l2=0, l2_kind="norm", generator=seeded(1, "parameters"))
+    options = LightGcnOptions(dim=4, layers=0, l2=0, l2_kind="norm")
+    whole = LightGCN(dataset.train, 60, 40, options, seeded(1, "parameters"))
     tied(whole)
     scores = whole.eval().scores(Queries(torch.arange(60)))
     assert all(len(row.unique()) < 20 for row in scores), "the test needs ties"

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from recsys.aligners.options import AlignerOptions
 from recsys.aligners.registry import ALIGNERS, AlignerKind
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
+from recsys.draws import Draws
 from tests.augrec.pipeline.invented.whole_run import whole_run
 
 
@@ -45,16 +45,16 @@ class Margin(Aligner):
     def build(cls, dataset: Dataset, side: SideInformation, options: MarginOptions, **sizes: Any) -> Margin:
         return cls(options)
 
-    def start(self, table: Embeddings, draw: torch.Generator) -> Embeddings:
+    def start(self, table: Embeddings, draw: Draws) -> Embeddings:
         if not self.options.hidden:
             return table
         parts = []
         for rows in table:
-            seen = torch.rand(len(rows), 1, generator=draw) >= self.options.hidden
+            seen = draw.uniform("hidden", len(rows), 1) >= self.options.hidden
             parts.append(rows * seen)
         return Embeddings(*parts)
 
-    def terms(self, final: Embeddings, batch: Any) -> dict[str, Tensor]:
+    def terms(self, final: Embeddings, batch: Any, draw: Draws) -> dict[str, Tensor]:
         if not self.options.weight:
             return {}
         return {"margin": self.options.weight * sum((rows.norm(dim=1) - 1).square().mean() for rows in final)}

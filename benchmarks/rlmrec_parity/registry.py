@@ -1,0 +1,23 @@
+"""The backbones of the published code by its names. Adding one is a file with its `Backbone`, and one entry here."""
+
+from __future__ import annotations
+
+from augrec.artefacts.errors import DataError
+from benchmarks.rlmrec_parity.aligners import ALIGNMENTS, Alignment
+from benchmarks.rlmrec_parity.backbone import Backbone
+from benchmarks.rlmrec_parity.lightgcn import LIGHTGCN
+
+BACKBONES: dict[str, Backbone] = {"lightgcn": LIGHTGCN}
+
+
+def backbone_of(model: str) -> tuple[Backbone, Alignment]:
+    """The backbone and the aligner of a model's name, e.g. lightgcn_plus.
+
+    Raises:
+        DataError: there is no such model here.
+    """
+    for aligner in ALIGNMENTS:
+        name = model.removesuffix(aligner.suffix)
+        if model.endswith(aligner.suffix) and name in BACKBONES:
+            return BACKBONES[name], aligner
+    raise DataError(f"there is no model here for '{model}'", remedy=f"backbones are {', '.join(BACKBONES)}")

@@ -1,0 +1,199 @@
+"""Sums of powers of the normalised user-item graph: what LightGCN and its relatives do to their embeddings.
+
+The joint matrix has the blocks R and R^T off its diagonal, so only R and its transpose are stored, users and items are
+kept apart, and nothing is concatenated. A sum of powers is one autograd node that stores no layer: by Horner's scheme
+`h <- x + A h`, and its gradient is the same sum of powers of A^T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys.graph.adjacency import symmetric
+from recsys.graph.sparse_operator import Operator, csr_tensor
+
+Pooling = Literal["mean", "sum"]
+
+
+class Hops(Protocol):
+    """One hop of a graph in both directions, not necessarily the same both ways."""
+
+    def to_users(self, items: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """`scale * (plus + what arrives from items [n_items, d])`: [n_users, d], without a gradient."""
+        ...
+
+    def to_items(self, users: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """`scale * (plus + what arrives from users [n_users, d])`: [n_items, d], without a gradient."""
+        ...
+
+    @property
+    def adjoint(self) -> Hops:
+        """The transpose of both directions."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class WholeHops:
+    """Every edge, alike in both directions: R and R^T, which is its own adjoint."""
+
+    hop: Operator
+
+    def to_users(self, items: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """See `Hops`."""
+        return self.hop.multiply(items, plus=plus, scale=scale)
+
+    def to_items(self, users: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """See `Hops`."""
+        return self.hop.multiply(users, plus=plus, scale=scale, transposed=True)
+
+    @property
+    def adjoint(self) -> WholeHops:
+        """See `Hops`."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class ThinnedHops:
+    """What is left of the edges where each direction of an edge was kept or dropped for itself.
+
+    Attributes:
+        matrices: what users receive [n_users, n_items], what items receive [n_items, n_users], as CSR tensors.
+        transposes: of these two.
+    """
+
+    matrices: tuple[Tensor, Tensor]
+    transposes: tuple[Tensor, Tensor]
+
+    def to_users(self, items: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """See `Hops`."""
+        return _product(self.matrices[0], items, plus, scale)
+
+    def to_items(self, users: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+        """See `Hops`."""
+        return _product(self.matrices[1], users, plus, scale)
+
+    @property
+    def adjoint(self) -> ThinnedHops:
+        """See `Hops`."""
+        return ThinnedHops(self.transposes[::-1], self.matrices[::-1])
+
+
+class SmoothingGraph(nn.Module):
+    """`D^-1/2 A D^-1/2` on users and items kept apart, whole or with entries left out.
+
+    Equal to `adjacency(...)` on the joint embeddings.
+
+    Args:
+        edges, n_users, n_items: as for `adjacency`.
+    """
+
+    _by_item: Tensor | None
+    _by_user: Tensor | None
+
+    def __init__(self, edges: np.ndarray, n_users: int, n_items: int) -> None:
+        super().__init__()
+        self.hop = Operator(*symmetric(edges, n_users, n_items))
+        self.edges = len(self.hop.values)
+        self.register_buffer("_by_item", None, persistent=False)
+        self.register_buffer("_by_user", None, persistent=False)
+
+    @property
+    def whole(self) -> WholeHops:
+        """With all its edges."""
+        return WholeHops(self.hop)
+
+    def thinned(self, kept: Tensor, scale: float = 1.0) -> ThinnedHops:
+        """The graph of a training step with edge dropout, without new degrees.
+
+        Args:
+            kept: bool [2m], first what users send to items, sorted by (user, item), then what items send to users,
+                sorted by (item, user): the joint matrix column by column.
+            scale: of what is left; 1 over the rate of keeping leaves the mean as it was.
+        """
+        by_item, by_user = self._orders()
+        sent, received = (scale * kept).to(self.hop.values).split(self.edges)
+        sent = sent * self.hop.values
+        received = (received * self.hop.values[by_item])[by_user]
+        users, items = self.hop.shape
+
+        def csr(values: Tensor, *, transposed: bool = False) -> Tensor:
+            if not transposed:
+                return csr_tensor([self.hop.row_pointers, self.hop.columns, values], (users, items))
+            pointers, columns = (
+                self.hop.get_buffer("transposed_row_pointers"),
+                self.hop.get_buffer("transposed_columns"),
+            )
+            return csr_tensor([pointers, columns, values[by_item]], (items, users))
+
+        return ThinnedHops((csr(received), csr(sent, transposed=True)), (csr(received, transposed=True), csr(sent)))
+
+    def _orders(self) -> tuple[Tensor, Tensor]:
+        """Places of entries sorted by (item, user) among those sorted by (user, item), and the other way round."""
+        if self._by_item is None or self._by_user is None:
+            self._by_item = torch.argsort(self.hop.columns, stable=True)
+            self._by_user = torch.argsort(self._by_item)
+        return self._by_item, self._by_user
+
+    def forward(
+        self,
+        users: Tensor,
+        items: Tensor,
+        layers: int,
+        *,
+        pooling: Pooling = "mean",
+        first: Literal[0, 1] = 0,
+        hops: Hops | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`A^first x + .. + A^layers x`, or the mean of these, for x = (users [n_users, d], items [n_items, d]).
+
+        Args:
+            users, items: x.
+            layers: at least `first`.
+            pooling: mean or sum.
+            first: whether x itself takes part (0) or not (1).
+            hops: the graph's edges, `whole` unless given.
+        """
+        scale = 1.0 / (layers + 1 - first) if pooling == "mean" else 1.0
+        users, items = self.hop.cast(users), self.hop.cast(items)
+        return _SumOfPowers.apply(users, items, hops or self.whole, layers, first, scale)
+
+
+def sum_of_powers(
+    users: Tensor, items: Tensor, hops: Hops, layers: int, first: int, scale: float
+) -> tuple[Tensor, Tensor]:
+    """`scale * (A^first x + .. + A^layers x)`, without a gradient."""
+    user_sum, item_sum = users, items
+    steps = layers - first  # of x + A h; with `first` a last one without x
+    for step in range(layers):
+        last = scale if step == layers - 1 else 1.0
+        plus_users, plus_items = (users, items) if step < steps else (None, None)
+        user_sum, item_sum = hops.to_users(item_sum, plus_users, last), hops.to_items(user_sum, plus_items, last)
+    return (user_sum, item_sum) if layers else (scale * users, scale * items)
+
+
+class _SumOfPowers(torch.autograd.Function):
+    """The transpose of a polynomial in A is that polynomial in A^T."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, users: Tensor, items: Tensor, hops: Hops, layers: int, first: int, scale: float
+    ) -> tuple[Tensor, Tensor]:
+        ctx.given = hops, layers, first, scale
+        return sum_of_powers(users, items, hops, layers, first, scale)
+
+    @staticmethod
+    def backward(ctx: Any, users: Tensor, items: Tensor) -> tuple[Tensor | None, ...]:
+        hops, layers, first, scale = ctx.given
+        return *_SumOfPowers.apply(users, items, hops.adjoint, layers, first, scale), None, None, None, None
+
+
+def _product(matrix: Tensor, x: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        if plus is not None:
+            return torch.addmm(plus, matrix, x, beta=scale, alpha=scale)
+        return matrix @ x if scale == 1.0 else (matrix @ x).mul_(scale)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.objectives import info_nce as module
+from recsys.objectives.info_nce import guarded, info_nce, log_sums
+
+
+def rows(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return float(a @ b) / math.sqrt((float(a @ a) + 1e-8) * (float(b @ b) + 1e-8))
+
+
+def looped(a: Tensor, p: Tensor, z: Tensor, t: float, w: list[float], c: list[float]) -> float:
+    total = 0.0
+    for k in range(len(a)):
+        powers = sum(c[j] * math.exp(cosine(a[k], z[j]) / t) for j in range(len(z)))
+        total += w[k] * (math.log(powers) - cosine(a[k], p[k]) / t)
+    return total
+
+
+@pytest.mark.parametrize("block", [1, 12, 2**19])
+def test_it_is_the_sum_over_rows_and_candidates(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
+    a, p, z = rows(7, 3), rows(7, 3, seed=1), rows(5, 3, seed=2)
+    w, c = [1.0, 2, 3, 1, 1, 0.5, 4], [1.0, 3, 1, 2, 1]
+    assert info_nce(a, p, z, 0.3).item() == pytest.approx(looped(a, p, z, 0.3, [1.0] * 7, [1.0] * 5))
+    found = info_nce(a, p, z, 0.3, weight=torch.tensor(w), multiplicity=torch.tensor(c)).item()
+    assert found == pytest.approx(looped(a, p, z, 0.3, w, c))
+
+
+def test_counting_equal_rows_is_having_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, z = rows(3, 4), rows(4, 4, seed=1)
+    many, more = a[[0, 1, 1, 2, 2, 2]], z[[0, 0, 1, 2, 3, 3]]
+    counted = info_nce(a, z[:3], z, 0.5, weight=torch.tensor([1, 2, 3]), multiplicity=torch.tensor([2, 1, 1, 2])).item()
+    assert counted == pytest.approx(info_nce(many, z[[0, 1, 1, 2, 2, 2]], more, 0.5).item())
+
+
+@pytest.mark.parametrize("block", [3, 2**19])
+def test_its_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
+    w, c = torch.tensor([1.0, 2, 3, 1]), torch.tensor([1, 2, 1, 1, 3])
+    given = tuple(part.requires_grad_() for part in (rows(4, 3), rows(4, 3, seed=1), rows(5, 3, seed=2)))
+    assert torch.autograd.gradcheck(lambda a, p, z: info_nce(a, p, z, 0.4, weight=w, multiplicity=c), given)
+    assert torch.autograd.gradcheck(lambda a, z: log_sums(a, z), (given[0], given[2]))
+
+
+def test_a_side_without_a_gradient_is_given_none() -> None:
+    a, z = rows(4, 3).requires_grad_(), rows(5, 3, seed=1)
+    log_sums(a, z).backward()
+    expected = (a.detach() @ z.T).softmax(1) @ z
+    assert torch.allclose(a.grad, expected)  # type: ignore[arg-type]
+    other = rows(5, 3, seed=1).requires_grad_()
+    log_sums(a.detach(), other).backward()
+    assert torch.allclose(other.grad, (a.detach() @ z.T).softmax(1).T @ a.detach())  # type: ignore[arg-type]
+
+
+def test_large_exponents_stay_finite() -> None:
+    a, z = 100 * rows(3, 4).float(), 100 * rows(5, 4, seed=1).float()
+    assert log_sums(a, z).item() == pytest.approx(float((a @ z.T).logsumexp(1).sum()), rel=1e-6)
+    a = rows(3, 4).float().requires_grad_()
+    info_nce(a, a, a, 1e-3).backward()
+    assert torch.isfinite(a.grad).all()  # type: ignore[arg-type]
+
+
+def test_a_row_of_zeros_has_no_direction_and_a_finite_gradient() -> None:
+    x = torch.zeros(2, 3, requires_grad=True)
+    assert guarded(x).abs().sum() == 0
+    info_nce(x, rows(2, 3).float(), rows(4, 3).float(), 0.5).backward()
+    assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
+
+
+def test_no_rows_give_zero_and_half_precision_is_not_used_inside() -> None:
+    assert info_nce(rows(0, 3), rows(0, 3), rows(2, 3), 0.5).item() == 0
+    a, z = rows(3, 4).float(), rows(5, 4, seed=1).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = info_nce(a, z[:3], z, 0.2)
+    assert found.dtype == torch.float32
+    assert found.item() == info_nce(a, z[:3], z, 0.2).item()
