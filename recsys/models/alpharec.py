@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from recsys.batches.triplets import Triplets
 from recsys.batches.unowned import UnownedItems
 from recsys.gather import lookup
-from recsys.graph.adjacency import SmoothingGraph
+from recsys.graph.smoothing import SmoothingGraph
+from recsys.linear_layer import xavier_linear
 from recsys.models.base import EmbeddingRecommender, Fitted
-from recsys.models.parts.feature_projection import xavier_linear
 from recsys.models.parts.modalities import modalities_of
 
 if TYPE_CHECKING:
