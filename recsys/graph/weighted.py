@@ -25,7 +25,8 @@ class Pattern(nn.Module):
     Its buffers follow `.to(device)` but are no part of `state_dict`: they are rebuilt from the data.
 
     Args:
-        edges: int64 [m, 2] of (row, column), unique, in any order; they are kept sorted.
+        edges: int64 [m, 2] of (row, column), in any order; they are kept sorted, on their device. A place that occurs
+            twice has two values, which are added.
         rows, columns: the shape.
     """
 
@@ -33,23 +34,36 @@ class Pattern(nn.Module):
     column: Tensor
     by_column: Tensor
 
-    def __init__(self, edges: np.ndarray, rows: int, columns: int) -> None:
+    def __init__(self, edges: np.ndarray | Tensor, rows: int, columns: int) -> None:
         super().__init__()
         self.shape = (rows, columns)
-        edges = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
-        row, column = edges[np.lexsort((edges[:, 1], edges[:, 0]))].T
-        by_column = np.lexsort((row, column))
-        index = np.int32 if max(len(edges), rows, columns) <= np.iinfo(np.int32).max else np.int64
-        self._keep("row", row)
-        self._keep("column", column)
-        self._keep("by_column", by_column)
-        for prefix, size, of, other in (("", rows, row, column), ("transposed_", columns, column, row)):
-            sorted_by = slice(None) if not prefix else by_column
-            self._keep(prefix + "pointers", np.searchsorted(of[sorted_by], np.arange(size + 1)).astype(index))
-            self._keep(prefix + "columns", other[sorted_by].astype(index))
+        row, column = torch.as_tensor(edges).to(torch.int64).reshape(-1, 2).unbind(1)
+        order = (row * columns + column).argsort(stable=True)
+        row, column = row[order], column[order]
+        self._store(row, column, column.argsort(stable=True))
 
-    def _keep(self, name: str, array: np.ndarray) -> None:
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
+    def _store(self, row: Tensor, column: Tensor, by_column: Tensor) -> None:
+        """Keeps places that are sorted by row, and the order that sorts them by column."""
+        index = torch.int32 if max(len(row), *self.shape) <= torch.iinfo(torch.int32).max else torch.int64
+        transposed = column[by_column], row[by_column]
+        for prefix, size, ends, others in (
+            ("", self.shape[0], row, column),
+            ("transposed_", self.shape[1], *transposed),
+        ):
+            pointers = torch.searchsorted(ends.contiguous(), torch.arange(size + 1, device=row.device))
+            self.register_buffer(prefix + "pointers", pointers.to(index), persistent=False)
+            self.register_buffer(prefix + "columns", others.to(index), persistent=False)
+        for name, part in (("row", row), ("column", column), ("by_column", by_column)):
+            self.register_buffer(name, part.contiguous(), persistent=False)
+
+    def kept(self, keep: Tensor) -> Pattern:
+        """The pattern with only the places where `keep` (bool [m]) is true, in the same order; nothing is sorted."""
+        part = Pattern.__new__(Pattern)
+        nn.Module.__init__(part)
+        part.shape = self.shape
+        moved = keep.cumsum(0) - 1
+        part._store(self.row[keep], self.column[keep], moved[self.by_column[keep[self.by_column]]])
+        return part
 
     @classmethod
     def of(cls, matrix: sp.sparray) -> tuple[Pattern, np.ndarray]:
@@ -80,6 +94,14 @@ class Pattern(nn.Module):
         ends, others = (self.column, self.shape[0]) if transposed else (self.row, self.shape[1])
         sums = self.product(values, values.new_ones(others, 1), transposed=transposed)
         return lookup(sums, ends)[:, 0]
+
+    def mean(self, values: Tensor, x: Tensor, *, transposed: bool = False, epsilon: float = 0.0) -> Tensor:
+        """For each row the mean of the rows of x at its edges, weighted by values [m]: `W x / (W 1 + epsilon)`.
+
+        A row whose weights and `epsilon` sum to 0 gives 0. Shapes as of `product`.
+        """
+        sums = self.product(values, values.new_ones(len(x), 1), transposed=transposed) + epsilon
+        return self.product(values, x, transposed=transposed) / sums.masked_fill(sums == 0, 1.0)
 
     def matrix(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """The torch CSR tensor of these values; no copy, except that the transpose has its values reordered."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from augrec.artefacts.registry import rebuild
 from recsys.models.families import FAMILIES, Family, ModelOptions
 from recsys.models.options.alpharec import AlphaRecOptions
+from recsys.models.options.autocf import AutoCfOptions
 from recsys.models.options.blend import BlendOptions
 from recsys.models.options.clcrec import ClcrecOptions
+from recsys.models.options.dccf import DccfOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.ease_text import EaseTextOptions
 from recsys.models.options.grcn import GrcnOptions
@@ -137,6 +139,8 @@ SHIPPED = (
         takes=("item",),
         needs=("item",),
     ),
+    Family(DccfOptions, "recsys.models.dccf:DCCF", "self-supervised", "DCCF", "Ren et al., SIGIR 2023"),
+    Family(AutoCfOptions, "recsys.models.autocf:AutoCF", "self-supervised", "AutoCF", "Xia et al., WWW 2023"),
     Family(
         LLMRecOptions,
         "recsys.models.llmrec:LLMRec",

@@ -61,6 +61,39 @@ def test_gradients_of_both_orders_are_right(pattern: Pattern) -> None:
         assert check(pattern.sums, values)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_weighted_means_of_neighbours(pattern: Pattern, transposed: bool) -> None:
+    weights, x = draw(7).detach().exp(), draw(ROWS if transposed else COLUMNS, 3, seed=1).detach()
+    ends, others = EDGES.T[::-1] if transposed else EDGES.T
+    for epsilon in (0.0, 0.5):
+        means = pattern.mean(weights, x, transposed=transposed, epsilon=epsilon)
+        for end in range(len(means)):
+            mine = np.flatnonzero(ends == end)
+            total = sum((weights[e] * x[others[e]] for e in mine), torch.zeros(3).double())
+            expected = total / (weights[mine].sum() + epsilon) if len(mine) else total
+            torch.testing.assert_close(means[end], expected)
+    assert torch.autograd.gradcheck(lambda w: pattern.mean(w, x, transposed=transposed), (weights.requires_grad_(),))
+
+
+@pytest.mark.parametrize("keep", [[True] * 7, [False] * 7, [True, False, False, True, False, True, True]])
+def test_a_pattern_of_kept_places_is_that_of_their_edges(pattern: Pattern, keep: list[bool]) -> None:
+    kept, built = pattern.kept(torch.tensor(keep)), Pattern(EDGES[np.array(keep)], ROWS, COLUMNS)
+    assert kept.shape == built.shape
+    buffers = dict(built.named_buffers())
+    assert dict(kept.named_buffers()).keys() == buffers.keys()
+    for name, buffer in kept.named_buffers():
+        assert buffer.dtype == buffers[name].dtype, name
+        assert torch.equal(buffer, buffers[name]), name
+
+
+def test_places_that_occur_twice_are_added() -> None:
+    twice = Pattern(torch.tensor([(1, 2), (0, 1), (1, 2)]), 2, 3)
+    x, values = draw(3, 4).detach(), torch.tensor([3.0, 1.0, 2.0]).double()
+    torch.testing.assert_close(twice.product(values, x), torch.stack([3 * x[1], 3 * x[2]]))
+    y = draw(2, 4, seed=1).detach()
+    torch.testing.assert_close(twice.product(values, y, transposed=True), torch.stack([0 * y[0], 3 * y[0], 3 * y[1]]))
+
+
 def test_an_empty_pattern(pattern: Pattern) -> None:
     empty = Pattern(np.zeros((0, 2)), ROWS, COLUMNS)
     values = torch.zeros(0, requires_grad=True)
