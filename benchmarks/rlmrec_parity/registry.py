@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from augrec.artefacts.errors import DataError
 from benchmarks.rlmrec_parity.aligners import ALIGNMENTS, Alignment
+from benchmarks.rlmrec_parity.autocf import AUTOCF
 from benchmarks.rlmrec_parity.backbone import Backbone
+from benchmarks.rlmrec_parity.dccf import DCCF_BACKBONE
 from benchmarks.rlmrec_parity.lightgcn import LIGHTGCN
 
-BACKBONES: dict[str, Backbone] = {"lightgcn": LIGHTGCN}
+BACKBONES: dict[str, Backbone] = {"lightgcn": LIGHTGCN, "dccf": DCCF_BACKBONE, "autocf": AUTOCF}
 
 
 def backbone_of(model: str) -> tuple[Backbone, Alignment]:

@@ -56,7 +56,7 @@ class AutoCF(PairwiseGraphModel):
         )
         self.graphs = MaskedGraphs(edges, n_users, n_items, options)
         self.masked: Masked | None = None
-        self.drawn_now = False
+        self.draws_now = False
 
     def train(self, mode: bool = True) -> AutoCF:
         """See `EmbeddingRecommender.train`; an epoch starts with new graphs."""
@@ -66,8 +66,8 @@ class AutoCF(PairwiseGraphModel):
 
     def before_step(self, step: int) -> None:
         """Draws new graphs in every `redraw_every`-th step."""
-        self.drawn_now = step % self.options.redraw_every == 0
-        if self.drawn_now:
+        self.draws_now = step % self.options.redraw_every == 0
+        if self.draws_now:
             self.masked = self.graphs.draw(self.table(), self.draw)
 
     def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
@@ -89,20 +89,42 @@ class AutoCF(PairwiseGraphModel):
         """Terms `recovery`, `contrast`, `infomax` and `l2`; see `GraphRecommender.terms`."""
         options = self.options
         users, items = self.with_side(*passed.final)
-        weight = users.new_ones(len(batch)) if batch.weight is None else batch.weight.to(users)
-        weight = weight / weight.sum().clamp_min(1e-12)
         pairs = (lookup(users, batch.user) * lookup(items, batch.positive)).sum(1)
-        own, place = batch.user.unique(return_inverse=True)
-        chosen = batch.positive.unique()
-        own_rows, chosen_rows = lookup(users, own), lookup(items, chosen)
-        counted = weight.new_zeros(len(own)).index_add(0, place, weight)
-        apart = log_sums(own_rows, users) / len(own) + log_sums(chosen_rows, items) / len(chosen)
+        among_users, among_items, between = self.log_sums(users, items, batch)
         terms = {
-            "recovery": -(weight * pairs).sum(),
-            "contrast": options.contrast * apart + log_sums(own_rows, items, weight=counted),
+            "recovery": -(_shares(batch, users) * pairs).sum(),
+            "contrast": options.contrast * (among_users + among_items) + between,
             "l2": self.l2 * self._penalty(batch),
         }
-        if self.drawn_now and self.masked is not None:
+        if self.draws_now and self.masked is not None:
             scores = self.graphs.closeness(self.table())
             terms["infomax"] = -(scores + self.masked.noise if options.noisy_infomax else scores).mean()
         return terms
+
+    @staticmethod
+    def log_sums(users: Tensor, items: Tensor, batch: Triplets) -> tuple[Tensor, Tensor, Tensor]:
+        """Means of the log-sums of exponentials of inner products.
+
+        Args:
+            users, items: all final embeddings.
+            batch: whose users and positive items are looked at.
+
+        Returns:
+            Its users among all users, each once; its items among all items, each once; the users of its triplets,
+            as often as they occur and by their weights, among all items.
+        """
+        own, place = batch.user.unique(return_inverse=True)
+        chosen = batch.positive.unique()
+        own_rows, chosen_rows = lookup(users, own), lookup(items, chosen)
+        shares = _shares(batch, users)
+        return (
+            log_sums(own_rows, users) / len(own),
+            log_sums(chosen_rows, items) / len(chosen),
+            log_sums(own_rows, items, weight=shares.new_zeros(len(own)).index_add(0, place, shares)),
+        )
+
+
+def _shares(batch: Triplets, like: Tensor) -> Tensor:
+    """How much each triplet counts in a mean; sums to 1."""
+    weight = like.new_ones(len(batch)) if batch.weight is None else batch.weight.to(like)
+    return weight / weight.sum().clamp_min(1e-12)

@@ -100,23 +100,33 @@ class DCCF(PairwiseGraphModel):
 
     def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
         """Terms `bpr`, `l2` and `contrast`; see `GraphRecommender.terms`."""
-        assert isinstance(passed, PropagatedLayers)
-        contrast = self._contrast(passed.layers, batch)
+        users, items = (len(ids) for ids in self._contrasted(batch))
+        divisors = users, users if self.options.items_by_users else items
+        contrast = self.user_embedding.new_zeros(())
+        for layer in self.sums(passed, batch):
+            for side, divisor in zip(layer, divisors, strict=True):
+                contrast = contrast + torch.stack(side).sum() / divisor
         return {**super().terms(passed, batch), "contrast": self.options.contrast * contrast}
 
-    def _contrast(self, layers: tuple[Layer, ...], batch: Triplets) -> Tensor:
-        options = self.options
-        users = batch.user.unique()
-        items = torch.cat([batch.positive, batch.negative]) if options.contrast_negatives else batch.positive
-        items = items.unique()
-        sides = (0, users, len(users)), (1, items, len(users) if options.items_by_users else len(items))
-        total = self.user_embedding.new_zeros(())
-        for layer in layers:
-            for view in layer.views:
-                for side, ids, divisor in sides:
-                    anchor, other = lookup(layer.local[side], ids), lookup(view[side], ids)
-                    total = total + info_nce(anchor, other, other, options.temperature) / divisor
-        return total
+    def sums(self, passed: Propagated, batch: Triplets) -> list[tuple[list[Tensor], list[Tensor]]]:
+        """The InfoNCE of each layer, summed over rows: of users and of items, each with t, a_g and a_t."""
+        assert isinstance(passed, PropagatedLayers)
+        temperature, chosen = self.options.temperature, self._contrasted(batch)
+        found = []
+        for layer in passed.layers:
+            sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+            for side, (sums, ids) in enumerate(zip(sides, chosen, strict=True)):
+                anchor = lookup(layer.local[side], ids)
+                for view in layer.views:
+                    other = lookup(view[side], ids)
+                    sums.append(info_nce(anchor, other, other, temperature))
+            found.append(sides)
+        return found
+
+    def _contrasted(self, batch: Triplets) -> tuple[Tensor, Tensor]:
+        """The users and items of a batch that are told apart, each once."""
+        items = torch.cat([batch.positive, batch.negative]) if self.options.contrast_negatives else batch.positive
+        return batch.user.unique(), items.unique()
 
 
 def _intended(h: Tensor, intents: nn.Parameter) -> Tensor:
