@@ -1,8 +1,8 @@
 """What an aligner is; this one aligns nothing.
 
-It stands between the first layer of a graph model and the last: `start` sees the table of embeddings before they are
-propagated and may replace rows of it, `terms` sees what comes of them and may add to the loss. So one aligner serves
-every graph model, and a graph model knows no aligner.
+It stands between the first layer of a graph model and the last: `join` may add to the table of embeddings before they
+are propagated, `start` may replace rows of it in a training step, `terms` sees what comes of them and may add to the
+loss. So one aligner serves every graph model, and a graph model knows no aligner.
 """
 
 from __future__ import annotations
@@ -44,16 +44,26 @@ class Aligner(nn.Module):
         Args:
             dataset, side: as the model is given them.
             options: of its kind.
-            start_dim, final_dim: length of the model's embeddings before and after propagation.
+            start_dim, final_dim: length of the model's own embeddings, and of those after propagation.
             generator: draws the initial parameters, after those of the model.
         """
         return cls()
 
-    def start(self, table: Embeddings, draw: Draws) -> Embeddings:
-        """What is propagated in a training step in the place of the model's own table.
+    def join(self, table: Embeddings) -> Embeddings:
+        """What is propagated in the place of the model's own table, in training and evaluation alike.
+
+        Its rows have the length that the options' `start_dim` says.
 
         Args:
             table: the model's; not to be changed in place.
+        """
+        return table
+
+    def start(self, table: Embeddings, draw: Draws) -> Embeddings:
+        """What is propagated in a training step in the place of what `join` gave.
+
+        Args:
+            table: what `join` gave; not to be changed in place.
             draw: for what is drawn anew in each step.
         """
         return table

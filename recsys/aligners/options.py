@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from augrec.artefacts.options import Options
 from recsys.quirks import Released
@@ -16,6 +16,10 @@ class AlignerOptions(Options):
     kind: str
     """The name of the aligner."""
 
+    def start_dim(self, dim: int) -> int:
+        """Length of what is propagated, where the model's own embeddings have length `dim`."""
+        return dim
+
 
 class NoAlignerOptions(AlignerOptions):
     """The model as it is."""
@@ -23,20 +27,25 @@ class NoAlignerOptions(AlignerOptions):
     kind: Literal["none"] = "none"
 
 
-class TextAlignerOptions(AlignerOptions, Released):
+class TextAlignerOptions(AlignerOptions):
     """Base of aligners that read a vector of text for each user and item."""
 
     user_text: str | None = None
     """Which user features; null reads `profile` where there is one, else the only one there is."""
     item_text: str | None = None
     """Which item features; null as for `user_text`. Vectors of users and items must be of one length."""
+
+
+class RlmrecAlignerOptions(TextAlignerOptions, Released):
+    """Base of RLMRec's two ways of alignment."""
+
     bank: Literal["all"] | PositiveInt = "all"
     """The texts of a step. `all`: exactly what the loss says. A number: at most so many users, positive and negative
     items of the batch (`con`) or hidden users and items (`gen`), drawn anew each step, are compared among themselves;
     a step then costs the same on any data set."""
 
 
-class ConOptions(TextAlignerOptions):
+class ConOptions(RlmrecAlignerOptions):
     """RLMRec-Con: an embedding is told apart from others by its own text."""
 
     quirks: ClassVar = {"repeated": True}
@@ -52,7 +61,7 @@ class ConOptions(TextAlignerOptions):
     """Whether an item that a batch holds several times is its own negative, as in the published code."""
 
 
-class GenOptions(TextAlignerOptions):
+class GenOptions(RlmrecAlignerOptions):
     """RLMRec-Gen: some users and items are hidden, and their texts rebuilt from what the graph says of them."""
 
     quirks: ClassVar = {"floor": 1e-8}
@@ -67,3 +76,29 @@ class GenOptions(TextAlignerOptions):
     floor: NonNegativeFloat = 0.0
     """Added to each probability, and to the sum over which it is one, before the logarithm: a guard against log 0
     that also bounds a node's loss. 1e-8 in the published code."""
+
+
+class KarOptions(TextAlignerOptions):
+    """KAR: what experts make of the texts is propagated with the embeddings, in evaluation as in training."""
+
+    kind: Literal["kar"] = "kar"
+    join: Literal["concat", "add"] = "concat"
+    """Whether it stands beside an embedding or is added to it."""
+    width: PositiveInt | None = None
+    """Length of what the experts make of a text; null is that of an embedding, and `add` leaves no choice."""
+    shared_experts: NonNegativeInt = 2
+    """Experts that users and items share."""
+    own_experts: PositiveInt = 2
+    """Experts of users alone, and as many of items alone."""
+    hidden: PositiveInt = 64
+    """Width of an expert's hidden layer."""
+
+    def start_dim(self, dim: int) -> int:
+        """See `AlignerOptions.start_dim`."""
+        return dim + (self.width or dim) if self.join == "concat" else dim
+
+    @model_validator(mode="after")
+    def _one_width(self) -> KarOptions:
+        if self.join == "add" and self.width is not None:
+            raise ValueError("with join: add the width is that of an embedding; leave width out, or set join: concat")
+        return self

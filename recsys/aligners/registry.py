@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, Registry
-from recsys.aligners.options import AlignerOptions, ConOptions, GenOptions, NoAlignerOptions
+from recsys.aligners.options import AlignerOptions, ConOptions, GenOptions, KarOptions, NoAlignerOptions
 
 if TYPE_CHECKING:
     from recsys.aligners.base import Aligner
@@ -55,6 +55,7 @@ for _kind in (
     AlignerKind(NoAlignerOptions, "recsys.aligners.base:Aligner", "none", "-"),
     AlignerKind(ConOptions, "recsys.aligners.con:Con", "RLMRec-Con", RLMREC, takes=("item", "user")),
     AlignerKind(GenOptions, "recsys.aligners.gen:Gen", "RLMRec-Gen", RLMREC, takes=("item", "user")),
+    AlignerKind(KarOptions, "recsys.aligners.kar:Kar", "KAR", "Xi et al., RecSys 2024", takes=("item", "user")),
 ):
     ALIGNERS.register(_kind)
 

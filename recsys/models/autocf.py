@@ -51,7 +51,7 @@ class AutoCF(PairwiseGraphModel):
         super().__init__(edges, n_users, n_items, options, generator)
         self.options = options
         self.attention = nn.ModuleList(
-            GraphAttention(options.dim, options.heads, scaled=options.scaled_attention, generator=generator)
+            GraphAttention(self.embedding_dim, options.heads, scaled=options.scaled_attention, generator=generator)
             for _ in range(options.attention_layers)
         )
         self.graphs = MaskedGraphs(edges, n_users, n_items, options)

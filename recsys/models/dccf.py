@@ -67,8 +67,8 @@ class DCCF(PairwiseGraphModel):
     ) -> None:
         super().__init__(edges, n_users, n_items, options, generator)
         self.options = options
-        self.user_intents = embedding_table(options.dim, options.intents, generator)
-        self.item_intents = embedding_table(options.dim, options.intents, generator)
+        self.user_intents = embedding_table(self.embedding_dim, options.intents, generator)
+        self.item_intents = embedding_table(self.embedding_dim, options.intents, generator)
         self.to_users, self.to_items = bipartite(edges, n_users, n_items)
         self.interactions = Pattern(edges, n_users, n_items)
 

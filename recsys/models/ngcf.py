@@ -56,11 +56,12 @@ class NGCF(GraphRecommender):
     ) -> None:
         super().__init__()
         self.sizes, self.options = (n_users, n_items), options
-        self.embedding_dim = options.dim + sum(options.layer_dims)
+        start_dim = options.aligner.start_dim(options.dim)
+        self.embedding_dim = start_dim + sum(options.layer_dims)
         self.user_embedding = embedding_table(n_users, options.dim, generator)
         self.item_embedding = embedding_table(n_items, options.dim, generator)
         self.sums, self.products = nn.ModuleList(), nn.ModuleList()
-        for inputs, outputs in zip((options.dim, *options.layer_dims), options.layer_dims, strict=False):
+        for inputs, outputs in zip((start_dim, *options.layer_dims), options.layer_dims, strict=False):
             self.sums.append(_layer(inputs, outputs, options.bias, generator))
             self.products.append(_layer(inputs, outputs, options.bias, generator))
         self.graph = {"symmetric": adjacency, "row-mean": row_mean_with_self}[options.graph](edges, *self.sizes)

@@ -33,7 +33,7 @@ class AutoCfOptions(PairwiseGraphOptions):
     attention_layers: PositiveInt = 1
     """Layers of the decoder (`gt_layer`)."""
     heads: PositiveInt = 4
-    """Heads of its attention; divides `dim` (`head_num`)."""
+    """Heads of its attention; divides `dim`, or what an aligner makes of it (`head_num`)."""
     seeds: PositiveInt = 100
     """Nodes around which interactions are masked (`seed_num`)."""
     seeds_share: float = Field(0.01, gt=0, le=1)
@@ -67,6 +67,7 @@ class AutoCfOptions(PairwiseGraphOptions):
 
     @model_validator(mode="after")
     def _whole_heads(self) -> AutoCfOptions:
-        if self.dim % self.heads:
-            raise ValueError(f"heads must divide dim: {self.dim} is no multiple of {self.heads}")
+        width = self.aligner.start_dim(self.dim)
+        if width % self.heads:
+            raise ValueError(f"heads must divide what is propagated: {width} is no multiple of {self.heads}")
         return self

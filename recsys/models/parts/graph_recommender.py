@@ -31,6 +31,8 @@ class Propagated:
 class GraphRecommender(EmbeddingRecommender):
     """A model whose step is: start, propagate, terms. An aligner may take part in the first and the last.
 
+    Its layers are as wide as `aligner.start_dim(dim)` of its options says.
+
     Attributes:
         user_embedding, item_embedding: the tables that are propagated.
         aligner: see `recsys.aligners.base`.
@@ -58,7 +60,7 @@ class GraphRecommender(EmbeddingRecommender):
         """One pass over the graph.
 
         Args:
-            start: `table()`, with what the aligner made of it in a training step.
+            start: `table()`, with what the aligner made of it.
             draw: for what the model draws while it trains.
         """
 
@@ -67,12 +69,12 @@ class GraphRecommender(EmbeddingRecommender):
         """The model's own terms of a batch, already weighted; see `TrainedRecommender.loss`."""
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `EmbeddingRecommender.forward`; no aligner takes part."""
-        return self.with_side(*self.propagate(self.table(), self.draw).final)
+        """See `EmbeddingRecommender.forward`; of an aligner its `join` takes part."""
+        return self.with_side(*self.propagate(self.aligner.join(self.table()), self.draw).final)
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """The terms of the model and of the aligner; see `TrainedRecommender.loss`."""
-        passed = self.propagate(self.aligner.start(self.table(), self.draw), self.draw)
+        passed = self.propagate(self.aligner.start(self.aligner.join(self.table()), self.draw), self.draw)
         own, added = self.terms(passed, batch), self.aligner.terms(passed.final, batch, self.draw)
         if own.keys() & added.keys():
             raise ValueError(f"the model and its aligner both have a term {', '.join(own.keys() & added.keys())}")

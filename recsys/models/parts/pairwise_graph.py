@@ -41,7 +41,7 @@ class PairwiseGraphModel(GraphRecommender):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.sizes, self.embedding_dim = (n_users, n_items), options.dim
+        self.sizes, self.embedding_dim = (n_users, n_items), options.aligner.start_dim(options.dim)
         self.l2, self.l2_kind = options.l2, options.l2_kind
         self.user_embedding = embedding_table(n_users, options.dim, generator)
         self.item_embedding = embedding_table(n_items, options.dim, generator)

@@ -222,7 +222,7 @@ def test_released_is_rlmrecs_code_and_its_con_leaves_negative_items_out() -> Non
 
 
 def test_heads_that_do_not_divide_an_embedding_are_refused() -> None:
-    with pytest.raises(ValidationError, match="heads must divide dim: 6 is no multiple of 4"):
+    with pytest.raises(ValidationError, match="heads must divide what is propagated: 6 is no multiple of 4"):
         AutoCfOptions(dim=6)
 
 
