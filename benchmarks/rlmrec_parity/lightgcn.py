@@ -9,12 +9,14 @@ from benchmarks.rlmrec_parity.backbone import Backbone, Queues, Step, tensors
 from benchmarks.rlmrec_parity.expected import Figures
 
 
-def _options(figures: Figures) -> Mapping[str, Any]:
+def lightgcn_options(figures: Figures) -> Mapping[str, Any]:
+    """Our options of propagation."""
     return {"layers": figures.of_model("layer_num"), "edge_keep": figures.of_model("keep_rate")}
 
 
-def _queues(step: Step) -> Queues:
+def kept_edges(step: Step) -> Queues:
+    """Which entries are kept, a mask for each pass over a graph of its own."""
     return {"edges": tensors(step.draw("edge_keep")[:, step.edge_order])} if "edge_keep" in step.draws else {}
 
 
-LIGHTGCN = Backbone("lightgcn", _options, queues=_queues)
+LIGHTGCN = Backbone("lightgcn", lightgcn_options, queues=kept_edges)

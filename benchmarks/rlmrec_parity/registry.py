@@ -7,9 +7,19 @@ from benchmarks.rlmrec_parity.aligners import ALIGNMENTS, Alignment
 from benchmarks.rlmrec_parity.autocf import AUTOCF
 from benchmarks.rlmrec_parity.backbone import Backbone
 from benchmarks.rlmrec_parity.dccf import DCCF_BACKBONE
+from benchmarks.rlmrec_parity.gccf import GCCF
 from benchmarks.rlmrec_parity.lightgcn import LIGHTGCN
+from benchmarks.rlmrec_parity.sgl import SGL
+from benchmarks.rlmrec_parity.simgcl import SIMGCL
 
-BACKBONES: dict[str, Backbone] = {"lightgcn": LIGHTGCN, "dccf": DCCF_BACKBONE, "autocf": AUTOCF}
+BACKBONES: dict[str, Backbone] = {
+    "gccf": GCCF,
+    "lightgcn": LIGHTGCN,
+    "sgl": SGL,
+    "simgcl": SIMGCL,
+    "dccf": DCCF_BACKBONE,
+    "autocf": AUTOCF,
+}
 
 
 def backbone_of(model: str) -> tuple[Backbone, Alignment]:

@@ -15,7 +15,10 @@ import scipy.sparse as sp
 from augrec.artefacts.errors import DataError
 from recsys.graph.sparse_operator import Operator
 
-__all__ = ["Bipartite", "Normalisation", "Operator", "adjacency", "bipartite", "row_mean_with_self", "symmetric"]
+__all__ = [
+    "Bipartite", "Normalisation", "Operator", "adjacency", "adjacency_with_self", "bipartite", "row_mean_with_self",
+    "symmetric",
+]  # fmt: skip
 
 Normalisation = Literal["symmetric", "row-sqrt", "row-mean"]
 DEGREE_EPSILON = 1e-8  # LLMRec's: keeps the square root of a zero degree finite
@@ -65,16 +68,32 @@ def adjacency(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
     return Operator(joint, symmetric=True, checked=True)
 
 
+def adjacency_with_self(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
+    """`D^-1/2 (A + I) D^-1/2` of the joint graph, the degrees counting a node itself; [n, n], symmetric, users first.
+
+    Source: the renormalisation of GCN (Kipf & Welling, ICLR 2017), which GCCF (Chen et al., AAAI 2020) takes over.
+    """
+    joint = _joint_with_self(edges, n_users, n_items)
+    power = _power(_degree(joint), -0.5)
+    return Operator(_scaled(joint, power, power), symmetric=True, checked=True)
+
+
 def row_mean_with_self(edges: np.ndarray, n_users: int, n_items: int) -> Operator:
     """`D^-1 (A + I)` of the joint graph, the degrees counting a node itself; [n, n], users first.
 
     Source: the default graph of NGCF's published code, and of its descendants LATTICE and MICRO.
     """
+    joint = _joint_with_self(edges, n_users, n_items)
+    return Operator(_scaled(joint, _power(_degree(joint), -1.0), np.ones(n_users + n_items)))
+
+
+def _joint_with_self(edges: np.ndarray, n_users: int, n_items: int) -> sp.csr_array:
+    """A + I as a matrix of ones, sorted."""
     interactions, transpose = _incidence(edges, n_users, n_items)
     joint = sp.block_array([[None, interactions], [transpose, None]], format="csr")
     joint = sp.csr_array(joint + sp.eye_array(n_users + n_items, dtype=np.float32, format="csr"))
     joint.sort_indices()
-    return Operator(_scaled(joint, _power(_degree(joint), -1.0), np.ones(n_users + n_items)))
+    return joint
 
 
 def symmetric(edges: np.ndarray, n_users: int, n_items: int) -> tuple[sp.csr_array, sp.csr_array]:

@@ -11,6 +11,7 @@ from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.dccf import DccfOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.ease_text import EaseTextOptions
+from recsys.models.options.gccf import GccfOptions
 from recsys.models.options.grcn import GrcnOptions
 from recsys.models.options.item_knn import ItemKnnOptions
 from recsys.models.options.l3ae import L3aeOptions
@@ -24,6 +25,8 @@ from recsys.models.options.mmssl import MmsslOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
+from recsys.models.options.sgl import SglOptions
+from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.options.text_cosine import TextCosineOptions
 from recsys.models.options.vbpr import VbprOptions
 
@@ -75,6 +78,7 @@ SHIPPED = (
     ),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
+    Family(GccfOptions, "recsys.models.gccf:GCCF", "general", "GCCF", "Chen et al., AAAI 2020"),
     Family(NgcfOptions, "recsys.models.ngcf:NGCF", "general", "NGCF", "Wang et al., SIGIR 2019"),
     Family(
         VbprOptions,
@@ -121,6 +125,8 @@ SHIPPED = (
         takes=("item",),
         needs=("item",),
     ),
+    Family(SglOptions, "recsys.models.sgl:SGL", "self-supervised", "SGL", "Wu et al., SIGIR 2021"),
+    Family(SimGclOptions, "recsys.models.simgcl:SimGCL", "self-supervised", "SimGCL", "Yu et al., SIGIR 2022"),
     Family(
         ClcrecOptions,
         "recsys.models.clcrec:CLCRec",

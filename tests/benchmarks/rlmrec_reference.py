@@ -25,7 +25,10 @@ COMMON = {"embedding_size": 4, "reg_weight": 0.02}
 PLUS = {"kd_weight": 0.3, "kd_temperature": 0.4}
 GENE = {"mask_ratio": 0.2, "recon_weight": 0.5, "re_temperature": 0.6}
 BACKBONES: dict[str, dict[str, Any]] = {
+    "gccf": {"layer_num": 2, "keep_rate": 0.8},
     "lightgcn": {"layer_num": 3, "keep_rate": 0.7},
+    "sgl": {"layer_num": 2, "keep_rate": 0.6, "cl_weight": 0.2, "temperature": 0.3},
+    "simgcl": {"layer_num": 3, "keep_rate": 1.0, "eps": 0.3, "cl_weight": 0.2, "temperature": 0.4},
 }
 
 

@@ -21,12 +21,16 @@ from safetensors.torch import load_file
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.progress import Ticker
+from recsys.aligners.options import GenOptions
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
 from recsys.models.lightgcn import LightGCN
+from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
+from recsys.models.options.sgl import SglOptions
+from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.distributed import Team, share_of
@@ -63,7 +67,7 @@ class Averse(LightGCN):
         return {"judge": (self.user_embedding.detach()[batch.user] @ self.judge - 1).square().mean()}
 
 
-CASES: dict[str, tuple[type[LightGCN], LightGcnOptions, dict[str, Any]]] = {
+CASES: dict[str, tuple[type[LightGCN], FamilyOptions, dict[str, Any]]] = {
     "odd batches": (LightGCN, SMALL, {}),
     "a last batch of one": (LightGCN, SMALL, {"batch_size": 479}),
     "suggested edges": (LightGCN, SMALL.model_copy(update={"aug_sample_rate": 0.5}), {}),
@@ -71,6 +75,10 @@ CASES: dict[str, tuple[type[LightGCN], LightGcnOptions, dict[str, Any]]] = {
     "an unused parameter": (Idle, SMALL, {}),
     "a second objective": (Averse, SMALL, {"batch_size": 160}),
     "bf16": (LightGCN, SMALL, {"precision": "bf16"}),
+    "edge dropout": (LightGCN, SMALL.model_copy(update={"edge_keep": 0.7, "l2_kind": "all"}), {}),
+    "hidden nodes": (LightGCN, SMALL.model_copy(update={"aligner": GenOptions(bank=20)}), {}),
+    "views": (LightGCN, SglOptions(dim=8, layers=2), {}),
+    "noise": (LightGCN, SimGclOptions(dim=8, layers=2), {}),
 }
 
 
@@ -83,7 +91,9 @@ def world() -> tuple[Dataset, SideInformation]:
         for part, chosen in zip(parts, np.split(items, [8, 10]), strict=True):
             part.extend((user, int(item)) for item in chosen)
     edges = Edges.from_arrays(np.arange(60), *rng.integers(0, 40, (2, 60)))
-    return Dataset.from_arrays(60, 40, *(np.array(part) for part in parts)), SideInformation(edges=edges)
+    users, items = (FeatureMatrix.from_dense(rng.normal(size=(rows, 6))) for rows in (60, 40))
+    side = SideInformation(edges, {"profile": users}, {"text": items})
+    return Dataset.from_arrays(60, 40, *(np.array(part) for part in parts)), side
 
 
 def run(out: Path, name: str, ticker: Ticker | None = None, **changes: Any) -> dict[str, Any]:

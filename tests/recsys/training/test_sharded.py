@@ -22,9 +22,12 @@ from recsys.evaluation.ranking import evaluate
 from recsys.models.base import embedding_table
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.ease import EaseOptions
+from recsys.models.options.gccf import GccfOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.sgl import SglOptions
+from recsys.models.options.simgcl import SimGclOptions
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.distributed import Team
@@ -205,6 +208,13 @@ def test_the_parts_of_a_table_are_drawn_as_the_whole(monkeypatch: pytest.MonkeyP
     [
         (LLMRecOptions(), 2, "family llmrec cannot be split"),
         (LightGcnOptions.model_validate({"side": {"profile": 0.5}}), 2, "side features cannot be split"),
+        (LightGcnOptions.model_validate({"aligner": {"kind": "con"}}), 2, "an aligner cannot be split"),
+        (LightGcnOptions(edge_keep=0.9), 2, "edge_keep: 0.9 cannot be split"),
+        (LightGcnOptions(pooling="sum"), 2, "pooling: sum cannot be split"),
+        (LightGcnOptions(l2_kind="all"), 2, "l2_kind: all cannot be split"),
+        (GccfOptions(), 2, "family gccf cannot be split"),
+        (SglOptions(), 2, "family sgl cannot be split"),
+        (SimGclOptions(), 2, "family simgcl cannot be split"),
         (LightGcnOptions(), 1, "one process has nobody to share with"),
     ],
 )
