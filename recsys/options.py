@@ -115,11 +115,13 @@ class EvaluationOptions(Options):
 
     cutoffs: tuple[PositiveInt, ...] = Field((10, 20, 50), min_length=1)
     """The k of recall@k and its siblings."""
-    protocol: Literal["standard", "official"] = "standard"
+    protocol: Literal["standard", "official", "rlmrec"] = "standard"
     """`standard`: textbook metrics, and at test time validation items are masked like training items (they are known
     by then; leaving them in lowers recall by several per cent). `official`: as in LLMRec's code, an NDCG whose ideal
-    comes from the retrieved hits and validation items left in; only for comparison with figures so made. Selection is
-    on validation in both."""
+    comes from the retrieved hits and validation items left in; only for comparison with figures so made. `rlmrec`: as
+    in RLMRec's code and its successors', textbook metrics with validation items left in, where each that is listed
+    counts as a miss; docs/evaluation.md has the training options that belong to it. Selection is on validation in
+    all."""
     mask_valid_at_test: bool | None = None
     """Whether validation items are left out of the test ranking; None follows the protocol."""
     chunk: PositiveInt | None = None

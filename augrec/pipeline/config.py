@@ -175,9 +175,10 @@ class Config(Options):
                     f"variants: '{first}' is judged by {judged.words} and '{name}' by {other.words}, which cannot be "
                     "compared; make a run of each"
                 )
-        if judged is not Judged.RANKING and self.evaluation.protocol == "official":
+        protocol = self.evaluation.protocol
+        if judged is not Judged.RANKING and protocol != "standard":
             raise ValueError(
-                f"evaluation.protocol: official is of ranked lists, and the models are judged by {judged.words}"
+                f"evaluation.protocol: {protocol} is of ranked lists, and the models are judged by {judged.words}"
             )
         monitors = {
             f"models.{name}.training.monitor": model.training.monitor

@@ -71,6 +71,7 @@ def test_impossible_settings_are_refused(section: type[Options], given: dict) ->
 def test_the_protocol_decides_the_validation_mask_unless_told() -> None:
     assert EvaluationOptions().masks_validation
     assert not EvaluationOptions(protocol="official").masks_validation
+    assert not EvaluationOptions(protocol="rlmrec").masks_validation
     assert not EvaluationOptions(mask_valid_at_test=False).masks_validation
     assert EvaluationOptions(protocol="official", mask_valid_at_test=True).masks_validation
 

@@ -281,7 +281,7 @@ def test_one_propagation_per_evaluation() -> None:
         assert model.passes == passes
 
 
-def test_the_official_protocol_is_what_an_option_asks_for(tmp_path: Path) -> None:
+def test_a_protocol_is_what_an_option_asks_for(tmp_path: Path) -> None:
     dataset = random_dataset(12, 30, 4)
     popularity = torch.from_numpy(dataset.popularity).float()
 
@@ -295,6 +295,8 @@ def test_the_official_protocol_is_what_an_option_asks_for(tmp_path: Path) -> Non
 
     assert by_option("standard") == directly(mask_valid_at_test=True)
     assert by_option("official") == directly(official=True)
+    assert by_option("rlmrec") == directly(mask_valid_at_test=False)
+    assert by_option("rlmrec")["recall@10"] < by_option("standard")["recall@10"]
     assert by_option("official")["ndcg@10"] > by_option("standard")["ndcg@10"]
 
 

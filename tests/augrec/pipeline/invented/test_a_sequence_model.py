@@ -153,7 +153,8 @@ def test_the_next_item_is_learned_and_judged_with_the_context_of_its_split(tmp_p
         ({"training": {"monitor": "recall@5"}}, "training.monitor"),
         ({"report": {"baseline": "blind", "primary": "rmse"}}, "report.primary"),
         ({"variants": {"sees": {"model": "step"}, "blind": {"model": "base"}}}, "variants"),
-        ({"evaluation": {"cutoffs": [1, 5], "protocol": "official"}}, "evaluation.protocol"),
+        ({"evaluation": {"cutoffs": [1, 5], "protocol": "official"}}, "evaluation.protocol: official"),
+        ({"evaluation": {"cutoffs": [1, 5], "protocol": "rlmrec"}}, "evaluation.protocol: rlmrec"),
     ],
 )
 def test_what_is_no_metric_of_the_next_item_is_refused_by_its_key(
