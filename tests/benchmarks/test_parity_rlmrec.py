@@ -36,7 +36,17 @@ def test_every_figure_of_the_second_implementation(made: tuple[Path, Path, Array
     assert main([str(release), str(expected), "--json", str(tmp_path / "out.json")]) == 0
     results = json.loads((tmp_path / "out.json").read_text())
     judged = {result["name"] for result in results if result["ok"]}
-    kinds = ("forward", "train_forward", "part", "derived", "loss", "grad_norm", "trained", "forward_trained", "metrics")
+    kinds = (
+        "forward",
+        "train_forward",
+        "part",
+        "derived",
+        "loss",
+        "grad_norm",
+        "trained",
+        "forward_trained",
+        "metrics",
+    )
     wanted = {name for name in arrays if name.count("/") > 1 and name.split("/")[1].startswith(kinds)}
     assert wanted
     assert wanted <= judged
