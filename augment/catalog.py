@@ -7,6 +7,7 @@ here can name them.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from augment.prompts.domains import Domain, domain_named
 from augment.prompts.presentation import Presentation, beginning, numbers, without_title
 from augment.prompts.safe_text import plain
+from augment.reviews import Reviews
 from augment.source_ids import SourceIds
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
@@ -88,6 +90,7 @@ class Catalog:
         domain: words for the prompts.
         presentation: what prompts say of an item.
         identity: one hash of the files it was read from; None for one that was made in memory.
+        reviews: what users wrote about their training items.
         answers: the answers that prompts may quote, by task: those that the task at hand reads.
     """
 
@@ -103,10 +106,12 @@ class Catalog:
         users: Path | None = None,
         presentation: Presentation = Presentation(),  # noqa: B008 - frozen
         identity: str | None = None,
+        reviews: Reviews | None = None,
     ) -> None:
         self.n_users = len(history.starts) - 1
         self.n_items = items.num_rows
         self.domain, self.genres, self.presentation, self.identity = domain, genres, presentation, identity
+        self.reviews = reviews or Reviews(None, self.n_users, self.n_items)
         self._source_ids: dict[str, list[str]] = {}
         self._items, self._history, self._candidates, self._users = items, history, candidates, users
         known = ("item", "source_id", "title", "year", "genres")
@@ -130,7 +135,8 @@ class Catalog:
         files = [*there.files, *([] if candidates is None else [candidates])]
         identity = digest([sha256_file(path) for path in files])
         domain = domain_named(meta.get("domain"))
-        return cls(items, history, shown, domain, genres, there.users, identity=identity)
+        reviews = Reviews(there.interactions, n_users, items.num_rows)
+        return cls(items, history, shown, domain, genres, there.users, identity=identity, reviews=reviews)
 
     @property
     def has_candidates(self) -> bool:
@@ -195,7 +201,7 @@ class Catalog:
             raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
         shown = Catalog(
             *(self._items, self._history, self._candidates, self.domain, self.genres, self._users),
-            *(presentation, self.identity),
+            *(presentation, self.identity, self.reviews),
         )
         shown._source_ids = self._source_ids
         return shown
@@ -257,42 +263,65 @@ class Catalog:
         shown, anonymous = self.presentation.text, self.presentation.titles == "anonymous"
         for item in range(self.n_items):
             genres = [plain(genre) for genre in self._value(item, "genres") or ()]
-            title = "" if anonymous else self._title(item)
+            title = "" if anonymous else self.title(item)
             columns = shown.columns if shown else ()
-            yield " ".join([title, *genres, *(self._column_text(item, name) for name in columns)])
+            yield " ".join([title, *genres, *(self.text(item, name) for name in columns)])
+
+    def title(self, item: int) -> str:
+        """What an item is called in prompts; "" where the data do not say."""
+        title = plain(self._value(item, "title") or "")
+        anonymous = self.presentation.titles == "anonymous" and title
+        return f"{self.domain.one} {self._numbers[item]}" if anonymous else title
+
+    def text(self, item: int, column: str) -> str:
+        """The text of a column, without the item's own title where titles are hidden; "" where there is none."""
+        return self._without_title(item, self._value(item, column) or "")
+
+    def review(self, user: int, item: int) -> str:
+        """What a user wrote about a training item, as `text` shows it; "" where they wrote nothing."""
+        return self._without_title(item, self.reviews.text(user, item) or "")
+
+    def attribute(self, item: int, column: str) -> str | int | float | list[str] | None:
+        """The value of a column of any type as prompts show it; None where it is missing or empty."""
+        value = self._value(item, column)
+        if isinstance(value, list):
+            texts = (plain(self._without_title(item, str(entry))) for entry in value)
+            return [text for text in dict.fromkeys(texts) if text] or None
+        if isinstance(value, str):
+            return plain(self.text(item, column)) or None
+        return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the items beside their ids."""
+        return tuple(name for name in self._items.column_names if name not in ("item", "source_id"))
 
     def _value(self, item: int, column: str) -> Any:
         return self._items[column][item].as_py() if column in self._items.column_names else None
 
     def _item(self, item: int) -> Item:
         genres = tuple(dict.fromkeys(plain(genre) for genre in self._value(item, "genres") or ()))
-        title, shown = self._title(item), self.presentation.text
-        excerpt = beginning((self._column_text(item, name) for name in shown.columns), shown.words) if shown else ""
+        title, shown = self.title(item), self.presentation.text
+        excerpt = beginning((self.text(item, name) for name in shown.columns), shown.words) if shown else ""
         return Item(
             item,
             title or excerpt or f"untitled {self.domain.one}",
             self._value(item, "year"),
             tuple(genre for genre in genres if not self.genres or genre in self.genres),
             excerpt if title else "",
-            Texts(self._text, lambda name: plain(self._column_text(item, name), longest=1000)),
+            Texts(self._text, lambda name: plain(self.text(item, name), longest=1000)),
         )
 
     @cached_property
     def _numbers(self) -> list[int]:
         return numbers(self.presentation.seed, self.source_ids("item"))
 
-    def _title(self, item: int) -> str:
-        """What the item is called in prompts; "" where the data do not say."""
-        title = plain(self._value(item, "title") or "")
-        anonymous = self.presentation.titles == "anonymous" and title
-        return f"{self.domain.one} {self._numbers[item]}" if anonymous else title
-
-    def _column_text(self, item: int, name: str) -> str:
-        """The text of one column, without the item's own title where titles are hidden."""
-        text = plain(self._value(item, name) or "", longest=LONGEST_TEXT)
+    def _without_title(self, item: int, text: str) -> str:
+        """A text about an item on one line, without its title where titles are hidden."""
+        text = plain(text, longest=LONGEST_TEXT)
         if self.presentation.titles == "anonymous":
             title = plain(self._value(item, "title") or "", longest=LONGEST_TEXT)
-            return without_title(text, title, self._title(item))
+            return without_title(text, title, self.title(item))
         return text
 
 

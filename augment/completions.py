@@ -177,4 +177,6 @@ def _record(
         draft.dropped_history,
         None if status == "ok" else MASKED,
         draft.question,
+        draft.shown_reviews,
+        draft.reviews_sha256,
     )

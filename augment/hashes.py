@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from augment.messages import Draft, Sampling
-from augment.source_ids import SourceIds
+from augment.source_ids import SourceIds, reviewed
 from augrec.artefacts.files import digest
 from augrec.artefacts.tasks import About
 
@@ -38,6 +38,7 @@ def request_key(
         "candidates": [ids.items(order.shown_candidates) for order in draft.orders],
         "messages": [order.messages for order in draft.orders],
         **({"question": draft.question} if draft.question else {}),
+        **({"reviews": ids.several(reviewed(about), draft.shown_reviews)} if draft.shown_reviews else {}),
     }
     if draft.labels:
         return digest(content | {"labels": draft.labels})

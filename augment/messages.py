@@ -64,6 +64,9 @@ class Draft:
         others: of a scored draft, the same question with its candidates in other orders.
         question: tells the questions of one task about one entity apart; the same text for the same question, whoever
             else is asked what. "" where there is one.
+        shown_reviews: whose reviews are in the prompt: of a draft about an item the users who wrote them, of one about
+            a user the items that they wrote about.
+        reviews_sha256: of these reviews as the data hold them, see `augment.reviews`; "" without any.
     """
 
     entity: int
@@ -76,6 +79,13 @@ class Draft:
     labels: tuple[str, ...] = ()
     others: tuple[Draft, ...] = ()
     question: str = ""
+    shown_reviews: tuple[int, ...] = ()
+    reviews_sha256: str = ""
+
+    @property
+    def droppable(self) -> int:
+        """How much of it can be left out: all but the latest item of a history, or an item's reviews."""
+        return len(self.shown_history) - 1 if self.shown_history else len(self.shown_reviews)
 
     @property
     def orders(self) -> tuple[Draft, ...]:
@@ -165,5 +175,7 @@ class Record:
     dropped_history: int = 0
     fallback: str | None = None
     question: str = ""
+    shown_reviews: tuple[int, ...] = ()
+    reviews_sha256: str = ""
     block: str = field(default="", compare=False)
     engine: str = field(default="", compare=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from augment.engines.options import EngineOptions
 from augment.engines.registry import ENGINES, EngineKind
@@ -28,18 +28,14 @@ class SourceOptions(Options):
     engine: Annotated[EngineOptions, OneOf(ENGINES, "kind")]
     """What answers."""
     tasks: tuple[str, ...] = LLMREC
-    """What it is asked: edges, user_profile, item_attributes. A replayed source: whatever its records answer."""
+    """What it is asked: edges, user_profile, item_attributes, item_profile. A replayed source: whatever its records
+    answer."""
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""
     titles: Titles = "as-is"
     """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
-
-    @property
-    def waves(self) -> list[tuple[str, ...]]:
-        """Its tasks in the order in which they are asked, see `augment.tasks.order`; a replayed source asks nothing."""
-        return [self.tasks] if self.engine.replays else waves(self.tasks)
 
     @property
     def brings_vectors(self) -> bool:
@@ -55,17 +51,7 @@ class SourceOptions(Options):
         for task in tasks:
             if task not in TASKS and (not replayed or field_problem(task)):
                 raise ValueError(f"unknown task {task!r}; known are {', '.join(TASKS)}")
-        if not replayed:
-            _check_reads(tasks)
         return (*(task for task in TASKS if task in tasks), *(task for task in tasks if task not in TASKS))
-
-
-def _check_reads(tasks: tuple[str, ...]) -> None:
-    for task in tasks:
-        lacking = [read for read in TASKS[task].reads if read not in tasks]
-        if lacking:
-            raise ValueError(f"{task} quotes the answers to {lacking[0]}, which is not asked; add it")
-    waves(tasks)
 
 
 class TasksOptions(Options):
@@ -113,6 +99,28 @@ class GenerationOptions(Options):
         options = self.tasks.of(task)
         prose = source.engine.prose_profiles and "style" in type(options).model_fields
         return options.model_copy(update={"style": "prose"}) if prose else options
+
+    def waves(self, source: SourceOptions) -> list[tuple[str, ...]]:
+        """A source's tasks in the order in which they are asked, `augment.tasks.order`; a replayed one asks nothing."""
+        return [source.tasks] if source.engine.replays else waves(self._reads(source))
+
+    def _reads(self, source: SourceOptions) -> dict[str, tuple[str, ...]]:
+        return {task: TASKS[task].reads_with(self.task_options(task, source)) for task in source.tasks}
+
+    @model_validator(mode="after")
+    def _what_is_read_is_asked(self) -> Self:
+        for name, source in self.sources.items():
+            if source.engine.replays:
+                continue
+            reads = self._reads(source)
+            for task, wanted in reads.items():
+                lacking = [read for read in wanted if read not in reads]
+                if lacking:
+                    raise ValueError(
+                        f"sources.{name}.tasks: {task} quotes the answers to {lacking[0]}, which is not asked; add it"
+                    )
+            waves(reads)
+        return self
 
     @field_validator("sources")
     @classmethod

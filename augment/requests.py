@@ -8,7 +8,6 @@ request at hand.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +21,7 @@ from augment.engines.base import Engine
 from augment.engines.heuristic import RULE_ENGINE
 from augment.hashes import engine_seed, refusal_key, request_key, shard_of
 from augment.messages import MASKED, Control, Draft, Record, Request
+from augment.samples import sample
 from augment.source_ids import POSITIONS, SourceIds
 from augment.tasks.base import Impossible, Task
 from augrec.artefacts.tasks import About
@@ -128,8 +128,7 @@ def drawn_users(catalog: Catalog, number: int | None, seed: int) -> np.ndarray |
         return None
     names = catalog.source_ids("user")
     known = np.flatnonzero(catalog.history_lengths).tolist()
-    known.sort(key=lambda user: hashlib.sha256(f"{seed}/asked/{names[user]}".encode()).digest())
-    return np.isin(np.arange(catalog.n_users), known[:number])
+    return np.isin(np.arange(catalog.n_users), sample(known, number, names.__getitem__, f"{seed}/asked"))
 
 
 def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:
@@ -201,7 +200,7 @@ class _Shorter:
 
 
 def fit(whole: Draft, shorter: Callable[[int], Draft], engine: Engine) -> Draft:
-    """The draft that leaves out as few of the oldest history items as the engine's context requires.
+    """The draft that leaves out as few of the oldest history items, or of an item's reviews, as the context needs.
 
     At least the latest item stays: a profile of nobody is noise.
 
@@ -214,7 +213,7 @@ def fit(whole: Draft, shorter: Callable[[int], Draft], engine: Engine) -> Draft:
     """
     if engine.context is None or _fits(whole, engine):
         return whole
-    least, most = 1, len(whole.shown_history) - 1
+    least, most = 1, whole.droppable
     if most < least or not _fits(shorter(most), engine):
         shortest = shorter(most) if most >= least else whole
         tokens = engine.count_tokens(shortest.messages)

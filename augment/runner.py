@@ -54,7 +54,7 @@ def run_source(
         folder: R/augment/<source>.
         seed: the run's seed.
         shards: the shards this process answers, e.g. of one array task; only a run over all of them merges.
-        wave: the wave of tasks that this process answers (`SourceOptions.waves`): those that quote the answers to
+        wave: the wave of tasks that this process answers (`GenerationOptions.waves`): those that quote the answers to
             others come when these are answered, in all shards. None: one wave after the other.
         engine: what answers, unless records are replayed. None: the configured one, if it loads no weights.
 

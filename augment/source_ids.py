@@ -35,10 +35,14 @@ class SourceIds:
         """The source's id of a contiguous one."""
         return self._ids[about][number]
 
+    def several(self, about: About, numbers: Sequence[int]) -> tuple[str, ...]:
+        """The source's ids of several users or items."""
+        ids = self._ids[about]
+        return tuple(ids[number] for number in numbers)
+
     def items(self, numbers: Sequence[int]) -> tuple[str, ...]:
         """The source's ids of several items."""
-        ids = self._ids["item"]
-        return tuple(ids[number] for number in numbers)
+        return self.several("item", numbers)
 
     def find(self, about: About, source_id: str) -> int | None:
         """The contiguous id; None for one that the data set does not have."""
@@ -66,7 +70,7 @@ class Positions(SourceIds):
         """See SourceIds."""
         return str(number)
 
-    def items(self, numbers: Sequence[int]) -> tuple[str, ...]:
+    def several(self, about: About, numbers: Sequence[int]) -> tuple[str, ...]:
         """See SourceIds."""
         return tuple(str(number) for number in numbers)
 
@@ -76,6 +80,11 @@ class Positions(SourceIds):
 
 
 POSITIONS = Positions()
+
+
+def reviewed(about: About) -> About:
+    """Whom the ids in `shown_reviews` of a record are of: users where it is about an item, items where about a user."""
+    return "user" if about == "item" else "item"
 
 
 def translated(gives: Kind, fields: dict[str, Any], item: Callable[[Any], Any]) -> dict[str, Any]:

@@ -205,6 +205,8 @@ class Pass:
             shown_history=draft.shown_history,
             shown_candidates=draft.shown_candidates,
             dropped_history=draft.dropped_history,
+            shown_reviews=draft.shown_reviews,
+            reviews_sha256=draft.reviews_sha256,
         )
         self._keep(record, ticker)
         self._under_way.settle(request.key)

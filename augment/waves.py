@@ -49,7 +49,7 @@ class Waves:
         self._maker = maker
         prompts, terms = Prompts(generation.templates), source.engine.history_terms
         self._context = Context(self._catalog, prompts, generation.max_history, seed, terms)
-        self._waves = [[self._task(name) for name in wave] for wave in source.waves]
+        self._waves = [[self._task(name) for name in wave] for wave in generation.waves(source)]
         self._made_of: dict[int, str | None] = {}
         self.present: dict[str, KeyTable] = {}
         """The keys that passes of this process found, by task."""

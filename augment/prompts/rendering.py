@@ -12,6 +12,7 @@ import jinja2
 from jinja2.exceptions import SecurityError
 
 from augment.messages import Message, Messages
+from augment.prompts.safe_text import as_json
 from augment.prompts.sandbox import Sandbox
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import sha256_file
@@ -78,6 +79,7 @@ class Prompts:
         )
         write = partial(line_of, environment)
         kept = lru_cache(maxsize=LINES_KEPT)(write)  # an item stands in many prompts
+        environment.filters["json"] = as_json
         environment.filters["line"] = lambda item: kept(item) if isinstance(item, Hashable) else write(item)
         return lambda name, values: environment.get_template(name).render(values)
 

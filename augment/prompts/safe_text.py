@@ -6,7 +6,9 @@ marker such as `<|im_end|>` or `[/INST]` could end the user's turn, because toke
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 LONGEST = 120
 _MARKERS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}": ")", "▁": " "})
@@ -18,3 +20,8 @@ def plain(text: str, longest: int = LONGEST) -> str:
         text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
     line = " ".join(text.translate(_MARKERS).split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON on one line, letters of every language as they are; the filter `json` of templates."""
+    return json.dumps(value, ensure_ascii=False)

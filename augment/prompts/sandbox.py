@@ -19,6 +19,8 @@ from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from augment.prompts.safe_text import as_json
+
 LONGEST = 1_000_000
 """Characters of a rendered text, and characters, items or bits of any value on the way."""
 MADE = 20 * LONGEST
@@ -30,7 +32,7 @@ FILTERS = (
     "items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "round", "safe",
     "select", "selectattr", "sort", "string", "title", "tojson", "trim", "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
-"""Besides `join` and `replace`, which are measured."""
+"""Besides `join`, `replace` and `json`, which are measured."""
 METHODS = (
     "capitalize", "casefold", "count", "endswith", "find", "get", "index", "isalpha", "isdigit", "islower", "isnumeric",
     "isspace", "isupper", "items", "keys", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "rfind",
@@ -49,6 +51,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                          autoescape=False, finalize=_measured)  # fmt: skip
         self.intercepted_binops = frozenset(_OPERATORS)
         self.filters = {name: _with_measured_input(self.filters[name]) for name in FILTERS}
+        self.filters["json"] = _with_measured_input(as_json)
         self.filters |= {"join": self._join, "replace": self._replace, _COUNTED: self._counted, _JOINED: self._joined}
         self.filters[_MEASURED] = _measured
         self.globals = {name: self.globals[name] for name in FUNCTIONS}

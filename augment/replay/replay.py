@@ -22,7 +22,7 @@ from augment.engines.heuristic import RULE_ENGINE
 from augment.messages import MASKED, Draft, Record
 from augment.replay.translation import Translation, dataset_folder
 from augment.requests import refusal
-from augment.source_ids import UnknownItem, translated
+from augment.source_ids import UnknownItem, reviewed, translated
 from augment.store.lines import Stored
 from augment.tasks import TASKS, card_of
 from augment.tasks.base import Checked, Task, TaskOptions
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 COPIED = (
     *("text", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens"),
-    *("attempt", "dropped_history", "repairs"),
+    *("attempt", "dropped_history", "repairs", "reviews_sha256"),
 )
 """What a record here has of the one it was made from, as it is there."""
 
@@ -122,12 +122,13 @@ class Replay:
             name: tuple(item for item in map(self._translation.item_here, getattr(theirs, name)) if item is not None)
             for name in ("shown_history", "shown_candidates")
         }
+        others = (self._translation.here(reviewed(card.about), other) for other in theirs.shown_reviews)
+        shown["shown_reviews"] = tuple(other for other in others if other is not None)
         reason, fields = theirs.reason, None
         if theirs.ok:
             fields, reason = self._fields(card.gives, theirs.fields or {})
-        stray = self._held_out(entity, shown["shown_history"]) if card.about == "user" else None
-        if reason is None and stray is not None:
-            reason = f"held_out_history: item {stray} was shown, which is no training interaction of this user here"
+        if reason is None:
+            reason = self._held_out(card, entity, shown)
         ok = reason is None and theirs.ok
         copied: dict[str, Any] = {name: getattr(theirs, name) for name in COPIED}
         return Record(
@@ -153,9 +154,19 @@ class Replay:
             return None, str(odd)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")), None
 
-    def _held_out(self, user: int, shown: tuple[int, ...]) -> int | None:
-        stray = np.setdiff1d(np.asarray(shown, dtype=np.int64), self._catalog.train_items(user))
-        return int(stray[0]) if len(stray) else None
+    def _held_out(self, card: TaskCard, entity: int, shown: dict[str, tuple[int, ...]]) -> str | None:
+        """Why a record would bring held-out data in: it was shown what is no training interaction here."""
+        if card.about == "item":
+            strays = [user for user in shown["shown_reviews"] if entity not in self._catalog.train_items(user)]
+            what = "held_out_review: that of user {} was shown, who has no training interaction with this item here"
+            return what.format(strays[0]) if strays else None
+        train = self._catalog.train_items(entity)
+        for name, what in (("shown_history", "held_out_history: item {} was shown"),
+                           ("shown_reviews", "held_out_review: that of item {} was shown")):  # fmt: skip
+            stray = np.setdiff1d(np.asarray(shown[name], dtype=np.int64), train)
+            if len(stray):
+                return what.format(int(stray[0])) + ", which is no training interaction of this user here"
+        return None
 
 
 class _Table:
@@ -188,6 +199,7 @@ class ReplayedTask(Task):
 
     def __init__(self, card: TaskCard) -> None:
         self.name, self.about, self.reads, self.gives = card.name, card.about, card.reads, card.gives  # type: ignore[misc]
+        self.shows = card.shows  # type: ignore[misc]
         self.options = TaskOptions()
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:

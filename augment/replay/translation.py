@@ -47,9 +47,14 @@ class Translation:
 
     def item_here(self, item: int) -> int | None:
         """This data set's id of an item of the source; None when it is not here."""
+        return self.here("item", item)
+
+    def here(self, about: About, entity: int) -> int | None:
+        """This data set's id of a user or item of the source; None for one that is not here."""
         if self._by_position:
-            return item if 0 <= item < self._catalog.n_items else None
-        return self._items_here.get(item)
+            size = self._catalog.n_items if about == "item" else self._catalog.n_users
+            return entity if 0 <= entity < size else None
+        return self._here[about].get(entity)
 
     @cached_property
     def _theirs(self) -> dict[About, dict[str, int]]:
@@ -57,9 +62,15 @@ class Translation:
         return {"user": _ids(self._dataset, "user"), "item": _ids(self._dataset, "item")}
 
     @cached_property
-    def _items_here(self) -> dict[int, int]:
-        here = ((item, self._catalog.ids.find("item", source_id)) for source_id, item in self._theirs["item"].items())
-        return {item: number for item, number in here if number is not None}
+    def _here(self) -> dict[About, dict[int, int]]:
+        return {
+            about: {
+                entity: number
+                for source_id, entity in theirs.items()
+                if (number := self._catalog.ids.find(about, source_id)) is not None
+            }
+            for about, theirs in self._theirs.items()
+        }
 
 
 def _ids(dataset: Path, about: About) -> dict[str, int]:

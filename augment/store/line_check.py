@@ -48,6 +48,8 @@ class Line(BaseModel):
     dropped_history: Count
     fallback: str | None
     question: Annotated[str, Field(min_length=1)] = ""
+    shown_reviews: Texts = ()
+    reviews_sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")] = ""
     block: Annotated[str, Field(pattern=r"\A[0-9a-f]*\z")]
     engine: str
 
@@ -62,8 +64,8 @@ def check_line(content: Mapping[str, Any], gives: Kind) -> None:
     try:
         Line.model_validate(content)
         texts = [value for value in content.values() if isinstance(value, str)]
-        for name in ("repairs", "shown_history", "shown_candidates"):
-            texts += content[name]
+        for name in ("repairs", "shown_history", "shown_candidates", "shown_reviews"):
+            texts += content.get(name, ())
         "".join(texts).encode()
         if content["status"] == "ok":
             _check_fields(gives, content["fields"])

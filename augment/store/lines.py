@@ -8,14 +8,15 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from augment.messages import Record
-from augment.source_ids import SourceIds, UnknownItem, translated
+from augment.source_ids import SourceIds, UnknownItem, reviewed, translated
 from augment.store.line_check import Damaged, check_line
 from augrec.artefacts.tasks import About, Kind, TaskCard
 
 _FIELDS = tuple(field.name for field in fields(Record))
 _ITEMS = ("shown_history", "shown_candidates")
-_QUESTION = "question"
-"""The field that a line has only where an entity has several questions."""
+_REVIEWS = "shown_reviews"
+_WHERE_NEEDED = ("question", _REVIEWS, "reviews_sha256")
+"""Fields that a line has only where an entity has several questions, or reviews were shown."""
 
 
 class OtherVersion(ValueError):
@@ -66,10 +67,12 @@ class Stored:
         content["entity"] = ids.of(card.about, record.entity)
         for name in _ITEMS:
             content[name] = ids.items(content[name])
+        content[_REVIEWS] = ids.several(reviewed(card.about), content[_REVIEWS])
         if record.fields is not None:
             content["fields"] = _written(card.gives, record.fields, lambda item: ids.of("item", item))
-        if not record.question:
-            del content[_QUESTION]
+        for name in _WHERE_NEEDED:
+            if not content[name]:
+                del content[name]
         head = {name: content.pop(name) for name in ("key", "task")}
         return cls({**head, "about": card.about, **content})
 
@@ -88,8 +91,8 @@ class Stored:
         if not isinstance(content, dict):
             raise Damaged("not a JSON object")
         names = {"about", *_FIELDS}
-        if content.keys() | {_QUESTION} != names:
-            odd = sorted((content.keys() | {_QUESTION}) ^ names)
+        if content.keys() | set(_WHERE_NEEDED) != names:
+            odd = sorted((content.keys() | set(_WHERE_NEEDED)) ^ names)
             raise OtherVersion(f"{'without' if odd[0] in names else 'with'} the field {odd[0]!r}")
         check_line(content, gives)
         return cls(content)
@@ -99,7 +102,9 @@ class Stored:
         entity = ids.find(self.about, self.entity)
         content = {name: self.content[name] for name in _FIELDS if name in self.content}
         shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS}
-        if entity is None or any(None in items for items in shown.values()):
+        if _REVIEWS in content:
+            shown[_REVIEWS] = tuple(ids.find(reviewed(self.about), other) for other in content[_REVIEWS])
+        if entity is None or any(None in several for several in shown.values()):
             return None
         try:
             if content["fields"] is not None:

@@ -3,11 +3,12 @@
 from augment.tasks.base import Task, card_of
 from augment.tasks.edges import Edges
 from augment.tasks.item_attributes import ItemAttributes
+from augment.tasks.item_profile import ItemProfile
 from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.registry import Registry
 
 TASKS: Registry[type[Task]] = Registry("task")
-for _task in (Edges, UserProfile, ItemAttributes):
+for _task in (Edges, UserProfile, ItemAttributes, ItemProfile):
     TASKS.register(_task)
 
 LLMREC = (Edges.name, UserProfile.name, ItemAttributes.name)

@@ -12,7 +12,7 @@ from pydantic import Field
 from augment.answers.answer import Answer
 from augment.messages import Draft, Sampling
 from augrec.artefacts.options import Options
-from augrec.artefacts.tasks import About, Gives, TaskCard
+from augrec.artefacts.tasks import About, Gives, Shown, TaskCard
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
@@ -98,6 +98,8 @@ class Task(ABC):
     """Tasks whose records its prompt quotes; they are answered before."""
     gives: ClassVar[Gives]
     """What its answers are for."""
+    shows: ClassVar[Shown] = "latest"
+    """Which training items of a user its prompts show."""
     Options: ClassVar[type[TaskOptions]]
     options: TaskOptions
     most_questions: int = 1
@@ -105,6 +107,11 @@ class Task(ABC):
 
     @abstractmethod
     def __init__(self, context: Context, options: Any) -> None: ...
+
+    @classmethod
+    def reads_with(cls, options: TaskOptions) -> tuple[str, ...]:
+        """The tasks whose records its prompts quote with these options; `reads` where these change nothing of it."""
+        return cls.reads
 
     def draft(self, entity: Any, drop: int = 0) -> Draft:
         """The question about one entity without its `drop` oldest history items. Raises Impossible."""
@@ -124,4 +131,4 @@ class Task(ABC):
 
 def card_of(task: Task | type[Task]) -> TaskCard:
     """What later stages know of a task."""
-    return TaskCard(name=task.name, about=task.about, reads=task.reads, gives=task.gives)
+    return TaskCard(name=task.name, about=task.about, reads=task.reads, gives=task.gives, shows=task.shows)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from augment.tasks import TASKS
+from collections.abc import Collection, Mapping
 
 
-def waves(tasks: Iterable[str]) -> list[tuple[str, ...]]:
+def waves(reads: Mapping[str, Collection[str]]) -> list[tuple[str, ...]]:
     """The tasks wave by wave, in their order within each: everything that a task reads is answered in an earlier one.
 
     Args:
-        tasks: names; what they read is among them.
+        reads: the names of tasks, and of those that they read, which are among them.
 
     Raises:
         ValueError: tasks read each other.
     """
-    left, ordered = list(tasks), list[tuple[str, ...]]()
+    left, ordered = list(reads), list[tuple[str, ...]]()
     while left:
-        wave = tuple(task for task in left if not any(read in left for read in TASKS[task].reads))
+        wave = tuple(task for task in left if not any(read in left for read in reads[task]))
         if not wave:
             raise ValueError(f"{' and '.join(left)} quote each other's answers")
         ordered.append(wave)

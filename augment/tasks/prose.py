@@ -1,9 +1,10 @@
 """A profile in prose (RLMRec, section 3.2): a few sentences instead of fields.
 
-Deviations from the authors' prompts: no reasoning is asked for, what is shown is the beginning of the items' texts, and
-the answer's form is bounded: words of letters and digits, at most so many, the last one followed by a full stop, an
-exclamation or a question mark. So a model can stop after any sentence, and has to after the last word. What a grammar
-cannot say is checked: a profile that only repeats the prompt says nothing about the user, and is asked for again.
+Deviations from the authors' prompts: no reasoning is asked for (see `augment.tasks.reasoning`), what is shown is the
+beginning of the items' texts, and the answer's form is bounded: words of letters and digits, at most so many, the last
+one followed by a full stop, an exclamation or a question mark. So a model can stop after any sentence, and has to after
+the last word. What a grammar cannot say is checked: a profile that only repeats the prompt says nothing about the user,
+and is asked for again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from augment.messages import Draft
 from augment.tasks.base import Checked, Contradiction
 from augment.tasks.naming import LETTERS, SAYS_NOTHING
 
+OPENING = r"^([A-Za-z]{1,20}( [A-Za-z]{1,20}){0,4})?$"
+"""What a text can be held to begin with."""
 FEWEST_WORDS = 3
 """A "profile" of fewer words is a placeholder."""
 MOST_OFTEN = 3
@@ -35,12 +38,17 @@ def prose_answer(words: int, letters: int, opening: str = "") -> Answer:
     Args:
         opening: letters and spaces the text begins with; its words count.
     """
+    text = prose_type(words, letters, opening)
+    return Answer(create_model("Prose", __base__=AnswerModel, profile=(text, ...)), prose_budget(words))
+
+
+def prose_type(words: int, letters: int, opening: str = "") -> Any:
+    """A string of sentences, see `prose_answer`."""
     first = f"{LETTERS}0-9"
     word = f"['(]?[{first}][{first}'-]{{0,{letters - 1}}}[)']?"
     begin = f"{opening} {word}" if opening else word
     pattern = f"^{begin}([.,;:!?]? {word}){{0,{words - 1 - len(opening.split())}}}[.!?]$"
-    text = Annotated[str, StringConstraints(pattern=pattern)]
-    return Answer(create_model("Prose", __base__=AnswerModel, profile=(text, ...)), prose_budget(words))
+    return Annotated[str, StringConstraints(pattern=pattern)]
 
 
 TERMS = Answer(create_model("Terms", __base__=AnswerModel, profile=(str, ...)))
@@ -59,21 +67,28 @@ def check_prose(answer: dict[str, Any], draft: Draft, words: int, opening: str =
     """
     if not answer["profile"].endswith((".", "!", "?")):
         return _check_terms(answer)  # the rule's; the grammar ends a model's text with one of these
-    sentences, repairs = SENTENCE.split(answer["profile"]), list[str]()
-    first: dict[str, str] = {}
-    for sentence in sentences:
-        first.setdefault(_words(sentence), sentence)
-    kept = list(first.values())
-    if len(kept) < len(sentences):
-        repairs.append(f"profile: {len(sentences) - len(kept)} repeated sentences cut")
-    if len(answer["profile"].split(" ")) >= words and len(kept) > 1:
-        kept.pop()
-        repairs.append("profile: the last sentence cut, it reached the most words")
+    repairs: list[str] = []
+    kept = sound_sentences(answer["profile"], "profile", words, repairs)
     text = " ".join(kept)
     _refuse_placeholder(text, opening)
     _refuse_loop(text)
     _refuse_echo(kept, draft)
     return Checked({"profile": text}, tuple(repairs))
+
+
+def sound_sentences(text: str, field: str, words: int, repairs: list[str]) -> list[str]:
+    """The sentences of a text, each once, without a last one that the bound of `words` words cut short."""
+    sentences = SENTENCE.split(text)
+    first: dict[str, str] = {}
+    for sentence in sentences:
+        first.setdefault(_words(sentence), sentence)
+    kept = list(first.values())
+    if len(kept) < len(sentences):
+        repairs.append(f"{field}: {len(sentences) - len(kept)} repeated sentences cut")
+    if len(text.split(" ")) >= words and len(kept) > 1:
+        kept.pop()
+        repairs.append(f"{field}: the last sentence cut, it reached the most words")
+    return kept
 
 
 def _check_terms(answer: dict[str, Any]) -> Checked:

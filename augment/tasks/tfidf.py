@@ -1,13 +1,13 @@
-"""What a user's history is about, without a language model: the terms with the highest mean TF-IDF over its items.
+"""What items are about, without a language model: the terms with the highest mean TF-IDF over them.
 
-An item's document is its title, genres and the text columns that prompts show, whole. scikit-learn weighs the terms:
-tf * (ln((1 + n) / (1 + df)) + 1), each document to unit length. Terms that are in one document only name that item, and
-those in more than half of them name none; both are left out.
+An item's document is its title, genres and the text columns that prompts show, whole, unless a task says otherwise.
+scikit-learn weighs the terms: tf * (ln((1 + n) / (1 + df)) + 1), each document to unit length. Terms that are in one
+document only name that item, and those in more than half of them name none; both are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,26 +27,36 @@ DECIMALS = 10
 """Scores are rounded so that equal ones stay equal whatever the order of the sum; ties go by the alphabet."""
 
 
-class HistoryTerms:
-    """The terms of every user, computed for all of them when the first is asked for.
+class MeanTerms:
+    """The terms of every user, or item, computed for all of them when the first is asked for.
 
     Args:
-        catalog: items and histories, as they are shown.
-        max_history: how many of a user's latest training items count: those that a prompt would show.
-        most: most terms of a user.
+        catalog: the items.
+        entities: how many users or items there are.
+        shown: the items of an entity that count: those that a prompt would show.
+        most: most terms of an entity.
+        documents: the text of every item; None for what prompts with a history show.
     """
 
-    def __init__(self, catalog: Catalog, max_history: int, most: int) -> None:
-        self._catalog, self._max_history, self._most = catalog, max_history, most
+    def __init__(
+        self,
+        catalog: Catalog,
+        entities: int,
+        shown: Callable[[int], Sequence[int] | np.ndarray],
+        most: int,
+        documents: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
+        self._catalog, self._entities, self._shown, self._most = catalog, entities, shown, most
+        self._documents = documents or catalog.documents
 
-    def of(self, user: int) -> list[str]:
-        """The user's terms, best first; none where no item has a text."""
-        return [self._names[term] for term in self._best[user] if term >= 0]
+    def of(self, entity: int) -> list[str]:
+        """The terms of a user or item, best first; none where no item has a text."""
+        return [self._names[term] for term in self._best[entity] if term >= 0]
 
     @cached_property
     def _weights(self) -> tuple[Sequence[str], sp.csr_matrix]:
         """The vocabulary in order of the alphabet, and items x terms."""
-        documents = list(self._catalog.documents())
+        documents = list(self._documents())
         for fewest in (2, 1):
             try:
                 vectorizer = self._vectorizer(fewest)
@@ -71,11 +81,11 @@ class HistoryTerms:
 
     @cached_property
     def _best(self) -> np.ndarray:
-        """Users x terms, int32: places in the vocabulary, best first, then -1."""
-        best = np.full((self._catalog.n_users, self._most), -1, dtype=np.int32)
+        """Entities x terms, int32: places in the vocabulary, best first, then -1."""
+        best = np.full((self._entities, self._most), -1, dtype=np.int32)
         for first in range(0, len(best), USERS_AT_ONCE):
             rows = best[first : first + USERS_AT_ONCE]
-            means = (self._histories(range(first, first + len(rows))) @ self._weights[1]).tocsr()
+            means = (self._means(range(first, first + len(rows))) @ self._weights[1]).tocsr()
             row = np.repeat(np.arange(len(rows)), np.diff(means.indptr))
             order = np.lexsort((means.indices, -np.round(means.data, DECIMALS), row))
             place = np.arange(len(order)) - means.indptr[row]
@@ -83,11 +93,24 @@ class HistoryTerms:
             rows[row[kept], place[kept]] = means.indices[order][kept]
         return best
 
-    def _histories(self, users: range) -> sp.csr_matrix:
-        """Users x items: one over the length of the history where an item is in it."""
-        shown = [self._catalog.train_items(user)[-self._max_history :] for user in users]
+    def _means(self, entities: range) -> sp.csr_matrix:
+        """Entities x items: one over the number of items shown where an item is among them."""
+        shown = [self._shown(entity) for entity in entities]
         lengths = np.array([len(items) for items in shown])
         values = np.repeat(1.0 / np.maximum(lengths, 1), lengths)
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        items = np.concatenate(shown) if shown else np.empty(0, np.int64)
-        return sp.csr_matrix((values, items, starts), shape=(len(users), self._catalog.n_items))
+        items = np.concatenate([np.asarray(items, np.int64) for items in (*shown, ())])
+        return sp.csr_matrix((values, items, starts), shape=(len(entities), self._catalog.n_items))
+
+
+class HistoryTerms(MeanTerms):
+    """The terms of every user's latest training items.
+
+    Args:
+        catalog: items and histories, as they are shown.
+        max_history: how many of a user's latest training items count: those that a prompt would show.
+        most: most terms of a user.
+    """
+
+    def __init__(self, catalog: Catalog, max_history: int, most: int) -> None:
+        super().__init__(catalog, catalog.n_users, lambda user: catalog.train_items(user)[-max_history:], most)

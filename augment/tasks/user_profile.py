@@ -1,6 +1,7 @@
 """User profiles: who a user may be and what they like, guessed from their history (LLMRec, section 3.2).
 
-In prose (RLMRec) the answer is a short text instead, see `augment.tasks.prose`; what follows is about fields.
+In prose (RLMRec) the answer is a short text instead, see `augment.tasks.prose` and, with the reasons for it,
+`augment.tasks.reasoned_profile`; what follows is about fields.
 
 Deviations from the authors' prompt: every field has a closed or bounded form, genres come from the data set's own
 vocabulary when it has one, and a genre cannot be liked and disliked. A grammar cannot say the last without one branch
@@ -19,9 +20,13 @@ from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, Task, TaskOptions
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
-from augment.tasks.prose import TERMS, check_prose, prose_answer
+from augment.tasks.prose import OPENING, TERMS, check_prose, prose_answer
+from augment.tasks.reasoned_profile import READS, ReasonedProfile
 from augrec.artefacts.tasks import About, Gives, Text
 
+Style = Literal["fields", "prose", "reasoned"]
+WORDS: dict[Style, int] = {"fields": 0, "prose": 60, "reasoned": 100}
+"""Most words of a text, where the config does not say."""
 AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
 GENDERS = ("female", "male")
 
@@ -33,14 +38,21 @@ if TYPE_CHECKING:
 class UserProfileOptions(NamingOptions):
     """Asking who a user is."""
 
-    style: Literal["fields", "prose"] = "fields"
-    """fields: LLMRec's, such as age, liked genres and country. prose: RLMRec's, a text of a few sentences."""
-    words: int = Field(default=60, ge=10, le=300)
-    """Most words of a text in prose."""
+    style: Style = "fields"
+    """fields: LLMRec's, such as age, liked genres and country. reasoned: RLMRec's, a text and the reasons for it, from
+    the source's answers to item_profile, which it waits for. prose: a text without reasons, from the items' own."""
+    words: int | None = Field(default=None, ge=10, le=300)
+    """Most words of a text, prose or reasoned. null: 60 in prose, 100 reasoned."""
     letters: int = Field(default=24, ge=8, le=60)
     """Most characters in a word of such a text."""
-    opening: str = Field(default="This person enjoys", pattern=r"^([A-Za-z]{1,20}( [A-Za-z]{1,20}){0,4})?$")
+    opening: str = Field(default="This person enjoys", pattern=OPENING)
     """What every such text begins with; it keeps small models from retelling a book. Empty: they begin as they like."""
+    reasoning_words: int = Field(default=100, ge=10, le=300)
+    """Most words of the reasoning, which is stored and not embedded."""
+    items: int = Field(default=6, ge=1, le=100)
+    """How many of the user's training items are shown for a reasoned text, drawn with the run's seed."""
+    review_words: int = Field(default=200, ge=1, le=1000)
+    """Words shown there of the user's own review of an item."""
     most_genres: int = Field(default=500, ge=1, le=2000)
     """Most genres an answer can name: of a larger vocabulary those that the most training interactions have. A grammar
     over 500 names compiles in 0.1 s of CPU time, one over 5,000 in 1 to 5 s and longer for larger token vocabularies,
@@ -52,11 +64,16 @@ class UserProfileOptions(NamingOptions):
     creators: int = Field(default=2, ge=1, le=10)
     """Most directors (authors, developers, ...) a user likes."""
 
+    @property
+    def most_words(self) -> int:
+        """Most words of a text."""
+        return self.words or WORDS[self.style]
+
 
 class UserProfile(Task):
     """Stored fields (movies): age, gender, liked_genres, disliked_genres, liked_directors, country, language.
 
-    In prose: profile.
+    In prose: profile. Reasoned: profile, reasoning.
     """
 
     name: ClassVar[str] = "user_profile"
@@ -71,11 +88,22 @@ class UserProfile(Task):
         self._genres = context.catalog.commonest_genres(options.most_genres)
         self._answer = self._answer_with(self._genres, self._genres)
         self._control = self._answer_with(self._genres, self._genres, control=True)
+        self._reasoned: ReasonedProfile | None = None
         if options.style == "prose":
-            self._answer, self._control = prose_answer(options.words, options.letters, options.opening), TERMS
+            self._answer, self._control = prose_answer(options.most_words, options.letters, options.opening), TERMS
+        elif options.style == "reasoned":
+            self._reasoned = ReasonedProfile(context, options)
+            self.reads, self.gives, self.shows = READS, Text(field="profile"), "sample"  # type: ignore[misc]
+
+    @classmethod
+    def reads_with(cls, options: TaskOptions) -> tuple[str, ...]:
+        """Reasoned profiles quote those of the items."""
+        return READS if isinstance(options, UserProfileOptions) and options.style == "reasoned" else ()
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
+        if self._reasoned:
+            return self._reasoned.draft(entity, drop)
         if not entity.history:
             raise Impossible("no_history: the user has no training interaction")
         history = entity.history[-self._context.max_history :][drop:]
@@ -96,7 +124,9 @@ class UserProfile(Task):
         Raises Contradiction where asking again may help.
         """
         if self.options.style == "prose":
-            return check_prose(answer, draft, self.options.words, self.options.opening)
+            return check_prose(answer, draft, self.options.most_words, self.options.opening)
+        if self._reasoned:
+            return self._reasoned.check(answer, draft)
         return self._check_fields(answer)
 
     def _check_fields(self, answer: dict[str, Any]) -> Checked:

@@ -39,6 +39,8 @@ RECORD_SCHEMA = pa.schema(
         ("shown_history", pa.list_(pa.int32())),
         ("shown_candidates", pa.list_(pa.int32())),
         ("dropped_history", pa.int32()),
+        ("shown_reviews", pa.list_(pa.int32())),
+        ("reviews_sha256", pa.string()),
         ("fallback", pa.string()),
     ]
 )
@@ -54,7 +56,8 @@ class StoredRecord:
     """One record; a column that was not read, or that the file lacks, has its default.
 
     `fields` is None when the request failed; `text` is what the LLM wrote, untrusted. `shown_history` (oldest first)
-    and `shown_candidates` are item ids. `row` is its place in the table.
+    and `shown_candidates` are item ids; `shown_reviews` are of the users whose reviews of an item were shown, or of the
+    items that a user's shown reviews are about. `row` is its place in the table.
     """
 
     row: int
@@ -75,6 +78,8 @@ class StoredRecord:
     shown_history: tuple[int, ...] = ()
     shown_candidates: tuple[int, ...] = ()
     dropped_history: int = 0
+    shown_reviews: tuple[int, ...] = ()
+    reviews_sha256: str = ""
     fallback: str | None = None
 
     @property

@@ -17,6 +17,7 @@ from augrec.artefacts.names import FieldName
 from augrec.artefacts.options import Options
 
 About = Literal["user", "item"]
+Shown = Literal["latest", "sample"]
 
 
 class Kind(Options):
@@ -87,6 +88,8 @@ class TaskCard(Options):
     reads: tuple[str, ...] = ()
     """Tasks whose records its prompt quotes."""
     gives: Gives
+    shows: Shown = "latest"
+    """Which training items of a user its prompts show: the latest in their order, or some, drawn with the seed."""
 
     @property
     def feature(self) -> str:

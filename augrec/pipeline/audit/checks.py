@@ -34,6 +34,8 @@ class Asked:
     from_candidates: bool
     """Whether its prompts offer candidates of the base recommender and nothing else."""
     reads: tuple[str, ...]
+    sampled: bool
+    """Whether its prompts show some of a user's training items instead of the latest."""
 
 
 def read_task(folder: Path, source: str, task: str) -> Asked:
@@ -45,7 +47,8 @@ def read_task(folder: Path, source: str, task: str) -> Asked:
         if card["name"] != task or about not in ("user", "item"):
             raise ValueError
         among = gives.get("among", "candidates") == "candidates"
-        return Asked(task, about, str(gives["kind"]), gives["kind"] == "edges" and among, tuple(card["reads"]))
+        edges, sampled = gives["kind"] == "edges" and among, card.get("shows", "latest") == "sample"
+        return Asked(task, about, str(gives["kind"]), edges, tuple(card["reads"]), sampled)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(
             "this is no description of the task", where=path, remedy="run `augrec augment CONFIG`"

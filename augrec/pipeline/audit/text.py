@@ -15,6 +15,7 @@ from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
 from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
 from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
+from augrec.pipeline.audit.reviews import audit_reviews
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from embed.records import FieldTexts, text_digest, texts_of_items, texts_of_source
 
@@ -47,8 +48,9 @@ def audit_records(
         if replayed:
             checks += audit_replayed(title, task, records, split)
         elif task.about == "user":
-            problems = _history(records, split)
+            problems = _sample(records, split) if task.sampled else _history(records, split)
             checks.append(Check(f"{title}: prompts show training history only", len(records), problems))
+        checks += audit_reviews(title, task, records, folder / "dataset", replayed=replayed)
         if task.kind == "edges" and not replayed:
             where = "the candidates" if task.from_candidates else "what was shown, and is not in train"
             problems = _pairs(records, candidates if task.from_candidates else None, split)
@@ -115,6 +117,25 @@ def _history(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
             stray = [item for item in shown if item not in train]
             what = f"item {stray[0]} is not in train" if stray else "not the latest training items in order"
             problems.append(f"user {record['entity']}: {what} (key {record['key'][:12]})")
+    return tuple(problems)
+
+
+def _sample(records: list[dict[str, Any]], split: Split) -> tuple[str, ...]:
+    """The items shown are some of the user's training items, each once, oldest first, and as many as there can be."""
+    problems = []
+    asked = [len(record["shown_history"]) + record["dropped_history"] for record in records if record["status"] == "ok"]
+    most = max(asked, default=0)
+    for record in records:
+        shown, train = list(record["shown_history"]), split.train_history.get(record["entity"], [])
+        expected = min(len(train), most) - record["dropped_history"]
+        if record["status"] == "ok" and len(shown) != expected:
+            problems.append(f"user {record['entity']}: {len(shown)} items of the history were shown, not {expected}")
+        places = [train.index(item) if item in train else -1 for item in shown]
+        if -1 in places:
+            what = f"item {shown[places.index(-1)]} is not in train"
+            problems.append(f"user {record['entity']}: {what} (key {record['key'][:12]})")
+        elif places != sorted(set(places)):
+            problems.append(f"user {record['entity']}: not training items in order (key {record['key'][:12]})")
     return tuple(problems)
 
 

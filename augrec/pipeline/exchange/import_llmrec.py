@@ -7,7 +7,7 @@ by the restricted unpickler of `recsys.data.released`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +132,11 @@ def _records(release: Release, items: ItemTexts, findings: Findings) -> Iterator
         yield "item_attributes", attribute_records(attributes, items.titles, dataset.n_items, file, findings)
 
 
-def profile_records(task: str, texts: dict[int, str], n: int) -> list[Record]:
-    """One record per entity whose only field is a published text, embedded as it is."""
+def profile_records(task: str, texts: dict[int, str], n: int, reasons: Mapping[int, str] | None = None) -> list[Record]:
+    """One record per entity of its published text, embedded as it is, and of the reasons for it where there are any."""
+    why = {entity: {"reasoning": text} for entity, text in (reasons or {}).items()}
     return [
-        published_record(task, entity, fields={"profile": text}, text=text)
+        published_record(task, entity, fields={"profile": text, **why.get(entity, {})}, text=text)
         if (text := texts.get(entity, "")).strip()
         else published_record(task, entity, fields=None, text="", reason="not_published")
         for entity in range(n)

@@ -1,6 +1,7 @@
 """RLMRec's released folder as artefacts: the given split, and the profile texts of users and items as records.
 
-A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label.
+A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label. The reasons for it,
+where they are published, become the field `reasoning`, which is not embedded.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from augment.tasks.base import card_of
-from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
@@ -26,7 +25,7 @@ from recsys.data.released.reader import Findings
 from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
 
 CARDS: dict[About, TaskCard] = {
-    "user": card_of(UserProfile),
+    "user": TaskCard(name="user_profile", about="user", gives=Text(field="profile")),
     "item": TaskCard(name="item_profile", about="item", gives=Text(field="profile")),
 }
 """What the published texts are; the prompts they were written from are not asked here."""
@@ -56,7 +55,7 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     dataset = release.dataset
     sizes, texts = (
         {"user": dataset.n_users, "item": dataset.n_items},
-        {"user": release.user_texts, "item": release.item_texts},
+        {"user": (release.user_texts, release.user_reasons), "item": (release.item_texts, release.item_reasons)},
     )
     tables = {}
     for about, size in sizes.items():
@@ -78,7 +77,8 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
         if TEXTS[about] not in release.files:
             findings.add(TEXTS[about], "file is absent; there are no texts", 1, "note")
             continue
-        tally = write_records(target.root, card, profile_records(task, _present(texts[about]), sizes[about]))
+        profiles, reasons = map(_present, texts[about])
+        tally = write_records(target.root, card, profile_records(task, profiles, sizes[about], reasons))
         counts |= {f"{task}_ok": tally.ok, f"{task}_failed": tally.failed}
         findings.add(TEXTS[about], f"{about}s have no profile", tally.failed)
     files = {shown: sha256_file(path) for shown, path in sorted(read.items())}

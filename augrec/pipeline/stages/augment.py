@@ -88,7 +88,7 @@ class Augment(Stage):
         for source, options in generation.sources.items():
             folder = self.folder(run) / source / "attempts"
             fingerprint = digest(self._of_source(identity, run, source)) if identity else None
-            for number in range(generation.shards * len(options.waves)):
+            for number in range(generation.shards * len(generation.waves(options))):
                 attempts = Attempts(folder / f"{number:05d}.jsonl", fingerprint)
                 wave = number // generation.shards
                 pieces.append(Piece(self.name, source, number, f"{source} {number}", attempts, wave))

@@ -1,8 +1,8 @@
 """A folder in the layout that RLMRec's authors released: a given split, and a text for each user and item.
 
 Files (github.com/HKUDS/RLMRec): `trn_mat.pkl`, `val_mat.pkl`, `tst_mat.pkl`, SciPy matrices [users, items] whose
-nonzero entries are interactions; `usr_prf.pkl`, `itm_prf.pkl`, dicts of id -> {"profile": text, ...} in any order. Ids
-are contiguous. Everything is read by the restricted unpickler; no torch.
+nonzero entries are interactions; `usr_prf.pkl`, `itm_prf.pkl`, dicts of id -> {"profile": text, "reasoning": text} in
+any order. Ids are contiguous. Everything is read by the restricted unpickler; no torch.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ class RlmrecRelease:
     Attributes:
         dataset: the published split; row = the release's own id.
         user_texts, item_texts: the profile of each id; None where there is none, or no file of them.
+        user_reasons, item_reasons: why the profile is what it is; None where nothing says so.
         files: those that were read, by name.
     """
 
     dataset: Dataset
     user_texts: Sequence[str | None]
     item_texts: Sequence[str | None]
+    user_reasons: Sequence[str | None]
+    item_reasons: Sequence[str | None]
     files: dict[str, Path]
 
 
@@ -65,10 +68,13 @@ def read_rlmrec(folder: Path) -> RlmrecRelease:
         raise DataError("there is no training interaction", where=folder / MATRICES["train"], remedy=REMEDY)
     present = [name for name in (*MATRICES.values(), *TEXTS.values()) if (folder / name).is_file()]
     meta = {"name": folder.name, "source": {"format": "rlmrec", "path": str(folder)}}
+    users, items = _entries(folder / TEXTS["user"], n_users), _entries(folder / TEXTS["item"], n_items)
     return RlmrecRelease(
         Dataset.from_arrays(n_users, n_items, pairs["train"], pairs["valid"], pairs["test"], meta=meta),
-        _texts(folder / TEXTS["user"], n_users),
-        _texts(folder / TEXTS["item"], n_items),
+        [profile for profile, _ in users],
+        [profile for profile, _ in items],
+        [reasoning for _, reasoning in users],
+        [reasoning for _, reasoning in items],
         {name: folder / name for name in present},
     )
 
@@ -107,12 +113,13 @@ def _check_disjoint(folder: Path, keys: dict[str, np.ndarray], n_items: int) -> 
             )
 
 
-def _texts(path: Path, size: int) -> list[str | None]:
-    texts: list[str | None] = [None] * size
+def _entries(path: Path, size: int) -> list[tuple[str | None, str | None]]:
+    """Profile and reasoning of each id."""
+    texts: list[tuple[str | None, str | None]] = [(None, None)] * size
     if not path.exists():
         return texts
     for key, entry in load_dict(path, "id: texts").items():
-        texts[_id(key, size, path)] = _profile(entry, key, path)
+        texts[_id(key, size, path)] = _profile(entry, key, path), _reasoning(entry)
     return texts
 
 
@@ -127,3 +134,8 @@ def _profile(entry: Any, key: Any, path: Path) -> str | None:
     if not isinstance(text, str):
         raise DataError('expected {"profile": text}', where=f"{path}, key {key}", remedy=REMEDY)
     return text.strip() or None
+
+
+def _reasoning(entry: Any) -> str | None:
+    text = entry.get("reasoning") if isinstance(entry, dict) else None
+    return text.strip() or None if isinstance(text, str) else None

@@ -18,7 +18,7 @@ from augment.options import GenerationOptions
 from augment.prompts.presentation import ItemTextOptions, Presentation, beginning, numbers, without_title
 from augment.prompts.rendering import Prompts
 from augment.requests import ask
-from augment.tasks import TASKS
+from augment.tasks import LLMREC, TASKS
 from augment.tasks.base import Context
 from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import DataError, UsageError
@@ -54,10 +54,10 @@ def untitled(dataset: Path) -> Catalog:
 
 
 def prompts_of(catalog: Catalog, **options: Any) -> list[str]:
-    """Every prompt about every user and item."""
+    """Every prompt of LLMRec's tasks about every user and item."""
     context = Context(catalog, Prompts(), 15, 7)
     found = []
-    for name, kind in TASKS.items():
+    for name, kind in ((name, TASKS[name]) for name in LLMREC):
         task = kind(context, kind.Options(**(options if name == "user_profile" else {})))
         entities = catalog.users() if kind.about == "user" else catalog.items()
         found += ["\n".join(message.content for message in task.draft(entity).messages) for entity in entities]
@@ -66,7 +66,7 @@ def prompts_of(catalog: Catalog, **options: Any) -> list[str]:
 
 def test_keys_of_plain_prompts_are_those_of_records_that_exist(context: Context) -> None:
     keys = []
-    for kind in TASKS.values():
+    for kind in (TASKS[name] for name in LLMREC):
         task = kind(context, kind.Options())
         entities = context.catalog.users() if kind.about == "user" else context.catalog.items()
         for number, entity in enumerate(entities):

@@ -127,6 +127,22 @@ def test_held_out_items_do_not_come_in_through_an_old_prompt(other: Path, replay
     assert found[2]["status"] == "ok"
 
 
+def test_held_out_reviews_do_not_come_in_either(other: Path, replay: Replay) -> None:
+    """Items 2 and 7 are met in training by users up to 2 and 7, and 7 by user 1 in test."""
+    rows = [profile("u1", shown_reviews=[there("s2")]), profile("u2", shown_reviews=[there("s7"), there("s3")])]
+    _, found = replay(write(other, "user_profile", rows), "user_profile")
+    assert (found[1]["status"], found[1]["shown_reviews"]) == ("ok", [2])
+    assert found[2]["reason"].startswith("held_out_review: that of item 7")
+    rows = [
+        profile("s7", shown_reviews=[there("u5"), there("u1")]),
+        profile("s2", shown_reviews=[there("u2"), there("u29")], reviews_sha256="0" * 64),
+    ]
+    _, found = replay(write(other, "item_profile", rows), "item_profile", "items")
+    assert found[7]["reason"].startswith("held_out_review: that of user 1")
+    assert (found[2]["status"], found[2]["shown_reviews"]) == ("ok", [2]), "user 29 is not here"
+    assert found[2]["reviews_sha256"] == "0" * 64
+
+
 def test_failures_stay_failures_with_their_reason(other: Path, replay: Replay) -> None:
     rows = [profile("u1", status="failed", reason="malformed: x", fields=None, fallback="masked")]
     summary, found = replay(write(other, "user_profile", rows), "user_profile")

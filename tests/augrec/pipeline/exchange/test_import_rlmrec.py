@@ -17,10 +17,12 @@ from augment.options import GenerationOptions
 from augment.runner import run_source
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.records import read_records
 from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
 from embed.records import FieldTexts, texts_of_source
 from recsys.data.dataset import Dataset
 
+REASONS = {("usr", 2): "He bought five books on war.", ("itm", 1): "None", ("itm", 3): 7}
 PAIRS = {"trn": [(0, 1), (0, 2), (1, 0), (2, 3)], "val": [(0, 3), (1, 1)], "tst": [(2, 0)]}
 
 
@@ -35,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     users = {2: "Likes war.", 0: "Likes cats", 1: "None"}
     items = {3: "About war.", 1: "About cats."}
     for name, texts in (("usr", users), ("itm", items)):
-        table = {key: {"profile": text, "reasoning": ""} for key, text in texts.items()}
+        table = {key: {"profile": text, "reasoning": REASONS.get((name, key), " ")} for key, text in texts.items()}
         (folder / f"{name}_prf.pkl").write_bytes(pickle.dumps(table))
     (folder / "user_mapper.jsonl").write_text('{"uid": 1, "reviewerID": "B"}\n{"uid": 0, "reviewerID": "A"}\n')
     return folder
@@ -49,7 +51,7 @@ def test_everything_arrives(folder: Path, tmp_path: Path) -> None:
     assert dataset.users["original_id"].to_pylist() == ["A", "B", None]
     texts = texts_of_source(out / "augment" / "published", 3, 4, ("user_profile", "item_profile"))
     assert texts == {
-        "user_profile": FieldTexts("user_profile", "user", ["Likes cats.", None, "Likes war."]),
+        "user_profile": FieldTexts("user_profile", "user", ["Likes cats", None, "Likes war."]),
         "item_profile": FieldTexts("item_profile", "item", [None, "About cats.", None, "About war."]),
     }
     found: dict[tuple[str, str], int] = {(e["file"], e["what"]): e["count"] for e in written["faults"]}
@@ -62,6 +64,22 @@ def test_everything_arrives(folder: Path, tmp_path: Path) -> None:
     assert set(read_json(out / "import.json")["files"]) == {
         "trn_mat.pkl", "val_mat.pkl", "tst_mat.pkl", "usr_prf.pkl", "itm_prf.pkl", "user_mapper.jsonl",
     }  # fmt: skip
+
+
+def test_published_reasons_are_kept_and_not_embedded(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    import_rlmrec(folder, out)
+    fields = {
+        (record.task, record.entity): record.fields
+        for task in ("user_profile", "item_profile")
+        for record in read_records(out / "augment" / "published" / task / "records.parquet").answered()
+    }
+    assert fields == {
+        ("user_profile", 0): {"profile": "Likes cats"},
+        ("user_profile", 2): {"profile": "Likes war.", "reasoning": "He bought five books on war."},
+        ("item_profile", 1): {"profile": "About cats."},
+        ("item_profile", 3): {"profile": "About war."},
+    }
 
 
 def test_texts_are_replayed_where_items_have_no_titles(folder: Path, tmp_path: Path) -> None:
