@@ -38,7 +38,7 @@ class GCCF(PairwiseGraphModel):
     ) -> None:
         super().__init__(edges, n_users, n_items, options, generator)
         self.options = options
-        self.embedding_dim = (options.layers + 1) * options.dim
+        self.embedding_dim = (options.layers + 1) * options.aligner.start_dim(options.dim)
         self.graph = (adjacency_with_self if options.self_loops else adjacency)(edges, n_users, n_items)
         weights = options.layers if options.unused_weights else 0
         self.unused = nn.ParameterList(embedding_table(options.dim, options.dim, generator) for _ in range(weights))
