@@ -3,7 +3,13 @@
 Paper: Harald Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 Equations: minimise |X - X B|^2 + lambda |B|^2 with diag(B) = 0 over the binary X [n_users, n_items]. With
 P = (X^T X + lambda I)^-1 (equation 8): B_ij = -P_ij / P_jj off the diagonal. score(u, .) = X_u B.
-Deviations: none. The inverse is taken in float64 by Cholesky; scores are float32.
+Options beyond the paper, off by default. `activity` a: X^T V X in place of X^T X, where user u's row weighs V_uu ~
+max(|X_u|, 1)^-a, at 1 for the average interaction (the users' side of the normalisation that Park et al., "Why is
+Normalization Necessary for Linear Recommenders?", SIGIR 2025, found to matter; there X's items are scaled as well).
+`diagonal` g: B_ij = -P_ij / P_jj^g. Ridge regression without a constraint has the scores X P X^T X = X - lambda X P,
+and EASE among users in place of items, C X with C_uv = -Q_uv / Q_uu and Q = (X X^T + lambda I)^-1, has X_u - (X P)_u /
+Q_uu: among the items that a user does not have both rank as -X P. So g = 0 is either of them, and g = 1 is EASE.
+Deviations: none at the defaults. The inverse is taken in float64 by Cholesky; scores are float32.
 Cost: time n_items^3, and at the peak 2 matrices of n_items^2 float64 (10,000 items: 1.6 GB; 3 of them on a GPU) beside
 the one of float32 that is kept.
 """
@@ -13,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from scipy.linalg import lapack
 from torch import Tensor
@@ -21,8 +28,6 @@ from augrec.artefacts.errors import AugrecError
 from recsys.models.parts.item_item import ItemItem, incidence
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
     from recsys.models.options.ease import EaseOptions
@@ -36,25 +41,43 @@ class ZeroDiagonalRidge(ItemItem):
 
     Args:
         l2: lambda.
+        activity, diagonal: a and g of the module.
     """
 
-    def __init__(self, edges: np.ndarray, n_users: int, n_items: int, l2: float) -> None:
+    def __init__(
+        self,
+        edges: np.ndarray,
+        n_users: int,
+        n_items: int,
+        l2: float,
+        *,
+        activity: float = 0.0,
+        diagonal: float = 1.0,
+    ) -> None:
         super().__init__(edges, n_users, n_items, bytes_per_pair=BYTES_PER_PAIR)
-        self.l2 = l2
+        self.l2, self.activity, self.diagonal = l2, activity, diagonal
 
     @torch.no_grad()
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`."""
         inverse = self.inverse(incidence(dataset))
+        scale = -inverse.diagonal().pow(self.diagonal)
         for start in range(0, self.n_items, ROWS):
             part = slice(start, start + ROWS)
-            self.weights[part] = inverse[part].div(-inverse.diagonal()).to(self.weights)
+            self.weights[part] = inverse[part].div(scale).to(self.weights)
         self.weights.fill_diagonal_(0.0)
 
+    def importance(self, x: sp.csr_array) -> sp.dia_array:
+        """V, float64 [n_users, n_users]: how much each user's row counts."""
+        lengths = np.asarray(x.sum(axis=1)).ravel()
+        each = np.maximum(lengths, 1.0) ** -self.activity
+        return sp.diags_array(each * (lengths.sum() / (each @ lengths)))
+
     def inverse(self, x: sp.csr_array) -> Tensor:
-        """(X^T X + what keeps B small)^-1, float64 [n_items, n_items] on the model's device."""
+        """(X^T V X + what keeps B small)^-1, float64 [n_items, n_items] on the model's device."""
         try:
-            gram = torch.from_numpy((x.T @ x).toarray()).to(self.weights.device)
+            rows = self.importance(x) @ x if self.activity else x
+            gram = torch.from_numpy((x.T @ rows).toarray()).to(self.weights.device)
             self.regularise(gram)
             return inverted(gram)
         except (MemoryError, RuntimeError, ArithmeticError) as error:
@@ -64,7 +87,7 @@ class ZeroDiagonalRidge(ItemItem):
             ) from error
 
     def regularise(self, gram: Tensor) -> None:
-        """Adds to X^T X (float64 [n_items, n_items], in place) what keeps B small."""
+        """Adds to X^T V X (float64 [n_items, n_items], in place) what keeps B small."""
         gram.diagonal().add_(self.l2)
 
 
@@ -99,4 +122,11 @@ class Ease(ZeroDiagonalRidge):
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: EaseOptions, generator: torch.Generator) -> Ease:
         """See `Family.build`."""
-        return cls(dataset.train, dataset.n_users, dataset.n_items, options.l2)
+        return cls(
+            dataset.train,
+            dataset.n_users,
+            dataset.n_items,
+            options.l2,
+            activity=options.activity,
+            diagonal=options.diagonal,
+        )

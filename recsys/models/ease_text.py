@@ -9,7 +9,8 @@ vectors: B also has to rebuild each item's vector from those of other items.
 Users: minimise |X - X B - P C|^2 + lambda (|B|^2 + |C|^2) with diag(B) = 0, where P [n_users, d] holds sqrt(profile)
 times the unit vectors of the users' profiles after their mean is subtracted. With Q the inverse of
 [X P]^T [X P] + lambda I (alpha K added to its upper left block), column j of B over C is -Q_j / Q_jj, and B_jj = 0.
-score(u, .) = X_u B + P_u C.
+score(u, .) = X_u B + P_u C. With the options `activity` and `diagonal` of `ease`, the product is [X P]^T V [X P] and
+the divisor a power of Q_jj; `diagonal` 0 ranks as EASE among users with cosines of profiles added to X X^T.
 Deviations: one B is solved for at once; `l3ae` first solves one for the text alone and then pulls B towards it. Several
 modalities have the mean of their K. An item or user without a vector has zeros in T or P, and no part in the mean.
 Cost: as `ease`, plus n_items^2 d for either. Q is had by its Schur complement from the inverse that has no P, which is
@@ -49,6 +50,7 @@ class EaseText(ZeroDiagonalRidge):
         features: the item modalities, one row per item each; none is as `alpha` 0.
         profile: weight of the users' vectors.
         profiles: the users' vectors, one row per user each; none is as `profile` 0.
+        activity, diagonal: see `ZeroDiagonalRidge`.
 
     Attributes:
         vectors: float64 [n_items, d], T transposed.
@@ -71,8 +73,10 @@ class EaseText(ZeroDiagonalRidge):
         features: Iterable[FeatureMatrix] = (),
         profile: float = 0.0,
         profiles: Iterable[FeatureMatrix] = (),
+        activity: float = 0.0,
+        diagonal: float = 1.0,
     ) -> None:
-        super().__init__(edges, n_users, n_items, l2)
+        super().__init__(edges, n_users, n_items, l2, activity=activity, diagonal=diagonal)
         self.alpha = alpha
         self.register_buffer("vectors", side_by_side(map(centred_unit_rows, features), n_items), persistent=False)
         rows = map(centred_unit_rows, profiles if profile else ())
@@ -101,6 +105,8 @@ class EaseText(ZeroDiagonalRidge):
             features=features.values(),
             profile=options.profile,
             profiles=side.user.values(),
+            activity=options.activity,
+            diagonal=options.diagonal,
         )
 
     @torch.no_grad()
@@ -112,23 +118,26 @@ class EaseText(ZeroDiagonalRidge):
         x = incidence(dataset)
         inverse = KEPT.of(self._identity(x), lambda: self.inverse(x))
         p = self.users.double()
-        across = torch.from_numpy(x.T @ p.cpu().numpy()).to(p)  # X^T P
+        counted = torch.from_numpy(self.importance(x) @ p.cpu().numpy()).to(p) if self.activity else p  # V P
+        across = torch.from_numpy(x.T @ counted.cpu().numpy()).to(p)  # X^T V P
         spread = inverse @ across
-        schur = p.T @ p - across.T @ spread
+        schur = p.T @ counted - across.T @ spread
         schur.diagonal().add_(self.l2)
         root = torch.linalg.cholesky(schur)
         half = torch.linalg.solve_triangular(root, spread.T, upper=False)  # half^T half joins the inverse, to make Q
-        diagonal = inverse.diagonal() + half.square().sum(dim=0)
+        scale = (inverse.diagonal() + half.square().sum(dim=0)).pow(self.diagonal)
         for start in range(0, self.n_items, ROWS):
             part = slice(start, start + ROWS)
             rows = torch.addmm(inverse[part], half[:, part].T, half)
-            self.weights[part] = rows.div_(-diagonal).to(self.weights)
+            self.weights[part] = rows.div_(-scale).to(self.weights)
         self.weights.fill_diagonal_(0.0)
-        self.loadings.copy_(torch.linalg.solve_triangular(root.T, half, upper=True) / diagonal)
+        self.loadings.copy_(torch.linalg.solve_triangular(root.T, half, upper=True) / scale)
 
     def _identity(self, x: sp.csr_array) -> str:
         """Of all that the inverse without P is made of."""
-        about = hashlib.blake2b(f"{x.shape} {self.l2!r} {self.alpha!r} {self.weights.device}".encode())
+        about = hashlib.blake2b(
+            f"{x.shape} {self.l2!r} {self.alpha!r} {self.activity!r} {self.weights.device}".encode()
+        )
         for array in (x.indptr, x.indices, x.data, self.vectors.cpu().numpy() if self.alpha else np.empty(0)):
             about.update(np.ascontiguousarray(array).data)
         return about.hexdigest()

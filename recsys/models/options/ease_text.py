@@ -20,6 +20,12 @@ class EaseTextOptions(FamilyOptions, ModalityOptions):
     profile: NonNegativeFloat = 0.0
     """Weight of the users' profile vectors as columns beside the interactions, each of which weighs 1; 0 reads none. It
     has no effect where there are no profiles."""
+    activity: NonNegativeFloat = 0.0
+    """Power of the number of a user's items by which the user's row is divided in what is minimised: with 0 whoever has
+    many items decides most, with 1 every user counts alike. The average interaction counts 1 whatever it is."""
+    diagonal: NonNegativeFloat = 1.0
+    """Power of the inverse's diagonal by which weights are divided: 1 is EASE; 0 is ridge regression, which ranks as
+    EASE among users does. A smaller one favours popular items."""
 
     @property
     def reads_features(self) -> bool:

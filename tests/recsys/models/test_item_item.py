@@ -252,6 +252,59 @@ def test_ease_with_text_says_what_features_it_lacks(data: Dataset) -> None:
         ease_text(data, SideInformation(item={"text": text()}), modalities=["image"])
 
 
+def importance(data: Dataset, power: float) -> np.ndarray:
+    """Each user's weight, in a loop: the average interaction's is 1."""
+    sizes = [len(owned) for owned in histories(data)]
+    raw = [max(size, 1) ** -power for size in sizes]
+    mean = sum(weight * size for weight, size in zip(raw, sizes, strict=True)) / sum(sizes)
+    return np.array(raw) / mean
+
+
+@pytest.mark.parametrize(("activity", "profile"), [(0.5, 0.0), (1.0, 0.0), (0.5, 0.7)])
+def test_users_weigh_by_a_power_of_their_number_of_items(data: Dataset, activity: float, profile: float) -> None:
+    given, written = text(missing=(2,)), profiles(data, (3,))
+    side = SideInformation(item={"text": given}, user={"profile": written})
+    model = ease_text(data, side, activity=activity, profile=profile)
+    x = np.zeros((12, 9))
+    x[tuple(data.train.T)] = 1
+    known = np.hstack([x, np.sqrt(profile) * columns_of(written)])
+    t = np.sqrt(1.5) * columns_of(given).T
+    roots = np.sqrt(importance(data, activity))
+    expected = np.zeros((12, 9))
+    for item in range(9):
+        free = np.eye(12)[[column for column in range(12) if column != item]]
+        rows = np.vstack([roots[:, None] * known, np.hstack([t, np.zeros((4, 3))]), np.sqrt(2.0) * np.eye(12)])
+        wanted = np.concatenate([roots * x[:, item], t[:, item], np.zeros(12)])
+        expected[:, item] = known @ free.T @ np.linalg.lstsq(rows @ free.T, wanted, rcond=None)[0]
+    np.testing.assert_allclose(model.scores(Queries(USERS)).numpy(), expected, atol=2e-6)
+
+
+def test_without_the_diagonal_ease_ranks_as_ease_among_users(data: Dataset) -> None:
+    """Users' own regressions on other users and their profiles' cosines, solved one by one."""
+    written = profiles(data)
+    model = ease_text(data, SideInformation(user={"profile": written}), alpha=0.0, profile=0.7, diagonal=0.0)
+    x = np.zeros((12, 9))
+    x[tuple(data.train.T)] = 1
+    near = x @ x.T + 0.7 * columns_of(written) @ columns_of(written).T
+    scores = model.scores(Queries(USERS)).double().numpy()
+    for user in range(12):
+        others = [other for other in range(12) if other != user]
+        weights = np.linalg.solve(near[np.ix_(others, others)] + 2.0 * np.eye(11), near[others, user])
+        expected, unknown = weights @ x[others], x[user] == 0
+        scale = (scores[user, unknown] @ expected[unknown]) / (expected[unknown] @ expected[unknown])
+        assert scale > 0
+        np.testing.assert_allclose(scores[user, unknown], scale * expected[unknown], atol=1e-6)
+
+
+def test_a_power_of_the_diagonal_scales_the_columns(data: Dataset) -> None:
+    plain, between, ridge = (Ease(data.train, 12, 9, 2.0, diagonal=power) for power in (1.0, 0.25, 0.0))
+    for model in (plain, between, ridge):
+        model.compute(data)
+    assert not torch.equal(plain.weights, ridge.weights)
+    ratio = (plain.weights / ridge.weights).nan_to_num(1.0)  # one over the diagonal, by columns
+    torch.testing.assert_close(between.weights, ridge.weights * ratio**0.25)
+
+
 @pytest.mark.parametrize("size", [1, 5, 2100])
 def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
     rows = torch.randn(size, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
