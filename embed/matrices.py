@@ -41,7 +41,13 @@ class Encoder(Protocol):
 
 
 def embed_field(
-    encoder: Encoder, texts: Sequence[str | None], out: Path, *, source_sha256: str, task: str | None = None
+    encoder: Encoder,
+    texts: Sequence[str | None],
+    out: Path,
+    *,
+    source_sha256: str,
+    task: str | None = None,
+    columns: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Writes `out`.npy (float32 [n, d], row = id) and then `out`.json, unless they are there for these texts.
 
@@ -51,6 +57,7 @@ def embed_field(
         out: path without suffix, R/embed/<group>/<field>.
         source_sha256: hash of the file the texts were read from.
         task: whose answers they are; None for the data's own text.
+        columns: that make the data's own text, where they were named.
 
     Returns:
         The content of the JSON file.
@@ -63,6 +70,7 @@ def embed_field(
         "text_sha256": text_digest(texts),
         "source_sha256": source_sha256,
         **({} if task is None else {"task": task}),
+        **({} if columns is None else {"columns": list(columns)}),
     }
     known = _finished(out, inputs)
     if known is not None:

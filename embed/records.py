@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import SourceFolder
 from augrec.artefacts.side_tables import read_side_table
 from augrec.artefacts.tasks import About, Attributes, Text, read_card
-from embed.texts import answer_text, item_text, own_text, profile_text
+from embed.texts import PROSE, answer_text, item_text, own_text, profile_text
 
 # Side columns of a data set that describe an item. Others (links, image names, prices) are left alone.
 OWN_COLUMNS = ("title", "year", "genres", "categories", "authors", "brand", "description")
@@ -75,22 +76,35 @@ def texts_of_source(records_folder: Path, n_users: int, n_items: int, tasks: Ite
     return found
 
 
-def texts_of_items(items_parquet: Path, columns: Sequence[str] = OWN_COLUMNS) -> dict[str, list[str | None]]:
+def texts_of_items(items_parquet: Path, columns: Sequence[str] | None = None) -> dict[str, list[str | None]]:
     """The texts of the data set's own side information.
 
+    Args:
+        items_parquet: R/dataset/items.parquet.
+        columns: those that make it; None takes what there is of `OWN_COLUMNS`.
+
     Returns:
-        `text` (all columns in one text) and one list per column that the file has; empty when it has none of them.
+        `text` (all columns in one text) and one list per column that the file has and that is no prose, which is a text
+        and no attribute; empty when it has none of them.
 
     Raises:
-        DataError: the file is missing or damaged, or its ids are not 0, 1, 2, ... in order.
+        DataError: the file is missing or damaged, its ids are not 0, 1, 2, ... in order, or a column that is named is
+            not there.
     """
     table = read_side_table(items_parquet, "item")
-    present = [name for name in columns if name in table.column_names]
+    present = [name for name in columns or OWN_COLUMNS if name in table.column_names]
+    lacking = [name for name in columns or () if name not in present]
+    if lacking:
+        raise DataError(
+            f"items have no column '{lacking[0]}'",
+            where=items_parquet,
+            remedy=f"embedding.columns: name some of {', '.join(table.column_names[2:]) or 'none, as there are none'}",
+        )
     if not present:
         return {}
     rows = table.select(present).to_pylist()
     texts = {"text": [item_text(row) for row in rows]}
-    return texts | {name: [own_text(row[name]) for row in rows] for name in present}
+    return texts | {name: [own_text(row[name]) for row in rows] for name in present if name not in PROSE}
 
 
 def _answers(path: Path, n: int) -> list[list[dict[str, Any]]]:

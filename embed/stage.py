@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +39,24 @@ def embed_source(
     }
 
 
-def embed_items(encoder: Encoder, items_parquet: Path, out: Path) -> dict[str, Any]:
+def embed_items(
+    encoder: Encoder, items_parquet: Path, out: Path, columns: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Embeds the items' own side information.
 
     Args:
         encoder: the embedding model.
         items_parquet: R/dataset/items.parquet.
-        out: R/embed/data; gets `text` (all columns in one text) and one matrix per column.
+        out: R/embed/data; gets `text` (all columns in one text) and one matrix per column that is no prose.
+        columns: see `EmbeddingOptions.columns`.
 
     Returns:
         field -> content of its JSON file; empty when the data set describes no items.
     """
-    texts = texts_of_items(items_parquet)
+    texts = texts_of_items(items_parquet, columns)
     source = sha256_file(items_parquet)
-    return {field: embed_field(encoder, rows, out / field, source_sha256=source) for field, rows in texts.items()}
+    named = list(columns) if columns else None
+    return {
+        field: embed_field(encoder, rows, out / field, source_sha256=source, columns=named)
+        for field, rows in texts.items()
+    }

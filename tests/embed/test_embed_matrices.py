@@ -137,3 +137,14 @@ def test_items_give_the_groups_own_matrices(tmp_path, counting):
     assert {entry["group"] for entry in about.values()} == {"data"}
     texts = texts_of_items(tmp_path / "items.parquet")
     assert all(about[field]["text_sha256"] == text_digest(texts[field]) for field in texts)
+
+
+def test_other_columns_make_other_text_of_the_items(tmp_path, counting):
+    write_run(tmp_path)
+    stem = tmp_path / "embed" / "data"
+    about = embed_items(counting(), tmp_path / "items.parquet", stem, ["title"])
+    assert about["text"]["columns"] == ["title"]
+    assert list(about) == ["text", "title"]
+    again = counting()
+    assert embed_items(again, tmp_path / "items.parquet", stem, ["title"]) == about
+    assert again.asked == []

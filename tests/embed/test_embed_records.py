@@ -130,6 +130,17 @@ def test_items_without_descriptions_give_no_texts(tmp_path):
     assert texts_of_items(tmp_path / "items.parquet") == {}
 
 
+def test_named_columns_make_the_text_and_prose_is_no_attribute(tmp_path):
+    write_items(tmp_path / "items.parquet", title=["Heat", None], profile=["A heist.", "Waves."], url=["a", "b"])
+    found = texts_of_items(tmp_path / "items.parquet", ["title", "profile"])
+    assert found == {"text": ["Heat. A heist.", "Waves."], "title": ["Heat", None]}
+    assert texts_of_items(tmp_path / "items.parquet", ["profile"]) == {"text": ["A heist.", "Waves."]}
+    assert texts_of_items(tmp_path / "items.parquet") == {"text": ["Heat.", None], "title": ["Heat", None]}
+    with pytest.raises(DataError, match="no column 'plot'") as error:
+        texts_of_items(tmp_path / "items.parquet", ["plot"])
+    assert "profile" in error.value.remedy
+
+
 def test_items_out_of_order_are_refused(tmp_path):
     write_parquet(tmp_path / "items.parquet", pa.table({"item": [1, 0], "title": ["a", "b"]}))
     with pytest.raises(DataError, match="not contiguous from 0"):

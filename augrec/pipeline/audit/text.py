@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
@@ -277,12 +278,21 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
         if group == FEATURES_GROUP:
             return {}
         if group == DATA_GROUP:
-            own = texts_of_items(folder / "dataset" / "items.parquet")
+            own = texts_of_items(folder / "dataset" / "items.parquet", _columns(folder))
             return {field: FieldTexts("", "item", texts) for field, texts in own.items()}
         tasks = (_summary(folder).get(group) or {}).get("tasks", ())
         return texts_of_source(folder / "augment" / group, split.n_users, split.n_items, tasks)
     except DataError as error:
         return error
+
+
+def _columns(folder: Path) -> list[str] | None:
+    """The columns that make the items' own text, where the config names them."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    embedding = (config.get("embedding") if isinstance(config, dict) else None) or {}
+    columns: list[str] | None = embedding.get("columns")
+    return columns
 
 
 def _task_of(folder: Path, path: Path, meta: dict[str, Any]) -> Asked | str | None:

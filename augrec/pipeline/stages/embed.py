@@ -14,7 +14,7 @@ from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
 if TYPE_CHECKING:
-    from embed.encoder import SentenceEncoder
+    from embed.matrices import Encoder
     from embed.options import FeatureFileOptions
     from embed.replayed import VectorSource
 
@@ -52,7 +52,7 @@ class Embed(Stage):
             **copied,
             "features": features,
             "embedding": options.model_dump(mode="json", exclude={"batch_size", "device", "model"}),
-            "model": resolve(options.model).sha256,
+            "model": None if options.lexical else resolve(options.model).sha256,
             "sources": list(run.config.generation.sources) if run.config.generation else [],
         }
 
@@ -78,7 +78,7 @@ class Embed(Stage):
         options = run.config.embedding
         return {"matrices": sum(map(len, written.values())), "model": options.model if options else None}
 
-    def write_group(self, run: Run, group: str, encoder: SentenceEncoder | None) -> dict[str, Any]:
+    def write_group(self, run: Run, group: str, encoder: Encoder | None) -> dict[str, Any]:
         """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
         from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
         from embed.given import place_features
@@ -98,7 +98,8 @@ class Embed(Stage):
             return copy_vectors(_vectors(run, group), source.tasks, run.files.dataset, records, out)
         assert encoder is not None
         if group == DATA_GROUP:
-            return embed_items(encoder, run.files.items, out)
+            assert run.config.embedding is not None
+            return embed_items(encoder, run.files.items, out, run.config.embedding.columns)
         assert source is not None
         records = run.files.source(group).root
         return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
@@ -119,7 +120,7 @@ class Embed(Stage):
 class _Encoding(Worker):
     """Writes one group of matrices after the other."""
 
-    def __init__(self, stage: Embed, run: Run, encoder: SentenceEncoder | None) -> None:
+    def __init__(self, stage: Embed, run: Run, encoder: Encoder | None) -> None:
         self._stage, self._run, self._encoder = stage, run, encoder
 
     def do(self, piece: Piece) -> int:
@@ -137,15 +138,18 @@ def embed_groups(run: Run) -> list[str]:
     return groups + [name for name, source in sources.items() if source.brings_vectors]
 
 
-def encoder_of(run: Run) -> SentenceEncoder | None:
+def encoder_of(run: Run) -> Encoder | None:
     """The embedding model, loaded when a text has to be encoded; None where the config names none."""
     from augrec.pipeline.weights.resolve import resolve
     from augrec.pipeline.weights.staging import staged
     from embed.encoder import SentenceEncoder
+    from embed.lexical import LexicalEncoder
 
     options = run.config.embedding
     if options is None:
         return None
+    if options.lexical:
+        return LexicalEncoder(options)
     model = resolve(options.model)
     return SentenceEncoder(options, staged(model.path, model.sha256), model.sha256)
 

@@ -16,11 +16,12 @@ import yaml
 from rich.console import Console
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import digest, read_json, read_parquet, write_json, write_npy, write_parquet
+from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file, write_json, write_npy, write_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Edges, TaskCard
 from augrec.pipeline.audit import Audit, Check, audit_run, render
 from augrec.pipeline.audit.edges import named_items, pairs_of, wrong_scores
+from embed.records import text_digest, texts_of_items
 from tests.augrec.pipeline.audit.hand_made_run import (
     CARDS,
     N_ITEMS,
@@ -555,6 +556,20 @@ def test_a_matrix_is_made_from_the_text_that_is_there(run: RunFolder) -> None:
     assert violations(run) == {"embedding data/text": said, "embedding data/title": said}
     edit(run.items, lambda rows: rows[1].update(title="Film 1", genres=["War"]))
     assert violations(run) == {"embedding data/text": said, "embedding data/title": said[:1]}
+
+
+def test_the_columns_that_the_config_names_make_the_items_text(run: RunFolder) -> None:
+    about = {
+        "source_sha256": sha256_file(run.items),
+        "text_sha256": text_digest(texts_of_items(run.items, ["title"])["text"]),
+    }
+    write_matrix(run.matrix("data", "text"), vectors(N_ITEMS), about)
+    said = ["was not made from the text in dataset/items.parquet"]
+    assert violations(run) == {"embedding data/text": said}
+    config = run.root / "config.yaml"
+    told = yaml.safe_load(config.read_text()) if config.exists() else {}
+    config.write_text(yaml.safe_dump({**told, "embedding": {"columns": ["title"]}}))
+    assert "embedding data/text" not in violations(run)
 
 
 def test_a_field_that_the_text_does_not_have_is_named(run: RunFolder) -> None:
