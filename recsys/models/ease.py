@@ -60,7 +60,10 @@ class ZeroDiagonalRidge(ItemItem):
     @torch.no_grad()
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`."""
-        inverse = self.inverse(incidence(dataset))
+        self.weigh(self.inverse(incidence(dataset)))
+
+    def weigh(self, inverse: Tensor) -> None:
+        """B from P, float64 [n_items, n_items], which is left as it is."""
         scale = -inverse.diagonal().pow(self.diagonal)
         for start in range(0, self.n_items, ROWS):
             part = slice(start, start + ROWS)

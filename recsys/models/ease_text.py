@@ -13,8 +13,9 @@ score(u, .) = X_u B + P_u C. With the options `activity` and `diagonal` of `ease
 the divisor a power of Q_jj; `diagonal` 0 ranks as EASE among users with cosines of profiles added to X X^T.
 Deviations: one B is solved for at once; `l3ae` first solves one for the text alone and then pulls B towards it. Several
 modalities have the mean of their K. An item or user without a vector has zeros in T or P, and no part in the mean.
-Cost: as `ease`, plus n_items^2 d for either. Q is had by its Schur complement from the inverse that has no P, which is
-kept between fits (see `KeptInverse`): trying other profiles or weights of them costs n_items^2 d alone.
+Cost: as `ease`, plus n_items^2 d for either, less where vectors are mostly zeros. Q is had by its Schur complement from
+the inverse that has no P, which is kept between fits (see `KeptInverse`): trying other profiles, weights of them or
+powers of the diagonal costs n_items^2 d alone.
 Relations: alpha 0 and profile 0, or no profiles, is `ease`.
 """
 
@@ -26,11 +27,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recsys.batches.base import Queries
 from recsys.models.ease import ROWS, ZeroDiagonalRidge
+from recsys.models.parts.cosines import add_centred_cosines, centred_unit_rows, is_sparse, side_by_side
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 
@@ -53,7 +54,9 @@ class EaseText(ZeroDiagonalRidge):
         activity, diagonal: see `ZeroDiagonalRidge`.
 
     Attributes:
-        vectors: float64 [n_items, d], T transposed.
+        sparse: the modalities whose vectors are mostly zeros; their part of K is summed without them.
+        share: the part that each modality has in K.
+        vectors: float64 [n_items, d], T transposed, of the others.
         users: float32 [n_users, d], P.
         loadings: float32 [d, n_items], C.
     """
@@ -78,7 +81,14 @@ class EaseText(ZeroDiagonalRidge):
     ) -> None:
         super().__init__(edges, n_users, n_items, l2, activity=activity, diagonal=diagonal)
         self.alpha = alpha
-        self.register_buffer("vectors", side_by_side(map(centred_unit_rows, features), n_items), persistent=False)
+        features = list(features)
+        self.sparse = [matrix for matrix in features if is_sparse(matrix)]
+        self.share = 1 / max(len(features), 1)
+        dense = [centred_unit_rows(matrix) for matrix in features if not is_sparse(matrix)]
+        vectors = side_by_side(dense, n_items)
+        if self.sparse:
+            vectors *= (len(dense) * self.share) ** 0.5
+        self.register_buffer("vectors", vectors, persistent=False)
         rows = map(centred_unit_rows, profiles if profile else ())
         users = profile**0.5 * side_by_side(rows, n_users)
         self.register_buffer("users", users.float(), persistent=False)
@@ -112,11 +122,11 @@ class EaseText(ZeroDiagonalRidge):
     @torch.no_grad()
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`."""
-        if not len(self.loadings):
-            super().compute(dataset)
-            return
         x = incidence(dataset)
         inverse = KEPT.of(self._identity(x), lambda: self.inverse(x))
+        if not len(self.loadings):
+            self.weigh(inverse)
+            return
         p = self.users.double()
         counted = torch.from_numpy(self.importance(x) @ p.cpu().numpy()).to(p) if self.activity else p  # V P
         across = torch.from_numpy(x.T @ counted.cpu().numpy()).to(p)  # X^T V P
@@ -138,7 +148,9 @@ class EaseText(ZeroDiagonalRidge):
         about = hashlib.blake2b(
             f"{x.shape} {self.l2!r} {self.alpha!r} {self.activity!r} {self.weights.device}".encode()
         )
-        for array in (x.indptr, x.indices, x.data, self.vectors.cpu().numpy() if self.alpha else np.empty(0)):
+        given = [part for matrix in self.sparse for part in (matrix.values, matrix.index, matrix.mask)]
+        text = (self.vectors.cpu().numpy(), *given) if self.alpha else ()
+        for array in (x.indptr, x.indices, x.data, *text):
             about.update(np.ascontiguousarray(array).data)
         return about.hexdigest()
 
@@ -147,6 +159,8 @@ class EaseText(ZeroDiagonalRidge):
         super().regularise(gram)
         vectors = self.vectors.to(gram)
         gram.addmm_(vectors, vectors.T, alpha=self.alpha)
+        for matrix in self.sparse:
+            add_centred_cosines(gram, matrix, self.alpha * self.share)
 
     def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`. A user without training items has the scores of its profile alone."""
@@ -174,23 +188,3 @@ class KeptInverse:
 
 
 KEPT = KeptInverse()
-
-
-def side_by_side(matrices: Iterable[Tensor], rows: int) -> Tensor:
-    """float64 [rows, d] whose inner products are the mean of those of several matrices; d is 0 where there are none."""
-    parts = list(matrices)
-    if not parts:
-        return torch.zeros(rows, 0, dtype=torch.float64)
-    return torch.cat(parts, dim=1) / len(parts) ** 0.5
-
-
-def centred_unit_rows(matrix: FeatureMatrix) -> Tensor:
-    """float64 [n, d]: each vector less the mean of all of them, at length 1. Zeros where there is none, or no rest."""
-    dense = torch.from_numpy(matrix.dense()).double()
-    there = torch.from_numpy(matrix.mask)
-    if not dense.numel() or not there.any():
-        return torch.zeros_like(dense)
-    centred = dense - dense[there].mean(dim=0)
-    centred[~there] = 0.0
-    size = dense.abs().max()
-    return torch.where(centred.norm(dim=1, keepdim=True) > 1e-7 * size, F.normalize(centred, dim=1), 0.0)

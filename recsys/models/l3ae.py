@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recsys.models.ease import ROWS, ZeroDiagonalRidge
-from recsys.models.ease_text import centred_unit_rows, side_by_side
+from recsys.models.parts.cosines import centred_unit_rows, side_by_side
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 

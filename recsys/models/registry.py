@@ -28,6 +28,7 @@ from recsys.models.options.rp3beta import Rp3betaOptions
 from recsys.models.options.sgl import SglOptions
 from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.options.text_cosine import TextCosineOptions
+from recsys.models.options.text_gcn import TextGcnOptions
 from recsys.models.options.vbpr import VbprOptions
 
 __all__ = ["FAMILIES", "Family", "ModelOptions"]
@@ -72,6 +73,15 @@ SHIPPED = (
         "Ren et al., WWW 2024 (semantic embeddings only); Ren and Huang, EMNLP 2025",
         takes=("item", "user"),
         needs=("item", "user"),
+    ),
+    Family(
+        TextGcnOptions,
+        "recsys.models.text_gcn:TextGcn",
+        "text",
+        "Graph with text",
+        "He et al., SIGIR 2020; Wu et al., TOIS 2024",
+        takes=("item", "user"),
+        needs=("item",),
     ),
     Family(
         BlendOptions, "recsys.models.blend:Blend", "blend", "Blend", "Vogt and Cottrell, Information Retrieval 1999"

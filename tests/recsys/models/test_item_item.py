@@ -214,6 +214,22 @@ def test_ease_with_text_solves_each_items_regression_on_counts_and_text(data: Da
     np.testing.assert_allclose(model.scores(Queries(USERS)).numpy(), scores_of(data, expected), atol=1e-5)
 
 
+def test_words_beside_vectors_have_their_part_in_the_cosines(data: Dataset) -> None:
+    sparse = np.zeros((9, 60), dtype=np.float32)
+    for item in range(9):
+        sparse[item, [item, item + 3, 40]] = 1, 2, 0.5
+    side = SideInformation(item={"text": text(missing=(2,)), "words": FeatureMatrix.from_dense(sparse, missing=[8])})
+    model = ease_text(data, side)
+    assert len(model.sparse) == 1
+    x = np.zeros((12, 9))
+    x[tuple(data.train.T)] = 1
+    gram = x.T @ x + 1.5 * (cosines(side.item["text"]) + cosines(side.item["words"])) / 2 + 2.0 * np.eye(9)
+    inverse = np.linalg.inv(gram)
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(model.weights.numpy(), expected, atol=1e-6)
+
+
 def test_alpha_zero_is_ease_and_text_makes_an_unbought_item_recommendable(data: Dataset) -> None:
     side = SideInformation(item={"text": text()})
     plain = Ease(data.train, 12, 9, 2.0)
