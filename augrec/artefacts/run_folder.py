@@ -129,7 +129,7 @@ class TrainingFolder:
         return self.root / "lists.parquet"
 
     def member(self, name: str) -> TrainingFolder:
-        """One of a blend's members."""
+        """One of a blend's members, or of the trials of a tuned model."""
         return TrainingFolder(self.root / "members" / name)
 
 

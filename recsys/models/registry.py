@@ -29,6 +29,7 @@ from recsys.models.options.sgl import SglOptions
 from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.options.text_cosine import TextCosineOptions
 from recsys.models.options.text_gcn import TextGcnOptions
+from recsys.models.options.tuned import TunedOptions
 from recsys.models.options.vbpr import VbprOptions
 
 __all__ = ["FAMILIES", "Family", "ModelOptions"]
@@ -86,6 +87,7 @@ SHIPPED = (
     Family(
         BlendOptions, "recsys.models.blend:Blend", "blend", "Blend", "Vogt and Cottrell, Information Retrieval 1999"
     ),
+    Family(TunedOptions, "recsys.models.tuned:Tuned", "blend", "Tuned", "-"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
     Family(GccfOptions, "recsys.models.gccf:GCCF", "general", "GCCF", "Chen et al., AAAI 2020"),
@@ -169,3 +171,4 @@ SHIPPED = (
 for _family in SHIPPED:
     FAMILIES.register(_family)
 rebuild(BlendOptions)  # its members are of any of them
+rebuild(TunedOptions)

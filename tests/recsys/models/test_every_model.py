@@ -33,7 +33,7 @@ def model_class(name: str) -> type[Recommender]:
     return getattr(import_module(module), cls)
 
 
-EVERY = [name for name in FAMILIES if name != "blend"]  # which is what its members are: see test_blend
+EVERY = [name for name in FAMILIES if name not in ("blend", "tuned")]  # which are what they are made of
 TRAINED = [name for name in EVERY if issubclass(model_class(name), TrainedRecommender)]
 DEFAULTS = {name: FAMILIES[name].options() for name in EVERY}
 WITH_EDGES = [name for name, options in DEFAULTS.items() if isinstance(options, EdgeAugmentation)]

@@ -38,7 +38,7 @@ from tests.recsys.killing import Killer
 QUICK = TrainingOptions(epochs=4, batch_size=128, lr=0.02, threads=1, device="cpu")
 CUTOFFS = EvaluationOptions(cutoffs=(5, 20))
 SMALL = LightGcnOptions(dim=8, layers=2)
-CLOSED = ("popularity", "item_knn", "rp3beta", "ease", "ease_text", "l3ae", "text_cosine", "blend")
+CLOSED = ("popularity", "item_knn", "rp3beta", "ease", "ease_text", "l3ae", "text_cosine", "blend", "tuned")
 
 
 def features(rows: int, dim: int = 6, seed: int = 0) -> FeatureMatrix:
