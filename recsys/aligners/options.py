@@ -102,3 +102,25 @@ class KarOptions(TextAlignerOptions):
         if self.join == "add" and self.width is not None:
             raise ValueError("with join: add the width is that of an embedding; leave width out, or set join: concat")
         return self
+
+
+class ProMaxOptions(TextAlignerOptions):
+    """ProMax: a user's preferences over all items are drawn to how near their texts are to the user's."""
+
+    kind: Literal["promax"] = "promax"
+    weight: NonNegativeFloat = 0.1
+    """Weight of the term (`sdr_weight`)."""
+    temperature: PositiveFloat = 0.2
+    """Temperature of the cosines of embeddings."""
+    text_temperature: PositiveFloat = 0.2
+    """Temperature of the cosines of texts."""
+    components: PositiveInt | None = None
+    """How many principal components of the texts are compared; null is as many as an embedding has numbers."""
+    whitening: Literal["joint", "separate"] = "joint"
+    """`joint`: users and items have the same components. `separate`, the published code: components of their own, so
+    that a cosine of a user and an item compares numbers that stand for different things."""
+    least_weight: float = Field(0.1, ge=0, le=1)
+    """A user counts as much as its text's distribution is peaked, and at least so much."""
+    bank: Literal["all"] | PositiveInt = "all"
+    """`all`: all users of a batch, over all items. A number: at most so many users, over at most so many items, drawn
+    anew each step."""

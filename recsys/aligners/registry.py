@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, Registry
-from recsys.aligners.options import AlignerOptions, ConOptions, GenOptions, KarOptions, NoAlignerOptions
+from recsys.aligners.options import (
+    AlignerOptions,
+    ConOptions,
+    GenOptions,
+    KarOptions,
+    NoAlignerOptions,
+    ProMaxOptions,
+)
 
 if TYPE_CHECKING:
     from recsys.aligners.base import Aligner
@@ -56,6 +63,13 @@ for _kind in (
     AlignerKind(ConOptions, "recsys.aligners.con:Con", "RLMRec-Con", RLMREC, takes=("item", "user")),
     AlignerKind(GenOptions, "recsys.aligners.gen:Gen", "RLMRec-Gen", RLMREC, takes=("item", "user")),
     AlignerKind(KarOptions, "recsys.aligners.kar:Kar", "KAR", "Xi et al., RecSys 2024", takes=("item", "user")),
+    AlignerKind(
+        ProMaxOptions,
+        "recsys.aligners.promax:ProMax",
+        "ProMax",
+        "SIGIR 2026 (arXiv 2604.26231)",
+        takes=("item", "user"),
+    ),
 ):
     ALIGNERS.register(_kind)
 
