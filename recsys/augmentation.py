@@ -112,6 +112,28 @@ class Edges:
 
 
 @dataclass(frozen=True, eq=False)
+class AttributeNodes:
+    """Values of attributes, such as a genre or a reason, and who has which.
+
+    Attributes:
+        names: (attribute, value), by node.
+        items: int64 [k, 2] of (item, node), unique.
+        users: int64 [l, 2] of (user, node), unique: what is said of users themselves.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    items: np.ndarray
+    users: np.ndarray
+
+    def __post_init__(self) -> None:
+        for pairs in (self.items, self.users):
+            if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype != np.int64:
+                raise DataError(f"attribute pairs must be int64 [m, 2], not {pairs.dtype} {list(pairs.shape)}")
+            if len(pairs) and (pairs.min() < 0 or pairs[:, 1].max() >= len(self.names)):
+                raise DataError(f"an attribute pair names none of the {len(self.names)} values, or nobody")
+
+
+@dataclass(frozen=True, eq=False)
 class SideInformation:
     """Everything a model may use beside the interactions; each part is optional.
 
@@ -120,6 +142,7 @@ class SideInformation:
         user: user features by name, e.g. "profile".
         item: item modality features by name, e.g. "text", "image".
         attributes: item attribute features by name, e.g. "title", "genres", "director".
+        nodes: values of attributes as they are written, not as vectors.
         drawn: whether a part was drawn from the training seed, so that another seed is given something else.
     """
 
@@ -127,10 +150,11 @@ class SideInformation:
     user: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     attributes: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+    nodes: AttributeNodes | None = None
     drawn: bool = False
 
     def check(self, n_users: int, n_items: int) -> None:
-        """Raises `DataError` where a matrix does not have one row per user or item.
+        """Raises `DataError` where a matrix does not have one row per user or item, or a value belongs to nobody.
 
         Edges with item ids beyond the catalogue are allowed (published files hold some) and are never drawn.
         """
@@ -143,3 +167,11 @@ class SideInformation:
                         where=f"{group}.{name}",
                         remedy="run the embed stage on this run's dataset",
                     )
+        for group, size in (("users", n_users), ("items", n_items)) if self.nodes else ():
+            owners = getattr(self.nodes, group)[:, 0]
+            if len(owners) and owners.max() >= size:
+                raise DataError(
+                    f"attributes of {group} beyond the {size} there are",
+                    where=f"{group[:-1]} {owners.max()}",
+                    remedy="run the augment stage on this run's dataset",
+                )

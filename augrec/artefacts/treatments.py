@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Treatment = Literal["as-is", "none", "shuffled", "random", "random-candidates", "constant", "interactions"]
 
-AS_IS, NONE, INTERACTIONS = "as-is", "none", "interactions"
+AS_IS, NONE, SHUFFLED, INTERACTIONS = "as-is", "none", "shuffled", "interactions"
 ALLOWED: Mapping[str, tuple[Treatment, ...]] = {
     "text": ("as-is", "none", "shuffled", "random", "constant", "interactions"),
     "attributes": ("as-is", "none", "shuffled"),

@@ -213,7 +213,7 @@ class Config(Options):
             )
 
     def _features_exist(self, name: str, model: FamilyOptions) -> None:
-        if FAMILIES[model.family].uses_features(model) and not (self.embedding or self.features):
+        if FAMILIES[model.family].uses_vectors(model) and not (self.embedding or self.features):
             raise ValueError(
                 f"models.{name}: family {model.family} needs item features; add an `embedding` section for text, or "
                 "`features` with matrices of your own"

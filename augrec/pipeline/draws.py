@@ -103,13 +103,21 @@ def shuffled(matrices: Mapping[str, FeatureMatrix], rng: np.random.Generator) ->
         matrices: by name, all of the same rows.
         rng: where the draw comes from.
     """
-    if not matrices:
-        return {}
+    return moved(matrices, exchanged(matrices, rng)) if matrices else {}
+
+
+def exchanged(matrices: Mapping[str, FeatureMatrix], rng: np.random.Generator) -> np.ndarray:
+    """int64 [n], whose features each row gets in `shuffled`; at least one matrix."""
     contents = np.stack([np.where(one.mask, one.index, -1) for one in matrices.values()], axis=1)
     present = np.flatnonzero((contents >= 0).any(axis=1))
     _, groups = np.unique(contents[present], axis=0, return_inverse=True)
     source = np.arange(len(contents))
     source[present] = present[derangement(groups.ravel(), rng)]
+    return source
+
+
+def moved(matrices: Mapping[str, FeatureMatrix], source: np.ndarray) -> dict[str, FeatureMatrix]:
+    """The matrices with row i being what row `source[i]` was."""
     return {name: FeatureMatrix(one.values, one.index[source], one.mask[source]) for name, one in matrices.items()}
 
 

@@ -20,8 +20,17 @@ from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import group_matrices, named_records
 from augrec.artefacts.run_folder import TaskFolder
 from augrec.artefacts.tasks import About, TaskCard, read_card
-from augrec.artefacts.treatments import AS_IS, INTERACTIONS, NONE, allowed, is_drawn, treatment
-from augrec.pipeline.draws import random_candidate_edges, random_edges, shuffled, shuffled_edges, without_content
+from augrec.artefacts.treatments import AS_IS, INTERACTIONS, NONE, SHUFFLED, allowed, is_drawn, treatment
+from augrec.pipeline.attribute_nodes import NodeTable, told_alike
+from augrec.pipeline.draws import (
+    exchanged,
+    moved,
+    random_candidate_edges,
+    random_edges,
+    shuffled,
+    shuffled_edges,
+    without_content,
+)
 from augrec.pipeline.edges import WrittenEdges, read_edges
 from augrec.pipeline.interaction_vectors import InteractionVectors
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
@@ -45,7 +54,7 @@ def side_files(run: Path, variant: Variant) -> list[Path]:
     files += group_matrices(run, variant.source)
     for task, card in _given(run, variant):
         files.append(task.card)
-        if isinstance(card.gives, kinds.Edges):
+        if isinstance(card.gives, kinds.Edges | kinds.Attributes):
             files.append(task.records)
     return files
 
@@ -72,6 +81,7 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
         item={name: matrix for name, matrix in own.items() if name == OWN_TEXT} | features,
         attributes={name: matrix for name, matrix in own.items() if name != OWN_TEXT},
     )
+    parts.nodes.add_own(dataset.items)
     if variant.source is not None:
         matrices = _matrices_by_task(run, variant.source)
         texts = _Texts(dataset)
@@ -82,8 +92,7 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
             elif isinstance(card.gives, kinds.Text):
                 parts.add_text(card, texts.treated(matrices.get(card.name, {}), how, card.about, rng))
             elif isinstance(card.gives, kinds.Attributes):
-                written = _informative(matrices.get(card.name, {}))
-                parts.attributes |= shuffled(written, rng) if how == "shuffled" else written
+                parts.add_attributes(task, card, _informative(matrices.get(card.name, {})), rng, how, dataset)
     return parts.side(drawn=is_drawn(variant.model_dump()))
 
 
@@ -103,6 +112,27 @@ class _Parts:
     attributes: dict[str, FeatureMatrix]
     user: dict[str, FeatureMatrix] = field(default_factory=dict)
     edges: list[Edges] = field(default_factory=list)
+    nodes: NodeTable = field(default_factory=NodeTable)
+
+    def add_attributes(
+        self,
+        task: TaskFolder,
+        card: TaskCard,
+        matrices: dict[str, FeatureMatrix],
+        rng: np.random.Generator,
+        how: str,
+        dataset: Dataset,
+    ) -> None:
+        """Attributes join as vectors, where they are an item's, and as nodes; both change owners together."""
+        count = dataset.n_users if card.about == "user" else dataset.n_items
+        source = None
+        if how == SHUFFLED:
+            told = matrices or {"nodes": told_alike(task.records, count)}
+            source = exchanged(told, rng)
+            matrices = moved(matrices, source)
+        self.nodes.add_written(task.records, card.about, count, source)
+        if card.about == "item":
+            self.attributes |= matrices
 
     def add_text(self, card: TaskCard, matrices: Iterable[FeatureMatrix]) -> None:
         """A text joins the features of users or of items."""
@@ -118,7 +148,7 @@ class _Parts:
         if self.edges:
             columns = (np.concatenate([getattr(part, name) for part in self.edges]) for name in Edges.__annotations__)
             edges = self.edges[0] if len(self.edges) == 1 else Edges(*columns)
-        return SideInformation(edges, self.user, self.item, self.attributes, drawn)
+        return SideInformation(edges, self.user, self.item, self.attributes, self.nodes.nodes(), drawn)
 
 
 def _given(run: Path, variant: Variant) -> list[tuple[TaskFolder, TaskCard]]:
@@ -156,7 +186,7 @@ def _edges(written: WrittenEdges, how: str, dataset: Dataset, rng: np.random.Gen
         return random_edges(written.edges, dataset, rng)
     if how == "random-candidates":
         return random_candidate_edges(written.edges, written.record, written.shown, rng)
-    return shuffled_edges(written.edges, dataset, rng) if how == "shuffled" else written.edges
+    return shuffled_edges(written.edges, dataset, rng) if how == SHUFFLED else written.edges
 
 
 class _Texts:
@@ -171,7 +201,7 @@ class _Texts:
         """Those of one task; nothing where it has none."""
         if how == AS_IS:
             return matrices.values()
-        if how == "shuffled":
+        if how == SHUFFLED:
             return shuffled(matrices, rng).values()
         if how == INTERACTIONS:
             return [self._of_interactions.like(matrix, about) for matrix in matrices.values()]

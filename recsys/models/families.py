@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recsys.models.base import Recommender
 
 
-Input = Literal["item", "user", "attributes"]
+Input = Literal["item", "user", "attributes", "nodes"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,16 @@ class Family:
         return self.options.model_fields["family"].default
 
     def uses_features(self, options: FamilyOptions) -> bool:
-        """Whether a model of these options reads user, item or attribute features; the others are given none."""
-        if any(FAMILIES[part.family].uses_features(part) for part in options.components.values()):
+        """Whether a model of these options reads features of users or items, or nodes; the others are given none."""
+        own = "nodes" in self.takes and options.reads_features
+        parts = options.components.values()
+        return own or self.uses_vectors(options) or any(FAMILIES[part.family].uses_features(part) for part in parts)
+
+    def uses_vectors(self, options: FamilyOptions) -> bool:
+        """Whether a model of these options reads matrices of features, which somebody has to make."""
+        if any(FAMILIES[part.family].uses_vectors(part) for part in options.components.values()):
             return True
-        own = bool(self.takes) and options.reads_features
+        own = bool({*self.takes} - {"nodes"}) and options.reads_features
         added = isinstance(options, SideAugmentation) and options.side.active
         return own or added or (isinstance(options, Alignment) and bool(options.aligner_kind.takes))
 

@@ -27,6 +27,7 @@ from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
 from recsys.models.options.sgl import SglOptions
 from recsys.models.options.simgcl import SimGclOptions
+from recsys.models.options.tagcf import TagcfOptions
 from recsys.models.options.text_cosine import TextCosineOptions
 from recsys.models.options.text_gcn import TextGcnOptions
 from recsys.models.options.tuned import TunedOptions
@@ -166,6 +167,15 @@ SHIPPED = (
         "LLMRec",
         "Wei et al., WSDM 2024",
         takes=("item", "user", "attributes"),
+    ),
+    Family(
+        TagcfOptions,
+        "recsys.models.tagcf:TAGCF",
+        "LLM",
+        "TAGCF",
+        "arXiv 2602.21099",
+        takes=("nodes",),
+        needs=("nodes",),
     ),
 )
 for _family in SHIPPED:

@@ -117,7 +117,8 @@ def written_run(folder: Path, edges: Edges, profiles: np.ndarray, attributes: di
     }
     for kind in TASKS.values():
         write_card(folder / "augment" / "llm" / kind.name / "task.json", card_of(kind))
-        pq.write_table(pa.table(table), folder / "augment" / "llm" / kind.name / "records.parquet")
+        rows = pa.table(table) if kind.about == "user" else pa.table(table)[:N_ITEMS]
+        pq.write_table(rows, folder / "augment" / "llm" / kind.name / "records.parquet")
     return folder
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError
-from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import AttributeNodes, Edges, FeatureMatrix, SideInformation
 from recsys.batches.base import Queries
 from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
@@ -54,7 +54,16 @@ def information(n_users: int, n_items: int) -> SideInformation:
         user={"profile": features(n_users, 6, 0, (1,) if n_users > 4 else ())},
         item={"text": features(n_items, 6, 1, gone), "image": features(n_items, 5, 2)},
         attributes={"title": features(n_items, 6, 3, gone), "genres": features(n_items, 6, 4)},
+        nodes=values(n_users, n_items),
     )
+
+
+def values(n_users: int, n_items: int) -> AttributeNodes:
+    """Values that at most a fifth of the items have, and every user one that some item has."""
+    count = max(n_items // 2, 5)
+    items = np.array([(item, item % count) for item in range(n_items)])
+    users = np.array([(user, (user + 2) % min(count, n_items)) for user in range(n_users)])
+    return AttributeNodes(tuple(("kind", str(value)) for value in range(count)), items, users)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +177,7 @@ def test_a_saved_model_scores_as_before(name: str, data: Dataset, side: SideInfo
 @pytest.mark.parametrize("name", EVERY)
 def test_other_ids_give_the_same_scores_under_the_other_ids(name: str, data: Dataset, side: SideInformation) -> None:
     """Edges, features, tables of parameters and scores must agree on which row is whose."""
+    assert side.nodes is not None
     rng = np.random.default_rng(8)
     user, item = rng.permutation(USERS), rng.permutation(ITEMS)  # new id of each old one
 
@@ -188,6 +198,11 @@ def test_other_ids_give_the_same_scores_under_the_other_ids(name: str, data: Dat
         user=renamed(dict(side.user), user),
         item=renamed(dict(side.item), item),
         attributes=renamed(dict(side.attributes), item),
+        nodes=dataclasses.replace(
+            side.nodes,
+            items=np.stack([item[side.nodes.items[:, 0]], side.nodes.items[:, 1]], axis=1),
+            users=np.stack([user[side.nodes.users[:, 0]], side.nodes.users[:, 1]], axis=1),
+        ),
     )
     model, other = built(name, data, side), built(name, other_data, other_side)
     if isinstance(model, TrainedRecommender):
