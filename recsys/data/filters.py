@@ -62,6 +62,8 @@ def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
         keys = [column.astype("float64").fillna(-np.inf) for column in known]  # unknown yields to any known one
         if "review" in interactions:
             keys.insert(0, pd.Series(pd.factorize(interactions["review"].iloc[rows], sort=True)[0]))
+        if "written" in interactions:  # a checksum: any order will do that is not the rows'
+            keys.insert(0, interactions["written"].iloc[rows])
         order[repeated] = rows[np.lexsort([*keys, pairs[rows]])]
     last = np.append(~same, True)[: len(order)]
     return interactions.iloc[order[last]].reset_index(drop=True)

@@ -54,6 +54,11 @@ def without_markup(texts: pa.Array) -> tuple[pa.Array, int]:
     return pc.replace_with_mask(texts, suspect, new), changed
 
 
+def blank_is_null(texts: pa.Array) -> pa.Array:
+    """An array of strings in which those of nothing but blanks are null."""
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
+
+
 def _without_tag(match: re.Match[str]) -> str:
     name = match[1].lower()
     return " " if name in _BLOCK_NAMES else "" if name in _INLINE_NAMES else match[0]

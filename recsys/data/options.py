@@ -14,7 +14,26 @@ from augrec.artefacts.domains import DomainName
 from augrec.artefacts.names import Title
 from augrec.artefacts.options import Options
 
-Format = Literal["recbole", "ml-100k", "ml-1m", "ml-10m", "ml-latest", "table", "rlmrec", "augrec"]
+Format = Literal[
+    "recbole",
+    "ml-100k",
+    "ml-1m",
+    "ml-10m",
+    "ml-20m",
+    "ml-25m",
+    "ml-32m",
+    "ml-latest",
+    "amazon-2014",
+    "amazon-2018",
+    "amazon-2023",
+    "yelp",
+    "steam",
+    "goodreads",
+    "book-crossing",
+    "table",
+    "rlmrec",
+    "augrec",
+]
 
 
 def whole_ratios(value: Any) -> Any:
@@ -115,8 +134,9 @@ class SourceOptions(Options):
     """Where the raw data lies and in which layout."""
 
     format: Format
-    """Layout of the files: RecBole's atomic files, one of MovieLens' own releases, your own tables, RLMRec's release;
-    or `augrec`, a dataset/ folder of an import or another run. The last two bring a split (`split.kind: given`)."""
+    """Layout of the files: RecBole's atomic files, a publisher's own (MovieLens, Amazon, Yelp, Steam, Goodreads,
+    BookCrossing), your own tables, RLMRec's release; or `augrec`, a dataset/ folder of an import or another run. The
+    last two bring a split (`split.kind: given`)."""
     path: str
     """Folder of the files. `pkg:<distribution>/<path>` names a folder inside an installed package."""
     table: TableOptions | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,13 @@ from recsys.data.filters import filtered
 from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
 from recsys.data.readers.base import RawData
+from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, genre_vocabulary, side_table
 from recsys.data.splits import TEST, TRAIN, ordered, require_parts, split_interactions
 
-_INTEGER = re.compile(r"-?[0-9]+")
+_INTEGER = r"\A-?[0-9]+\z"
+LONGEST_INTEGER = 18
+"""Letters of a whole number that surely fits into 64 bits."""
 
 
 def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict[str, Any]:
@@ -47,34 +49,34 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     kept, dropped = filtered(usable.assign(user=user_codes, item=item_codes), options, sample_rng)
     kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
     kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
-    users, items = all_users[kept_users], all_items[kept_items]
+    users, items = (
+        ids.take(pa.array(at)).to_numpy(False) for ids, at in ((all_users, kept_users), (all_items, kept_items))
+    )
     notes += dropped_notes(dropped)
+    item_side, user_side = raw.side("item", items), raw.side("user", users)
+    notes += [*item_side.notes, *user_side.notes]
     if not raw.keeps_everyone:
-        notes += matched(items, raw.items["item"], "item", raw.tables, options.least_described)
-        notes += matched(users, raw.users["user"], "user", raw.tables, options.least_described)
+        notes += matched(items, item_side.ids, "item", raw.tables, options.least_described)
+        notes += matched(users, user_side.ids, "user", raw.tables, options.least_described)
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
     files = DatasetFolder(out)
     remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
-    item_table, user_table = side_table(raw.items, "item", items), side_table(raw.users, "user", users)
+    item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
         item_table, cleaned_items = cleaned(item_table, "item")
         user_table, cleaned_users = cleaned(user_table, "user")
         notes += cleaned_items + cleaned_users
     notes += untitled_notes(item_table)
     absent = {
-        "users_without_interactions": _absent(raw.users["user"], raw.interactions["user"], users),
-        "items_without_interactions": _absent(raw.items["item"], raw.interactions["item"], items),
+        "users_without_interactions": _absent(user_side.ids, raw.interactions["user"], users),
+        "items_without_interactions": _absent(item_side.ids, raw.interactions["item"], items),
     }
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
         notes.append(f"left out, because no interaction is left: {counts}")
-    interactions = interaction_table(kept)
-    if "review" in interactions.column_names and not raw.keeps_everyone:
-        interactions, cleaned_reviews = cleaned(interactions, "interaction")
-        notes += cleaned_reviews
-    write_parquet(files.interactions, interactions)
+    notes += _write_interactions(raw, kept, files.interactions)
     write_parquet(files.items, item_table)
     write_parquet(files.users, user_table)
     meta = {
@@ -105,6 +107,22 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     return meta
 
 
+def _write_interactions(raw: RawData, kept: pd.DataFrame, path: Path) -> list[str]:
+    """Writes interactions.parquet, with the reviews; a line where HTML was removed from them."""
+    ordered_rows = in_order(kept)
+    table = interaction_table(ordered_rows)
+    if raw.later is not None and "written" in kept:
+        rows = ordered_rows["row"].to_numpy()
+        places = np.argsort(rows)
+        changed = write_reviewed(path, table, raw.later.reviews(rows[places]), places)
+        return [f"interactions: HTML tags and entities removed from review ({changed:,})"] if changed else []
+    notes: list[str] = []
+    if "review" in table.column_names and not raw.keeps_everyone:
+        table, notes = cleaned(table, "interaction")
+    write_parquet(path, table)
+    return notes
+
+
 def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[str]]:
     """The interactions without ratings, times or texts that nobody has, and a line on those that some lack."""
     frame, notes = raw.interactions, []
@@ -123,6 +141,13 @@ def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[s
         if name == "timestamp" or missing.all():  # half of an order in time is none
             frame = frame.drop(columns=name)
             notes[-1] += f": {name}s are left out"
+    if "written" in frame:
+        missing = (frame["written"] == 0).to_numpy()
+        if missing.any():
+            notes.append(f"{int(missing.sum()):,} of {len(frame):,} interactions have no review")
+        if missing.all():
+            frame = frame.drop(columns="written")
+            notes[-1] += ": reviews are left out"
     return frame, notes
 
 
@@ -152,7 +177,7 @@ def untitled_notes(items: pa.Table) -> list[str]:
     return [f"{untitled:,} of {items.num_rows:,} items have no title"] if untitled else []
 
 
-def _codes(raw: RawData, about: str) -> tuple[np.ndarray, np.ndarray]:
+def _codes(raw: RawData, about: str) -> tuple[np.ndarray, pa.Array]:
     """The code of each interaction's user or item, and all ids the codes index."""
     column = raw.interactions[about]
     if not raw.keeps_everyone:
@@ -171,15 +196,31 @@ def _staying(before: np.ndarray, kept: pd.Series, n: int, keeps_everyone: bool) 
     return codes, np.searchsorted(codes, kept)
 
 
-def ranked_ids(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """int64 code of each row, and the distinct ids (object array of str) the codes index, in the order of the ids."""
-    codes, distinct = pd.factorize(column)
-    names = [str(name) for name in distinct]
-    numeric = all(_INTEGER.fullmatch(name) for name in names)
-    order = sorted(range(len(names)), key=lambda i: (int(names[i]), names[i]) if numeric else (0, names[i]))
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    return rank[codes], np.array([names[i] for i in order], dtype=object)
+def ranked_ids(column: pd.Series) -> tuple[np.ndarray, pa.Array]:
+    """int64 code of each row, and the distinct ids (text [n]) the codes index, in the order of the ids."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, distinct = column.cat.codes.to_numpy(), pa.array(column.cat.categories, pa.large_string())
+    else:
+        codes, names = pd.factorize(column)
+        distinct = pa.array([str(name) for name in names], pa.large_string())
+    order = _order_of_ids(distinct)
+    rank = np.empty(len(distinct), dtype=np.int64)
+    rank[order] = np.arange(len(distinct))
+    return rank[codes], distinct.take(pa.array(order))
+
+
+def _order_of_ids(ids: pa.Array) -> np.ndarray:
+    """int64 [n]: by number where all are whole numbers, then by letters."""
+    numeric = pc.all(pc.match_substring_regex(ids, _INTEGER)).as_py()
+    longest = pc.max(pc.binary_length(ids)).as_py() or 0
+    columns = {"name": ids}
+    if numeric and longest > LONGEST_INTEGER:
+        names = ids.to_pylist()
+        return np.array(sorted(range(len(names)), key=lambda place: (int(names[place]), names[place])), np.int64)
+    if numeric:
+        columns = {"number": ids.cast(pa.int64()), **columns}
+    keys = [(name, "ascending") for name in columns]
+    return pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy().astype(np.int64)
 
 
 def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
@@ -190,13 +231,18 @@ def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> st
     return hashlib.sha256(triples.tobytes()).hexdigest()
 
 
-def interaction_table(kept: pd.DataFrame) -> pa.Table:
-    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`."""
+def in_order(kept: pd.DataFrame) -> pd.DataFrame:
+    """Interactions (user, item, split as a code, perhaps timestamp) as interactions.parquet has them: in order of user,
+    split, time and item."""
     items = kept["item"].to_numpy(np.int64)
     groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
     by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
     times = kept["timestamp"].to_numpy() if "timestamp" in kept else np.zeros(len(kept), np.int64)
-    rows = kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
+    return kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
+
+
+def interaction_table(rows: pd.DataFrame) -> pa.Table:
+    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`."""
     columns = {"user": pa.array(rows["user"], pa.int32()), "item": pa.array(rows["item"], pa.int32())}
     for name, kind in DETAILS.items():
         if name in rows:
@@ -224,4 +270,5 @@ def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: in
 
 def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:
     """How many ids of the source, from either file, have no interaction left."""
-    return len(pd.unique(pd.concat([described.astype("str"), seen.astype("str")]))) - len(kept)
+    distinct = seen.cat.categories.to_series() if isinstance(seen.dtype, pd.CategoricalDtype) else seen
+    return len(pd.unique(pd.concat([described.astype("str"), distinct.astype("str")]))) - len(kept)

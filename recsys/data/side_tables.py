@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
-from recsys.data.markup import without_markup
+from recsys.data.markup import blank_is_null, without_markup
 
 NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")
 
@@ -57,7 +57,7 @@ def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
         column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             values, count = without_markup(column)
-            values = _blank_is_null(values)
+            values = blank_is_null(values)
         elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
             parts, count = without_markup(column.flatten())
             values = pa.ListArray.from_arrays(_offsets(column), parts)
@@ -84,7 +84,7 @@ def _arrow(column: pd.Series, name: str) -> pa.Array:
     if name == "year":
         return pa.array(column.astype("Int16"), pa.int16())
     if pd.api.types.is_string_dtype(column) or column.dtype == object:
-        return _blank_is_null(_strings(column))
+        return blank_is_null(_strings(column))
     return pa.Array.from_pandas(_whole(column))
 
 
@@ -94,10 +94,6 @@ def _strings(column: pd.Series) -> pa.Array:
         texts = texts.map(lambda value: value if value is None or isinstance(value, str) else str(value))
     array = pa.array(texts, pa.string(), from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _blank_is_null(texts: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
 
 
 def _whole(column: pd.Series) -> pd.Series:

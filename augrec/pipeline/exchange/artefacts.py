@@ -23,7 +23,7 @@ from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
 from augrec.artefacts.tasks import TaskCard, write_card
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
-from recsys.data.prepare import interaction_counts, interaction_table, split_sha256
+from recsys.data.prepare import in_order, interaction_counts, interaction_table, split_sha256
 from recsys.data.side_tables import genre_vocabulary
 
 PUBLISHED = "published"
@@ -78,7 +78,7 @@ def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[st
     counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
     files = DatasetFolder(out)
     remove_file(files.about)
-    write_parquet(files.interactions, interaction_table(kept))
+    write_parquet(files.interactions, interaction_table(in_order(kept)))
     write_parquet(files.items, dataset.items)
     write_parquet(files.users, dataset.users)
     meta = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,12 +21,35 @@ GROUPLENS_TERMS = "GroupLens MovieLens terms: research use, no redistribution, n
 
 
 @dataclass(frozen=True, eq=False)
+class SideRows:
+    """What is known of some items or users."""
+
+    frame: pd.DataFrame
+    """Their rows, see `RawData.items`; those of others may be among them."""
+    ids: pd.Series
+    """All ids that the source describes (str, unique)."""
+    notes: tuple[str, ...] = ()
+    """As `RawData.notes`."""
+
+
+class Later(Protocol):
+    """Reads, once it is known who stays, what a source says of them, so that the rest of it is never held."""
+
+    def side(self, about: str, ids: np.ndarray) -> SideRows:
+        """The rows of `ids`, str [n], which are "item"s or "user"s."""
+
+    def reviews(self, rows: np.ndarray) -> Iterator[str | None]:
+        """What was written in the interactions with these values of `row`, int [m] in rising order."""
+
+
+@dataclass(frozen=True, eq=False)
 class RawData:
     """A source as it was found: nothing filtered, ids as the source writes them."""
 
     interactions: pd.DataFrame
-    """Columns user, item (str) and, where the source has them, rating (float32, NaN where a row has none), timestamp
-    (int64, seconds; Int64 where a row has none), review (str or null) and split (uint8: 0 train, 1 valid, 2 test)."""
+    """Columns user, item (str, or categories of str) and, where the source has them, rating (float32, NaN where a row
+    has none), timestamp (int64, seconds; Int64 where a row has none), review (str or null) and split (uint8: 0 train,
+    1 valid, 2 test). Of a source that is read `later`, `row` and `written` stand for the review, see `read_log`."""
     items: pd.DataFrame
     """Column item (str, unique) and typed side columns: title (str or null), year (Int16), genres (list of str), ..."""
     users: pd.DataFrame
@@ -41,6 +64,15 @@ class RawData:
     """Which file holds the `interactions`, the `items` and the `users`, to name them in errors."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the files were read, one short line each."""
+    later: Later | None = None
+    """Reads reviews and side tables after the filters; `items` and `users` have no rows then."""
+
+    def side(self, about: str, ids: np.ndarray) -> SideRows:
+        """What is known of the items or users with these ids (str)."""
+        if self.later is not None:
+            return self.later.side(about, ids)
+        frame = self.items if about == "item" else self.users
+        return SideRows(frame, frame[about])
 
 
 class Reader(Protocol):
@@ -52,6 +84,11 @@ class Reader(Protocol):
         Raises:
             DataError: a file is missing, empty or malformed; names the file and line and says what was expected.
         """
+
+
+def nothing_known(about: str) -> pd.DataFrame:
+    """A table of items or users without rows."""
+    return pd.DataFrame({about: pd.Series(dtype=str)})
 
 
 def require_files(folder: Path, names: Sequence[str], remedy: str) -> dict[str, Path]:

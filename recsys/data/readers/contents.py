@@ -20,7 +20,7 @@ from augrec.artefacts.errors import DataError
 
 Buffer = bytes | mmap.mmap
 FETCH = "fetch or export it again"
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _zstandard(data: bytes) -> bytes:
@@ -38,6 +38,8 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
 """How compressed files begin, whatever they are called."""
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError)
+"""What decompression raises where a file is damaged."""
 ARCHIVE = b"PK\x03\x04"
 
 
@@ -56,22 +58,11 @@ def contents(path: Path, encoding: str = "utf-8") -> Buffer:
             the line.
     """
     data = _decompressed(path)
-    if data[:2] in _UTF16 and not _names(encoding, "utf-16"):
-        raise DataError(
-            f"the file begins as UTF-16 does, and is read as {encoding}",
-            where=path,
-            remedy="set source.table.encoding: utf-16, or save the file as UTF-8",
-        )
+    refuse_utf16(data, path, encoding)
     data = _as_utf8(data, path, encoding)
-    place = data.find(b"\0")
-    if place >= 0:
-        raise DataError(
-            "the line holds a NUL byte, so the file is damaged or no text",
-            where=f"{path}:{line_of(data, place)}",
-            remedy=f"{FETCH}, or set source.table.encoding when it is in another one",
-        )
+    refuse_nul(data, path)
     if not len(data) or (len(data) < 1000 and not data[:].strip()):
-        raise _empty(path)
+        raise empty_file(path)
     return data
 
 
@@ -80,22 +71,52 @@ def line_of(data: Buffer, place: int) -> int:
     return data[:place].count(b"\n") + 1
 
 
-def refuse_encoding(data: Buffer, path: Path) -> None:
+def refuse_utf16(data: Buffer, path: Path, encoding: str) -> None:
+    """Raises `DataError` for a file that begins as UTF-16 does and is to be read as something else."""
+    if data[:2] in UTF16 and not is_encoding(encoding, "utf-16"):
+        raise DataError(
+            f"the file begins as UTF-16 does, and is read as {encoding}",
+            where=path,
+            remedy="set source.table.encoding: utf-16, or save the file as UTF-8",
+        )
+
+
+def refuse_nul(data: Buffer, path: Path, first_line: int = 1) -> None:
+    """Raises `DataError` naming the first line that holds a NUL byte, if there is one."""
+    place = data.find(b"\0")
+    if place >= 0:
+        raise DataError(
+            "the line holds a NUL byte, so the file is damaged or no text",
+            where=f"{path}:{line_of(data, place) + first_line - 1}",
+            remedy=f"{FETCH}, or set source.table.encoding when it is in another one",
+        )
+
+
+def refuse_encoding(data: Buffer, path: Path, first_line: int = 1) -> None:
     """Raises `DataError` naming the first line that is not UTF-8, if there is one."""
     try:
         codecs.decode(data, "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"the file is not utf-8 (byte {error.start})",
-            where=f"{path}:{line_of(data, error.start)}",
+            where=f"{path}:{line_of(data, error.start) + first_line - 1}",
             remedy="name its encoding, e.g. source.table.encoding: latin-1, or use the file as it was published",
         ) from None
 
 
+def cut_short(path: Path, packed: str, error: Exception, after: str = "") -> DataError:
+    """The error about a compressed file that is damaged; `after` says how much of it could be read."""
+    return DataError(
+        f"the file cannot be decompressed as {packed} ({error}){after}",
+        where=path,
+        remedy=f"{FETCH}; it may be cut short",
+    )
+
+
 def _decompressed(path: Path) -> Buffer:
     if not path.stat().st_size:
-        raise _empty(path)
-    packed = suffixes(path)[1] or _packed_inside(path)
+        raise empty_file(path)
+    packed = suffixes(path)[1] or packed_inside(path)
     if not packed:
         with path.open("rb") as file:
             try:
@@ -104,17 +125,15 @@ def _decompressed(path: Path) -> Buffer:
                 return file.read()
     try:
         data = DECOMPRESS[packed](path.read_bytes())
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError) as error:
-        raise DataError(
-            f"the file cannot be decompressed as {packed} ({error})", where=path, remedy=f"{FETCH}; it may be cut short"
-        ) from None
+    except DAMAGED as error:
+        raise cut_short(path, packed, error) from None
     if not data:
-        raise _empty(path)
+        raise empty_file(path)
     return data
 
 
-def _packed_inside(path: Path) -> str:
-    """The compression that the first bytes show, "" for none."""
+def packed_inside(path: Path) -> str:
+    """The compression that the first bytes show, "" for none; `DataError` where they are an archive's."""
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(ARCHIVE):
@@ -127,7 +146,7 @@ def _packed_inside(path: Path) -> str:
 
 
 def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:
-    if not _names(encoding, "utf-8"):
+    if not is_encoding(encoding, "utf-8"):
         try:
             return codecs.decode(data, encoding).lstrip("\ufeff").encode()
         except (UnicodeDecodeError, UnicodeError) as error:
@@ -140,9 +159,11 @@ def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:
     return data[len(codecs.BOM_UTF8) :] if data[:3] == codecs.BOM_UTF8 else data
 
 
-def _names(encoding: str, known: str) -> bool:
+def is_encoding(encoding: str, known: str) -> bool:
+    """Whether two names are those of one encoding, with or without a byte order mark."""
     return codecs.lookup(encoding).name.replace("-sig", "").startswith(known)
 
 
-def _empty(path: Path) -> DataError:
+def empty_file(path: Path) -> DataError:
+    """The error about a file without content."""
     return DataError("the file is empty", where=path, remedy=FETCH)

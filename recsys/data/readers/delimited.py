@@ -32,17 +32,19 @@ class Layout:
         quoted: whether a field that begins with a quotation mark ends with the next single one (RFC 4180).
         escaped: whether a backslash makes the mark after it a part of a quoted field.
         header: whether the first line names the columns.
+        before: lines of the file that stand before those that are read.
     """
 
     separator: str
     quoted: bool
     header: bool = True
     escaped: bool = False
+    before: int = 0
 
     @property
     def first_line(self) -> int:
         """The line number of the first row."""
-        return 2 if self.header else 1
+        return self.before + (2 if self.header else 1)
 
 
 def header_fields(data: Buffer, layout: Layout) -> list[str]:

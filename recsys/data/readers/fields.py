@@ -34,7 +34,7 @@ def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Se
     if pd.api.types.is_float_dtype(column):  # whole floats of a table with types: "30.0", as text files write them
         column = column.map(lambda value: None if pd.isna(value) else repr(float(value)))
     text = pa.array(column.astype("str").where(column.notna(), None), pa.large_string(), from_pandas=True)
-    bare = pc.utf8_trim(pc.utf8_trim_whitespace(text), _INVISIBLE)
+    bare = bare_ids(text)
     missing = np.asarray(pc.fill_null(pc.equal(bare, ""), True))
     if missing.any():
         place = int(np.argmax(missing))
@@ -58,6 +58,11 @@ def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Se
             f"{path.name}: {stripped:,} of {len(column):,} values of {column.name} had blanks around them: removed"
         )
     return bare.to_pandas().astype("str").rename(column.name)
+
+
+def bare_ids(text: pa.Array) -> pa.Array:
+    """Ids without blanks and invisible letters around them."""
+    return pc.utf8_trim(pc.utf8_trim_whitespace(text), _INVISIBLE)
 
 
 def numbers_of(column: pd.Series, path: Path, rows: Rows, expected: str = "a number") -> np.ndarray:

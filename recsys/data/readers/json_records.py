@@ -22,7 +22,9 @@ import pyarrow.json as pj
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.visible import without_surrogates
+from recsys.data.readers.blocks import numbered_lines
 from recsys.data.readers.contents import FETCH, Buffer, refuse_encoding
+from recsys.data.readers.fields import nearest
 from recsys.data.readers.nested import NumberText, at_path, is_nested
 
 CHUNK = 20_000
@@ -94,12 +96,63 @@ def read_records(data: Buffer, path: Path, wanted: list[str] | None = None, aske
     first = next(lines, None)
     if first is None:
         raise DataError("the file is empty", where=path, remedy=FETCH)
-    records.literal = not _is_json(first[1]) and _is_literal(first[1])
-    parse = _parse_literals if records.literal else _parse_json
+    parser = LineParser.for_line(first[1], path)
+    records.literal = parser.literal
     stream = chain([first], lines)
     while chunk := list(islice(stream, CHUNK)):
-        records.add(parse(chunk, path), wanted, names)
+        records.add(parser.parse(chunk), wanted, names)
     return records
+
+
+@dataclass(frozen=True)
+class LineParser:
+    """Parses lines of one file, all of them in the same way.
+
+    Args:
+        path: names the file in errors.
+        literal: whether the lines are Python literals, and not JSON.
+    """
+
+    path: Path
+    literal: bool
+
+    @classmethod
+    def for_line(cls, line: bytes, path: Path) -> LineParser:
+        """The parser of a file with this line."""
+        return cls(path, not _is_json(line) and _is_literal(line))
+
+    def parse(self, lines: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+        """The objects that lines hold, numbers in them as `NumberText`; `DataError` names a line that holds none."""
+        return (_parse_literals if self.literal else _parse_json)(lines, self.path)
+
+
+def opened_lines(path: Path) -> tuple[LineParser, Iterator[list[tuple[int, bytes]]]]:
+    """The lines of a file with their numbers, see `numbered_lines`, and what parses them."""
+    lines = numbered_lines(path)
+    first = next(lines)
+    return LineParser.for_line(first[0][1], path), chain([first], lines)
+
+
+def parsed_lines(path: Path) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """The objects of a file that may be larger than the memory, some at a time, with the numbers of their lines.
+
+    Raises:
+        DataError: the file is empty or damaged, or a line holds no object; names it.
+    """
+    parser, parts = opened_lines(path)
+    for lines in parts:
+        yield [number for number, _ in lines], parser.parse(lines)
+
+
+def keyless(key: str, there: Iterable[str], path: Path) -> DataError:
+    """The error about a file in which no object has a value of `key`; `there` are the keys it has."""
+    near = nearest(key, there)
+    return DataError(
+        f"no line has a value of {key!r}; the keys are {', '.join(sorted(there)[:20])}",
+        where=path,
+        remedy=(f"did you mean {near!r}? " if near else "")
+        + "check that source.format names the release that the file is of; `format: table` reads other files",
+    )
 
 
 def read_flat(data: Buffer, path: Path, texts: list[str], numbers: list[str]) -> pd.DataFrame | None:
@@ -178,7 +231,7 @@ def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, An
 
 def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
     rows = [_one(lambda line: _numbers_as_text(ast.literal_eval(line.decode())), *entry, path) for entry in chunk]
-    return list(_whole_letters(rows))
+    return list(_whole_letters(rows) if any(_SURROGATE in line.lower() for _, line in chunk) else rows)
 
 
 def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) -> dict[str, Any]:

@@ -9,18 +9,30 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
-from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, require_files, unique_ids, whole_seconds
-from recsys.data.readers.contents import contents
+from recsys.data.readers.base import (
+    GROUPLENS_TERMS,
+    ML100K_HINT,
+    RawData,
+    nothing_known,
+    require_files,
+    unique_ids,
+    whole_seconds,
+)
+from recsys.data.readers.blocks import blocks
+from recsys.data.readers.categories import categories_of
 from recsys.data.readers.delimited import Layout, header_fields
 from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
-from recsys.data.readers.text import numbers, read_columns
+from recsys.data.readers.text import column_blocks, numbers, read_columns
 from recsys.data.readers.titles import title_and_year
 
 RATING_FIELDS = ["user", "item", "rating", "timestamp"]
 ITEM_FIELDS_100K = ["item", "title", "release_date", "video_release_date", "url", *GENRES_100K]
+TAGS, TAGGED_BY = 10, 2
+"""Tags kept of a film, and by how many people each: what one person alone writes would tell who saw it."""
 ELSEWHERE = "point source.path at the unpacked folder of https://grouplens.org/datasets/movielens/"
 
 
@@ -61,30 +73,55 @@ def read_10m(source: SourceOptions, folder: Path) -> RawData:
     """ratings.dat and movies.dat (`::`, UTF-8), half stars, no users."""
     files = require_files(folder, ["ratings.dat", "movies.dat"], f"{ELSEWHERE}10m/")
     ratings = _ratings(files["ratings.dat"], "::")
-    return RawData(ratings, _dat_movies(files["movies.dat"], "utf-8"), _no_users(), files, GROUPLENS_TERMS)
+    return RawData(ratings, _dat_movies(files["movies.dat"], "utf-8"), nothing_known("user"), files, GROUPLENS_TERMS)
 
 
 def read_latest(source: SourceOptions, folder: Path) -> RawData:
-    """ratings.csv and movies.csv (UTF-8, header, quoted titles), half stars, no users."""
-    files = require_files(folder, ["ratings.csv", "movies.csv"], f"{ELSEWHERE}latest/")
-    _expect_header(files["ratings.csv"], "userId,movieId,rating,timestamp")
-    _expect_header(files["movies.csv"], "movieId,title,genres")
-    items = _csv_movies(files["movies.csv"])
-    genres = [text.split("|") for text in items["genres"]]
+    """ratings.csv and movies.csv (UTF-8, header, quoted titles), half stars, no users; tags.csv where it is there."""
+    where = f"{ELSEWHERE}{source.format.removeprefix('ml-')}/"
+    files = require_files(folder, ["ratings.csv", "movies.csv"], where)
+    _expect_header(files["ratings.csv"], "userId,movieId,rating,timestamp", where)
+    _expect_header(files["movies.csv"], "movieId,title,genres", where)
+    listed = _csv_movies(files["movies.csv"])
+    genres = [text.split("|") for text in listed["genres"]]
     ratings = _ratings(files["ratings.csv"], ",", header=True)
-    return RawData(ratings, _movies(items, genres, files["movies.csv"]), _no_users(), files, GROUPLENS_TERMS)
+    items = _movies(listed, genres, files["movies.csv"])
+    if (folder / "tags.csv").is_file():
+        files["tags.csv"] = folder / "tags.csv"
+        _expect_header(files["tags.csv"], "userId,movieId,tag,timestamp", where)
+        tags = _tags(files["tags.csv"])
+        items["tags"] = pd.Series([tags.get(item, []) for item in items["item"]], items.index, dtype=object)
+    return RawData(ratings, items, nothing_known("user"), files, GROUPLENS_TERMS)
 
 
 def _ratings(path: Path, separator: str, *, header: bool = False) -> pd.DataFrame:
-    frame = read_columns(path, separator, RATING_FIELDS, header=header)
+    users, items = list[pa.Array](), list[pa.Array]()
+    ratings, times = list[np.ndarray](), list[np.ndarray]()
+    for frame in column_blocks(path, separator, RATING_FIELDS, header=header):
+        users.append(pa.array(numbers(frame, "user", path, integer=True)))
+        items.append(pa.array(numbers(frame, "item", path, integer=True)))
+        ratings.append(numbers(frame, "rating", path).astype(np.float32))
+        times.append(whole_seconds(numbers(frame, "timestamp", path, integer=True), path))
     return pd.DataFrame(
         {
-            "user": numbers(frame, "user", path, integer=True).astype(str),
-            "item": numbers(frame, "item", path, integer=True).astype(str),
-            "rating": numbers(frame, "rating", path).astype(np.float32),
-            "timestamp": whole_seconds(numbers(frame, "timestamp", path, integer=True), path),
+            "user": categories_of(users),
+            "item": categories_of(items),
+            "rating": np.concatenate(ratings),
+            "timestamp": np.concatenate(times),
         }
     )
+
+
+def _tags(path: Path) -> dict[str, list[str]]:
+    """What several people call a film, by its id: in small letters, those that most of them use."""
+    frame = read_columns(path, ",", ["user", "item", "tag", "timestamp"], header=True, quoted=True)
+    frame["item"] = numbers(frame, "item", path, integer=True).astype(str)
+    frame["tag"] = frame["tag"].str.strip().str.lower()
+    frame = frame.loc[frame["tag"] != "", ["user", "item", "tag"]].drop_duplicates()
+    people = frame.groupby(["item", "tag"]).size().rename("people").reset_index()
+    people = people[people["people"] >= TAGGED_BY].sort_values(["item", "people", "tag"], ascending=[True, False, True])
+    chosen = people.groupby("item").head(TAGS)
+    return {str(item): tags.tolist() for item, tags in chosen.groupby("item")["tag"]}
 
 
 def _dat_movies(path: Path, encoding: str) -> pd.DataFrame:
@@ -122,13 +159,7 @@ def _decoded(users: pd.DataFrame, column: str, names: dict[int, str], path: Path
     return [names[int(code)] for code in codes]
 
 
-def _no_users() -> pd.DataFrame:
-    return pd.DataFrame({"user": pd.Series(dtype=str)})
-
-
-def _expect_header(path: Path, header: str) -> None:
-    first = ",".join(header_fields(contents(path), Layout(",", quoted=True)))
+def _expect_header(path: Path, header: str, where: str) -> None:
+    first = ",".join(header_fields(next(blocks(path, size=4096)).data, Layout(",", quoted=True)))
     if first != header:
-        raise DataError(
-            f"the first line is {first[:80]!r}, expected {header!r}", where=f"{path}:1", remedy=f"{ELSEWHERE}latest/"
-        )
+        raise DataError(f"the first line is {first[:80]!r}, expected {header!r}", where=f"{path}:1", remedy=where)

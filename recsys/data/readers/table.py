@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,12 @@ from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions, TableOptions
 from recsys.data.readers.base import RawData, require_files, unique_ids
 from recsys.data.readers.columns import load_columns
-from recsys.data.readers.fields import ids_of, nearest, numbers_of, typed, years_of
-from recsys.data.readers.nested import NumberText, text_of, values_of
+from recsys.data.readers.fields import ids_of, nearest, numbers_of
+from recsys.data.readers.nested import text_of
+from recsys.data.readers.side_columns import side_column, texts_of
 from recsys.data.readers.times import Rows, seconds_of
 
 RESERVED = {"user", "item", "source_id"}
-TEXT = {"title", "description", "profile"}
-"""Side columns that are text whatever they look like."""
 ROWS = Rows()
 
 
@@ -77,7 +75,7 @@ def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.Dat
 
 def _reviews(column: pd.Series) -> pd.Series:
     """What was written, blank being nothing."""
-    text = _texts(column) if column.dtype == object else column.astype("str").where(column.notna(), None)
+    text = texts_of(column) if column.dtype == object else column.astype("str").where(column.notna(), None)
     return text.where(text.str.strip() != "", None)
 
 
@@ -120,41 +118,9 @@ class _Side:
                     where=self.path,
                     remedy=f"give it another name, e.g. source.table.rename: {{{column}: {ours}_2}}",
                 )
-            out[ours] = self._typed(frame[column].rename(ours), notes)
+            lists = (*self.options.lists, "genres")
+            out[ours] = side_column(frame[column].rename(ours), self.path, notes, lists, self.options.list_separator)
         return unique_ids(pd.DataFrame(out), self.about, self.path, notes)
-
-    def _typed(self, column: pd.Series, notes: list[str]) -> pd.Series:
-        assert self.path is not None
-        name = str(column.name)
-        if name == "genres" or name in self.options.lists:
-            lists = _lists(column, self.options.list_separator)
-            _note_other_separator(lists, name, self.options.list_separator, self.path, notes)
-            return lists
-        cells = column if column.dtype == object else None
-        if cells is not None and _numeric_lists(cells):
-            return cells.map(lambda cell: [float(part) for part in cell or []])
-        if cells is not None and name != "year":
-            numbers = all(isinstance(cell, NumberText) for cell in cells if cell is not None)
-            booleans = all(isinstance(cell, bool) for cell in cells if cell is not None)
-            column = _texts(cells)
-            if not (numbers or booleans):  # what JSON writes as text is text
-                return column.where(column.str.strip() != "", None)
-        if name == "year":
-            years, odd = years_of(_texts(cells) if cells is not None else column)
-            if odd:
-                notes.append(f"{self.path.name}: {len(odd)} different values of year hold no year, e.g. {odd[0]!r}")
-            return years
-        if name in TEXT:
-            if pd.api.types.is_float_dtype(column):  # whole numbers that became floats because some rows have none
-                column = column.astype(object).map(_without_point)
-            text = column.astype("str").where(column.notna(), None)
-            return text.where(text.str.strip() != "", None)
-        if not (pd.api.types.is_string_dtype(column) or column.dtype == object):
-            return column
-        values, gaps = typed(column)
-        if gaps:
-            notes.append(f"{self.path.name}: {gaps} of {len(column)} values of {name} are a dash or the like: missing")
-        return values
 
 
 def _require_named(options: TableOptions, sides: list[_Side], folder: Path) -> None:
@@ -177,51 +143,6 @@ def _require_named(options: TableOptions, sides: list[_Side], folder: Path) -> N
         if read
         else "name the file that has it: source.table.items or source.table.users",
     )
-
-
-def _without_point(value: float) -> str | None:
-    return None if pd.isna(value) else str(int(value)) if value.is_integer() else repr(value)
-
-
-def _lists(column: pd.Series, separator: str) -> pd.Series:
-    if column.dtype == object:
-        cells: list[Any] = [None if _absent(cell) else cell for cell in column]
-    else:
-        cells = [None if _absent(cell) else str(cell) for cell in column]
-    return pd.Series([[] if cell is None else values_of(cell, separator) for cell in cells], dtype=object)
-
-
-def _note_other_separator(lists: pd.Series, name: str, separator: str, path: Path, notes: list[str]) -> None:
-    """A line where a list column looks as if another separator stood in it: one value each, most with a comma."""
-    filled = [values[0] for values in lists if values]
-    if not filled or any(len(values) > 1 for values in lists):
-        return
-    for other in (",", ";", "|"):
-        holding = [value for value in filled if other in value]
-        if other != separator.strip() and len(holding) > len(filled) / 2:
-            notes.append(
-                f"{path.name}: no {name} are separated by {separator!r}, and {len(holding):,} hold {other!r}, e.g. "
-                f"{holding[0][:40]!r}; see list_separator"
-            )
-            return
-
-
-def _texts(cells: pd.Series) -> pd.Series:
-    return pd.Series([text_of(cell) for cell in cells], dtype="str", name=cells.name)
-
-
-def _numeric_lists(cells: pd.Series) -> bool:
-    """Vectors: lists of numbers and nothing else."""
-    there = [cell for cell in cells if cell is not None]
-    return any(there) and all(
-        isinstance(cell, list)
-        and all(isinstance(p, (NumberText, int, float)) and not isinstance(p, bool) for p in cell)
-        for cell in there
-    )
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
 
 
 def _ids(column: pd.Series, path: Path, notes: list[str]) -> pd.Series:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
+from recsys.data.readers.blocks import blocks
 from recsys.data.readers.contents import contents
 from recsys.data.readers.delimited import Layout, read_delimited
 from recsys.data.readers.fields import numbers_of
@@ -36,6 +38,16 @@ def read_columns(
     frame = table.to_pandas()
     frame.index = pd.RangeIndex(layout.first_line, layout.first_line + len(frame))
     return frame
+
+
+def column_blocks(path: Path, separator: str, names: list[str], *, header: bool = False) -> Iterator[pd.DataFrame]:
+    """What `read_columns` reads of a file without quotes, block by block, so that it may be larger than the memory."""
+    for block in blocks(path):
+        layout = Layout(separator, quoted=False, header=header and block.first == 1, before=block.first - 1)
+        if block.data.strip():
+            frame = read_delimited(block.data, path, layout, names, lines=True).to_pandas()
+            frame.index = pd.RangeIndex(layout.first_line, layout.first_line + len(frame))
+            yield frame
 
 
 def numbers(frame: pd.DataFrame, column: str, path: Path, *, integer: bool = False) -> np.ndarray:

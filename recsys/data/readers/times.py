@@ -7,6 +7,8 @@ milliseconds, microseconds or nanoseconds, told apart by their size (1e11 second
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +116,26 @@ class Rows:
     def where(self, path: Path, index: int) -> str:
         """Row `index`, from 0."""
         return f"{path}, data row {index + 1}" if self._first_line is None else f"{path}:{index + self._first_line}"
+
+
+class Lines(Rows):
+    """Names rows by their lines in a file where lines are empty or left out."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._rows, self._shifts, self._count = [0], [1], 0
+
+    def add(self, numbers: Sequence[int]) -> None:
+        """Appends rows, by the numbers of their lines, in order."""
+        for row, number in enumerate(numbers, start=self._count):
+            if number - row != self._shifts[-1]:
+                self._rows.append(row)
+                self._shifts.append(number - row)
+        self._count += len(numbers)
+
+    def where(self, path: Path, index: int) -> str:
+        """Row `index`, from 0."""
+        return f"{path}:{index + self._shifts[bisect_right(self._rows, index) - 1]}"
 
 
 def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:

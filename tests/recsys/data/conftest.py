@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
+from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData
 from recsys.data.readers.registry import read
 
@@ -36,3 +38,19 @@ def read_files(tmp_path: Path, options: Callable[..., DatasetOptions]) -> Callab
         return read(options(layout, table), tmp_path)
 
     return write_and_read
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, options: Callable[..., DatasetOptions]) -> Callable[..., tuple[Dataset, dict[str, Any]]]:
+    """Writes files, reads them in a format, prepares them and loads the result."""
+
+    def run(layout: str, files: dict[str, bytes], **fields: Any) -> tuple[Dataset, dict[str, Any]]:
+        folder, out = tmp_path / "source", tmp_path / "dataset"
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        chosen = options(layout, domain="books", **fields)
+        meta = prepare(read(chosen, folder), chosen, out, 1)
+        return Dataset.load(out), meta
+
+    return run

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -157,7 +158,7 @@ def test_ids_are_numeric_only_when_all_are() -> None:
     assert ranked_ids(pd.Series(["10", "9", "-1", "9"]))[1].tolist() == ["-1", "9", "10"]
     assert ranked_ids(pd.Series(["10", "9", "x"]))[1].tolist() == ["10", "9", "x"]
     codes, names = ranked_ids(pd.Series(["7", "07", "10"]))
-    assert names[codes].tolist() == ["7", "07", "10"]
+    assert names.take(pa.array(codes)).tolist() == ["7", "07", "10"]
 
 
 def test_the_hash_is_of_the_triples_whatever_their_order() -> None:

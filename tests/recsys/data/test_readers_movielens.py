@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
 from augrec.artefacts.errors import DataError
+from recsys.data.readers import text
+from recsys.data.readers.blocks import blocks
 
 FLAGS = {"none": "1" + "|0" * 18, "Animation Comedy": "|".join("1" if i in (3, 5) else "0" for i in range(19))}
 ML100K = {
@@ -72,6 +75,36 @@ def test_latest_reads_quoted_titles(read_files: Callable) -> None:
     assert raw.items["title"].tolist() == ["Toy Story", "The American President", 'Dracula: "Dead", and Loving It']
     assert raw.items["year"].tolist() == [1995, 1995, 1995]
     assert raw.interactions["rating"].tolist() == [4.0, 0.5]
+
+
+def test_tags_of_several_people_are_kept_the_most_used_first(read_files: Callable) -> None:
+    tags = [(1, 1, "Pixar"), (2, 1, "pixar "), (3, 1, "PIXAR"), (1, 1, "fun"), (2, 1, "fun"), (2, 1, "fun")]
+    tags += [(4, 1, "toys"), (1, 12, "dark, dead"), (2, 12, "dark, dead")]
+    tags += [(user, 12, f"t{n:02d}") for user in (5, 6) for n in range(12)]
+    lines = "".join(f'{user},{item},"{tag}",1{n}\n' for n, (user, item, tag) in enumerate(tags))
+    raw = read_files("ml-32m", LATEST | {"tags.csv": "userId,movieId,tag,timestamp\n" + lines})
+    dark = ["dark, dead", *(f"t{n:02d}" for n in range(9))]
+    assert raw.items["tags"].tolist() == [["pixar", "fun"], [], dark]
+    assert "tags.csv" in raw.files
+
+
+def test_a_file_of_many_blocks_is_read_as_one_of_one_block(
+    read_files: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [(rng.integers(1, 50), rng.integers(1, 90), rng.integers(1, 11) / 2, 10**9 + n) for n in range(3000)]
+    lines = ["userId,movieId,rating,timestamp", *(f"{u},{i},{rating},{time}" for u, i, rating, time in rows)]
+    whole = read_files("ml-25m", LATEST | {"ratings.csv": "\n".join(lines)}).interactions
+    monkeypatch.setattr(text, "blocks", partial(blocks, size=1000))
+    parts = read_files("ml-25m", LATEST | {"ratings.csv": "\n".join(lines)}).interactions
+    assert parts.equals(whole)
+    assert whole["item"].astype(int).tolist() == [item for _, item, _, _ in rows]
+    lines[2500] = "1,2,x,4"
+    with pytest.raises(DataError, match=r"(?s)rating is 'x'.*ratings\.csv:2501"):
+        read_files("ml-25m", LATEST | {"ratings.csv": "\n".join(lines)})
+    lines[2500] = "1,2,3"
+    with pytest.raises(DataError, match=r"(?s)found 3.*ratings\.csv:2501"):
+        read_files("ml-25m", LATEST | {"ratings.csv": "\n".join(lines)})
 
 
 @pytest.mark.parametrize(

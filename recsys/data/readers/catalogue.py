@@ -1,0 +1,79 @@
+"""The lines of a publisher that describe items, read for those alone that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.data.readers.base import SideRows
+from recsys.data.readers.fields import bare_ids
+from recsys.data.readers.json_records import keyless, parsed_lines
+from recsys.data.readers.nested import text_of
+from recsys.data.readers.side_columns import side_column
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A file with an object a line.
+
+    Args:
+        path: the file.
+        key: what holds the id.
+        row: what is kept of an object, by our names of side columns.
+        lists: those that hold several values.
+    """
+
+    path: Path
+    key: str
+    row: Callable[[dict[str, Any]], dict[str, Any]]
+    lists: tuple[str, ...] = ("genres",)
+
+    def read(self, about: str, ids: np.ndarray) -> SideRows:
+        """The rows of `ids` (str) in the column `about`, and all ids of the file. Of several lines of one id the first
+        counts.
+
+        Raises:
+            DataError: see `parsed_lines`; no line has an id.
+        """
+        wanted, found, notes = set(ids.tolist()), dict[str, dict[str, Any]](), list[str]()
+        parts, lines, nameless, repeated, seen = list[pa.Array](), 0, 0, 0, set[str]()
+        for _, records in parsed_lines(self.path):
+            if not seen:
+                seen.update(*records)
+            names = bare_ids(pa.array([_id(record.get(self.key)) for record in records], pa.string()))
+            for name, record in zip(names.to_pylist(), records, strict=True):
+                if name in wanted:
+                    repeated += name in found
+                    if name not in found:
+                        found[name] = self.row(record)
+            there = names.filter(pc.not_equal(names, ""))
+            lines, nameless = lines + len(names), nameless + len(names) - len(there)
+            parts.append(there)
+        if nameless == lines:
+            raise keyless(self.key, seen, self.path)
+        if nameless:
+            notes.append(f"{self.path.name}: {nameless:,} lines have no {self.key}: left out")
+        if repeated:
+            notes.append(f"{self.path.name}: {repeated:,} lines describe an {about} again: left out")
+        described = pa.chunked_array(parts, pa.string()).unique().to_pandas()
+        return SideRows(self._frame(about, found, notes), described, tuple(notes))
+
+    def _frame(self, about: str, found: dict[str, dict[str, Any]], notes: list[str]) -> pd.DataFrame:
+        columns = {about: pd.Series([*found], dtype="str")}
+        for name in dict.fromkeys(name for row in found.values() for name in row):
+            cells = [row.get(name) for row in found.values()]
+            if any(cell is not None and cell != "" and cell != [] for cell in cells):
+                column = pd.Series(cells, dtype=object, name=name)
+                columns[name] = side_column(column, self.path, notes, self.lists)
+        return pd.DataFrame(columns)
+
+
+def _id(cell: Any) -> str:
+    return "" if isinstance(cell, (list, dict)) else text_of(cell)

@@ -1,0 +1,109 @@
+"""One column that describes items or users, from text or from cells of any kind to what it holds.
+
+The whole column decides: several values, a year, text, whole numbers, numbers or truth values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys.data.readers.fields import typed, years_of
+from recsys.data.readers.nested import NumberText, text_of, values_of
+
+TEXT = {"title", "description", "profile"}
+"""Side columns that are text whatever they look like."""
+
+
+def side_column(
+    column: pd.Series, path: Path, notes: list[str], lists: Collection[str] = ("genres",), separator: str = "|"
+) -> pd.Series:
+    """The column by its name and its cells.
+
+    Args:
+        column: text, a column of a table with types, or cells (text, `NumberText`, booleans, lists, objects, None).
+        path: names the file in notes.
+        notes: get a line on what was not understood.
+        lists: names of columns that hold several values.
+        separator: of several values in one text.
+    """
+    name = str(column.name)
+    if name in lists:
+        values = _lists(column, separator)
+        _note_other_separator(values, name, separator, path, notes)
+        return values
+    cells = column if column.dtype == object else None
+    if cells is not None and _numeric_lists(cells):
+        return cells.map(lambda cell: [float(part) for part in cell or []])
+    if cells is not None and name != "year":
+        numbers = all(isinstance(cell, NumberText) for cell in cells if cell is not None)
+        booleans = all(isinstance(cell, bool) for cell in cells if cell is not None)
+        column = texts_of(cells)
+        if not (numbers or booleans):  # what JSON writes as text is text
+            return column.where(column.str.strip() != "", None)
+    if name == "year":
+        years, odd = years_of(texts_of(cells) if cells is not None else column)
+        if odd:
+            notes.append(f"{path.name}: {len(odd)} different values of year hold no year, e.g. {odd[0]!r}")
+        return years
+    if name in TEXT:
+        if pd.api.types.is_float_dtype(column):  # whole numbers that became floats because some rows have none
+            column = column.astype(object).map(_without_point)
+        text = column.astype("str").where(column.notna(), None)
+        return text.where(text.str.strip() != "", None)
+    if not (pd.api.types.is_string_dtype(column) or column.dtype == object):
+        return column
+    bare, gaps = typed(column)
+    if gaps:
+        notes.append(f"{path.name}: {gaps} of {len(column)} values of {name} are a dash or the like: missing")
+    return bare
+
+
+def texts_of(cells: pd.Series) -> pd.Series:
+    """Each cell as one text, "" where nothing is; see `text_of`."""
+    return pd.Series([text_of(cell) for cell in cells], dtype="str", name=cells.name)
+
+
+def _without_point(value: float) -> str | None:
+    return None if pd.isna(value) else str(int(value)) if value.is_integer() else repr(value)
+
+
+def _lists(column: pd.Series, separator: str) -> pd.Series:
+    if column.dtype == object:
+        cells: list[Any] = [None if _absent(cell) else cell for cell in column]
+    else:
+        cells = [None if _absent(cell) else str(cell) for cell in column]
+    return pd.Series([[] if cell is None else values_of(cell, separator) for cell in cells], dtype=object)
+
+
+def _note_other_separator(lists: pd.Series, name: str, separator: str, path: Path, notes: list[str]) -> None:
+    """A line where a list column looks as if another separator stood in it: one value each, most with a comma."""
+    filled = [values[0] for values in lists if values]
+    if not filled or any(len(values) > 1 for values in lists):
+        return
+    for other in (",", ";", "|"):
+        holding = [value for value in filled if other in value]
+        if other != separator.strip() and len(holding) > len(filled) / 2:
+            notes.append(
+                f"{path.name}: no {name} are separated by {separator!r}, and {len(holding):,} hold {other!r}, e.g. "
+                f"{holding[0][:40]!r}; see list_separator"
+            )
+            return
+
+
+def _numeric_lists(cells: pd.Series) -> bool:
+    """Vectors: lists of numbers and nothing else."""
+    there = [cell for cell in cells if cell is not None]
+    return any(there) and all(
+        isinstance(cell, list)
+        and all(isinstance(p, (NumberText, int, float)) and not isinstance(p, bool) for p in cell)
+        for cell in there
+    )
+
+
+def _absent(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
