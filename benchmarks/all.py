@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "evaluation": [],
     "llmrec_step": [],
     "epoch": [],
+    "rlmrec_epoch": [],
     "scale": [],
     "answered": [],
     "augmentation": [],

@@ -116,21 +116,21 @@ class SmoothingGraph(nn.Module):
             scale: of what is left; 1 over the rate of keeping leaves the mean as it was.
         """
         by_item, by_user = self._orders()
-        sent, received = (scale * kept).to(self.hop.values).split(self.edges)
-        sent = sent * self.hop.values
-        received = (received * self.hop.values[by_item])[by_user]
-        users, items = self.hop.shape
+        hop, (users, items) = self.hop, self.hop.shape
+        sent, received = (scale * kept).to(hop.values).split(self.edges)
+        sent, received = sent * hop.values, received * hop.get_buffer("transposed_values")
+        of_users = hop.row_pointers, hop.columns
+        of_items = hop.get_buffer("transposed_row_pointers"), hop.get_buffer("transposed_columns")
 
-        def csr(values: Tensor, *, transposed: bool = False) -> Tensor:
-            if not transposed:
-                return csr_tensor([self.hop.row_pointers, self.hop.columns, values], (users, items))
-            pointers, columns = (
-                self.hop.get_buffer("transposed_row_pointers"),
-                self.hop.get_buffer("transposed_columns"),
+        def csr(by_user_first: Tensor, by_item_first: Tensor) -> tuple[Tensor, Tensor]:
+            """Values of entries in either order, as matrices [n_users, n_items] and [n_items, n_users]."""
+            return csr_tensor([*of_users, by_user_first], (users, items)), csr_tensor(
+                [*of_items, by_item_first], (items, users)
             )
-            return csr_tensor([pointers, columns, values[by_item]], (items, users))
 
-        return ThinnedHops((csr(received), csr(sent, transposed=True)), (csr(received, transposed=True), csr(sent)))
+        received_by, received_from = csr(received.index_select(0, by_user), received)
+        sent_from, sent_by = csr(sent, sent.index_select(0, by_item))
+        return ThinnedHops((received_by, sent_by), (received_from, sent_from))
 
     def _orders(self) -> tuple[Tensor, Tensor]:
         """Places of entries sorted by (item, user) among those sorted by (user, item), and the other way round."""

@@ -1,0 +1,77 @@
+"""The benchmark compares like with like: the published structure and ours give the same loss of a batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import rlmrec_epoch, rlmrec_released
+from benchmarks.rlmrec_epoch import data, forms, measure, ours, published
+from recsys.augmentation import SideInformation
+from recsys.batches.triplets import Triplets
+from recsys.data.dataset import Dataset
+
+SIZES = 40, 30, 200, 12
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Dataset, SideInformation]:
+    return data(*SIZES)
+
+
+@pytest.mark.parametrize("aligner", rlmrec_released.ALIGNERS)
+@pytest.mark.parametrize("backbone", rlmrec_released.BACKBONES)
+def test_both_structures_give_the_same_loss(
+    small: tuple[Dataset, SideInformation], monkeypatch: pytest.MonkeyPatch, backbone: str, aligner: str
+) -> None:
+    """Where nothing is left to chance: no edge dropped, no noise, everybody hidden."""
+    for name, value in (("KEEP", 1.0), ("NOISE", 0.0), ("HIDDEN", 1.0)):
+        monkeypatch.setattr(rlmrec_released, name, value)
+    certain = {"lightgcn": {"edge_keep": 1.0}, "sgl": {"edge_keep": 1.0}, "simgcl": {"noise": 0.0}, "gccf": {}}
+    monkeypatch.setitem(rlmrec_epoch.OF_BACKBONE, backbone, {**rlmrec_epoch.OF_BACKBONE[backbone], **certain[backbone]})
+    monkeypatch.setitem(rlmrec_epoch.OF_ALIGNER, "gen", {**rlmrec_epoch.OF_ALIGNER["gen"], "hidden": 1.0})
+    extra = {"unused_weights": False} if backbone == "gccf" else {}
+    own = ours(*small, backbone, aligner, released=True, **extra)
+    theirs = published(*small, backbone, aligner)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.normal_(generator=torch.Generator().manual_seed(parameter.numel()))
+    names = {"user_embeds": "user_embedding", "item_embeds": "item_embedding", "token": "aligner.token"}
+    own.load_state_dict({names.get(name, f"aligner.{name}"): value for name, value in theirs.state_dict().items()})
+    generator = torch.Generator().manual_seed(1)
+    batch = [torch.randint(high, (25,), generator=generator) for high in (40, 30, 30)]
+    found = torch.stack(list(own.loss(Triplets(*batch, None, 25)).values())).sum()  # type: ignore[arg-type]
+    assert found.item() == pytest.approx(theirs(batch).item(), rel=1e-5)
+
+
+def test_every_form_is_measured_and_the_exact_ones_of_texts_are_not_judged(
+    small: tuple[Dataset, SideInformation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = measure(*small, ["lightgcn"], rlmrec_released.ALIGNERS, 1)
+    judged = {result.name for result in results if result.ok is not None}
+    assert judged == {
+        "lightgcn, none: faster", "lightgcn, con, bank 1024: faster", "lightgcn, gen, bank 1024: faster"
+    }  # fmt: skip
+    assert sum(result.name.endswith("epoch") for result in results) == 5
+    monkeypatch.setattr(rlmrec_epoch, "data", lambda *sizes: small)
+    out = tmp_path / "out.json"
+    rlmrec_epoch.main(["--rounds", "1", "--model", "gccf", "--aligner", "none", "--json", str(out)])
+    assert {"gccf, none: faster"} == {r["name"] for r in json.loads(out.read_text()) if r["ok"] is not None}
+
+
+def test_steps_learn_and_negatives_are_nobodys(small: tuple[Dataset, SideInformation]) -> None:
+    for form in forms("con"):
+        step = rlmrec_epoch.step_of(*small, "lightgcn", "con", form)
+        losses = [step() for _ in range(30)]
+        assert losses[-1] < losses[0], form
+    dataset = small[0]
+    pairs = rlmrec_released.Pairs(dataset.train, dataset.n_users, dataset.n_items)
+    pairs.draw(np.random.default_rng(0))
+    owned = {tuple(pair) for pair in dataset.train.tolist()}
+    assert not any(
+        (user, item) in owned for user, item in zip(pairs.rows.tolist(), pairs.negatives.tolist(), strict=True)
+    )
