@@ -17,7 +17,7 @@ from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import SourceFolder
 from augrec.artefacts.side_tables import read_side_table
-from augrec.artefacts.tasks import About, Attributes, Text, read_card
+from augrec.artefacts.tasks import About, Text, read_card
 from embed.texts import PROSE, answer_text, item_text, own_text, profile_text
 
 # Side columns of a data set that describe an item. Others (links, image names, prices) are left alone.
@@ -42,7 +42,8 @@ def texts_of_source(records_folder: Path, n_users: int, n_items: int, tasks: Ite
     """The texts of one source's answers, by what the cards of its tasks say that they are.
 
     A task that gives a text has one field, called like the task; one that gives attributes has a field for each, in
-    name order; other tasks give nothing to embed. The texts of several questions about an entity are put together.
+    name order, unless they are those of a user and an item alike; other tasks give nothing to embed. The texts of
+    several questions about an entity are put together.
 
     Args:
         records_folder: R/augment/<source>; tasks that it did not run are absent from the result.
@@ -62,7 +63,7 @@ def texts_of_source(records_folder: Path, n_users: int, n_items: int, tasks: Ite
     taken = [name for name, card in cards.items() if isinstance(card.gives, Text)]
     for task in there:
         card = cards[task.name]
-        if not isinstance(card.gives, Text | Attributes):
+        if not card.gives.embedded:
             continue
         answers = _answers(task.records, n_users if card.about == "user" else n_items)
         if isinstance(card.gives, Text):

@@ -21,7 +21,7 @@ from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
 from augrec.artefacts.side_tables import read_source_ids
-from augrec.artefacts.tasks import About, Attributes, Text, read_card
+from augrec.artefacts.tasks import About, read_card
 from embed.records import texts_of_source
 
 SHAPE = ("field", "group", "task", "rows", "dim", "missing")
@@ -78,7 +78,7 @@ def copy_vectors(
     for task in tasks:
         answers = SourceFolder(records_folder).task(task)
         card = read_card(answers.card)
-        if not isinstance(card.gives, Text | Attributes):
+        if not card.gives.embedded:
             continue
         if task not in fields:
             raise UsageError(

@@ -30,6 +30,11 @@ class Kind(Options):
 
     kind: str
 
+    @property
+    def embedded(self) -> bool:
+        """Whether answers become vectors."""
+        return False
+
 
 class Text(Kind):
     """One text about each entity; it is embedded as one matrix, named like the task."""
@@ -38,11 +43,24 @@ class Text(Kind):
     field: str | None = None
     """The field of the answer that is the text; None: all fields, as one text."""
 
+    @property
+    def embedded(self) -> bool:
+        """See `Kind.embedded`."""
+        return True
+
 
 class Attributes(Kind):
     """Several short values about each entity; each field is embedded as a matrix of its own."""
 
     kind: Literal["attributes"] = "attributes"
+    of_shown: bool = False
+    """Whether the entries of a list are also about the items that a user's prompt showed, the first about the first.
+    They join both as nodes of a graph, and are not embedded."""
+
+    @property
+    def embedded(self) -> bool:
+        """See `Kind.embedded`."""
+        return not self.of_shown
 
 
 class Edges(Kind):

@@ -6,14 +6,15 @@ Two values are one node when they belong to the same attribute and differ in cas
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from augrec.artefacts.records import read_records
+from augrec.artefacts.records import StoredRecord, read_records
 from augrec.artefacts.tasks import About
 from embed.texts import answer_text, own_text
 from recsys.augmentation import AttributeNodes, FeatureMatrix
@@ -42,7 +43,9 @@ class NodeTable:
                 for item, value in enumerate(items[name].to_pylist()):
                     self.add("item", item, name, _parts(value, own_text))
 
-    def add_written(self, path: Path, about: About, count: int, source: np.ndarray | None = None) -> None:
+    def add_written(
+        self, path: Path, about: About, count: int, source: np.ndarray | None = None, *, of_shown: bool = False
+    ) -> None:
         """The answers to a task that gives attributes.
 
         Args:
@@ -50,14 +53,21 @@ class NodeTable:
             about: whom they are about.
             count: how many of these there are.
             source: int64 [count], whose values each one gets; None for its own.
+            of_shown: whether the entries of a list are also about the items that a prompt showed (its own, not those of
+                the one whose values it gets).
         """
-        told: dict[int, list[Mapping[str, Any]]] = {}
-        for record in read_records(path, entities=count, columns=()).answered():
-            told.setdefault(record.entity, []).append(record.fields or {})
+        told: dict[int, list[StoredRecord]] = {}
+        columns = ["shown_history"] if of_shown else []
+        for record in read_records(path, entities=count, columns=columns).answered():
+            told.setdefault(record.entity, []).append(record)
         for entity, owner in enumerate(range(count) if source is None else source.tolist()):
-            for fields in told.get(owner, ()):
-                for name, value in fields.items():
+            shown = [record.shown_history for record in told.get(entity, ())]
+            for record, items in zip(told.get(owner, ()), chain(shown, repeat(())), strict=False):
+                for name, value in (record.fields or {}).items():
                     self.add(about, entity, name, _parts(value, answer_text))
+                    if of_shown and isinstance(value, list | tuple):
+                        for item, entry in zip(items, value, strict=False):
+                            self.add("item", item, name, _parts(entry, answer_text))
 
     def nodes(self) -> AttributeNodes | None:
         """What was collected; None where there is nothing."""

@@ -1,11 +1,11 @@
 """Vectors of users and items that are made of training interactions alone, for the place of a text's vectors.
 
 They answer whether a model needs the text, or whether any good vectors would do: what the text is compared with knows
-nothing that the model does not know already. In published work on alignment such vectors did as well as a language
-model's (HetRec, CIKM 2026, with those of Item2Vec and BERT4Rec).
+nothing that the model does not know already. HetRec (CIKM 2026) puts the vectors of Item2Vec and BERT4Rec there, and
+claims that those of a language model are not needed.
 Equations: R = D_u^-1/2 X D_i^-1/2 with the binary X [n_users, n_items] of the training interactions and the degrees
-D of users and items; R is nearly U S V^T with as many singular values as the text's vectors have numbers. A user has
-its row of U S, an item its row of V S: their inner products are those of R R^T and R^T R, as nearly as can be.
+D of users and items; R is nearly U S V^T with as many singular values as the text's vectors have numbers, or 512. A
+user has its row of U S, an item its row of V S: their inner products are those of R R^T and R^T R, as nearly as can be.
 The factors are had by subspace iteration from a random sketch (Halko, Martinsson and Tropp, SIAM Review 2011), whose
 draw is always the same: nothing here depends on a training's seed.
 """
@@ -22,6 +22,8 @@ from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
 
 SKETCH_SEED = 0
+MOST = 512
+"""Numbers of a vector that are not zero; texts as words have thousands."""
 SPARE, ROUNDS = 32, 4  # further columns of the sketch, and how often it is sharpened
 NOTHING = 1e-9  # of the longest vector: what rounding leaves of one that is zero
 
@@ -48,15 +50,16 @@ class InteractionVectors:
         """Vectors as wide as a text's, each of the mean length of the text's.
 
         A row has one where the text has one and there is a training interaction. The last columns are zeros where a
-        text's vectors have more numbers than there are users or items.
+        text's vectors have more numbers than there are users or items, or than `MOST`.
 
         Args:
             text: the vectors in whose place they stand.
             about: whether its rows are users or items.
         """
-        if text.dim not in self._factors:
-            self._factors[text.dim] = factors(self._matrix, text.dim)
-        own: np.ndarray = getattr(self._factors[text.dim], about)
+        width = min(text.dim, MOST)
+        if width not in self._factors:
+            self._factors[width] = factors(self._matrix, width)
+        own: np.ndarray = getattr(self._factors[width], about)
         length = np.linalg.norm(own, axis=1, keepdims=True)
         there = text.mask & (length[:, 0] > NOTHING * length.max())
         mean = np.linalg.norm(text.dense()[text.mask], axis=1).mean() if text.mask.any() else 1.0

@@ -130,7 +130,8 @@ class _Parts:
             told = matrices or {"nodes": told_alike(task.records, count)}
             source = exchanged(told, rng)
             matrices = moved(matrices, source)
-        self.nodes.add_written(task.records, card.about, count, source)
+        assert isinstance(card.gives, kinds.Attributes)
+        self.nodes.add_written(task.records, card.about, count, source, of_shown=card.gives.of_shown)
         if card.about == "item":
             self.attributes |= matrices
 

@@ -8,8 +8,9 @@ one gate for each relation and all layers; E = mean of e_0 .. e_L; score = e_u .
 `contrast`, as in one of the authors' best variants, that of `simgcl` between two passes with noise on each e_{l+1}.
 Deviations: the authors' edges come from an LLM that was asked why a user took an item, by a script that is not
 published; that only training pairs were asked about cannot be seen. Here values are those of the data's own attributes
-and of tasks that give attributes, of items or of users. A user is joined to those that several of the user's training
-items have, and to its own. Values that hardly anybody or nearly everybody has are no nodes. Gates start Xavier-uniform.
+and of tasks that give attributes, of items, of users, or (`reasons`) of a user and the training items that were shown.
+A user is joined to those that several of the user's training items have, and to its own. Values that hardly anybody or
+nearly everybody has are no nodes. Gates start Xavier-uniform.
 Options: `released` sums layers, penalises all parameters, gives items and attributes their loops among each other as
 well, and a LeakyReLU whose slope is the length of an embedding (64), which is surely not meant. Their variant with
 SGL's contrast, which drops edges, is not here; `aligner` may be any.

@@ -118,6 +118,35 @@ def test_answers_that_were_not_embedded_change_owners_too(run: Path) -> None:
         assert {value for _, value in moved} == {value for _, value in users}
 
 
+def of_pairs(run: Path, said: list[list[str] | None], shown: list[list[int]]) -> None:
+    fields = [None if reasons is None else {"why": reasons} for reasons in said]
+    path = written(run, "pairs", "user", fields)
+    write_card(path.with_name("task.json"), TaskCard(name="pairs", about="user", gives=Attributes(of_shown=True)))
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("shown_history", pa.array(shown, pa.list_(pa.int32()))), path)
+
+
+def test_reasons_join_the_user_and_each_the_item_it_is_about(run: Path) -> None:
+    of_pairs(run, [["calm", "loud"], ["unknown", "calm"], None, ["odd"]], [[1, 3], [0, 2], [4], [1]])
+    change = {"item_attributes": "none", "reasons": "none"}
+    nodes = nodes_of(run, **change)
+    assert named(nodes, "user") == {(0, "why: calm"), (0, "why: loud"), (1, "why: calm"), (3, "why: odd")}
+    of_items = {(1, "why: calm"), (3, "why: loud"), (2, "why: calm"), (1, "why: odd")}
+    assert named(nodes, "item") == OWN_PAIRS | of_items
+
+
+def test_shuffled_reasons_are_anothers_about_the_users_own_items(run: Path) -> None:
+    said = [["calm", "loud"], ["dark", "deep"], None, ["odd", "old"]]
+    of_pairs(run, said, [[1, 3], [0, 2], [4], [4, 2]])
+    for seed in range(4):
+        nodes = nodes_of(run, seed, item_attributes="none", reasons="none", pairs="shuffled")
+        for user, items in ((0, (1, 3)), (1, (0, 2)), (3, (4, 2))):
+            mine = {value for owner, value in named(nodes, "user") if owner == user}
+            (other,) = [reasons for reasons in said if reasons and mine == {f"why: {reason}" for reason in reasons}]
+            assert other != said[user]
+            assert {(item, f"why: {reason}") for item, reason in zip(items, other, strict=True)} <= named(nodes, "item")
+
+
 def test_those_who_were_told_the_same_are_alike(run: Path) -> None:
     path = written(run, "twice", "user", [{"a": "x", "b": "y"}, {"b": "y", "a": "x"}, {"a": "z"}, None])
     alike = told_alike(path, 4)
