@@ -99,14 +99,17 @@ class DCCF(PairwiseGraphModel):
         )
 
     def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr`, `l2` and `contrast`; see `GraphRecommender.terms`."""
+        """Terms `bpr`, `l2` and, if it has a weight, `contrast`; see `GraphRecommender.terms`."""
+        terms = super().terms(passed, batch)
+        if not self.options.contrast:
+            return terms
         users, items = (len(ids) for ids in self._contrasted(batch))
         divisors = users, users if self.options.items_by_users else items
         contrast = self.user_embedding.new_zeros(())
         for layer in self.sums(passed, batch):
             for side, divisor in zip(layer, divisors, strict=True):
                 contrast = contrast + torch.stack(side).sum() / divisor
-        return {**super().terms(passed, batch), "contrast": self.options.contrast * contrast}
+        return {**terms, "contrast": self.options.contrast * contrast}
 
     def sums(self, passed: Propagated, batch: Triplets) -> list[tuple[list[Tensor], list[Tensor]]]:
         """The InfoNCE of each layer, summed over rows: of users and of items, each with t, a_g and a_t."""

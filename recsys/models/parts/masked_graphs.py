@@ -76,7 +76,7 @@ class MaskedGraphs(nn.Module):
         super().__init__()
         self.options, self.n_users, self.nodes = options, n_users, n_users + n_items
         self.interactions = Pattern(edges, n_users, n_items)
-        self.everything = self._decoder(self._whole_keys())
+        self.everything = self._decoder(self._whole_keys(), rounded=False)
         for name, degrees in zip(("user_degree", "item_degree"), _degrees(self.interactions), strict=True):
             self.register_buffer(name, degrees.to(torch.get_default_dtype()), persistent=False)
 
@@ -102,8 +102,8 @@ class MaskedGraphs(nn.Module):
             nodes = draw.repeated if options.repeated_nodes else draw.distinct
             masked[nodes("random nodes", count, self.nodes)] = True
             encoder = self.interactions.kept(keep)
-            graphs = Graphs(encoder, self._normalised(encoder), self._decoder(self._restoring(masked, encoder, draw)))
-        return Masked(graphs, noise, seeds)
+            decoder = self._decoder(self._restoring(masked, encoder, draw), rounded=options.rounded_rows)
+        return Masked(Graphs(encoder, self._normalised(encoder), decoder), noise, seeds)
 
     def closeness(self, table: Embeddings) -> Tensor:
         """For each node the log-sigmoid of the cosine of its embedding and the mean of those up to two hops away: [n].
@@ -169,10 +169,11 @@ class MaskedGraphs(nn.Module):
         users, items = interactions.row, interactions.column + self.n_users
         return torch.cat([users * self.nodes + items, items * self.nodes + users])
 
-    def _decoder(self, keys: Tensor) -> Pattern:
+    def _decoder(self, keys: Tensor, *, rounded: bool) -> Pattern:
+        """The pattern of places, each once; `rounded` finds their rows as the published code does."""
         keys = keys.unique()
         column = keys % self.nodes
-        row = (keys - column) / self.nodes if self.options.rounded_rows else keys // self.nodes
+        row = (keys - column) / self.nodes if rounded else keys // self.nodes
         return Pattern(torch.stack([row.long(), column], 1), self.nodes, self.nodes)
 
     def _normalised(self, interactions: Pattern) -> Tensor:

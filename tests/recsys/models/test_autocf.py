@@ -261,6 +261,11 @@ def test_seeds_are_bounded_by_a_share_of_the_nodes() -> None:
         assert len(model.masked.seeds) == expected
 
 
+def both_directions(row: np.ndarray, column: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places as they are, and mirrored."""
+    return row * nodes + column, column * nodes + row
+
+
 @pytest.mark.parametrize("rounded", [False, True])
 def test_receivers_in_a_large_graph(rounded: bool) -> None:
     """The published division goes astray where row * n is beyond the integers that float32 has."""
@@ -274,6 +279,10 @@ def test_receivers_in_a_large_graph(rounded: bool) -> None:
     row, column = drawn.graphs.decoder.row.numpy(), drawn.graphs.decoder.column.numpy()
     own = np.bincount(row[row == column], minlength=nodes)
     assert (own == 1).all() != rounded
+    whole = model.graphs.whole().decoder
+    assert np.array_equal(
+        *(np.sort(places) for places in both_directions(whole.row.numpy(), whole.column.numpy(), nodes))
+    )
     if not rounded:
         return
     exact = AutoCF(edges, n_users, n_items, AutoCfOptions(dim=4, masked_share=1.0), seeded(0, "parameters"))

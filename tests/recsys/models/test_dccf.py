@@ -126,6 +126,10 @@ def test_released_is_rlmrecs_code_and_nothing_given_beside_it_is_changed() -> No
     assert not DccfOptions().items_by_users
 
 
+def test_a_contrast_without_weight_is_not_computed() -> None:
+    assert build(contrast=0.0).loss(triplets()).keys() == {"bpr", "l2"}
+
+
 def test_no_layers_are_those_of_lightgcn() -> None:
     dccf = build(torch.float32, layers=0)
     options = LightGcnOptions(dim=3, layers=0, l2=0.2)
