@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 2**19  # similarities at a time: 2 MiB of float32, which stay in a core's cache
+UNSHIFTED = 40.0  # inner products up to this size have exponentials that float32 holds and can sum as they are
 GUARD = 1e-8  # added to squared lengths: a row of zeros has cosine 0 with everything, and a gradient
 
 
@@ -83,13 +84,15 @@ class _LogSums(torch.autograd.Function):
         of_right = torch.zeros_like(right) if ctx.needs_input_grad[1] else None
         total = left.new_zeros(())
         rows = max(1, BLOCK // len(right))
+        block = left.new_empty(min(rows, len(left)), len(right))  # memory that is used again is in the cache
+        shifted = _largest(left, right, logs) > UNSHIFTED
         for start in range(0, len(left), rows):
             part = slice(start, start + rows)
-            powers = left[part] @ right.T
+            powers = torch.mm(left[part], right.T, out=block[: len(left[part])])
             if logs is not None:
                 powers += logs
-            largest = powers.amax(1, keepdim=True)
-            powers.sub_(largest).exp_()
+            largest = powers.amax(1, keepdim=True) if shifted else 0.0
+            powers = (powers.sub_(largest) if shifted else powers).exp_()
             sums = powers.sum(1, keepdim=True)
             total += weight[part] @ (largest + sums.log())[:, 0]
             share = weight[part, None] / sums
@@ -107,3 +110,11 @@ class _LogSums(torch.autograd.Function):
         of_left = kept.pop(0) * gradient if ctx.needs_input_grad[0] else None
         of_right = kept.pop(0) * gradient if ctx.needs_input_grad[1] else None
         return of_left, of_right, None, None
+
+
+def _largest(left: Tensor, right: Tensor, logs: Tensor | None) -> float:
+    """What no exponent exceeds in size: the product of the longest rows (Cauchy-Schwarz), and the largest of `logs`."""
+    if not len(left):
+        return 0.0
+    lengths = torch.linalg.vector_norm(left, dim=1).amax() * torch.linalg.vector_norm(right, dim=1).amax()
+    return float(lengths if logs is None else lengths + logs.abs().amax())

@@ -26,9 +26,11 @@ def looped(a: Tensor, p: Tensor, z: Tensor, t: float, w: list[float], c: list[fl
     return total
 
 
+@pytest.mark.parametrize("unshifted", [0.0, 40.0])
 @pytest.mark.parametrize("block", [1, 12, 2**19])
-def test_it_is_the_sum_over_rows_and_candidates(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+def test_it_is_the_sum_over_rows_and_candidates(monkeypatch: pytest.MonkeyPatch, block: int, unshifted: float) -> None:
     monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "UNSHIFTED", unshifted)
     a, p, z = rows(7, 3), rows(7, 3, seed=1), rows(5, 3, seed=2)
     w, c = [1.0, 2, 3, 1, 1, 0.5, 4], [1.0, 3, 1, 2, 1]
     assert info_nce(a, p, z, 0.3).item() == pytest.approx(looped(a, p, z, 0.3, [1.0] * 7, [1.0] * 5))
@@ -43,9 +45,12 @@ def test_counting_equal_rows_is_having_them(monkeypatch: pytest.MonkeyPatch) -> 
     assert counted == pytest.approx(info_nce(many, z[[0, 1, 1, 2, 2, 2]], more, 0.5).item())
 
 
-@pytest.mark.parametrize("block", [3, 2**19])
-def test_its_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+@pytest.mark.parametrize(("block", "unshifted"), [(3, 40.0), (3, 0.0), (2**19, 40.0)])
+def test_its_gradients_are_those_of_finite_differences(
+    monkeypatch: pytest.MonkeyPatch, block: int, unshifted: float
+) -> None:
     monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "UNSHIFTED", unshifted)
     w, c = torch.tensor([1.0, 2, 3, 1]), torch.tensor([1, 2, 1, 1, 3])
     given = tuple(part.requires_grad_() for part in (rows(4, 3), rows(4, 3, seed=1), rows(5, 3, seed=2)))
     assert torch.autograd.gradcheck(lambda a, p, z: info_nce(a, p, z, 0.4, weight=w, multiplicity=c), given)
@@ -68,6 +73,21 @@ def test_large_exponents_stay_finite() -> None:
     a = rows(3, 4).float().requires_grad_()
     info_nce(a, a, a, 1e-3).backward()
     assert torch.isfinite(a.grad).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [39.0, 41.0, 500.0])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_every_size_of_exponents_is_exact(size: float, sign: float) -> None:
+    """All of a row's exponents are large, or all are small; float32 against float64."""
+    direction = torch.nn.functional.normalize(rows(1, 4))
+    left, right = (size * direction).float(), (sign * direction * torch.tensor([[1.0], [0.99]]).double()).float()
+    left.requires_grad_()
+    log_sums(left, right).backward()
+    exact = left.detach().double().requires_grad_()
+    value = (exact @ right.double().T).logsumexp(1).sum()
+    value.backward()
+    assert log_sums(left, right).item() == pytest.approx(value.item(), rel=1e-6)
+    torch.testing.assert_close(left.grad, exact.grad.float())
 
 
 def test_a_row_of_zeros_has_no_direction_and_a_finite_gradient() -> None:
