@@ -5,26 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from augrec import cli
-
-CONFIG = """
-name: toy
-dataset:
-  name: Toy
-  source: {format: recbole, path: DATA}
-  k_core: 2
-  split: {kind: random}
-models: {popular: {family: popularity}}
-candidates: {model: popular}
-variants: {popular: {model: popular}}
-report: {baseline: popular}
-"""
+from tests.kit.toy_config import toy_config, write_config
 
 
 class Shell:
@@ -48,9 +35,9 @@ def shell(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    toy_data: Callable[[], Path],
+    toy_data: Path,
 ) -> Shell:
-    (tmp_path / "toy.yaml").write_text(CONFIG.replace("DATA", str(toy_data())))
+    write_config(tmp_path / "toy.yaml", toy_config(toy_data))
     return Shell(tmp_path, monkeypatch, capsys)
 
 
@@ -169,8 +156,8 @@ def test_an_unexpected_error_hides_its_traceback_until_asked(shell: Shell, monke
 
 def test_validate_checks_every_file_and_keeps_going(shell: Shell) -> None:
     (shell.folder / "configs").mkdir()
-    (shell.folder / "configs" / "good.yaml").write_text(CONFIG)
-    (shell.folder / "configs" / "wrong.yaml").write_text(CONFIG + "extra: 1\n")
+    for name, more in (("good", {}), ("wrong", {"extra": 1})):
+        write_config(shell.folder / "configs" / f"{name}.yaml", toy_config("data", more))
     code, shown = shell("validate")
     assert code == 2
     assert "configs/good.yaml  ok" in shown

@@ -18,6 +18,7 @@ import pytest
 from augment.engines.registry import ENGINES
 from augrec.pipeline import import_closure
 from augrec.pipeline.code_identity import code_identity
+from tests.kit.toy_config import toy_config, write_config
 
 SOURCE = '"""Doc."""\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x  # a comment\n'
 FILES = {
@@ -147,18 +148,13 @@ found = {f"stage {name}": code_identity(stage.code(run)) for name, stage in STAG
 found |= {name: code_identity(code_of(config, variant)) for name, variant in config.variants.items()}
 print(json.dumps(found))
 """
-CONFIG = """
-name: toy
-dataset: {name: toy, source: {format: recbole, path: nowhere}, split: {kind: random}}
-candidates: {model: pop}
+SECTIONS = """
 generation: {sources: {rule: {engine: {kind: heuristic}, tasks: [edges]}}}
 embedding: {device: cpu}
 models:
-  pop: {family: popularity}
   light: {family: lightgcn}
   both: {family: blend, members: {a: {family: ease}, b: {family: lightgcn}}}
-variants: {pop: {model: pop}, light: {model: light, source: rule}, both: {model: both}}
-report: {baseline: pop}
+variants: {light: {model: light, source: rule}, both: {model: both}}
 """
 
 
@@ -173,7 +169,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, copy = Path(augrec.__file__).parent.parent, tmp_path_factory.mktemp("checkout")
     for package in ("augrec", "augment", "embed", "recsys"):
         shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "toy.yaml").write_text(CONFIG)
+    write_config(copy / "toy.yaml", toy_config("nowhere", SECTIONS))
     return copy
 
 

@@ -9,28 +9,24 @@ import yaml
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import as_plain, read_config, read_sections, save_config
+from tests.kit.toy_config import toy_config, write_config
 
 CONFIGS = [
     path for path in sorted(Path("configs").rglob("*.yaml")) if {"dataset", "variants"} <= read_sections(path).keys()
 ]
-MINIMAL = """
+SECTIONS = """
 name: small
-dataset:
-  name: toy
-  source: {format: recbole, path: somewhere}
-  split: {kind: random}
-generation:
-  sources:
-    rule: {engine: {kind: heuristic}}
+dataset: {name: toy, k_core: null}
+generation: {sources: {rule: {engine: {kind: heuristic}}}}
 embedding: {model: somewhere}
-models:
-  lightgcn: {family: lightgcn}
-  llmrec: {family: llmrec}
-variants:
-  base: {model: lightgcn}
-  augmented: {model: llmrec, source: rule}
-report: {baseline: base}
+candidates: null
+models: {popular: null, lightgcn: {family: lightgcn}, llmrec: {family: llmrec}}
+training: null
+evaluation: null
+variants: {popular: null, base: {model: lightgcn}, augmented: {model: llmrec, source: rule}}
+report: {baseline: base, primary: null, secondary: null}
 """
+MINIMAL = yaml.safe_dump(toy_config("somewhere", SECTIONS), sort_keys=False)
 
 
 @pytest.fixture
@@ -232,22 +228,15 @@ def test_features_have_names_that_are_file_names(config_file: Path, name: str) -
         read_config(config_file)
 
 
-PARTS_CONFIG = """
-name: parts
-dataset: {name: toy, source: {format: recbole, path: nowhere}, split: {kind: random}}
-candidates: {model: pop}
-generation: {sources: {some: {engine: {kind: heuristic}, tasks: TASKS}}}
+PARTS = """
 embedding: {device: cpu}
-models: {pop: {family: popularity}, light: {family: lightgcn}, sided: {family: lightgcn, side: {profile: 0.1}}}
-variants: {pop: {model: pop}, given: VARIANT}
-report: {baseline: pop}
+models: {light: {family: lightgcn}, sided: {family: lightgcn, side: {profile: 0.1}}}
 """
 
 
 def with_parts(folder: Path, tasks: str, variant: str) -> Path:
-    path = folder / "parts.yaml"
-    path.write_text(PARTS_CONFIG.replace("TASKS", tasks).replace("VARIANT", variant))
-    return path
+    source = f"generation: {{sources: {{some: {{engine: {{kind: heuristic}}, tasks: {tasks}}}}}}}"
+    return write_config(folder / "parts.yaml", toy_config("nowhere", PARTS, source, f"variants: {{given: {variant}}}"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.sources import is_llm
 from tests.augrec.report.pages.run.test_report_headline import ReportOptions, variant
+from tests.kit.toy_config import toy_config
 
 DRAWN = [
     {"edges": "random"},
@@ -52,20 +53,19 @@ def test_without_a_source_nothing_is_drawn() -> None:
 
 
 def test_a_drawn_control_of_a_closed_form_has_the_seeds_of_the_run() -> None:
-    raw: dict[str, Any] = {
-        "name": "r",
-        "dataset": {"name": "d", "source": {"format": "recbole", "path": "x"}, "split": {"kind": "random"}},
+    sections = {
         "generation": {"sources": {"llm": {"engine": {"kind": "heuristic"}}}},
         "embedding": {"model": "m"},
-        "models": {"lightgcn": {"family": "lightgcn"}, "ease": {"family": "ease_text", "l2": 1}},
+        "models": {"ease": {"family": "ease_text", "l2": 1}},
         "seeds": [1, 2, 3],
         "variants": {
+            "popular": None,
             "plain": {"model": "ease", "source": "llm", "seeds": [1]},
             "shuffled": {"model": "ease", "source": "llm", "change": {"user_profile": "shuffled"}, "seeds": [1]},
         },
         "report": {"baseline": "plain"},
     }
-    config = Config.model_validate(raw)
+    config = Config.model_validate(toy_config("nowhere", sections))
     assert {name: config.seeds_of(name) for name in config.variants} == {"plain": [1], "shuffled": [1, 2, 3]}
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_run import silent
 
 CONFIG = """
 name: shop
@@ -87,7 +86,7 @@ def test_only_what_changed_is_asked_and_the_way_back_asks_nothing(
     def run(output: Path, changed: bool, whole: bool = True) -> Shown:
         write_shop(tmp_path / "data", more=changed and change != "k_core")
         overrides = ["dataset.k_core=4"] if changed and change == "k_core" else []
-        run, console = Run(read_config(config, [f"output={output}", *overrides])), Console(file=io.StringIO())
+        run, console = Run(read_config(config, [f"output={output}", *overrides])), silent()
         if whole:
             run_all(run, console=console)
             assert audit_run(output).violations == 0

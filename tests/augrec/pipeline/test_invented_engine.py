@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
-from rich.console import Console
 
 from augment.engines.base import Engine, EngineInputs
 from augment.engines.options import EngineOptions
@@ -25,7 +23,8 @@ from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from tests.augrec.conftest import CONFIG, write_toy_data
+from tests.kit.toy_config import write_config
+from tests.kit.toy_run import finished_config, silent
 
 
 class ParrotOptions(EngineOptions):
@@ -76,12 +75,11 @@ def registered() -> Iterator[None]:
 
 
 @pytest.fixture
-def config(tmp_path: Path, embedder: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(tmp_path: Path, toy_data: Path, embedder: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
-    text = CONFIG.format(data=write_toy_data(tmp_path / "data"), embedder=embedder)
-    path = tmp_path / "toy.yaml"
-    path.write_text(text.replace("kind: heuristic", "kind: parrot, cards: 2"))
-    return path
+    content = finished_config(toy_data)
+    content["generation"]["sources"]["rule"]["engine"] = {"kind": "parrot", "cards": 2}
+    return write_config(tmp_path / "toy.yaml", content)
 
 
 def run_of(config: Path, *overrides: str) -> Run:
@@ -90,7 +88,7 @@ def run_of(config: Path, *overrides: str) -> Run:
 
 def test_it_answers_a_whole_run(config: Path) -> None:
     run = run_of(config, "seeds=[1]", "workers=1", "training.epochs=1")
-    run_all(run, console=Console(file=io.StringIO()))
+    run_all(run, console=silent())
     source = run.folder / "augment" / "rule"
     for task in ("edges", "user_profile", "item_attributes"):
         records = read_parquet(source / task / "records.parquet")

@@ -7,7 +7,6 @@ nothing knows but by the card beside its records.
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pytest
 from pydantic import StringConstraints
-from rich.console import Console
 from typer.testing import CliRunner
 
 from augment.answers.answer import Answer, AnswerModel
@@ -41,6 +39,9 @@ from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from recsys.data.dataset import Dataset
+from tests.kit.toy_config import EMBEDDING, toy_config, write_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import advance, silent
 
 WITHOUT_MOOD = "7"
 """The source id of an item whose mood nobody can tell."""
@@ -145,45 +146,31 @@ class Duel(Task):
         return Checked({"positive": winner, "negative": loser})
 
 
-CONFIG = """
-name: invented
-seed: 7
-output: {root}/run
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {root}/data}}
-  min_rating: 3
-  k_core: 2
-  split: {{kind: random}}
-candidates: {{size: 5, model: popular}}
+SECTIONS = """
 generation:
   shards: 3
   sources:
-    rule: {{engine: {{kind: heuristic}}, tasks: [fan_letter, item_mood, duel]}}
-    again: {{engine: {{kind: replay, records: {root}/first/augment/rule}}, tasks: [item_mood, duel]}}
-    foreign: {{engine: {{kind: replay, records: {root}/foreign, dataset: {root}/first/dataset}}, tasks: [item_aura]}}
+    rule: {engine: {kind: heuristic}, tasks: [fan_letter, item_mood, duel]}
   tasks:
-    item_mood: {{word: loud}}
-embedding: {{model: "{embedder}", device: cpu}}
-models:
-  popular: {{family: popularity}}
-  llmrec: {{family: llmrec, dim: 8}}
-training: {{epochs: 2, batch_size: 256, lr: 0.01, monitor: "recall@10", device: cpu, threads: 1}}
-evaluation: {{cutoffs: [10]}}
-seeds: [1]
+    item_mood: {word: loud}
+models: {llmrec: {family: llmrec, dim: 8}}
+evaluation: {cutoffs: [10]}
 variants:
-  popular: {{model: popular}}
-  full: {{model: llmrec, source: rule}}
-  shuffled: {{model: llmrec, source: rule, change: {{fan_letter: shuffled, duel: random-candidates}}}}
+  full: {model: llmrec, source: rule}
+  shuffled: {model: llmrec, source: rule, change: {fan_letter: shuffled, duel: random-candidates}}
+  bare: {model: llmrec, source: rule, change: {fan_letter: interactions, item_mood: interactions}}
+report: {secondary: [ndcg@10]}
+"""
+LATER = """
+generation:
+  sources:
+    again: {{engine: {{kind: replay, records: {first}/augment/rule}}, tasks: [item_mood, duel]}}
+    foreign: {{engine: {{kind: replay, records: {foreign}, dataset: {first}/dataset}}, tasks: [item_aura]}}
+variants:
   replayed: {{model: llmrec, source: again, change: {{item_mood: constant}}}}
   strange: {{model: llmrec, source: foreign, change: {{item_aura: shuffled}}}}
-  bare: {{model: llmrec, source: rule, change: {{fan_letter: interactions, item_mood: interactions}}}}
-report: {{baseline: popular, primary: recall@10, secondary: [ndcg@10], bootstrap: 100}}
 """
-
-
-LATER = ("again:", "replayed:", "foreign:", "strange:")
-"""Lines of the config that need the records of an earlier run."""
+"""What needs the records of an earlier run."""
 
 
 @pytest.fixture(scope="module")
@@ -193,33 +180,32 @@ def invented() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def config_file(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Path:
-    from tests.augrec.conftest import write_toy_data
-
-    root = tmp_path_factory.mktemp("invented")
-    write_toy_data(root / "data")
-    path = root / "invented.yaml"
-    path.write_text(CONFIG.format(root=root, embedder=embedder))
-    return path
+def root(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Path:
+    """A folder with data, for the earlier run and the run."""
+    return write_toy_data(tmp_path_factory.mktemp("invented") / "data").parent
 
 
 @pytest.fixture(scope="module")
-def config(invented: None, config_file: Path) -> Config:
+def config_file(root: Path) -> Path:
+    later = LATER.format(first=root / "first", foreign=root / "foreign")
+    content = toy_config(root / "data", EMBEDDING, SECTIONS, later, {"output": str(root / "run")})
+    return write_config(root / "invented.yaml", content)
+
+
+@pytest.fixture(scope="module")
+def config(invented: None, root: Path, config_file: Path) -> Config:
     """The config, whose replayed source has something to replay: what another run of it wrote."""
-    lines = [line for line in config_file.read_text().splitlines() if not line.lstrip().startswith(LATER)]
-    first = config_file.with_name("first.yaml")
-    first.write_text("\n".join(lines))
-    earlier = Run(read_config(first, [f"output={config_file.parent / 'first'}"]))
-    for stage in ("prepare", "candidates", "augment"):
-        run_one(earlier, stage, force=False, console=Console(file=io.StringIO()))
-    aura = shutil.copytree(earlier.folder / "augment/rule/item_mood", config_file.parent / "foreign/item_aura")
+    content = toy_config(root / "data", EMBEDDING, SECTIONS, {"output": str(root / "first")})
+    earlier = Run(read_config(write_config(root / "first.yaml", content)))
+    advance(earlier, "prepare", "candidates", "augment")
+    aura = shutil.copytree(earlier.folder / "augment/rule/item_mood", root / "foreign/item_aura")
     write_json(aura / "task.json", read_json(aura / "task.json") | {"name": "item_aura"})
     return read_config(config_file)
 
 
 @pytest.fixture(scope="module")
 def run(config: Config) -> Path:
-    run_all(Run(config), console=Console(file=io.StringIO()))
+    run_all(Run(config), console=silent())
     return config.folder
 
 
@@ -402,7 +388,7 @@ def test_a_cluster_answers_wave_by_wave(config: Config, config_file: Path, run: 
     shards = {command[command.index("--shards") + 1] for command in asked if "rule" in command}
     assert shards == {"0-1", "2", "3-4", "5"}
     for stage in ("prepare", "candidates"):
-        run_one(planned, stage, force=False, console=Console(file=io.StringIO()))
+        run_one(planned, stage, force=False, console=silent())
     stage, *words = asked[-1]
     early = CliRunner().invoke(app, [stage, str(config_file), *overrides, *words])
     assert "reads what other pieces make" in str(early.exception)

@@ -11,6 +11,7 @@ from rich.console import Console
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.model_list import render_families, render_family, render_json
 from recsys.models.registry import FAMILIES
+from tests.kit.toy_run import silent
 
 
 def shown(render, *arguments: str) -> str:
@@ -44,4 +45,4 @@ def test_what_a_family_needs_is_said() -> None:
 
 def test_an_unknown_family_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'lightgcn'"):
-        render_family("lightgnc", Console(file=io.StringIO()))
+        render_family("lightgnc", silent())

@@ -28,6 +28,8 @@ from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from augrec.report.pages.run.facts import read_facts
 from augrec.report.pages.run.generated import read_records
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import silent
 
 Narrow = Callable[[dict[str, Any]], None]
 
@@ -237,7 +239,7 @@ def test_clean_lists_first_and_deletes_when_told_to(narrowed: Callable[[Narrow],
     assert "--yes" in shown.getvalue()
 
     kept = {path for path in run.folder.rglob("*") if not any(one.path in (path, *path.parents) for one in found)}
-    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    clean(run.folder, delete=True, console=silent())
     assert set(run.folder.rglob("*")) - {run.folder / ".lock"} == kept - {run.folder / ".lock"}
     assert listed(run) == set()
     assert set(states(run.folder).values()) == {"done"}
@@ -252,14 +254,14 @@ def test_clean_touches_nothing_behind_a_link(narrowed: Callable[[Narrow], Run], 
     (run.folder / "train" / "base" / "seed-9").symlink_to(outside)
     shutil.rmtree(run.folder / "embed")
     (run.folder / "embed").symlink_to(outside)
-    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    clean(run.folder, delete=True, console=silent())
     assert (outside / ".half.tmp").exists()
     assert (outside / "seed-1").exists()
     assert not (run.folder / "train" / "popular").exists()
 
 
 def test_clean_refuses_what_is_no_run(tmp_path: Path, run_copy: Path) -> None:
-    console = Console(file=io.StringIO())
+    console = silent()
     (tmp_path / "train" / "x" / "seed-1").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run folder"):
         clean(tmp_path, delete=True, console=console)
@@ -275,14 +277,14 @@ def test_clean_refuses_what_is_no_run(tmp_path: Path, run_copy: Path) -> None:
 def test_clean_deletes_nothing_while_somebody_is_at_work(narrowed: Callable[[Narrow], Run]) -> None:
     run = narrowed(fewer_seeds)
     with FileLock(run.folder / ".lock"), pytest.raises(AugrecError, match="another augrec process"):
-        clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+        clean(run.folder, delete=True, console=silent())
     assert (run.folder / "train" / "popular").exists()
 
 
 def test_a_folder_is_not_taken_over_by_another_data_set(
-    finished_run: Path, run_copy: Path, tmp_path: Path, cache: None, toy_folder: Callable[..., Path]
+    finished_run: Path, run_copy: Path, tmp_path: Path, cache: None
 ) -> None:
-    other = toy_folder(tmp_path / "other", n_users=37)
+    other = write_toy_data(tmp_path / "other", n_users=37)
     (other / "toy.item").write_text((other / "toy.item").read_text().replace("Film", "Song"))
     (other / "toy.user").write_text((other / "toy.user").read_text().replace("writer", "singer"))
     config, before = finished_run.parent / "toy.yaml", (run_copy / "config.yaml").read_bytes()
@@ -295,7 +297,7 @@ def test_a_folder_is_not_taken_over_by_another_data_set(
     assert states(run_copy)["prepare"] == "done"
     with pytest.raises(UsageError, match="another data set"):
         go(Run(read_config(config, here)), "prepare")
-    run_stage(STAGES["prepare"], Run(read_config(config, here)), True, "", Console(file=io.StringIO()))
+    run_stage(STAGES["prepare"], Run(read_config(config, here)), True, "", silent())
     assert read_json(run_copy / "dataset" / "dataset.json")["name"] == "Songs"
 
 

@@ -9,36 +9,25 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from augrec.artefacts.files import read_json
 from tests.kit.real_parts import SMOLLM2
+from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 
 HERE = Path(__file__).parent
-HEURISTIC = "{kind: heuristic}"
-SMALL = "{{kind: vllm, model: '{llm}', max_model_len: 1024, max_num_seqs: 8, block: 1, kv_cache_gib: 0.5}}"
-CONFIG = """
-name: offline
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {data}}}
-  k_core: 2
-  sample_users: 12
-  split: {{kind: random}}
-candidates: {{size: 5, model: popular}}
-generation: {{shards: 2, max_history: 6, sources: {{writer: {{engine: {engine}}}}}}}
-embedding: {{model: "{embedder}", device: cpu}}
-models:
-  llmrec: {{family: llmrec, dim: 8}}
-  popular: {{family: popularity}}
-training: {{epochs: 1, device: cpu, threads: 1}}
-seeds: [1]
+HEURISTIC = {"kind": "heuristic"}
+SMALL = {
+    "kind": "vllm", "model": SMOLLM2, "max_model_len": 1024, "max_num_seqs": 8, "block": 1, "kv_cache_gib": 0.5,
+}  # fmt: skip
+SECTIONS = """
+dataset: {min_rating: null, sample_users: 12}
+models: {llmrec: {family: llmrec, dim: 8}}
+training: {epochs: 1}
 workers: 2
-variants:
-  llmrec: {{model: llmrec, source: writer}}
-  popular: {{model: popular}}
-report: {{baseline: popular, bootstrap: 100}}
+variants: {llmrec: {model: llmrec, source: writer}}
 """
 UP = 'ip link set lo up && exec "$@"'
 
@@ -143,11 +132,16 @@ def test_native_code_has_no_network_either(offline: Callable[..., subprocess.Com
 
 
 def finishes(
-    offline: Callable[..., subprocess.CompletedProcess[str]], attempts: Path, config: Path, text: str
+    offline: Callable[..., subprocess.CompletedProcess[str]],
+    attempts: Path,
+    run: Path,
+    data: Path,
+    engine: dict[str, Any],
 ) -> dict[str, object]:
     """Runs the main job and returns the summary of generation."""
-    config.write_text(text)
-    run = config.with_suffix("")
+    generation = {"shards": 2, "max_history": 6, "sources": {"writer": {"engine": engine}}}
+    content = toy_config(data, EMBEDDING, SECTIONS, {"generation": generation})
+    config = write_config(run.with_suffix(".yaml"), content)
     ended = offline("-m", "augrec.cli", "run", str(config), f"output={run}")
     guarded, tried = lines(attempts)
     assert tried == []
@@ -162,11 +156,10 @@ def test_the_main_job_without_a_network(
     offline: Callable[..., subprocess.CompletedProcess[str]],
     attempts: Path,
     tmp_path: Path,
-    toy_data: Callable[[], Path],
+    toy_data: Path,
     embedder: str,
 ) -> None:
-    text = CONFIG.format(data=toy_data(), embedder=embedder, engine=HEURISTIC)
-    summary = finishes(offline, attempts, tmp_path / "rule.yaml", text)
+    summary = finishes(offline, attempts, tmp_path / "rule", toy_data, HEURISTIC)
     assert summary["ok"] == summary["requests"] != 0
 
 
@@ -175,10 +168,9 @@ def test_the_main_job_with_a_real_llm_without_a_network(
     offline: Callable[..., subprocess.CompletedProcess[str]],
     attempts: Path,
     tmp_path: Path,
-    toy_data: Callable[[], Path],
+    toy_data: Path,
     embedder: str,
 ) -> None:
-    text = CONFIG.format(data=toy_data(), embedder=embedder, engine=SMALL.format(llm=SMOLLM2))
-    summary = finishes(offline, attempts, tmp_path / "llm.yaml", text)
+    summary = finishes(offline, attempts, tmp_path / "llm", toy_data, SMALL)
     assert summary["requests"]
     assert int(str(summary["ok"])) >= 0.9 * int(str(summary["requests"]))

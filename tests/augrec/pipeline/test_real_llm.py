@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from augrec.artefacts.files import read_json, read_parquet
 from tests.kit.real_parts import SMOLLM2
+from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 
-CONFIG = """
-name: real
+SECTIONS = f"""
 seed: 3
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {data}}}
-  k_core: 2
-  sample_users: 12
-  split: {{kind: random}}
-candidates: {{size: 5, model: popular}}
+dataset: {{min_rating: null, sample_users: 12}}
 generation:
   shards: 2
   max_history: 6
@@ -29,23 +22,14 @@ generation:
     smollm2:
       engine:
         kind: vllm
-        model: "{llm}"
+        model: "{SMOLLM2}"
         max_model_len: 1024
         max_num_seqs: 8
         block: 1
         kv_cache_gib: 0.5
         threads: 1
-embedding: {{model: "{embedder}", device: cpu}}
-models:
-  llmrec: {{family: llmrec, dim: 8}}
-  popular: {{family: popularity}}
-training: {{epochs: 2, device: cpu, threads: 1}}
-seeds: [1]
-workers: 1
-variants:
-  llmrec: {{model: llmrec, source: smollm2}}
-  popular: {{model: popular}}
-report: {{baseline: popular}}
+models: {{llmrec: {{family: llmrec, dim: 8}}}}
+variants: {{llmrec: {{model: llmrec, source: smollm2}}}}
 """
 
 pytestmark = pytest.mark.vllm
@@ -93,10 +77,9 @@ def records(run: Path) -> dict[str, list[tuple]]:
 
 
 def test_killed_three_times_the_records_are_those_of_an_uninterrupted_run(
-    tmp_path: Path, toy_data: Callable[[], Path], embedder: str
+    tmp_path: Path, toy_data: Path, embedder: str
 ) -> None:
-    config = tmp_path / "real.yaml"
-    config.write_text(CONFIG.format(data=toy_data(), llm=SMOLLM2, embedder=embedder))
+    config = write_config(tmp_path / "real.yaml", toy_config(toy_data, EMBEDDING, SECTIONS))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
 
     ended("run", str(config), f"output={whole}")

@@ -17,6 +17,7 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_run import silent
 
 COLUMNS = ("entity", "status", "reason", "fields", "text", "shown_history", "shown_candidates")
 
@@ -40,7 +41,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 def test_the_same_records_and_a_clean_audit(finished_run: Path, replayed: Run) -> None:
-    run_one(replayed, "augment", force=False, console=Console(file=io.StringIO()))
+    run_one(replayed, "augment", force=False, console=silent())
     tasks = ("edges", "user_profile", "item_attributes")
     for task in tasks:
         path = Path("augment") / "rule" / task / "records.parquet"
@@ -75,7 +76,7 @@ def test_the_stage_follows_the_content_of_the_records(
 
 
 def test_a_replayed_prompt_with_held_out_items_is_a_violation(replayed: Run) -> None:
-    run_one(replayed, "augment", force=False, console=Console(file=io.StringIO()))
+    run_one(replayed, "augment", force=False, console=silent())
     shutil.rmtree(replayed.folder / "embed")
     interactions = pq.read_table(replayed.folder / "dataset" / "interactions.parquet").to_pylist()
     held_out = next(row for row in interactions if row["split"] == "test")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.audit.edges import wrong_scores
-from augrec.pipeline.config import Config, Variant, read_config
+from augrec.pipeline.config import Config, Variant
 from augrec.pipeline.edges import read_edges
-from augrec.pipeline.executors.chain import run_all
-from augrec.pipeline.stages.base import Run
 from recsys.augmentation import Edges
+from tests.kit.toy_config import EMBEDDING, RULES, toy_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import advance, open_run
 
 SCORES = [[4, 0.5], [7, 0.3], [2, 0.15], [9, 0.05]]
 SCORED = {"positive": 4, "negative": 9, "confidence": 0.818182, "disagreement": 0.1, "scores": SCORES}
@@ -111,51 +110,27 @@ def test_the_audit_of_scores(change: dict[str, Any], problem: str | None) -> Non
     assert problem is None or any(problem in each for each in found)
 
 
-CONFIG = """
-name: scored
-seed: 7
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {data}}}
-  min_rating: 3
-  k_core: 2
-  split: {{kind: random}}
-candidates: {{size: 5, model: popular}}
-generation:
-  shards: 2
-  tasks: {{edges: {{mode: score}}}}
-  sources:
-    rule: {{engine: {{kind: heuristic}}}}
-embedding: {{model: "{embedder}", device: cpu}}
-models:
-  llmrec: {{family: llmrec, dim: 8, aug_sample_rate: 1.0}}
-  popular: {{family: popularity}}
-training: {{epochs: 3, batch_size: 256, lr: 0.01, monitor: "recall@10", device: cpu, threads: 1}}
-evaluation: {{cutoffs: [5, 10]}}
-seeds: [1]
+SECTIONS = """
+generation: {tasks: {edges: {mode: score}}}
+models: {llmrec: {family: llmrec, dim: 8, aug_sample_rate: 1.0}}
+training: {epochs: 3}
 workers: 2
 variants:
-  one: {{model: llmrec, source: rule}}
-  weighted: {{model: llmrec, source: rule, edge_positives: 3, edge_confidence: weight}}
-  random: {{model: llmrec, source: rule, change: {{edges: random}}, edge_positives: 3, edge_confidence: weight}}
-  none: {{model: llmrec, source: rule, edge_confidence: threshold, edge_threshold: 1.0}}
-  popular: {{model: popular}}
-report: {{baseline: popular, primary: recall@10, secondary: [ndcg@5], bootstrap: 100}}
+  one: {model: llmrec, source: rule}
+  weighted: {model: llmrec, source: rule, edge_positives: 3, edge_confidence: weight}
+  random: {model: llmrec, source: rule, change: {edges: random}, edge_positives: 3, edge_confidence: weight}
+  none: {model: llmrec, source: rule, edge_confidence: threshold, edge_threshold: 1.0}
 """
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, embedder: str, toy_folder: Callable[[Path], Path]
-) -> Iterator[Config]:
+def finished(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> Iterator[Config]:
     root = tmp_path_factory.mktemp("scored")
-    path = root / "scored.yaml"
-    path.write_text(CONFIG.format(data=toy_folder(root / "data"), embedder=embedder))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUGREC_CACHE", str(root / "cache"))
-        config = read_config(path, [f"output={root / 'run'}"])
-        run_all(Run(config), console=Console(file=io.StringIO()))
-        yield config
+        run = open_run(root, toy_config(write_toy_data(root / "data"), RULES, EMBEDDING, SECTIONS))
+        advance(run)
+        yield run.config
 
 
 def test_a_run_with_scored_edges_ends_in_trained_models(finished: Config) -> None:

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import Train, default_workers
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import advance, open_run
 
-CONFIG = """
-name: toy
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {data}}}
-  min_rating: 3
-  k_core: 2
-  split: {{kind: random}}
-candidates: {{size: 5, model: popular}}
+SECTIONS = """
 models:
-  one: {{family: lightgcn, dim: 8, layers: 1}}
-  two: {{family: lightgcn, dim: 8, layers: 1, training: {{processes: 2}}}}
-  split: {{family: lightgcn, dim: 8, layers: 1, training: {{processes: 2, shard: true}}}}
-  popular: {{family: popularity}}
-training: {{epochs: 3, batch_size: 100, lr: 0.01, monitor: "recall@10", device: cpu, threads: 1}}
-evaluation: {{cutoffs: [5, 10]}}
-seeds: [1]
-variants:
-  one: {{model: one}}
-  two: {{model: two}}
-  split: {{model: split}}
-  popular: {{model: popular}}
-report: {{baseline: one, primary: recall@10, secondary: [ndcg@5], bootstrap: 100}}
+  one: {family: lightgcn, dim: 8, layers: 1}
+  two: {family: lightgcn, dim: 8, layers: 1, training: {processes: 2}}
+  split: {family: lightgcn, dim: 8, layers: 1, training: {processes: 2, shard: true}}
+training: {epochs: 3, batch_size: 100}
+workers: null
+variants: {one: {model: one}, two: {model: two}, split: {model: split}}
+report: {baseline: one}
 """
 
 
 def test_trainings_of_two_processes_are_rows_like_any_other(
-    tmp_path: Path, toy_data: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
-    config = tmp_path / "toy.yaml"
-    config.write_text(CONFIG.format(data=toy_data()))
-    run = Run(read_config(config, [f"output={tmp_path / 'run'}"]))
-    run_all(run, console=Console(file=io.StringIO()))
+    run = open_run(tmp_path, toy_config(toy_data, SECTIONS))
+    advance(run)
     found = {name: read_json(run.folder / "train" / name / "seed-1" / "metrics.json") for name in run.config.variants}
     assert {name: metrics["processes"] for name, metrics in found.items()} == {
         "one": 1, "two": 2, "split": 2, "popular": 1,
@@ -62,8 +44,7 @@ def test_trainings_of_two_processes_are_rows_like_any_other(
 
 
 def test_processes_take_the_place_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tmp_path / "toy.yaml"
-    config.write_text(CONFIG.format(data=tmp_path))
+    config = write_config(tmp_path / "toy.yaml", toy_config(tmp_path, SECTIONS))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     assert default_workers(read_config(config, ["training.threads=2"])) == 2
     assert default_workers(read_config(config, ["training.processes=16"])) == 1

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
 
 from augment.engines import registry
@@ -21,6 +20,8 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.executors.slurm.status import collect, render
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import silent
 
 ATTRIBUTES = {"director": "Ada Kern", "country": "France", "language": "French"}
 
@@ -53,26 +54,15 @@ Prepared = Callable[[Trouble], Run]
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, toy_data: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Prepared:
+def prepared(tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     """prepared(engine) is a run with candidates whose one source asks this engine about the items."""
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
     engine = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}
-    source = {"format": "recbole", "path": str(toy_data())}
-    content = {
-        "name": "toy",
-        "output": str(tmp_path / "run"),
-        "dataset": {"name": "Toy", "source": source, "split": {"kind": "random"}},
-        "candidates": {"model": "popular", "size": 4},
-        "generation": {"shards": 2, "sources": {"llm": {"engine": engine, "tasks": ["item_attributes"]}}},
-        "embedding": {},
-        "models": {"popular": {"family": "popularity"}},
-        "variants": {"popular": {"model": "popular"}},
-        "report": {"baseline": "popular"},
-    }
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    generation = {"shards": 2, "sources": {"llm": {"engine": engine, "tasks": ["item_attributes"]}}}
+    more = {"output": str(tmp_path / "run"), "generation": generation, "embedding": {}}
+    path = write_config(tmp_path / "run.yaml", toy_config(toy_data, more))
     for stage in ("prepare", "candidates"):
-        run_one(Run(read_config(path)), stage, force=False, console=Console(file=io.StringIO()))
+        run_one(Run(read_config(path)), stage, force=False, console=silent())
 
     def call(trouble: Trouble) -> Run:
         monkeypatch.setattr(registry, "build_engine", lambda *_, **__: trouble)
@@ -82,7 +72,7 @@ def prepared(tmp_path: Path, toy_data: Callable[[], Path], monkeypatch: pytest.M
 
 
 def augment(run: Run) -> None:
-    run_one(run, "augment", force=False, console=Console(file=io.StringIO()))
+    run_one(run, "augment", force=False, console=silent())
 
 
 def status(run: Run) -> str:
@@ -139,8 +129,8 @@ def test_a_task_of_a_cluster_with_unanswered_requests_is_tried_again(prepared: P
     chosen = {"source": "llm", "shards": "0"}
     run = prepared(Trouble(silent=tuple(range(30))))
     with pytest.raises(AugrecError, match="not answered yet"):
-        do_share(run, STAGES["augment"], chosen, console=Console(file=io.StringIO()))
+        do_share(run, STAGES["augment"], chosen, console=silent())
     assert "0/2" in status(run)
     run = prepared(Trouble())
-    do_share(run, STAGES["augment"], chosen, console=Console(file=io.StringIO()))
+    do_share(run, STAGES["augment"], chosen, console=silent())
     assert "1/2" in status(run)

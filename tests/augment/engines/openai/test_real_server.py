@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -19,8 +18,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from rich.console import Console
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 from typer.testing import CliRunner
 
@@ -35,11 +32,12 @@ from augment.tasks.base import Context
 from augrec.artefacts.errors import AugrecError
 from tests.kit.machine_speed import patience
 from tests.kit.real_parts import SMOLLM2
+from tests.kit.toy_config import toy_config
+from tests.kit.toy_data import GENRES, write_toy_data
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
 READY_WITHIN = BATCH_WITHIN = 150.0
-GENRES = ("Action", "Comedy", "Drama", "Horror")
 FIELDS = {
     "user_profile": {"age", "gender", "liked_genres", "disliked_genres", "liked_directors", "country", "language"},
     "item_attributes": {"director", "country", "language"},
@@ -194,41 +192,15 @@ def test_a_wrong_name_is_refused(options: OpenAIOptions) -> None:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A prepared run over six users and eight items whose source is answered through files."""
-    data = tmp_path / "toy"
-    data.mkdir()
-    pairs = [(user, (user + step) % 8) for user in range(6) for step in range(5)]
-    tables = {
-        "inter": ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
-        + [f"{user}\t{item}\t5\t{place}" for place, (user, item) in enumerate(pairs)],
-        "item": ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
-        + [f"{item}\tFilm {item}\t{1980 + item}\t{GENRES[item % 4]}" for item in range(8)],
-        "user": ["user_id:token", *(str(user) for user in range(6))],
-    }
-    for suffix, lines in tables.items():
-        (data / f"toy.{suffix}").write_text("\n".join(lines) + "\n")
-    engine = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": NAME}
-    content = {
-        "name": "toy",
-        "output": str(tmp_path / "run"),
-        "dataset": {
-            "name": "Toy", "source": {"format": "recbole", "path": str(data)}, "k_core": 2, "split": {"kind": "random"},
-        },
-        "candidates": {"model": "popular", "size": 3},
-        "generation": {"attempts": 1, "sources": {"files": {"engine": engine}}},
-        "embedding": {},
-        "models": {"popular": {"family": "popularity"}},
-        "variants": {"popular": {"model": "popular"}},
-        "report": {"baseline": "popular"},
-    }  # fmt: skip
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
-    from augrec.pipeline.config import read_config
-    from augrec.pipeline.executors.chain import run_one
-    from augrec.pipeline.stages.base import Run
+    from tests.kit.toy_run import advance, open_run
 
-    for stage in ("prepare", "candidates"):
-        run_one(Run(read_config(path)), stage, force=False, console=Console(file=io.StringIO()))
-    return path
+    data = write_toy_data(tmp_path / "toy", n_users=6, n_items=8, n_seen=5)
+    engine = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": NAME}
+    generation = {"attempts": 1, "sources": {"files": {"engine": engine}}}
+    more = {"dataset": {"min_rating": None}, "candidates": {"size": 3}, "generation": generation, "embedding": {}}
+    content = toy_config(data, more, {"output": str(tmp_path / "run")})
+    advance(open_run(tmp_path, content), "prepare", "candidates")
+    return tmp_path / "toy.yaml"
 
 
 def test_exported_requests_answered_by_the_batch_runner_become_records(

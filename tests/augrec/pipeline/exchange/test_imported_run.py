@@ -20,6 +20,7 @@ from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
+from tests.kit.toy_run import silent
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 
@@ -45,7 +46,7 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
     for stage in ("prepare", "candidates", "augment"):
-        run_one(run, stage, force=False, console=Console(file=io.StringIO()))
+        run_one(run, stage, force=False, console=silent())
     here, there = (Dataset.load(folder / "dataset") for folder in (run.folder, imported))
     np.testing.assert_array_equal(here.train, there.train)
     assert (here.n_users, here.n_items) == (200, 150)
@@ -66,7 +67,7 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
         Run(read_config(tmp_path / "run.yaml", without_edges)),
         "augment",
         force=False,
-        console=Console(file=io.StringIO()),
+        console=silent(),
     )
     said = io.StringIO()
     render(audit_run(run.folder), Console(file=said, width=200))

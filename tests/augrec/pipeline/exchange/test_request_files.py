@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from rich.console import Console
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json
@@ -19,34 +16,24 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.exchange.request_files import Taken, take_answers
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import silent
 
 Take = Callable[..., Taken]
 LIKED = {"age": "25-34", "gender": "male", "country": "France", "language": "French"}
 
 
 @pytest.fixture
-def config(tmp_path: Path, toy_data: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prepared run with candidates whose source no server answers."""
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
     engine = {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m"}
-    content = {
-        "name": "toy",
-        "output": str(tmp_path / "run"),
-        "dataset": {
-            "name": "Toy", "source": {"format": "recbole", "path": str(toy_data())}, "split": {"kind": "random"},
-        },
-        "candidates": {"model": "popular", "size": 4},
-        "generation": {"sources": {"batch": {"engine": engine}, "rule": {"engine": {"kind": "heuristic"}}}},
-        "embedding": {},
-        "models": {"popular": {"family": "popularity"}},
-        "variants": {"popular": {"model": "popular"}},
-        "report": {"baseline": "popular"},
-    }  # fmt: skip
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(content))
+    sources = {"batch": {"engine": engine}, "rule": {"engine": {"kind": "heuristic"}}}
+    more = {"output": str(tmp_path / "run"), "generation": {"sources": sources}, "embedding": {}}
+    path = write_config(tmp_path / "run.yaml", toy_config(toy_data, more))
     run = Run(read_config(path))
     for stage in ("prepare", "candidates"):
-        run_one(run, stage, force=False, console=Console(file=io.StringIO()))
+        run_one(run, stage, force=False, console=silent())
     return path
 
 
@@ -106,7 +93,7 @@ def test_out_and_back(config: Path, tmp_path: Path) -> None:
     assert (taken.recorded, taken.failed, taken.open) == (len(asked), 0, 0)
     assert lines(third) == []
     run = Run(read_config(config))
-    run_one(run, "augment", force=False, console=Console(file=io.StringIO()))  # nobody listens at base_url
+    run_one(run, "augment", force=False, console=silent())  # nobody listens at base_url
     summary = read_json(run.folder / "augment" / "summary.json")["sources"]["batch"]
     assert summary["engine"]["answered_by"] == "batch files"
     found = pq.read_table(run.folder / "augment" / "batch" / "user_profile" / "records.parquet").to_pylist()

@@ -18,15 +18,8 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors import chain
 from augrec.pipeline.stages import base, registry
 from augrec.pipeline.stages.base import Run, Stage, require_marker
-
-CONFIG = """
-name: toy
-dataset: {name: toy, source: {format: recbole, path: nowhere}, split: {kind: random}}
-models: {pop: {family: popularity}}
-candidates: {model: pop}
-variants: {pop: {model: pop}}
-report: {baseline: pop}
-"""
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import silent
 
 
 class First(Stage):
@@ -72,8 +65,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> tuple[First, Second]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    path = tmp_path / "toy.yaml"
-    path.write_text(CONFIG)
+    write_config(tmp_path / "toy.yaml", toy_config("nowhere"))
     return make_run(tmp_path)
 
 
@@ -188,9 +180,9 @@ def test_a_stage_that_reads_a_damaged_table_is_refused(table: Table, run: Run) -
     for damage in (flip_a_bit, Path.unlink):
         damage(path)
         with pytest.raises(DataError, match=r"rows.parquet(.|\n)*augrec prepare CONFIG"):
-            chain.run_one(run, "candidates", force=False, console=Console(file=io.StringIO()))
+            chain.run_one(run, "candidates", force=False, console=silent())
     run_all(run)
-    chain.run_one(run, "candidates", force=False, console=Console(file=io.StringIO()))
+    chain.run_one(run, "candidates", force=False, console=silent())
 
 
 def test_a_matrix_is_not_hashed_again(table: Table, run: Run) -> None:
@@ -223,14 +215,14 @@ def test_one_stage_refuses_a_folder_made_from_another_config(
 ) -> None:
     run_all(run)
     with pytest.raises(UsageError, match=r"made from something else: seed: 0 -> 1") as caught:
-        chain.run_one(make_run(tmp_path, "seed=1"), "candidates", force=False, console=Console(file=io.StringIO()))
+        chain.run_one(make_run(tmp_path, "seed=1"), "candidates", force=False, console=silent())
     assert "augrec run CONFIG" in str(caught.value)
     assert [stage.runs for stage in stages] == [1, 1]
 
 
 def test_one_stage_needs_the_stages_before_it(stages: tuple[First, Second], run: Run) -> None:
     with pytest.raises(DataError, match="'prepare' has not finished"):
-        chain.run_one(run, "candidates", force=False, console=Console(file=io.StringIO()))
+        chain.run_one(run, "candidates", force=False, console=silent())
 
 
 def test_a_second_process_is_refused(stages: tuple[First, Second], run: Run) -> None:

@@ -19,6 +19,7 @@ from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages.base import Run
 from tests.kit.machine_speed import patience
+from tests.kit.toy_run import silent
 
 Start = Callable[..., "subprocess.Popen[str]"]
 TASKS = ("edges", "user_profile", "item_attributes")
@@ -105,7 +106,7 @@ def test_a_damaged_table_is_found_and_merged_anew(
     path = finished_copy.folder / "augment" / "rule" / "user_profile" / "records.parquet"
     damage(path)
     with pytest.raises(DataError, match=r"its sha256(.|\n)*user_profile/records.parquet(.|\n)*augrec augment CONFIG"):
-        run_one(finished_copy, "embed", force=False, console=Console(file=io.StringIO()))
+        run_one(finished_copy, "embed", force=False, console=silent())
     said = io.StringIO()
     run_all(finished_copy, console=Console(file=said, width=250))
     assert "an output is damaged (its sha256 is not the one written): augment/rule/user_profile" in said.getvalue()

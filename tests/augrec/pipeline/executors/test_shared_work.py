@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -32,13 +31,10 @@ from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from tests.kit.machine_speed import patience
+from tests.kit.toy_run import silent
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Wait = Callable[[Callable[[], object], str], None]
-
-
-def quiet() -> Console:
-    return Console(file=io.StringIO())
 
 
 def answer(run: Run, source: str, shards: str, attempts: int | None, console: Console) -> None:
@@ -54,7 +50,7 @@ def rows(run: Run, stage: str) -> dict[str, tuple[int, str]]:
 
 
 def test_pieces_one_by_one_give_the_results_of_the_whole_chain(open_run: Run, finished_run: Path) -> None:
-    run, say = open_run, quiet()
+    run, say = open_run, silent()
     answer(run, "rule", "1", None, say)
     assert not (run.folder / "augment" / "stage.json").exists()
     assert rows(run, "augment") == {"rule": (1, "0")}
@@ -83,7 +79,7 @@ def test_pieces_one_by_one_give_the_results_of_the_whole_chain(open_run: Run, fi
 
 def test_several_processes_give_the_same(open_run: Run, finished_run: Path, tmp_path: Path) -> None:
     run = open_run
-    run_one(run, "augment", force=False, console=quiet(), workers=2)
+    run_one(run, "augment", force=False, console=silent(), workers=2)
     assert {unit.done() for unit in pieces_of(run, "augment")} == {True}
     for task in ("edges", "user_profile", "item_attributes"):
         path = f"augment/rule/{task}/records.parquet"
@@ -147,23 +143,23 @@ def test_a_process_sees_its_own_gpus_before_it_works(
 def test_tasks_run_beside_each_other_but_not_beside_a_whole_run(open_run: Run) -> None:
     handle = os.open(open_run.folder / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_SH)  # another task
-    answer(open_run, "rule", "0", None, quiet())
+    answer(open_run, "rule", "0", None, silent())
     with pytest.raises(AugrecError, match="another augrec process"):
-        run_one(open_run, "augment", force=False, console=quiet())
+        run_one(open_run, "augment", force=False, console=silent())
     fcntl.flock(handle, fcntl.LOCK_EX)  # a whole run
     with pytest.raises(AugrecError, match="a whole run is at work"):
-        answer(open_run, "rule", "1", None, quiet())
+        answer(open_run, "rule", "1", None, silent())
     os.close(handle)
     taken = FileLock(open_run.folder / "augment" / "rule" / "locks" / "00001.lock")
     with taken, pytest.raises(AugrecError, match="another process is writing these records"):
-        answer(open_run, "rule", "1", None, quiet())
+        answer(open_run, "rule", "1", None, silent())
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda run: answer(run, "rul", "0", None, quiet()), "no source 'rul'"),
-        (lambda run: answer(run, "rule", "0,7", None, quiet()), "no shard 7"),
+        (lambda run: answer(run, "rul", "0", None, silent()), "no source 'rul'"),
+        (lambda run: answer(run, "rule", "0,7", None, silent()), "no shard 7"),
     ],
 )
 def test_what_is_not_there_is_named(open_run: Run, call: Callable[[Run], None], message: str) -> None:
@@ -181,19 +177,19 @@ def test_a_shard_that_fails_is_tried_again_and_then_given_up(open_run: Run, monk
     monkeypatch.setattr(HeuristicEngine, "run", fall_over)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     with pytest.raises(TryAgain, match="fell over") as caught:
-        answer(open_run, "rule", "0,1", 2, quiet())
+        answer(open_run, "rule", "0,1", 2, silent())
     assert caught.value.exit_code == AGAIN
     with pytest.raises(TryAgain, match="fell over"):  # the other shard has not had its turn
-        answer(open_run, "rule", "0,1", 2, quiet())
+        answer(open_run, "rule", "0,1", 2, silent())
     monkeypatch.setattr(HeuristicEngine, "run", honest)
     with pytest.raises(AugrecError, match=r"too many attempts(.|\n)*rule 0: RuntimeError: the engine fell over"):
-        answer(open_run, "rule", "0,1", 2, quiet())
+        answer(open_run, "rule", "0,1", 2, silent())
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.done, row.failed, row.missing) == (1, "0", "0"), "the others were done all the same"
     (trouble,) = failures(open_run)
     assert (trouble.what, trouble.why) == ("augment rule 0", "RuntimeError: the engine fell over")
     monkeypatch.setenv("SLURM_JOB_ID", "18")  # a new submission counts anew
-    answer(open_run, "rule", "0,1", 2, quiet())
+    answer(open_run, "rule", "0,1", 2, silent())
     assert rows(open_run, "augment") == {"rule": (2, "")}
 
 
@@ -216,7 +212,7 @@ def test_a_signal_stops_the_shard_and_keeps_its_answers(
     (unit,) = [unit for unit in pieces_of(open_run, "augment") if unit.number == 0]
     assert unit.attempts.state().outcome == "stopped"
     assert unit.attempts.tries(None) == 0, "a stop with progress is no failure"
-    answer(open_run, "rule", "0", 1, quiet())
+    answer(open_run, "rule", "0", 1, silent())
     assert unit.done()
     assert stored() > before
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import yaml
-from rich.console import Console
-
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all
-from augrec.pipeline.stages.base import Run
+from tests.kit.toy_run import advance, open_run
 
 QUICK = {"epochs": 12, "batch_size": 64, "lr": 0.05, "device": "cpu", "threads": 1}
 
@@ -35,8 +29,6 @@ def whole_run(folder: Path, config: dict[str, Any], seeds: tuple[int, ...] = (1,
         **config,
     }
     sections["training"] = {**QUICK, **config.get("training", {})}
-    path = folder / "invented.yaml"
-    path.write_text(yaml.safe_dump(sections, sort_keys=False))
-    run = Run(read_config(path, [f"output={folder / 'run'}"]))
-    run_all(run, console=Console(file=io.StringIO()))
+    run = open_run(folder, sections)
+    advance(run)
     return RunFolder(run.folder)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
 from augrec.artefacts.errors import AugrecError, UsageError
@@ -30,18 +28,14 @@ from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
+from tests.kit.toy_config import toy_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import advance, open_run, silent
 
-CONFIG = """
-name: toy
-dataset: {{name: Toy, source: {{format: recbole, path: {data}}}, k_core: 2, split: {{kind: random}}}}
-models: {{popular: {{family: popularity}}}}
-candidates: {{model: popular}}
-seeds: [1]
-workers: 1
-variants: {{popular: {{model: popular}}}}
-evaluation: {{cutoffs: [5]}}
-training: {{monitor: recall@5, device: cpu}}
-report: {{baseline: popular, primary: recall@5, secondary: [], bootstrap: 100}}
+SECTIONS = """
+evaluation: {cutoffs: [5]}
+training: {monitor: recall@5}
+report: {primary: recall@5, secondary: []}
 """
 PARTS = 5
 
@@ -130,11 +124,10 @@ def stage() -> Iterator[Tally]:
 
 
 @pytest.fixture(scope="module")
-def others_done(tmp_path_factory: pytest.TempPathFactory, toy_folder: Callable[[Path], Path]) -> Path:
+def others_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a config, and a run of it in which every stage that the program has is finished."""
     root = tmp_path_factory.mktemp("tally")
-    (root / "toy.yaml").write_text(CONFIG.format(data=toy_folder(root / "data")))
-    run_all(Run(read_config(root / "toy.yaml", [f"output={root / 'run'}"])), console=quiet())
+    advance(open_run(root, toy_config(write_toy_data(root / "data"), SECTIONS)))
     return root
 
 
@@ -145,17 +138,13 @@ def run(stage: Tally, others_done: Path, tmp_path: Path) -> Run:
     return Run(read_config(others_done / "toy.yaml", [f"output={tmp_path / 'run'}"]))
 
 
-def quiet() -> Console:
-    return Console(file=io.StringIO())
-
-
 def state(run: Run, stage: Tally, group: str) -> list[str]:
     return [piece.attempts.state().outcome for piece in stage.pieces(run) if piece.group == group]
 
 
 @pytest.mark.parametrize("workers", [None, 2])
 def test_it_runs_in_the_chain(stage: Tally, run: Run, workers: int | None) -> None:
-    run_all(run, console=quiet(), workers=workers)
+    run_all(run, console=silent(), workers=workers)
     assert [member.name for member in chain(run.config)][-3:] == ["train", "tally", "report"]
     marker = stage.marker(run)
     assert marker is not None
@@ -166,14 +155,14 @@ def test_it_runs_in_the_chain(stage: Tally, run: Run, workers: int | None) -> No
     assert (processes == {os.getpid()}) == (workers is None)
     done = [] if workers is None else ["done"] * PARTS
     assert [outcome for outcome in state(run, stage, "count") if outcome != "new"] == done
-    run_all(run, console=(console := quiet()))
+    run_all(run, console=(console := silent()))
     assert console.file.getvalue().count("skipped, unchanged") == len(chain(run.config))  # type: ignore[attr-defined]
 
 
 def test_a_wave_waits_for_the_one_before_it(stage: Tally, run: Run) -> None:
     with pytest.raises(AugrecError, match="reads what other pieces make, and they are not done: count 0-4"):
-        do_share(run, stage, {"only": "share-0"}, console=quiet())
-    do_share(run, stage, {"only": "share-0," + ",".join(f"count-{part}" for part in range(PARTS))}, console=quiet())
+        do_share(run, stage, {"only": "share-0"}, console=silent())
+    do_share(run, stage, {"only": "share-0," + ",".join(f"count-{part}" for part in range(PARTS))}, console=silent())
     assert state(run, stage, "share") == ["done", "new", "new", "new", "new"]
     with pytest.raises(AugrecError, match=r"these parts are not done yet: share 1-4(.|\n)*--only"):
         check_done(run, stage)
@@ -183,12 +172,12 @@ def test_a_stop_keeps_what_is_done(stage: Tally, run: Run) -> None:
     names = {"only": ",".join(f"count-{part}" for part in range(PARTS))}
     write_json(run.folder / "tally" / "stop", {})
     with pytest.raises(Stopped, match="SIGUSR1"), run.stop.listening():
-        do_share(run, stage, names, console=quiet())
+        do_share(run, stage, names, console=silent())
     assert state(run, stage, "count") == ["done", "stopped", "new", "new", "new"]
     first = read_json(run.folder / "tally" / "count" / "0.json")
     (run.folder / "tally" / "stop").unlink()
     again = Run(run.config)
-    do_share(again, stage, names, console=quiet())
+    do_share(again, stage, names, console=silent())
     assert state(again, stage, "count") == ["done"] * PARTS
     assert read_json(run.folder / "tally" / "count" / "0.json") == first
     rows = {row.group: (row.done, row.missing) for row in collect(again) if row.stage == "tally" and row.group}

@@ -10,26 +10,14 @@ from typing import Any
 import pytest
 
 from augrec.pipeline.host.workers import reason
+from tests.kit.toy_config import toy_config, write_config
 
 BASE = """
-name: toy
-seed: 7
-dataset:
-  name: Toy
-  source: {{format: recbole, path: {data}}}
-  min_rating: 3
-  k_core: 2
-  split: {{kind: random}}
-candidates: {{size: 5, model: graph}}
-models:
-  graph: {{family: lightgcn, dim: 8, layers: 1}}
-  popular: {{family: popularity}}
-training: {{epochs: 2, batch_size: 256, lr: 0.01, monitor: "recall@10", device: cpu, threads: 1}}
-evaluation: {{cutoffs: [5, 10]}}
+candidates: {model: graph}
+models: {graph: {family: lightgcn, dim: 8, layers: 1}}
 seeds: [1, 2]
-workers: 1
-variants: {{graph: {{model: graph}}, popular: {{model: popular}}}}
-report: {{baseline: graph, primary: recall@10, secondary: [ndcg@5]}}
+variants: {graph: {model: graph}}
+report: {baseline: graph, bootstrap: null}
 """
 EXPERIMENT = """
 name: toy-experiment
@@ -50,7 +38,7 @@ space:
 @pytest.fixture
 def experiment_file(tmp_path: Path) -> Path:
     """An experiment beside its base and its spaces; its data do not exist."""
-    (tmp_path / "base.yaml").write_text(BASE.format(data=tmp_path / "data"))
+    write_config(tmp_path / "base.yaml", toy_config(tmp_path / "data", BASE))
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "lightgcn.yaml").write_text(SPACE)
     path = tmp_path / "experiment.yaml"
@@ -59,9 +47,8 @@ def experiment_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def experiment_with_data(experiment_file: Path, toy_data: Callable[[], Path]) -> Path:
+def experiment_with_data(experiment_file: Path, toy_data: Path) -> Path:
     """The same with its data."""
-    toy_data()
     return experiment_file
 
 

@@ -17,12 +17,10 @@ from augrec.pipeline.executors.slurm.plan import Job, plan
 from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import directives, render
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import silent
 
-CONFIG = """
-name: toy
-dataset: {name: toy, source: {format: recbole, path: nowhere}, split: {kind: random}}
-models: {pop: {family: popularity}}
-candidates: {model: pop}
+SECTIONS = """
 generation:
   shards: 5
   sources:
@@ -30,16 +28,16 @@ generation:
     rule: {engine: {kind: heuristic}}
 embedding: {}
 seeds: [1, 2, 3]
-variants: {pop: {model: pop}, other: {model: pop}}
-report: {baseline: pop}
+workers: null
+variants: {other: {model: popular}}
 """
 
 
 @pytest.fixture
 def new_run(tmp_path: Path) -> Run:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "toy.yaml").write_text(CONFIG.replace("nowhere}, split", f"{tmp_path / 'raw'}}}, split"))
-    return Run(read_config(tmp_path / "toy.yaml", [f"output={tmp_path / 'my run'}"]))
+    config = write_config(tmp_path / "toy.yaml", toy_config(tmp_path / "raw", SECTIONS))
+    return Run(read_config(config, [f"output={tmp_path / 'my run'}"]))
 
 
 def profile(**values: object) -> Profile:
@@ -203,7 +201,7 @@ def test_a_failed_submission_is_taken_back(new_run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(controller, "submit", refuse)
     monkeypatch.setattr(controller, "cancel", cancelled.extend)
     with pytest.raises(AugrecError, match="QOSMaxSubmit"):
-        submit.submit(new_run, Profile(max_array_size=10), dry_run=False, console=Console(file=io.StringIO()))
+        submit.submit(new_run, Profile(max_array_size=10), dry_run=False, console=silent())
     assert cancelled == ["1", "2"]
 
 
@@ -216,7 +214,7 @@ def test_each_level_waits_for_all_jobs_before_it(new_run: Run, monkeypatch: pyte
         return str(len(calls))
 
     monkeypatch.setattr(controller, "submit", accept)
-    submit.submit(new_run, Profile(max_array_size=1000), dry_run=False, console=Console(file=io.StringIO()))
+    submit.submit(new_run, Profile(max_array_size=1000), dry_run=False, console=silent())
     assert calls[:5] == [
         ("prepare", []),
         ("candidates", ["1"]),
@@ -226,7 +224,7 @@ def test_each_level_waits_for_all_jobs_before_it(new_run: Run, monkeypatch: pyte
     ]
     monkeypatch.setattr(controller, "queue", lambda: [controller.Queued("3", "N/A", "PENDING", "Dependency")])
     with pytest.raises(AugrecError, match="still waiting or running: 3"):
-        submit.submit(new_run, Profile(max_array_size=9), dry_run=False, console=Console(file=io.StringIO()))
+        submit.submit(new_run, Profile(max_array_size=9), dry_run=False, console=silent())
 
 
 def test_a_dry_run_writes_nothing(new_run: Run) -> None:

@@ -5,7 +5,6 @@ The commands are stand-ins on the PATH. They keep their jobs in a folder, as a c
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.config import read_config
@@ -26,17 +24,14 @@ from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.executors.slurm.submit import submit, submitted
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import silent
 
-CONFIG = """
-name: toy
-dataset: {{name: toy, source: {{format: recbole, path: {raw}}}, split: {{kind: random}}}}
-models: {{pop: {{family: popularity}}}}
-candidates: {{model: pop}}
-generation: {{shards: 5, sources: {{rule: {{engine: {{kind: heuristic}}}}}}}}
-embedding: {{}}
+SECTIONS = """
+generation: {shards: 5, sources: {rule: {engine: {kind: heuristic}}}}
+embedding: {}
 seeds: [1, 2, 3]
-variants: {{pop: {{model: pop}}}}
-report: {{baseline: pop}}
+workers: null
 """
 JOBS = ["prepare", "candidates", "augment-rule", "merge", "embed-groups", "embed", "train", "report"]
 SBATCH = """#!/bin/bash
@@ -100,12 +95,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "toy.yaml").write_text(CONFIG.format(raw=tmp_path / "raw"))
-    return Run(read_config(tmp_path / "toy.yaml", [f"output={tmp_path / 'my run'}"]))
+    config = write_config(tmp_path / "toy.yaml", toy_config(tmp_path / "raw", SECTIONS))
+    return Run(read_config(config, [f"output={tmp_path / 'my run'}"]))
 
 
 def hand_over(run: Run) -> list[str]:
-    return [job.id for job in submit(run, Profile(), dry_run=False, console=Console(file=io.StringIO()))]
+    return [job.id for job in submit(run, Profile(), dry_run=False, console=silent())]
 
 
 def accepted(site: Path) -> list[str]:

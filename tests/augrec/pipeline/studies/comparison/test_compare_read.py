@@ -12,22 +12,23 @@ import yaml
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.config_files import check_file
+from tests.kit.toy_config import toy_config
 
+BASE = """
+name: null
+generation: {sources: {rule: {engine: {kind: heuristic}, tasks: [user_profile]}}}
+embedding: {model: embedder}
+models: {llmrec: {family: llmrec, dim: 8}}
+training: {monitor: null}
+evaluation: null
+seeds: null
+variants: null
+report: null
+"""
 FILE: dict[str, Any] = {
     "name": "small",
     "published": {"gpt": {"layout": "rlmrec", "path": "release"}},
-    "base": {
-        "dataset": {
-            "name": "Toy",
-            "source": {"format": "recbole", "path": "data"},
-            "split": {"kind": "random"},
-        },
-        "candidates": {"model": "popular"},
-        "generation": {"sources": {"rule": {"engine": {"kind": "heuristic"}, "tasks": ["user_profile"]}}},
-        "embedding": {"model": "embedder"},
-        "models": {"popular": {"family": "popularity"}, "llmrec": {"family": "llmrec", "dim": 8}},
-        "training": {"epochs": 2},
-    },
+    "base": toy_config("data", BASE),
     "arms": {
         "gpt": {"source": "gpt", "against": ["mixed"]},
         "rule": {"source": "rule"},

@@ -22,7 +22,9 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from augrec.pipeline.studies.search.trials import Step
-from tests.augrec.conftest import write_toy_data
+from tests.kit.toy_config import EMBEDDING, toy_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import silent
 
 ARMS: dict[str, Any] = {
     "rule": {"source": "rule", "change": {"item_attributes": "none"}, "against": ["shuffled"]},
@@ -36,43 +38,32 @@ ARMS: dict[str, Any] = {
 }
 
 
-def written(root: Path, data: Path, embedder: str) -> Path:
+BASE = """
+name: null
+dataset: {k_core: null}
+generation:
+  shards: 2
+  sources:
+    rule: {engine: {kind: heuristic}, tasks: [edges, user_profile]}
+    terms: {engine: {kind: heuristic, rule: tfidf}, tasks: [user_profile]}
+    hidden: {engine: {kind: heuristic}, tasks: [user_profile], users: 15, titles: anonymous}
+models:
+  llmrec: {family: llmrec, dim: 8}
+  ease: {family: ease_text, alpha: 0, l2: 5}
+training: {monitor: null}
+seeds: null
+workers: 2
+variants: null
+report: null
+"""
+
+
+def written(root: Path, data: Path) -> Path:
     """The comparison's file."""
     content = {
         "name": "toy-compare",
         "output": str(root / "run"),
-        "base": {
-            "seed": 7,
-            "dataset": {
-                "name": "Toy",
-                "source": {"format": "recbole", "path": str(data)},
-                "min_rating": 3,
-                "split": {"kind": "random"},
-            },
-            "candidates": {"size": 5, "model": "popular"},
-            "generation": {
-                "shards": 2,
-                "sources": {
-                    "rule": {"engine": {"kind": "heuristic"}, "tasks": ["edges", "user_profile"]},
-                    "terms": {"engine": {"kind": "heuristic", "rule": "tfidf"}, "tasks": ["user_profile"]},
-                    "hidden": {
-                        "engine": {"kind": "heuristic"},
-                        "tasks": ["user_profile"],
-                        "users": 15,
-                        "titles": "anonymous",
-                    },
-                },
-            },
-            "embedding": {"model": embedder, "device": "cpu"},
-            "models": {
-                "popular": {"family": "popularity"},
-                "llmrec": {"family": "llmrec", "dim": 8},
-                "ease": {"family": "ease_text", "alpha": 0, "l2": 5},
-            },
-            "training": {"epochs": 2, "batch_size": 256, "lr": 0.01, "device": "cpu", "threads": 1},
-            "evaluation": {"cutoffs": [5, 10]},
-            "workers": 2,
-        },
+        "base": toy_config(data, EMBEDDING, BASE),
         "arms": ARMS,
         "recommenders": {
             "llmrec": {"model": "llmrec", "scale": "profile_scale", "scales": [0.1, 2.0]},
@@ -93,8 +84,8 @@ def written(root: Path, data: Path, embedder: str) -> Path:
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> ComparisonPlan:
     root = tmp_path_factory.mktemp("comparison")
-    plan = read_compare(written(root, write_toy_data(root / "data"), embedder))
-    run_compare(plan, console=Console(file=io.StringIO()))
+    plan = read_compare(written(root, write_toy_data(root / "data")))
+    run_compare(plan, console=silent())
     return plan
 
 
@@ -226,7 +217,7 @@ def test_trials_that_fail_are_all_named_and_the_others_kept(
 
     monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", failing)
     with pytest.raises(AugrecError, match="4 of 16 trials failed") as error:
-        run_compare(changed, console=Console(file=io.StringIO()))
+        run_compare(changed, console=silent())
     assert "  - ease+rule, profile 7: the loss is not finite" in str(error.value)
     assert len(list(folder.glob("search/ease+*/trial-001/failed.json"))) == 4
 

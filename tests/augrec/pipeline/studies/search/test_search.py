@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import sys
 from collections import deque
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, write_json
@@ -26,6 +24,7 @@ from augrec.pipeline.studies.search import trials as module
 from augrec.pipeline.studies.search.grid import GridStudy
 from augrec.pipeline.studies.search.trials import Step, run_trials
 from augrec.report.study import SearchResult
+from tests.kit.toy_run import silent
 
 MODELS = [
     "models.second={family: lightgcn, dim: 4}",
@@ -83,7 +82,7 @@ def make(experiment_with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         plan = read_experiment(experiment_with_data, [*MODELS, section, f"output={output}"])
         run = Run(plan.cells[0].config)
         for stage in ("prepare", "candidates", "augment", "embed"):
-            run_stage(STAGES[stage], run, False, stage, Console(file=io.StringIO()))
+            run_stage(STAGES[stage], run, False, stage, silent())
         return plan, run
 
     return prepared
