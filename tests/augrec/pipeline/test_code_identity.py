@@ -207,7 +207,7 @@ def identities(checkout: Path) -> dict[str, str]:
     return found
 
 
-TRAININGS = {"pop", "light", "both"}
+TRAININGS = {"popular", "light", "both"}
 
 
 def test_every_engine_has_its_module_named() -> None:

@@ -126,6 +126,6 @@ def test_its_term_is_learned_with_those_of_the_model(run: RunFolder) -> None:
 def test_it_stands_on_the_page_and_counts_for_its_variants_alone(run: RunFolder) -> None:
     assert "kind: margin" in run.page.read_text()
     with ALIGNERS.including(MARGIN):
-        config = read_config(run.root.parent / "invented.yaml")
+        config = read_config(run.root.parent / "toy.yaml")
         counted = {name: __name__ in code_of(config, variant) for name, variant in config.variants.items()}
     assert counted == {"plain": False, "idle": True, "hiding": True, "margin": True}

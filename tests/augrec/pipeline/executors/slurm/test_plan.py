@@ -73,7 +73,7 @@ def test_tasks_share_the_work_out(new_run: Run) -> None:
     ]
     assert words(jobs["embed-groups"]) == [f"embed --group {name} --attempts 2" for name in ("data", "llm", "rule")]
     assert words(jobs["train"]) == [
-        "train --only pop/seed-1,pop/seed-2,pop/seed-3,other/seed-1 --attempts 2",
+        "train --only popular/seed-1,popular/seed-2,popular/seed-3,other/seed-1 --attempts 2",
         "train --only other/seed-2,other/seed-3 --attempts 2",
     ]
     assert words(jobs["merge"]) == ["augment --merge"]
