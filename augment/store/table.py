@@ -32,7 +32,7 @@ def merge(records: Iterable[Record | None], present: Container[str], path: Path)
     """
     tally = TaskCounts()
     rows = _present(records, present, tally)
-    with said_when_full(path), _Ranges(path) as ranges:
+    with said_when_full(path), RangesOnDisk(path) as ranges:
         while chunk := list(islice(rows, ROWS_PER_BATCH)):
             ranges.add(_batch(chunk))
         with (
@@ -49,7 +49,7 @@ def _batch(records: Sequence[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=RECORD_SCHEMA)
 
 
-class _Ranges:
+class RangesOnDisk:
     """Rows on the disk by ranges of entities."""
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class _Ranges:
         self._files: dict[int, tuple[Path, pa.ipc.RecordBatchStreamWriter]] = {}
         self._open = ExitStack()
 
-    def __enter__(self) -> _Ranges:
+    def __enter__(self) -> RangesOnDisk:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -32,10 +32,22 @@ def counting():
 
 
 @pytest.fixture(scope="session")
-def minilm(tmp_path_factory):
-    """all-MiniLM-L6-v2 as an encoder, for any options."""
+def minilm_weights(tmp_path_factory):
+    """all-MiniLM-L6-v2 as it was resolved."""
     try:
-        model = resolve(EmbeddingOptions().model, cache=tmp_path_factory.mktemp("cache"))
+        return resolve(EmbeddingOptions().model, cache=tmp_path_factory.mktemp("cache"))
     except DataError as error:
         pytest.skip(error.what)
-    return lambda **options: SentenceEncoder(EmbeddingOptions(**options), model.path, model.sha256)
+
+
+@pytest.fixture(scope="session")
+def minilm_folder(minilm_weights):
+    """Its folder."""
+    return minilm_weights.path
+
+
+@pytest.fixture(scope="session")
+def minilm(minilm_weights):
+    """It as an encoder, for any options."""
+    path, sha256 = minilm_weights.path, minilm_weights.sha256
+    return lambda **options: SentenceEncoder(EmbeddingOptions(**options), path, sha256)

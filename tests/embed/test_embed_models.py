@@ -19,9 +19,9 @@ TEXTS = ["A love story", "War on two fronts", "A love story with many, many laug
 
 
 @pytest.fixture
-def folder(minilm: Callable, tmp_path: Path) -> Path:
+def folder(minilm_folder: Path, tmp_path: Path) -> Path:
     """A copy of MiniLM that does not scale its vectors itself."""
-    copy = Path(shutil.copytree(minilm()._folder, tmp_path / "model"))
+    copy = Path(shutil.copytree(minilm_folder, tmp_path / "model"))
     modules = json.loads((copy / "modules.json").read_text())
     (copy / "modules.json").write_text(json.dumps([one for one in modules if "Normalize" not in one["type"]]))
     return copy

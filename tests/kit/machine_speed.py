@@ -23,18 +23,23 @@ SECONDS_FRESH = 60.0
 MOST = 40.0
 """A machine slower than this is taken to be stuck: a test that hangs has to end some day."""
 
-_known: dict[str, tuple[float, float]] = {}
+Measured = dict[str, tuple[float, float]]
+"""Per piece of work: when it was measured, on the monotonic clock, and how many times as long it took."""
 
 
-def slowness(*, engine: bool = False, clock: Callable[[], float] = time.perf_counter) -> float:
+def slowness(
+    *, engine: bool = False, clock: Callable[[], float] = time.perf_counter, known: Measured | None = None
+) -> float:
     """How many times as long work takes here as on the reference, 1 to `MOST`.
 
     Args:
         engine: for a language model: half interpreter, half matrix products in the format it is computed in.
         clock: seconds.
+        known: measurements that are used while they are fresh; by default those of this process.
     """
     parts = {"interpreter": _interpreter} | ({"product": _product()} if engine else {})
-    return stretched([_fresh(name, work, clock) for name, work in parts.items()])
+    measured = _KNOWN if known is None else known
+    return stretched([_fresh(name, work, clock, measured) for name, work in parts.items()])
 
 
 def stretched(factors: list[float]) -> float:
@@ -47,15 +52,18 @@ def patience(seconds: float) -> float:
     return seconds * slowness()
 
 
-def _fresh(name: str, work: Callable[[], object], clock: Callable[[], float]) -> float:
-    measured, factor = _known.get(name, (0.0, 0.0))
+_KNOWN: Measured = {}
+
+
+def _fresh(name: str, work: Callable[[], object], clock: Callable[[], float], known: Measured) -> float:
+    measured, factor = known.get(name, (0.0, 0.0))
     if not factor or time.monotonic() - measured > SECONDS_FRESH:
         work()  # what is made once is no part of it
         began = clock()
         for _ in range(ROUNDS):
             work()
         factor = (clock() - began) / ROUNDS / REFERENCE_SECONDS[name]
-        _known[name] = (time.monotonic(), factor)
+        known[name] = (time.monotonic(), factor)
     return factor
 
 

@@ -6,30 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit import machine_speed
-from tests.kit.machine_speed import MOST, REFERENCE_SECONDS, ROUNDS, slowness, stretched
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_speed, "_known", {})
+from tests.kit.machine_speed import MOST, REFERENCE_SECONDS, ROUNDS, Measured, slowness, stretched
 
 
 def a_clock(*readings: float) -> Iterator[float]:
     return iter(readings)
 
 
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("times", "factor"), [(0.1, 1.0), (1.0, 1.0), (7.0, 7.0), (1e6, MOST)])
 def test_a_machine_so_many_times_as_slow_has_limits_so_many_times_as_long(times: float, factor: float) -> None:
     clock = a_clock(5.0, 5.0 + times * ROUNDS * REFERENCE_SECONDS["interpreter"])
-    assert slowness(clock=lambda: next(clock)) == pytest.approx(factor)
+    assert slowness(clock=lambda: next(clock), known={}) == pytest.approx(factor)
 
 
-@pytest.mark.usefixtures("unmeasured")
 def test_one_measurement_serves_the_tests_of_a_minute() -> None:
     clock = a_clock(0.0, 9 * ROUNDS * REFERENCE_SECONDS["interpreter"])
-    assert [slowness(clock=lambda: next(clock)) for _ in range(3)] == pytest.approx([9.0] * 3)
+    known: Measured = {}
+    assert [slowness(clock=lambda: next(clock), known=known) for _ in range(3)] == pytest.approx([9.0] * 3)
 
 
 def test_a_real_engine_is_as_slow_as_products_and_interpreter_together() -> None:

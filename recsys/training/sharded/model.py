@@ -88,8 +88,8 @@ class ShardedLightGCN(EmbeddingRecommender):
         self.options, self.embedding_dim = options, options.dim
         self.layers = options.layers if isinstance(options, LightGcnOptions) else 0
         self.layout = Layout.of(dataset.train, dataset.n_users, dataset.n_items, team)
-        self.user_embedding = _rows_of_table(self.layout.users, team.rank, options.dim, generator)
-        self.item_embedding = _rows_of_table(self.layout.items, team.rank, options.dim, generator)
+        self.user_embedding = rows_of_table(self.layout.users, team.rank, options.dim, generator)
+        self.item_embedding = rows_of_table(self.layout.items, team.rank, options.dim, generator)
         self.adjacency = ShardedAdjacency(dataset.train, self.layout) if self.layers else None
 
     def _blocks(self) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,7 @@ class ShardedLightGCN(EmbeddingRecommender):
         raise NotImplementedError("a model that is split over processes is evaluated block by block")
 
 
-def _rows_of_table(ranges: Ranges, rank: int, dim: int, generator: torch.Generator) -> nn.Parameter:
+def rows_of_table(ranges: Ranges, rank: int, dim: int, generator: torch.Generator) -> nn.Parameter:
     """A process's rows of `recsys.models.base.embedding_table(rows, dim, generator)`, without ever holding the rest."""
     begin, end = ranges.of(rank)
     kept = torch.empty(end - begin, dim)

@@ -49,11 +49,12 @@ def answers(domain: str, genres: tuple[str, ...]) -> list[Answer]:
     import pyarrow as pa
 
     items = pa.table({"item": [0], "title": ["A"]})
-    catalog = Catalog(items, UserItems(np.zeros(1, int), np.zeros(0, int)), None, domain_named(domain), genres)
+    catalog = Catalog(items, UserItems(np.zeros(2, int), np.zeros(0, int)), None, domain_named(domain), genres)
     context = Context(catalog, Prompts(), 15, 0)
-    profile = UserProfile(context, UserProfileOptions())
-    attributes = ItemAttributes(context, ItemAttributesOptions(name_words=2, word_letters=5))
-    return [profile._answer, profile._control, attributes._answer, edge_answer(2), edge_answer(11)]
+    profile = UserProfile(context, UserProfileOptions()).draft(catalog.user(0))
+    options = ItemAttributesOptions(name_words=2, word_letters=5)
+    attributes = ItemAttributes(context, options).draft(catalog.item(0))
+    return [profile.answer, profile.control.answer, attributes.answer, edge_answer(2), edge_answer(11)]
 
 
 ANSWERS = [*answers("movies", ("Action", "Film-Noir", "Children's")), *answers("games", ())]

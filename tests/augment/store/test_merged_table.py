@@ -77,13 +77,13 @@ def test_a_full_disk_is_said_and_leaves_the_old_table(
     path = tmp_path / "records.parquet"
     merge([record(1)], {"key1"}, path)
 
-    add = table._Ranges.add
+    add = table.RangesOnDisk.add
 
-    def full(ranges: table._Ranges, batch: pa.RecordBatch) -> None:
+    def full(ranges: table.RangesOnDisk, batch: pa.RecordBatch) -> None:
         add(ranges, batch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(table._Ranges, "add", full)
+    monkeypatch.setattr(table.RangesOnDisk, "add", full)
     with pytest.raises(AugrecError, match="the disk is full"):
         merge([record(2)], {"key2"}, path)
     assert [row.entity for row in told(path)] == [1]

@@ -136,10 +136,9 @@ def test_placeholders_become_unknown_and_are_listed(context: Context) -> None:
 
 def test_a_title_is_not_a_director(tmp_path: Path) -> None:
     write_prepared(tmp_path / "run", titles={1: "Antonia's Line"})
-    task = ItemAttributes(
-        Context(Catalog.load(tmp_path / "run" / "dataset"), Prompts(), 15, 0), ItemAttributesOptions()
-    )
-    item = task.draft(task._context.catalog.item(1))
+    catalog = Catalog.load(tmp_path / "run" / "dataset")
+    task = ItemAttributes(Context(catalog, Prompts(), 15, 0), ItemAttributesOptions())
+    item = task.draft(catalog.item(1))
     checked = task.check({"director": "Antonia's line", "country": "Chile", "language": "Spanish"}, item)
     assert checked.fields == {"director": "unknown", "country": "Chile", "language": "Spanish"}
     assert checked.repairs == ("director: echoes the title",)
@@ -237,11 +236,10 @@ def test_a_large_vocabulary_is_cut_to_what_users_know_best() -> None:
 
 
 def test_the_grammar_of_a_profile_is_bounded_whatever_the_vocabulary() -> None:
-    small, large = (
-        UserProfile(Context(many_genres(n), Prompts(), max_history=15, seed=7), UserProfileOptions(most_genres=100))
-        for n in (100, 5_000)
-    )
-    draft = large.draft(large._context.catalog.user(3))
-    assert len(draft.answer.grammar) <= len(small._answer.grammar) + 100
+    options = UserProfileOptions(most_genres=100)
+    catalogs = [many_genres(n) for n in (100, 5_000)]
+    small, large = (UserProfile(Context(catalog, Prompts(), max_history=15, seed=7), options) for catalog in catalogs)
+    draft = large.draft(catalogs[1].user(3))
+    assert len(draft.answer.grammar) <= len(small.draft(catalogs[0].user(3)).answer.grammar) + 100
     control = draft.control
     control.answer.parse(json.dumps(control.rule()))  # the rule names no genre that the grammar lacks

@@ -75,8 +75,8 @@ def test_users_are_computed_in_parts_alike(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_texts_there_are_no_terms() -> None:
-    world = small_world()
-    empty = Catalog(pa.table({"item": range(40), "title": [""] * 40}), world._history, None, world.domain, ())
+    history = UserItems(np.array([0, 2]), np.array([3, 5]))
+    empty = Catalog(pa.table({"item": range(40), "title": [""] * 40}), history, None, domain_named("books"), ())
     assert HistoryTerms(empty, 5, 6).of(0) == []
 
 

@@ -57,7 +57,7 @@ def test_the_converted_model_answers(model):
 def test_a_second_call_converts_nothing(model, cache, monkeypatch):
     import augrec.pipeline.weights.gguf as gguf
 
-    monkeypatch.setattr(gguf, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(gguf, "convert", lambda *_: pytest.fail("converted again"))
     assert resolve(SMOLLM2, cache=cache) == model
 
 
@@ -75,7 +75,7 @@ def fake(tmp_path, monkeypatch):
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             (folder / name).write_text("{}")
 
-    monkeypatch.setattr(gguf, "_convert", convert)
+    monkeypatch.setattr(gguf, "convert", convert)
     return source, calls
 
 
@@ -84,7 +84,7 @@ def test_two_at_once_convert_once(fake, tmp_path, monkeypatch):
 
     source, calls = fake
     both = threading.Barrier(2)
-    seen_absent = gguf._whole
+    seen_absent = gguf.is_whole
     waiting = threading.local()
 
     def whole(folder):
@@ -94,7 +94,7 @@ def test_two_at_once_convert_once(fake, tmp_path, monkeypatch):
             both.wait(timeout=patience(30))
         return found
 
-    monkeypatch.setattr(gguf, "_whole", whole)
+    monkeypatch.setattr(gguf, "is_whole", whole)
     folders = []
     workers = [threading.Thread(target=lambda: folders.append(resolve(str(source), cache=tmp_path))) for _ in range(2)]
     for worker in workers:
@@ -115,7 +115,7 @@ def test_a_failed_conversion_leaves_no_folder(fake, tmp_path, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(gguf, "_convert", fail)
+        patch.setattr(gguf, "convert", fail)
         with pytest.raises(MemoryError):
             resolve(str(source), cache=tmp_path / "cache")
     assert [path for path in (tmp_path / "cache" / "models").iterdir() if path.is_dir()] == []

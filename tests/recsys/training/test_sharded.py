@@ -199,7 +199,7 @@ def test_the_parts_of_a_table_are_drawn_as_the_whole(monkeypatch: pytest.MonkeyP
     for rank in range(3):
         generator = seeded(4, "parameters")
         for table in whole:
-            part = sharded_model._rows_of_table(ranges, rank, 5, generator)
+            part = sharded_model.rows_of_table(ranges, rank, 5, generator)
             assert torch.equal(part, table[slice(*ranges.of(rank))])
 
 

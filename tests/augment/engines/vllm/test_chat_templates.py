@@ -24,26 +24,26 @@ FIXED += "{% else %}<|im_start|>user\n{{ message.content }}<|im_end|>\n{% endif 
 LAST_ONLY = "<|im_start|>user\n{{ messages[-1].content }}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def shown(chat: Chat, *messages: Message) -> str:
-    return chat._tokenizer.decode(chat.tokens(messages))
+def shown(folder: Path, *messages: Message) -> str:
+    """The prompt as text."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder).decode(Chat(folder, {}).tokens(messages))
 
 
 @pytest.mark.parametrize("template", [CHATML, SILENT, REFUSING, FIXED, LAST_ONLY])
 def test_the_system_text_is_in_the_prompt_whatever_the_template_does_with_it(tmp_path: Path, template: str) -> None:
-    chat = Chat(write_tokenizer(tmp_path, template), {})
-    prompt = shown(chat, SYSTEM, USER)
+    prompt = shown(write_tokenizer(tmp_path, template), SYSTEM, USER)
     assert prompt.count(SYSTEM.content) == prompt.count(USER.content) == 1
     assert prompt.index(SYSTEM.content) < prompt.index(USER.content)
 
 
 def test_a_template_with_a_system_role_keeps_it(tmp_path: Path) -> None:
-    chat = Chat(write_tokenizer(tmp_path), {})
-    assert f"system\n{SYSTEM.content}<|im_end|>" in shown(chat, SYSTEM, USER)
+    assert f"system\n{SYSTEM.content}<|im_end|>" in shown(write_tokenizer(tmp_path), SYSTEM, USER)
 
 
 def test_a_question_without_a_system_text_stays_as_it_is(tmp_path: Path) -> None:
-    chat = Chat(write_tokenizer(tmp_path, SILENT), {})
-    assert f"user\n{USER.content}<|im_end|>" in shown(chat, USER)
+    assert f"user\n{USER.content}<|im_end|>" in shown(write_tokenizer(tmp_path, SILENT), USER)
 
 
 @pytest.mark.parametrize(

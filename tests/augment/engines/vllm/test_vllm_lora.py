@@ -43,7 +43,7 @@ def written(engine: Any, lora: Any) -> str:
     """The model's own continuation, without a grammar."""
     from vllm import SamplingParams
 
-    prompt = {"prompt_token_ids": list(engine._chat.tokens((Message("user", "Name three films."),)))}
+    prompt = {"prompt_token_ids": list(engine.tokens((Message("user", "Name three films."),)))}
     parameters = SamplingParams(temperature=0.0, max_tokens=24)
     output = engine.llm.generate([prompt], [parameters], use_tqdm=False, lora_request=lora)
     return output[0].outputs[0].text

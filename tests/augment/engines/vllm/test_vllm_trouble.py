@@ -87,7 +87,7 @@ def built(context: Context, catalog: Catalog, tmp_path: Path, monkeypatch: pytes
         stub.items = {request.name: request.draft.entity for request in requests}
         return engine, requests
 
-    monkeypatch.setattr(module, "_refusals", lambda: (ValueError, TypeError))
+    monkeypatch.setattr(module, "refusals", lambda: (ValueError, TypeError))
     return call
 
 

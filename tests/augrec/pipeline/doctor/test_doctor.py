@@ -115,7 +115,7 @@ def test_gpus_come_with_their_memory(bare_path):
 
 def test_a_gpu_under_a_cpu_build_of_torch_is_named(bare_path, monkeypatch):
     bare_path("nvidia-smi", 'echo "NVIDIA H200, 143771, 143000, 570.10"')
-    monkeypatch.setattr(checks, "_torch_cuda", lambda: None)
+    monkeypatch.setattr(checks, "cuda_of_torch", lambda: None)
     assert "CPU build" in next(row.value for row in rows(checks.collect()).values() if row.state == "wrong")
 
 

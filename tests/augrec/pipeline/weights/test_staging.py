@@ -90,7 +90,7 @@ def link_inside(local: Path, model: Path) -> None:
 
 def open_mark(local: Path, model: Path) -> None:
     (staging.staged(model, HASH) / "weights").write_text("planted")
-    staging._mark(local, NAME).chmod(0o666)
+    staging.mark_of(local, NAME).chmod(0o666)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_copy_that_others_can_have_changed_is_replaced(
 def test_a_copy_of_another_user_is_not_used(model: Path, local: Path, what: str) -> None:
     copy = staging.staged(model, HASH)
     (copy / "weights").write_text("planted")
-    path = {"copy": copy, "weights": copy / "weights", "mark": staging._mark(local, NAME), "place": local}[what]
+    path = {"copy": copy, "weights": copy / "weights", "mark": staging.mark_of(local, NAME), "place": local}[what]
     os.chown(path, 65534, 65534)
     assert text(staging.staged(model, HASH)) == "weights"
 
