@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
@@ -100,8 +101,12 @@ def test_a_finished_run_starts_no_engine(run: Any) -> None:
 
 
 def test_seconds_and_tokens_add_up_over_runs(run: Any) -> None:
+    spent: list[float] = []
+
     def slowly(request: Request, company: Sequence[Request]) -> str:
-        time.sleep(0.004)
+        began = time.perf_counter()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 5000)
+        spent.append(time.perf_counter() - began)
         return honest(request, company)
 
     with pytest.raises(Killed):
@@ -112,7 +117,8 @@ def test_seconds_and_tokens_add_up_over_runs(run: Any) -> None:
         assert summary["tasks"][task]["prompt_tokens"] == whole["tasks"][task]["prompt_tokens"]
         assert summary["tasks"][task]["completion_tokens"] == whole["tasks"][task]["completion_tokens"]
     seconds = sum(task["seconds"] for task in summary["tasks"].values())
-    assert seconds >= 0.004 * (TOTAL - 8), "only the block in which the engine died is not counted"
+    counted = sorted(spent)[: TOTAL - 8]
+    assert seconds >= sum(counted) > 0, "only the block in which the engine died is not counted"
 
 
 def test_changed_questions_are_asked_anew_and_old_answers_counted(run: Any, records: Any) -> None:

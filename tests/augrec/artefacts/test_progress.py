@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from augrec.artefacts import progress as module
 from augrec.artefacts.progress import progress, rate_in_words, waiting
+from tests.kit.waiting import wait_until
 
 
 def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +84,13 @@ def test_a_start_that_takes_long_is_said_also_where_its_own_output_goes_elsewher
         kept = os.dup(2)
         os.dup2(log.fileno(), 2)
         try:
-            until = time.monotonic() + 30
-            while said.count("starting the engine") < 2 and time.monotonic() < until:
+
+            def twice() -> bool:
+                nonlocal said
                 said += capfd.readouterr().err
+                return said.count("starting the engine") >= 2
+
+            wait_until(twice, "a second life sign", 30)
         finally:
             os.dup2(kept, 2)
             os.close(kept)

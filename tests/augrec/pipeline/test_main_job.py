@@ -7,9 +7,6 @@ import random
 import shutil
 import subprocess
 import sys
-import threading
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,7 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from tests.kit.machine_speed import patience
+from tests.kit.waiting import wait_until
 
 
 def run_in_process(config: Path, *overrides: str) -> str:
@@ -117,14 +114,16 @@ def test_the_workers_of_a_killed_run_die_with_it(config: Path, tmp_path: Path) -
     run = tmp_path / "orphans"
     command = [sys.executable, "-m", "augrec.cli", "run", str(config), f"output={run}", "training.epochs=2000"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not list(run.glob("train/*/*/train.log")):
-            assert process.poll() is None
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.1)
+        wait_until(
+            lambda: list(run.glob("train/*/*/train.log")),
+            "the first training",
+            lost=lambda: process.poll() is not None and "the run has ended",
+        )
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
     assert len(children) >= 2
-    deadline = time.monotonic() + patience(20)
-    while alive := [child for child in children if Path(f"/proc/{child}").exists()]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        threading.Event().wait(0.1)
+
+    def alive() -> list[str]:
+        return [child for child in children if Path(f"/proc/{child}").exists()]
+
+    wait_until(lambda: not alive(), "the end of the workers", 20, more=alive)

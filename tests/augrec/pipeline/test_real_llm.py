@@ -11,6 +11,7 @@ import pytest
 from augrec.artefacts.files import read_json, read_parquet
 from tests.kit.real_parts import SMOLLM2
 from tests.kit.toy_config import EMBEDDING, toy_config, write_config
+from tests.kit.waiting import wait_until
 
 SECTIONS = f"""
 seed: 3
@@ -54,15 +55,10 @@ def killed_after(records: int, config: Path, run: Path) -> bool:
     """Starts the run and kills it once that many records are stored; False when it ended first."""
     command = augrec("run", str(config), f"output={run}")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            if stored(run) >= records:
-                process.kill()
-                return True
-            try:
-                process.wait(timeout=0.05)
-            except subprocess.TimeoutExpired:
-                continue
-    return False
+        wait_until(lambda: process.poll() is not None or stored(run) >= records, f"{records} records", 250)
+        ended_first = process.poll() is not None
+        process.kill()
+    return not ended_first
 
 
 def records(run: Path) -> dict[str, list[tuple]]:

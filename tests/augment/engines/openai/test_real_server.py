@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from tests.kit.machine_speed import patience
 from tests.kit.real_parts import SMOLLM2
 from tests.kit.toy_config import toy_config
 from tests.kit.toy_data import GENRES, write_toy_data
+from tests.kit.waiting import wait_until
 
 NAME, KEY, KEY_VARIABLE = "small", "sk-very-secret-0123456789", "AUGREC_TEST_KEY"
 SERVER, BATCH_RUNNER = "vllm.entrypoints.openai.api_server", "vllm.entrypoints.openai.run_batch"
@@ -101,12 +101,14 @@ def server(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ite
     address = f"http://127.0.0.1:{port}"
     where = ["--host", "127.0.0.1", "--port", str(port), "--enable-prompt-tokens-details"]
     with started([sys.executable, "-m", SERVER, *where, *settings], log, VLLM_API_KEY=KEY) as process:
-        deadline = time.monotonic() + patience(READY_WITHIN)
-        while not healthy(address):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.2)
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
+        wait_until(
+            lambda: healthy(address),
+            "the start of the server",
+            READY_WITHIN,
+            between=0.2,
+            lost=lambda: process.poll() is not None and "it has ended",
+            more=lambda: log.read_text()[-3000:],
+        )
         yield f"{address}/v1"
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import pytest
 
 from augrec.pipeline.config import read_config
 from augrec.pipeline.stages.base import Run
-from tests.kit.machine_speed import patience
 
 SLOW = Path(__file__).parent / "slow"
 
@@ -45,16 +43,3 @@ def start(tmp_path: Path, finished_run: Path) -> Callable[..., subprocess.Popen[
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return launch
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], object], str], None]:
-    """Waits until something holds."""
-
-    def wait(holds: Callable[[], object], what: str, seconds: float = 120) -> None:
-        end = time.monotonic() + patience(seconds)
-        while not holds():
-            assert time.monotonic() < end, f"{what} did not happen"
-            time.sleep(0.05)
-
-    return wait

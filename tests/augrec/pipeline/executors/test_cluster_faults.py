@@ -20,6 +20,7 @@ from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages.base import Run
 from tests.kit.machine_speed import patience
 from tests.kit.toy_run import silent
+from tests.kit.waiting import wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
 TASKS = ("edges", "user_profile", "item_attributes")
@@ -35,11 +36,13 @@ def keys(folder: Path) -> list[str]:
 
 
 def test_a_stopped_run_resumes_to_the_same_tables(
-    open_run: Run, finished_run: Path, start: Start, wait_for: Callable[..., None], tmp_path: Path
+    open_run: Run, finished_run: Path, start: Start, tmp_path: Path
 ) -> None:
     config = str(tmp_path / "toy.yaml")
     process = start("augment", config, slow=0.2)
-    wait_for(lambda: any(path.stat().st_size for path in open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
+    wait_until(
+        lambda: any(path.stat().st_size for path in open_run.folder.glob("augment/rule/*/shards/*")), "an answer"
+    )
     process.send_signal(signal.SIGUSR1)
     said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said

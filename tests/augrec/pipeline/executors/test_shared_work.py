@@ -32,9 +32,9 @@ from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from tests.kit.machine_speed import patience
 from tests.kit.toy_run import silent
+from tests.kit.waiting import wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
-Wait = Callable[[Callable[[], object], str], None]
 
 
 def answer(run: Run, source: str, shards: str, attempts: int | None, console: Console) -> None:
@@ -195,14 +195,14 @@ def test_a_shard_that_fails_is_tried_again_and_then_given_up(open_run: Run, monk
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_signal_stops_the_shard_and_keeps_its_answers(
-    open_run: Run, start: Start, wait_for: Wait, tmp_path: Path, number: signal.Signals
+    open_run: Run, start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
     def stored() -> int:
         return sum(len(path.read_bytes().splitlines()) for path in open_run.folder.glob("augment/rule/*/shards/*"))
 
     config = str(tmp_path / "toy.yaml")
     process = start("augment", config, "--source", "rule", "--shards", "0", "--attempts", "1", slow=0.2)
-    wait_for(lambda: stored() >= 3, "an answer")
+    wait_until(lambda: stored() >= 3, "an answer")
     process.send_signal(number)
     said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said
@@ -217,9 +217,9 @@ def test_a_signal_stops_the_shard_and_keeps_its_answers(
     assert stored() > before
 
 
-def test_a_killed_process_is_seen(open_run: Run, start: Start, wait_for: Wait, tmp_path: Path) -> None:
+def test_a_killed_process_is_seen(open_run: Run, start: Start, tmp_path: Path) -> None:
     process = start("augment", str(tmp_path / "toy.yaml"), "--source", "rule", slow=0.5)
-    wait_for(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
+    wait_until(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
     (row,) = [row for row in collect(open_run) if row.group == "rule"]
     assert (row.running, row.missing) == ("0", "1")
     process.kill()
@@ -246,9 +246,9 @@ def test_an_attempt_runs_as_long_as_its_own_process(tmp_path: Path, change: dict
     assert attempts.state().outcome == outcome
 
 
-def test_a_whole_run_stops_too(open_run: Run, start: Start, wait_for: Wait, tmp_path: Path) -> None:
+def test_a_whole_run_stops_too(open_run: Run, start: Start, tmp_path: Path) -> None:
     process = start("run", str(tmp_path / "toy.yaml"), slow=0.2)
-    wait_for(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
+    wait_until(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")
     process.send_signal(signal.SIGUSR1)
     said, _ = process.communicate(timeout=patience(60))
     assert process.returncode == AGAIN, said
@@ -284,14 +284,14 @@ def test_side_by_side_names_what_failed(open_run: Run, monkeypatch: pytest.Monke
 
 
 def test_a_training_is_stopped_with_its_process(
-    run_copy: Path, finished_run: Path, start: Start, wait_for: Wait, tmp_path: Path
+    run_copy: Path, finished_run: Path, start: Start, tmp_path: Path
 ) -> None:
     shutil.rmtree(run_copy / "train")
     text = (finished_run / "config.yaml").read_text().replace(str(finished_run), str(run_copy))
     (tmp_path / "toy.yaml").write_text(text)
     attempts = run_copy / "train" / "llmrec" / "seed-1" / "attempts.jsonl"
     process = start("train", str(tmp_path / "toy.yaml"), "--only", "llmrec/seed-1,base/seed-1", "--attempts", "1")
-    wait_for(attempts.exists, "the beginning of a training")
+    wait_until(attempts.exists, "the beginning of a training")
     process.send_signal(signal.SIGUSR1)
     said, _ = process.communicate(
         timeout=patience(60)

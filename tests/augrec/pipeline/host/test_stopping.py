@@ -15,7 +15,7 @@ from augrec.pipeline.host.stopping import Stopper
 from tests.kit.machine_speed import patience
 
 BEGIN = """
-import os, signal, subprocess, sys, time
+import os, signal, subprocess, sys
 from augrec.pipeline.host.stopping import Stopped, Stopper
 stop = Stopper()
 me = os.getpid()
@@ -44,7 +44,7 @@ with stop.listening():
     try:
         try:
             os.kill(me, signal.{name})
-            time.sleep(30)
+            signal.pause()
         except Exception:
             print("taken for a failure")
     except Stopped as stopped:
@@ -75,10 +75,10 @@ stopping.GRACE_SECONDS[signal.SIGUSR1] = stopping.LAST_SECONDS = 0.2
 with stop.listening(), stop.polled():
     os.kill(me, signal.SIGUSR1)
     try:
-        time.sleep(30)
+        signal.pause()
     except Stopped:
         print("interrupted", flush=True)
-    time.sleep(30)
+    signal.pause()
 """
     assert run(code) == (75, "interrupted\n")
 
@@ -88,10 +88,11 @@ def test_a_signal_during_the_start_spares_children_and_is_not_lost() -> None:
 with stop.listening():
     try:
         with stop.polled(), stop.shielded():
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+            child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
             os.kill(me, signal.SIGUSR1)
             child.send_signal(signal.SIGUSR1)
-            print("child", child.wait(), stop.requested)
+            child.communicate(b"\\n")
+            print("child", child.returncode, stop.requested)
         stop.check()
     except Stopped as stopped:
         print(stopped.what)
@@ -102,14 +103,15 @@ with stop.listening():
 def test_a_signal_during_the_start_is_not_swallowed_by_another_thread() -> None:
     code = """
 import threading
-threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
 with stop.listening():
     try:
         with stop.polled(), stop.shielded():
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+            child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
             os.kill(me, signal.SIGUSR1)
             child.send_signal(signal.SIGUSR1)
-            print("child", child.wait())
+            child.communicate(b"\\n")
+            print("child", child.returncode)
         stop.check()
     except Stopped as stopped:
         print(stopped.what)
@@ -120,7 +122,7 @@ with stop.listening():
 def test_without_the_shield_a_child_dies_of_it() -> None:
     code = """
 with stop.listening():
-    child = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(30)"], stdout=-1)
+    child = subprocess.Popen([sys.executable, "-c", "import signal; print(flush=True); signal.pause()"], stdout=-1)
     child.stdout.readline()
     child.send_signal(signal.SIGUSR1)
     print(child.wait())

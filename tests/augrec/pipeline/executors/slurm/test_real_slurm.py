@@ -8,15 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from augrec.artefacts.files import read_json
 from tests.kit.machine_speed import patience
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[5]
@@ -87,10 +88,7 @@ class Cluster:
         return done.stdout + done.stderr
 
     def wait(self, holds: Callable[[], object], what: str, seconds: float = 200) -> None:
-        end = time.monotonic() + patience(seconds)
-        while not holds():
-            assert time.monotonic() < end, f"{what} did not happen\n{self('squeue')}"
-            time.sleep(0.5)
+        wait_until(holds, what, seconds, between=0.5, more=lambda: self("squeue"))
 
     def drain(self) -> None:
         """Waits until no job is left."""
@@ -120,24 +118,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Ite
     (root / "slurm.conf").write_text(
         CONF.format(host=host, root=root, ports=_free_ports(2), cpus=os.cpu_count() or cpus)
     )
-    daemons = [
-        ["munged", "--foreground", "--force", f"--socket={root}/munge.socket", f"--key-file={root}/munge.key",
-         f"--pid-file={root}/munge.pid", f"--log-file={root}/munge.log", f"--seed-file={root}/munge.seed"],
-        ["slurmctld", "-D", "-i"],
-        ["slurmd", "-D"],
+    made, munge = Cluster(environment), root / "munge.socket"
+    daemons: list[tuple[list[str], Callable[[], bool]]] = [  # and how to see that they have started
+        (["munged", "--foreground", "--force", f"--socket={munge}", f"--key-file={root}/munge.key",
+          f"--pid-file={root}/munge.pid", f"--log-file={root}/munge.log", f"--seed-file={root}/munge.seed"],
+         munge.exists),
+        (["slurmctld", "-D", "-i"], lambda: " is UP" in made("scontrol", "ping", check=False)),
+        (["slurmd", "-D"], lambda: "idle" in made("sinfo", "-h", "-o", "%T", check=False)),
     ]  # fmt: skip
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for command in daemons:
+        ended, logs = partial(_one_ended, running), partial(_logs, root)
+        for command, ready in daemons:
             running.append(_started(command, environment, root / f"{command[0]}.out"))
-            time.sleep(1)
-        made = Cluster(environment)
-        end = time.monotonic() + patience(60)
-        while "idle" not in (told := made("sinfo", "-h", "-o", "%T", check=False)):
-            if time.monotonic() > end or any(process.poll() is not None for process in running):
-                logs = "\n".join(path.read_text(errors="replace")[-500:] for path in sorted(root.glob("*.log")))
-                pytest.skip(f"SLURM does not start here: {told}\n{logs}")
-            time.sleep(0.5)
+            try:
+                wait_until(ready, f"the start of {command[0]}", 60, between=0.2, lost=ended, more=logs)
+            except AssertionError as failed:
+                pytest.skip(f"SLURM does not start here: {failed}")
         yield made
     finally:
         for process in reversed(running):
@@ -146,6 +143,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, finished_run: Path) -> Ite
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _one_ended(running: list[subprocess.Popen[bytes]]) -> str:
+    return "one of the daemons has ended" if any(process.poll() is not None for process in running) else ""
+
+
+def _logs(root: Path) -> str:
+    return "\n".join(path.read_text(errors="replace")[-500:] for path in sorted(root.glob("*.log")))
 
 
 def _started(command: list[str], environment: dict[str, str], out: Path) -> subprocess.Popen[bytes]:
@@ -195,8 +200,10 @@ def _json(line: str) -> dict[str, str]:
     return found
 
 
-def answering(place: Path) -> bool:
-    return any((place / "my run").glob("augment/rule/*/shards/00000-*"))
+def answers(place: Path, shard: int) -> int:
+    """Whole records in a shard's files."""
+    files = (place / "my run").glob(f"augment/rule/*/shards/{shard:05d}-*")
+    return sum(path.read_bytes().count(b"\n") for path in files)
 
 
 def test_the_chain_with_a_stop_gives_what_a_plain_run_gives(cluster: Cluster, place: Path, finished_run: Path) -> None:
@@ -205,7 +212,7 @@ def test_the_chain_with_a_stop_gives_what_a_plain_run_gives(cluster: Cluster, pl
     assert list(jobs) == ["prepare", "candidates", "augment-rule", "merge", "embed-groups", "embed", "train", "report"]
     assert jobs["augment-rule"][1] == jobs["embed-groups"][1] == jobs["train"][1] == 2
     assert "still waiting or running" in cluster(ROOT / "slurm" / "submit.sh", place / "toy.yaml", check=False)
-    cluster.wait(lambda: answering(place), "the first answer")
+    cluster.wait(lambda: answers(place, 0), "the first answer")
     assert "running" in cluster(cluster.environment["AUGREC"], "status", place / "my run").lower()
     cluster("scancel", "--signal=USR1", "--batch", f"{jobs['augment-rule'][0]}_0")
     cluster.wait(lambda: "stopped" in events(place, 0), "the stop")
@@ -237,10 +244,11 @@ def test_failed_and_cancelled_tasks_are_submitted_again(cluster: Cluster, place:
 
     (place / "fail").unlink()
     (place / "slow").write_text("0.5")
+    before = answers(place, 1)
     jobs = submit(cluster, place, *small)
     assert next(iter(jobs.items())) == ("augment-rule", (jobs["augment-rule"][0], 1)), "the missing shard alone"
     cluster.wait(lambda: len(events(place, 1)) == 3, "the second attempt")
-    time.sleep(3)
+    cluster.wait(lambda: answers(place, 1) > before, "its first answer")
     cluster("scancel", jobs["augment-rule"][0])
     cluster.drain()
     assert events(place, 1)[-1] == "stopped", "cancelled, and not put back"
