@@ -22,6 +22,7 @@ candidates: {model: base}
 models:
   base: {family: lightgcn, dim: 8, layers: 1}
   llmrec: {family: llmrec, dim: 8}
+  popular: {family: popularity}
 training: {epochs: 3}
 seeds: [1, 2]
 workers: 2
@@ -29,6 +30,7 @@ variants:
   llmrec: {model: llmrec, source: rule}
   shuffled: {model: llmrec, source: rule, change: {user_profile: shuffled}}
   base: {model: base}
+  popular: {model: popular}
 report: {baseline: base}
 """
 
@@ -40,7 +42,7 @@ def silent() -> Console:
 
 def finished_config(data: Path | str) -> dict[str, Any]:
     """The config of the finished run: every stage, four variants, two seeds, rules instead of a language model."""
-    return toy_config(data, RULES, EMBEDDING, FINISHED)
+    return toy_config(data, RULES, EMBEDDING, "{models: null, variants: null}", FINISHED)
 
 
 def open_run(root: Path, content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Run:

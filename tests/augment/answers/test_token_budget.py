@@ -49,7 +49,7 @@ def answers(domain: str, genres: tuple[str, ...]) -> list[Answer]:
     import pyarrow as pa
 
     items = pa.table({"item": [0], "title": ["A"]})
-    catalog = Catalog(items, UserItems(np.zeros(2, int), np.zeros(0, int)), None, domain_named(domain), genres)
+    catalog = Catalog(items, UserItems(np.array([0, 1]), np.zeros(1, int)), None, domain_named(domain), genres)
     context = Context(catalog, Prompts(), 15, 0)
     profile = UserProfile(context, UserProfileOptions()).draft(catalog.user(0))
     options = ItemAttributesOptions(name_words=2, word_letters=5)

@@ -75,8 +75,8 @@ def test_a_template_that_loses_some_messages_is_refused_with_them(tmp_path: Path
 
 def test_a_template_may_trim_and_fold_white_space(tmp_path: Path) -> None:
     template = CHATML.replace("message['content']", "message['content'].split() | join(' ')")
-    chat = Chat(write_tokenizer(tmp_path, template), {})
-    assert "one two" in shown(chat, SYSTEM, Message("user", "  one\n\ntwo \n"))
+    folder = write_tokenizer(tmp_path, template)
+    assert "one two" in shown(folder, SYSTEM, Message("user", "  one\n\ntwo \n"))
 
 
 @pytest.fixture(scope="module")
