@@ -107,11 +107,11 @@ class AlphaRec(EmbeddingRecommender):
         users, items = self()
         user = lookup(users, batch.user)
         right = (user * lookup(items, batch.positive)).sum(dim=1, keepdim=True)
-        wrong = inner_products(user, items, self._negatives(batch.user))
+        wrong = inner_products(user, items, self.negatives(batch.user))
         logits = torch.cat([right, wrong], dim=1) / self.options.temperature
         return {"info_nce": (logits.logsumexp(dim=1) - logits[:, 0]).mean()}
 
-    def _negatives(self, user: Tensor) -> Tensor:
+    def negatives(self, user: Tensor) -> Tensor:
         """int64 [b, negatives]. One number is drawn from `draw`, however many rows a process has of a batch."""
         seed = torch.randint(2**62, (1,), generator=self.draw, device=self.draw.device)
         generator = torch.Generator(user.device).manual_seed(int(seed))

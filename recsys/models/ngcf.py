@@ -81,10 +81,10 @@ class NGCF(GraphRecommender):
         """See `GraphRecommender.propagate`; dropout is drawn by torch itself."""
         options, drop = self.options, self.options.message_dropout
         x = torch.cat([start.users, start.items])
-        values = self._kept_entries()
+        values = self.kept_entries()
         outputs = [x]
         for sums, products in zip(self.sums, self.products, strict=True):
-            messages = self._messages(x, values)
+            messages = self.messages(x, values)
             own = x if options.graph == "symmetric" else 0.0
             first, second = sums(messages + own), products(messages * x)
             if options.activation == "sum":
@@ -96,7 +96,7 @@ class NGCF(GraphRecommender):
         users, items = torch.cat(outputs, dim=1).split(self.sizes)
         return Propagated(Embeddings(users, items))
 
-    def _messages(self, x: Tensor, values: Tensor | None) -> Tensor:
+    def messages(self, x: Tensor, values: Tensor | None) -> Tensor:
         """What arrives from the neighbours, [n, d]."""
         if values is not None and self.pattern is not None:
             return self.pattern.product(values, x)
@@ -104,7 +104,7 @@ class NGCF(GraphRecommender):
             x = x * F.dropout(x.new_ones(len(x), 1), self.options.node_dropout)
         return self.graph @ x
 
-    def _kept_entries(self) -> Tensor | None:
+    def kept_entries(self) -> Tensor | None:
         """The graph's values of this training step, if single entries are dropped."""
         if self.pattern is None or not self.training:
             return None

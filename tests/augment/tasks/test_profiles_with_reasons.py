@@ -27,6 +27,8 @@ from augment.tasks.user_profile import UserProfile, UserProfileOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.tasks import Text, read_card
 from embed.records import texts_of_source
+from tests.kit.fake_engine import FakeEngine
+from tests.kit.prepared_data import write_prepared
 
 DESCRIBED = 3
 """The only item with a description."""
@@ -36,10 +38,10 @@ REASONS = "The reviews speak of waves. They praise its calm."
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, make_dataset: Callable[..., None]) -> Path:
+def dataset(tmp_path: Path) -> Path:
     """Every interaction has a review of its own but those of user 0's first item; one item has a description."""
     run = tmp_path / "run"
-    make_dataset(run, TITLES)
+    write_prepared(run, TITLES)
     path = run / "dataset" / "interactions.parquet"
     rows = pq.read_table(path)
     said = [
@@ -176,7 +178,7 @@ def test_the_prompts_word_for_word(catalog: Catalog, asked: Callable[..., Any]) 
 
 
 @pytest.fixture
-def asked(catalog: Catalog, fake: Any, tmp_path: Path) -> Callable[..., Any]:
+def asked(catalog: Catalog, tmp_path: Path) -> Callable[..., Any]:
     """Asks both tasks; item 1 and user 2 always fail. Returns the requests by task and entity, and the summary."""
 
     def answer(request: Request, company: object) -> str:
@@ -192,7 +194,7 @@ def asked(catalog: Catalog, fake: Any, tmp_path: Path) -> Callable[..., Any]:
         source = {"engine": {"kind": "heuristic"}, "tasks": tasks}
         section = {"tasks": {"user_profile": {"style": "reasoned"}}, **section}
         generation = GenerationOptions.model_validate({"sources": {"s": source}, "shards": 2, **section})
-        engine = fake(answer)
+        engine = FakeEngine(answer)
         summary = run_source(
             catalog, "s", generation.sources["s"], generation, folder=tmp_path / folder, seed=seed, engine=engine
         )
@@ -283,11 +285,11 @@ def test_another_review_is_another_question(asked: Callable[..., Any], dataset: 
 
 
 def test_reviews_are_left_out_where_the_context_is_short(
-    catalog: Catalog, fake: Any, records: Callable[..., Any], tmp_path: Path
+    catalog: Catalog, records: Callable[..., Any], tmp_path: Path
 ) -> None:
     task = item_task(catalog, words=10, reasoning_words=10)
     whole = task.draft(catalog.item(8))
-    engine = fake(lambda request, company: json.dumps({"profile": GOOD, "reasoning": REASONS}))
+    engine = FakeEngine(lambda request, company: json.dumps({"profile": GOOD, "reasoning": REASONS}))
     engine.context = engine.count_tokens(whole.messages) + whole.answer.max_tokens - 1
     generation = GenerationOptions.model_validate(
         {

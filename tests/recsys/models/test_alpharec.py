@@ -87,7 +87,7 @@ def test_the_loss_tells_a_training_item_from_drawn_others(
     model = model_of(data, OPTIONS.model_copy(update={"negatives": 5 if whole else 2}))
     assert (model.options.negatives * OPTIONS.dim >= N_ITEMS) is whole
     drawn = torch.tensor([[0, 3, 3, 8, 1], [2, 2, 5, 6, 7]])[:, : model.options.negatives]
-    monkeypatch.setattr(AlphaRec, "_negatives", lambda self, user: drawn)
+    monkeypatch.setattr(AlphaRec, "negatives", lambda self, user: drawn)
     pairs = torch.tensor([[4, 4], [5, 8]])
     batch = Triplets(pairs[:, 0], pairs[:, 1], torch.tensor([0, 0]), None, 2)
     users, items = expected_embeddings(model, data)
@@ -102,18 +102,18 @@ def test_negatives_are_items_that_the_user_lacks_drawn_alike_from_one_seed(data:
     model = model_of(data, AlphaRecOptions(dim=3, negatives=400))
     owned = {(int(user), int(item)) for user, item in data.train}
     model.draw = torch.Generator().manual_seed(3)
-    drawn = model._negatives(torch.arange(6))
+    drawn = model.negatives(torch.arange(6))
     for user, items in enumerate(drawn.tolist()):
         assert set(items) == {item for item in range(N_ITEMS) if (user, item) not in owned}
     model.draw = torch.Generator().manual_seed(3)
-    assert torch.equal(model._negatives(torch.arange(6)), drawn)
-    assert not torch.equal(model._negatives(torch.arange(6)), drawn), "another step draws others"
+    assert torch.equal(model.negatives(torch.arange(6)), drawn)
+    assert not torch.equal(model.negatives(torch.arange(6)), drawn), "another step draws others"
 
 
 def test_processes_with_shares_of_different_sizes_stay_in_step(data: Dataset) -> None:
     first, second = model_of(data), model_of(data)
-    first._negatives(torch.arange(3))
-    second._negatives(torch.arange(2))
+    first.negatives(torch.arange(3))
+    second.negatives(torch.arange(2))
     assert torch.equal(first.draw.get_state(), second.draw.get_state())
 
 

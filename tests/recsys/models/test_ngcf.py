@@ -124,8 +124,8 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(kind: str) -> None:
     model.train()
     torch.manual_seed(0)
     x = torch.eye(USERS + ITEMS, dtype=torch.float64)
-    draws = torch.stack([model._messages(x, model._kept_entries()) for _ in range(400)])
-    messages = plain._messages(x, None)
+    draws = torch.stack([model.messages(x, model.kept_entries()) for _ in range(400)])
+    messages = plain.messages(x, None)
     assert ((draws == 0) | torch.isclose(draws, 2 * messages)).all()  # whole messages, the rest scaled up
     torch.testing.assert_close(draws.mean(0), messages, rtol=0, atol=0.2)
     same = (draws[:, 0, USERS + 1] == 0) == (draws[:, 1, USERS + 1] == 0)  # item 1 to each of its users

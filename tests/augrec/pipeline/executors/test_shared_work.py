@@ -291,7 +291,7 @@ def test_a_training_is_stopped_with_its_process(
     (tmp_path / "toy.yaml").write_text(text)
     attempts = run_copy / "train" / "llmrec" / "seed-1" / "attempts.jsonl"
     process = start("train", str(tmp_path / "toy.yaml"), "--only", "llmrec/seed-1,base/seed-1", "--attempts", "1")
-    wait_until(attempts.exists, "the beginning of a training")
+    wait_until(lambda: attempts.exists() and attempts.read_bytes(), "the beginning of a training")
     process.send_signal(signal.SIGUSR1)
     said, _ = process.communicate(
         timeout=patience(60)
