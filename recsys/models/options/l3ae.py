@@ -21,6 +21,8 @@ class L3aeOptions(FamilyOptions, ModalityOptions):
     """The ridge penalty of the weights of the text alone, whose vectors have length 1."""
     centred: bool = False
     """Whether the mean of all vectors is subtracted from each before it is brought to length 1."""
+    activity: NonNegativeFloat = 0.0
+    """As of `ease`: power of the number of a user's items by which the user's row is divided."""
 
     @property
     def reads_features(self) -> bool:

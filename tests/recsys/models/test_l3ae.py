@@ -64,7 +64,7 @@ def drawn_to(data: Dataset, towards: np.ndarray, l2: float, pull: float) -> np.n
     weights = np.zeros((N_ITEMS, N_ITEMS))
     for item in range(N_ITEMS):
         others = [other for other in range(N_ITEMS) if other != item]
-        left = x[:, others].T @ x[:, others] + (l2 - pull) * np.eye(N_ITEMS - 1) + pull * np.eye(N_ITEMS - 1)
+        left = x[:, others].T @ x[:, others] + l2 * np.eye(N_ITEMS - 1)
         right = x[:, others].T @ x[:, item] + pull * towards[others, item]
         weights[others, item] = np.linalg.solve(left, right)
     return weights
@@ -79,6 +79,42 @@ def test_both_stages_are_the_regressions_of_the_paper(data: Dataset, centred: bo
     towards = of_text(rows @ rows.T, 0.7)
     assert not towards[2].any()
     np.testing.assert_allclose(model.weights.numpy(), drawn_to(data, towards, l2, pull), atol=1e-6)
+
+
+def words() -> FeatureMatrix:
+    """A word or two for each item, of many that there are."""
+    rng = np.random.default_rng(7)
+    rows = np.zeros((N_ITEMS, 40))
+    rows[np.repeat(np.arange(N_ITEMS), 2), rng.integers(0, 6, 2 * N_ITEMS)] = rng.uniform(1, 2, 2 * N_ITEMS)
+    return FeatureMatrix.from_dense(rows, [3])
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("kind", ["long", "words", "both"])
+def test_long_vectors_and_words_are_solved_for_by_their_gram_matrix(data: Dataset, centred: bool, kind: str) -> None:
+    long = FeatureMatrix.from_dense(np.random.default_rng(6).normal(1.0, 1.0, (N_ITEMS, 12)), [2])
+    chosen = {"long": {"text": long}, "words": {"text": words()}, "both": {"text": words(), "image": text()}}[kind]
+    model = fitted(data, SideInformation(item=chosen), l2=5, pull=2, text_l2=0.7, centred=centred)
+    assert not model.vectors.shape[1]
+    gram = sum(unit(matrix, centred) @ unit(matrix, centred).T for matrix in chosen.values()) / len(chosen)
+    np.testing.assert_allclose(model.weights.numpy(), drawn_to(data, of_text(gram, 0.7), 5, 2), atol=1e-6)
+
+
+def test_activity_divides_the_rows_of_users_with_many_items(data: Dataset) -> None:
+    side = SideInformation(item={"text": text()})
+    model = fitted(data, side, l2=5, pull=2, text_l2=0.7, activity=0.5)
+    x = np.zeros((N_USERS, N_ITEMS))
+    x[tuple(data.train.T)] = 1.0
+    each = np.maximum(x.sum(axis=1), 1.0) ** -0.5
+    each *= x.sum() / (each @ x.sum(axis=1))
+    rows = unit(text(), False)
+    towards, expected = of_text(rows @ rows.T, 0.7), np.zeros((N_ITEMS, N_ITEMS))
+    for item in range(N_ITEMS):
+        others = [other for other in range(N_ITEMS) if other != item]
+        counted = x[:, others].T * each
+        right = counted @ x[:, item] + 2 * towards[others, item]
+        expected[others, item] = np.linalg.solve(counted @ x[:, others] + 5 * np.eye(N_ITEMS - 1), right)
+    np.testing.assert_allclose(model.weights.numpy(), expected, atol=1e-6)
 
 
 def test_several_modalities_have_the_mean_of_their_gram_matrices(data: Dataset) -> None:
