@@ -19,7 +19,7 @@ class TagcfOptions(PairwiseGraphOptions):
     """Which attributes become nodes, e.g. [genres, director]; null takes all that the data and the source have."""
     least_items: PositiveInt = 2
     """A value that fewer users and items have joins nobody to anybody, and is no node."""
-    most_items: float = Field(0.2, gt=0, le=1)
+    most_items: float = Field(0.5, gt=0, le=1)
     """A value that more than this share of the items has tells nothing apart, and is no node."""
     least_support: PositiveInt = 2
     """A user is joined to the values that at least so many of the user's training items have."""
