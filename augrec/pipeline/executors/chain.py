@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +30,14 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         force: names of stages to run again from nothing.
         console: where the stage lines go.
         workers: processes that do pieces beside each other; None leaves it to each stage.
+
+    Raises:
+        UsageError: the folder may only be read, and the run in it is not finished.
     """
     forced = set(force)
+    if only_readable(run.folder):
+        show_finished(run, forced, console)
+        return
     with whole_run(run):
         check_folders(run, forced)
         save_config(run.config, run.folder / "config.yaml")
@@ -79,7 +86,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console,
     reason = "forced" if force else stale_reason(stage, run, marker, identity)
     if reason is None:
         assert marker is not None
-        console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
+        _say_unchanged(stage, marker, label, console)
         stage.check_details(run, marker.details)
         return
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
@@ -155,6 +162,37 @@ def _short(value: Any) -> str:
     if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
         return text[:8]
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def only_readable(folder: Path) -> bool:
+    """Whether a folder is there and nothing may be written into it."""
+    return folder.is_dir() and not os.access(folder, os.W_OK)
+
+
+def show_finished(run: Run, forced: Iterable[str], console: Console) -> None:
+    """Says that every stage is finished and unchanged, as `run_all` would, and writes nothing.
+
+    Raises:
+        UsageError: a stage would have to run.
+    """
+    run.files.check_layout()
+    stages = registry.chain(run.config)
+    for position, stage in enumerate(stages, start=1):
+        marker = stage.marker(run)
+        reason = "forced" if stage.name in forced else stale_reason(stage, run, marker, stage.identity(run))
+        if reason is not None or marker is None:
+            raise UsageError(
+                f"the folder may only be read, and the stage '{stage.name}' would have to run: {reason}",
+                where=run.folder,
+                remedy="give this config another name or `output`, or ask the folder's owner to run it",
+            )
+        _say_unchanged(stage, marker, f"[{position}/{len(stages)}] {stage.name:<10}", console)
+        stage.check_details(run, marker.details)
+    console.print("finished; the folder may only be read, and nothing was written", highlight=False)
+
+
+def _say_unchanged(stage: Stage, marker: Marker, label: str, console: Console) -> None:
+    console.print(f"{label} skipped, unchanged   {stage.summary(marker.details)}", markup=False, highlight=False)
 
 
 @contextmanager

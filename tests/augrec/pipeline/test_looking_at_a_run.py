@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from augrec.artefacts.errors import UsageError
 from augrec.cli import app
 from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.saved_run import run_at_home
+from augrec.pipeline.stages import STAGES
 
 PATHS = [
     "my run",
@@ -118,23 +120,70 @@ def test_the_log_of_a_failure_is_one_of_the_run(
     assert "out of memory ⟨U+001B⟩[2J" in result.output
 
 
+def play_read_only(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write everywhere, so the system's refusals to write into a folder are played."""
+    may, opened = os.access, os.open
+
+    def access(path: os.PathLike[str], mode: int, **named: object) -> bool:
+        return not (mode & os.W_OK and Path(path).is_relative_to(folder)) and may(path, mode)
+
+    def open_(path: str, flags: int, *rest: object, **named: object) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and Path(path).is_relative_to(folder):
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, flags, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(os, "open", open_)
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path): path.lstat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
 def test_a_run_one_may_only_read_is_audited_and_shown(
     run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Root may write everywhere, so the system's refusal is played."""
     monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
-    before = (run_copy / "audit.json").read_bytes()
-
-    def refuse(*arguments: object, **named: object) -> None:
-        raise OSError(number, os.strerror(number), str(named.get("dir")))
-
-    monkeypatch.setattr("augrec.artefacts.files.tempfile.mkstemp", refuse)
+    play_read_only(run_copy, number, monkeypatch)
+    before = times(run_copy)
     result = CliRunner().invoke(app, ["audit", str(run_copy)])
     assert result.exit_code == 0, result.output
     assert "Audit" in result.output
     assert f"audit.json could not be written: {os.strerror(number)}" in result.output.replace("\n", " ")
-    assert (run_copy / "audit.json").read_bytes() == before
     for command in (["status"], ["logs"], ["logs", "--failed"]):
         result = CliRunner().invoke(app, [*command, str(run_copy)])
         assert result.exit_code == 0, result.output
+    assert times(run_copy) == before
+
+
+def test_a_finished_run_one_may_only_read_is_said_to_be_finished(
+    run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    play_read_only(run_copy, errno.EROFS, monkeypatch)
+    before, command = times(run_copy), ["run", str(finished_run.parent / "toy.yaml"), f"output={run_copy}"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("skipped, unchanged") == len(STAGES)
+    assert "finished; the folder may only be read" in result.output
+    assert times(run_copy) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["seeds=[1,2,3]"], "the stage 'train' would have to run: changed since it last ran"),
+        (["--force", "embed"], "the stage 'embed' would have to run: forced"),
+    ],
+)
+def test_an_unfinished_run_one_may_only_read_says_what_is_left(
+    run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], problem: str
+) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    play_read_only(run_copy, errno.EACCES, monkeypatch)
+    before, command = times(run_copy), ["run", str(finished_run.parent / "toy.yaml"), f"output={run_copy}"]
+    result = CliRunner().invoke(app, [*command, *words])
+    assert isinstance(result.exception, UsageError), result.output
+    assert problem in str(result.exception)
+    assert times(run_copy) == before
