@@ -28,7 +28,7 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
 from augrec.artefacts.ranked_lists import read_ranked_lists
-from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
 from augrec.artefacts.tasks import About
 
@@ -220,7 +220,7 @@ class Catalog:
                 remedy = f"name a text column to show, e.g. generation.item_text.columns=[{self._text[0]}]"
             raise DataError(
                 "the items have no column 'title', so there is nothing to tell a model",
-                where="dataset/items.parquet",
+                where=RunFolder(Path()).items,
                 remedy=remedy,
             )
 

@@ -30,7 +30,7 @@ from augment.tasks import Task, card_of
 from augment.waves import Waves
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
-from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import Edges, write_card
 
 
@@ -83,22 +83,23 @@ def run_source(
     if isinstance(source.engine, ReplayOptions):
         maker = Replay(source.engine, catalog)
     else:
-        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _suffix(shards, wave)))
+        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _part(shards, wave)))
     waves = Waves(catalog, source, generation, folder, seed, maker)
     mine = [number for number in range(len(waves)) if wave in (None, number)]
     tasks = [task for number in mine for task in waves.tasks(number)]
     if not (source.engine.replays or catalog.has_candidates):
         _refuse_without_candidates(tasks, name)
+    files, part = SourceFolder(folder), _part(shards, wave)
     cards = {task.name: card_of(task) for task in tasks}
     for card in cards.values():
-        write_card(SourceFolder(folder).task(card.name).card, card)
+        write_card(files.task(card.name).card, card)
     store = Store(folder, cards, generation.shards, shards, catalog.ids)
-    tables = {task: folder / task / f"records{_suffix(shards, wave)}.parquet" for task in cards}
+    tables = {task: files.task(task).records_of(part) for task in cards}
     with ExitStack() as running:
         running.enter_context(maker)
         made_from = made_of(catalog, source, generation, tasks, maker, seed)
         read = dict.fromkeys([*store.paths, *(path for number in mine for path in waves.quoted_shards(number))])
-        last = LastPass(folder, f"last-pass{_suffix(shards, wave)}.json", made_from, list(read), tables)
+        last = LastPass(folder, part, made_from, list(read), tables)
         kept = last.read()
         if kept is not None:
             OpenNote(folder, store.selected).clear()
@@ -195,6 +196,6 @@ def device_limits(source: SourceOptions, summary: dict[str, Any], shards: Collec
     return {} if found is None else {"roofline": found}
 
 
-def _suffix(shards: Collection[int] | None, wave: int | None) -> str:
+def _part(shards: Collection[int] | None, wave: int | None) -> str:
     """Tells the files of processes apart that answer parts of a source."""
     return ("" if shards is None else f"-{min(shards):05d}") + (f"-wave-{wave}" if wave else "")

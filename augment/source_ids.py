@@ -7,9 +7,11 @@ Records outlive that, so a shard holds source ids, and they are translated when 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.tasks import About, Kind
 
 
@@ -53,7 +55,7 @@ class SourceIds:
                 twice = next(source_id for number, source_id in enumerate(ids) if places[source_id] != number)
                 raise DataError(
                     f"the {about} {twice!r} is there twice",
-                    where=f"dataset/{about}s.parquet",
+                    where=DatasetFolder(RunFolder(Path()).dataset).side_table(about),
                     remedy="run the prepare stage again",
                 )
             self._places[about] = places

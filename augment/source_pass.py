@@ -33,6 +33,7 @@ from augment.store.store import Store, block_bits
 from augment.store.under_way import MOST_DEATHS, UnderWay
 from augment.tasks import Task
 from augrec.artefacts.progress import Ticker, progress, say, waiting
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.visible import visible
 
 SECONDS_BETWEEN_SHARES = 2.0
@@ -68,8 +69,9 @@ class Pass:
         self._under_way, self._record_fatal = under_way, record_fatal
         self._remaining = Remaining(len(store))
         self._tasks = {task.name: task for task in tasks}
-        self._seconds = Seconds(store.folder / "seconds" / f"{store.selected[0]:05d}.json")
-        self._timeline = Timeline(store.folder / "timeline" / f"{store.selected[0]:05d}.json", self._grammar_seconds)
+        files = SourceFolder(store.folder)
+        self._seconds = Seconds(files.note("seconds", store.selected[0]))
+        self._timeline = Timeline(files.note("timeline", store.selected[0]), self._grammar_seconds)
         self._failed = 0
         self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
         self.present = {task: KeyTable() for task in self._tasks}

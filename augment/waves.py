@@ -16,10 +16,11 @@ from augment.requests import Questions, asker, drawn_users
 from augment.store.answers import Answers
 from augment.store.asked_keys import AskedKeys, made_of
 from augment.store.request_index import KeyTable
-from augment.store.store import Store, shard_path
+from augment.store.store import Store
 from augment.tasks import TASKS, Task, card_of
 from augment.tasks.base import Context
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.source_folder import SourceFolder
 
 
 class Waves:
@@ -90,8 +91,8 @@ class Waves:
 
     def quoted_shards(self, wave: int) -> Iterator[Path]:
         """The files that a wave's prompts depend on."""
-        total = self._generation.shards
-        return (shard_path(self._folder, read, n, total) for read in self.reads(wave) for n in range(total))
+        total, files = self._generation.shards, SourceFolder(self._folder)
+        return (files.task(read).shard(n, total) for read in self.reads(wave) for n in range(total))
 
     def summary(self, task: Task) -> dict[str, dict[str, dict[str, int]]]:
         """How many answers a task had to quote, for its part of the summary; nothing where it quotes none."""

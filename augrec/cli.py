@@ -67,7 +67,7 @@ def run(
     job = Run(read_config(config, overrides), download)
     with job.stop.listening():
         run_all(job, force=force or [], console=_console(), workers=workers)
-    _console().print(f"\nReport: {job.folder / 'report' / 'index.html'}", markup=False, highlight=False)
+    _console().print(f"\nReport: {job.files.page}", markup=False, highlight=False)
 
 
 @app.command()
@@ -80,18 +80,19 @@ def experiment(
     download: Download = False,
 ) -> None:
     """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
+    from augrec.artefacts.study_folder import ExperimentFolder
     from augrec.pipeline.studies.experiment.plan import read_experiment
     from augrec.pipeline.studies.experiment.run import run_experiment
 
     _check_stages(force)
     plan = read_experiment(config, overrides)
     _, failures = run_experiment(plan, console=_console(), force=force or [], download=download)
-    folder = plan.experiment.folder
-    _console().print(f"\nTables and plots: {folder / 'index.html'}", markup=False, highlight=False)
+    folder = ExperimentFolder(plan.experiment.folder)
+    _console().print(f"\nTables and plots: {folder.page}", markup=False, highlight=False)
     if failures:
         raise AugrecError(
             f"{len(failures)} of the experiment's steps failed; their rows say why",
-            where=folder / "failures.json",
+            where=folder.failures,
             remedy="mend the cause and run the same command again; what is finished is kept",
         )
 
@@ -144,7 +145,7 @@ def clean(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
 ) -> None:
-    """List what a run folder holds and its config no longer names; with --yes, delete it."""
+    """List what of a run folder nobody reads: what its config no longer names, set-aside files, old trials."""
     from augrec.pipeline.clean import clean as clean_run
 
     clean_run(run_folder, delete=yes, console=_console())

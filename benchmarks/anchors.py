@@ -28,6 +28,7 @@ from rich.table import Table
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import sha256_file, write_json
 from augrec.artefacts.matrices import read_field
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.weights.resolve import resolve, resolve_path
 from benchmarks.result import Result, add_json_option, run
 from embed.encoder import SentenceEncoder
@@ -174,8 +175,9 @@ class Data:
     @cached_property
     def ml_100k(self) -> Dataset:
         """The split by time within each user of ratings from 4 on, 5-core."""
-        prepare(read(ML_100K, resolve_path(ML_100K.source.path)), ML_100K, self.cache / "ml-100k" / "dataset", seed=0)
-        return Dataset.load(self.cache / "ml-100k" / "dataset")
+        folder = RunFolder(self.cache / "ml-100k").dataset
+        prepare(read(ML_100K, resolve_path(ML_100K.source.path)), ML_100K, folder, seed=0)
+        return Dataset.load(folder)
 
     @cached_property
     def texts(self) -> SideInformation:
@@ -200,7 +202,7 @@ def compare(anchor: Anchor, data: Data) -> list[Comparison]:
     side = data.texts if anchor.text else SideInformation()
     found = []
     for seed in anchor.seeds:
-        out = data.cache / anchor.name.replace(" ", "/") / f"seed-{seed}"
+        out = RunFolder(data.cache).training(anchor.name.replace(" ", "/"), seed).root
         dataset = data.dataset(anchor.data)
         metrics = train(dataset, options, side, training, EVALUATION, seed, out, anchor.name, "anchor")
         found.append(metrics["test"])

@@ -90,7 +90,7 @@ def started(work: Work, options: VllmOptions) -> Iterator[VllmEngine]:
     """A running engine that has answered before, so that nothing is compiled or allocated while it is timed."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        VllmEngine(options, work.model.path, work.model.sha256, Path(folder) / "engine.log") as engine,
+        VllmEngine(options, work.model.path, work.model.sha256, Path(folder) / "said.log") as engine,
     ):
         engine.start()
         for _ in engine.run(work.requests(engine)[: 2 * options.max_num_seqs]):

@@ -24,7 +24,8 @@ from augment.options import GenerationOptions, SourceOptions
 from augment.runner import run_source
 from augrec.artefacts.files import write_text
 from augrec.artefacts.records import read_records
-from augrec.artefacts.run_folder import RunFolder, SourceFolder
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.pipeline.config import Config, read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
@@ -182,7 +183,7 @@ def prepared(folder: Path, users: int, batch: int, sample: int | None = None) ->
 
     `sample`: so many users instead of the demo's 200, with popular items as candidates, which need no training.
     """
-    config = folder / "config.yaml"
+    config = folder / "generation.yaml"
     demo = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
     if sample is not None:
         demo["dataset"]["sample_users"] = sample

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.weights.packages import locate
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import one_thread
@@ -211,7 +212,7 @@ def measure(epochs: int, seed: int) -> list[Result]:
 
     with one_thread(), torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
-        dataset = movielens(Path(folder) / "dataset")
+        dataset = movielens(RunFolder(Path(folder)).dataset)
         graph = LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2)
         own = note("LightGCN", ours(dataset, graph, epochs, seed, Path(folder)))
         own_mf = note("MF-BPR", ours(dataset, MfBprOptions(dim=DIM, l2=MF_L2), epochs, seed, Path(folder)))

@@ -15,8 +15,8 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
-from augrec.artefacts.run_folder import SourceFolder
 from augrec.artefacts.side_tables import read_side_table
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import About, Text, read_card
 from embed.texts import PROSE, answer_text, item_text, own_text, profile_text
 

@@ -19,8 +19,9 @@ from augrec.artefacts.files import sha256_file
 from augrec.artefacts.matrices import ANY_MATRIX, matrix_of, read_field, sidecar_of, write_field
 from augrec.artefacts.names import check_fields
 from augrec.artefacts.records import read_records
-from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
+from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import read_source_ids
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import About, read_card
 from embed.records import texts_of_source
 
@@ -41,7 +42,8 @@ class VectorSource:
 
     def files(self) -> dict[str, Path]:
         """Every file that decides what is copied, by a name that does not depend on where the folder lies."""
-        ids = [self.dataset / f"{about}s.parquet" for about in ("item", "user")] if self.dataset else []
+        data = DatasetFolder(self.dataset) if self.dataset else None
+        ids = [data.items, data.users] if data else []
         matrices = [*sorted(self.folder.glob(ANY_MATRIX)), *sorted(self.folder.glob("*.json"))]
         files = {f"{self.folder.name}/{path.name}": path for path in matrices}
         return files | {f"dataset/{path.name}": path for path in ids}

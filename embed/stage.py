@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import sha256_file
-from augrec.artefacts.run_folder import SourceFolder
+from augrec.artefacts.source_folder import SourceFolder
 from embed.matrices import Encoder, embed_field
 from embed.records import texts_of_items, texts_of_source
 

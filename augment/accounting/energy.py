@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 
 class EnergyMeter:
@@ -41,14 +42,14 @@ class EnergyMeter:
 def add_energy(folder: Path, shard: int, joules: float | None) -> None:
     """Adds to what a source used, in a small file of each process that is replaced whole."""
     if joules is not None:
-        path = folder / "energy" / f"{shard:05d}.json"
+        path = SourceFolder(folder).note("energy", shard)
         before = read_json(path)["joules"] if path.exists() else 0.0
         write_json(path, {"joules": before + joules})
 
 
 def energy_of(folder: Path) -> float | None:
     """Joules of a source over all its processes; None where nothing counted them."""
-    parts = [read_json(path)["joules"] for path in sorted((folder / "energy").glob("*.json"))]
+    parts = [read_json(path)["joules"] for path in SourceFolder(folder).notes("energy")]
     return sum(parts) if parts else None
 
 

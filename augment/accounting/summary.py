@@ -10,6 +10,7 @@ from typing import Any
 
 from augment.messages import Record
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 SECONDS_ARE = (
     "wall-clock seconds of generating, summed over all runs of this source, engine start left out; "
@@ -103,4 +104,4 @@ class Seconds:
 
 def seconds_of(folder: Path, task: str) -> float:
     """Seconds of one task over all processes that worked on a source."""
-    return sum(read_json(path).get(task, 0.0) for path in sorted((folder / "seconds").glob("*.json")))
+    return sum(read_json(path).get(task, 0.0) for path in SourceFolder(folder).notes("seconds"))

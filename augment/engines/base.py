@@ -11,14 +11,11 @@ from typing import Any, Self
 
 from augment.messages import Completion, Messages, Request
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.source_folder import SourceFolder
 
 
 class EngineFailed(AugrecError):
     """An engine, or the server behind it, cannot go on. What it was asked and did not answer has no record."""
-
-
-PIN = "number_format.json"
-"""Name of the file beside a source's records in which an engine keeps what it chose for the machine at first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class EngineInputs:
     @classmethod
     def beside(cls, folder: Path, suffix: str = "", model: Path | None = None, sha256: str | None = None) -> Self:
         """Those of an engine that answers the source whose records lie in `folder`; its log's name has a suffix."""
-        return cls(folder / f"engine{suffix}.log", folder / PIN, model, sha256)
+        files = SourceFolder(folder)
+        return cls(files.engine_log(suffix), files.number_format, model, sha256)
 
 
 class Engine(ABC):

@@ -29,7 +29,8 @@ from augment.tasks.base import Checked, Task, TaskOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.records import StoredRecord, read_records
-from augrec.artefacts.run_folder import DatasetFolder, RunFolder, SourceFolder
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import Kind, TaskCard, read_card
 
 if TYPE_CHECKING:

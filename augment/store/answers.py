@@ -18,7 +18,8 @@ import numpy as np
 
 from augment.source_ids import SourceIds
 from augment.store.request_index import KEY_BYTES, KeyTable, key_digest
-from augment.store.store import read_piece, read_pieces, shard_path
+from augment.store.shards import read_piece, read_pieces
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import TaskCard
 
 MARK_BYTES = KEY_BYTES + 8
@@ -58,7 +59,7 @@ class Answers:
         self, folder: Path, card: TaskCard, total: int, ids: SourceIds, entities: int, present: Callable[[bytes], bool]
     ) -> None:
         self.card, self.entities, self._ids = card, entities, ids
-        self._paths = [shard_path(folder, card.name, shard, total) for shard in range(total)]
+        self._paths = [SourceFolder(folder).task(card.name).shard(shard, total) for shard in range(total)]
         self.records = 0
         places, marks = array("q"), bytearray()
         for shard, path in enumerate(self._paths):

@@ -32,6 +32,7 @@ from augment.tasks import Task
 from augrec import artefacts
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import atomic_path, canonical_json, digest, read_json, sha256_file, sha256_files, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 LIBRARIES = ("jinja2", "pydantic", "numpy", "scikit-learn")
 """What renders prompts, writes grammars, and weighs terms."""
@@ -140,7 +141,7 @@ class AskedKeys:
     """
 
     def __init__(self, folder: Path, total: int, made_of: str | None, wave: int = 0) -> None:
-        self._folder, self._total, self._made_of = folder / "asked", total, made_of
+        self._files, self._total, self._made_of = SourceFolder(folder), total, made_of
         self._suffix = f".wave-{wave}" if wave else ""
 
     def read(self, shard: int) -> ShardKeys | None:
@@ -178,7 +179,7 @@ class AskedKeys:
             temporary.write_bytes(json.dumps(head | {"sha256": _sum(head, body)}).encode() + b"\n" + body)
 
     def _path(self, shard: int) -> Path:
-        return self._folder / f"{shard:05d}-of-{self._total:05d}{self._suffix}.keys"
+        return self._files.asked_keys(shard, self._total, self._suffix)
 
 
 def _sum(head: dict[str, Any], body: bytes) -> str:
@@ -190,15 +191,15 @@ class LastPass:
 
     Args:
         folder: R/augment/<source>.
-        name: of the file.
+        part: of the source that is answered, see `TaskFolder.records_of`.
         made_of: see `made_of`.
         shards, tables: the files that the summary is of; a shard may not exist.
     """
 
     def __init__(
-        self, folder: Path, name: str, made_of: str | None, shards: Sequence[Path], tables: Mapping[str, Path]
+        self, folder: Path, part: str, made_of: str | None, shards: Sequence[Path], tables: Mapping[str, Path]
     ) -> None:
-        self._folder, self._path, self._made_of = folder, folder / name, made_of
+        self._folder, self._path, self._made_of = folder, SourceFolder(folder).last_pass(part), made_of
         self._shards, self._tables = shards, tables
 
     def read(self) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from augment.accounting.summary import TaskCounts
 from augrec.artefacts.files import digest, read_json, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 GROWING = ("grammar_seconds", "records", "retried", "system_fingerprints")
 """What a description counts while an engine answers; no part of which engine it is."""
@@ -35,13 +36,13 @@ class Maker(Protocol):
 
 
 def write_description(folder: Path, engine: Maker) -> str:
-    """Writes what a started engine says of itself to `folder/engines`; returns the name that its records carry.
+    """Writes what a started engine says of itself into the folder of a source; returns the name that its records carry.
 
     Called when the engine has started, and again at its end, with what it counted meanwhile.
     """
     described = _described(engine)
     name = digest({key: value for key, value in described.items() if key not in GROWING})[:16]
-    write_json(folder / "engines" / f"{name}.json", described)
+    write_json(SourceFolder(folder).engine(name), described)
     return name
 
 
@@ -72,6 +73,6 @@ def _described(engine: Maker) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "engines" / f"{name}.json"
-    found: dict[str, Any] = read_json(path) if path.exists() else {"engine": UNKNOWN}
-    return found
+    path = SourceFolder(folder).engine(name)
+    description: dict[str, Any] = read_json(path) if path.exists() else {"engine": UNKNOWN}
+    return description

@@ -14,6 +14,7 @@ from typing import Any
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, remove_file, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 REMEDY = (
     "what was answered is kept: run the same command again when the server is well. Where one request always breaks "
@@ -53,23 +54,23 @@ class OpenNote:
     """
 
     def __init__(self, folder: Path, shards: Sequence[int]) -> None:
-        self._folder, self._shards = folder / "open", shards
+        self._files, self._shards = SourceFolder(folder), shards
 
     def clear(self) -> None:
         """Takes away what earlier runs over these shards said."""
-        for path in self._folder.glob("*.json"):
+        for path in self._files.notes("open"):
             if path.stem.isdecimal() and int(path.stem) in set(self._shards):
                 remove_file(path)
 
     def write(self, requests: int, recorded: int, reasons: Reasons, error: str | None) -> None:
         """Says how many requests there are, how many have their record, and why others have none."""
         content = {"requests": requests, "recorded": recorded, "reasons": reasons, "error": error}
-        write_json(self._folder / f"{self._shards[0]:05d}.json", content)
+        write_json(self._files.note("open", self._shards[0]), content)
 
 
 def read_open(folder: Path) -> OpenRequests | None:
     """What the last run over a source left open; None where it left nothing, or was killed before it could say so."""
-    notes = [note for path in sorted((folder / "open").glob("*.json")) if (note := _read(path)) is not None]
+    notes = [note for path in SourceFolder(folder).notes("open") if (note := _read(path)) is not None]
     if not notes:
         return None
     reasons = Counter[str]()

@@ -15,6 +15,7 @@ from pathlib import Path
 from augment.engines.base import EngineFailed
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, remove_file, write_json
+from augrec.artefacts.source_folder import SourceFolder
 
 MOST_DEATHS = 2
 """Once may have been the machine's doing."""
@@ -33,7 +34,7 @@ class UnderWay:
     """
 
     def __init__(self, folder: Path, shards: Sequence[int], answered: Container[str]) -> None:
-        paths = [folder / "under_way" / f"{shard:05d}.json" for shard in shards]
+        paths = [SourceFolder(folder).note("under_way", shard) for shard in shards]
         self._path, self._asked = paths[0], list[str]()
         self.suspects, self._deaths = set[str](), dict[str, int]()
         for path in paths:

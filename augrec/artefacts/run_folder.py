@@ -13,11 +13,16 @@ from typing import Literal
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.source_folder import RECORDS, SourceFolder
 
 LAYOUT = 2
 """Counts the layouts of a run folder; 1 had no file that says so."""
 MARKER = "stage.json"
 """Written last by a stage, into its folder."""
+FAILURES = "failures.json"
+"""The pieces of a stage that failed, by name, with what went wrong; in its folder."""
+LOCK = ".lock"
+"""To hold while a folder is worked on."""
 TRAINING = re.compile(r"seed-(\d+)")
 
 
@@ -55,52 +60,6 @@ class DatasetFolder:
 
 
 @dataclass(frozen=True)
-class TaskFolder:
-    """What one source answered to one task."""
-
-    root: Path
-
-    @property
-    def name(self) -> str:
-        return self.root.name
-
-    @property
-    def records(self) -> Path:
-        return self.root / "records.parquet"
-
-    @property
-    def card(self) -> Path:
-        """What the task is, see `augrec.artefacts.tasks`."""
-        return self.root / "task.json"
-
-    @property
-    def shards(self) -> Path:
-        return self.root / "shards"
-
-
-@dataclass(frozen=True)
-class SourceFolder:
-    """The answers of one source, and the description of what made them."""
-
-    root: Path
-
-    @property
-    def name(self) -> str:
-        return self.root.name
-
-    @property
-    def engine_json(self) -> Path:
-        return self.root / "engine.json"
-
-    def task(self, name: str) -> TaskFolder:
-        return TaskFolder(self.root / name)
-
-    def tasks(self) -> list[TaskFolder]:
-        """Those with merged records, in order of their names."""
-        return [TaskFolder(path.parent) for path in sorted(self.root.glob("*/records.parquet"))]
-
-
-@dataclass(frozen=True)
 class TrainingFolder:
     """One variant trained with one seed, or one member of a blend."""
 
@@ -122,6 +81,10 @@ class TrainingFolder:
     @property
     def log(self) -> Path:
         return self.root / "train.log"
+
+    @property
+    def attempts(self) -> Path:
+        return self.root / "attempts.jsonl"
 
     @property
     def lists(self) -> Path:
@@ -190,6 +153,11 @@ class RunFolder:
         return self.root / "candidates" / "candidates.parquet"
 
     @property
+    def candidates_model(self) -> TrainingFolder:
+        """The recommender that the candidates are of."""
+        return TrainingFolder(self.root / "candidates" / "base")
+
+    @property
     def augment(self) -> Path:
         return self.root / "augment"
 
@@ -203,7 +171,7 @@ class RunFolder:
 
     def sources(self) -> list[SourceFolder]:
         """Those with merged records, in order of their names."""
-        roots = {path.parent.parent for path in self.augment.glob("*/*/records.parquet")}
+        roots = {path.parent.parent for path in self.augment.glob(f"*/*/{RECORDS}")}
         return [SourceFolder(root) for root in sorted(roots)]
 
     @property
@@ -219,6 +187,14 @@ class RunFolder:
         """The matrices of a source, of the data's own text, or of features that were brought along."""
         return self.embed / name
 
+    def group_attempts(self, name: str) -> Path:
+        """The attempts on a group."""
+        return self.embed / f"{name}.jsonl"
+
+    def attempted_groups(self) -> dict[str, Path]:
+        """Group -> its attempts, as far as they are there."""
+        return {path.stem: path for path in sorted(self.embed.glob("*.jsonl"))}
+
     def matrix(self, group: str, field: str) -> Path:
         """A matrix without its suffix, see `augrec.artefacts.matrices`."""
         return self.group(group) / field
@@ -229,11 +205,6 @@ class RunFolder:
 
     def training(self, variant: str, seed: int) -> TrainingFolder:
         return TrainingFolder(self.train / variant / f"seed-{seed}")
-
-    @property
-    def failures(self) -> Path:
-        """The trainings that failed, by name, with what went wrong."""
-        return self.train / "failures.json"
 
     def seeds(self, variant: str) -> list[int]:
         """The seeds a variant has folders of, finished or not."""
@@ -280,12 +251,20 @@ class RunFolder:
 
     @property
     def search(self) -> Path:
-        """Trials of a search for options."""
+        """Trials of searches for options, a folder for each model, see `augrec.artefacts.study_folder`."""
         return self.root / "search"
+
+    def error_log(self, step: str) -> Path:
+        """Where a step of a study failed in a way that nobody foresaw."""
+        return self.root / f"{step}-error.log"
 
     def stage_marker(self, folder: str) -> Path:
         """The completion marker of the stage that writes `folder`, e.g. "augment"."""
         return self.root / folder / MARKER
+
+    def stage_markers(self) -> list[Path]:
+        """Every completion marker there is."""
+        return sorted(self.root.rglob(MARKER))
 
     @property
     def layout(self) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.source_folder import SourceFolder
 
 FINEST = 2.0
 MOST_POINTS = 500
@@ -95,7 +96,7 @@ def read_timeline(path: Path) -> StoredTimeline:
 
 def timelines(folder: Path) -> list[StoredTimeline]:
     """Those of all processes that worked on a source; none for a source older than them."""
-    return [read_timeline(path) for path in sorted((folder / "timeline").glob("*.json"))]
+    return [read_timeline(path) for path in SourceFolder(folder).notes("timeline")]
 
 
 def together(stored: Iterable[StoredTimeline]) -> Points:

@@ -1,12 +1,15 @@
-"""`augrec clean RUN`: what lies in a run folder that its config no longer names; it is deleted when that is asked for.
+"""`augrec clean RUN`: what lies in a run folder and is read by nobody; it is deleted when that is asked for.
 
 Narrowing a config deletes nothing, because answers, vectors and trainings are expensive and the next config may name
-them again. This is the only place that deletes them. It looks at `augment/`, `embed/` and `train/`, and at what killed
-processes left of files that they were writing. It follows no link, and leaves everything else in the folder alone.
+them again. Damaged lines and records of an older layout are set aside, and trials of a search stay when it is over.
+This is the only place that deletes any of them. It looks at `augment/`, `embed/`, `train/` and `search/`, and at what
+killed processes left of files that they were writing. It follows no link, and leaves everything else in the folder
+alone: the trials of a grid too, which are the only memory of what came of them.
 """
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -19,7 +22,11 @@ from rich.table import Table
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.matrices import ANY_MATRIX, matrix_of
 from augrec.artefacts.named import named_matrices
+from augrec.artefacts.run_folder import MARKER, TRAINING
+from augrec.artefacts.source_folder import SourceFolder, TaskFolder
+from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.saved_run import run_at_home
@@ -34,7 +41,7 @@ SCRAPS = (".*.tmp", ".copy-*")
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder that nothing in the config names."""
+    """A file or folder that nobody reads."""
 
     path: Path
     why: str
@@ -43,7 +50,7 @@ class Leftover:
 
 
 def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
-    """Lists what the config of a run no longer names, and deletes it when told to.
+    """Lists what of a run nobody reads, above all what its config no longer names, and deletes it when told to.
 
     Args:
         folder: the run folder.
@@ -66,10 +73,10 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
 
 
 def leftovers(run: Run) -> list[Leftover]:
-    """Everything that the run's config does not name, each folder once, in order of the paths."""
-    named = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run)}
+    """Everything that nobody reads while the run's config is what it is, each folder once, in order of the paths."""
+    unnamed = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run)}
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
-    reasons = {**scraps, **named}
+    reasons = {**scraps, **_set_aside(run), **_trials(run), **unnamed}
     outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
     return [Leftover(path, reasons[path], _size(path)) for path in outermost]
 
@@ -77,7 +84,7 @@ def leftovers(run: Run) -> list[Leftover]:
 def _require_run(folder: Path) -> None:
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder, remedy="name a run folder, e.g. runs/demo")
-    if not any((stage.folder_in(folder) / "stage.json").is_file() for stage in STAGES.values()):
+    if not any((stage.folder_in(folder) / MARKER).is_file() for stage in STAGES.values()):
         raise UsageError(
             "this is no run folder: no stage has finished in it", where=folder, remedy="name e.g. runs/demo"
         )
@@ -87,9 +94,8 @@ def _sources(run: Run) -> dict[Path, str]:
     sources = run.config.generation.sources if run.config.generation else {}
     return {
         path: "no such source in generation.sources"
-        for path in _folders(run.folder / "augment")
-        if path.name not in sources
-        and (_holds_answers(path) or any((path / name).exists() for name in ("engine.json", "attempts")))
+        for path in _folders(run.files.augment)
+        if path.name not in sources and _is_source(SourceFolder(path))
     }
 
 
@@ -98,43 +104,80 @@ def _tasks(run: Run) -> dict[Path, str]:
     return {
         path: f"the source {name} has no such task"
         for name, source in sources.items()
-        for path in _folders(run.folder / "augment" / name)
+        for path in _folders(run.files.source(name).root)
         if path.name not in source.tasks and (path.name in TASKS or _is_task(path))
     }
 
 
-def _holds_answers(source: Path) -> bool:
-    return any(_is_task(path) for path in _folders(source))
+def _is_source(source: SourceFolder) -> bool:
+    own = source.engine_json, source.attempts
+    return any(path.exists() for path in own) or any(_is_task(path) for path in _folders(source.root))
 
 
 def _is_task(path: Path) -> bool:
-    return (path / "records.parquet").exists() or (path / "shards").is_dir()
+    task = TaskFolder(path)
+    return task.records.exists() or task.shards.is_dir()
+
+
+def _set_aside(run: Run) -> dict[Path, str]:
+    """What lies beside records and is none: it was kept in case somebody wants to look at it."""
+    sources = [SourceFolder(path) for path in _folders(run.files.augment)]
+    older = [source.set_aside for source in sources if source.set_aside in _folders(source.root)]
+    tasks = [TaskFolder(path) for source in sources for path in _folders(source.root)]
+    damaged = [path for task in tasks for path in task.damaged() if path.is_file() and not task.shards.is_symlink()]
+    return dict.fromkeys(older, "records of an older layout, asked again since") | dict.fromkeys(
+        damaged, "damaged lines, asked again since"
+    )
+
+
+def _trials(run: Run) -> dict[Path, str]:
+    """Trials of searches that are over: of models that are gone, and those whose values a journal keeps."""
+    listed: dict[Path, str] = {}
+    for folder in _folders(run.files.search):
+        search = SearchFolder(folder)
+        trials = {trial.root: trial for trial in search.trials() if not trial.root.is_symlink()}
+        if folder.name not in run.config.models:
+            if trials or search.trials_csv.is_file():
+                listed[folder] = "trials of a model that the config does not name"
+        elif search.journal.is_file():
+            ended = [search.trial(position).root for position in _ended(search)]
+            listed |= {path: "a trial of a search; its value stays in the journal" for path in ended if path in trials}
+    return listed
+
+
+def _ended(search: SearchFolder) -> list[int]:
+    """The positions of trials to which nothing more will be done."""
+    if not search.trials_csv.is_file():
+        return []
+    with search.trials_csv.open(encoding="utf-8", newline="") as table:
+        return [int(row["trial"]) for row in csv.DictReader(table) if row["state"] in ("complete", "fail")]
 
 
 def _groups(run: Run) -> dict[Path, str]:
-    groups, folder = embed_groups(run), run.folder / "embed"
+    groups = embed_groups(run)
     unnamed = {
         path: "embedded for an earlier config"
-        for path in _folders(folder)
-        if path.name not in groups and any(path.glob("*.npy"))
+        for path in _folders(run.files.embed)
+        if path.name not in groups and any(path.glob(ANY_MATRIX))
     }
-    notes = {
-        path: "about matrices of an earlier config" for path in _files(folder, "*.jsonl") if path.stem not in groups
+    attempts = {
+        path: "about matrices of an earlier config"
+        for group, path in run.files.attempted_groups().items()
+        if group not in groups and _is_own(path)
     }
-    return unnamed | notes
+    return unnamed | attempts
 
 
 def _fields(run: Run) -> dict[Path, str]:
     """Matrices of groups that are named, where the stage has said which of them it wrote for this config."""
-    stage = STAGES["embed"]
     if not run.files.embed_summary.exists() or not _current(run, "embed"):
         return {}
-    named, folder = set(named_matrices(run.folder)), stage.folder(run)
+    named = set(named_matrices(run.folder))
     return {
         path: "embedded for an earlier config"
         for group in embed_groups(run)
-        for path in (*_files(folder / group, "*.npy"), *_files(folder / group, "*.json"))
-        if path.with_suffix(".npy") not in named
+        for path in (*_files(run.files.group(group), ANY_MATRIX), *_files(run.files.group(group), "*.json"))
+        if matrix_of(path.with_suffix("")) not in named
     }
 
 
@@ -150,16 +193,16 @@ def _current(run: Run, name: str) -> bool:
 
 
 def _trainings(run: Run) -> dict[Path, str]:
-    config, folder = run.config, run.folder / "train"
+    config, files = run.config, run.files
     unnamed = {
         path: "no such variant"
-        for path in _folders(folder)
-        if path.name not in config.variants and any(path.glob("seed-*"))
+        for path in _folders(files.train)
+        if path.name not in config.variants and any(TRAINING.fullmatch(inner.name) for inner in path.iterdir())
     }
     for variant in config.variants:
-        wanted = {f"seed-{seed}" for seed in config.seeds_of(variant)}
-        seeds = [path for path in _folders(folder / variant) if path.name.startswith("seed-")]
-        unnamed |= {path: "no such seed" for path in seeds if path.name not in wanted}
+        wanted = {files.training(variant, seed).root for seed in config.seeds_of(variant)}
+        seeds = [path for path in _folders(files.train / variant) if TRAINING.fullmatch(path.name)]
+        unnamed |= {path: "no such seed" for path in seeds if path not in wanted}
     return unnamed
 
 
@@ -171,9 +214,12 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    if folder.is_symlink() or not folder.is_dir():
-        return []
-    return sorted(path for path in folder.glob(pattern) if path.is_file() and not path.is_symlink())
+    return sorted(path for path in folder.glob(pattern) if _is_own(path))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a path is a file, and neither it nor its folder is a link."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 def _below(folder: Path, pattern: str) -> Iterator[Path]:
@@ -199,7 +245,7 @@ def _delete(path: Path) -> None:
 
 def _show(listed: list[Leftover], folder: Path, what_next: str, console: Console) -> None:
     if not listed:
-        console.print("nothing lies here that the config does not name", highlight=False)
+        console.print("nothing lies here that nobody reads", highlight=False)
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("path", overflow="fold")

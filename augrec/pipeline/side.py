@@ -18,7 +18,7 @@ from augrec.artefacts import tasks as kinds
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import group_matrices, named_records
-from augrec.artefacts.run_folder import TaskFolder
+from augrec.artefacts.source_folder import TaskFolder
 from augrec.artefacts.tasks import About, TaskCard, read_card
 from augrec.artefacts.treatments import AS_IS, INTERACTIONS, NONE, SHUFFLED, allowed, is_drawn, treatment
 from augrec.pipeline.attribute_nodes import NodeTable, told_alike

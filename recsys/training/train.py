@@ -132,7 +132,7 @@ class TrainingProcess:
         """Trains, judges, writes; returns the content of metrics.json."""
         job, team = self.job, self.team
         if team.main:
-            check_inside(job.out / "log.jsonl")
+            check_inside(TrainingFolder(job.out).log)
             job.out.mkdir(parents=True, exist_ok=True)
             TrainingFolder(job.out).metrics.unlink(missing_ok=True)
         snapshot = (ShardedSnapshot if self.shard else Snapshot)(job.out, {**self.identity, **self.options}, team)

@@ -37,32 +37,33 @@ def audit_run(folder: Path) -> Audit:
     Raises:
         DataError: there is no run here, or one of another layout, or a file cannot be read at all.
     """
-    RunFolder(folder).check_layout()
-    if not (folder / "dataset" / "stage.json").exists():
+    run = RunFolder(folder)
+    run.check_layout()
+    if not run.stage_marker("dataset").exists():
         raise DataError(
             "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"
         )
-    split = read_split(folder / "dataset")
-    checks = [*audit_dataset(folder / "dataset", split), *audit_graph(folder / "dataset", split)]
+    split = read_split(run.dataset)
+    checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split)]
     checks += audit_interaction_vectors(folder, split)
-    if (folder / "candidates" / "stage.json").exists():
-        checks += audit_candidates(folder / "candidates" / "candidates.parquet", split)
+    if run.stage_marker("candidates").exists():
+        checks += audit_candidates(run.candidates, split)
     leaks: dict[str, dict[str, int]] = {}
-    if (folder / "augment" / "stage.json").exists():
-        summary = read_json(folder / "augment" / "summary.json", remedy="run `augrec augment CONFIG`")
+    if run.stage_marker("augment").exists():
+        summary = read_json(run.summary, remedy="run `augrec augment CONFIG`")
         for source in summary["sources"]:
             found, overlap = audit_records(folder, source, summary["sources"][source], split)
             checks += found
             leaks[source] = overlap
-    if (folder / "embed" / "stage.json").exists():
+    if run.stage_marker("embed").exists():
         checks += audit_embeddings(folder, split)
-    if (folder / "train" / "stage.json").exists():
+    if run.stage_marker("train").exists():
         checks += audit_reads(folder)
     audit = Audit(tuple(checks), leaks)
     try:
-        write_json(folder / "audit.json", audit.as_json())
+        write_json(run.audit_json, audit.as_json())
     except OSError as error:  # a run that one may only read can be looked at all the same
-        return replace(audit, unwritten=f"{folder / 'audit.json'} could not be written: {error.strerror or error}")
+        return replace(audit, unwritten=f"{run.audit_json} could not be written: {error.strerror or error}")
     return audit
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Asked:
 
 def read_task(folder: Path, source: str, task: str) -> Asked:
     """The task of a source in a run folder. Raises DataError where nothing says what it is."""
-    path = folder / "augment" / source / task / "task.json"
+    path = RunFolder(folder).source(source).task(task).card
     card = read_json(path, remedy="run `augrec augment CONFIG`")
     try:
         gives, about = card["gives"], card["about"]
@@ -57,7 +58,7 @@ def read_task(folder: Path, source: str, task: str) -> Asked:
 
 def read_variants(folder: Path) -> list[dict[str, Any]]:
     """The variants of a run's config as plain values; none where there is no config."""
-    path = folder / "config.yaml"
+    path = RunFolder(folder).config
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     return list(((config.get("variants") if isinstance(config, dict) else None) or {}).values())
 

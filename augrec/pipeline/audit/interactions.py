@@ -10,6 +10,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Check, Split, broken, read_variants
 
 SPLITS = ("train", "valid", "test")
@@ -17,10 +18,11 @@ SPLITS = ("train", "valid", "test")
 
 def read_split(folder: Path) -> Split:
     """Reads `interactions.parquet` without the code that wrote it."""
-    table = read_parquet(folder / "interactions.parquet", remedy="run `augrec prepare CONFIG`")
+    files = DatasetFolder(folder)
+    table = read_parquet(files.interactions, remedy="run `augrec prepare CONFIG`")
     frame = table.to_pandas()
-    n_users = read_parquet(folder / "users.parquet").num_rows
-    n_items = read_parquet(folder / "items.parquet").num_rows
+    n_users = read_parquet(files.users).num_rows
+    n_items = read_parquet(files.items).num_rows
     pairs = {name: frame.loc[frame["split"] == name, ["user", "item"]].to_numpy(dtype=np.int64) for name in SPLITS}
     train = frame[frame["split"] == "train"]
     keys = (
@@ -33,7 +35,8 @@ def read_split(folder: Path) -> Split:
 
 def audit_dataset(folder: Path, split: Split) -> list[Check]:
     """Ids contiguous, splits disjoint, counts and split hash as `dataset.json` says."""
-    meta = read_json(folder / "dataset.json")
+    files = DatasetFolder(folder)
+    meta = read_json(files.about)
     everything = np.concatenate([split.pairs[name] for name in SPLITS])
     labels = np.repeat(np.arange(3, dtype=np.uint8), [len(split.pairs[name]) for name in SPLITS])
     outside = (everything < 0).any(1) | (everything[:, 0] >= split.n_users) | (everything[:, 1] >= split.n_items)
@@ -47,8 +50,8 @@ def audit_dataset(folder: Path, split: Split) -> list[Check]:
 
     ids = [
         f"{name}.parquet row {row}: id {found[row]}, expected {row}"
-        for name in ("user", "item")
-        for found in [read_parquet(folder / f"{name}s.parquet")[name].to_numpy()]
+        for name, path in (("user", files.users), ("item", files.items))
+        for found in [read_parquet(path)[name].to_numpy()]
         for row in np.flatnonzero(found != np.arange(len(found)))
     ]
     counts_found = {"users": split.n_users, "items": split.n_items, **{name: len(split.pairs[name]) for name in SPLITS}}
@@ -95,7 +98,7 @@ def audit_interaction_vectors(folder: Path, split: Split) -> list[Check]:
     if not any("interactions" in (variant.get("change") or {}).values() for variant in read_variants(folder)):
         return []
     try:
-        dataset = Dataset.load(folder / "dataset")
+        dataset = Dataset.load(RunFolder(folder).dataset)
     except DataError:
         return []
     places = np.stack(normalised_interactions(dataset).nonzero(), axis=1).astype(np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from augrec.artefacts.files import read_parquet, sha256_file
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.edges import named_items
 
@@ -45,7 +46,7 @@ def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, 
     the same source id; one that has changed since is a violation, one that is gone is not.
     """
     about = task.about
-    records = folder / "augment" / path.parent.name / task.name / "records.parquet"
+    records = RunFolder(folder).source(path.parent.name).task(task.name).records
     if sha256_file(records) != meta["records_sha256"]:
         return [f"was copied for another version of {records.relative_to(folder)}"]
     rows = read_parquet(records).select(["entity", "status", "fields"]).to_pylist()
@@ -63,7 +64,7 @@ def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, 
     if sha256_file(source) != meta["source_sha256"]:
         return [*problems, f"was copied from another version of {source}"]
     theirs = np.load(source, allow_pickle=False, mmap_mode="r")
-    here = _source_ids(folder / "dataset", about)
+    here = _source_ids(RunFolder(folder).dataset, about)
     place = {name: row for row, name in enumerate(_source_ids(Path(other), about) if other else here)}
     strays = [
         row for row in present if here[row] not in place or not np.array_equal(matrix[row], theirs[place[here[row]]])
@@ -72,5 +73,6 @@ def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, 
 
 
 def _source_ids(dataset: Path, about: str) -> list[str]:
-    table = read_parquet(dataset / f"{about}s.parquet").sort_by(about)
+    files = DatasetFolder(dataset)
+    table = read_parquet(files.users if about == "user" else files.items).sort_by(about)
     return [str(name) for name in table["source_id"].to_pylist()]

@@ -13,6 +13,8 @@ import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
+from augrec.artefacts.matrices import ANY_MATRIX, SUFFIX
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
 from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
@@ -38,7 +40,7 @@ def audit_records(
     edges: list[tuple[int, int, int]] = []
     for name, counted in summary["tasks"].items():
         task = read_task(folder, source, name)
-        path = folder / "augment" / source / name / "records.parquet"
+        path = RunFolder(folder).source(source).task(name).records
         records = read_parquet(path, remedy="run `augrec augment CONFIG`").to_pylist()
         title = f"{source} {name}"
         problems = _counts(records, counted, task, split, summary.get("users"))
@@ -176,7 +178,7 @@ def _overlap(edges: list[tuple[int, int, int]], split: Split) -> dict[str, int]:
 
 
 def _candidate_lists(folder: Path) -> dict[int, set[int]]:
-    path = folder / "candidates" / "candidates.parquet"
+    path = RunFolder(folder).candidates
     if not path.exists():
         return {}
     frame = read_parquet(path).to_pandas()
@@ -199,20 +201,20 @@ def audit_embeddings(folder: Path, split: Split) -> list[Check]:
 
 def audit_reads(folder: Path) -> list[Check]:
     """Everything that a training was given was looked at: a file that no check covers is a violation."""
-    marker = read_json(folder / "train" / "stage.json")
+    marker = read_json(RunFolder(folder).stage_marker("train"))
     read = (marker.get("details") or {}).get("read")
     inputs = (marker.get("identity") or {}).get("inputs") or {}
     if not isinstance(read, list) or any(
         inputs.get(stage) != _content(folder, stage) for stage in ("augment", "embed")
     ):
         return []  # made by a version that did not say, or from what lay here before
-    sources = _summary(folder)
-    checked = {path.relative_to(folder).as_posix() for path in _matrices(folder)} | {
-        f"augment/{source}/{task}/{name}"
-        for source in sources
-        for task in sources[source]["tasks"]
-        for name in ("records.parquet", "task.json")
-    }
+    tasks = [
+        RunFolder(folder).source(source).task(task)
+        for source, content in _summary(folder).items()
+        for task in content["tasks"]
+    ]
+    files = [*_matrices(folder), *(path for task in tasks for path in (task.records, task.card))]
+    checked = {path.relative_to(folder).as_posix() for path in files}
     strays = [f"{name} was read, and no check covers it: the run's config does not name it" for name in read
               if name not in checked]  # fmt: skip
     return [Check("trainings read what was checked", len(read), tuple(strays))]
@@ -220,19 +222,20 @@ def audit_reads(folder: Path) -> list[Check]:
 
 def _content(folder: Path, stage: str) -> str | None:
     """One hash over what a stage lists as written."""
-    path = folder / stage / "stage.json"
+    path = RunFolder(folder).stage_marker(stage)
     return digest(read_json(path).get("outputs")) if path.exists() else None
 
 
 def _matrices(folder: Path) -> list[Path]:
     """What the stage embed lists as written; all that is there where it lists nothing."""
-    outputs = read_json(folder / "embed" / "stage.json").get("outputs") or {}
-    listed = [folder / name for name in outputs if name.endswith(".npy")]
-    return sorted(listed or (folder / "embed").glob("*/*.npy"))
+    run = RunFolder(folder)
+    outputs = read_json(run.stage_marker("embed")).get("outputs") or {}
+    listed = [folder / name for name in outputs if name.endswith(SUFFIX)]
+    return sorted(listed or run.embed.glob(f"*/{ANY_MATRIX}"))
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    path = folder / "augment" / "summary.json"
+    path = RunFolder(folder).summary
     found: dict[str, Any] = read_json(path)["sources"] if path.exists() else {}
     return found
 
@@ -258,9 +261,9 @@ def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError)
         return rows, tuple(problems)
     if "replayed" in meta and task is not None:
         return rows, (*problems, *audit_vectors(folder, path, matrix, meta, task))
-    source = folder / "dataset" / "items.parquet"
+    source = RunFolder(folder).items
     if task is not None:
-        source = folder / "augment" / path.parent.name / task.name / "records.parquet"
+        source = RunFolder(folder).source(path.parent.name).task(task.name).records
     if sha256_file(source) != meta["source_sha256"]:
         problems.append(f"was made from another version of {source.relative_to(folder)}")
     if isinstance(texts, DataError):
@@ -278,10 +281,10 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
         if group == FEATURES_GROUP:
             return {}
         if group == DATA_GROUP:
-            own = texts_of_items(folder / "dataset" / "items.parquet", _columns(folder))
+            own = texts_of_items(RunFolder(folder).items, _columns(folder))
             return {field: FieldTexts("", "item", texts) for field, texts in own.items()}
         tasks = (_summary(folder).get(group) or {}).get("tasks", ())
-        return texts_of_source(folder / "augment" / group, split.n_users, split.n_items, tasks)
+        return texts_of_source(RunFolder(folder).source(group).root, split.n_users, split.n_items, tasks)
     except DataError as error:
         return error
 

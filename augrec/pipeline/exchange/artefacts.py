@@ -19,7 +19,8 @@ from augrec.artefacts.files import digest, remove_file, write_json, write_parque
 from augrec.artefacts.interactions import SPLITS, UserItems
 from augrec.artefacts.matrices import write_field
 from augrec.artefacts.ranked_lists import write_ranked_lists
-from augrec.artefacts.run_folder import DatasetFolder, SourceFolder
+from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import TaskCard, write_card
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset

@@ -14,7 +14,7 @@ from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
-from augrec.artefacts.run_folder import MARKER
+from augrec.artefacts.run_folder import LOCK, MARKER
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.local import Local
@@ -40,7 +40,7 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         return
     with whole_run(run):
         check_folders(run, forced)
-        save_config(run.config, run.folder / "config.yaml")
+        save_config(run.config, run.files.config)
         stages = registry.chain(run.config)
         for position, stage in enumerate(stages, start=1):
             label = f"[{position}/{len(stages)}] {stage.name:<10}"
@@ -70,7 +70,7 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int 
             check_current(before, run)
         if not force:
             stage.check_folder(run)
-        save_config(run.config, run.folder / "config.yaml")
+        save_config(run.config, run.files.config)
         run_stage(stage, run, force, f"{stage.name:<10}", console, workers=workers)
 
 
@@ -228,5 +228,5 @@ def _locked(folder: Path, refusal: str, *, shared: bool = False) -> Iterator[Non
     except FileExistsError:
         raise UsageError("the run folder's name is taken by a file", where=folder) from None
     remedy = "wait for it, or give this run another `output`"
-    with hold(folder / ".lock", refusal, shared=shared, remedy=remedy), confined(folder):
+    with hold(folder / LOCK, refusal, shared=shared, remedy=remedy), confined(folder):
         yield

@@ -14,6 +14,7 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.gpus import visible_gpus
 from augrec.artefacts.progress import progress
+from augrec.artefacts.run_folder import FAILURES
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.pieces import InOrder, TryAgain, give_up, waves, within_limit
 from augrec.pipeline.host.attempts import job_id
@@ -21,8 +22,6 @@ from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import terminal
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Piece, Run, Stage
-
-FAILURES = "failures.json"
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,10 @@ class Augment(Stage):
         identity = self.identity(run) if known else None
         pieces: list[Piece] = []
         for source, options in generation.sources.items():
-            folder = self.folder(run) / source / "attempts"
+            files = run.files.source(source)
             fingerprint = digest(self._of_source(identity, run, source)) if identity else None
             for number in range(generation.shards * len(generation.waves(options))):
-                attempts = Attempts(folder / f"{number:05d}.jsonl", fingerprint)
+                attempts = Attempts(files.attempt_log(number), fingerprint)
                 wave = number // generation.shards
                 pieces.append(Piece(self.name, source, number, f"{source} {number}", attempts, wave))
         return pieces
@@ -138,7 +138,7 @@ class Augment(Stage):
                     )
                 if "open" in summaries[name]:
                     unfinished.append(name)
-                for part in (self.folder(run) / name).glob("*/records-*.parquet"):
+                for part in run.files.source(name).parts():
                     remove_file(part)  # a worker's own table; the merged one has all of them
         require_answered(run, unfinished)
         tasks = [task for summary in summaries.values() for task in summary["tasks"].values()]
@@ -149,23 +149,25 @@ class Augment(Stage):
     def open(self, run: Run, group: str) -> str:
         from augment.store.open_requests import read_open
 
-        left = read_open(self.folder(run) / group)
+        left = read_open(run.files.source(group).root)
         if left is not None:
             return str(left)
-        stored = sum(_lines(path) for path in (self.folder(run) / group).glob("*/shards/*.jsonl"))
+        tasks = run.files.source(group).tasks_with_shards()
+        stored = sum(_lines(shard) for task in tasks for shard in task.shard_files())
         return f"{stored:,} records stored" if stored else ""
 
     def parts(self, run: Run) -> list[Path]:
-        return [self.folder(run) / name for name in (run.config.generation.sources if run.config.generation else ())]
+        sources = run.config.generation.sources if run.config.generation else ()
+        return [run.files.source(name).root for name in sources]
 
     def outputs(self, run: Run) -> Iterable[Path]:
         summary = read_json(run.files.summary)
-        return [
-            self.folder(run) / source / task / name
+        tasks = [
+            run.files.source(source).task(task)
             for source, content in summary["sources"].items()
             for task in content["tasks"]
-            for name in ("records.parquet", "task.json")
         ]
+        return [path for task in tasks for path in (task.records, task.card)]
 
     def summary(self, details: dict[str, Any]) -> str:
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
@@ -230,10 +232,10 @@ def require_answered(run: Run, unfinished: Iterable[str]) -> None:
     from augment.engines.base import EngineFailed
     from augment.store.open_requests import REMEDY, read_open
 
-    folder = run.files.augment
-    waiting = [f"{name}: {read_open(folder / name) or 'requests are not answered yet'}" for name in unfinished]
+    folders = {name: run.files.source(name).root for name in unfinished}
+    waiting = [f"{name}: {read_open(folder) or 'requests are not answered yet'}" for name, folder in folders.items()]
     if waiting:
-        raise EngineFailed("; ".join(waiting), where=folder, remedy=REMEDY)
+        raise EngineFailed("; ".join(waiting), where=run.files.augment, remedy=REMEDY)
 
 
 def source_model(source: Any) -> Any:

@@ -46,7 +46,7 @@ class Candidates(Stage):
         dataset = Dataset.load(run.files.dataset)
         model = config.models[config.candidates.model]
         training = config.training.model_copy(update={"keep_checkpoint": True})
-        base = self.folder(run) / "base"
+        base = run.files.candidates_model.root
         with progress(f"candidates: {model.family}", training.epochs, "epochs") as ticker:
             train(
                 dataset,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file, write_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.selection import ByGroup, CommandOption
@@ -58,9 +59,8 @@ class Embed(Stage):
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
         fingerprint = digest(self.identity(run)) if known else None
-        folder = self.folder(run)
         return [
-            Piece(self.name, group, 0, group, Attempts(folder / f"{group}.jsonl", fingerprint))
+            Piece(self.name, group, 0, group, Attempts(run.files.group_attempts(group), fingerprint))
             for group in embed_groups(run)
         ]
 
@@ -86,7 +86,7 @@ class Embed(Stage):
         from embed.stage import embed_items, embed_source
         from recsys.data.dataset import Dataset
 
-        dataset, out = Dataset.load(run.files.dataset), self.folder(run) / group
+        dataset, out = Dataset.load(run.files.dataset), run.files.group(group)
         if group == FEATURES_GROUP:
             ids = [str(source_id) for source_id in dataset.items["source_id"].to_pylist()]
             return {
@@ -105,7 +105,7 @@ class Embed(Stage):
         return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
 
     def parts(self, run: Run) -> list[Path]:
-        return [self.folder(run) / group for group in embed_groups(run)]
+        return [run.files.group(group) for group in embed_groups(run)]
 
     def outputs(self, run: Run) -> Iterable[Path]:
         from augrec.artefacts.named import named_matrices
@@ -165,7 +165,7 @@ def _vectors(run: Run, name: str) -> VectorSource:
     source: SourceOptions = run.config.generation.sources[name]
     options: Any = source.engine
     records = records_folder(options.records)
-    folder = records.resolve().parent.parent / "embed" / records.resolve().name
+    folder = RunFolder(records.resolve().parents[1]).group(records.resolve().name)
     return VectorSource(folder, dataset_folder(options, records) if options.match == "source_id" else None)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json
+from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.stages.base import Run, Stage
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Prepare(Stage):
 
         options = run.config.dataset
         meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed)
-        return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, self.folder(run) / "items.parquet")]}
+        return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, run.files.items)]}
 
     def notes(self, details: dict[str, Any]) -> list[str]:
         return list(details["notes"])
@@ -56,9 +57,9 @@ class Prepare(Stage):
     def check_folder(self, run: Run) -> None:
         """Refuses another data set: other files under another name, format or path. The same one may have changed."""
         marker = self.marker(run)
-        if marker is None or not (self.folder(run) / "dataset.json").exists():
+        if marker is None or not run.files.dataset_json.exists():
             return
-        known = read_json(self.folder(run) / "dataset.json", remedy="run with `--force prepare`")
+        known = read_json(run.files.dataset_json, remedy="run with `--force prepare`")
         options, files = run.config.dataset, (marker.identity.get("section") or {}).get("files") or {}
         before = {"name": known.get("name"), **(known.get("source") or {})}
         now = {"name": options.name, "format": options.source.format, "path": options.source.path}
@@ -81,17 +82,16 @@ class Prepare(Stage):
         if lacking:
             raise DataError(
                 f"nobody has an interaction to be judged on: the split left none for {' and '.join(lacking)}",
-                where=self.folder(run) / "dataset.json",
+                where=run.files.dataset_json,
                 remedy="take other ratios in dataset.split, raise dataset.k_core so that users have enough "
                 "interactions, or bring a split that holds some out",
             )
 
     def outputs(self, run: Run) -> list[Path]:
-        names = ("interactions.parquet", "items.parquet", "users.parquet", "dataset.json")
-        return [self.folder(run) / name for name in names]
+        return list(DatasetFolder(self.folder(run)).files)
 
     def output_hash(self, path: Path) -> str:
-        if path.name != "dataset.json":
+        if path != DatasetFolder(path.parent).about:
             return super().output_hash(path)
         content = read_json(path)
         content.get("source", {}).pop("path", None)  # where the data lay is told, and nothing depends on it

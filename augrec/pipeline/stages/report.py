@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.treatments import changes
 from augrec.pipeline.stages.base import Run, Stage
 
@@ -48,10 +49,10 @@ class Report(Stage):
         return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        return [self.folder(run) / "results.json", self.folder(run) / "index.html"]
+        return [run.files.results, run.files.page]
 
     def summary(self, details: dict[str, Any]) -> str:
-        return f"audit ok ({details['audit_checks']} checks), {self.name}/index.html"
+        return f"audit ok ({details['audit_checks']} checks), {RunFolder(Path()).page}"
 
 
 def _planned(config: Config, name: str) -> PlannedVariant:

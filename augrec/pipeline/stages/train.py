@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.run_folder import TrainingFolder
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker, require_marker
 from augrec.pipeline.stages.selection import ByName
@@ -72,8 +73,8 @@ class Train(Stage):
         for variant in run.config.variants:
             for seed in run.config.seeds_of(variant):
                 training = trainings.get((variant, seed))
-                folder = training.out if training else self.folder(run) / variant / f"seed-{seed}"
-                attempts = Attempts(folder / "attempts.jsonl", training.fingerprint if training else None)
+                files = TrainingFolder(training.out) if training else run.files.training(variant, seed)
+                attempts = Attempts(files.attempts, training.fingerprint if training else None)
                 name = f"{variant}/seed-{seed}"
                 pieces.append(TrainingPiece(self.name, variant, seed, name, attempts, training=training))
         return pieces
@@ -107,13 +108,14 @@ class Train(Stage):
 
     def parts(self, run: Run) -> list[Path]:
         return [
-            self.folder(run) / variant / f"seed-{seed}"
+            run.files.training(variant, seed).root
             for variant in run.config.variants
             for seed in run.config.seeds_of(variant)
         ]
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        return [folder / name for folder in self.parts(run) for name in ("metrics.json", "per_user.parquet")]
+        trainings = map(TrainingFolder, self.parts(run))
+        return [path for training in trainings for path in (training.metrics, training.per_user)]
 
     def summary(self, details: dict[str, Any]) -> str:
         trainings, variants, seeds = (_counted(details, name) for name in ("trainings", "variants", "seeds"))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_text
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import FAILURES, RunFolder
 from augrec.pipeline.config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.host.workers import reason
@@ -106,7 +106,7 @@ class CellRunner:
             with self._recorded("search"):
                 self.config = search(run)
         run = self._fitting()
-        save_config(run.config, RunFolder(run.folder).config)
+        save_config(run.config, run.files.config)
         with self._recorded("train"):
             self._train(run)
         if not self.failures:
@@ -122,7 +122,7 @@ class CellRunner:
                 raise
             self.fail(step, reason(error))
             if not isinstance(error, AugrecError):
-                write_text(self.cell.folder / f"{step}-error.log", traceback.format_exc())
+                write_text(RunFolder(self.cell.folder).error_log(step), traceback.format_exc())
             self.say(step, f"failed: {reason(error)}")
             raise Stopped from error
 
@@ -149,7 +149,7 @@ class CellRunner:
         copied = 0 if force else adopt_trainings(run, self.others)
         if copied:
             self.say("train", f"{copied} trainings copied from runs that share them")
-        listed = RunFolder(run.folder).train / "failures.json"
+        listed = STAGES["train"].folder(run) / FAILURES
         listed.unlink(missing_ok=True)
         try:
             run_stage(STAGES["train"], run, force, self.label("train"), self.console)

@@ -11,6 +11,7 @@ from pathlib import Path
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import digest
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.pipeline.stages.base import Run, Stage, read_marker
 from augrec.pipeline.stages.train import trainings_of
 
@@ -84,6 +85,6 @@ def _free_place(copied: Path, folder: Path) -> Path | None:
     place = copied / folder.name
     if not place.exists():
         return place
-    if not any(folder.glob("*/shards")):
+    if not SourceFolder(folder).tasks_with_shards():
         return None
     return next(free for n in count(1) if not (free := copied / f"{folder.name}.replaced-{n}").exists())

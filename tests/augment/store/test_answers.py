@@ -12,8 +12,9 @@ from augment.messages import MASKED, Record
 from augment.source_ids import SourceIds
 from augment.store.answers import Answers
 from augment.store.request_index import key_digest
-from augment.store.store import Store, shard_path
+from augment.store.store import Store
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import Edges, TaskCard, Text
 
 TEXT = TaskCard(name="mood", about="item", gives=Text(field="told"))
@@ -75,7 +76,7 @@ def test_the_identity_follows_from_what_can_be_quoted(tmp_path: Path) -> None:
 
 def test_a_record_that_is_gone_is_an_error(tmp_path: Path) -> None:
     answers = stored(tmp_path, TEXT, [record(TEXT, 0, {"told": "x"})])
-    path = shard_path(tmp_path, "mood", shard_of("item", "i0", SHARDS), SHARDS)
+    path = SourceFolder(tmp_path).task("mood").shard(shard_of("item", "i0", SHARDS), SHARDS)
     path.write_bytes(path.read_bytes().replace(b"told", b"tolt"))
     with pytest.raises(DataError, match="cannot be read"):
         answers.of(0)

@@ -19,13 +19,16 @@ import pytest
 from augment.hashes import shard_of
 from augment.messages import Record
 from augment.source_ids import Positions, SourceIds
+from augment.store.layout import pin_shards
 from augment.store.line_check import Damaged, Line
 from augment.store.lines import Stored
-from augment.store.store import OPEN_FILES, Store, line_of, pin_shards, read_pieces, shard_path
+from augment.store.shards import line_of, read_pieces
+from augment.store.store import OPEN_FILES, Store
 from augment.store.table import merge
 from augment.tasks import card_of
 from augment.tasks.edges import Edges
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.source_folder import SourceFolder
 
 CARDS = {"edges": card_of(Edges)}
 GIVES = CARDS["edges"].gives
@@ -55,7 +58,9 @@ def test_entities_spread_over_shards_and_stay_there(tmp_path: Path) -> None:
     with open_store(tmp_path, total=4) as store:
         for entity in range(200):
             store.append(record(entity))
-    counts = [sum(1 for _ in read_pieces(shard_path(tmp_path, "edges", shard, 4), GIVES)) for shard in range(4)]
+    counts = [
+        sum(1 for _ in read_pieces(SourceFolder(tmp_path).task("edges").shard(shard, 4), GIVES)) for shard in range(4)
+    ]
     assert sum(counts) == 200
     assert min(counts) > 25
     assert shard_of("user", "5", 1000) != shard_of("item", "5", 1000)
@@ -78,7 +83,7 @@ def test_a_torn_last_line_is_cut_off_before_appending(tmp_path: Path, cut: int) 
     with open_store(tmp_path) as store:
         store.append(record(1))
         store.append(record(2))
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with open_store(tmp_path) as store:
@@ -112,7 +117,7 @@ HALF = len(LINES[1]) // 2
 def test_damage_costs_the_damaged_records_only_and_is_said(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], content: list[bytes], lost: list[int], numbers: list[int]
 ) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"".join(content))
     with open_store(tmp_path) as store:
@@ -135,7 +140,7 @@ def test_damage_costs_the_damaged_records_only_and_is_said(
 
 
 def test_every_flipped_bit_of_a_line_is_noticed(tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     for place in range(len(LINES[1]) - 1):
         for bit in (0, 5):
@@ -147,7 +152,7 @@ def test_every_flipped_bit_of_a_line_is_noticed(tmp_path: Path) -> None:
 
 
 def test_lines_of_another_version_are_refused_and_not_thrown_away(tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     content = LINES[1][: -len(b',"crc":"00000000"}\n')] + b',"colour":"red"'
     path.write_bytes(LINES[0] + content + b',"crc":"%08x"}\n' % zlib.crc32(content))
@@ -207,7 +212,7 @@ def test_a_whole_line_with_an_odd_value_is_set_aside_with_its_key(
     odd = (
         "{" + ",".join(f'"{field}":{value if field == name else json.dumps(content[field])}' for field in content) + "}"
     )
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0] + whole_line(odd) + LINES[2])
     with open_store(tmp_path) as store:
@@ -226,7 +231,7 @@ def test_a_whole_line_with_an_odd_value_is_set_aside_with_its_key(
 
 @pytest.mark.parametrize("content", ["[1]", '"text"', "[" * 100_000, "{}}", '{"key":'])
 def test_a_whole_line_that_is_no_object_is_set_aside(tmp_path: Path, content: str) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0] + whole_line(content) + LINES[2])
     with open_store(tmp_path) as store:
@@ -234,7 +239,7 @@ def test_a_whole_line_that_is_no_object_is_set_aside(tmp_path: Path, content: st
 
 
 def test_many_damaged_lines_are_not_all_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0] + b"junk\n" * 1000)
     with open_store(tmp_path) as store:
@@ -252,7 +257,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, change: dic
         with pytest.raises(Damaged):
             store.append(replace(record(1), **change))
         assert "key1" not in store
-    assert shard_path(tmp_path, "edges", 0, 1).read_bytes() == LINES[0]
+    assert SourceFolder(tmp_path).task("edges").shard(0, 1).read_bytes() == LINES[0]
 
 
 def test_the_check_of_a_line_knows_every_field() -> None:
@@ -263,7 +268,7 @@ def test_the_check_of_a_line_knows_every_field() -> None:
 
 
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0][: -len(b',"crc":"00000000"}\n')] + b"}\n" + LINES[1])
     with open_store(tmp_path) as store:
@@ -272,7 +277,7 @@ def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:
 
 def test_a_text_cannot_pose_as_the_beginning_of_a_line(tmp_path: Path) -> None:
     """Text of a model is quoted: a damaged line is not searched for records that were written by one."""
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     path.parent.mkdir(parents=True)
     path.write_bytes(LINES[0] + b"\0" + line(1, LINES[2].decode().strip()))
     found = [piece.stored for piece in read_pieces(path, GIVES) if piece.stored is not None]
@@ -282,7 +287,7 @@ def test_a_text_cannot_pose_as_the_beginning_of_a_line(tmp_path: Path) -> None:
 
 
 def test_damage_that_comes_while_a_run_is_at_work_is_not_merged_over(tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     with open_store(tmp_path) as store:
         for entity in range(3):
             store.append(record(entity))
@@ -311,8 +316,8 @@ def test_a_file_system_without_locks_keeps_writers_apart_all_the_same(
 def test_a_shard_in_the_wrong_place_is_named(tmp_path: Path) -> None:
     with open_store(tmp_path, total=2) as store:
         store.append(record(1))
-    here = shard_path(tmp_path, "edges", shard_of("user", "1", 2), 2)
-    here.rename(shard_path(tmp_path, "edges", 1 - shard_of("user", "1", 2), 2))
+    here = SourceFolder(tmp_path).task("edges").shard(shard_of("user", "1", 2), 2)
+    here.rename(SourceFolder(tmp_path).task("edges").shard(1 - shard_of("user", "1", 2), 2))
     with pytest.raises(DataError, match="wrong file"), open_store(tmp_path, total=2):
         pass
 
@@ -411,7 +416,7 @@ def test_a_machine_that_dies_loses_two_seconds(
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    path = shard_path(tmp_path, "edges", 0, 1)
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
     with open_store(tmp_path) as store:
         sizes = []
         for entity in range(6):
@@ -475,11 +480,11 @@ def test_processes_with_the_same_number_in_two_containers_pin_side_by_side(
     def interrupted(source: Path, target: Path) -> None:
         if not inside:
             inside.append(True)
-            pin_shards(tmp_path, 4)
+            pin_shards(SourceFolder(tmp_path), 4)
         link(source, target)
 
     monkeypatch.setattr(os, "link", interrupted)
-    pin_shards(tmp_path, 4)
+    pin_shards(SourceFolder(tmp_path), 4)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 

@@ -17,6 +17,8 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.source_folder import SourceFolder, damaged_of
+from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.clean import clean, leftovers
 from augrec.pipeline.config import read_config, read_sections, save_config
@@ -243,6 +245,45 @@ def test_clean_lists_first_and_deletes_when_told_to(narrowed: Callable[[Narrow],
     assert set(run.folder.rglob("*")) - {run.folder / ".lock"} == kept - {run.folder / ".lock"}
     assert listed(run) == set()
     assert set(states(run.folder).values()) == {"done"}
+
+
+def test_clean_lists_what_was_set_aside(narrowed: Callable[[Narrow], Run]) -> None:
+    run = narrowed(fewer_seeds)
+    source = SourceFolder(run.folder / "augment" / "rule")
+    before = listed(run)
+    older = source.set_aside / "layout-1" / "edges" / "shards" / "00000-of-00001.jsonl"
+    older.parent.mkdir(parents=True)
+    older.write_text("{}\n")
+    damaged = damaged_of(source.task("edges").shard(0, 2))
+    damaged.write_text("half a line\n")
+    assert listed(run) - before == {"augment/rule/set-aside", "augment/rule/edges/shards/00000-of-00002.damaged"}
+    clean(run.folder, delete=False, console=Console(file=io.StringIO()))
+    assert older.exists()
+    assert damaged.exists()
+    kept = {shard: shard.read_bytes() for task in source.tasks() for shard in task.shard_files()}
+    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    assert not source.set_aside.exists()
+    assert not damaged.exists()
+    assert kept == {shard: shard.read_bytes() for shard in kept}
+    assert states(run.folder)["augment"] == "done"
+
+
+def test_clean_lists_trials_whose_values_are_kept(narrowed: Callable[[Narrow], Run]) -> None:
+    run = narrowed(fewer_seeds)
+    before = listed(run)
+    journalled, grid, gone = (SearchFolder(run.folder / "search" / name) for name in ("base", "llmrec", "no-model"))
+    for search in (journalled, grid, gone):
+        for position in range(4):
+            search.trial(position).training(7).root.mkdir(parents=True)
+        search.trials_csv.write_text("trial,state,recall@10\n0,complete,0.5\n1,fail,\n2,running,\n")
+    journalled.journal.write_text("{}\n")
+    ended = {"search/base/trial-000", "search/base/trial-001"}
+    assert listed(run) - before == ended | {"search/no-model"}
+    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    assert [trial.root.name for trial in journalled.trials()] == ["trial-002", "trial-003"]
+    assert journalled.journal.exists()
+    assert len(grid.trials()) == 4, "the trainings are a grid's only memory"
+    assert not gone.root.exists()
 
 
 def test_clean_touches_nothing_behind_a_link(narrowed: Callable[[Narrow], Run], tmp_path: Path) -> None:

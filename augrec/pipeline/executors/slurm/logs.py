@@ -8,7 +8,6 @@ from pathlib import Path
 
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.executors.slurm import controller
-from augrec.pipeline.executors.slurm.script import logs
 from augrec.pipeline.executors.slurm.status import open_pieces
 from augrec.pipeline.executors.slurm.submit import submitted
 from augrec.pipeline.host.stopping import AGAIN
@@ -50,12 +49,12 @@ def _jobs(run: Path) -> Iterator[FailedWork]:
 
 def _log(run: Path, named: object) -> Path | None:
     """The log of that name among the run's own: a run may have been moved, or name any file of its reader's."""
-    return logs(run) / Path(named).name if isinstance(named, str) and Path(named).name else None
+    return RunFolder(run).job_logs / Path(named).name if isinstance(named, str) and Path(named).name else None
 
 
 def _exits(run: Path) -> dict[str, tuple[str, int, str]]:
     """The last exit of every job and array task: name, code, log."""
-    path = logs(run) / "exits.tsv"
+    path = RunFolder(run).job_exits
     exits = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         parts = line.split("\t")
@@ -75,4 +74,4 @@ def tail(path: Path | None, lines: int = LINES) -> str:
 def all_logs(run: Path) -> list[Path]:
     """Every log of a run, the newest last."""
     RunFolder(run).check_layout()
-    return sorted(logs(run).glob("*.out"), key=lambda path: path.stat().st_mtime)
+    return sorted(RunFolder(run).job_logs.glob("*.out"), key=lambda path: path.stat().st_mtime)

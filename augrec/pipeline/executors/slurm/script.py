@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.run_folder import RunFolder, SubmissionFolder
 from augrec.pipeline.executors.slurm.plan import Job
 from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.host.stopping import AGAIN
@@ -27,7 +28,7 @@ def render(job: Job, profile: Profile, *, run: Path, folder: Path, chdir: Path) 
         chdir: where it starts: relative paths of the config count from here.
     """
     for path in (run, folder, chdir):
-        if not str(path).isprintable():  # exits.tsv is parted by tabs, a script by lines
+        if not str(path).isprintable():  # the table of exits is parted by tabs, a script by lines
             what = "a path with a line break, a tab or another control character cannot stand in a batch script"
             raise UsageError(what, where=ascii(str(path)), remedy="give the run another `output`")
     environment = Environment(
@@ -35,7 +36,7 @@ def render(job: Job, profile: Profile, *, run: Path, folder: Path, chdir: Path) 
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {"sh": lambda value: shlex.quote(str(value)), "words": shlex.join}
-    config = str((folder / "config.yaml").absolute())
+    config = str(SubmissionFolder(folder).config.absolute())
     return environment.get_template("job.sbatch.j2").render(
         directives=directives(job, profile, run=run, chdir=chdir),
         title=f"{run.name}: {job.name}",
@@ -46,8 +47,8 @@ def render(job: Job, profile: Profile, *, run: Path, folder: Path, chdir: Path) 
         lines=profile.lines,
         local_disk=profile.local_disk,
         command=program(job, profile, run=run, chdir=chdir),
-        log=logs(run).absolute(),
-        exits=(logs(run) / "exits.tsv").absolute(),
+        log=RunFolder(run).job_logs.absolute(),
+        exits=RunFolder(run).job_exits.absolute(),
         again=AGAIN,
         max_requeues=profile.max_requeues,
     )
@@ -58,7 +59,7 @@ def directives(job: Job, profile: Profile, *, run: Path, chdir: Path) -> list[st
     asked = job.resources
     gpus = None if not asked.gpus else f"gpu:{asked.gpu_type}:{asked.gpus}" if asked.gpu_type else f"gpu:{asked.gpus}"
     throttle = f"%{asked.throttle}" if asked.throttle else ""
-    output = f"{_literal(logs(run).absolute())}/{_literal(job.name)}-{'%A_%a' if job.array else '%j'}.out"
+    output = f"{_literal(RunFolder(run).job_logs.absolute())}/{_literal(job.name)}-{'%A_%a' if job.array else '%j'}.out"
     options = {
         "job-name": f"{run.name}-{job.name}",
         "chdir": str(chdir.absolute()),
@@ -101,11 +102,6 @@ def program(job: Job, profile: Profile, *, run: Path, chdir: Path) -> str:
 
 
 _MODULE = ("-P", "-m", "augrec.cli")
-
-
-def logs(run: Path) -> Path:
-    """Where jobs write what they say."""
-    return run / "slurm" / "logs"
 
 
 def _literal(text: object) -> str:

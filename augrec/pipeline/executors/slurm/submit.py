@@ -6,21 +6,21 @@ import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.locks import hold
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import LOCK, RunFolder, SubmissionFolder
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.chain import beside_others, check_folders
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.plan import Level, describe, plan
 from augrec.pipeline.executors.slurm.profile import Profile
-from augrec.pipeline.executors.slurm.script import logs, render
+from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.stages.base import Run
 
 
@@ -69,8 +69,8 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
             _show(run, profile, levels, console)
             return []
         folder = _new_folder(run)
-        save_config(run.config, RunFolder(folder).config)
-        logs(run.folder).mkdir(parents=True, exist_ok=True)
+        save_config(run.config, folder.config)
+        run.files.job_logs.mkdir(parents=True, exist_ok=True)
         jobs = _hand_over(run, profile, levels, folder, console)
     console.print(f"\n{len(jobs)} jobs submitted; `augrec status {shlex.quote(str(run.folder))}` follows them",
                   markup=False, highlight=False)  # fmt: skip
@@ -82,7 +82,7 @@ def _alone(run: Run) -> Iterator[None]:
     """While one submission looks for jobs and hands over, no other one of the same run does."""
     if run.folder.is_file():
         raise UsageError("the run folder's name is taken by a file", where=run.folder)
-    with hold(RunFolder(run.folder).slurm / ".lock", "another submission of this run is under way"):
+    with hold(run.files.slurm / LOCK, "another submission of this run is under way"):
         _refuse_twice(run)  # first: a job of this run that is at work is named as what it is
         with beside_others(run.folder):
             yield
@@ -95,32 +95,38 @@ def submitted(run: Path, *, newest: bool = False) -> list[Submitted]:
 
 @dataclass(frozen=True)
 class _Notes:
-    """`jobs.json` of one submission."""
+    """What is known of the jobs of one submission, as its folder keeps it."""
 
-    path: Path
+    files: SubmissionFolder
     jobs: tuple[Submitted, ...] = ()
     unknown: tuple[str, ...] = ()
     """Names of jobs that sbatch gave no id for; they may be there all the same."""
 
     def write(self) -> None:
         content = {"jobs": [vars(job) for job in self.jobs]}
-        write_json(self.path, content | ({"unknown": list(self.unknown)} if self.unknown else {}))
+        write_json(self.files.jobs, content | ({"unknown": list(self.unknown)} if self.unknown else {}))
 
     def script(self, name: str) -> Path:
-        return self.path.parent.absolute() / f"{name}.sbatch"
+        return self.files.script(name).absolute()
 
 
 def _notes(run: Path) -> list[_Notes]:
     submissions = []
-    for path in sorted(RunFolder(run).slurm.glob("[0-9]*/jobs.json")):
-        content = read_json(path, remedy="remove this submission's folder once `squeue --me` lists none of its jobs")
+    for files in RunFolder(run).submissions():
+        if not files.jobs.exists():
+            continue
+        content = read_json(
+            files.jobs, remedy="remove this submission's folder once `squeue --me` lists none of its jobs"
+        )
         jobs = tuple(Submitted(**job) for job in content["jobs"])
-        submissions.append(_Notes(path, jobs, tuple(content.get("unknown", ()))))
+        submissions.append(_Notes(files, jobs, tuple(content.get("unknown", ()))))
     return submissions
 
 
-def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, console: Console) -> list[Submitted]:
-    notes = _Notes(folder / "jobs.json")
+def _hand_over(
+    run: Run, profile: Profile, levels: list[Level], files: SubmissionFolder, console: Console
+) -> list[Submitted]:
+    notes = _Notes(files)
     before: list[str] = []
     lines = iter(list(describe(levels)))
     asked = ""
@@ -130,7 +136,7 @@ def _hand_over(run: Run, profile: Profile, levels: list[Level], folder: Path, co
             for job in level:
                 asked = job.name
                 script = notes.script(asked)
-                write_text(script, render(job, profile, run=run.folder, folder=folder, chdir=Path.cwd()))
+                write_text(script, render(job, profile, run=run.folder, folder=files.root, chdir=Path.cwd()))
                 replace(notes, unknown=(asked,)).write()  # should this process die before the answer
                 job_id = controller.submit(script, before, Path.cwd())
                 ids.append(job_id)
@@ -161,7 +167,7 @@ def _taken_back(notes: _Notes, error: AugrecError) -> AugrecError:
         ids += [queued.job for queued in listed if _of_script(queued, notes) and queued.job not in ids]
     left = bool(ids) and controller.cancel(ids) is False
     replace(notes, jobs=notes.jobs if left else ()).write()
-    where = error.where or notes.path.parent
+    where = error.where or notes.files.root
     if left:
         remedy = f"{controller.cancel_command(ids)}   (scancel failed just now); then submit again"
         return AugrecError(f"{error.what}\n  jobs {', '.join(ids)} could not be taken back", where=where, remedy=remedy)
@@ -173,7 +179,7 @@ def _taken_back(notes: _Notes, error: AugrecError) -> AugrecError:
 
 
 def _of_script(queued: controller.Queued, notes: _Notes) -> bool:
-    return bool(queued.command) and queued.alive and queued.command.startswith(f"{notes.path.parent.absolute()}/")
+    return bool(queued.command) and queued.alive and queued.command.startswith(f"{notes.files.root.absolute()}/")
 
 
 def clusters_of(jobs: Iterable[Submitted]) -> list[str]:
@@ -182,13 +188,13 @@ def clusters_of(jobs: Iterable[Submitted]) -> list[str]:
 
 
 def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> None:
-    folder = RunFolder(run.folder).slurm / "dry-run"
+    files = run.files.submission("dry-run")
     names: list[str] = []
     for level in levels:
         for job in level:
-            script = folder.absolute() / f"{job.name}.sbatch"
+            script = files.script(job.name).absolute()
             command = controller.sbatch_command(script, [f"<{name}>" for name in names])
-            text = render(job, profile, run=run.folder, folder=folder, chdir=Path.cwd())
+            text = render(job, profile, run=run.folder, folder=files.root, chdir=Path.cwd())
             console.print(f"$ {shlex.join(command)}\n{text}", markup=False, highlight=False)
         names = [job.name for job in level]
     for line in describe(levels):
@@ -236,19 +242,17 @@ def _refuse_unknown(run: Run, known: dict[str, controller.JobId], unknown: list[
     )
 
 
-def _new_folder(run: Run) -> Path:
-    for folder in _numbered(RunFolder(run.folder).slurm):
+def _new_folder(run: Run) -> SubmissionFolder:
+    for folder in _numbered(run.files):
         try:
-            folder.mkdir(parents=True)
+            folder.root.mkdir(parents=True)
         except FileExistsError:
             continue
         return folder
     raise AssertionError
 
 
-def _numbered(root: Path) -> Iterator[Path]:
-    numbers: Any = (int(path.name) for path in root.glob("[0-9]*") if path.name.isdigit())
-    first = max(numbers, default=0) + 1
-    while True:
-        yield root / f"{first:03d}"
-        first += 1
+def _numbered(run: RunFolder) -> Iterator[SubmissionFolder]:
+    numbers = (int(before.root.name) for before in run.submissions() if before.root.name.isdigit())
+    for number in count(max(numbers, default=0) + 1):
+        yield run.submission(f"{number:03d}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.comparison.options import Arm
@@ -49,7 +50,7 @@ def kind_of(plan: ComparisonPlan, config: Config, arm: Arm, summaries: Mapping[s
     engine: Any = config.generation.sources[arm.source].engine
     if not engine.writes_text or not summaries.get(arm.source, NOT_RECORDED).llm:
         return "rule"
-    published = {str(plan.folder / "published" / name) for name in plan.compare.published}
+    published = {str(ComparisonFolder(plan.folder).published(name)) for name in plan.compare.published}
     return "published" if engine.replays and str(engine.records) in published else "llm"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.named import matrix_facts
 from augrec.artefacts.run_folder import MARKER, RunFolder
+from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.stages import STAGES
@@ -52,12 +53,11 @@ def write_comparison(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning]
         tuned: what was tried and chosen, by variant.
         seconds: what this call of the comparison took so far.
     """
-    results = measured(plan, run, tuned, seconds)
-    write_results(results, run.folder / "compare.json")
-    write_markdown(results, run.folder / "compare.md")
-    page = run.folder / "index.html"
-    write_page(results, page)
-    return page
+    results, files = measured(plan, run, tuned, seconds), ComparisonFolder(run.folder)
+    write_results(results, files.results)
+    write_markdown(results, files.markdown)
+    write_page(results, files.page)
+    return files.page
 
 
 def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> ComparisonResults:

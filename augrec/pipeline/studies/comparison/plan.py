@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.controls import given_texts
@@ -158,4 +159,4 @@ def _replay_published(compare: Compare, raw: dict[str, Any]) -> None:
     for source in sources.values():
         engine = source.get("engine") or {}
         if engine.get("kind") == "replay" and engine.get("records") in compare.published:
-            engine["records"] = str(compare.folder / "published" / engine["records"])
+            engine["records"] = str(ComparisonFolder(compare.folder).published(engine["records"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from augrec.artefacts.files import digest, read_json, write_json
+from augrec.artefacts.study_folder import IMPORTED
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.studies.comparison.options import Release
 from augrec.pipeline.weights.resolve import resolve_path
@@ -30,7 +31,7 @@ def import_published(name: str, release: Release, place: str, out: Path) -> dict
     folder = resolve_path(place)
     importer = import_rlmrec if release.layout == "rlmrec" else import_llmrec
     identity = digest([release.layout, code_identity((importer.__module__,)), *_files(folder)])
-    marker = out / "imported.json"
+    marker = out / IMPORTED
     if marker.exists() and (known := read_json(marker))["identity"] == identity:
         return dict(known["imported"])
     if out.exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
@@ -51,7 +52,7 @@ def run_compare(
     RunFolder(plan.folder).check_layout()
     with exclusive(plan.folder):
         options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}
-        save_as_read("comparison", options, plan.folder / "compare.yaml")
+        save_as_read("comparison", options, ComparisonFolder(plan.folder).options)
         _import(plan, runner)
         runner.run(search)
         timer = Stopwatch()
@@ -71,7 +72,9 @@ def _chosen(plan: ComparisonPlan, tunings: Mapping[str, Tuning]) -> dict[str, Va
 def _import(plan: ComparisonPlan, runner: CellRunner) -> None:
     for name, release in plan.compare.published.items():
         timer = Stopwatch()
-        imported = import_published(name, release, plan.place_of(release), plan.folder / "published" / name)
+        imported = import_published(
+            name, release, plan.place_of(release), ComparisonFolder(plan.folder).published(name)
+        )
         counts = imported.get("counts") or {}
         ok = sum(count for key, count in counts.items() if key.endswith("_ok"))
         runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")

@@ -10,6 +10,7 @@ from typing import Any
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import LONGEST
+from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.studies.experiment.options import Experiment, Sweep
 from augrec.pipeline.studies.sections import merged
 from recsys.options import EvaluationOptions
@@ -48,7 +49,7 @@ def compose(
     for name, sweep in experiment.sweeps.items():
         _add_sweep(raw, name, sweep)
     raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")[:LONGEST]
-    raw["output"] = str(experiment.folder / dataset / setting)
+    raw["output"] = str(ExperimentFolder(experiment.folder).run(dataset, setting))
     raw["report"] = _report(experiment, raw, dataset, setting)
     return raw
 

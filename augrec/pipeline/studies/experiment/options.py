@@ -10,11 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
+from augrec.artefacts.study_folder import OWN_FOLDERS
 from augrec.pipeline.studies.search.options import Search
 from augrec.report.pages.experiment.options import Table
-
-OWN_FOLDERS = ("tables", "plots")
-"""What lies beside the data sets in an experiment's folder."""
 
 
 class Variation(Options):

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from augrec.artefacts.files import write_json
+from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
@@ -36,10 +37,10 @@ def run_experiment(
     """
     from augrec.report.pages.experiment.page import write_pages
 
-    folder = plan.experiment.folder
-    with exclusive(folder):
+    files = ExperimentFolder(plan.experiment.folder)
+    with exclusive(files.root):
         options = {**plan.experiment.model_dump(mode="json"), "base": plan.base}
-        save_as_read("experiment", options, folder / "experiment.yaml")
+        save_as_read("experiment", options, files.options)
         outcomes: list[Outcome] = []
         for place, cell in enumerate(plan.cells, start=1):
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
@@ -48,9 +49,9 @@ def run_experiment(
             outcomes.append(_run_cell(plan, cell, others, set(force), download, console))
         failures = [failure for outcome in outcomes for failure in outcome.failures]
         if failures:
-            write_json(folder / "failures.json", [asdict(failure) for failure in failures])
+            write_json(files.failures, [asdict(failure) for failure in failures])
         else:
-            (folder / "failures.json").unlink(missing_ok=True)
+            files.failures.unlink(missing_ok=True)
         write_pages(study_of(plan, outcomes), plan.experiment.tables)
     return outcomes, failures
 

@@ -55,7 +55,7 @@ class JournalStudy(Study):
         self.given_up: set[int] = set()
         metric = Metric.parse(config.training.monitor)
         direction = StudyDirection.MINIMIZE if metric.lower_is_better else StudyDirection.MAXIMIZE
-        self.study = _open(self.folder / "journal.log", digest(identity)[:16], direction)
+        self.study = _open(self.files.journal, digest(identity)[:16], direction)
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == TrialState.RUNNING and trial.params.keys() != self.distributions.keys():
                 self.study.tell(trial.number, state=TrialState.FAIL)  # killed while its options were drawn

@@ -20,6 +20,7 @@ from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import progress
+from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
@@ -62,7 +63,7 @@ class Study(ABC):
     """
 
     def __init__(self, subject: Subject, folder: Path, budget: int, at_once: int) -> None:
-        self.subject, self.folder, self.budget, self.at_once = subject, folder, budget, at_once
+        self.subject, self.files, self.budget, self.at_once = subject, SearchFolder(folder), budget, at_once
 
     @property
     def model(self) -> str:
@@ -84,15 +85,12 @@ class Study(ABC):
         """How many trials of the budget need nothing more."""
         return sum(trial.state in ("complete", "fail") for trial in self.tried()[: self.budget])
 
-    def trial_folder(self, position: int) -> Path:
-        return self.folder / f"trial-{position:03d}"
-
     def begin(self, position: int, options: Values) -> Trial:
         """The trial of some options; trainings that are finished are not waiting."""
         config = self.subject.narrowed(options)
-        folder = self.trial_folder(position)
+        files = self.files.trial(position)
         made = [
-            replace(training, folder=folder / f"seed-{training.seed}", judge_test=False)
+            replace(training, folder=files.training(training.seed).root, judge_test=False)
             for training in trainings_of(Run(config))
         ]
         done = [training for training in made if training.finished()]
@@ -100,8 +98,8 @@ class Study(ABC):
         return Trial(self, position, [training for training in made if training not in done], values)
 
     def write_failure(self, trial: Trial, problem: str) -> None:
-        """`failed.json` in the trial's folder."""
-        write_json(self.trial_folder(trial.position) / "failed.json", {"reason": problem})
+        """Says in the trial's folder why it failed."""
+        write_json(self.files.trial(trial.position).failure, {"reason": problem})
 
     def result(self, monitor: str) -> SearchResult:
         """The best complete trial; the earlier one of two that are equal."""
@@ -109,7 +107,7 @@ class Study(ABC):
         values = [trial.value for trial in tried if trial.state == "complete" and trial.value is not None]
         failed = len(tried) - len(values)
         if not values:
-            reasons = sorted(self.folder.glob("trial-*/failed.json"))
+            reasons = [trial.failure for trial in self.files.trials() if trial.failure.exists()]
             where = f", see {reasons[0]}" if reasons else ""
             problem = f"all {len(tried)} trials of the search failed{where}"
             return SearchResult(self.model, trials=len(tried), failed=failed, problem=problem)
@@ -118,15 +116,15 @@ class Study(ABC):
         return SearchResult(self.model, dict(chosen.options), chosen.value, len(tried), failed)
 
     def write(self, monitor: str) -> None:
-        """`trials.csv` and `best.json` beside the trials."""
+        """A table of the trials, and what was chosen, beside them."""
         tried, result = self.tried(), self.result(monitor)
         names = list(dict.fromkeys(name for trial in tried for name in trial.options))
         rows: list[list[Any]] = [["trial", "state", monitor, *names]]
         for position, trial in enumerate(tried):
             rows.append([position, trial.state, trial.value, *(trial.options.get(name) for name in names)])
-        write_text(self.folder / "trials.csv", csv_lines(rows))
+        write_text(self.files.trials_csv, csv_lines(rows))
         write_json(
-            self.folder / "best.json",
+            self.files.best,
             {
                 "model": self.model,
                 "variant": self.subject.variant,

@@ -11,6 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.report.measures.agreement import Agreement
 from augrec.report.measures.consistency import Consistency
 from augrec.report.measures.cost import Cost, Gain
@@ -202,12 +203,13 @@ def read_results(path: Path) -> ComparisonResults:
     return results_of(read_json(path, remedy=COMPARE_AGAIN), path)
 
 
-def results_of(content: Any, where: Path | str = "compare.json") -> ComparisonResults:
-    """The results that a JSON value holds.
+def results_of(content: Any, where: Path | None = None) -> ComparisonResults:
+    """The results that a JSON value holds; `where` it stands.
 
     Raises:
         DataError: it is of another schema.
     """
+    where = where or ComparisonFolder(Path()).results
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise DataError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
@@ -37,26 +38,26 @@ Sweeps = Mapping[str, Sequence[Line]]
 
 
 def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
-    """Writes `results.json`, `tables/`, `plots/`, `index.md` and `index.html` from what the trainings wrote."""
-    folder = study.folder
+    """Writes the results, tables, plots and pages of an experiment from what the trainings wrote."""
+    files = ExperimentFolder(study.folder)
     results = Results(study, tables)
     blocks, lines = results.blocks(), results.lines()
-    for name in ("tables", "plots"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    write_json(folder / "results.json", results_json(study, blocks, lines))
+    for folder in (files.tables, files.plots):
+        shutil.rmtree(folder, ignore_errors=True)
+    write_json(files.results, results_json(study, blocks, lines))
     for block in blocks:
         texts = {"md": block_markdown(block), "csv": csv(values_table(block)), "tex": latex(means_table(block))}
         for suffix, text in texts.items():
-            write_text(folder / "tables" / f"{stem(block)}.{suffix}", text)
+            write_text(files.tables / f"{stem(block)}.{suffix}", text)
         if tables[block.table].plot:
-            draw_bars(block, folder / "plots" / stem(block))
+            draw_bars(block, files.plots / stem(block))
     sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
     for name, of_sweep in sweeps.items():
-        write_text(folder / "tables" / f"{name}.csv", csv(sweep_values(name, of_sweep)))
-        write_text(folder / "tables" / f"{name}.md", sweep_markdown(name, of_sweep))
-        draw_lines(of_sweep, folder / "plots" / name)
-    write_text(folder / "index.md", _markdown(study, tables, blocks, sweeps))
-    write_text(folder / "index.html", _html(study, tables, blocks, sweeps))
+        write_text(files.tables / f"{name}.csv", csv(sweep_values(name, of_sweep)))
+        write_text(files.tables / f"{name}.md", sweep_markdown(name, of_sweep))
+        draw_lines(of_sweep, files.plots / name)
+    write_text(files.markdown, _markdown(study, tables, blocks, sweeps))
+    write_text(files.page, _html(study, tables, blocks, sweeps))
 
 
 def _family(blocks: Sequence[Block]) -> str:
@@ -121,7 +122,7 @@ def _runs(study: Study) -> list[tuple[str, str, str]]:
     """(name, link, seconds taken) of every run."""
     rows = []
     for run in study.runs:
-        link = f"{run.dataset}/{run.setting}"
-        link += "/report/index.html" if RunFolder(run.folder).page.exists() else ""
-        rows.append((f"{run.dataset}, {run.setting}", link, seconds(run.seconds)))
+        link = ExperimentFolder(Path()).run(run.dataset, run.setting)
+        link = RunFolder(link).page if RunFolder(run.folder).page.exists() else link
+        rows.append((f"{run.dataset}, {run.setting}", link.as_posix(), seconds(run.seconds)))
     return rows

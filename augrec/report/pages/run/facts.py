@@ -12,7 +12,7 @@ import yaml
 
 from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
-from augrec.artefacts.run_folder import MARKER, RunFolder
+from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.limits import Limit, read_limits
 from augrec.report.pages.run.provenance import STAGES, Group, read_provenance
@@ -195,7 +195,8 @@ def _training(trained: dict[str, Trained]) -> Pairs:
 
 def _markers(run: Path) -> list[dict[str, Any]]:
     """Every completion marker but the report's own, in the order of the stages."""
-    paths = [path.relative_to(run) for path in run.rglob(MARKER) if path.relative_to(run).parts[0] != "report"]
+    files = RunFolder(run)
+    paths = [path.relative_to(run) for path in files.stage_markers() if not path.is_relative_to(files.report)]
     rank = {stage: n for n, stage in enumerate(STAGES)}
     paths.sort(key=lambda path: (rank.get(path.parts[0], len(STAGES)), path.as_posix()))
     return [{"stage": path.parent.as_posix(), **_optional(run / path)} for path in paths]

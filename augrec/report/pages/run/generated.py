@@ -13,7 +13,8 @@ from augrec.artefacts import records as stored
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.named import named_records
 from augrec.artefacts.records import StoredRecord
-from augrec.artefacts.run_folder import RunFolder, TaskFolder
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.source_folder import TaskFolder
 from augrec.artefacts.tasks import TaskCard, read_card
 
 GENRES_LIKED = "liked_genres"

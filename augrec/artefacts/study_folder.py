@@ -1,0 +1,125 @@
+"""Where a study (an experiment, or a comparison) and the search inside of it keep their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from augrec.artefacts.run_folder import TrainingFolder
+
+TABLES, PLOTS = "tables", "plots"
+OWN_FOLDERS = (TABLES, PLOTS)
+"""What lies in an experiment's folder beside those of its data sets."""
+IMPORTED = "imported.json"
+"""Written last into the folder of an import: what it was made from."""
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """One experiment; its runs lie in folders of their own below."""
+
+    root: Path
+
+    @property
+    def options(self) -> Path:
+        """The experiment as it was read."""
+        return self.root / "experiment.yaml"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures.json"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results.json"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "index.html"
+
+    @property
+    def markdown(self) -> Path:
+        return self.root / "index.md"
+
+    @property
+    def tables(self) -> Path:
+        return self.root / TABLES
+
+    @property
+    def plots(self) -> Path:
+        return self.root / PLOTS
+
+    def run(self, dataset: str, setting: str) -> Path:
+        """The folder of one of its runs."""
+        return self.root / dataset / setting
+
+
+@dataclass(frozen=True)
+class ComparisonFolder:
+    """One comparison. Its run lies in the same folder."""
+
+    root: Path
+
+    @property
+    def options(self) -> Path:
+        """The comparison as it was read."""
+        return self.root / "compare.yaml"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "compare.json"
+
+    @property
+    def markdown(self) -> Path:
+        return self.root / "compare.md"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "index.html"
+
+    def published(self, name: str) -> Path:
+        """The import of a published release."""
+        return self.root / "published" / name
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """One trial of a search: a training for each of the search's seeds."""
+
+    root: Path
+
+    def training(self, seed: int) -> TrainingFolder:
+        return TrainingFolder(self.root / f"seed-{seed}")
+
+    @property
+    def failure(self) -> Path:
+        """Why it failed."""
+        return self.root / "failed.json"
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """The trials of one model, `search/<model>/` in a run."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """What was drawn and what came of it, of searches that draw."""
+        return self.root / "journal.log"
+
+    @property
+    def trials_csv(self) -> Path:
+        return self.root / "trials.csv"
+
+    @property
+    def best(self) -> Path:
+        """The options that were chosen."""
+        return self.root / "best.json"
+
+    def trial(self, position: int) -> TrialFolder:
+        return TrialFolder(self.root / f"trial-{position:03d}")
+
+    def trials(self) -> list[TrialFolder]:
+        """Those that have a folder, in order."""
+        return [TrialFolder(path) for path in sorted(self.root.glob("trial-*")) if path.is_dir()]
