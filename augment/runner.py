@@ -16,11 +16,12 @@ from augment.engines.base import Engine, EngineInputs
 from augment.engines.registry import build_engine
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.presentation import Presentation
+from augment.question_identity import question_identity
 from augment.replay.options import ReplayOptions
 from augment.replay.replay import Replay
 from augment.requests import drawn_users
 from augment.source_pass import Pass
-from augment.store.asked_keys import LastPass, made_of
+from augment.store.asked_keys import LastPass
 from augment.store.made_by import engines_of, write_description
 from augment.store.open_requests import OpenNote
 from augment.store.store import Store
@@ -97,7 +98,7 @@ def run_source(
     tables = {task: files.task(task).records_of(part) for task in cards}
     with ExitStack() as running:
         running.enter_context(maker)
-        made_from = made_of(catalog, source, generation, tasks, maker, seed)
+        made_from = question_identity(catalog, source, generation, tasks, maker, seed)
         read = dict.fromkeys([*store.paths, *(path for number in mine for path in waves.quoted_shards(number))])
         last = LastPass(folder, part, made_from, list(read), tables)
         kept = last.read()

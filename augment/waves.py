@@ -10,11 +10,12 @@ from augment.catalog import Catalog
 from augment.engines.base import Engine
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.rendering import Prompts
+from augment.question_identity import question_identity
 from augment.replay.options import ReplayOptions
 from augment.replay.replay import Replay, replayed_task
 from augment.requests import Questions, asker, drawn_users
 from augment.store.answers import Answers
-from augment.store.asked_keys import AskedKeys, made_of
+from augment.store.asked_keys import AskedKeys
 from augment.store.request_index import KeyTable
 from augment.store.store import Store
 from augment.tasks import TASKS, Task, card_of
@@ -78,7 +79,7 @@ class Waves:
         if wave not in self._made_of:
             self._quote(wave)
             quoted = {read: self._answers[read] for read in self.reads(wave)}
-            self._made_of[wave] = made_of(
+            self._made_of[wave] = question_identity(
                 self._catalog, self._source, self._generation, self.tasks(wave), self._maker, self._seed, quoted
             )
         return AskedKeys(self._folder, self._generation.shards, self._made_of[wave], wave)

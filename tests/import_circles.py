@@ -1,7 +1,8 @@
 """No module of the project imports itself through others: `python -m tests.import_circles` (part of `make style`).
 
-Imports inside functions count, those for type checkers alone do not: they never run. That a package's `__init__` runs
-when one of its modules is imported is no import of the package.
+Nor does a room of a package, which is a module or a package directly inside of it. Imports inside functions count,
+those for type checkers alone do not: they never run. That a package's `__init__` runs when one of its modules is
+imported is no import of the package.
 """
 
 from __future__ import annotations
@@ -22,6 +23,22 @@ def project_modules(root: Path) -> Iterator[str]:
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             yield ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_graphs(graph: Graph) -> Iterator[Graph]:
+    """For each package, which of its rooms import which."""
+    for package in sorted({name.rpartition(".")[0] for name in graph} - {""}):
+        inside, depth = f"{package}.", package.count(".") + 2
+        rooms: dict[str, set[str]] = {}
+        for module in (module for module in graph if module.startswith(inside)):
+            room = _room(module, depth)
+            others = {_room(name, depth) for name in graph[module] if name.startswith(inside)}
+            rooms.setdefault(room, set()).update(others - {room})
+        yield {room: sorted(others) for room, others in rooms.items()}
+
+
+def _room(module: str, depth: int) -> str:
+    return ".".join(module.split(".")[:depth])
 
 
 def shortest_circle(graph: Graph) -> list[str] | None:
@@ -52,12 +69,12 @@ def main() -> int:
     """Prints the shortest circle there is; the exit code."""
     root = Path(augrec.__file__).parent.parent
     graph = {module: imports_of(module) for module in project_modules(root)}
-    circle = shortest_circle(graph)
-    if circle is None:
-        print(f"no circle among the imports of {len(graph)} modules")
+    circles = [circle for one in (graph, *room_graphs(graph)) if (circle := shortest_circle(one)) is not None]
+    if not circles:
+        print(f"no circle among the imports of {len(graph)} modules, and none among the rooms of a package")
         return 0
-    listed = " ->\n  ".join(circle)
-    print(f"these modules import each other in a circle:\n  {listed}", file=sys.stderr)
+    listed = " ->\n  ".join(circles[0])
+    print(f"these import each other in a circle:\n  {listed}", file=sys.stderr)
     return 1
 
 

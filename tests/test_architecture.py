@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from augrec.pipeline.import_closure import imports_of
-from tests.import_circles import shortest_circle
+from tests.import_circles import room_graphs, shortest_circle
 from tests.kit.machine_speed import patience
 
 LINTER = Path(sys.executable).with_name("lint-imports")
@@ -70,6 +70,25 @@ def test_a_circle_is_told_by_the_shortest_way_around() -> None:
     assert shortest_circle({**graph, "e": ["a"]}) in (["a", "b", "c", "a"], ["a", "d", "e", "a"])
     assert shortest_circle({"a": ["b"], "b": [], "c": ["b", "a"]}) is None
     assert shortest_circle({"a": ["a"]}) == ["a", "a"]
+
+
+def test_rooms_of_a_package_are_seen_as_one_module_each() -> None:
+    graph = {
+        "p": [],
+        "p.a": ["p.b.x"],
+        "p.b": ["p.b.x"],
+        "p.b.x": ["p.b.y"],
+        "p.b.y": ["p.c"],
+        "p.c": [],
+        "q.d": ["p.a"],
+    }
+    assert list(room_graphs(graph)) == [
+        {"p.a": ["p.b"], "p.b": ["p.c"], "p.c": []},
+        {"p.b.x": ["p.b.y"], "p.b.y": []},
+        {"q.d": []},
+    ]
+    circles = [shortest_circle(rooms) for rooms in room_graphs({**graph, "p.c": ["p.b.x"], "p.b.x": []})]
+    assert circles == [["p.b", "p.c", "p.b"], None, None], "no module imports itself, and the rooms do"
 
 
 def test_imports_are_read_as_they_run() -> None:

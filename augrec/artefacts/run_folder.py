@@ -263,8 +263,8 @@ class RunFolder:
         return self.root / folder / MARKER
 
     def stage_markers(self) -> list[Path]:
-        """Every completion marker there is."""
-        return sorted(self.root.rglob(MARKER))
+        """The completion markers of all stages that have one, by the names of their folders."""
+        return sorted(self.root.glob(f"*/{MARKER}"))
 
     @property
     def layout(self) -> Path:
@@ -282,7 +282,7 @@ class RunFolder:
                 return
             what = f"the run folder has layout {layout!r}, this version reads and writes {LAYOUT}"
             raise DataError(what, where=self.root, remedy=remedy)
-        if any(self.root.glob(f"*/{MARKER}")):
+        if self.stage_markers():
             what = "this run was made by an older version of augrec, whose folders are laid out differently"
             raise DataError(what, where=self.root, remedy=remedy)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import remove_file, sha256_file, write_json, write_parquet
-from augrec.artefacts.interactions import DETAILS, SPLITS
-from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.files import sha256_file, write_parquet
+from augrec.artefacts.interactions import DETAILS
+from recsys.data.dataset_files import in_order, interaction_table, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
 from recsys.data.readers.base import RawData
 from recsys.data.reviews import write_reviewed
-from recsys.data.side_tables import cleaned, genre_vocabulary, side_table
-from recsys.data.splits import TEST, TRAIN, ordered, require_parts, split_interactions
+from recsys.data.side_tables import cleaned, side_table
+from recsys.data.splits import require_parts, split_interactions
 
 _INTEGER = r"\A-?[0-9]+\z"
 LONGEST_INTEGER = 18
@@ -61,8 +61,6 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
-    files = DatasetFolder(out)
-    remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
     item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
         item_table, cleaned_items = cleaned(item_table, "item")
@@ -76,10 +74,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
         notes.append(f"left out, because no interaction is left: {counts}")
-    notes += _write_interactions(raw, kept, files.interactions)
-    write_parquet(files.items, item_table)
-    write_parquet(files.users, user_table)
-    meta = {
+    about = {
         "name": options.name,
         "source": {
             "format": options.source.format,
@@ -96,15 +91,19 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "split": options.split.model_dump(mode="json"),
             "seed": seed,
         },
-        "counts": interaction_counts(kept, len(users), len(items), moved),
-        "genres": genre_vocabulary(item_table),
-        "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
         "dropped": dropped | absent,
         "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},
         "notes": [*raw.notes, *notes],
     }
-    write_json(files.about, meta)
-    return meta
+    return write_dataset(
+        out,
+        kept,
+        item_table,
+        user_table,
+        about,
+        interactions=partial(_write_interactions, raw, kept),
+        moved=moved,
+    )
 
 
 def _write_interactions(raw: RawData, kept: pd.DataFrame, path: Path) -> list[str]:
@@ -221,51 +220,6 @@ def _order_of_ids(ids: pa.Array) -> np.ndarray:
         columns = {"number": ids.cast(pa.int64()), **columns}
     keys = [(name, "ascending") for name in columns]
     return pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy().astype(np.int64)
-
-
-def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
-    """The sha256 of (user int32, item int32, split uint8) in little-endian bytes, sorted by (user, item)."""
-    triples = np.empty(len(users), dtype=[("user", "<i4"), ("item", "<i4"), ("split", "u1")])
-    order = np.argsort(users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items, kind="stable")
-    triples["user"], triples["item"], triples["split"] = users[order], items[order], splits[order]
-    return hashlib.sha256(triples.tobytes()).hexdigest()
-
-
-def in_order(kept: pd.DataFrame) -> pd.DataFrame:
-    """Interactions (user, item, split as a code, perhaps timestamp) as interactions.parquet has them: in order of user,
-    split, time and item."""
-    items = kept["item"].to_numpy(np.int64)
-    groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
-    by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
-    times = kept["timestamp"].to_numpy() if "timestamp" in kept else np.zeros(len(kept), np.int64)
-    return kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
-
-
-def interaction_table(rows: pd.DataFrame) -> pa.Table:
-    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`."""
-    columns = {"user": pa.array(rows["user"], pa.int32()), "item": pa.array(rows["item"], pa.int32())}
-    for name, kind in DETAILS.items():
-        if name in rows:
-            columns[name] = pa.array(rows[name], kind, from_pandas=True)
-    codes = pa.array(rows["split"], pa.int8())
-    columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
-    return pa.table(columns)
-
-
-def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
-    """`counts` of dataset.json; `moved` interactions went to train so that everybody has one there."""
-    sizes = np.bincount(kept["split"], minlength=len(SPLITS))
-    train = kept[kept["split"] == TRAIN]
-    return {
-        "users": n_users,
-        "items": n_items,
-        "interactions": len(kept),
-        **{name: int(size) for name, size in zip(SPLITS, sizes, strict=True)},
-        "users_without_train": n_users - train["user"].nunique(),
-        "items_without_train": n_items - train["item"].nunique(),
-        "users_with_test": kept.loc[kept["split"] == TEST, "user"].nunique(),
-        "moved_to_train": moved,
-    }
 
 
 def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:

@@ -85,7 +85,7 @@ class AlphaRec(EmbeddingRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: AlphaRecOptions, generator: torch.Generator
     ) -> AlphaRec:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: there are no item features, or not one row of them per item.

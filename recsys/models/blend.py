@@ -29,6 +29,7 @@ from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Fitted, Recommender
+from recsys.models.build import build_model
 from recsys.models.options.blend import BlendOptions
 from recsys.models.parts.histories import Histories
 from recsys.models.parts.weight_search import corners, search
@@ -69,12 +70,8 @@ class Blend(Recommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: BlendOptions, generator: torch.Generator) -> Blend:
-        """See `Family.build`."""
-        from recsys.models.registry import FAMILIES
-
-        members = [
-            FAMILIES.find(member.family).build(dataset, side, member, generator) for member in options.members.values()
-        ]
+        """See `recsys.models.build`."""
+        members = [build_model(dataset, side, member, generator) for member in options.members.values()]
         return cls(dataset.train, dataset.n_users, dataset.n_items, members, standardise=options.standardise)
 
     def fit(self, job: FitJob) -> Fitted:

@@ -124,7 +124,7 @@ class Ease(ZeroDiagonalRidge):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: EaseOptions, generator: torch.Generator) -> Ease:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         return cls(
             dataset.train,
             dataset.n_users,

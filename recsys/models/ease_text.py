@@ -98,7 +98,7 @@ class EaseText(ZeroDiagonalRidge):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: EaseTextOptions, generator: torch.Generator
     ) -> EaseText:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: `alpha` is above 0 and there are no item features, or there is not one row of features per item

@@ -39,7 +39,7 @@ class ItemKnn(Similarity):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: ItemKnnOptions, generator: torch.Generator
     ) -> ItemKnn:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         sizes = dataset.n_users, dataset.n_items
         return cls(dataset.train, *sizes, neighbours=options.neighbours, shrink=options.shrink)
 

@@ -82,7 +82,7 @@ class L3ae(ZeroDiagonalRidge):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: L3aeOptions, generator: torch.Generator) -> L3ae:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: `pull` is above 0 and there are no item features, or not one row of them per item.

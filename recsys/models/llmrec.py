@@ -116,7 +116,7 @@ class LLMRec(EmbeddingRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: LLMRecOptions, generator: torch.Generator
     ) -> LLMRec:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, side, options, generator)
 
     def forward(self) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class MfBpr(EmbeddingRecommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: MfBprOptions, generator: torch.Generator) -> MfBpr:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         sizes = dataset.n_users, dataset.n_items
         return cls(*sizes, dim=options.dim, l2=options.l2, l2_kind=options.l2_kind, generator=generator)
 

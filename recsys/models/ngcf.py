@@ -74,7 +74,7 @@ class NGCF(GraphRecommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: NgcfOptions, generator: torch.Generator) -> NGCF:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
     def propagate(self, start: Embeddings, draw: Draws) -> Propagated:

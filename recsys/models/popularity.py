@@ -37,7 +37,7 @@ class Popularity(ClosedFormRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: PopularityOptions, generator: torch.Generator
     ) -> Popularity:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         return cls(dataset.n_items)
 
     def compute(self, dataset: Dataset) -> None:

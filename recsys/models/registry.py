@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from augrec.artefacts.registry import rebuild
-from recsys.models.families import FAMILIES, Family, ModelOptions
 from recsys.models.options.alpharec import AlphaRecOptions
 from recsys.models.options.autocf import AutoCfOptions
 from recsys.models.options.blend import BlendOptions
@@ -11,6 +10,7 @@ from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.dccf import DccfOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.ease_text import EaseTextOptions
+from recsys.models.options.families import FAMILIES, Family, ModelOptions
 from recsys.models.options.gccf import GccfOptions
 from recsys.models.options.grcn import GrcnOptions
 from recsys.models.options.item_knn import ItemKnnOptions

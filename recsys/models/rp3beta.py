@@ -45,7 +45,7 @@ class Rp3beta(Similarity):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: Rp3betaOptions, generator: torch.Generator
     ) -> Rp3beta:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         sizes = dataset.n_users, dataset.n_items
         return cls(dataset.train, *sizes, neighbours=options.neighbours, alpha=options.alpha, beta=options.beta)
 

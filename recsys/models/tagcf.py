@@ -102,7 +102,7 @@ class TAGCF(PairwiseGraphModel):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: TagcfOptions, generator: torch.Generator) -> TAGCF:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: there are no attributes.

@@ -65,7 +65,7 @@ class TextCosine(ClosedFormRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: TextCosineOptions, generator: torch.Generator
     ) -> TextCosine:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: there are no item features, or no user features where these are read; or those of users and

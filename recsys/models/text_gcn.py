@@ -104,7 +104,7 @@ class TextGcn(EmbeddingRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: TextGcnOptions, generator: torch.Generator
     ) -> TextGcn:
-        """See `Family.build`.
+        """See `recsys.models.build`.
 
         Raises:
             DataError: text is read and there are no item features, or not one row of them per item.

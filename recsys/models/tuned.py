@@ -28,6 +28,7 @@ from augrec.artefacts.metrics import Metric
 from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
 from recsys.models.base import Fitted, Recommender
+from recsys.models.build import build_model
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.tuned import TunedOptions
 from recsys.options import TrainingOverrides
@@ -62,11 +63,10 @@ class Tuned(Recommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: TunedOptions, generator: torch.Generator) -> Tuned:
-        """See `Family.build`."""
-        from recsys.models.registry import FAMILIES
+        """See `recsys.models.build`."""
 
         def make(model: FamilyOptions) -> Recommender:
-            built: Recommender = FAMILIES.find(model.family).build(dataset, side, model, generator)
+            built: Recommender = build_model(dataset, side, model, generator)
             return built
 
         return cls(options, make)

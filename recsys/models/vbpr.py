@@ -66,7 +66,7 @@ class VBPR(EmbeddingRecommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: VbprOptions, generator: torch.Generator) -> VBPR:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         modalities = modalities_of(options.family, side, options)
         return cls(dataset.n_users, dataset.n_items, modalities, options, generator)
 

@@ -14,8 +14,8 @@ from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Fitted, TrainedRecommender
-from recsys.models.families import Family
 from recsys.models.options.base import FamilyOptions
+from recsys.models.options.families import Family
 from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded

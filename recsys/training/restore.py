@@ -12,8 +12,8 @@ from augrec.artefacts.run_folder import TrainingFolder
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
+from recsys.models.build import build_model
 from recsys.models.options.base import FamilyOptions
-from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
 
 
@@ -29,7 +29,7 @@ def restore(folder: Path, dataset: Dataset, model: FamilyOptions, side: SideInfo
     """
     path = TrainingFolder(folder).model
     remedy = "train it again, with training.keep_checkpoint on"
-    recommender = FAMILIES.find(model.family).build(dataset, side, model, seeded(0, "parameters"))
+    recommender = build_model(dataset, side, model, seeded(0, "parameters"))
     try:
         recommender.load_state_dict(load_file(path))
     except FileNotFoundError:

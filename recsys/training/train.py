@@ -30,6 +30,7 @@ from recsys.evaluation.ranking import default_chunk
 from recsys.evaluation.result import Evaluation
 from recsys.graph.sparse_operator import use_backend
 from recsys.models.base import Fitted, Recommender
+from recsys.models.build import build_model
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
@@ -172,7 +173,7 @@ class TrainingProcess:
                 assert isinstance(job.model, LightGcnOptions | MfBprOptions)
                 recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
             else:
-                recommender = job.family.build(job.dataset, job.side, job.model, generator)
+                recommender = build_model(job.dataset, job.side, job.model, generator)
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 

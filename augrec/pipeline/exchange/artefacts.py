@@ -15,17 +15,15 @@ import pyarrow as pa
 from augment.accounting.summary import TaskCounts
 from augment.messages import MASKED, Record
 from augment.store.table import merge
-from augrec.artefacts.files import digest, remove_file, write_json, write_parquet
+from augrec.artefacts.files import digest
 from augrec.artefacts.interactions import SPLITS, UserItems
 from augrec.artefacts.matrices import write_field
 from augrec.artefacts.ranked_lists import write_ranked_lists
-from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import TaskCard, write_card
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
-from recsys.data.prepare import in_order, interaction_counts, interaction_table, split_sha256
-from recsys.data.side_tables import genre_vocabulary
+from recsys.data.dataset_files import write_dataset
 
 PUBLISHED = "published"
 """Name of the source, and finish reason of its records: nobody here saw them generated."""
@@ -70,26 +68,14 @@ def write_records(folder: Path, card: TaskCard, records: list[Record]) -> TaskCo
     return merge(records, {record.key for record in records}, task.records)
 
 
-def write_dataset(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[str, int]:
-    """Writes a `dataset/` folder; `about` joins dataset.json. Returns the counts."""
+def write_released(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[str, int]:
+    """Writes a `dataset/` folder of a published split; `about` joins dataset.json. Returns the counts."""
     parts = [dataset.pairs(name) for name in SPLITS]
     users, items = np.concatenate(parts).T
     labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
     kept = pd.DataFrame({"user": users, "item": items, "split": labels})
-    counts = interaction_counts(kept, dataset.n_users, dataset.n_items, moved=0)
-    files = DatasetFolder(out)
-    remove_file(files.about)
-    write_parquet(files.interactions, interaction_table(in_order(kept)))
-    write_parquet(files.items, dataset.items)
-    write_parquet(files.users, dataset.users)
-    meta = {
-        "protocol": {"split": {"kind": "given"}},
-        "counts": counts,
-        "genres": genre_vocabulary(dataset.items),
-        "split_sha256": split_sha256(users, items, labels),
-        "dropped": {},
-    }
-    write_json(files.about, about | meta)
+    about = about | {"protocol": {"split": {"kind": "given"}}, "dropped": {}}
+    counts: dict[str, int] = write_dataset(out, kept, dataset.items, dataset.users, about)["counts"]
     return counts
 
 

@@ -24,9 +24,9 @@ from augrec.pipeline.exchange.artefacts import (
     id_table,
     published_record,
     write_candidates,
-    write_dataset,
     write_matrix,
     write_records,
+    write_released,
 )
 from augrec.pipeline.exchange.attributes import attribute_records
 from augrec.pipeline.exchange.findings import begin, finish
@@ -67,7 +67,7 @@ def _write(release: Release, out: Path) -> dict[str, Any]:
     begin(out)
     dataset = release.dataset
     items = item_texts(folder, dataset.n_items, findings.add)
-    counts = write_dataset(_described(dataset, items), RunFolder(out).dataset, _about(release))
+    counts = write_released(_described(dataset, items), RunFolder(out).dataset, _about(release))
     write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
     if release.candidates is not None:
         write_candidates(release.candidates, dataset, RunFolder(out).candidates)

@@ -17,7 +17,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import About, TaskCard, Text
-from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_dataset, write_records
+from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_records, write_released
 from augrec.pipeline.exchange.findings import begin, finish
 from augrec.pipeline.exchange.import_llmrec import profile_records
 from recsys.data.dataset import Dataset
@@ -69,7 +69,7 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     domain = next((name for part, name in DOMAINS.items() if part in folder.name.casefold()), None)
     source = {"format": "rlmrec", "path": folder.name}
     name = {"name": f"RLMRec's {folder.name}", "source": source, "licence": None, "domain": domain}
-    counts = write_dataset(described, RunFolder(out).dataset, name)
+    counts = write_released(described, RunFolder(out).dataset, name)
     write_text(out / "item_ids.txt", "".join(f"{item}\n" for item in range(dataset.n_items)))
     target = RunFolder(out).source(PUBLISHED)
     for about, card in CARDS.items():

@@ -11,6 +11,7 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.treatments import changes
 from augrec.pipeline.stages.base import Run, Stage
+from augrec.pipeline.stages.registry import stages_before
 
 if TYPE_CHECKING:
     from augrec.pipeline.config import Config
@@ -45,7 +46,8 @@ class Report(Stage):
             )
         config = run.config
         plan = {name: _planned(config, name) for name in config.variants}
-        write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan)
+        stages = [stage.folder(run).name for stage in stages_before(self, config)]
+        write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan, stages=stages)
         return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
 
     def outputs(self, run: Run) -> Iterable[Path]:

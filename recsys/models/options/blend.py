@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from augrec.artefacts.names import Named
-from recsys.models.families import ModelOptions
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
+from recsys.models.options.families import ModelOptions
 from recsys.models.options.item_knn import ItemKnnOptions
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_validator, model_validator
 
-from recsys.models.families import ModelOptions
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
+from recsys.models.options.families import ModelOptions
 
 
 class TunedOptions(FamilyOptions):

@@ -25,7 +25,7 @@ class ModalityRecommender(EmbeddingRecommender):
     def build(
         cls, dataset: Dataset, side: SideInformation, options: Any, generator: torch.Generator
     ) -> ModalityRecommender:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         modalities = modalities_of(options.family, side, options)
         model: Any = cls
         return model(dataset.train, dataset.n_users, dataset.n_items, modalities, options, generator)

@@ -48,7 +48,7 @@ class PairwiseGraphModel(GraphRecommender):
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: Any, generator: torch.Generator) -> Self:
-        """See `Family.build`."""
+        """See `recsys.models.build`."""
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
     def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from recsys.batches.base import Queries
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.draws import Draws
-from recsys.models.families import Alignment
+from recsys.models.options.families import Alignment
 from recsys.models.parts.graph_recommender import GraphRecommender
 from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded

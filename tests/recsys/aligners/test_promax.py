@@ -18,6 +18,7 @@ from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.draws import Draws
+from recsys.models.build import build_model
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
@@ -119,7 +120,7 @@ def test_a_bank_bounds_users_and_items_and_is_drawn_anew(data: Dataset, side: Si
 def test_a_weight_of_nothing_is_no_aligner_and_a_model_trains_with_it(data: Dataset, side: SideInformation) -> None:
     assert build(data, side, weight=0).terms(embeddings(data), BATCH, draws()) == {}
     options = LightGcnOptions.model_validate({"dim": 4, "aligner": {"kind": "promax"}})
-    model = FAMILIES["lightgcn"].build(data, side, options, seeded(0, "parameters"))
+    model = build_model(data, side, options, seeded(0, "parameters"))
     terms = model.train().loss(BATCH)
     assert set(terms) == {"bpr", "l2", "promax"}
     torch.stack(list(terms.values())).sum().backward()

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
+from recsys.data.dataset_files import split_sha256
 from recsys.data.options import DatasetOptions
-from recsys.data.prepare import prepare, ranked_ids, split_sha256
+from recsys.data.prepare import prepare, ranked_ids
 from recsys.data.readers.base import RawData
 from recsys.data.readers.registry import read
 

@@ -20,6 +20,7 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Fitted, Recommender
 from recsys.models.blend import Blend, standardised
+from recsys.models.build import build_model
 from recsys.models.options.blend import BlendOptions
 from recsys.models.parts.weight_search import corners, moves, search, simplex
 from recsys.models.registry import FAMILIES, ModelOptions
@@ -226,7 +227,7 @@ def test_features_reach_the_members_that_read_them(tastes: Dataset, tmp_path: Pa
     with pytest.raises(DataError, match="'ease_text' needs item features"):
         run(tastes, tmp_path, options(members))
     text = FeatureMatrix.from_dense(np.random.default_rng(0).normal(size=(40, 5)))
-    model = family.build(tastes, SideInformation(item={"text": text}), options(members), seeded(0, "parameters"))
+    model = build_model(tastes, SideInformation(item={"text": text}), options(members), seeded(0, "parameters"))
     assert isinstance(model, Blend)
 
 

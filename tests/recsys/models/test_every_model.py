@@ -20,6 +20,7 @@ from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
 from recsys.data.dataset import Dataset
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecommender
+from recsys.models.build import build_model
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, SideAugmentation
 from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
@@ -87,7 +88,7 @@ def built(
     name: str, data: Dataset, side: SideInformation, options: FamilyOptions | None = None, seed: int = 0
 ) -> Recommender:
     """A model with its initial parameters; a closed form is fitted, also where it is a part of the model."""
-    model = FAMILIES[name].build(data, side, options or DEFAULTS[name], seeded(seed, "parameters"))
+    model = build_model(data, side, options or DEFAULTS[name], seeded(seed, "parameters"))
     for part in model.modules():
         if isinstance(part, ClosedFormRecommender):
             part.compute(data)

@@ -11,6 +11,7 @@ from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
+from recsys.models.build import build_model
 from recsys.models.ease import Ease, inverted
 from recsys.models.ease_text import EaseText, KeptInverse
 from recsys.models.item_knn import ItemKnn
@@ -424,7 +425,7 @@ def test_only_what_has_weight_is_needed(data: Dataset) -> None:
 
 def test_the_families_build_what_their_options_say(data: Dataset) -> None:
     for name, changes in (("item_knn", {"neighbours": 4, "shrink": 1.0}), ("rp3beta", {"neighbours": 4, "beta": 0.5})):
-        model = FAMILIES[name].build(data, SideInformation(), FAMILIES[name].options(**changes), GENERATOR)
+        model = build_model(data, SideInformation(), FAMILIES[name].options(**changes), GENERATOR)
         assert isinstance(model, ItemItem)
         for option, value in changes.items():
             assert getattr(model, option) == value

@@ -15,6 +15,7 @@ from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
+from recsys.models.build import build_model
 from recsys.models.options.tuned import TunedOptions
 from recsys.models.registry import FAMILIES, ModelOptions
 from recsys.models.tuned import Tuned
@@ -97,7 +98,7 @@ def test_the_state_brings_the_chosen_options_back(tastes: Dataset, tmp_path: Pat
     again = restore(tmp_path, tastes, model, side)
     assert isinstance(again, Tuned)
     whole = FAMILIES["ease_text"].options(**{**start, **metrics["tuned"]["options"]})
-    expected = FAMILIES["ease_text"].build(tastes, side, whole, seeded(0, "parameters"))
+    expected = build_model(tastes, side, whole, seeded(0, "parameters"))
     expected.compute(tastes)
     queries = Queries(torch.arange(tastes.n_users))
     assert torch.equal(again.scores(queries), expected.scores(queries))

@@ -18,6 +18,7 @@ from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
 from recsys.models.base import Fitted
+from recsys.models.build import build_model
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
@@ -116,7 +117,7 @@ def test_every_family_trains_repeatably_and_beats_chance(
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in CLOSED])
 def test_every_parameter_is_registered_and_gets_a_gradient(tastes: Dataset, side: SideInformation, name: str) -> None:
-    model = FAMILIES[name].build(tastes, side, FAMILIES[name].options(), seeded(0, "parameters"))
+    model = build_model(tastes, side, FAMILIES[name].options(), seeded(0, "parameters"))
     sampler = BprSampler(tastes.train, 60, 40, batch_size=512, generator=seeded(0, "sampler"))
     batch = next(iter(sampler.epoch()))
     for objective in model.objectives():
@@ -134,7 +135,7 @@ def test_every_parameter_is_registered_and_gets_a_gradient(tastes: Dataset, side
 def test_variants_start_alike_and_see_the_same_interactions(tastes: Dataset, side: SideInformation) -> None:
     batches, tables = [], []
     for options, given in ((SMALL, SideInformation()), (SMALL.model_copy(update={"aug_sample_rate": 0.5}), side)):
-        model = FAMILIES["lightgcn"].build(tastes, given, options, seeded(3, "parameters"))
+        model = build_model(tastes, given, options, seeded(3, "parameters"))
         tables.append(model.user_embedding.detach())
         sampler = BprSampler(tastes.train, 60, 40, batch_size=64, generator=seeded(3, "sampler"))
         batches.append([torch.stack([b.user, b.positive, b.negative]) for b in sampler.epoch()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.limits import Limit, read_limits
-from augrec.report.pages.run.provenance import STAGES, Group, read_provenance
+from augrec.report.pages.run.provenance import Group, read_provenance
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
 from augrec.report.render.wording import count, counted, percent, rate, seconds
 from augrec.report.sources import is_llm
@@ -50,13 +50,25 @@ class Facts:
         return [name for name, llm, _ in self.sources if llm]
 
 
-def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -> Facts:
-    """Reads dataset.json, augment/summary.json, embed/*/*.json, audit.json and every stage.json that exists."""
+def read_facts(
+    run: Path, trained: dict[str, Trained], config: dict[str, Any], stages: Sequence[str] | None = None
+) -> Facts:
+    """Reads what describes a run: its data set, sources, matrices, audit and completion markers.
+
+    Args:
+        run: the run folder.
+        trained: its variants.
+        config: the resolved config, to be shown.
+        stages: the folders of the stages that made it, in their order; None for all that have a marker, by name.
+    """
     dataset = read_json(RunFolder(run).dataset_json, remedy="run the dataset stage")
     summary = _optional(RunFolder(run).summary)
     sources = summary.get("sources") or {}
     engines = {name: (sources.get(name) or {}).get("engine") or {} for name in named_sources(run)}
-    markers = _markers(run)
+    if stages is None:
+        folders = [path.parent for path in RunFolder(run).stage_markers()]
+        stages = [folder.name for folder in folders if folder != RunFolder(run).report]
+    markers = _markers(run, stages)
     source = dataset.get("source") or {}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
     data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
@@ -75,7 +87,7 @@ def read_facts(run: Path, trained: dict[str, Trained], config: dict[str, Any]) -
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=_stages(markers),
         summaries={name: sources.get(name) or {} for name in engines},
-        provenance=read_provenance(run, dataset, engines),
+        provenance=read_provenance(run, dataset, engines, stages),
         config=as_yaml(config),
     )
 
@@ -193,13 +205,10 @@ def _training(trained: dict[str, Trained]) -> Pairs:
     return pairs + ([("trained on", ", ".join(devices))] if devices else [])
 
 
-def _markers(run: Path) -> list[dict[str, Any]]:
-    """Every completion marker but the report's own, in the order of the stages."""
-    files = RunFolder(run)
-    paths = [path.relative_to(run) for path in files.stage_markers() if not path.is_relative_to(files.report)]
-    rank = {stage: n for n, stage in enumerate(STAGES)}
-    paths.sort(key=lambda path: (rank.get(path.parts[0], len(STAGES)), path.as_posix()))
-    return [{"stage": path.parent.as_posix(), **_optional(run / path)} for path in paths]
+def _markers(run: Path, stages: Sequence[str]) -> list[dict[str, Any]]:
+    """The completion markers of the stages, in their order."""
+    paths = [path for stage in stages if (path := RunFolder(run).stage_marker(stage)).exists()]
+    return [{"stage": path.parent.name, **_optional(path)} for path in paths]
 
 
 def _machine(marker: dict[str, Any]) -> str:

@@ -47,6 +47,7 @@ def write_report(
     *,
     variants: Sequence[str],
     plan: Mapping[str, PlannedVariant] | None = None,
+    stages: Sequence[str] | None = None,
 ) -> None:
     """Writes `report/results.json` and `report/index.html` into a run folder, reading nothing else.
 
@@ -57,6 +58,7 @@ def write_report(
         variants: the trained variants, in the order in which they are shown.
         plan: what the config says of variants: which is a control of which, and which seeds are read (else all that
             there are).
+        stages: the folders of the stages that made it, in their order; None for all that have a marker, by name.
 
     Raises:
         UsageError: the options name a variant that is not among `variants`.
@@ -64,7 +66,7 @@ def write_report(
     """
     plan = plan or {}
     trained = read_trained(run, options, {name: plan[name].seeds if name in plan else None for name in variants})
-    facts = read_facts(run.root, trained, config)
+    facts = read_facts(run.root, trained, config, stages)
     cards = read_cards(run, [name for name, _, _ in facts.sources])
     kinds = {task: card.gives.kind for (_, task), card in cards.items()}
     roles = Roles(trained, options, plan, facts.llm_sources, kinds)

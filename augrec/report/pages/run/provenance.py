@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from augrec.artefacts.named import matrix_facts, named_records
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.render.wording import counted
 
-STAGES = ("dataset", "candidates", "augment", "embed", "train")
 FROM_MODEL = ("model_sha256", "tokenizer_sha256", "chat_template_sha256", "lora_sha256")
 NAMES = {
     "model_sha256": "sha256 of the model's folder",
@@ -35,18 +35,21 @@ class Entry:
 Group = tuple[str, list[Entry]]
 
 
-def read_provenance(run: Path, dataset: dict[str, Any], sources: dict[str, dict[str, Any]]) -> list[Group]:
+def read_provenance(
+    run: Path, dataset: dict[str, Any], sources: dict[str, dict[str, Any]], stages: Sequence[str]
+) -> list[Group]:
     """Groups of lines; what is not recorded is left out.
 
     Args:
         run: the run folder.
         dataset: dataset.json.
         sources: source -> what describes its engine.
+        stages: the folders of the stages that made it, in their order.
     """
     groups = [("The run", _run(run)), ("Data set", _data(dataset))]
     outputs = _outputs(RunFolder(run).stage_marker("augment"))
     groups += [(f"Source: {name}", _source(run, name, engine, outputs)) for name, engine in sources.items()]
-    groups += [("Embedding", _embedding(run)), ("Code", _code(run))]
+    groups += [("Embedding", _embedding(run)), ("Code", _code(run, stages))]
     return [(title, lines) for title, lines in groups if lines]
 
 
@@ -98,9 +101,9 @@ def _name(engine: dict[str, Any]) -> str:
 def _embedding(run: Path) -> list[Entry]:
     models: dict[str, str] = {}
     for path in matrix_facts(run):
-        told = read_json(path)
-        if isinstance(told, dict) and told.get("model_sha256"):
-            models[str(told["model_sha256"])] = str(told.get("model"))
+        matrix = read_json(path)
+        if isinstance(matrix, dict) and matrix.get("model_sha256"):
+            models[str(matrix["model_sha256"])] = str(matrix.get("model"))
     return [
         line
         for sha, model in models.items()
@@ -108,19 +111,19 @@ def _embedding(run: Path) -> list[Entry]:
     ]
 
 
-def _code(run: Path) -> list[Entry]:
-    found = []
-    for path in (RunFolder(run).stage_marker(name) for name in STAGES):
+def _code(run: Path, stages: Sequence[str]) -> list[Entry]:
+    lines = []
+    for path in (RunFolder(run).stage_marker(folder) for folder in stages):
         if not path.exists():
             continue
-        told = read_json(path)
-        stage, version = told.get("stage", path.parent.name), told.get("version")
-        code = (told.get("identity") or {}).get("code")
-        found += [Entry(f"{stage}: code" + (f" (version {version})" if version else ""), str(code))] if code else []
-        found += [Entry(f"{stage}: fingerprint", str(told["fingerprint"]))] if told.get("fingerprint") else []
-    return found
+        marker = read_json(path)
+        stage, version = marker.get("stage", path.parent.name), marker.get("version")
+        code = (marker.get("identity") or {}).get("code")
+        lines += [Entry(f"{stage}: code" + (f" (version {version})" if version else ""), str(code))] if code else []
+        lines += [Entry(f"{stage}: fingerprint", str(marker["fingerprint"]))] if marker.get("fingerprint") else []
+    return lines
 
 
 def _outputs(marker: Path) -> dict[str, str]:
-    told = read_json(marker).get("outputs") if marker.exists() else None
-    return told if isinstance(told, dict) else {}
+    outputs = read_json(marker).get("outputs") if marker.exists() else None
+    return outputs if isinstance(outputs, dict) else {}

@@ -12,9 +12,9 @@ from augrec.artefacts.errors import DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
+from recsys.models.build import build_model
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
-from recsys.models.registry import FAMILIES
 
 SCALES = {"modality": 0.3, "profile": 2.0, "attribute": 0.7}
 
@@ -32,7 +32,7 @@ def side(tastes: Dataset) -> SideInformation:
 
 def build(dataset: Dataset, side: SideInformation, scales: dict[str, float]) -> LightGCN:
     options = LightGcnOptions.model_validate({"dim": 4, "layers": 2, "side": scales})
-    model = FAMILIES.find("lightgcn").build(dataset, side, options, torch.Generator().manual_seed(0))
+    model = build_model(dataset, side, options, torch.Generator().manual_seed(0))
     assert isinstance(model, LightGCN)
     return model
 

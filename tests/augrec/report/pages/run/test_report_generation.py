@@ -21,6 +21,7 @@ from augrec.report.pages.run.tokens import read_spreads
 from augrec.report.pages.run.troubles import KIND_SHOWN, TEXT_SHOWN, failures, kind_of, repairs, without_failures
 
 BEGAN = 1_760_000_000.0
+STAGES = ("dataset", "candidates", "augment", "embed", "train")
 
 
 def points(*rows: tuple[float, int, float]) -> Points:
@@ -155,7 +156,9 @@ def test_hashes_of_everything_a_run_is_made_of(make_run) -> None:  # type: ignor
     run = make_run()
     dataset = read_json(run / "dataset" / "dataset.json")
     engines = {n: s["engine"] for n, s in read_json(run / "augment" / "summary.json")["sources"].items()}
-    groups = {title: {e.name: e.value for e in lines} for title, lines in read_provenance(run, dataset, engines)}
+    groups = {
+        title: {e.name: e.value for e in lines} for title, lines in read_provenance(run, dataset, engines, STAGES)
+    }
     assert groups["The run"]["sha256 of its config, resolved"] == sha256_file(run / "config.yaml")
     assert groups["The run"]["command"] == f"augrec run {run}/config.yaml"
     assert groups["Data set"]["sha256 of the split"] == "cd" * 32
@@ -169,6 +172,8 @@ def test_hashes_of_everything_a_run_is_made_of(make_run) -> None:  # type: ignor
     assert groups["Embedding"] == {"model": "all-MiniLM-L6-v2", "sha256 of the model's folder": "12" * 32}
     assert groups["Code"]["train: code (version 0.1.0)"] == "04" * 32
     assert groups["Code"]["dataset: fingerprint"] == "00" * 32
+    other = dict(read_provenance(run, dataset, engines, ["train", "dataset"]))["Code"]
+    assert [line.name.partition(":")[0] for line in other if "fingerprint" in line.name] == ["train", "dataset"]
 
 
 def test_several_engines_of_a_source_are_told_apart(make_run) -> None:  # type: ignore[no-untyped-def]
@@ -178,7 +183,7 @@ def test_several_engines_of_a_source_are_told_apart(make_run) -> None:  # type: 
 
     def lines(engines: dict[str, object]) -> list[str]:
         write_json(path, described | {"engines": engines})
-        groups = dict(read_provenance(run, {}, {"llm": described}))
+        groups = dict(read_provenance(run, {}, {"llm": described}, STAGES))
         return [f"{e.name}: {e.value}" for e in groups["Source: llm"] if e.name.startswith("records of")]
 
     newer = described | {"versions": {"vllm": "0.33.0"}}

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from augrec.artefacts.registry import OneOf, Registry
 from recsys.aligners.registry import Alignment
 from recsys.models.options.base import FamilyOptions, SideAugmentation
-
-if TYPE_CHECKING:
-    import torch
-
-    from recsys.augmentation import SideInformation
-    from recsys.data.dataset import Dataset
-    from recsys.models.base import Recommender
-
 
 Input = Literal["item", "user", "attributes", "nodes"]
 
@@ -27,8 +19,8 @@ class Family:
 
     Attributes:
         options: its options; their `family` is its name.
-        model: `module:class`, imported when a model is built, so that reading a config loads no torch. The class has
-            a classmethod `build(dataset, side, options, generator)`.
+        model: `module:class`, imported when a model is built (`recsys.models.build`), so that reading a config loads no
+            torch. The class has a classmethod `build(dataset, side, options, generator)`.
         kind: the group it stands in in tables.
         title: its name in tables.
         paper: the source.
@@ -74,28 +66,6 @@ class Family:
         """The class of its models; imports it."""
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)
-
-    def build(
-        self, dataset: Dataset, side: SideInformation, options: FamilyOptions, generator: torch.Generator
-    ) -> Recommender:
-        """An untrained model; `generator` (on the CPU) draws its initial parameters."""
-        model = self.model_class().build(dataset, side, options, generator)
-        if isinstance(options, SideAugmentation) and options.side.active:
-            from recsys.models.parts.side_augmentation import SideEmbeddings
-
-            model.attach_side(SideEmbeddings.build(dataset, side, options.side, model.embedding_dim, generator))
-        if isinstance(options, Alignment):
-            model.attach_aligner(
-                options.aligner_kind.aligner_class().build(
-                    dataset,
-                    side,
-                    options.aligner,
-                    start_dim=model.table().users.shape[1],
-                    final_dim=model.embedding_dim,
-                    generator=generator,
-                )
-            )
-        return model
 
 
 FAMILIES: Registry[Family] = Registry("model family")
