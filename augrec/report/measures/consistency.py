@@ -83,8 +83,9 @@ def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
 
 
 def _genres(records: SourceRecords, user: int, field: str) -> set[str]:
-    value = records.fields[records.row_of[user]].get(field)
-    return {genre.casefold() for genre in value if isinstance(genre, str)} if isinstance(value, list) else set()
+    values = (fields.get(field) for fields in records.answers_about(user))
+    genres = (genre for value in values if isinstance(value, list) for genre in value)
+    return {genre.casefold() for genre in genres if isinstance(genre, str)}
 
 
 def _within(named: set[str], known: set[str]) -> float:

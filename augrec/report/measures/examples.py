@@ -87,15 +87,14 @@ def item_names(items: pa.Table) -> list[str]:
 
 
 def _text(arm: str, records: SourceRecords, user: int, profile_text: ProfileText) -> ExampleText:
-    row = records.row_of.get(user)
-    if row is None:
+    """All that an arm says of a user, as it is embedded: the answers to several questions are put together."""
+    rows, answers = records.rows_of.get(user, []), records.answers_about(user)
+    if not rows:
         return ExampleText(arm, None, "not asked about this user")
-    if not records.ok[row]:
-        return ExampleText(arm, None, records.reasons[row] or "failed")
-    text = profile_text(records.fields[row])
-    return (
-        ExampleText(arm, None, "says nothing") if text is None else ExampleText(arm, _cut(text, TEXT_CHARACTERS), None)
-    )
+    if not answers:
+        return ExampleText(arm, None, records.reasons[rows[0]] or "failed")
+    text = " ".join(filter(None, map(profile_text, answers)))
+    return ExampleText(arm, _cut(text, TEXT_CHARACTERS), None) if text else ExampleText(arm, None, "says nothing")
 
 
 def _cut(text: str, most: int) -> str:

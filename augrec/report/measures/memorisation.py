@@ -89,9 +89,8 @@ def chance_of_choice(named: SourceRecords, anonymous: SourceRecords) -> float | 
         if not picks.users:
             return None
         places.append(np.array(picks.positive) / picks.users)
-        candidates = records.column("shown_candidates")
-        shown.append({user: candidates[row] for user, row in records.row_of.items()})
-    both = [(first, shown[1][user]) for user, first in shown[0].items() if user in shown[1]]
+        shown.append(records.of_questions("shown_candidates"))
+    both = [(first, shown[1][asked]) for asked, first in shown[0].items() if asked in shown[1]]
     alike = [
         sum(places[0][n] * places[1][second.index(item)] for n, item in enumerate(first) if item in second)
         for first, second in both

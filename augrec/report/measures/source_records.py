@@ -55,12 +55,17 @@ class SourceRecords:
         return [record.fields or {} for record in self.records]
 
     @cached_property
-    def row_of(self) -> dict[int, int]:
-        """entity -> row of its first question."""
-        rows: dict[int, int] = {}
+    def rows_of(self) -> dict[int, list[int]]:
+        """entity -> the rows of its questions, in order."""
+        rows: dict[int, list[int]] = {}
         for row, entity in enumerate(self.entities.tolist()):
-            rows.setdefault(entity, row)
+            rows.setdefault(entity, []).append(row)
         return rows
+
+    def answers_about(self, entity: int) -> list[dict[str, Any]]:
+        """What was answered about an entity, in the order of the questions; failed records are left out."""
+        ok = self.ok
+        return [self.fields[row] for row in self.rows_of.get(entity, ()) if ok[row]]
 
     @cached_property
     def shown(self) -> np.ndarray | None:
@@ -84,3 +89,8 @@ class SourceRecords:
     def answers(self) -> Iterator[tuple[tuple[int, str], dict[str, Any]]]:
         """((entity, question), answer) of every record that holds one."""
         return (((record.entity, record.question), record.fields or {}) for record in self.records.answered())
+
+    def of_questions(self, name: str) -> dict[tuple[int, str], Any]:
+        """(entity, question) -> the value of a column, of every record."""
+        questions = (question or "" for question in self.column("question"))
+        return dict(zip(zip(self.entities.tolist(), questions, strict=True), self.column(name), strict=True))

@@ -196,10 +196,8 @@ class TextMeasures:
 
     def _profile_texts(self, records: SourceRecords) -> list[str]:
         """A text for every user; empty without an answer."""
-        texts = [""] * self.n_users
-        for row in np.flatnonzero(records.ok).tolist():
-            texts[int(records.entities[row])] = profile_text(records.fields[row]) or ""
-        return texts
+        answers = (records.answers_about(user) for user in range(self.n_users))
+        return [" ".join(filter(None, map(profile_text, several))) for several in answers]
 
     def _vectors(self, records: SourceRecords) -> np.ndarray | None:
         """Of a task that gives a text."""

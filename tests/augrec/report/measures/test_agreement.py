@@ -44,6 +44,27 @@ def test_fields_and_entities_that_both_have() -> None:
     }
 
 
+def test_answers_to_several_questions_are_compared_one_by_one() -> None:
+    asked = [("0", "x"), ("0", "y"), ("1", "x"), ("1", "y")]
+    texts = {"a": ["same", "this", "same", None], "b": ["same", "that", "other", "same"]}
+    a, b = (
+        records(
+            [
+                row(int(user), None if text is None else {"said": text}, question=question)
+                for (user, question), text in zip(asked, texts[source], strict=True)
+            ],
+            source=source,
+        )
+        for source in ("a", "b")
+    )
+    found = agreement(a, b)
+    assert (found.entities, found.exact) == (2, pytest.approx(1 / 3))
+    assert found.fields == {"said": pytest.approx(1 / 3)}
+    assert a.answers_about(1) == [{"said": "same"}]
+    assert b.answers_about(1) == [{"said": "other"}, {"said": "same"}]
+    assert a.answers_about(7) == []
+
+
 def test_sources_without_a_common_field_or_entity() -> None:
     found = agreement(prose(["a"]), records([row(0, {"age": "b"})]))
     assert (found.entities, found.exact, found.fields) == (1, None, {})

@@ -45,6 +45,16 @@ def test_shares_by_hand() -> None:
     }
 
 
+def test_genres_of_several_answers_are_put_together() -> None:
+    failed = row(0, None, question="a")
+    asked = [row(0, {"liked_genres": ["Drama"]}, question="b"), row(0, {"liked_genres": ["Action"]}, question="c")]
+    found = consistency(records([failed, *asked]), HISTORIES)
+    together = consistency(records([row(0, {"liked_genres": ["Drama", "Action"]})]), HISTORIES)
+    assert found == together
+    assert found is not None
+    assert found.liked_in_history == 0.5
+
+
 def test_those_who_tie_with_the_third_are_among_the_commonest() -> None:
     assert commonest(Counter(a=5, b=4, c=3, d=3, e=2)) == {"a", "b", "c", "d"}
     assert commonest(Counter(a=1)) == {"a"}
