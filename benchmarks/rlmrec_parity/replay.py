@@ -14,6 +14,7 @@ from benchmarks.rlmrec_parity.backbone import Backbone, Recorded, Step
 from benchmarks.rlmrec_parity.expected import Figures, ReleasedData
 from recsys.batches.triplets import Triplets
 from recsys.evaluation.ranking import evaluate
+from recsys.models.build import build_model
 from recsys.models.parts.graph_recommender import GraphRecommender
 from recsys.models.registry import FAMILIES
 from recsys.objectives.bpr import parameter_l2
@@ -63,7 +64,7 @@ class Replay:
             what = f"the settings of '{figures.model}' cannot be replayed: {key}: {first['msg']}"
             raise DataError(what, where=figures.path) from None
         generator = torch.Generator().manual_seed(0)  # every parameter is replaced
-        model = family.build(self.data.dataset, self.data.side, options, generator)
+        model = build_model(self.data.dataset, self.data.side, options, generator)
         assert isinstance(model, GraphRecommender)
         state = {self.ours(name): torch.from_numpy(array) for name, array in figures.under("param/").items()}
         try:

@@ -16,8 +16,8 @@ from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.draws import Draws
+from recsys.models.build import build_model
 from recsys.models.options.lightgcn import LightGcnOptions
-from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
 
 DIM = 4
@@ -118,7 +118,7 @@ def test_a_weight_of_zero_is_no_aligner(data: Dataset, side: SideInformation) ->
     batch, values = BATCH, []
     for aligner in ({"kind": "none"}, {"kind": "con", "weight": 0.0}):
         options = LightGcnOptions.model_validate({"dim": DIM, "layers": 2, "aligner": aligner})
-        model = FAMILIES["lightgcn"].build(data, side, options, seeded(0, "parameters")).train()
+        model = build_model(data, side, options, seeded(0, "parameters")).train()
         terms = model.loss(batch)  # type: ignore[operator]
         torch.stack(list(terms.values())).sum().backward()
         values.append(({name: float(v.detach()) for name, v in terms.items()}, model.user_embedding.grad))

@@ -16,6 +16,7 @@ from recsys.batches.base import Queries
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.draws import Draws
+from recsys.models.build import build_model
 from recsys.models.options.families import Alignment
 from recsys.models.parts.graph_recommender import GraphRecommender
 from recsys.models.registry import FAMILIES
@@ -84,7 +85,7 @@ def test_every_graph_model_learns_from_texts_and_scores_by_them(
 ) -> None:
     family = FAMILIES[name]
     options = family.options.model_validate({"family": name, "aligner": {"kind": "kar", "join": join, "hidden": 5}})
-    model = family.build(data, side, options, seeded(0, "parameters"))
+    model = build_model(data, side, options, seeded(0, "parameters"))
     assert isinstance(model, GraphRecommender)
     model.draw = Draws(seeded(0, "draws"))
     torch.stack(list(model.train().loss(BATCH).values())).sum().backward()
@@ -104,7 +105,7 @@ def test_without_a_word_from_the_experts_a_model_is_as_without_them(data: Datase
     models = []
     for aligner in ({"kind": "none"}, {"kind": "kar"}):
         options = FAMILIES["lightgcn"].options.model_validate({"dim": DIM, "aligner": aligner})
-        models.append(FAMILIES["lightgcn"].build(data, side, options, seeded(0, "parameters")))
+        models.append(build_model(data, side, options, seeded(0, "parameters")))
     with torch.no_grad():
         for parameter in models[1].aligner.parameters():
             parameter.zero_()

@@ -12,6 +12,7 @@ from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.draws import Draws
+from recsys.models.build import build_model
 from recsys.models.parts.graph_recommender import GraphRecommender
 from recsys.models.registry import FAMILIES
 from recsys.seeds import seeded
@@ -36,7 +37,7 @@ def side() -> SideInformation:
 def build(family: str, **options: Any) -> GraphRecommender:
     """In float64, with its graph as stored: rounded to float32 once."""
     given = FAMILIES[family].options.model_validate({"dim": DIM, **options})
-    model = FAMILIES[family].build(data(), side(), given, seeded(0, "parameters")).double()
+    model = build_model(data(), side(), given, seeded(0, "parameters")).double()
     assert isinstance(model, GraphRecommender)
     return model
 
