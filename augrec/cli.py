@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.plugins import load_plugins
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
@@ -240,6 +241,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a log file the stages' lines stand between those of progress
     try:
+        load_plugins()
+        register_stage_commands(app)  # those of plugins
         app(standalone_mode=True)
     except Stopped as stop:
         _fail(str(stop), stop.exit_code)

@@ -1,4 +1,4 @@
-"""Child processes that do not outlive what they work for."""
+"""Child processes: they know what their parent knows, and do not outlive it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
+
+from augrec.artefacts.plugins import load_plugins
+
+
+def begin_child() -> None:
+    """What a process does first that was started to do a part of another one's work."""
+    end_with_parent()
+    load_plugins()
 
 
 def end_with_parent() -> None:

@@ -19,6 +19,7 @@ from augrec.artefacts.files import write_text
 from augrec.artefacts.metrics import METRICS, Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
+from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.registry import rebuild
 from augrec.artefacts.tasks import Text
 from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
@@ -323,6 +324,7 @@ def _refuse_unfolding(raw: dict[Any, Any], path: Path) -> None:
 
 def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what: str = "config") -> Section:
     """The sections as typed options; otherwise a `UsageError` that lists every problem with its key."""
+    load_plugins()
     try:
         return rebuild(kind).model_validate(raw)
     except ValidationError as error:

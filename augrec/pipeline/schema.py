@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.registry import rebuild
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,6 +23,7 @@ def config_schema(kind: str) -> dict[str, Any]:
     Args:
         kind: run, experiment or compare.
     """
+    load_plugins()
     model = rebuild(_model(kind))
     schema = model.model_json_schema(mode="validation")
     return {"$schema": DIALECT, **schema, "title": f"Augrec: {kind}"}

@@ -10,6 +10,7 @@ from augrec.artefacts.confinement import confined
 from augrec.artefacts.files import digest, read_json, sha256_files
 from augrec.artefacts.run_folder import RunFolder, TrainingFolder
 from augrec.pipeline.code_identity import code_identity
+from augrec.pipeline.metric_code import metric_modules
 from augrec.pipeline.side import side_files, side_information
 from recsys.augmentation import SideInformation
 from recsys.models.registry import FAMILIES
@@ -84,7 +85,7 @@ def trainings(config: Config, folder: Path, dataset: str) -> list[Training]:
 def code_of(config: Config, variant: Variant) -> tuple[str, ...]:
     """The modules whose code, with all that it imports, determines the result of a training."""
     model = config.models[variant.model]
-    return (__name__, *FAMILIES[model.family].modules(model))
+    return (__name__, *FAMILIES[model.family].modules(model), *metric_modules())
 
 
 def variant_identity(config: Config, variant: Variant) -> dict[str, Any]:

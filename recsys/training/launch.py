@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 
 from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.processes import end_with_parent
+from augrec.artefacts.processes import begin_child
 from augrec.artefacts.progress import Ticker
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -96,7 +96,7 @@ def _rank(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
-    end_with_parent()
+    begin_child()
     os.environ.update(
         {name: str(rank) for name in ("RANK", "LOCAL_RANK")}
         | {name: str(size) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")}

@@ -25,6 +25,7 @@ from augrec.artefacts.cores import CoreWatch, thread_count, wished_threads
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import size_in_words
+from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.processor import CPUINFO, format_by_flags, processor_flags
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.doctor.rows import Row, Section, State, program
@@ -108,7 +109,12 @@ def _base() -> list[Row]:
         requirement = _requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             rows.append(_requirement_row(requirement))
-    return [*rows, _transformers(), _torch_build()]
+    return [*rows, _transformers(), _torch_build(), *_plugins()]
+
+
+def _plugins() -> list[Row]:
+    """What packages of the user's add; one that cannot be loaded ends every command with its own error."""
+    return [Row(f"plugin {plugin.name}", "ok", f"{plugin.package}, {plugin.function}") for plugin in load_plugins()]
 
 
 def _requirement(text: str) -> Requirement:

@@ -29,9 +29,11 @@ Attempts = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds a command for every stage there is."""
+    """Adds a command for every stage that has none yet."""
+    there = {command.name for command in app.registered_commands}
     for stage in STAGES.values():
-        app.command(name=stage.name, help=stage.help)(stage_command(stage))
+        if stage.name not in there:
+            app.command(name=stage.name, help=stage.help)(stage_command(stage))
 
 
 def stage_command(stage: Stage) -> Callable[..., None]:

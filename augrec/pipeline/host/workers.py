@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.processes import end_with_parent
+from augrec.artefacts.processes import begin_child
 
 Task = TypeVar("Task")
 Done = Callable[[Task, Any, str | None], Iterable[Task]]
@@ -47,7 +47,7 @@ def _until_killed(
     """Works off `source`; returns the tasks that were running when a process was killed, else nothing."""
     running: dict[Future[Any], Task] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_child) as pool:
         while source or running:
             try:
                 while source and len(running) < workers:

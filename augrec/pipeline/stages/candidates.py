@@ -7,6 +7,7 @@ from typing import Any
 
 from augrec.artefacts.files import digest
 from augrec.artefacts.progress import progress
+from augrec.pipeline.metric_code import metric_modules
 from augrec.pipeline.stages.base import Run, Stage
 
 
@@ -21,7 +22,7 @@ class Candidates(Stage):
         from recsys.models.registry import FAMILIES
 
         model = run.config.models[run.config.candidates.model]
-        return (*super().code(run), *FAMILIES[model.family].modules(model))
+        return (*super().code(run), *FAMILIES[model.family].modules(model), *metric_modules())
 
     def section(self, run: Run) -> dict[str, Any]:
         config = run.config

@@ -1,0 +1,180 @@
+"""A package of a user's own: its model is trained in processes of their own, and counts in fingerprints by its code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from augrec.artefacts import plugins
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.plugins import load_plugins
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.trainings import read_training
+from tests.augrec.conftest import write_toy_data
+from tests.kit.machine_speed import patience
+
+ROOT = Path(__file__).parents[3]
+FILES = {
+    "lucky/__init__.py": "",
+    "lucky/augrec.py": """
+def register():
+    from augrec.artefacts.metrics import register_metric
+    from recsys.evaluation.metrics.ranking import RANKING_METRICS, RankingMetric
+    from recsys.models.registry import FAMILIES, Family
+
+    from lucky.metric import tops
+    from lucky.options import LuckyOptions
+
+    FAMILIES.register(Family(LuckyOptions, "lucky.model:Lucky", "general", "Lucky", "-"))
+    RANKING_METRICS.register(RankingMetric("tops", tops))
+    register_metric("tops", at_k=True)
+""",
+    "lucky/options.py": """
+from typing import Literal
+
+from recsys.models.options.base import FamilyOptions
+
+
+class LuckyOptions(FamilyOptions):
+    family: Literal["lucky"] = "lucky"
+    most: int = 3
+""",
+    "lucky/model.py": """
+from lucky.numbers import numbered
+from recsys.models.popularity import Popularity
+
+
+class Lucky(Popularity):
+    @classmethod
+    def build(cls, dataset, side, options, generator):
+        return cls(dataset.n_items)
+
+    def compute(self, dataset):
+        self.counts = numbered(len(self.counts)).to(self.counts)
+""",
+    "lucky/numbers.py": "import torch\n\n\ndef numbered(n):\n    return torch.arange(n)\n",
+    "lucky/metric.py": "def tops(hits, n_positives, k):\n    return hits[:, :k].double().amax(dim=1)\n",
+    "lucky/unused.py": "GREETING = 'hello'\n",
+    "lucky-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: lucky\nVersion: 0.1\n",
+    "lucky-0.1.dist-info/entry_points.txt": "[augrec.plugins]\nlucky = lucky.augrec:register\n",
+}
+"""A package, and what installing it leaves beside it."""
+
+
+def write_package(folder: Path) -> Path:
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def augrec(packages: Path, *words: str) -> str:
+    """What a command prints, in a process that has the package on its path."""
+    path = os.pathsep.join([str(packages), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "AUGREC_CACHE": str(packages.parent / "cache")}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "augrec.cli", *words], env=environment, cwd=packages.parent,
+        capture_output=True, text=True, check=False, timeout=patience(200),
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def config(folder: Path) -> Path:
+    sections = {
+        "name": "lucky",
+        "output": str(folder / "run"),
+        "dataset": {
+            "name": "Toy",
+            "source": {"format": "recbole", "path": str(write_toy_data(folder / "data"))},
+            "split": {"kind": "random"},
+        },
+        "candidates": {"model": "popular"},
+        "models": {"popular": {"family": "popularity"}, "mine": {"family": "lucky"}},
+        "training": {"monitor": "recall@10", "device": "cpu", "threads": 1},
+        "evaluation": {"cutoffs": [10]},
+        "seeds": [1, 2],
+        "workers": 2,
+        "variants": {"popular": {"model": "popular"}, "mine": {"model": "mine"}},
+        "report": {"baseline": "popular", "primary": "tops@10", "secondary": ["recall@10"], "bootstrap": 100},
+    }
+    path = folder / "lucky.yaml"
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    return path
+
+
+def states(packages: Path, run: Path) -> dict[str, str]:
+    rows = json.loads(augrec(packages, "status", "--json", str(run)))
+    return {f"{row['stage']} {row['group']}".strip(): row["state"] for row in rows}
+
+
+def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_its_code(tmp_path: Path) -> None:
+    packages = write_package(tmp_path / "packages")
+    augrec(packages, "run", str(config(tmp_path)))
+    run = RunFolder(tmp_path / "run")
+    mine = read_training(run.training("mine", 1))
+    assert mine.model == "lucky"
+    assert 0 <= mine.test["tops@10"] <= 1
+    assert set(states(packages, run.root).values()) == {"done"}
+
+    def edit(name: str) -> None:
+        path = packages / "lucky" / f"{name}.py"
+        path.write_text(path.read_text().replace("hello", "bye").replace("arange(n)", "arange(n) + 1"))
+
+    edit("unused")
+    assert set(states(packages, run.root).values()) == {"done"}, "nothing of it is imported by the model"
+    edit("numbers")
+    after = states(packages, run.root)
+    assert (after["prepare"], after["candidates"], after["train"]) == ("done", "done", "open")
+    assert (after["train popular"], after["train mine"]) == ("done", "open")
+
+    metric = packages / "lucky" / "metric.py"
+    metric.write_text(metric.read_text().replace("amax", "amin"))
+    after = states(packages, run.root)
+    assert (after["prepare"], after["candidates"]) == ("done", "open"), "every training computes the metric"
+
+
+def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
+    packages = write_package(tmp_path / "packages")
+    families = json.loads(augrec(packages, "models", "--json"))
+    assert "lucky" in [family["family"] for family in families]
+    assert '"lucky"' in augrec(packages, "schema", "run")
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    load_plugins.cache_clear()
+    yield
+    load_plugins.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("no_such_module:register", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("broken:nothing", "AttributeError"),
+        ("broken:register", "ValueError: there is a metric called 'recall' already"),
+    ],
+)
+def test_a_package_that_cannot_be_loaded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: None, entry: str, problem: str
+) -> None:
+    metric = "from augrec.artefacts.metrics import register_metric"
+    (tmp_path / "broken.py").write_text(f"{metric}\ndef register():\n    register_metric('recall', at_k=True)\n")
+    info = tmp_path / "broken-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text(f"[{plugins.GROUP}]\nbad = {entry}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=r"the plugin 'bad' of broken 2\.0 cannot be loaded") as error:
+        load_plugins()
+    assert problem in error.value.what
+    assert error.value.where == entry
+    assert "mend or uninstall" in (error.value.remedy or "")
