@@ -108,7 +108,7 @@ def run_source(
         with store:
             with EnergyMeter() as meter:
                 passes = _answered(waves, mine, store, source, generation.attempts, maker, f"augment {name}")
-            started = any(found.started for found in passes)
+            started = any(one.started for one in passes)
             add_energy(folder, store.selected[0], meter.joules if started else None)
             if started:
                 write_description(folder, maker)
@@ -117,16 +117,16 @@ def run_source(
             summary = _merged(passes, store, maker, tables, None if users is None else int(users.sum()))
             for task in tasks:
                 summary["tasks"].get(task.name, {}).update(waves.summary(task))
-        counts = {task: len(present) for found in passes for task, present in found.present.items()}
+        counts = {task: len(present) for one in passes for task, present in one.present.items()}
         if summary["tasks"].keys() == tables.keys() and all(
             summary["tasks"][task]["requests"] == count for task, count in counts.items()
         ):
             last.write(summary)
     here: dict[str, Any] = {"recomputed": 0, "recomputed_alike": 0}
-    for found in passes:
-        here["recomputed"] += found.recomputed
-        here["recomputed_alike"] += found.alike
-    left = {task: reasons for found in passes for task, reasons in found.open.items()}
+    for one in passes:
+        here["recomputed"] += one.recomputed
+        here["recomputed_alike"] += one.alike
+    left = {task: reasons for one in passes for task, reasons in one.open.items()}
     here |= {key: value for key, value in (("open", left), ("damaged", store.damaged)) if value}
     return summary | here | device_limits(source, summary, shards)
 
@@ -167,7 +167,7 @@ def _merged(
 ) -> dict[str, Any]:
     """Writes the tables; the summary of everything that is stored, whoever answered it."""
     summaries, tallies = {}, []
-    pass_of = {task: found for found in passes for task in found.present}
+    pass_of = {task: one for one in passes for task in one.present}
     for task, run in pass_of.items():
         path = tables[task]
         tally = merge(store.records(task), run.present[task], path)
@@ -191,10 +191,9 @@ def _merged(
 
 def device_limits(source: SourceOptions, summary: dict[str, Any], shards: Collection[int] | None) -> dict[str, Any]:
     """What the device could do at most, of a whole source."""
-    given = source.engine.peaks
-    peaks = Peaks(*given) if given else None
-    found = roofline(summary["engine"], summary["tasks"], peaks) if shards is None else None
-    return {} if found is None else {"roofline": found}
+    peaks = Peaks(*source.engine.peaks) if source.engine.peaks else None
+    limits = roofline(summary["engine"], summary["tasks"], peaks) if shards is None else None
+    return {} if limits is None else {"roofline": limits}
 
 
 def _part(shards: Collection[int] | None, wave: int | None) -> str:

@@ -113,7 +113,7 @@ class Waves:
                 self._answers[read] = self._read(read, earlier)
 
     def _read(self, task: str, wave: int) -> Answers:
-        card = card_of(next(found for found in self.tasks(wave) if found.name == task))
+        card = card_of(next(one for one in self.tasks(wave) if one.name == task))
         present = self._present(task, wave)
         size = self._catalog.n_users if card.about == "user" else self._catalog.n_items
         total = self._generation.shards
@@ -127,14 +127,14 @@ class Waves:
         known = self.asked_keys(wave)
         if self._made_of[wave] is None:  # data without files: nobody else can have asked
             return self.present[task]
-        found = KeyTable()
+        present = KeyTable()
         for shard in range(self._generation.shards):
             keys = known.read(shard)
             if keys is None:
                 self._refuse(task, f"its shard {shard} is not answered")
             for digest in keys.of(task):
-                found.add_digest(digest)
-        return found
+                present.add_digest(digest)
+        return present
 
     def _refuse(self, task: str, why: str) -> NoReturn:
         raise AugrecError(

@@ -236,23 +236,23 @@ def replayed_task(options: ReplayOptions, name: str) -> ReplayedTask:
     return ReplayedTask(card)
 
 
-def records_folder(given: Path) -> Path:
-    """The folder with `<task>/records.parquet`: the given one, or the only source of the run or import given.
+def records_folder(place: Path) -> Path:
+    """The folder with `<task>/records.parquet`: the place itself, or the only source of the run or import there.
 
     Raises:
         UsageError: there are no records, or those of several sources.
     """
-    if SourceFolder(given).tasks():
-        return given
-    sources = [source.root for source in RunFolder(given).sources()]
+    if SourceFolder(place).tasks():
+        return place
+    sources = [source.root for source in RunFolder(place).sources()]
     if len(sources) == 1:
         return sources[0]
     if sources:
         named = ", ".join(str(path) for path in sources)
-        raise UsageError("the records of several sources lie here", where=given, remedy=f"name one of {named}")
+        raise UsageError("the records of several sources lie here", where=place, remedy=f"name one of {named}")
     raise UsageError(
         "there are no records to replay",
-        where=given,
+        where=place,
         remedy="`records` is a folder with <task>/records.parquet, e.g. runs/demo/augment/smollm2",
     )
 

@@ -271,14 +271,14 @@ class Downstream:
         return tuple(judged)
 
 
-def _versus(found: Comparison) -> Versus:
+def _versus(comparison: Comparison) -> Versus:
     return Versus(
-        difference=found.difference,
-        low=found.ci_low,
-        high=found.ci_high,
-        p_users=found.p_users,
-        p_users_holm=found.p_users_holm,
-        p_seeds=found.p_seeds,
-        seeds_reason=found.seeds_reason,
-        n_users=found.n_users,
+        difference=comparison.difference,
+        low=comparison.ci_low,
+        high=comparison.ci_high,
+        p_users=comparison.p_users,
+        p_users_holm=comparison.p_users_holm,
+        p_seeds=comparison.p_seeds,
+        seeds_reason=comparison.seeds_reason,
+        n_users=comparison.n_users,
     )

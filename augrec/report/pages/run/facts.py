@@ -14,7 +14,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained
-from augrec.report.pages.run.limits import Limit, read_limits
+from augrec.report.pages.run.device_limits import Limit, read_limits
 from augrec.report.pages.run.provenance import Group, read_provenance
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
 from augrec.report.render.wording import count, counted, percent, rate, seconds
@@ -114,8 +114,8 @@ def as_yaml(config: dict[str, Any]) -> str:
 
 
 def _optional(path: Path) -> dict[str, Any]:
-    found = read_json(path) if path.exists() else {}
-    return found if isinstance(found, dict) else {"content": found}
+    content = read_json(path) if path.exists() else {}
+    return content if isinstance(content, dict) else {"content": content}
 
 
 def _requests(sources: dict[str, dict[str, Any]]) -> Table | None:
@@ -158,17 +158,17 @@ def _request_cells(source: str, task: str, counts: dict[str, Any]) -> list[Cell]
     ]
 
 
-def _audit(found: dict[str, Any]) -> Pairs:
+def _audit(audit: dict[str, Any]) -> Pairs:
     """The checks in one line, and per source the augmented pairs that are held-out interactions."""
     pairs: Pairs = []
-    if isinstance(checks := found.get("checks"), list):
-        violations = found.get("violations") or 0
+    if isinstance(checks := audit.get("checks"), list):
+        violations = audit.get("violations") or 0
         result = f"✗ {counted(violations, 'violation')}" if violations else "✓ all passed"
         pairs.append(("checks", f"{counted(len(checks), 'check')}, {result}"))
-    overlaps = found.get("augmented_pairs")
+    overlaps = audit.get("augmented_pairs")
     if isinstance(overlaps, dict):
         pairs += flatten(overlaps)
-    return pairs + flatten({k: v for k, v in found.items() if k not in ("checks", "violations", "augmented_pairs")})
+    return pairs + flatten({k: v for k, v in audit.items() if k not in ("checks", "violations", "augmented_pairs")})
 
 
 def _embeddings(run: Path) -> Table | None:

@@ -103,16 +103,16 @@ class _Writer:
         return ", ".join(parts)
 
     def _relation(self, versus: Comparison) -> str:
-        found = self._verdict(versus)
-        if found.users is None:
+        judged = self._verdict(versus)
+        if judged.users is None:
             return f"no test is possible ({versus.users_reason})"
-        if not found.users:
+        if not judged.users:
             return "no significant difference"
-        direction = "better" if found.direction > 0 else "worse"
-        if found.seeds is None:
+        direction = "better" if judged.direction > 0 else "worse"
+        if judged.seeds is None:
             side = "above" if (versus.difference or 0) > 0 else "below"
             return f"{side} over users, but untested over seeds ({versus.seeds_reason}), so neither is called better"
-        if not found.seeds:
+        if not judged.seeds:
             return (
                 f"{direction} over users for these trained models, but not over seeds, so training again may not "
                 "repeat it"
@@ -121,19 +121,19 @@ class _Writer:
 
     def _control(self, control: Trained) -> str:
         claim, versus, at_stake = self.claim, self._against(control), self.roles.at_stake(self.claim, control)
-        found = self._verdict(versus)
+        judged = self._verdict(versus)
         facts = f"{number(self._mean(control))}; {claim.name} minus {control.name}: {self._evidence(versus)}"
-        if found.sign > 0:
+        if judged.sign > 0:
             return f"{claim.name} beats the control {control.name} ({facts}). This supports that {at_stake}."
-        if found.sign < 0:
+        if judged.sign < 0:
             return (
                 f"The control {control.name} does better than {claim.name} ({facts}). "
                 f"This run speaks against the claim that {at_stake}."
             )
-        if found.users is None:
+        if judged.users is None:
             relation = f"cannot be tested against ({versus.users_reason})"
-        elif found.users:
-            seeds = f"is untested over seeds ({versus.seeds_reason})" if found.seeds is None else "not over seeds"
+        elif judged.users:
+            seeds = f"is untested over seeds ({versus.seeds_reason})" if judged.seeds is None else "not over seeds"
             side = "above" if self._mean(control) >= self._mean(claim) else "below"
             relation = f"is {side} over users but {seeds}"
         else:

@@ -63,23 +63,25 @@ def _run(run: Path) -> list[Entry]:
 
 def _data(dataset: dict[str, Any]) -> list[Entry]:
     files = (dataset.get("source") or {}).get("files") or {}
-    found = [Entry(f"sha256 of {name}", str(sha)) for name, sha in files.items() if sha]
+    entries = [Entry(f"sha256 of {name}", str(sha)) for name, sha in files.items() if sha]
     split = dataset.get("split_sha256")
-    return [*found, *([Entry("sha256 of the split", str(split))] if split else [])]
+    return [*entries, *([Entry("sha256 of the split", str(split))] if split else [])]
 
 
 def _source(run: Path, source: str, engine: dict[str, Any], outputs: dict[str, str]) -> list[Entry]:
-    found = [Entry(name, str(engine[name])) for name in ("engine", "model", "revision") if engine.get(name)]
-    found += [Entry(NAMES[name], str(engine[name])) for name in FROM_MODEL if engine.get(name)]
+    entries = [Entry(name, str(engine[name])) for name in ("engine", "model", "revision") if engine.get(name)]
+    entries += [Entry(NAMES[name], str(engine[name])) for name in FROM_MODEL if engine.get(name)]
     versions = engine.get("versions")
     if isinstance(versions, dict) and versions:
-        found.append(Entry("libraries", " ".join(f"{name}=={number}" for name, number in versions.items())))
-    found += _engines(RunFolder(run).source(source).engine_json)
+        entries.append(Entry("libraries", " ".join(f"{name}=={number}" for name, number in versions.items())))
+    entries += _engines(RunFolder(run).source(source).engine_json)
     for path in named_records(run, source):
         name = path.relative_to(run).as_posix()
         rows = counted(pq.read_metadata(path).num_rows, "row")
-        found.append(Entry(f"sha256 of {path.parent.name}/{path.name}, {rows}", outputs.get(name) or sha256_file(path)))
-    return found
+        entries.append(
+            Entry(f"sha256 of {path.parent.name}/{path.name}, {rows}", outputs.get(name) or sha256_file(path))
+        )
+    return entries
 
 
 def _engines(path: Path) -> list[Entry]:

@@ -67,14 +67,14 @@ class Throughput:
 
 def read_throughput(run: Path, sources: list[str]) -> list[Throughput]:
     """Of every source that has timelines with points; sources that wrote no tokens (replayed ones) have none."""
-    found: list[Throughput] = []
+    shown: list[Throughput] = []
     for source in sources:
-        told = timelines(RunFolder(run).source(source).root)
-        points = together(told)
+        recorded = timelines(RunFolder(run).source(source).root)
+        points = together(recorded)
         if points.values and any(row[4] for row in points.values.values()):
-            started = min(one.started for one in told)
-            found.append(_shown(source, f"speed{len(found)}", points, started, len(told)))
-    return found
+            started = min(one.started for one in recorded)
+            shown.append(_shown(source, f"speed{len(shown)}", points, started, len(recorded)))
+    return shown
 
 
 def rates(points: Points, started: float, most: int) -> Rates:
@@ -94,36 +94,36 @@ def rates(points: Points, started: float, most: int) -> Rates:
 
 
 def _shown(source: str, name: str, points: Points, started: float, processes: int) -> Throughput:
-    found = rates(points, started, DRAWN)
+    speeds = rates(points, started, DRAWN)
     total = np.sum(list(points.values.values()), axis=0)
-    span = found.at[-1] + found.interval / 2
+    span = speeds.at[-1] + speeds.interval / 2
     generating = sum(min(row[0], points.interval) for row in points.values.values()) or points.interval
     parts = [
         f"{rate(total[column] / generating, digits)} {what} per second on average "
-        f"(highest {rate(float(found.values[what].max()), digits)})"
+        f"(highest {rate(float(speeds.values[what].max()), digits)})"
         for what, column, digits in zip(RATES, (1, 2, 4), (1, 0, 0), strict=True)
     ]
-    paused = [seconds(length) for length in found.after_pause.values()]
-    told = f", paused {counted(len(paused), 'time')} ({', '.join(paused[:3])}{', …' if len(paused) > 3 else ''})"
+    paused = [seconds(length) for length in speeds.after_pause.values()]
+    interrupted = f", paused {counted(len(paused), 'time')} ({', '.join(paused[:3])}{', …' if len(paused) > 3 else ''})"
     sentence = (
-        f"Over {seconds(float(span))} from the first start to the last answer{told if paused else ''}, "
+        f"Over {seconds(float(span))} from the first start to the last answer{interrupted if paused else ''}, "
         f"{counted(processes, 'process', 'processes')}: {'; '.join(parts)}."
     )
-    return Throughput(source, sentence, _figure(name, source, sentence, found), _table(rates(points, started, TABLED)))
+    return Throughput(source, sentence, _figure(name, source, sentence, speeds), _table(rates(points, started, TABLED)))
 
 
-def _table(found: Rates) -> tuple[tuple[str, ...], ...]:
+def _table(speeds: Rates) -> tuple[tuple[str, ...], ...]:
     columns = list(zip(RATES, (2, 0, 0), strict=True))
     return tuple(
         (
-            seconds(max(0.0, float(at - found.interval / 2))),
-            *(rate(float(found.values[name][n]), digits) for name, digits in columns),
+            seconds(max(0.0, float(at - speeds.interval / 2))),
+            *(rate(float(speeds.values[name][n]), digits) for name, digits in columns),
         )
-        for n, at in enumerate(found.at)
+        for n, at in enumerate(speeds.at)
     )
 
 
-def _figure(name: str, source: str, sentence: str, found: Rates) -> Markup:
+def _figure(name: str, source: str, sentence: str, speeds: Rates) -> Markup:
     label = f"{source}: requests and tokens per second over time. {sentence}"
 
     def draw(figure: Figure, width: int) -> None:
@@ -131,47 +131,47 @@ def _figure(name: str, source: str, sentence: str, found: Rates) -> Markup:
         left, high = 58 / width, (pixels - 46 - 46 - 24 - legend) / 2 / pixels
         below = figure.add_axes((left, 46 / pixels, 0.975 - left, high))
         above = figure.add_axes((left, 1 - 24 / pixels - high, 0.975 - left, high), sharex=below)
-        _draw(above, found, {"requests": SERIES[0]}, "requests per second")
-        _draw(below, found, {"prompt tokens": SERIES[1], "written tokens": SERIES[0]}, "tokens per second", legend)
+        _draw(above, speeds, {"requests": SERIES[0]}, "requests per second")
+        _draw(below, speeds, {"prompt tokens": SERIES[1], "written tokens": SERIES[0]}, "tokens per second", legend)
         above.tick_params(axis="x", labelbottom=False)
         wide = width == WIDE
         below.legend(
             loc="lower right" if wide else "lower left", bbox_to_anchor=(float(wide), 1.0), ncols=2, frameon=False,
             borderpad=0, borderaxespad=0.3, handlelength=1.4, columnspacing=1.2,
         )  # fmt: skip
-        _ticks(below, found)
+        _ticks(below, speeds)
 
     return responsive(name, label, draw, 330, 352)
 
 
-def _draw(axes: Axes, found: Rates, colours: dict[str, str], title: str, pad: float = 0) -> None:
-    x = _place(found)
-    starts = [0, *found.after_pause, len(x)]
+def _draw(axes: Axes, speeds: Rates, colours: dict[str, str], title: str, pad: float = 0) -> None:
+    x = _place(speeds)
+    starts = [0, *speeds.after_pause, len(x)]
     for line, (name, colour) in enumerate(colours.items()):
         for begin, end in pairwise(starts):
-            (drawn,) = axes.plot(x[begin:end], found.values[name][begin:end], color=colour, linewidth=1.8)
+            (drawn,) = axes.plot(x[begin:end], speeds.values[name][begin:end], color=colour, linewidth=1.8)
             drawn.set_label(name if begin == 0 else f"_{name}")
             drawn.set_linestyle("-" if line == 0 else (0, (5, 1.5)))
             drawn.set_marker("o" if end - begin == 1 else "")
-    for begin in found.after_pause:
+    for begin in speeds.after_pause:
         axes.axvspan(x[begin - 1], x[begin], color=MUTED, alpha=0.18, linewidth=0)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_title(title, loc="left", fontsize=12, color=INK, pad=6 + pad)
 
 
-def _place(found: Rates) -> np.ndarray:
+def _place(speeds: Rates) -> np.ndarray:
     """Where intervals are drawn: time without the pauses, each of which is as wide as any other."""
-    pauses = np.array([sum(begin <= n for begin in found.after_pause) for n in range(len(found.at))])
-    return np.asarray(found.active + found.gap * pauses)
+    pauses = np.array([sum(begin <= n for begin in speeds.after_pause) for n in range(len(speeds.at))])
+    return np.asarray(speeds.active + speeds.gap * pauses)
 
 
-def _ticks(axes: Axes, found: Rates) -> None:
+def _ticks(axes: Axes, speeds: Rates) -> None:
     """Marks round times of the time without pauses, which are drawn where that time is."""
-    active, gap = found.active, found.gap
+    active, gap = speeds.active, speeds.gap
     unit, name = next((u, n) for u, n in ((3600.0, "h"), (60.0, "min"), (1.0, "s")) if active[-1] >= 2 * u or u == 1.0)
     marks = [mark for mark in MaxNLocator(6).tick_values(0, active[-1] / unit) if 0 <= mark * unit <= active[-1]]
-    before = [gap * sum(active[b] <= mark * unit for b in found.after_pause) for mark in marks]
+    before = [gap * sum(active[b] <= mark * unit for b in speeds.after_pause) for mark in marks]
     axes.set_xticks([mark * unit + more for mark, more in zip(marks, before, strict=True)], [f"{m:g}" for m in marks])
-    axes.set_xlim(0, max(float(_place(found)[-1]) + found.interval / 2, 1.0))
+    axes.set_xlim(0, max(float(_place(speeds)[-1]) + speeds.interval / 2, 1.0))
     axes.set_xlabel(f"time spent generating, {name}")

@@ -27,14 +27,14 @@ class Limit:
 def read_limits(sources: dict[str, dict[str, Any]]) -> list[Limit]:
     """Of every source whose summary has a `roofline`; nothing for runs without an LLM."""
     return [
-        replace(_limit(name, found["roofline"]), grammar=_grammar(found, found["roofline"]))
-        for name, found in sources.items()
-        if found.get("roofline")
+        replace(_limit(name, summary["roofline"]), grammar=_grammar(summary, summary["roofline"]))
+        for name, summary in sources.items()
+        if summary.get("roofline")
     ]
 
 
-def _grammar(source: dict[str, Any], found: dict[str, Any]) -> str:
-    spent, taken = source.get("grammar_seconds") or {}, found.get("achieved_seconds") or 0.0
+def _grammar(source: dict[str, Any], roofline: dict[str, Any]) -> str:
+    spent, taken = source.get("grammar_seconds") or {}, roofline.get("achieved_seconds") or 0.0
     named = [f"{seconds(spent[kind])} {what}" for kind, what in GRAMMAR.items() if kind in spent]
     if not named or not taken:
         return ""
@@ -45,20 +45,20 @@ def _grammar(source: dict[str, Any], found: dict[str, Any]) -> str:
     )
 
 
-def _limit(source: str, found: dict[str, Any]) -> Limit:
-    taken = found.get("achieved_seconds") or 0.0
-    cached = percent(found.get("cached_fraction"))
-    if found.get("left_out") or not found.get("floor_seconds") or not taken:
-        reason = found.get("left_out") or "no time was recorded"
+def _limit(source: str, roofline: dict[str, Any]) -> Limit:
+    taken = roofline.get("achieved_seconds") or 0.0
+    cached = percent(roofline.get("cached_fraction"))
+    if roofline.get("left_out") or not roofline.get("floor_seconds") or not taken:
+        reason = roofline.get("left_out") or "no time was recorded"
         achieved = f"Generating took {seconds(taken)}, {CACHED.format(cached)}. " if taken else ""
         return Limit(source, f"{achieved}What the device could do at most is not told: {reason}.")
-    least, devices = found["floor_seconds"], found.get("devices", 1)
-    device = found["device"] if devices == 1 else f"{count(devices)} × {found['device']}"
-    work = f"{count(found['requests'])} requests ({CACHED.format(cached)})"
+    least, devices = roofline["floor_seconds"], roofline.get("devices", 1)
+    device = roofline["device"] if devices == 1 else f"{count(devices)} × {roofline['device']}"
+    work = f"{count(roofline['requests'])} requests ({CACHED.format(cached)})"
     sentence = (
         f"Generating took {seconds(taken)} on {device}; no schedule takes less than {seconds(least['overlap'])} for "
         f"these {work}, so it took {rate(taken / least['overlap'], 1)} times the floor. "
-        f"{count(found['decode_batch'])} requests decoded at once are assumed."
+        f"{count(roofline['decode_batch'])} requests decoded at once are assumed."
     )
     named = [
         ("time taken", taken),

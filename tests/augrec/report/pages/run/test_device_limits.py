@@ -7,7 +7,7 @@ from typing import Any
 
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.pages.run.limits import read_limits
+from augrec.report.pages.run.device_limits import read_limits
 from augrec.report.pages.run.page import write_report
 
 TITLE = "Time taken, against what the device can do"
