@@ -64,12 +64,7 @@ class Tuned(Recommender):
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: TunedOptions, generator: torch.Generator) -> Tuned:
         """See `recsys.models.build`."""
-
-        def make(model: FamilyOptions) -> Recommender:
-            built: Recommender = build_model(dataset, side, model, generator)
-            return built
-
-        return cls(options, make)
+        return cls(options, lambda model: build_model(dataset, side, model, generator))
 
     def fit(self, job: FitJob) -> Fitted:
         """Tries the values, and takes the best model in; see `Recommender.fit`.

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.audit.checks import Asked, Check
 
 Pair = tuple[int, int]
@@ -41,7 +42,7 @@ def audit_reviews(
     if not showing:
         return []
     written = _training_reviews(
-        dataset / "interactions.parquet", {pair for one in showing for pair in _pairs(task, one)}
+        DatasetFolder(dataset).interactions, {pair for one in showing for pair in _pairs(task, one)}
     )
     problems = [problem for record in showing for problem in _wrong(task, record, written, replayed)]
     where = "prompts, where known, showed" if replayed else "prompts show"

@@ -53,7 +53,7 @@ def audit_records(
         elif task.about == "user":
             problems = _sample(records, split) if task.sampled else _history(records, split)
             checks.append(Check(f"{title}: prompts show training history only", len(records), problems))
-        checks += audit_reviews(title, task, records, folder / "dataset", replayed=replayed)
+        checks += audit_reviews(title, task, records, RunFolder(folder).dataset, replayed=replayed)
         if task.kind == "edges" and not replayed:
             where = "the candidates" if task.from_candidates else "what was shown, and is not in train"
             problems = _pairs(records, candidates if task.from_candidates else None, split)
@@ -291,7 +291,7 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
 
 def _columns(folder: Path) -> list[str] | None:
     """The columns that make the items' own text, where the config names them."""
-    path = folder / "config.yaml"
+    path = RunFolder(folder).config
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
     embedding = (config.get("embedding") if isinstance(config, dict) else None) or {}
     columns: list[str] | None = embedding.get("columns")
