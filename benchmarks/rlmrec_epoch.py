@@ -50,6 +50,7 @@ from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
+from recsys.models.build import build_model
 from recsys.models.registry import FAMILIES
 
 USERS, ITEMS, EDGES, TEXT = 11_000, 9_332, 120_464, 1_536
@@ -105,7 +106,7 @@ def ours(
     of_aligner = {"kind": aligner, **OF_ALIGNER[aligner], **({} if aligner == "none" else {"bank": bank})}
     given = {"dim": DIM, "layers": LAYERS, "l2": PENALTY, **OF_BACKBONE[backbone], "aligner": of_aligner, **changes}
     options = FAMILIES[backbone].options.model_validate(given)
-    model = FAMILIES[backbone].build(dataset, side, options, torch.Generator().manual_seed(0))
+    model = build_model(dataset, side, options, torch.Generator().manual_seed(0))
     assert isinstance(model, TrainedRecommender)
     return model.train()
 
