@@ -119,7 +119,7 @@ def test_a_config_that_names_a_missing_model_says_how_to_get_it(shell: Shell) ->
 @pytest.mark.parametrize(
     ("number", "told", "where"),
     [
-        (errno.ENOSPC, "the disk is full", "runs/toy/config.yaml"),
+        (errno.ENOSPC, "the disk is full", "runs/toy/layout.json"),
         (errno.EROFS, os.strerror(errno.EROFS), "runs/toy/dataset/x.parquet"),
         (errno.EACCES, os.strerror(errno.EACCES), "runs/toy/dataset/x.parquet"),
     ],

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.run_folder import RunFolder
 from benchmarks import anchors
 from benchmarks.anchors import ANCHORS, Anchor, Comparison, Data, compare, main
 from recsys.data.dataset import Dataset
@@ -89,7 +90,7 @@ def test_validation_items_stay_candidates_and_seeds_are_averaged(folder: Path) -
     (found,) = compare(anchor, data)
     values = []
     for seed in (1, 2, 3):
-        metrics = json.loads((data.cache / "amazon-book" / "mf" / f"seed-{seed}" / "metrics.json").read_text())
+        metrics = json.loads(RunFolder(data.cache).training("amazon-book/mf", seed).metrics.read_text())
         values.append(metrics["test"]["recall@20"])
         assert not list(data.cache.rglob("*.safetensors"))
     assert found.ours == pytest.approx(sum(values) / 3)
