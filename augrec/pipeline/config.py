@@ -228,7 +228,7 @@ class Config(Options):
                     f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
                 )
         for part, options in model.components.items():
-            self._features_exist(f"{name}.members.{part}", options)
+            self._features_exist(f"{name}.{part}", options)
 
     def _texts_of_items(self) -> set[str]:
         """What the sources' texts about items are called among the item features."""

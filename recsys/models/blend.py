@@ -118,8 +118,9 @@ class Blend(Recommender):
 
     def _train_members(self, job: FitJob) -> list[Path]:
         """Their folders."""
+        assert isinstance(job.model, BlendOptions)
         folders = []
-        for model, (name, options) in zip(self.members, job.model.components.items(), strict=True):
+        for model, (name, options) in zip(self.members, job.model.members.items(), strict=True):
             overrides = (options.training or TrainingOverrides()).model_copy(update={"keep_checkpoint": True})
             member = options.model_copy(update={"training": overrides})
             settings = [section.model_dump(mode="json") for section in (member, job.training, job.evaluation)]

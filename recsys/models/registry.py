@@ -88,7 +88,7 @@ SHIPPED = (
     Family(
         BlendOptions, "recsys.models.blend:Blend", "blend", "Blend", "Vogt and Cottrell, Information Retrieval 1999"
     ),
-    Family(TunedOptions, "recsys.models.tuned:Tuned", "blend", "Tuned", "-"),
+    Family(TunedOptions, "recsys.models.tuned:Tuned", "blend", "Tuned", "coordinate search on validation"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
     Family(GccfOptions, "recsys.models.gccf:GCCF", "general", "GCCF", "Chen et al., AAAI 2020"),

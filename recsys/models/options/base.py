@@ -24,7 +24,7 @@ class FamilyOptions(Options):
 
     @property
     def components(self) -> Mapping[str, FamilyOptions]:
-        """The options of the models that this one is made of, by name; none for most."""
+        """The options of the models that this one is made of, by where they stand in its own; none for most."""
         return {}
 
     @property

@@ -39,4 +39,4 @@ class BlendOptions(FamilyOptions):
     @property
     def components(self) -> Mapping[str, FamilyOptions]:
         """See `FamilyOptions.components`."""
-        return self.members
+        return {f"members.{name}": options for name, options in self.members.items()}

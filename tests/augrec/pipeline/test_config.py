@@ -161,6 +161,9 @@ def test_modalities_that_a_blends_member_asks_for_have_to_be_there(config_file: 
     wanted = f"models.llmrec={{family: blend, members: {members}}}"
     with pytest.raises(UsageError, match=r"models\.llmrec\.members\.b\.modalities: the data have no 'image' features"):
         read_config(config_file, [wanted])
+    tuned = "models.llmrec={family: tuned, model: {family: vbpr, modalities: [image]}, space: {dim: [8, 16]}}"
+    with pytest.raises(UsageError, match=r"models\.llmrec\.model\.modalities: the data have no 'image' features"):
+        read_config(config_file, [tuned])
 
 
 def test_modalities_that_the_data_lack_are_named(config_file: Path) -> None:
