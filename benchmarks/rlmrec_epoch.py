@@ -5,7 +5,8 @@
 Sizes of its Amazon-book: 11,000 users, 9,332 items, 120,464 interactions with a skew like there, embeddings of 32,
 random texts of 1,536 numbers, batches of 4,096. The published structure is in `benchmarks.rlmrec_released`. Both take
 the same steps: three layers, dropped edges, noise, contrasts, alignment. An epoch is its draw of negatives plus as many
-steps as there are batches, by the best of N steps of either, taken in turns; one thread, CPU time. `bank` is how many
+steps as there are batches, by the best of N steps of either, taken in turns; one thread, CPU time. AutoCF's steps that
+draw new graphs are measured apart and counted as often as they occur. `bank` is how many
 texts of users, positives and negatives, or of hidden nodes, a step compares; with `all` the loss is the published one,
 and its time is that of matrix products which nothing can leave out, so it is not judged. `--memory` runs each form in a
 process of its own and says how much memory a step needs beyond what lies there before it.
@@ -45,6 +46,8 @@ from benchmarks.rlmrec_released import (
     Pairs,
     ReleasedModel,
 )
+from benchmarks.rlmrec_released_autocf import APART, HEADS, REDRAW, SEEDS, SHARE, ReleasedAutoCf
+from benchmarks.rlmrec_released_dccf import INTENTS, ReleasedDccf
 from benchmarks.timing import best_cpu_seconds, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler, Triplets
@@ -66,6 +69,14 @@ OF_BACKBONE = {
         "contrast_negatives": True,  # as many rows as there
     },
     "simgcl": {"noise": NOISE, "contrast": CONTRAST, "contrast_temperature": CONTRAST_T},
+    "dccf": {"intents": INTENTS, "contrast": CONTRAST, "temperature": CONTRAST_T},
+    "autocf": {"heads": HEADS, "seeds": SEEDS, "masked_share": SHARE, "redraw_every": REDRAW, "contrast": APART},
+}
+OF_BOTH = {("autocf", "con"): {"negative_items": False}}
+RELEASED: dict[str, type[ReleasedModel]] = {
+    **dict.fromkeys(BACKBONES, ReleasedModel),
+    "dccf": ReleasedDccf,
+    "autocf": ReleasedAutoCf,
 }
 OF_ALIGNER = {
     "none": {},
@@ -103,7 +114,8 @@ def ours(
     dataset: Dataset, side: SideInformation, backbone: str, aligner: str, bank: Any = "all", **changes: Any
 ) -> TrainedRecommender:
     """A model of the benchmark's settings, with its defaults otherwise, or with `changes` of options."""
-    of_aligner = {"kind": aligner, **OF_ALIGNER[aligner], **({} if aligner == "none" else {"bank": bank})}
+    of_aligner = {"kind": aligner, **OF_ALIGNER[aligner], **OF_BOTH.get((backbone, aligner), {})}
+    of_aligner |= {} if aligner == "none" else {"bank": bank}
     given = {"dim": DIM, "layers": LAYERS, "l2": PENALTY, **OF_BACKBONE[backbone], "aligner": of_aligner, **changes}
     options = FAMILIES[backbone].options.model_validate(given)
     model = build_model(dataset, side, options, torch.Generator().manual_seed(0))
@@ -138,18 +150,38 @@ def forms(aligner: str) -> list[str]:
 def published(dataset: Dataset, side: SideInformation, backbone: str, aligner: str) -> ReleasedModel:
     """The same model in the published structure."""
     texts = (torch.from_numpy(part.values) for part in (side.user["profile"], side.item["text"]))
-    return ReleasedModel(backbone, aligner, dataset.train, *texts)
+    return RELEASED[backbone](backbone, aligner, dataset.train, *texts)
 
 
-def step_of(dataset: Dataset, side: SideInformation, backbone: str, aligner: str, form: str) -> Callable[[], float]:
-    """A training step in one of `forms`."""
+def step_of(
+    dataset: Dataset, side: SideInformation, backbone: str, aligner: str, form: str, number: int = 0
+) -> Callable[[], float]:
+    """A training step in one of `forms`, each time as the one of this number in its epoch."""
     if form == "released":
         released = published(dataset, side, backbone, aligner)
         pairs = Pairs(dataset.train, dataset.n_users, dataset.n_items).batches()
-        return stepping(released, lambda: released(next(pairs)), fused=False)
+
+        def published_loss() -> Tensor:
+            released.before_step(number)
+            return released(next(pairs))
+
+        return stepping(released, published_loss, fused=False)
     model = ours(dataset, side, backbone, aligner, "all" if form == "all" else int(form))
     batches = _endless(_sampler(dataset))
-    return stepping(model, lambda: torch.stack(list(model.loss(next(batches)).values())).sum(), fused=True)
+
+    def own_loss() -> Tensor:
+        model.before_step(number)
+        return torch.stack(list(model.loss(next(batches)).values())).sum()
+
+    return stepping(model, own_loss, fused=True)
+
+
+def steps_of_epoch(backbone: str, batches: int) -> dict[int, int]:
+    """Numbers of the steps that stand for all of an epoch, with how many each stands for."""
+    if backbone != "autocf":
+        return {0: batches}
+    drawing = -(-batches // REDRAW)
+    return {0: drawing, 1: batches - drawing}
 
 
 def _sampler(dataset: Dataset) -> BprSampler:
@@ -198,15 +230,18 @@ def measure(
         ]
         for backbone in models:
             for aligner in aligners:
-                steps = {form: step_of(dataset, side, backbone, aligner, form) for form in forms(aligner)}
-                for step in steps.values():
-                    step()
-                best = best_cpu_seconds(steps, rounds)
-                released = drawing["released"] + batches * best.pop("released")
+                best = dict.fromkeys(forms(aligner), 0.0)
+                for number, count in steps_of_epoch(backbone, batches).items():
+                    steps = {form: step_of(dataset, side, backbone, aligner, form, number) for form in best}
+                    for step in steps.values():
+                        step()
+                    for form, seconds in best_cpu_seconds(steps, rounds).items():
+                        best[form] += count * seconds
+                released = drawing["released"] + best.pop("released")
                 name = f"{backbone}, {aligner}"
                 results.append(Result.unjudged(f"{name}: released structure", released, "CPU-s", "an epoch"))
                 for bank, seconds in best.items():
-                    own = drawing["own"] + batches * seconds
+                    own = drawing["own"] + seconds
                     kind = f"{name}, bank {bank}" if aligner != "none" else name
                     results.append(Result.unjudged(f"{kind}: epoch", own, "CPU-s", "one thread"))
                     results.append(_ratio(f"{kind}: faster", released / own, aligner, bank))
@@ -238,12 +273,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="steps of which the best counts")
     parser.add_argument("--users", type=int, default=USERS, metavar="N", help="items and interactions grow with them")
-    parser.add_argument("--model", action="append", default=[], choices=BACKBONES, help="may be repeated; default all")
+    parser.add_argument("--model", action="append", default=[], choices=RELEASED, help="may be repeated; default all")
     parser.add_argument("--aligner", action="append", default=[], choices=ALIGNERS, help="may be repeated; default all")
     parser.add_argument("--memory", action="store_true", help="measure memory in place of time")
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    chosen = given.model or BACKBONES, given.aligner or ALIGNERS
+    chosen = given.model or list(RELEASED), given.aligner or ALIGNERS
     if given.memory:
         results = measure_memory(given.users, *chosen)
     else:

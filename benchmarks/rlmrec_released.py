@@ -9,6 +9,7 @@ batch from single triplets.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,7 +68,7 @@ class ReleasedModel(nn.Module):
         super().__init__()
         self.backbone, self.aligner, self.sizes = backbone, aligner, (len(users), len(items))
         self.texts = torch.cat([users, items])
-        self.graph = _graph(edges, *self.sizes, loops=backbone == "gccf" and aligner == "none")
+        self.graph = joint_graph(edges, *self.sizes, loops=backbone == "gccf" and aligner == "none")
         self.user_embeds, self.item_embeds = (
             nn.Parameter(nn.init.xavier_uniform_(torch.empty(rows, DIM))) for rows in self.sizes
         )
@@ -79,29 +80,42 @@ class ReleasedModel(nn.Module):
         if aligner == "gen":
             self.token = nn.Parameter(torch.zeros(1, DIM))
 
+    def before_step(self, number: int) -> None:
+        """Called before each step of an epoch, which are counted from 0."""
+
     def forward(self, batch: list[Tensor]) -> Tensor:
         """The sum of all terms for a batch of users, positives and negatives."""
         user, positive, negative = (ids.long() for ids in batch)
         start, hidden = self._start()
         users, items, views = self._passes(start)
         rows = users[user], items[positive], items[negative]
-        loss = F.softplus((rows[0] * rows[2]).sum(1) - (rows[0] * rows[1]).sum(1)).mean()
-        loss = loss + PENALTY * sum(weight.norm(2).square() for weight in self.parameters())
+        loss = F.softplus((rows[0] * rows[2]).sum(1) - (rows[0] * rows[1]).sum(1)).mean() + self._penalty()
         if views:
-            (u1, i1), (u2, i2) = views
-            told = nce(u1[user], u2[user], u2, CONTRAST_T) + nce(i1[positive], i2[positive], i2, CONTRAST_T)
-            if self.backbone == "sgl":
-                told = told + nce(i1[negative], i2[negative], i2, CONTRAST_T)
-            loss = loss + CONTRAST * told / len(user)
+            loss = loss + self._contrasted(views, user, positive, negative)
+        return loss + self._aligned(users, items, (user, positive, negative), hidden)
+
+    def _penalty(self) -> Tensor:
+        return PENALTY * torch.stack([weight.norm(2).square() for weight in self.parameters()]).sum()
+
+    def _contrasted(self, views: list[Any], user: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        (u1, i1), (u2, i2) = views
+        told = nce(u1[user], u2[user], u2, CONTRAST_T) + nce(i1[positive], i2[positive], i2, CONTRAST_T)
+        if self.backbone == "sgl":
+            told = told + nce(i1[negative], i2[negative], i2, CONTRAST_T)
+        return CONTRAST * told / len(user)
+
+    def _aligned(self, users: Tensor, items: Tensor, batch: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """The aligner's term; `con` is of the batch's users and of each group of items after them."""
+        user, *groups = batch
         if self.aligner == "con":
             of_users, of_items = self.mlp(self.texts[: self.sizes[0]]), self.mlp(self.texts[self.sizes[0] :])
-            told = nce(rows[0], of_users[user], of_users, CON_T)
-            for row, ids in ((rows[1], positive), (rows[2], negative)):
-                told = told + nce(row, of_items[ids], of_items[ids], CON_T)
-            loss = loss + CON * told / len(user)
+            told = nce(users[user], of_users[user], of_users, CON_T)
+            for ids in groups:
+                told = told + nce(items[ids], of_items[ids], of_items[ids], CON_T)
+            return CON * told / len(user)
         if self.aligner == "gen":
-            loss = loss + GEN * self._rebuilt(torch.cat([users, items])[hidden], self.texts[hidden])
-        return loss
+            return GEN * self._rebuilt(torch.cat([users, items])[hidden], self.texts[hidden])
+        return torch.zeros(())
 
     def _start(self) -> tuple[Tensor, Tensor]:
         start = torch.cat([self.user_embeds, self.item_embeds])
@@ -112,7 +126,7 @@ class ReleasedModel(nn.Module):
         start[hidden] = self.token.expand(len(hidden), -1)
         return start, hidden
 
-    def _passes(self, start: Tensor) -> tuple[Tensor, Tensor, list[tuple[Tensor, ...]]]:
+    def _passes(self, start: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         views: list[Tensor] = []
         if self.backbone == "gccf":
             final = torch.cat(self._layers(start, self.graph), 1)
@@ -150,7 +164,8 @@ def nce(a: Tensor, b: Tensor, candidates: Tensor, temperature: float) -> Tensor:
     return (right + torch.log(torch.sum(torch.exp(a @ candidates.T / temperature), dim=-1))).sum()
 
 
-def _graph(edges: np.ndarray, n_users: int, n_items: int, *, loops: bool) -> Tensor:
+def joint_graph(edges: np.ndarray, n_users: int, n_items: int, *, loops: bool) -> Tensor:
+    """D^-1/2 A D^-1/2 as a coalesced COO tensor, with A + I in the place of A where there are `loops`."""
     ones = sp.coo_matrix((np.ones(len(edges)), edges.T), shape=(n_users, n_items))
     joint = sp.bmat([[None, ones], [ones.T, None]]).tocoo()
     joint = (joint + sp.eye(joint.shape[0])).tocoo() if loops else joint
