@@ -140,6 +140,7 @@ class Catalog:
 
     @property
     def has_candidates(self) -> bool:
+        """Whether every user has a list of candidates."""
         return self._candidates is not None
 
     @cached_property
@@ -253,9 +254,11 @@ class Catalog:
         return [str(value) for value in table["source_id"].to_pylist()]
 
     def users(self) -> Iterator[UserEntity]:
+        """All users by id, each made when it is asked for."""
         return (self.user(user) for user in range(self.n_users))
 
     def items(self) -> Iterator[Item]:
+        """All items by id, each made when it is asked for."""
         return (self.item(item) for item in range(self.n_items))
 
     def documents(self) -> Iterator[str]:

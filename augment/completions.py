@@ -31,6 +31,7 @@ class Spent:
     busy: float = 0.0
 
     def add(self, completion: Completion) -> None:
+        """Adds tokens and seconds of one attempt."""
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
         self.cached_tokens += completion.cached_tokens

@@ -38,6 +38,7 @@ class TaskCounts:
     """How many records each engine made, by the name of its description."""
 
     def add(self, record: Record) -> None:
+        """Counts one record."""
         self.requests += 1
         self.attempts += record.attempt if record.prompt_tokens else 0
         self.ok += record.status == "ok"

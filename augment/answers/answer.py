@@ -37,6 +37,7 @@ class Answer:
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
+        """pydantic's validator of the type."""
         return TypeAdapter(self.type)
 
     @cached_property

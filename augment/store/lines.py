@@ -31,14 +31,17 @@ class Stored:
 
     @property
     def key(self) -> str:
+        """The key of the question that the line answers."""
         return cast("str", self.content["key"])
 
     @property
     def task(self) -> str:
+        """The name of the task."""
         return cast("str", self.content["task"])
 
     @property
     def about(self) -> About:
+        """Whether the record is of a user or of an item."""
         return cast("About", self.content["about"])
 
     @property

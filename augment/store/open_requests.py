@@ -37,6 +37,7 @@ class OpenRequests:
 
     @property
     def open(self) -> int:
+        """How many requests have no record."""
         return self.requests - self.recorded
 
     def __str__(self) -> str:

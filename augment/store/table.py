@@ -68,6 +68,7 @@ class RangesOnDisk:
                 path.unlink(missing_ok=True)
 
     def add(self, batch: pa.RecordBatch) -> None:
+        """Appends the rows of a batch to the files of their ranges; an OSError where the disk is full."""
         batch = batch.sort_by("entity")  # which puts each range's rows together
         numbers = batch["entity"].to_numpy() // ENTITIES_PER_GROUP
         starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]

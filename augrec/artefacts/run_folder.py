@@ -34,14 +34,17 @@ class DatasetFolder:
 
     @property
     def interactions(self) -> Path:
+        """Interactions with their split, one a row."""
         return self.root / "interactions.parquet"
 
     @property
     def items(self) -> Path:
+        """Items by id: id in the source, title and whatever the source says of them."""
         return self.root / "items.parquet"
 
     @property
     def users(self) -> Path:
+        """Users by id: id in the source."""
         return self.root / "users.parquet"
 
     def side_table(self, about: Literal["user", "item"]) -> Path:
@@ -72,18 +75,22 @@ class TrainingFolder:
 
     @property
     def per_user(self) -> Path:
+        """The values of the test metrics for every user that was judged."""
         return self.root / "per_user.parquet"
 
     @property
     def model(self) -> Path:
+        """The weights of the epoch that was chosen."""
         return self.root / "model.safetensors"
 
     @property
     def log(self) -> Path:
+        """What the training said, epoch by epoch."""
         return self.root / "train.log"
 
     @property
     def attempts(self) -> Path:
+        """When it was begun, stopped, failed and done, one event a line."""
         return self.root / "attempts.jsonl"
 
     @property
@@ -130,26 +137,32 @@ class RunFolder:
 
     @property
     def dataset(self) -> Path:
+        """The folder of the prepared data set."""
         return self.root / "dataset"
 
     @property
     def interactions(self) -> Path:
+        """See `DatasetFolder.interactions`."""
         return DatasetFolder(self.dataset).interactions
 
     @property
     def items(self) -> Path:
+        """See `DatasetFolder.items`."""
         return DatasetFolder(self.dataset).items
 
     @property
     def users(self) -> Path:
+        """See `DatasetFolder.users`."""
         return DatasetFolder(self.dataset).users
 
     @property
     def dataset_json(self) -> Path:
+        """See `DatasetFolder.about`."""
         return DatasetFolder(self.dataset).about
 
     @property
     def candidates(self) -> Path:
+        """The candidates of every user, best first, one a row."""
         return self.root / "candidates" / "candidates.parquet"
 
     @property
@@ -159,6 +172,7 @@ class RunFolder:
 
     @property
     def augment(self) -> Path:
+        """The folder of all sources' answers."""
         return self.root / "augment"
 
     @property
@@ -167,6 +181,7 @@ class RunFolder:
         return self.augment / "summary.json"
 
     def source(self, name: str) -> SourceFolder:
+        """The folder of a source's answers, there or not."""
         return SourceFolder(self.augment / name)
 
     def sources(self) -> list[SourceFolder]:
@@ -176,6 +191,7 @@ class RunFolder:
 
     @property
     def embed(self) -> Path:
+        """The folder of all matrices, with one for each source, for the items' own texts, and for given features."""
         return self.root / "embed"
 
     @property
@@ -201,9 +217,11 @@ class RunFolder:
 
     @property
     def train(self) -> Path:
+        """The folder of all trainings."""
         return self.root / "train"
 
     def training(self, variant: str, seed: int) -> TrainingFolder:
+        """The folder of a variant's training with a seed, there or not."""
         return TrainingFolder(self.train / variant / f"seed-{seed}")
 
     def seeds(self, variant: str) -> list[int]:
@@ -213,18 +231,22 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
+        """The folder of the page and its numbers."""
         return self.root / "report"
 
     @property
     def page(self) -> Path:
+        """The page."""
         return self.report / "index.html"
 
     @property
     def results(self) -> Path:
+        """The page's numbers."""
         return self.report / "results.json"
 
     @property
     def audit_json(self) -> Path:
+        """What every check of the audit found."""
         return self.root / "audit.json"
 
     @property
@@ -243,6 +265,7 @@ class RunFolder:
         return self.job_logs / "exits.tsv"
 
     def submission(self, name: str) -> SubmissionFolder:
+        """The folder of one submission to a cluster, there or not."""
         return SubmissionFolder(self.slurm / name)
 
     def submissions(self) -> list[SubmissionFolder]:

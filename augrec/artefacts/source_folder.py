@@ -23,10 +23,12 @@ class TaskFolder:
 
     @property
     def name(self) -> str:
+        """The task's."""
         return self.root.name
 
     @property
     def records(self) -> Path:
+        """All records of the task, one question a row."""
         return self.root / RECORDS
 
     def records_of(self, part: str) -> Path:
@@ -40,6 +42,7 @@ class TaskFolder:
 
     @property
     def shards(self) -> Path:
+        """The folder of the logs that answers are appended to; `records` is merged from them."""
         return self.root / SHARDS
 
     def shard(self, number: int, total: int) -> Path:
@@ -68,9 +71,11 @@ class SourceFolder:
 
     @property
     def name(self) -> str:
+        """The source's."""
         return self.root.name
 
     def task(self, name: str) -> TaskFolder:
+        """The folder of a task's answers, there or not."""
         return TaskFolder(self.root / name)
 
     def tasks(self) -> list[TaskFolder]:
@@ -119,6 +124,7 @@ class SourceFolder:
 
     @property
     def attempts(self) -> Path:
+        """The folder of the attempts on all shards."""
         return self.root / "attempts"
 
     def attempt_log(self, shard: int) -> Path:

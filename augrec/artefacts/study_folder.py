@@ -27,26 +27,32 @@ class ExperimentFolder:
 
     @property
     def failures(self) -> Path:
+        """What failed, and why."""
         return self.root / "failures.json"
 
     @property
     def results(self) -> Path:
+        """The numbers of all tables."""
         return self.root / "results.json"
 
     @property
     def page(self) -> Path:
+        """The page."""
         return self.root / "index.html"
 
     @property
     def markdown(self) -> Path:
+        """The page's text and tables as Markdown."""
         return self.root / "index.md"
 
     @property
     def tables(self) -> Path:
+        """The folder of tables, each as CSV, Markdown and LaTeX."""
         return self.root / TABLES
 
     @property
     def plots(self) -> Path:
+        """The folder of plots."""
         return self.root / PLOTS
 
     def run(self, dataset: str, setting: str) -> Path:
@@ -67,14 +73,17 @@ class ComparisonFolder:
 
     @property
     def results(self) -> Path:
+        """Every measure of the comparison."""
         return self.root / "compare.json"
 
     @property
     def markdown(self) -> Path:
+        """The page's text and tables as Markdown."""
         return self.root / "compare.md"
 
     @property
     def page(self) -> Path:
+        """The page."""
         return self.root / "index.html"
 
     def published(self, name: str) -> Path:
@@ -89,6 +98,7 @@ class TrialFolder:
     root: Path
 
     def training(self, seed: int) -> TrainingFolder:
+        """The folder of its training with a search seed, there or not."""
         return TrainingFolder(self.root / f"seed-{seed}")
 
     @property
@@ -110,6 +120,7 @@ class SearchFolder:
 
     @property
     def trials_csv(self) -> Path:
+        """Every trial with its options and value, for a person."""
         return self.root / "trials.csv"
 
     @property
@@ -118,6 +129,7 @@ class SearchFolder:
         return self.root / "best.json"
 
     def trial(self, position: int) -> TrialFolder:
+        """The folder of one trial, there or not."""
         return TrialFolder(self.root / f"trial-{position:03d}")
 
     def trials(self) -> list[TrialFolder]:

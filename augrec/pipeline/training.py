@@ -37,6 +37,7 @@ class Training:
 
     @property
     def out(self) -> Path:
+        """The folder of its results."""
         return self.folder or RunFolder(self.run_folder).training(self.variant, self.seed).root
 
     def metrics(self) -> dict[str, Any]:

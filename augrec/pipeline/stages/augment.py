@@ -46,10 +46,12 @@ class Augment(Stage):
     )
 
     def code(self, run: Run) -> tuple[str, ...]:
+        """See `Stage.code`; with the engines and the tasks of all sources."""
         sources = run.config.generation.sources.values() if run.config.generation else ()
         return (*super().code(run), *(module for source in sources for module in source_code(source)))
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`; weights, templates and replayed records count by their content."""
         generation = run.config.generation
         if generation is None:
             return {"generation": None}
@@ -80,6 +82,7 @@ class Augment(Stage):
         }
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        """See `Stage.pieces`: a shard of a source, in a wave of tasks that begins when those they read are done."""
         generation = run.config.generation
         if generation is None:
             return []
@@ -107,17 +110,24 @@ class Augment(Stage):
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        """See `Stage.worker`: the source's engine, which starts with the first question that it is asked."""
         catalog = catalog_of(run)
         engine = engine_of(run, group, catalog, f"-{os.environ.get('SLURM_JOB_ID', os.getpid())}")
         with engine or nullcontext():
             yield _Answering(run, group, catalog, stoppable(engine, run) if engine else None)
 
     def gpus(self, run: Run, group: str) -> int | None:
+        """See `Stage.gpus`: as many as the source's engine says, 0 where it needs none."""
         assert run.config.generation is not None
         engine: Any = run.config.generation.sources[group].engine
         return int(engine.gpus) if engine.needs_gpu else 0
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`: answers what is open, and merges the shards into tables.
+
+        Raises:
+            AugrecError: requests have no record; the same command goes on with them.
+        """
         from augment.runner import run_source
 
         generation = run.config.generation
@@ -147,6 +157,7 @@ class Augment(Stage):
         return totals
 
     def open(self, run: Run, group: str) -> str:
+        """See `Stage.open`: requests without a record, or how many records there are where no run came to its end."""
         from augment.store.open_requests import read_open
 
         left = read_open(run.files.source(group).root)
@@ -157,10 +168,12 @@ class Augment(Stage):
         return f"{stored:,} records stored" if stored else ""
 
     def parts(self, run: Run) -> list[Path]:
+        """See `Stage.parts`: a folder for each source."""
         sources = run.config.generation.sources if run.config.generation else ()
         return [run.files.source(name).root for name in sources]
 
     def outputs(self, run: Run) -> Iterable[Path]:
+        """See `Stage.outputs`: the records of each source and task, and what the task says of its answers."""
         summary = read_json(run.files.summary)
         tasks = [
             run.files.source(source).task(task)
@@ -170,6 +183,7 @@ class Augment(Stage):
         return [path for task in tasks for path in (task.records, task.card)]
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`."""
         return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
 
 

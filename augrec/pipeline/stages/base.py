@@ -342,4 +342,5 @@ class Stopwatch:
         self._started = time.monotonic()
 
     def seconds(self) -> float:
+        """Seconds, which no change of the machine's clock disturbs."""
         return time.monotonic() - self._started

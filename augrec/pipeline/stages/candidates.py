@@ -19,12 +19,14 @@ class Candidates(Stage):
     after = ("prepare",)
 
     def code(self, run: Run) -> tuple[str, ...]:
+        """See `Stage.code`; with the model that lists them."""
         from recsys.models.registry import FAMILIES
 
         model = run.config.models[run.config.candidates.model]
         return (*super().code(run), *FAMILIES[model.family].modules(model), *metric_modules())
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`: the model, how it is trained and judged, and how many candidates a user has."""
         config = run.config
         model = config.models[config.candidates.model]
         training = model.training.applied_to(config.training) if model.training else config.training
@@ -37,6 +39,7 @@ class Candidates(Stage):
         }
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`: trains the model on training interactions alone, and lists what it ranks first."""
         from recsys.augmentation import SideInformation
         from recsys.data.dataset import Dataset
         from recsys.evaluation.candidates import write_candidates
@@ -69,7 +72,9 @@ class Candidates(Stage):
         return {"model": model.family, "candidates": rows}
 
     def outputs(self, run: Run) -> list[Path]:
+        """See `Stage.outputs`."""
         return [run.files.candidates]
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`."""
         return f"{details['candidates']:,} candidates by {details['model']}"

@@ -34,6 +34,7 @@ class Embed(Stage):
     resources = Resources(array="embed-groups", merge=())
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`; the embedding model, features and replayed vectors count by their files' hashes."""
         from augrec.pipeline.weights.resolve import resolve
 
         options = run.config.embedding
@@ -58,6 +59,7 @@ class Embed(Stage):
         }
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        """See `Stage.pieces`: the matrices of the items' own texts, the given ones, and those of each source."""
         fingerprint = digest(self.identity(run)) if known else None
         return [
             Piece(self.name, group, 0, group, Attempts(run.files.group_attempts(group), fingerprint))
@@ -66,12 +68,15 @@ class Embed(Stage):
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        """See `Stage.worker`: the embedding model, loaded with the first text that has to be encoded."""
         yield _Encoding(self, run, encoder_of(run))
 
     def processes(self, run: Run, wanted: int | None) -> int:
+        """See `Stage.processes`; none."""
         return 0  # several models would share one device
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`: encodes each group whose texts or model have changed."""
         encoder = encoder_of(run)
         written = {group: self.write_group(run, group, encoder) for group in embed_groups(run)}
         write_json(run.files.embed_summary, {"groups": {group: list(fields) for group, fields in written.items()}})
@@ -105,15 +110,18 @@ class Embed(Stage):
         return embed_source(encoder, records, dataset.n_users, dataset.n_items, out, source.tasks)
 
     def parts(self, run: Run) -> list[Path]:
+        """See `Stage.parts`: a folder for each group of matrices."""
         return [run.files.group(group) for group in embed_groups(run)]
 
     def outputs(self, run: Run) -> Iterable[Path]:
+        """See `Stage.outputs`: every matrix, and the file beside it that describes it."""
         from augrec.artefacts.named import named_matrices
 
         matrices = named_matrices(run.folder)
         return sorted([*matrices, *(path.with_suffix(".json") for path in matrices)])
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`."""
         return f"{details['matrices']} matrices"
 
 

@@ -25,11 +25,13 @@ class Prepare(Stage):
     folder_name = "dataset"
 
     def code(self, run: Run) -> tuple[str, ...]:
+        """See `Stage.code`; with the reader of the source's format."""
         from recsys.data.readers.registry import reader_module
 
         return (*super().code(run), reader_module(run.config.dataset.source.format))
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`; the source's files count by their content, wherever they lie."""
         from augrec.pipeline.config import data_without_places
         from augrec.pipeline.weights.hashes import HashCache
         from augrec.pipeline.weights.resolve import cache_folder
@@ -44,6 +46,7 @@ class Prepare(Stage):
         }
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`: reads, filters and splits."""
         from recsys.data.prepare import prepare
         from recsys.data.readers.registry import read
 
@@ -52,6 +55,7 @@ class Prepare(Stage):
         return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, run.files.items)]}
 
     def notes(self, details: dict[str, Any]) -> list[str]:
+        """See `Stage.notes`: what was noticed in the data."""
         return list(details["notes"])
 
     def check_folder(self, run: Run) -> None:
@@ -88,9 +92,11 @@ class Prepare(Stage):
             )
 
     def outputs(self, run: Run) -> list[Path]:
+        """See `Stage.outputs`."""
         return list(DatasetFolder(self.folder(run)).files)
 
     def output_hash(self, path: Path) -> str:
+        """See `Stage.output_hash`; the place of the source does not count."""
         if path != DatasetFolder(path.parent).about:
             return super().output_hash(path)
         content = read_json(path)
@@ -98,6 +104,7 @@ class Prepare(Stage):
         return digest(content)
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`; users and items without a training interaction are said where there are any."""
         text = f"{details['users']:,} users, {details['items']:,} items, {details['interactions']:,} interactions"
         for name in ("users", "items"):
             alone = details[f"{name}_without_train"]

@@ -27,11 +27,17 @@ class Report(Stage):
     per_variant = True
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`: the whole config but for places."""
         from augrec.pipeline.config import without_places
 
         return without_places(run.config)  # the page shows all of it, and is the same wherever the folder lies
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`: audits the run, compares its variants and writes the page.
+
+        Raises:
+            AugrecError: the audit found a violation.
+        """
         from augrec.pipeline.audit import audit_run
         from augrec.pipeline.config import as_plain
         from augrec.report.pages.run.page import write_report
@@ -51,9 +57,11 @@ class Report(Stage):
         return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
+        """See `Stage.outputs`."""
         return [run.files.results, run.files.page]
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`."""
         return f"audit ok ({details['audit_checks']} checks), {RunFolder(Path()).page}"
 
 

@@ -64,12 +64,15 @@ class ByName(Selection):
 
     @property
     def options(self) -> tuple[CommandOption, ...]:
+        """See `Selection.options`: one, which takes names."""
         return (self._option,)
 
     def words(self, pieces: Sequence[Piece]) -> list[str]:
+        """See `Selection.words`."""
         return [self._option.name, ",".join(piece.name for piece in pieces)]
 
     def chosen(self, pieces: Sequence[Piece], values: Mapping[str, str | None]) -> list[Piece]:
+        """See `Selection.chosen`."""
         names = [name.strip() for name in (values.get(self._option.key) or "").split(",")]
         return _named(pieces, names, self._what)
 
@@ -91,15 +94,18 @@ class ByGroup(Selection):
 
     @property
     def options(self) -> tuple[CommandOption, ...]:
+        """See `Selection.options`: one takes a group; another, where pieces have numbers, ranges of them."""
         return (self._option,) if self._numbers is None else (self._option, self._numbers)
 
     def words(self, pieces: Sequence[Piece]) -> list[str]:
+        """See `Selection.words`; all pieces are of one group."""
         words = [self._option.name, pieces[0].group]
         if self._numbers is not None:
             words += [self._numbers.name, format_ranges(piece.number for piece in pieces)]
         return words
 
     def chosen(self, pieces: Sequence[Piece], values: Mapping[str, str | None]) -> list[Piece]:
+        """See `Selection.chosen`."""
         group = values.get(self._option.key) or ""
         own = [piece for piece in pieces if piece.group == group]
         if not own:

@@ -27,6 +27,7 @@ class TrainingPiece(Piece):
     training: Training | None = None
 
     def done(self) -> bool:
+        """See `Piece.done`: whether the training that this config asks for is there."""
         return self.training is not None and self.training.finished()
 
 
@@ -50,6 +51,7 @@ class Train(Stage):
     )
 
     def code(self, run: Run) -> tuple[str, ...]:
+        """See `Stage.code`; with the models of all variants."""
         from augrec.pipeline.training import code_of
 
         config = run.config
@@ -57,6 +59,7 @@ class Train(Stage):
         return (*super().code(run), *sorted(families))
 
     def section(self, run: Run) -> dict[str, Any]:
+        """See `Stage.section`: the variants, how they are trained and judged, and their seeds."""
         from augrec.pipeline.training import variant_identity
 
         config = run.config
@@ -68,6 +71,7 @@ class Train(Stage):
         }
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
+        """See `Stage.pieces`: a variant with a seed."""
         trainings = {(training.variant, training.seed): training for training in (trainings_of(run) if known else ())}
         pieces: list[Piece] = []
         for variant in run.config.variants:
@@ -81,18 +85,26 @@ class Train(Stage):
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
+        """See `Stage.worker`."""
         yield _TrainingWorker(beside_others=run.beside > 1)
 
     def processes(self, run: Run, wanted: int | None) -> int:
+        """See `Stage.processes`: as many as the cores and the threads of a training allow, where nothing was said."""
         return wanted or default_workers(run.config)
 
     def result(self, piece: Piece) -> str:
+        """See `Stage.result`: the monitored metric on validation."""
         assert isinstance(piece, TrainingPiece)
         assert piece.training is not None
         monitor = piece.training.config.training.monitor
         return f"valid {monitor} {piece.training.metrics()['valid'][monitor]:.4f}"
 
     def finish(self, run: Run) -> dict[str, Any]:
+        """See `Stage.finish`.
+
+        Raises:
+            AugrecError: trainings are not finished.
+        """
         wanted = trainings_of(run)
         missing = [f"{training.variant}/seed-{training.seed}" for training in wanted if not training.finished()]
         if missing:
@@ -107,6 +119,7 @@ class Train(Stage):
         }
 
     def parts(self, run: Run) -> list[Path]:
+        """See `Stage.parts`: a folder for each variant and seed."""
         return [
             run.files.training(variant, seed).root
             for variant in run.config.variants
@@ -114,10 +127,12 @@ class Train(Stage):
         ]
 
     def outputs(self, run: Run) -> Iterable[Path]:
+        """See `Stage.outputs`: metrics, and their values for each user."""
         trainings = map(TrainingFolder, self.parts(run))
         return [path for training in trainings for path in (training.metrics, training.per_user)]
 
     def summary(self, details: dict[str, Any]) -> str:
+        """See `Stage.summary`."""
         trainings, variants, seeds = (_counted(details, name) for name in ("trainings", "variants", "seeds"))
         return f"{trainings} ({variants} x {seeds})"
 

@@ -30,6 +30,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """The name of its folder below the study's, and in messages."""
         return f"{self.dataset}/{self.setting}"
 
 

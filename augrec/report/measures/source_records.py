@@ -32,6 +32,7 @@ class SourceRecords:
 
     @property
     def path(self) -> Path:
+        """The file of the records."""
         return self.records.path
 
     @property

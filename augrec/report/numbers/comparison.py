@@ -70,11 +70,16 @@ class Tested(Protocol):
     """What a verdict is made from."""
 
     @property
-    def difference(self) -> float | None: ...
+    def difference(self) -> float | None:
+        """The mean difference to the baseline; None where nothing can be compared."""
+
     @property
-    def p_users_holm(self) -> float | None: ...
+    def p_users_holm(self) -> float | None:
+        """The p-value over users after Holm's correction; None where there is none."""
+
     @property
-    def p_seeds(self) -> float | None: ...
+    def p_seeds(self) -> float | None:
+        """The p-value over seeds; None where there is none."""
 
 
 def verdict(comparison: Tested, metric: str, alpha: float) -> Verdict:

@@ -60,6 +60,7 @@ class ShardedSnapshot(Snapshot):
         return self.folder / f"{Path(NAME).stem}-{epoch}-{self.team.rank}-of-{self.team.size}.safetensors"
 
     def exists(self) -> bool:
+        """See `Snapshot.exists`: whether any process has written one, be it whole or not."""
         return any(self.folder.glob(f"{Path(NAME).stem}*"))
 
     def save(

@@ -44,6 +44,7 @@ class JobId(str):
     cluster: str
 
     def __new__(cls, number: str, cluster: str = "") -> JobId:
+        """A str is made here and not in `__init__`, so that it can hold more than its text."""
         made = super().__new__(cls, number)
         made.cluster = cluster
         return made

@@ -32,6 +32,7 @@ class ComparisonPlan(Plan):
 
     @property
     def folder(self) -> Path:
+        """See `Plan.folder`."""
         return self.compare.folder
 
     @property
@@ -40,6 +41,7 @@ class ComparisonPlan(Plan):
         return self.cells[0]
 
     def tuned(self, cell: Cell, options: Mapping[str, Values]) -> Config:
+        """See `Plan.tuned`."""
         return validated(composed(self.compare, self.base, options), Config, self.path)
 
     def tuned_variants(self) -> list[tuple[str, str, str]]:

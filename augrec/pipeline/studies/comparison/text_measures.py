@@ -167,6 +167,7 @@ class TextMeasures:
 
     @cached_property
     def n_users(self) -> int:
+        """Users of the data set."""
         return count_rows(self._run.users)
 
     def train_counts(self) -> np.ndarray:

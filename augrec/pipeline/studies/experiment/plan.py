@@ -35,9 +35,11 @@ class ExperimentPlan(Plan):
 
     @property
     def folder(self) -> Path:
+        """See `Plan.folder`."""
         return self.experiment.folder
 
     def tuned(self, cell: Cell, options: Mapping[str, Values]) -> Config:
+        """See `Plan.tuned`."""
         return validated(compose(self.experiment, self.base, cell.dataset, cell.setting, options), Config, self.path)
 
     def swept(self) -> set[str]:

@@ -27,9 +27,11 @@ class GridStudy(Study):
         self._waiting = [trial for trial in trials if trial.waiting]
 
     def next(self) -> Trial | None:
+        """See `Study.next`."""
         return self._waiting.pop(0) if self._waiting else None
 
     def tell(self, trial: Trial, problem: str | None) -> None:
+        """See `Study.tell`."""
         if problem is None:
             self._values[trial.position] = trial.value
         else:
@@ -37,6 +39,7 @@ class GridStudy(Study):
             self.write_failure(trial, problem)
 
     def tried(self) -> list[Tried]:
+        """See `Study.tried`."""
         return [
             Tried(options, "complete", self._values[position])
             if position in self._values

@@ -66,6 +66,7 @@ class JournalStudy(Study):
         return [trial for trial in trials if trial.params.keys() == self.distributions.keys()]
 
     def tried(self) -> list[Tried]:
+        """See `Study.tried`; in the order in which they were drawn."""
         return [
             Tried(
                 {name: trial.params[name] for name in self.distributions},
@@ -76,6 +77,7 @@ class JournalStudy(Study):
         ]
 
     def next(self) -> Trial | None:
+        """See `Study.next`; one that was begun before is taken up before another is drawn."""
         drawn = self.drawn()
         for position, trial in enumerate(drawn[: self.budget]):
             if trial.state == TrialState.RUNNING and position not in self.given_up:

@@ -49,6 +49,7 @@ class Trial:
 
     @property
     def value(self) -> float:
+        """The mean over the search seeds so far."""
         return float(np.mean(self.values))
 
 
@@ -67,6 +68,7 @@ class Study(ABC):
 
     @property
     def model(self) -> str:
+        """The name of the model whose options are searched."""
         return self.subject.model
 
     @abstractmethod

@@ -42,6 +42,7 @@ class Spread:
 
     @property
     def title(self) -> str:
+        """The heading of the plot."""
         return f"{self.task.replace('_', ' ')}: {self.what}s"
 
     def at(self, share: float) -> float:
@@ -58,6 +59,7 @@ class Spread:
 
     @property
     def cells(self) -> tuple[str, ...]:
+        """The table's row: how many, median, 95th percentile, longest; the room there is, and the share used."""
         room = (count(self.room), percent(self.at(1) / self.room)) if self.room else ("–", "–")
         return (
             count(len(self.lengths)), _tokens(self.at(0.5)), _tokens(self.at(0.95)), _tokens(self.at(1)), *room
