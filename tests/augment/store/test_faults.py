@@ -111,6 +111,7 @@ def keys(folder: Path) -> list[str]:
     return [json.loads(line)["key"] for line in lines if line.endswith(b"\n")]
 
 
+@pytest.mark.slow
 def test_twenty_kills_at_random_moments(children: Children, whole: dict[str, bytes], hold: Path) -> None:
     """From outside while it answers, within a line, within a table, and around its renaming."""
     draw, kinds, torn, scraps = random.Random(11), Counter[str](), 0, 0
@@ -308,6 +309,7 @@ def test_one_prompt_over_the_context_is_one_failed_record(run: Any, tmp_path: Pa
     assert asked == [1], "another seed would not change it"
 
 
+@pytest.mark.slow
 def test_a_request_that_ends_the_engine_each_time_is_recorded_where_that_is_wished(
     children: Children, run: Any, tmp_path: Path
 ) -> None:

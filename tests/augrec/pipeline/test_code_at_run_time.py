@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit.toy_config import EMBEDDING, RULES, toy_config, write_config
+
+pytestmark = pytest.mark.slow
 
 SECTIONS = """
 candidates: {model: light}

@@ -20,6 +20,8 @@ from augrec.pipeline import import_closure
 from augrec.pipeline.code_identity import code_identity
 from tests.kit.toy_config import toy_config, write_config
 
+pytestmark = pytest.mark.slow
+
 SOURCE = '"""Doc."""\n\n\ndef double(x):\n    """Twice."""\n    return 2 * x  # a comment\n'
 FILES = {
     "__init__.py": "",

@@ -14,6 +14,8 @@ from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_run import silent
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 name: shop
 seed: 1

@@ -86,6 +86,7 @@ def run_of(config: Path, *overrides: str) -> Run:
     return Run(read_config(config, [f"output={config.parent / 'run'}", *overrides]))
 
 
+@pytest.mark.slow
 def test_it_answers_a_whole_run(config: Path) -> None:
     run = run_of(config, "seeds=[1]", "workers=1", "training.epochs=1")
     run_all(run, console=silent())

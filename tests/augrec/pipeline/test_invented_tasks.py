@@ -43,6 +43,8 @@ from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, silent
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_MOOD = "7"
 """The source id of an item whose mood nobody can tell."""
 DUELS = 3

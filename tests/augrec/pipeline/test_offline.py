@@ -152,6 +152,7 @@ def finishes(
     return summary
 
 
+@pytest.mark.slow
 def test_the_main_job_without_a_network(
     offline: Callable[..., subprocess.CompletedProcess[str]],
     attempts: Path,

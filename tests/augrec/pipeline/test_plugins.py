@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from augrec.artefacts import plugins
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_training
-from tests.augrec.conftest import write_toy_data
 from tests.kit.machine_speed import patience
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_data import write_toy_data
 
 ROOT = Path(__file__).parents[3]
 FILES = {
@@ -89,25 +89,15 @@ def augrec(packages: Path, *words: str) -> str:
 
 def config(folder: Path) -> Path:
     sections = {
-        "name": "lucky",
         "output": str(folder / "run"),
-        "dataset": {
-            "name": "Toy",
-            "source": {"format": "recbole", "path": str(write_toy_data(folder / "data"))},
-            "split": {"kind": "random"},
-        },
-        "candidates": {"model": "popular"},
-        "models": {"popular": {"family": "popularity"}, "mine": {"family": "lucky"}},
-        "training": {"monitor": "recall@10", "device": "cpu", "threads": 1},
+        "models": {"mine": {"family": "lucky"}},
         "evaluation": {"cutoffs": [10]},
         "seeds": [1, 2],
         "workers": 2,
-        "variants": {"popular": {"model": "popular"}, "mine": {"model": "mine"}},
-        "report": {"baseline": "popular", "primary": "tops@10", "secondary": ["recall@10"], "bootstrap": 100},
+        "variants": {"mine": {"model": "mine"}},
+        "report": {"primary": "tops@10", "secondary": ["recall@10"]},
     }
-    path = folder / "lucky.yaml"
-    path.write_text(yaml.safe_dump(sections, sort_keys=False))
-    return path
+    return write_config(folder / "lucky.yaml", toy_config(write_toy_data(folder / "data"), sections))
 
 
 def states(packages: Path, run: Path) -> dict[str, str]:
@@ -115,6 +105,7 @@ def states(packages: Path, run: Path) -> dict[str, str]:
     return {f"{row['stage']} {row['group']}".strip(): row["state"] for row in rows}
 
 
+@pytest.mark.slow
 def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_its_code(tmp_path: Path) -> None:
     packages = write_package(tmp_path / "packages")
     augrec(packages, "run", str(config(tmp_path)))
@@ -141,6 +132,7 @@ def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_
     assert (after["prepare"], after["candidates"]) == ("done", "open"), "every training computes the metric"
 
 
+@pytest.mark.slow
 def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
     packages = write_package(tmp_path / "packages")
     families = json.loads(augrec(packages, "models", "--json"))

@@ -24,6 +24,8 @@ from tests.kit.toy_config import EMBEDDING, RULES, toy_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
 
+pytestmark = pytest.mark.slow
+
 SCORES = [[4, 0.5], [7, 0.3], [2, 0.15], [9, 0.05]]
 SCORED = {"positive": 4, "negative": 9, "confidence": 0.818182, "disagreement": 0.1, "scores": SCORES}
 UNSURE = {"positive": 3, "negative": 8, "scores": [[3, 0.4], [5, 0.3], [8, 0.3]]}

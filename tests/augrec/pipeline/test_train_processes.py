@@ -27,6 +27,7 @@ report: {baseline: one}
 """
 
 
+@pytest.mark.slow
 def test_trainings_of_two_processes_are_rows_like_any_other(
     tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,8 @@ from recsys.training.train import train
 from tests.kit.machine_speed import patience
 from tests.recsys.killing import Killer
 
+pytestmark = pytest.mark.slow
+
 QUICK = TrainingOptions(epochs=4, batch_size=101, lr=0.02, threads=1, device="cpu")
 SMALL = LightGcnOptions(dim=8, layers=2)
 

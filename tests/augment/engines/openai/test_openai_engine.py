@@ -333,6 +333,7 @@ def hard(server: FakeServer, trouble: Any) -> Answer:
     return lambda asked: copied(trouble) if "Title 03" in str(asked.body["messages"]) else server.honest(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SILENT)
 def test_a_source_whose_server_is_silent_now_and_then(
     server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str
@@ -450,6 +451,7 @@ def test_what_only_the_user_can_mend_ends_the_run_at_once(
     assert stored(tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fails", "hangs", "closes mid-body"])
 def test_a_source_whose_server_dies_is_resumed_without_loss(
     server: FakeServer, catalog: Catalog, tmp_path: Path, kind: str

@@ -20,6 +20,8 @@ from recsys.models.registry import FAMILIES, Family
 from tests.augrec.pipeline.invented.test_an_aligner import config
 from tests.augrec.pipeline.invented.whole_run import whole_run
 
+pytestmark = pytest.mark.slow
+
 
 def effort(hits: Tensor, n_positives: Tensor, k: int) -> Tensor:
     """How many of the first k a user looks at until the first hit: k where there is none."""

@@ -27,6 +27,8 @@ from recsys.options import Judged
 from recsys.training.job import FitJob
 from tests.augrec.pipeline.invented.whole_run import whole_run
 
+pytestmark = pytest.mark.slow
+
 
 class MoodOptions(FamilyOptions):
     """A rating is the mean, and what the user and the item add to it."""

@@ -27,6 +27,8 @@ from recsys.options import Judged
 from recsys.training.job import FitJob
 from tests.augrec.pipeline.invented.whole_run import whole_run
 
+pytestmark = pytest.mark.slow
+
 
 class StepOptions(FamilyOptions):
     """What comes after an item, whoever the user is."""

@@ -24,6 +24,8 @@ from recsys.data.dataset import Dataset
 from recsys.draws import Draws
 from tests.augrec.pipeline.invented.whole_run import whole_run
 
+pytestmark = pytest.mark.slow
+
 
 class MarginOptions(AlignerOptions):
     """Embeddings after propagation are to have a length of one, though some rows were hidden before."""

@@ -26,6 +26,8 @@ from tests.kit.toy_config import EMBEDDING, toy_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import silent
 
+pytestmark = pytest.mark.slow
+
 ARMS: dict[str, Any] = {
     "rule": {"source": "rule", "change": {"item_attributes": "none"}, "against": ["shuffled"]},
     "terms": {"source": "terms"},

@@ -16,6 +16,8 @@ from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 from augrec.report.study import Failure
 
+pytestmark = pytest.mark.slow
+
 OVERRIDES = [
     "settings={small: {}, large: {title: 'eight', change: {candidates.size: 8}}}",
     "models.broken={family: lightgcn, dim: 8, training: {lr: 1.0e+30}}",
