@@ -1,6 +1,7 @@
 """A profile with the reasons for it (RLMRec, section 3.2): {"profile": text, "reasoning": text}.
 
-The profile is checked as any other in prose. The reasoning is kept in the record for people to read and is not
+The profile is checked as any other in prose; of one sentence that reaches the bound, as small models write them, the
+last clause is cut, which the bound left unfinished. The reasoning is kept in the record for people to read and is not
 embedded: repeated and cut sentences are taken out of it, and nothing in it is a cause to ask again.
 
 Deviation: the authors call the profile `summarization`, and bound neither text but by asking for it.
@@ -44,9 +45,21 @@ def check_reasoned(
     Raises:
         Contradiction: see `check_prose`.
     """
-    profile = check_prose({"profile": answer["profile"]}, draft, words, opening)
     if "reasoning" not in answer:
-        return profile
-    repairs = list(profile.repairs)
+        return check_prose(answer, draft, words, opening)
+    repairs: list[str] = []
+    text = _whole_clauses(answer["profile"], words, repairs)
+    profile = check_prose({"profile": text}, draft, words, opening)
+    repairs += profile.repairs
     reasoning = " ".join(sound_sentences(answer["reasoning"], "reasoning", reasoning_words, repairs))
     return Checked({**profile.fields, "reasoning": reasoning}, tuple(repairs))
+
+
+def _whole_clauses(text: str, words: int, repairs: list[str]) -> str:
+    """One sentence of `words` words or more without its last clause, where at least half of it stays."""
+    whole, comma, _ = text.rpartition(", ")
+    one_sentence = not any(mark in text[:-1] for mark in (". ", "! ", "? "))
+    if not comma or not one_sentence or len(text.split(" ")) < words or 2 * len(whole.split(" ")) < words:
+        return text
+    repairs.append("profile: the last clause cut, it reached the most words")
+    return f"{whole}."

@@ -141,23 +141,17 @@ def test_prompts_share_all_that_comes_before_the_item(catalog: Catalog) -> None:
 
 
 ITEM_PROMPT = """\
-Which people will like the movie below? All that is known of it is one object of JSON.
-
-Fill in two fields:
-- profile: for whom this movie is, beginning with "People who enjoy". Tell the tastes, interests and moods of such \
-people in at most 40 words. Do not name the movie.
-- reasoning: what in the JSON says so, in at most 30 words.
+What kinds of people like a movie such as this one? Describe their taste, beginning with "People who enjoy": the \
+genres, themes and moods that they look for. Then tell what speaks for it. Fill in the fields: profile, up to 40 \
+words; reasoning, up to 30 words.
 
 Movie: {"title": "Title 02", "year": 1982, "genres": ["Drama"], "tags": ["tag0", "tag1"], \
 "reviews": ["train-2-2 The Sea was fine"]}"""
 USER_PROMPT = """\
-What does a person enjoy who liked the movies below? Each is one object of JSON: its title, the profile of people who \
-like such a movie, and this person's own review. What is not known is left out.
-
-Fill in two fields:
-- profile: the taste of this person, beginning with "This person enjoys". Tell what these movies have in common in at \
-most 100 words. Do not name any movie.
-- reasoning: which of these movies say so, in at most 100 words.
+A person liked the movies below. Each comes with a profile of the people who like it, and with this person's review \
+where there is one. Describe the taste of this person, beginning with "This person enjoys": the genres, themes and \
+moods that these movies have in common. Then tell which of them speak for it. Fill in the fields: profile, up to 100 \
+words; reasoning, up to 100 words.
 
 Movies:
 {"title": "Title 00", "profile": "Profile of 0 in a few words."}
@@ -343,6 +337,23 @@ def test_reasons_are_mended_and_never_refused(catalog: Catalog) -> None:
     for profile in ("None.", "The Sea was fine.", "They like" + " a good book," * 4 + " too."):
         with pytest.raises(Contradiction):
             task.check({"profile": profile, "reasoning": REASONS}, draft)
+
+
+def test_a_sentence_at_the_bound_loses_its_last_clause(catalog: Catalog) -> None:
+    task = item_task(catalog, words=12, reasoning_words=12)
+    draft = task.draft(catalog.item(8))
+
+    def mended(profile: str) -> tuple[str, tuple[str, ...]]:
+        checked = task.check({"profile": profile, "reasoning": REASONS}, draft)
+        return checked.fields["profile"], checked.repairs
+
+    note = ("profile: the last clause cut, it reached the most words",)
+    assert mended("They like tea, and quiet towns by the sea, and withthe.") == (
+        "They like tea, and quiet towns by the sea, and withthe.", ()), "within the bound"  # fmt: skip
+    assert mended("They like tea, and quiet towns by the cold sea, and also withthe.") == (
+        "They like tea, and quiet towns by the cold sea.", note)  # fmt: skip
+    early = "They like, and quiet towns by the cold sea and also withthe sea."
+    assert mended(early) == (early, ()), "most of it would go"
 
 
 # The rule without a language model.
