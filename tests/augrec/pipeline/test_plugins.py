@@ -32,6 +32,10 @@ def register():
     from lucky.metric import tops
     from lucky.options import LuckyOptions
 
+    from augrec.pipeline.stages import STAGES
+    from lucky.stage import Greet
+
+    STAGES.register(Greet())
     FAMILIES.register(Family(LuckyOptions, "lucky.model:Lucky", "general", "Lucky", "-"))
     RANKING_METRICS.register(RankingMetric("tops", tops))
     register_metric("tops", at_k=True)
@@ -61,6 +65,24 @@ class Lucky(Popularity):
 """,
     "lucky/numbers.py": "import torch\n\n\ndef numbered(n):\n    return torch.arange(n)\n",
     "lucky/metric.py": "def tops(hits, n_positives, k):\n    return hits[:, :k].double().amax(dim=1)\n",
+    "lucky/stage.py": """
+from augrec.pipeline.stages.base import Stage
+
+
+class Greet(Stage):
+    name = "greet"
+    help = "Say hello to the users."
+    section_name = "greeting"
+
+    def section(self, run):
+        return {}
+
+    def finish(self, run):
+        return {}
+
+    def outputs(self, run):
+        return []
+""",
     "lucky/unused.py": "GREETING = 'hello'\n",
     "lucky-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: lucky\nVersion: 0.1\n",
     "lucky-0.1.dist-info/entry_points.txt": "[augrec.plugins]\nlucky = lucky.augrec:register\n",
@@ -75,7 +97,7 @@ def write_package(folder: Path) -> Path:
     return folder
 
 
-def augrec(packages: Path, *words: str) -> str:
+def augrec(packages: Path, *words: str, codes: tuple[int, ...] = (0,)) -> str:
     """What a command prints, in a process that has the package on its path."""
     path = os.pathsep.join([str(packages), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": path, "AUGREC_CACHE": str(packages.parent / "cache")}
@@ -83,7 +105,7 @@ def augrec(packages: Path, *words: str) -> str:
         [sys.executable, "-P", "-m", "augrec.cli", *words], env=environment, cwd=packages.parent,
         capture_output=True, text=True, check=False, timeout=patience(200),
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode in codes, ended.stdout + ended.stderr
     return ended.stdout
 
 
@@ -138,6 +160,8 @@ def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
     families = json.loads(augrec(packages, "models", "--json"))
     assert "lucky" in [family["family"] for family in families]
     assert '"lucky"' in augrec(packages, "schema", "run")
+    assert "Say hello to the users." in augrec(packages, "--help")
+    assert "plugin lucky" in augrec(packages, "doctor", "--json", codes=(0, 1))  # 1 where a machine lacks something
 
 
 @pytest.fixture
