@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 2**19  # similarities at a time: 2 MiB of float32, which stay in a core's cache
+GPU_BLOCK = 2**26  # 256 MiB: fewer and larger kernels
 UNSHIFTED = 40.0  # inner products up to this size have exponentials that float32 holds and can sum as they are
 GUARD = 1e-8  # added to squared lengths: a row of zeros has cosine 0 with everything, and a gradient
 
@@ -50,7 +51,7 @@ def log_sums(
 ) -> Tensor:
     """`sum over k of w_k ln sum over z of c_z exp(l_k . r_z)`, a scalar; stable for inner products of any size.
 
-    Memory is that of a block of `BLOCK` inner products. It can be differentiated once.
+    Memory is that of a block of inner products. It can be differentiated once.
 
     Args:
         left: l, [n, d].
@@ -83,7 +84,7 @@ class _LogSums(torch.autograd.Function):
         of_left = torch.empty_like(left) if ctx.needs_input_grad[0] else None
         of_right = torch.zeros_like(right) if ctx.needs_input_grad[1] else None
         total = left.new_zeros(())
-        rows = max(1, BLOCK // len(right))
+        rows = max(1, (BLOCK if left.device.type == "cpu" else GPU_BLOCK) // len(right))
         block = left.new_empty(min(rows, len(left)), len(right))  # memory that is used again is in the cache
         shifted = _largest(left, right, logs) > UNSHIFTED
         for start in range(0, len(left), rows):

@@ -24,7 +24,7 @@ from recsys.seeds import seeded
 
 DIM = 4
 BATCH = Triplets(torch.tensor([0, 0, 3, 9, 10]), torch.tensor([7, 8, 2, 2, 5]), torch.tensor([1, 1, 1, 0, 12]), None, 5)
-GRAPH_MODELS = [name for name, family in FAMILIES.items() if issubclass(family.options, Alignment)]
+GRAPH_MODELS = [name for name, family in FAMILIES.items() if issubclass(family.options, Alignment) and not family.needs]
 
 
 def build(data: Dataset, side: SideInformation, **options: Any) -> Kar:
