@@ -168,6 +168,10 @@ class Operator(nn.Module):
         """`(x + A x + ... + A^layers x) / (layers + 1)` for a square A, as one autograd node that stores no layer."""
         return _MeanOfPowers.apply(x, self, layers, False)
 
+    def powers(self, x: Tensor, layers: int) -> Tensor:
+        """`x || A x || .. || A^layers x` for a square A and dense x [n, d]: [n, (layers + 1) d], one autograd node."""
+        return _Powers.apply(x, self, layers)
+
     def forward(self, x: Tensor) -> Tensor:
         """The same as `apply_to`."""
         return self.apply_to(x)
@@ -204,6 +208,29 @@ class _MeanOfPowers(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         return _MeanOfPowers.apply(gradient, ctx.operator, ctx.layers, not ctx.transposed), None, None, None
+
+
+class _Powers(torch.autograd.Function):
+    """The gradients of the powers, g_0 .. g_L, meet in Horner's scheme: `g_0 + A^T (g_1 + A^T (g_2 + ..))`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, operator: Operator, layers: int) -> Tensor:
+        ctx.operator, ctx.layers = operator, layers
+        x = operator.cast(x)
+        powers = x.new_empty(len(x), layers + 1, x.shape[1])
+        powers[:, 0] = x
+        for layer in range(1, layers + 1):
+            x = operator.multiply(x)
+            powers[:, layer] = x
+        return powers.flatten(1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        *others, total = gradient.unflatten(1, (ctx.layers + 1, -1)).unbind(1)
+        for other in reversed(others):
+            total = ctx.operator.multiply(total.contiguous(), plus=other, transposed=True)
+        return total, None, None
 
 
 def use_backend(model: nn.Module, backend: Backend) -> None:

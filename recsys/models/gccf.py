@@ -45,8 +45,5 @@ class GCCF(PairwiseGraphModel):
 
     def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
         """See `GraphRecommender.propagate`; nothing is drawn."""
-        layers = [torch.cat(start)]
-        for _ in range(self.options.layers):
-            layers.append(self.graph @ layers[-1])
-        users, items = torch.cat(layers, dim=1).split(self.sizes)
+        users, items = self.graph.powers(torch.cat(start), self.options.layers).split(self.sizes)
         return Propagated(Embeddings(users, items))

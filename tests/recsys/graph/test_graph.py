@@ -202,3 +202,16 @@ def test_products_by_blocks_of_columns_are_the_same(random_edges: Edges, monkeyp
         results.append(outputs + list(torch.autograd.grad(sum(z.square().sum() for z in outputs), [users, items])))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_powers_lie_side_by_side_and_their_gradients_meet(six_nodes: Edges, layers: int) -> None:
+    operator = row_mean_with_self(*six_nodes).double()
+    dense, n = operator.matrix().to_dense(), operator.shape[0]
+    x = torch.randn(n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    expected = torch.cat([torch.linalg.matrix_power(dense, layer) @ x for layer in range(layers + 1)], 1)
+    found = operator.powers(x, layers)
+    assert torch.allclose(found, expected)
+    weights = torch.randn(found.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ours, theirs = (torch.autograd.grad((value * weights).sum(), x)[0] for value in (found, expected))
+    assert torch.allclose(ours, theirs)
