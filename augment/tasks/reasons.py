@@ -7,20 +7,26 @@ prompt is not published.
 
 from __future__ import annotations
 
+import re
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, create_model
+from pydantic import Field, StringConstraints, create_model
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
 from augment.tasks.base import Checked, Context, Impossible, NamingOptions, Task, TaskOptions
-from augment.tasks.naming import UNKNOWN, known_or_missing, list_of, name_type
+from augment.tasks.naming import UNKNOWN, known_or_missing, list_of
 from augrec.artefacts.tasks import About, Attributes, Gives
 
 if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
     from augment.tasks.tfidf import MeanTerms
+
+
+SMALL = "a-zß-öø-ÿ"
+ORDINALS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|next"
+"""What small models write that number a list in place of answering."""
 
 
 class ReasonsOptions(NamingOptions):
@@ -41,6 +47,8 @@ class Reasons(Task):
     def __init__(self, context: Context, options: ReasonsOptions) -> None:
         self.options: ReasonsOptions = options
         self._context = context
+        one = re.escape(context.catalog.domain.one)
+        self._counting = re.compile(f"(the )?({ORDINALS})( one| {one})?")
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
@@ -61,20 +69,22 @@ class Reasons(Task):
         )
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        """Placeholders, and titles in the place of reasons, become "unknown"; every reason keeps its place."""
+        """Placeholders, places in the list and titles become "unknown"; every reason keeps its place."""
         repairs: list[str] = []
+        titles = {self._context.catalog.item(item).title.casefold() for item in draft.shown_history}
         reasons = []
-        for item, said in zip(draft.shown_history, answer["reasons"], strict=True):
+        for said in answer["reasons"]:
             reason = known_or_missing(said, "reasons", repairs)
-            if reason.casefold() == self._context.catalog.item(item).title.casefold():
+            a_title = reason.casefold() in titles
+            if a_title or self._counting.fullmatch(reason):
+                repairs.append("reasons: a title" if a_title else "reasons: counts")
                 reason = UNKNOWN
-                repairs.append("reasons: echoes the title")
             reasons.append(reason)
         return Checked({"reasons": reasons}, tuple(repairs))
 
     def _by_rule(self, item: Item) -> str:
         """The control: the item's first genre, or what its title and text are about."""
-        terms = [*item.genres, *self._terms.of(item.item)]
+        terms = (term.lower() for term in [*item.genres, *self._terms.of(item.item)])
         return next((term for term in terms if self._fits(term)), UNKNOWN)
 
     def _fits(self, term: str) -> bool:
@@ -93,6 +103,7 @@ class Reasons(Task):
 
 @cache
 def reasons_answer(count: int, words: int, letters: int) -> Answer:
-    """As many reasons as items were shown. One grammar for all users with as many."""
-    reason = name_type(NamingOptions(name_words=words, word_letters=letters))
+    """As many reasons as items were shown, in lower case, as titles are not. One grammar for all users with as many."""
+    word = f"[{SMALL}][{SMALL}'-]{{0,{letters - 1}}}"
+    reason = Annotated[str, StringConstraints(pattern=f"^{word}( {word}){{0,{words - 1}}}$")]
     return Answer(create_model("Reasons", __base__=AnswerModel, reasons=(list_of(reason, count, count), ...)))

@@ -16,6 +16,7 @@ from recsys.data.dataset import Dataset
 from recsys.draws import Draws
 from recsys.models.options.tagcf import TagcfOptions
 from recsys.models.parts.views import Views
+from recsys.models.registry import FAMILIES
 from recsys.models.tagcf import TAGCF
 from recsys.seeds import seeded
 
@@ -160,6 +161,13 @@ def test_what_joins_nobody_is_an_error_that_says_what_to_change(data: Dataset) -
         built(data, None)
     with pytest.raises(DataError, match="attributes of items beyond the 7"):
         built(data, AttributeNodes(NAMES, np.array([(7, 0), (6, 0)]), np.zeros((0, 2), dtype=np.int64)))
+
+
+def test_its_own_attributes_need_no_vectors_and_an_aligner_does() -> None:
+    family = FAMILIES["tagcf"]
+    assert family.uses_features(TagcfOptions())
+    assert not family.uses_vectors(TagcfOptions())
+    assert family.uses_vectors(TagcfOptions.model_validate({"aligner": {"kind": "con"}}))
 
 
 def test_a_step_moves_gates_and_values(data: Dataset) -> None:
