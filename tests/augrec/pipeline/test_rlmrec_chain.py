@@ -17,6 +17,8 @@ from tests.kit.toy_config import EMBEDDING, toy_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = """
 generation:
   shards: 2
