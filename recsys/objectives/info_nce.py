@@ -8,6 +8,7 @@ backward pass of its own would compute or keep them a second time.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 BLOCK = 2**19  # similarities at a time: 2 MiB of float32, which stay in a core's cache
 GPU_BLOCK = 2**26  # 256 MiB: fewer and larger kernels
 UNSHIFTED = 40.0  # inner products up to this size have exponentials that float32 holds and can sum as they are
+LN2 = math.log(2.0)
 GUARD = 1e-8  # added to squared lengths: a row of zeros has cosine 0 with everything, and a gradient
 
 
@@ -77,7 +79,10 @@ def _full(rows: Tensor) -> Tensor:
 
 
 class _LogSums(torch.autograd.Function):
-    """See `log_sums`; gradients of either side are found block by block in the forward pass, where they are wanted."""
+    """See `log_sums`; gradients of either side are found block by block in the forward pass, where they are wanted.
+
+    Exponents are of base 2, of which torch takes powers in half the time.
+    """
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, weight: Tensor, logs: Tensor | None) -> Tensor:
@@ -87,15 +92,16 @@ class _LogSums(torch.autograd.Function):
         rows = max(1, (BLOCK if left.device.type == "cpu" else GPU_BLOCK) // len(right))
         block = left.new_empty(min(rows, len(left)), len(right))  # memory that is used again is in the cache
         shifted = _largest(left, right, logs) > UNSHIFTED
+        scaled, logs = left / LN2, None if logs is None else logs / LN2
         for start in range(0, len(left), rows):
             part = slice(start, start + rows)
-            powers = torch.mm(left[part], right.T, out=block[: len(left[part])])
+            powers = torch.mm(scaled[part], right.T, out=block[: len(left[part])])
             if logs is not None:
                 powers += logs
             largest = powers.amax(1, keepdim=True) if shifted else 0.0
-            powers = (powers.sub_(largest) if shifted else powers).exp_()
+            powers = (powers.sub_(largest) if shifted else powers).exp2_()
             sums = powers.sum(1, keepdim=True)
-            total += weight[part] @ (largest + sums.log())[:, 0]
+            total += weight[part] @ (LN2 * largest + sums.log())[:, 0]
             share = weight[part, None] / sums
             if of_left is not None:
                 torch.mm(powers, right, out=of_left[part]).mul_(share)
