@@ -11,6 +11,7 @@ from torch import Tensor
 from recsys.augmentation import SideInformation
 from recsys.batches.triplets import BprSampler, Triplets
 from recsys.data.dataset import Dataset
+from recsys.models.build import build_model
 from recsys.models.options.pairwise_graph import PairwiseGraphOptions
 from recsys.models.parts.graph_recommender import GraphRecommender
 from recsys.models.registry import FAMILIES
@@ -25,7 +26,7 @@ TERMS = {"con": "con", "gen": "gen"}
 
 def built(data: Dataset, side: SideInformation, name: str, **options: Any) -> GraphRecommender:
     given = FAMILIES[name].options.model_validate({"dim": 8, **options})
-    model = FAMILIES[name].build(data, side, given, seeded(0, "parameters"))
+    model = build_model(data, side, given, seeded(0, "parameters"))
     assert isinstance(model, GraphRecommender)
     replayed(model)
     model.before_step(0)
