@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "rlmrec_epoch": [],
     "scale": [],
     "answered": [],
+    "reading": [],
     "augmentation": [],
     "anchors": [],
 }

@@ -65,8 +65,9 @@ def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
         if "written" in interactions:  # a checksum: any order will do that is not the rows'
             keys.insert(0, interactions["written"].iloc[rows])
         order[repeated] = rows[np.lexsort([*keys, pairs[rows]])]
-    last = np.append(~same, True)[: len(order)]
-    return interactions.iloc[order[last]].reset_index(drop=True)
+    order = order[np.append(~same, True)[: len(order)]]
+    del pairs  # of large data, the frame that follows is the most that is held at once
+    return interactions.iloc[order].reset_index(drop=True)
 
 
 def k_core(interactions: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from recsys.data.filters import filtered
 from recsys.data.matching import matched
 from recsys.data.options import DatasetOptions
 from recsys.data.readers.base import RawData
+from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, side_table
 from recsys.data.splits import require_parts, split_interactions
@@ -49,6 +50,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     kept, dropped = filtered(usable.assign(user=user_codes, item=item_codes), options, sample_rng)
     kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
     kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
+    del usable, user_codes, item_codes  # as large as the source
     users, items = (
         ids.take(pa.array(at)).to_numpy(False) for ids, at in ((all_users, kept_users), (all_items, kept_items))
     )
@@ -197,11 +199,7 @@ def _staying(before: np.ndarray, kept: pd.Series, n: int, keeps_everyone: bool) 
 
 def ranked_ids(column: pd.Series) -> tuple[np.ndarray, pa.Array]:
     """int64 code of each row, and the distinct ids (text [n]) the codes index, in the order of the ids."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes, distinct = column.cat.codes.to_numpy(), pa.array(column.cat.categories, pa.large_string())
-    else:
-        codes, names = pd.factorize(column)
-        distinct = pa.array([str(name) for name in names], pa.large_string())
+    codes, distinct = codes_and_ids(column)
     order = _order_of_ids(distinct)
     rank = np.empty(len(distinct), dtype=np.int64)
     rank[order] = np.arange(len(distinct))
@@ -224,5 +222,5 @@ def _order_of_ids(ids: pa.Array) -> np.ndarray:
 
 def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:
     """How many ids of the source, from either file, have no interaction left."""
-    distinct = seen.cat.categories.to_series() if isinstance(seen.dtype, pd.CategoricalDtype) else seen
-    return len(pd.unique(pd.concat([described.astype("str"), distinct.astype("str")]))) - len(kept)
+    ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), codes_and_ids(seen)[1]])
+    return len(ids.unique()) - len(kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,17 @@ class Catalogue:
         Raises:
             DataError: see `parsed_lines`; no line has an id.
         """
-        wanted, found, notes = set(ids.tolist()), dict[str, dict[str, Any]](), list[str]()
+        wanted, found, notes = set(ids.tolist()), _Found(), list[str]()
         parts, lines, nameless, repeated, seen = list[pa.Array](), 0, 0, 0, set[str]()
         for _, records in parsed_lines(self.path):
             if not seen:
                 seen.update(*records)
             names = bare_ids(pa.array([_id(record.get(self.key)) for record in records], pa.string()))
             for name, record in zip(names.to_pylist(), records, strict=True):
-                if name in wanted:
-                    repeated += name in found
-                    if name not in found:
-                        found[name] = self.row(record)
+                if name in found.places:
+                    repeated += 1
+                elif name in wanted:
+                    found.add(name, self.row(record))
             there = names.filter(pc.not_equal(names, ""))
             lines, nameless = lines + len(names), nameless + len(names) - len(there)
             parts.append(there)
@@ -65,14 +65,29 @@ class Catalogue:
         described = pa.chunked_array(parts, pa.string()).unique().to_pandas()
         return SideRows(self._frame(about, found, notes), described, tuple(notes))
 
-    def _frame(self, about: str, found: dict[str, dict[str, Any]], notes: list[str]) -> pd.DataFrame:
-        columns = {about: pd.Series([*found], dtype="str")}
-        for name in dict.fromkeys(name for row in found.values() for name in row):
-            cells = [row.get(name) for row in found.values()]
+    def _frame(self, about: str, found: _Found, notes: list[str]) -> pd.DataFrame:
+        columns = {about: pd.Series([*found.places], dtype="str")}
+        for name in [*found.columns]:
+            cells = found.columns.pop(name)  # freed when it is converted
             if any(cell is not None and cell != "" and cell != [] for cell in cells):
-                column = pd.Series(cells, dtype=object, name=name)
-                columns[name] = side_column(column, self.path, notes, self.lists)
+                columns[name] = side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, self.lists)
         return pd.DataFrame(columns)
+
+
+@dataclass
+class _Found:
+    """Rows of a catalogue, column by column; values that many rows list are held once."""
+
+    places: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, row: dict[str, Any]) -> None:
+        """Appends the row of an id; every row has the same columns."""
+        self.places[name] = len(self.places)
+        for column, cell in row.items():
+            shared = [self.shared.setdefault(value, value) for value in cell] if isinstance(cell, list) else cell
+            self.columns.setdefault(column, []).append(shared)
 
 
 def _id(cell: Any) -> str:

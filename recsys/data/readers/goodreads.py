@@ -20,9 +20,9 @@ from recsys.data.readers.nested import at_path, text_of, values_of
 from recsys.data.readers.publishers import PublishedFiles, one_file, optional_file
 from recsys.data.readers.review_log import LogFile, LogKeys
 
-SHELVED = LogKeys("user_id", "book_id", "rating", "date_added", dated=True, unrated=0)
-REVIEWED = LogKeys("user_id", "book_id", "rating", "date_added", "review_text", dated=True, unrated=0)
-EXCERPTED = LogKeys("user_id", "book_id", "rating", "date_added", "review_text_incomplete", dated=True, unrated=0)
+SHELVED = LogKeys("user_id", "book_id", "rating", "date_added", unrated=0)
+REVIEWED = LogKeys("user_id", "book_id", "rating", "date_added", "review_text", unrated=0)
+EXCERPTED = LogKeys("user_id", "book_id", "rating", "date_added", "review_text_incomplete", unrated=0)
 """The file of interactions has the beginning of a review."""
 REMEDY = "the files are at https://cseweb.ucsd.edu/~jmcauley/datasets/goodreads.html, by genre or whole"
 SHELVES = 8

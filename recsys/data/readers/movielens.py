@@ -23,8 +23,8 @@ from recsys.data.readers.base import (
     whole_seconds,
 )
 from recsys.data.readers.blocks import blocks
-from recsys.data.readers.categories import categories_of
 from recsys.data.readers.delimited import Layout, header_fields
+from recsys.data.readers.encoded_ids import encoded_ids
 from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
 from recsys.data.readers.text import column_blocks, numbers, read_columns
 from recsys.data.readers.titles import title_and_year
@@ -104,8 +104,8 @@ def _ratings(path: Path, separator: str, *, header: bool = False) -> pd.DataFram
         times.append(whole_seconds(numbers(frame, "timestamp", path, integer=True), path))
     return pd.DataFrame(
         {
-            "user": categories_of(users),
-            "item": categories_of(items),
+            "user": encoded_ids(users),
+            "item": encoded_ids(items),
             "rating": np.concatenate(ratings),
             "timestamp": np.concatenate(times),
         }

@@ -18,11 +18,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.data.readers.categories import categories_of
+from augrec.artefacts.errors import DataError
+from recsys.data.readers.encoded_ids import encoded_ids
 from recsys.data.readers.fields import bare_ids, numbers_of
 from recsys.data.readers.json_records import LineParser, keyless, opened_lines, parsed_lines
 from recsys.data.readers.nested import text_of
 from recsys.data.readers.times import Lines, seconds_of
+
+UNKNOWN = np.iinfo(np.int64).min
+"""Stands for a time that is missing."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,6 @@ class LogKeys:
     rating: str = ""
     timestamp: str = ""
     review: str = ""
-    dated: bool = False
-    """Whether times are written as dates, and not as numbers."""
     unrated: float = math.nan
     """The rating that stands where none was given."""
 
@@ -46,6 +48,32 @@ class LogFile:
 
     path: Path
     keys: LogKeys
+
+
+@dataclass
+class _Clock:
+    """Reads the times of one file part by part, all of them in one unit."""
+
+    key: str
+    path: Path
+    note: str = ""
+    unit: str | None = None
+
+    def seconds(self, column: pd.Series, lines: Lines) -> np.ndarray:
+        """int64 [n], `UNKNOWN` where the time is missing."""
+        times = seconds_of(column, self.path, lines)
+        self.note = self.note or times.note
+        if not times.missing.all():
+            if self.unit is not None and times.unit != self.unit:
+                place = int(np.argmin(times.missing))
+                raise DataError(
+                    f"{self.key} is {column.iloc[place]!r}, in {times.unit or 'dates'}; the lines before have "
+                    f"{self.unit or 'dates'}",
+                    where=lines.where(self.path, place),
+                    remedy="write all times of a file in one way",
+                )
+            self.unit = times.unit
+        return np.where(times.missing, UNKNOWN, times.seconds)
 
 
 @dataclass
@@ -64,7 +92,7 @@ def read_log(files: Iterable[LogFile], notes: list[str]) -> pd.DataFrame:
     """The interactions of all lines that name a user and an item.
 
     Returns:
-        Columns user and item (categories of str), rating (float32) and timestamp (see `RawData`) where the keys name
+        Columns user and item (see `encoded_ids`), rating (float32) and timestamp (see `RawData`) where the keys name
         them, `row` (int32: the place of the line among those of all files that are not empty) and, where there are
         reviews, `written` (uint32: 0 where nothing was written, else a checksum of it).
 
@@ -74,16 +102,15 @@ def read_log(files: Iterable[LogFile], notes: list[str]) -> pd.DataFrame:
     files, parts, before = [*files], _Parts(), 0
     for file in files:
         before = _read_file(file, parts, before, notes)
-    columns: dict[str, Any] = {"user": categories_of(parts.users), "item": categories_of(parts.items)}
+    columns: dict[str, Any] = {"user": encoded_ids(parts.users), "item": encoded_ids(parts.items)}
     if parts.ratings:
         columns["rating"] = np.concatenate(parts.ratings)
         parts.ratings.clear()
     if parts.times:
-        times = np.concatenate(parts.times)
+        times = pd.Series(np.concatenate(parts.times))
         parts.times.clear()
-        missing = np.isnan(times)
-        whole = pd.Series(np.where(missing, 0, times).astype(np.int64))
-        columns["timestamp"] = whole.astype("Int64").mask(missing) if missing.any() else whole
+        missing = times == UNKNOWN
+        columns["timestamp"] = times.astype("Int64").mask(missing) if missing.any() else times
     if any(file.keys.review for file in files):
         columns["written"] = np.concatenate(parts.written)
     columns["row"] = np.concatenate(parts.rows)
@@ -117,47 +144,46 @@ def _written(record: dict[str, Any], keys: LogKeys) -> str | None:
 
 def _read_file(file: LogFile, parts: _Parts, before: int, notes: list[str]) -> int:
     """Appends the columns of one file; `before` lines stand in those before it. Returns how many stand there now."""
-    path, keys = file.path, file.keys
-    lines, times, timed = Lines(), list[np.ndarray](), set[str]()
+    path, keys, start = file.path, file.keys, before
     nameless, seen = {keys.user: 0, keys.item: 0}, set[str]()
-    start = before
+    clock = _Clock(keys.timestamp, path)
     for numbers, records in parsed_lines(path):
-        if not seen:
-            seen.update(*records)
+        seen = seen or set().union(*records)
+        rows = np.arange(before, before + len(records), dtype=np.int32)
+        before += len(records)
         users, items = (_ids(records, key) for key in (keys.user, keys.item))
         for key, ids in ((keys.user, users), (keys.item, items)):
             nameless[key] += ids.null_count
-        named = np.asarray(pc.and_(pc.is_valid(users), pc.is_valid(items)))
-        rows = np.arange(before, before + len(records), dtype=np.int32)
-        before += len(records)
-        if not named.all():
-            users, items, rows = users.filter(pa.array(named)), items.filter(pa.array(named)), rows[named]
-            records = [record for record, kept in zip(records, named, strict=True) if kept]
-            numbers = [number for number, kept in zip(numbers, named, strict=True) if kept]
+        if users.null_count or items.null_count:
+            named = pc.and_(pc.is_valid(users), pc.is_valid(items))
+            users, items, rows = users.filter(named), items.filter(named), rows[np.asarray(named)]
+            numbers, records = _chosen(numbers, named), _chosen(records, named)
         here = Lines()
         here.add(numbers)
-        lines.add(numbers)
         parts.users.append(users)
         parts.items.append(items)
         parts.rows.append(rows)
+        parts.written.append(np.array([_checksum(_written(record, keys)) for record in records], np.uint32))
         if keys.rating:
-            ratings = numbers_of(_column(records, keys.rating), path, here)
-            parts.ratings.append(np.where(ratings == keys.unrated, np.nan, ratings).astype(np.float32))
-        if keys.timestamp and keys.dated:
-            times.append(_seconds(_column(records, keys.timestamp), path, here, timed))
-        elif keys.timestamp:
-            times.append(numbers_of(_column(records, keys.timestamp), path, here))
-        texts = (_written(record, keys) for record in records)
-        parts.written.append(np.fromiter(map(_checksum, texts), np.uint32, len(records)))
+            parts.ratings.append(_ratings(records, keys, path, here))
+        if keys.timestamp:
+            parts.times.append(clock.seconds(_column(records, keys.timestamp), here))
     for key, count in nameless.items():
         if count == before - start:
             raise keyless(key, seen, path)
-    if times and not keys.dated:
-        times = [_seconds(pd.Series(np.concatenate(times), name=keys.timestamp), path, lines, timed)]
-    parts.times += times
-    notes += [f"{path.name}: {note}" for note in sorted(timed)]
+    notes += [f"{path.name}: {clock.note}"] if clock.note else []
     notes += [f"{path.name}: {count:,} lines have no {key}: left out" for key, count in nameless.items() if count]
     return before
+
+
+def _ratings(records: list[dict[str, Any]], keys: LogKeys, path: Path, lines: Lines) -> np.ndarray:
+    """float32 [n], NaN where none was given."""
+    ratings = numbers_of(_column(records, keys.rating), path, lines)
+    return np.where(ratings == keys.unrated, np.nan, ratings).astype(np.float32)
+
+
+def _chosen(parts: list[Any], chosen: pa.Array) -> list[Any]:
+    return [part for part, kept in zip(parts, chosen.to_pylist(), strict=True) if kept]
 
 
 def _ids(records: list[dict[str, Any]], key: str) -> pa.Array:
@@ -170,14 +196,6 @@ def _ids(records: list[dict[str, Any]], key: str) -> pa.Array:
 
 def _column(records: list[dict[str, Any]], key: str) -> pd.Series:
     return pd.Series([text_of(record.get(key)) for record in records], dtype="str", name=key)
-
-
-def _seconds(column: pd.Series, path: Path, lines: Lines, notes: set[str]) -> np.ndarray:
-    """float64 [n], NaN where the time is missing; one note on how they are read is enough."""
-    times = seconds_of(column, path, lines)
-    if times.note and not notes:
-        notes.add(times.note)
-    return np.where(times.missing, np.nan, times.seconds.astype(np.float64))
 
 
 def _checksum(text: str | None) -> int:

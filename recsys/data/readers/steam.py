@@ -16,7 +16,7 @@ from recsys.data.readers.nested import text_of, values_of
 from recsys.data.readers.publishers import PublishedFiles, one_file, optional_file
 from recsys.data.readers.review_log import LogFile, LogKeys
 
-KEYS = LogKeys("username", "product_id", timestamp="date", review="text", dated=True)
+KEYS = LogKeys("username", "product_id", timestamp="date", review="text")
 REMEDY = "steam_reviews.json.gz and steam_games.json.gz are at https://cseweb.ucsd.edu/~jmcauley/datasets.html"
 
 

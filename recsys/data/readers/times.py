@@ -63,11 +63,13 @@ class Times:
         seconds: int64 [n]; 0 where `missing`.
         missing: bool [n].
         note: what a person should know of how they were read; "" where nothing is special.
+        unit: of times that are numbers; "" where they are dates, or none is known.
     """
 
     seconds: np.ndarray
     missing: np.ndarray
     note: str = ""
+    unit: str = ""
 
 
 def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = None) -> Times:
@@ -90,16 +92,17 @@ def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = N
     known = text[~missing]
     if known.empty:
         return Times(np.zeros(len(text), np.int64), missing)
+    unit = ""
     if layout is not None:
         dates, note = pd.to_datetime(known, format=layout, utc=True, errors="coerce"), ""
         values = _whole(dates, known, path, rows, f"a time written as {layout}")
     elif numeric or known.iloc[:SAMPLE].str.fullmatch(_NUMBER).mean() >= 0.5:
-        values, note = _numeric(known, path, rows)
+        values, note, unit = _numeric(known, path, rows)
     else:
         values, note = _written(known, path, rows)
     seconds = np.zeros(len(text), np.int64)
     seconds[~missing] = values
-    return Times(seconds, missing, note)
+    return Times(seconds, missing, note, unit)
 
 
 class Rows:
@@ -138,13 +141,14 @@ class Lines(Rows):
         return f"{path}:{index + self._shifts[bisect_right(self._rows, index) - 1]}"
 
 
-def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]:
+def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str, str]:
+    """Seconds, a note, and the unit of the numbers."""
     values = _parsed(known)
     numbers = values.to_numpy(np.float64, na_value=np.nan)
     _refuse(~np.isfinite(numbers), known, path, rows, "a time as a number, as in the rows before")
     days = _days(known)
     if days is not None:
-        return days, f"times such as {known.iloc[0]} are read as days (year, month, day)"
+        return days, f"times such as {known.iloc[0]} are read as days (year, month, day)", "days"
     size = np.abs(numbers)
     _refuse(size >= UNITS[-1][0], known, path, rows, "a time since 1970")
     _, per_second, name = next(unit for unit in UNITS if size.max() < unit[0])
@@ -159,7 +163,7 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]
         whole = values.to_numpy(np.int64) // per_second
     else:
         whole = np.floor(numbers / per_second).astype(np.int64)
-    return whole, "" if per_second == 1 else f"times such as {known.iloc[0]} are read as {name} since 1970"
+    return whole, "" if per_second == 1 else f"times such as {known.iloc[0]} are read as {name} since 1970", name
 
 
 def _parsed(known: pd.Series) -> pd.Series:

@@ -12,7 +12,7 @@ from recsys.data.readers.nested import text_of, values_of
 from recsys.data.readers.publishers import PublishedFiles, one_file, optional_file
 from recsys.data.readers.review_log import LogFile, LogKeys
 
-KEYS = LogKeys("user_id", "business_id", "stars", "date", "text", dated=True)
+KEYS = LogKeys("user_id", "business_id", "stars", "date", "text")
 REMEDY = "unpack yelp_dataset.tar and point source.path at its folder"
 LICENCE = "Yelp data set terms: academic use, no redistribution"
 

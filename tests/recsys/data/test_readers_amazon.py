@@ -231,6 +231,7 @@ def test_an_item_described_twice_and_lines_without_an_id(prepared: Callable) -> 
 
 
 GOOD = json.dumps(old_review(1, 1))
+SMALL = '{"user_id": "A", "parent_asin": "B", "rating": 3.0, "timestamp": 1253664000000, "text": ""}'
 
 
 @pytest.mark.parametrize(
@@ -259,6 +260,11 @@ GOOD = json.dumps(old_review(1, 1))
             "amazon-2014",
             {"reviews_Books.json": ("\n" + GOOD + "\n\n" + GOOD.replace("1253664000", '"soon"')).encode()},
             r"unixReviewTime is 'soon'.*Books\.json:4",
+        ),
+        (
+            "amazon-2023",
+            {"Books.jsonl": "\n".join([SMALL] * 60_000 + [SMALL.replace("1253664000000", "1253664000")]).encode()},
+            r"timestamp is '1253664000'.*Books\.jsonl:60001",
         ),
         ("amazon-2023", {"Books.jsonl": GOOD.encode()}, r"no line has a value of 'user_id'.*reviewerID.*source"),
     ],
