@@ -1,4 +1,4 @@
-"""Habits of the tests themselves: they wait for conditions and not for time, and know the code by its public names."""
+"""Habits of the tests: they wait for conditions and not for time, know public names, and lie where the code lies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ MOST_PRIVATE = 20
 PUBLIC_ALL_THE_SAME = {"_asdict", "_replace", "_exit"}
 """Documented names with an underscore: of named tuples, and `os._exit`."""
 SLEEP = "sleep"
+ROOMS = ("augment", "augrec", "benchmarks", "embed", "recsys")
+NO_ROOMS = {"augrec/pipeline/invented"}
+"""Folders of tests that go through all rooms."""
 MAY_SLEEP = {"kit/waiting.py", "augrec/pipeline/executors/slow/sitecustomize.py"}
 """The helper that polls, and an engine that is slow on purpose."""
 
@@ -61,6 +64,12 @@ def _sleeps(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr == SLEEP and ast.unparse(node.value) in ("time", "asyncio")
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and f"time.{SLEEP}" in node.value
+
+
+def test_tests_lie_where_the_code_lies() -> None:
+    folders = {path.parent.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("test_*.py")}
+    code = ROOT.parent
+    assert {name for name in folders if not (code / name).is_dir() and not (code / f"{name}.py").is_file()} == NO_ROOMS
 
 
 def test_nobody_sleeps() -> None:

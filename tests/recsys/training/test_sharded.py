@@ -108,6 +108,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_halves_train_what_the_whole_trains(trained: Path, name: str) -> None:
     whole, split = (read_json(trained / which / name / "metrics.json") for which in ("whole", "split"))

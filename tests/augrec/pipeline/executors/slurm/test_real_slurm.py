@@ -207,7 +207,7 @@ def answers(place: Path, shard: int) -> int:
 
 
 def test_the_chain_with_a_stop_gives_what_a_plain_run_gives(cluster: Cluster, place: Path, finished_run: Path) -> None:
-    (place / "slow").write_text("0.3")
+    (place / "slow").write_text(str(patience(0.3)))
     jobs = submit(cluster, place)
     assert list(jobs) == ["prepare", "candidates", "augment-rule", "merge", "embed-groups", "embed", "train", "report"]
     assert jobs["augment-rule"][1] == jobs["embed-groups"][1] == jobs["train"][1] == 2
@@ -243,7 +243,7 @@ def test_failed_and_cancelled_tasks_are_submitted_again(cluster: Cluster, place:
     assert f"augment-rule-{jobs['augment-rule'][0]}_1.out" in told
 
     (place / "fail").unlink()
-    (place / "slow").write_text("0.5")
+    (place / "slow").write_text(str(patience(0.5)))
     before = answers(place, 1)
     jobs = submit(cluster, place, *small)
     assert next(iter(jobs.items())) == ("augment-rule", (jobs["augment-rule"][0], 1)), "the missing shard alone"
