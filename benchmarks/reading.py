@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.run_folder import RunFolder
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import peak_bytes
 
@@ -78,7 +79,7 @@ def prepared(folder: Path, filters: Mapping[str, object]) -> None:
     source = {"format": "amazon-2014", "path": str(folder)}
     chosen = {"name": "reading", "domain": "books", "source": source, "split": {"kind": "by_interaction"}}
     options = DatasetOptions.model_validate(chosen | dict(filters))
-    prepare(read(options, folder), options, folder / "dataset", 0)
+    prepare(read(options, folder), options, RunFolder(folder).dataset, 0)
 
 
 def by_pandas(folder: Path) -> None:
