@@ -2,8 +2,9 @@
 
     python -m benchmarks.all [NAME ...]
 
-The anchors need a folder that cannot be shipped: name it by AMAZON=folder, or they are skipped. Exit status: 0 when all
-that ran met their targets, 1 when one did not, 2 for an unknown name.
+The anchors and the parity of RLMRec need folders that cannot be shipped: name them by AMAZON=folder and
+RLMREC_GOLDEN=folder, or they are skipped. Exit status: 0 when all that ran met their targets, 1 when one did not, 2 for
+an unknown name.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.result import run
 
-AMAZON = "AMAZON"
 GOLDEN = "tests/golden/llmrec"
 BENCHMARKS: dict[str, list[str]] = {
     "parity": [f"{GOLDEN}/release", f"{GOLDEN}/expected.npz"],
+    "parity_rlmrec": ["{}/release", "{}/expected.npz"],
     "propagation": [],
     "sampling": [],
     "evaluation": [],
@@ -31,22 +32,26 @@ BENCHMARKS: dict[str, list[str]] = {
     "answered": [],
     "reading": [],
     "augmentation": [],
-    "anchors": [],
+    "anchors": ["{}"],
 }
-"""Names and arguments, in the order in which they run."""
+"""Names and arguments, in the order in which they run; {} is a folder that cannot be shipped."""
+FOLDERS = {
+    "parity_rlmrec": ("RLMREC_GOLDEN", "figures of RLMRec's own code"),
+    "anchors": ("AMAZON", "RLMRec's release of Amazon-book"),
+}
+"""Benchmarks that need such a folder: the variable that names it, and what it is."""
 
 
 def plan(names: Sequence[str], environment: Mapping[str, str]) -> tuple[dict[str, list[str]], dict[str, str]]:
     """The benchmarks to run with their arguments, and those to skip with the reason."""
     chosen = {name: arguments for name, arguments in BENCHMARKS.items() if not names or name in names}
     skipped: dict[str, str] = {}
-    if "anchors" in chosen:
-        folder = environment.get(AMAZON, "")
-        if folder:
-            chosen["anchors"] = [folder]
-        else:
-            del chosen["anchors"]
-            skipped["anchors"] = f"needs RLMRec's release of Amazon-book: {AMAZON}=folder make bench"
+    for name, (variable, what) in FOLDERS.items():
+        folder = environment.get(variable, "")
+        if name in chosen and folder:
+            chosen[name] = [argument.format(folder) for argument in chosen[name]]
+        elif chosen.pop(name, None):
+            skipped[name] = f"needs {what}: {variable}=folder make bench"
     return chosen, skipped
 
 
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended[name] = f"{outcome}, {time.monotonic() - begun:.0f} s"
     print()
     for name, outcome in (ended | {name: f"skipped: {reason}" for name, reason in skipped.items()}).items():
-        print(f"{name:12} {outcome}")
+        print(f"{name:14} {outcome}")
     return int(failed)
 
 

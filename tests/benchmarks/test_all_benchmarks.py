@@ -21,23 +21,30 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return SimpleNamespace(returncode=int(command[2] == "benchmarks.sampling"))
 
     monkeypatch.setattr(subprocess, "run", pretend)
-    monkeypatch.delenv("AMAZON", raising=False)
+    for variable, _ in everything.FOLDERS.values():
+        monkeypatch.delenv(variable, raising=False)
     return seen
 
 
 def test_all_of_them_run_and_one_failure_is_enough(runs: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     assert everything.main([]) == 1
-    assert [command[0] for command in runs] == [f"benchmarks.{n}" for n in everything.BENCHMARKS if n != "anchors"]
+    assert [command[0] for command in runs] == [
+        f"benchmarks.{name}" for name in everything.BENCHMARKS if name not in everything.FOLDERS
+    ]
     printed = capsys.readouterr().out
     assert "FAILED with status 1" in printed
-    assert "anchors      skipped: needs RLMRec's release of Amazon-book: AMAZON=folder make bench" in printed
+    assert "anchors        skipped: needs RLMRec's release of Amazon-book: AMAZON=folder make bench" in printed
 
 
-def test_the_anchors_run_when_their_folder_is_named(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_cannot_be_shipped_are_compared_when_their_folder_is_named(
+    runs: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AMAZON", "/data/amazon")
-    assert everything.main(["anchors", "parity"]) == 0
-    assert [command[0] for command in runs] == ["benchmarks.parity", "benchmarks.anchors"]
-    assert runs[1] == ["benchmarks.anchors", "/data/amazon"]
+    monkeypatch.setenv("RLMREC_GOLDEN", "/data/golden")
+    assert everything.main(["anchors", "parity_rlmrec", "parity"]) == 0
+    assert [command[0] for command in runs] == ["benchmarks.parity", "benchmarks.parity_rlmrec", "benchmarks.anchors"]
+    assert runs[1][1:] == ["/data/golden/release", "/data/golden/expected.npz"]
+    assert runs[2][1:] == ["/data/amazon"]
 
 
 def test_every_name_is_a_module() -> None:
