@@ -100,8 +100,7 @@ class Pattern(nn.Module):
 
         A row whose weights and `epsilon` sum to 0 gives 0. Shapes as of `product`.
         """
-        sums = self.product(values, values.new_ones(len(x), 1), transposed=transposed) + epsilon
-        return self.product(values, x, transposed=transposed) / sums.masked_fill(sums == 0, 1.0)
+        return _Mean.apply(values, x, self, transposed, epsilon)
 
     def matrix(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """The torch CSR tensor of these values; no copy, except that the transpose has its values reordered."""
@@ -142,6 +141,36 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_x = pattern.product(values, gradient, transposed=not transposed)
         return of_values, of_x, None, None
+
+
+class _Mean(torch.autograd.Function):
+    """`m = W x / s` with s the sums of rows of W. With g over s for g, gradients are `W^T g` for x, and for a value
+    `g_row . x_column - g_row . m_row`: no gradient passes through s by itself. It can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, x: Tensor, pattern: Pattern, transposed: bool, epsilon: float) -> Tensor:
+        values, x = _full(values), _full(x)
+        sums = pattern.product(values, values.new_ones(len(x), 1), transposed=transposed) + epsilon
+        empty = sums == 0
+        scale = sums.masked_fill_(empty, 1.0).reciprocal_()
+        means = pattern.product(values, x, transposed=transposed).mul_(scale)
+        ctx.save_for_backward(values, x, scale.masked_fill(empty, 0.0), means)
+        ctx.pattern, ctx.transposed = pattern, transposed
+        return means
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        values, x, scale, means = ctx.saved_tensors
+        pattern, transposed = ctx.pattern, ctx.transposed
+        gradient = gradient * scale
+        of_values = of_x = None
+        if ctx.needs_input_grad[0]:
+            of_values = pattern.dots(x, gradient) if transposed else pattern.dots(gradient, x)
+            of_values -= (gradient * means).sum(1)[pattern.column if transposed else pattern.row]
+        if ctx.needs_input_grad[1]:
+            of_x = pattern.product(values, gradient, transposed=not transposed)
+        return of_values, of_x, None, None, None
 
 
 class _Softmax(torch.autograd.Function):

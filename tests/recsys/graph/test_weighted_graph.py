@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -72,7 +74,10 @@ def test_weighted_means_of_neighbours(pattern: Pattern, transposed: bool) -> Non
             total = sum((weights[e] * x[others[e]] for e in mine), torch.zeros(3).double())
             expected = total / (weights[mine].sum() + epsilon) if len(mine) else total
             torch.testing.assert_close(means[end], expected)
-    assert torch.autograd.gradcheck(lambda w: pattern.mean(w, x, transposed=transposed), (weights.requires_grad_(),))
+    given = weights.requires_grad_(), x.requires_grad_()
+    for epsilon in (0.0, 0.5):
+        mean = functools.partial(pattern.mean, transposed=transposed, epsilon=epsilon)
+        assert torch.autograd.gradcheck(mean, given)
 
 
 @pytest.mark.parametrize("keep", [[True] * 7, [False] * 7, [True, False, False, True, False, True, True]])
