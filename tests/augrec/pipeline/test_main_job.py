@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
@@ -17,6 +18,7 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from tests.kit.toy_config import write_config
 from tests.kit.waiting import wait_until
 
 
@@ -83,9 +85,9 @@ def test_a_new_variant_trains_only_itself(finished_run: Path, config: Path, tmp_
 
 def test_a_variant_that_is_gone_leaves_the_report(finished_run: Path, config: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
-    text = config.read_text().replace("  popular: {model: popular}\n", "")
-    smaller = tmp_path / "smaller.yaml"
-    smaller.write_text(text)
+    content = yaml.safe_load(config.read_text())
+    del content["variants"]["popular"]
+    smaller = write_config(tmp_path / "smaller.yaml", content)
     run_in_process(smaller, f"output={run}")
     assert {row[0] for row in values(run)} == {"llmrec", "shuffled", "base"}
     assert (run / "train" / "popular" / "seed-1" / "metrics.json").exists()  # `augrec clean` deletes, nothing else
