@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from augment.prompts.domains import Domain, domain_named
 from augment.prompts.presentation import Presentation, beginning, numbers, without_title
-from augment.prompts.safe_text import plain
+from augment.prompts.safe_text import LONGEST_TEXT, plain
 from augment.reviews import Reviews
 from augment.source_ids import SourceIds
 from augrec.artefacts.errors import DataError, UsageError
@@ -34,9 +34,6 @@ from augrec.artefacts.tasks import About
 
 if TYPE_CHECKING:
     from augment.store.answers import Answers
-
-LONGEST_TEXT = 20_000
-"""Characters read of a text column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import unicodedata
 from typing import Any
 
 LONGEST = 120
+LONGEST_TEXT = 20_000
+"""Characters read of a text column."""
 _MARKERS = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "{": "(", "}": ")", "▁": " "})
 
 

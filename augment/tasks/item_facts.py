@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from augment.catalog import Catalog
 from augment.prompts.presentation import beginning
-from augment.reviews import reviews_sha256
 from augment.samples import sample
 from augrec.artefacts.errors import UsageError
+
+if TYPE_CHECKING:
+    from augment.catalog import Catalog
 
 DESCRIPTION = ("description",)
 """Columns that describe an item."""
@@ -86,6 +87,8 @@ class ItemFacts:
             written = (self._catalog.review(user, item) for user in authors)
             values["reviews"] = [beginning([review], self._review_words) for review in written]
         stored = (self._catalog.reviews.text(user, item) or "" for user in authors)
+        from augment.reviews import reviews_sha256  # brings pyarrow, which reading a config shall not wait for
+
         return Facts(values, tuple(authors), reviews_sha256(stored))
 
     def documents(self) -> Iterator[str]:

@@ -65,6 +65,7 @@ def _name(path: Path) -> str:
 
 def main(config_path: Path) -> None:
     run = Run(read_config(config_path))
+    run.files.begin()
     lacking: dict[str, list[str]] = {}
 
     def check(name: str, code: tuple[str, ...], work: Callable[[], Any]) -> None:

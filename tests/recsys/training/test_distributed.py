@@ -22,7 +22,7 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.progress import Ticker
 from recsys.aligners.options import GenOptions
-from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import AttributeNodes, Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
@@ -124,7 +124,10 @@ def run_family(out: Path, name: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     users, *items = (FeatureMatrix.from_dense(rng.normal(size=(rows, 6))) for rows in (60, 40, 40, 40))
     dataset, side = world()
-    side = SideInformation(side.edges, {"profile": users}, {"text": items[0], "image": items[1]}, {"title": items[2]})
+    genres = np.array([(item, node) for item in range(40) for node in (item // 20, 2)[: 1 + item % 2]])
+    nodes = AttributeNodes((("genre", "comedy"), ("genre", "war"), ("genre", "western")), genres, genres[:0])
+    modalities, attributes = {"text": items[0], "image": items[1]}, {"title": items[2]}
+    side = SideInformation(side.edges, {"profile": users}, modalities, attributes, nodes=nodes)
     training = QUICK.model_copy(update={"epochs": 2, "batch_size": 160})
     cutoffs = EvaluationOptions(cutoffs=(5, 20))
     return train(dataset, FAMILIES[name].options(), side, training, cutoffs, 3, out / name, "variant", "fingerprint")
