@@ -68,3 +68,9 @@ def engine_seed(key: str, attempt: int) -> int:
 def shard_of(about: About, source_id: str, total: int) -> int:
     """The shard of an entity: the same for all tasks about it, whatever other entities there are."""
     return int.from_bytes(hashlib.sha256(f"{about}:{source_id}".encode()).digest()[:8], "big") % total
+
+
+def reviews_sha256(texts: Iterable[str]) -> str:
+    """One hash of reviews as the data hold them, in the order in which they were shown; "" for none."""
+    shown = list(texts)
+    return digest(shown) if shown else ""

@@ -6,7 +6,6 @@ Arrow's memory, so that a data set whose tasks show none costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from augrec.artefacts.files import digest
 from augrec.artefacts.interactions import UserItems, read_detail, read_interactions
 
 
@@ -74,9 +72,3 @@ class Reviews:
         users, items = np.divmod(self._written.keys, self._n_items)
         order = np.lexsort((users, items))
         return UserItems.build(items[order], users[order], self._n_items)
-
-
-def reviews_sha256(texts: Iterable[str]) -> str:
-    """One hash of reviews as the data hold them, in the order in which they were shown; "" for none."""
-    shown = list(texts)
-    return digest(shown) if shown else ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from augment.hashes import reviews_sha256
 from augment.prompts.presentation import beginning
 from augment.samples import sample
 from augrec.artefacts.errors import UsageError
@@ -32,7 +33,7 @@ class Facts:
     Args:
         values: by name, in the order in which they are shown.
         authors: the users whose reviews are among them.
-        reviews_sha256: of these reviews, see `augment.reviews`.
+        reviews_sha256: of these reviews, see `augment.hashes`.
     """
 
     values: dict[str, Any]
@@ -87,8 +88,6 @@ class ItemFacts:
             written = (self._catalog.review(user, item) for user in authors)
             values["reviews"] = [beginning([review], self._review_words) for review in written]
         stored = (self._catalog.reviews.text(user, item) or "" for user in authors)
-        from augment.reviews import reviews_sha256  # brings pyarrow, which reading a config shall not wait for
-
         return Facts(values, tuple(authors), reviews_sha256(stored))
 
     def documents(self) -> Iterator[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from augment.hashes import reviews_sha256
 from augment.messages import Control, Draft
 from augment.prompts.presentation import beginning
 from augment.prompts.safe_text import LONGEST_TEXT, plain
@@ -46,8 +47,6 @@ class ReasonedProfile:
         """See Task. A user without history cannot be asked about."""
         if not entity.history:
             raise Impossible("no_history: the user has no training interaction")
-        from augment.reviews import reviews_sha256  # brings pyarrow, which reading a config shall not wait for
-
         shown = self._sample(entity.user)[drop:]
         reviewed = [item for item in shown if self._catalog.reviews.text(entity.user, item) is not None]
         stored = (self._catalog.reviews.text(entity.user, item) or "" for item in reviewed)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from recsys.batches.base import Queries
 from recsys.models.ease import ROWS, ZeroDiagonalRidge
-from recsys.models.parts.cosines import add_centred_cosines, centred_unit_rows, is_sparse, side_by_side
+from recsys.models.parts.cosines import add_sparse_cosines, centred_unit_rows, is_sparse, side_by_side
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 
@@ -160,7 +160,7 @@ class EaseText(ZeroDiagonalRidge):
         vectors = self.vectors.to(gram)
         gram.addmm_(vectors, vectors.T, alpha=self.alpha)
         for matrix in self.sparse:
-            add_centred_cosines(gram, matrix, self.alpha * self.share)
+            add_sparse_cosines(gram, matrix, self.alpha * self.share, centred=True)
 
     def scores(self, queries: Queries) -> Tensor:
         """See `Recommender.scores`. A user without training items has the scores of its profile alone."""

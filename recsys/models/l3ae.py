@@ -25,18 +25,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recsys.models.ease import ROWS, ZeroDiagonalRidge, inverted
 from recsys.models.parts.cosines import (
-    add_centred_cosines,
+    add_sparse_cosines,
     centred_unit_rows,
     is_sparse,
     side_by_side,
-    sparse_rows,
+    unit_rows,
 )
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
@@ -146,16 +144,8 @@ class L3ae(ZeroDiagonalRidge):
         gram = torch.zeros(self.n_items, self.n_items, dtype=torch.float64)
         share = 1 / len(self.features)
         for matrix in self.features:
-            if self.centred and is_sparse(matrix):
-                add_centred_cosines(gram, matrix, share)
-            elif is_sparse(matrix):
-                rows = sparse_rows(matrix).astype(np.float64)
-                lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-                rows = sp.csr_array(sp.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ rows)
-                transposed = sp.csr_array(rows.T)
-                for start in range(0, self.n_items, ROWS):
-                    part = slice(start, start + ROWS)
-                    gram[part] += share * torch.from_numpy((rows[part] @ transposed).toarray())
+            if is_sparse(matrix):
+                add_sparse_cosines(gram, matrix, share, centred=self.centred)
             else:
                 dense = self._unit(matrix)
                 gram.addmm_(dense, dense.T, alpha=share)
@@ -171,8 +161,3 @@ class L3ae(ZeroDiagonalRidge):
         gram.diagonal().add_(self.text_l2)
         root = torch.linalg.cholesky(gram)
         return torch.linalg.solve_triangular(root, self.vectors.T, upper=False).T
-
-
-def unit_rows(matrix: FeatureMatrix) -> Tensor:
-    """float64 [n, d]: each vector at length 1; zeros where there is none."""
-    return F.normalize(torch.from_numpy(matrix.dense()).double(), dim=1)

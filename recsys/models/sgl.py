@@ -17,28 +17,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recsys.aligners.base import Embeddings
-from recsys.batches.triplets import Triplets
 from recsys.draws import Draws
 from recsys.graph.smoothing import Hops, SmoothingGraph
 from recsys.models.parts.graph_recommender import Propagated
-from recsys.models.parts.pairwise_graph import PairwiseGraphModel
-from recsys.models.parts.views import Views, contrast
+from recsys.models.parts.views import ContrastedModel, Views
 
 if TYPE_CHECKING:
     from recsys.models.options.sgl import SglOptions
 
 
-class SGL(PairwiseGraphModel):
+class SGL(ContrastedModel):
     """See the module, and `PairwiseGraphModel` for the arguments."""
+
+    options: SglOptions
 
     def __init__(
         self, edges: np.ndarray, n_users: int, n_items: int, options: SglOptions, generator: torch.Generator
     ) -> None:
         super().__init__(edges, n_users, n_items, options, generator)
-        self.options = options
+        self.options, self.contrast_negatives = options, options.contrast_negatives
         self.graph = SmoothingGraph(edges, n_users, n_items)
 
     def propagate(self, start: Embeddings, draw: Draws) -> Propagated:
@@ -56,11 +55,3 @@ class SGL(PairwiseGraphModel):
 
     def _passed(self, start: Embeddings, hops: Hops | None) -> Embeddings:
         return Embeddings(*self.graph(*start, self.options.layers, pooling=self.options.pooling, hops=hops))
-
-    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr`, `l2` and, of a pass in training, `contrast`; see `GraphRecommender.terms`."""
-        terms, options = super().terms(passed, batch), self.options
-        if isinstance(passed, Views):
-            told = contrast(passed, batch, options.contrast_temperature, negatives=options.contrast_negatives)
-            terms["contrast"] = options.contrast * told
-        return terms

@@ -19,20 +19,20 @@ import torch
 from torch import Tensor
 
 from recsys.aligners.base import Embeddings
-from recsys.batches.triplets import Triplets
 from recsys.draws import Draws
 from recsys.graph.noise import noisy_views
 from recsys.graph.smoothing import SmoothingGraph
 from recsys.models.parts.graph_recommender import Propagated
-from recsys.models.parts.pairwise_graph import PairwiseGraphModel
-from recsys.models.parts.views import Views, contrast
+from recsys.models.parts.views import ContrastedModel, Views
 
 if TYPE_CHECKING:
     from recsys.models.options.simgcl import SimGclOptions
 
 
-class SimGCL(PairwiseGraphModel):
+class SimGCL(ContrastedModel):
     """See the module, and `PairwiseGraphModel` for the arguments."""
+
+    options: SimGclOptions
 
     def __init__(
         self, edges: np.ndarray, n_users: int, n_items: int, options: SimGclOptions, generator: torch.Generator
@@ -62,11 +62,3 @@ class SimGCL(PairwiseGraphModel):
             noise=noise,
         )
         return Views(*(Embeddings(*tables) for tables in passes))
-
-    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr`, `l2` and, of a pass in training, `contrast`; see `GraphRecommender.terms`."""
-        terms, options = super().terms(passed, batch), self.options
-        if isinstance(passed, Views):
-            told = contrast(passed, batch, options.contrast_temperature, negatives=False)
-            terms["contrast"] = options.contrast * told
-        return terms

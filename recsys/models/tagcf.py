@@ -30,13 +30,11 @@ from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError
 from recsys.aligners.base import Embeddings
-from recsys.batches.triplets import Triplets
 from recsys.draws import Draws
 from recsys.models.base import embedding_table
 from recsys.models.parts.attribute_graph import AttributeGraph, joined
 from recsys.models.parts.graph_recommender import Propagated
-from recsys.models.parts.pairwise_graph import PairwiseGraphModel
-from recsys.models.parts.views import Views, contrast
+from recsys.models.parts.views import ContrastedModel, Views
 
 if TYPE_CHECKING:
     from recsys.augmentation import AttributeNodes, SideInformation
@@ -64,7 +62,7 @@ class Gate(nn.Module):
         return torch.sigmoid(self.out(hidden))
 
 
-class TAGCF(PairwiseGraphModel):
+class TAGCF(ContrastedModel):
     """See the module.
 
     Args:
@@ -74,6 +72,8 @@ class TAGCF(PairwiseGraphModel):
         options: of the family.
         generator: draws the embeddings of users, items and values, then the gates.
     """
+
+    options: TagcfOptions
 
     def __init__(
         self,
@@ -139,14 +139,6 @@ class TAGCF(PairwiseGraphModel):
             total = total / (self.options.layers + 1)
         users, items, _ = total.split(self.graph.sizes)
         return Embeddings(users, items)
-
-    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr`, `l2` and, of a pass with views, `contrast`; see `GraphRecommender.terms`."""
-        terms, options = super().terms(passed, batch), self.options
-        if isinstance(passed, Views):
-            told = contrast(passed, batch, options.contrast_temperature, negatives=False)
-            terms["contrast"] = options.contrast * told
-        return terms
 
 
 def _without_bias(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:

@@ -32,25 +32,30 @@ def sparse_rows(matrix: FeatureMatrix) -> sp.csr_array:
     return sp.csr_array(sp.csr_array(matrix.values)[matrix.index])
 
 
-def add_centred_cosines(target: Tensor, matrix: FeatureMatrix, weight: float) -> None:
-    """target += weight K, where K_ij is the cosine of rows i and j after the mean of all rows is subtracted.
+def add_sparse_cosines(target: Tensor, matrix: FeatureMatrix, weight: float, *, centred: bool) -> None:
+    """target += weight K, where K_ij is the cosine of rows i and j, `centred` after the mean of all rows is subtracted.
 
-    Rows that are missing, or equal the mean, have zeros in K. With t a row and m the mean, (t_i - m) . (t_j - m) =
-    t_i . t_j - t_i . m - t_j . m + m . m, so that nothing dense is made but K itself, a block of rows at a time.
+    Rows that are missing, are zeros, or equal the mean that is subtracted have zeros in K. With t a row and m the mean,
+    (t_i - m) . (t_j - m) = t_i . t_j - t_i . m - t_j . m + m . m, so that nothing dense is made but K itself, a block
+    of rows at a time.
 
     Args:
         target: float64 [n, n], changed in place.
         matrix: n rows.
         weight: any.
+        centred: whether m is the mean; else it is 0.
     """
     rows = sparse_rows(matrix).astype(np.float64)
     if not matrix.mask.any():
         return
-    mean = np.asarray(rows[matrix.mask].sum(axis=0)).ravel() / matrix.mask.sum()
+    mean = np.zeros(matrix.dim)
+    if centred:
+        mean = np.asarray(rows[matrix.mask].sum(axis=0)).ravel() / matrix.mask.sum()
     along, square = rows @ mean, float(mean @ mean)
     squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel() - 2 * along + square
     lengths = np.sqrt(np.maximum(squares, 0.0))
-    real = matrix.mask & (lengths > NOTHING * np.abs(matrix.values).max())
+    rounding = NOTHING * np.abs(matrix.values).max() if centred else 0.0
+    real = matrix.mask & (lengths > rounding)
     scale = np.where(real, 1.0 / np.where(real, lengths, 1.0), 0.0)
     transposed = sp.csr_array(rows.T)
     for start in range(0, len(target), ROWS):
@@ -66,6 +71,11 @@ def side_by_side(matrices: Iterable[Tensor], rows: int) -> Tensor:
     if not parts:
         return torch.zeros(rows, 0, dtype=torch.float64)
     return torch.cat(parts, dim=1) / len(parts) ** 0.5
+
+
+def unit_rows(matrix: FeatureMatrix) -> Tensor:
+    """float64 [n, d]: each vector at length 1; zeros where there is none."""
+    return F.normalize(torch.from_numpy(matrix.dense()).double(), dim=1)
 
 
 def centred_unit_rows(matrix: FeatureMatrix) -> Tensor:

@@ -1,8 +1,9 @@
-"""Two disturbed views of users and items beside the undisturbed one, and the contrast between them."""
+"""Models with two disturbed views of users and items beside the undisturbed one, and the contrast between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,7 +12,13 @@ from recsys.aligners.base import Embeddings
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.models.parts.graph_recommender import Propagated
+from recsys.models.parts.pairwise_graph import PairwiseGraphModel
 from recsys.objectives.info_nce import info_nce
+
+if TYPE_CHECKING:
+    from recsys.models.options.sgl import SglOptions
+    from recsys.models.options.simgcl import SimGclOptions
+    from recsys.models.options.tagcf import TagcfOptions
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,26 @@ class Views(Propagated):
 
     first: Embeddings
     second: Embeddings
+
+
+class ContrastedModel(PairwiseGraphModel):
+    """A model whose passes in training may be `Views`, between which a contrast joins the loss.
+
+    Attributes:
+        options: with the weight of the contrast, `contrast`, and its `contrast_temperature`.
+        contrast_negatives: whether a batch's negative items take part in it.
+    """
+
+    options: SglOptions | SimGclOptions | TagcfOptions
+    contrast_negatives = False
+
+    def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
+        """Terms `bpr`, `l2` and, of a pass with views, `contrast`; see `GraphRecommender.terms`."""
+        terms = super().terms(passed, batch)
+        if isinstance(passed, Views):
+            between = contrast(passed, batch, self.options.contrast_temperature, negatives=self.contrast_negatives)
+            terms["contrast"] = self.options.contrast * between
+        return terms
 
 
 def contrast(views: Views, batch: Triplets, temperature: float, *, negatives: bool) -> Tensor:

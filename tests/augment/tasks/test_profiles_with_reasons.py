@@ -14,11 +14,11 @@ import pytest
 from pydantic import ValidationError
 
 from augment.catalog import Catalog
+from augment.hashes import reviews_sha256
 from augment.messages import Draft, Request
 from augment.options import GenerationOptions
 from augment.prompts.presentation import ItemTextOptions, Presentation
 from augment.prompts.rendering import Prompts
-from augment.reviews import reviews_sha256
 from augment.runner import run_source
 from augment.tasks.base import Context, Contradiction, Impossible
 from augment.tasks.item_profile import ItemProfile, ItemProfileOptions

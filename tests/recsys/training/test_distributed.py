@@ -22,7 +22,7 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.progress import Ticker
 from recsys.aligners.options import GenOptions
-from recsys.augmentation import AttributeNodes, Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
 from recsys.models.base import TrainedRecommender
@@ -37,6 +37,7 @@ from recsys.training.distributed import Team, share_of
 from recsys.training.launch import end_process, launch
 from recsys.training.train import train
 from tests.kit.machine_speed import patience
+from tests.kit.toy_attributes import genres_of_two_tastes
 from tests.recsys.killing import Killer
 
 pytestmark = pytest.mark.slow
@@ -124,10 +125,8 @@ def run_family(out: Path, name: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     users, *items = (FeatureMatrix.from_dense(rng.normal(size=(rows, 6))) for rows in (60, 40, 40, 40))
     dataset, side = world()
-    genres = np.array([(item, node) for item in range(40) for node in (item // 20, 2)[: 1 + item % 2]])
-    nodes = AttributeNodes((("genre", "comedy"), ("genre", "war"), ("genre", "western")), genres, genres[:0])
     modalities, attributes = {"text": items[0], "image": items[1]}, {"title": items[2]}
-    side = SideInformation(side.edges, {"profile": users}, modalities, attributes, nodes=nodes)
+    side = SideInformation(side.edges, {"profile": users}, modalities, attributes, nodes=genres_of_two_tastes())
     training = QUICK.model_copy(update={"epochs": 2, "batch_size": 160})
     cutoffs = EvaluationOptions(cutoffs=(5, 20))
     return train(dataset, FAMILIES[name].options(), side, training, cutoffs, 3, out / name, "variant", "fingerprint")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.metrics import Metric
-from recsys.augmentation import AttributeNodes, Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
 from recsys.models.base import Fitted
@@ -34,6 +34,7 @@ from recsys.training.early_stopping import Selection
 from recsys.training.job import FitJob
 from recsys.training.optimise import optimise
 from recsys.training.train import train
+from tests.kit.toy_attributes import genres_of_two_tastes
 from tests.recsys.killing import Killer
 
 QUICK = TrainingOptions(epochs=4, batch_size=128, lr=0.02, threads=1, device="cpu")
@@ -54,11 +55,7 @@ def side() -> SideInformation:
         user={"profile": features(60)},
         item={"text": features(40)},
         attributes={"title": features(40, seed=1), "genres": features(40, seed=2)},
-        nodes=AttributeNodes(
-            names=(("genre", "comedy"), ("genre", "war"), ("genre", "western")),
-            items=np.array([(item, node) for item in range(40) for node in (item // 20, 2)[: 1 + item % 2]]),
-            users=np.zeros((0, 2), dtype=np.int64),
-        ),
+        nodes=genres_of_two_tastes(),
     )
 
 

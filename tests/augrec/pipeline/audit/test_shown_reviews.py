@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.catalog import Catalog
+from augment.hashes import reviews_sha256
 from augment.options import GenerationOptions
-from augment.reviews import Reviews, reviews_sha256
+from augment.reviews import Reviews
 from augment.runner import run_source
 from augrec.artefacts.files import read_parquet, write_parquet
 from augrec.artefacts.run_folder import RunFolder

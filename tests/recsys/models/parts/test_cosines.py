@@ -8,7 +8,7 @@ import torch
 
 from recsys.augmentation import FeatureMatrix
 from recsys.models.parts import cosines
-from recsys.models.parts.cosines import add_centred_cosines, is_sparse, sparse_rows
+from recsys.models.parts.cosines import add_sparse_cosines, is_sparse, sparse_rows
 
 
 def words(rows: int, missing: tuple[int, ...] = ()) -> FeatureMatrix:
@@ -32,13 +32,22 @@ def test_centred_cosines_equal_a_loop(block: int, missing: tuple[int, ...], monk
             a, b = (dense[row] - dense[there].mean(axis=0) for row in (i, j))
             expected[i, j] += 2.5 * (a @ b) / np.sqrt((a @ a) * (b @ b))
     target = torch.ones(9, 9, dtype=torch.float64)
-    add_centred_cosines(target, matrix, 2.5)
+    add_sparse_cosines(target, matrix, 2.5, centred=True)
     np.testing.assert_allclose(target.numpy(), expected, atol=1e-12)
+
+
+def test_cosines_that_are_not_centred_equal_a_loop() -> None:
+    matrix = words(9, (0, 7))
+    dense = matrix.dense().astype(float)
+    lengths = np.maximum(np.linalg.norm(dense, axis=1), 1e-300)
+    target = torch.ones(9, 9, dtype=torch.float64)
+    add_sparse_cosines(target, matrix, 2.5, centred=False)
+    np.testing.assert_allclose(target.numpy(), 1 + 2.5 * (dense @ dense.T) / lengths[:, None] / lengths, atol=1e-12)
 
 
 def test_rows_that_are_all_alike_have_nothing_in_common() -> None:
     target = torch.zeros(3, 3, dtype=torch.float64)
-    add_centred_cosines(target, FeatureMatrix.from_dense(np.tile([0.1] + 29 * [0.0], (3, 1))), 1.0)
+    add_sparse_cosines(target, FeatureMatrix.from_dense(np.tile([0.1] + 29 * [0.0], (3, 1))), 1.0, centred=True)
     assert not target.any()
 
 
