@@ -1,4 +1,4 @@
-"""What a recommender may know beyond interactions: feature matrices and suggested edges, nothing of their origin."""
+"""What a recommender may know beyond interactions: features, suggested edges and insertions, not their origin."""
 
 from __future__ import annotations
 
@@ -112,6 +112,41 @@ class Edges:
 
 
 @dataclass(frozen=True, eq=False)
+class Insertions:
+    """Suggested interactions in sequences: each `user` is said to have taken `item` between certain training items.
+
+    Attributes:
+        user, item: int64 [m] contiguous ids.
+        position: int64 [m], how many of the user's training items, oldest first, come before the inserted one: 0 puts
+            it first, the number of training items last. Insertions at one place stand in the order of the rows.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    position: np.ndarray
+
+    def __post_init__(self) -> None:
+        columns = (self.user, self.item, self.position)
+        if any(part.shape != self.user.shape or part.ndim != 1 for part in columns):
+            raise DataError(f"insertions must be three arrays of one length, not {[part.shape for part in columns]}")
+        if any(part.dtype != np.int64 for part in columns):
+            raise DataError(f"insertions must be int64, not {[str(part.dtype) for part in columns]}")
+        if len(self.user) and min(part.min() for part in columns) < 0:
+            raise DataError(
+                "an insertion holds a negative id or position", remedy="drop failed records before building insertions"
+            )
+
+    @classmethod
+    def from_rows(cls, rows: np.ndarray) -> Insertions:
+        """Insertions from rows [m, 3] of user, item and position, of any integer type."""
+        columns = np.asarray(rows, dtype=np.int64).reshape(-1, 3).T
+        return cls(*(np.ascontiguousarray(column) for column in columns))
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True, eq=False)
 class AttributeNodes:
     """Values of attributes, such as a genre or a reason, and who has which.
 
@@ -144,6 +179,7 @@ class SideInformation:
         attributes: item attribute features by name, e.g. "title", "genres", "director".
         nodes: values of attributes as they are written, not as vectors.
         drawn: whether a part was drawn from the training seed, so that another seed is given something else.
+        insertions: suggested interactions of training sequences.
     """
 
     edges: Edges | None = None
@@ -152,11 +188,13 @@ class SideInformation:
     attributes: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     nodes: AttributeNodes | None = None
     drawn: bool = False
+    insertions: Insertions | None = None
 
     def check(self, n_users: int, n_items: int) -> None:
         """Raises `DataError` where a matrix does not have one row per user or item, or a value belongs to nobody.
 
-        Edges with item ids beyond the catalogue are allowed (published files hold some) and are never drawn.
+        Edges with item ids beyond the catalogue are allowed (published files hold some) and are never drawn; insertions
+        are of known users and items.
         """
         groups = (("user", self.user, n_users), ("item", self.item, n_items), ("attributes", self.attributes, n_items))
         for group, matrices, expected in groups:
@@ -167,6 +205,14 @@ class SideInformation:
                         where=f"{group}.{name}",
                         remedy="run the embed stage on this run's dataset",
                     )
+        for group, size in (("user", n_users), ("item", n_items)) if self.insertions else ():
+            ids = getattr(self.insertions, group)
+            if len(ids) and ids.max() >= size:
+                raise DataError(
+                    f"an insertion names a {group} beyond the {size} there are",
+                    where=f"{group} {ids.max()}",
+                    remedy="run the augment stage on this run's dataset",
+                )
         for group, size in (("users", n_users), ("items", n_items)) if self.nodes else ():
             owners = getattr(self.nodes, group)[:, 0]
             if len(owners) and owners.max() >= size:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from augrec.artefacts.errors import AugrecError
 from recsys.batches.base import Batches, Queries, Split
 from recsys.batches.triplets import BprSampler, EdgeMixer, TripletBatches
 from recsys.models.options.base import EdgeAugmentation
@@ -59,6 +60,20 @@ class Recommender(nn.Module, ABC):
     def scorer(self, split: Split) -> Callable[[Tensor], Tensor]:
         """The scores of users (int64 [b]) whose answer is judged on a split, as an evaluation asks for them."""
         return lambda users: self.scores(Queries(users, split))
+
+    def embeddings(self, split: Split = "valid") -> tuple[Tensor, Tensor]:
+        """Embeddings of all users [n_users, d] and items [n_items, d], float32, whose inner product is the score.
+
+        A bias of an item is a further dimension, in which every user has 1. Users of a model of sequences are what it
+        makes of their context in a query of `split`: at "valid" the training interactions alone.
+
+        Raises:
+            AugrecError: the model's scores are no inner product.
+        """
+        raise AugrecError(
+            f"{type(self).__name__} has no embeddings of users and items",
+            remedy="choose a model of embeddings, such as mf_bpr or lightgcn",
+        )
 
     def rate(self, pairs: Tensor) -> Tensor:
         """Predicted ratings, float32 [b], of (user, item) pairs int64 [b, 2]. Not of models that rank."""
@@ -139,11 +154,20 @@ class EmbeddingRecommender(TrainedRecommender):
     @torch.no_grad()
     def scores(self, queries: Queries) -> Tensor:
         """See `Recommender`; float32 also when the model trains under autocast."""
+        user_embeddings, item_embeddings = self._kept_embeddings()
+        return user_embeddings[queries.users].float() @ item_embeddings.float().T
+
+    @torch.no_grad()
+    def embeddings(self, split: Split = "valid") -> tuple[Tensor, Tensor]:
+        """See `Recommender.embeddings`: the final embeddings, the same for every split."""
+        user_embeddings, item_embeddings = self._kept_embeddings()
+        return user_embeddings.detach().float(), item_embeddings.detach().float()
+
+    def _kept_embeddings(self) -> tuple[Tensor, Tensor]:
         embeddings = self._embeddings or self()
         if not self.training:
             self._embeddings = embeddings
-        user_embeddings, item_embeddings = embeddings
-        return user_embeddings[queries.users].float() @ item_embeddings.float().T
+        return embeddings
 
     def train(self, mode: bool = True) -> EmbeddingRecommender:
         """Sets training mode (see `nn.Module.train`) and forgets the kept embeddings."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import DataError
-from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import Edges, FeatureMatrix, Insertions, SideInformation
 
 
 def test_equal_rows_are_stored_once_in_order_of_appearance() -> None:
@@ -49,3 +49,32 @@ def test_features_of_another_data_set_are_refused_by_name() -> None:
     SideInformation(user={"profile": three}).check(3, 5)
     with pytest.raises(DataError, match=r"3 rows of features for 5 ids\n  where:  attributes.genres"):
         SideInformation(attributes={"genres": three}).check(3, 5)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ((np.array([0, 1]), np.array([0]), np.array([1])), "one length"),
+        ((np.array([0]), np.array([-1]), np.array([1])), "negative"),
+        ((np.array([0]), np.array([1]), np.array([-1])), "negative"),
+        ((np.array([0.0]), np.array([1]), np.array([1])), "int64"),
+    ],
+)
+def test_malformed_insertions_are_refused(arrays: tuple[np.ndarray, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Insertions(*arrays)
+
+
+def test_insertions_are_rows_of_known_users_and_items() -> None:
+    insertions = Insertions.from_rows(np.array([[0, 4, 1], [2, 3, 0]], dtype=np.int32))
+    assert (insertions.user.tolist(), insertions.item.tolist(), insertions.position.tolist()) == (
+        [0, 2],
+        [4, 3],
+        [1, 0],
+    )
+    assert len(Insertions.from_rows(np.zeros((0, 3)))) == 0
+    SideInformation(insertions=insertions).check(3, 5)
+    with pytest.raises(DataError, match="user beyond the 2"):
+        SideInformation(insertions=insertions).check(2, 5)
+    with pytest.raises(DataError, match="item beyond the 4"):
+        SideInformation(insertions=insertions).check(3, 4)

@@ -40,6 +40,14 @@ class EdgeAugmentation(Options):
     """The share of a batch's triplets whose user also contributes its suggested triplet; 0 uses none."""
 
 
+class SequenceAugmentation(Options):
+    """Mixin of every model of sequences: suggested interactions (`SideInformation.insertions`) join the sequences."""
+
+    insertion_rate: NonNegativeFloat = Field(0.0, le=1.0)
+    """The chance that a suggested interaction stands in its user's training sequence, drawn anew in every epoch; 0 uses
+    none, 1 all. What a model is asked with is always the user's own sequence."""
+
+
 class SideScales(Options):
     """How much of each kind of side feature is added to a model's final embeddings; 0 leaves a kind out."""
 

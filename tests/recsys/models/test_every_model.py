@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from augrec.artefacts.errors import DataError
+from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import AttributeNodes, Edges, FeatureMatrix, SideInformation
 from recsys.batches.base import Queries
 from recsys.batches.triplets import BprSampler, EdgeMixer, Triplets
@@ -129,6 +129,22 @@ def test_scores_are_float32_finite_and_repeatable_also_for_isolated_users_and_it
     assert first.shape == (USERS, ITEMS)
     assert torch.isfinite(first).all()
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_embeddings_give_the_scores_or_are_refused(name: str, data: Dataset, side: SideInformation) -> None:
+    model = built(name, data, side)
+    if type(model).embeddings is Recommender.embeddings:
+        with pytest.raises(AugrecError, match=f"{type(model).__name__} has no embeddings"):
+            model.embeddings()
+        return
+    for split in ("valid", "test"):
+        users, items = model.embeddings(split)
+        assert users.dtype == items.dtype == torch.float32
+        assert not users.requires_grad
+        assert not items.requires_grad
+        asked = model.scores(Queries(torch.arange(USERS), split))
+        torch.testing.assert_close(users @ items.T, asked, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY)
