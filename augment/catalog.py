@@ -7,9 +7,9 @@ here can name them.
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augment.entities import Item, Texts, UserEntity
+from augment.hints import Hints
+from augment.item_numbers import Ratings
 from augment.prompts.domains import Domain, domain_named
 from augment.prompts.presentation import Presentation, beginning, numbers, without_title
 from augment.prompts.safe_text import LONGEST_TEXT, plain
 from augment.reviews import Reviews
 from augment.source_ids import SourceIds
+from augrec.artefacts.base_folder import BaseFolder
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
@@ -36,48 +40,6 @@ if TYPE_CHECKING:
     from augment.store.answers import Answers
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item as a prompt sees it; every string has passed `augment.prompts.safe_text.plain`."""
-
-    item: int
-    title: str
-    """The title; where there is none, the beginning of the text, if texts are shown."""
-    year: int | None = None
-    genres: tuple[str, ...] = ()
-    excerpt: str = ""
-    """The beginning of the text, if texts are shown and `title` is not that already."""
-    text: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Other text columns, e.g. description; for user templates. Made when it is asked for: built-in ones show none."""
-
-
-class Texts(Mapping[str, str]):
-    """The text columns of an item, each cleaned when a template shows it."""
-
-    def __init__(self, names: Sequence[str], clean: Callable[[str], str]) -> None:
-        self._names, self._clean = names, clean
-
-    def __getitem__(self, name: str) -> str:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._clean(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
-@dataclass(frozen=True, slots=True)
-class UserEntity:
-    """One user: liked items of the training split, oldest first, and the candidates, best first."""
-
-    user: int
-    history: tuple[Item, ...]
-    candidates: tuple[Item, ...] = ()
-
-
 class Catalog:
     """Items and users of a prepared data set, built one by one when asked for.
 
@@ -88,6 +50,8 @@ class Catalog:
         presentation: what prompts say of an item.
         identity: one hash of the files it was read from; None for one that was made in memory.
         reviews: what users wrote about their training items.
+        ratings: what users gave their training items.
+        hints: what a recommender says of users; None where there is none.
         answers: the answers that prompts may quote, by task: those that the task at hand reads.
     """
 
@@ -104,11 +68,16 @@ class Catalog:
         presentation: Presentation = Presentation(),  # noqa: B008 - frozen
         identity: str | None = None,
         reviews: Reviews | None = None,
+        ratings: Ratings | None = None,
+        hints: Hints | None = None,
     ) -> None:
         self.n_users = len(history.starts) - 1
         self.n_items = items.num_rows
         self.domain, self.genres, self.presentation, self.identity = domain, genres, presentation, identity
         self.reviews = reviews or Reviews(None, self.n_users, self.n_items)
+        self.ratings = ratings or Ratings(None, self.n_users, self.n_items)
+        self.hints = hints
+        self._list_scores: np.ndarray | None = None
         self._source_ids: dict[str, list[str]] = {}
         self._items, self._history, self._candidates, self._users = items, history, candidates, users
         known = ("item", "source_id", "title", "year", "genres")
@@ -120,8 +89,12 @@ class Catalog:
         self.item = lru_cache(maxsize=65536)(self._item)
 
     @classmethod
-    def load(cls, dataset: Path, candidates: Path | None = None) -> Catalog:
-        """Reads R/dataset and, if given, R/candidates/candidates.parquet. Raises DataError on anything inconsistent."""
+    def load(cls, dataset: Path, candidates: Path | None = None, base: BaseFolder | None = None) -> Catalog:
+        """Reads R/dataset and, if given, R/candidates/candidates.parquet and the hints of R/base.
+
+        Raises:
+            DataError: on anything inconsistent.
+        """
         there = DatasetFolder(dataset)
         meta = read_json(there.about, remedy=PREPARE_AGAIN)
         items, n_users = read_side_table(there.items, "item"), count_rows(there.users)
@@ -130,10 +103,17 @@ class Catalog:
         shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
         genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
         files = [*there.files, *([] if candidates is None else [candidates])]
-        identity = digest([sha256_file(path) for path in files])
+        hints = None if base is None else Hints.load(base, n_users, items.num_rows)
+        identity = digest([*(sha256_file(path) for path in files), *([] if hints is None else [hints.identity])])
         domain = domain_named(meta.get("domain"))
         reviews = Reviews(there.interactions, n_users, items.num_rows)
-        return cls(items, history, shown, domain, genres, there.users, identity=identity, reviews=reviews)
+        return cls(
+            *(items, history, shown, domain, genres, there.users),
+            identity=identity,
+            reviews=reviews,
+            ratings=Ratings(there.interactions, n_users, items.num_rows),
+            hints=hints,
+        )
 
     @property
     def has_candidates(self) -> bool:
@@ -174,13 +154,43 @@ class Catalog:
         return tuple(sorted(chosen))
 
     def user(self, user: int) -> UserEntity:
-        """One user with history and candidates."""
+        """One user with history and candidates, and with hints where there are any."""
         candidates = () if self._candidates is None else self._candidates.of(user)
+        similar = None if self.hints is None else self.hints.similar(user)
         return UserEntity(
             user,
-            tuple(self.item(int(item)) for item in self._history.of(user)),
-            tuple(self.item(int(item)) for item in candidates),
+            self._shown(self._history.of(user)),
+            self._shown(candidates),
+            () if similar is None else self._shown(self._history.of(similar)[::-1]),
+            self._scores(user),
+            self.ratings.of(user),
+            {} if similar is None else self.ratings.of(similar),
         )
+
+    def _shown(self, items: Iterable[int]) -> tuple[Item, ...]:
+        return tuple(self.item(int(item)) for item in items)
+
+    def _scores(self, user: int) -> Mapping[int, float]:
+        if self._list_scores is not None and self._candidates is not None:
+            own = slice(*self._candidates.starts[user : user + 2])
+            return dict(zip(self._candidates.items[own].tolist(), self._list_scores[own].tolist(), strict=True))
+        return {} if self.hints is None else self.hints.scores(user)
+
+    def listing(self, lists: UserItems, scores: np.ndarray | None = None) -> Catalog:
+        """The same items and users with other candidates, and a recommender's scores of them as hints.
+
+        Args:
+            lists: the candidates of every user, best first.
+            scores: float [m], of each of them; None leaves the hints as they are.
+        """
+        other = copy.copy(self)
+        other._candidates, other._list_scores = lists, scores
+        if self.identity is not None:
+            total = hashlib.sha256(self.identity.encode())
+            for part in (lists.starts, lists.items, *([] if scores is None else [scores])):
+                total.update(np.ascontiguousarray(part).tobytes())
+            other.identity = total.hexdigest()
+        return other
 
     def presented(self, presentation: Presentation) -> Catalog:
         """The same items and users, with items shown this way.
@@ -199,9 +209,9 @@ class Catalog:
             raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
         shown = Catalog(
             *(self._items, self._history, self._candidates, self.domain, self.genres, self._users),
-            *(presentation, self.identity, self.reviews),
+            *(presentation, self.identity, self.reviews, self.ratings, self.hints),
         )
-        shown._source_ids = self._source_ids
+        shown._source_ids, shown._list_scores = self._source_ids, self._list_scores
         return shown
 
     def quoting(self, answers: Mapping[str, Answers]) -> Catalog:

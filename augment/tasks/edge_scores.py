@@ -11,7 +11,7 @@ from augment.messages import Draft
 from augment.tasks.base import Checked
 
 if TYPE_CHECKING:
-    from augment.catalog import Item
+    from augment.entities import Item
 
 SHARPNESS = 10.0
 """Of the control's probabilities: a tenth more likeness makes a candidate e times as likely."""

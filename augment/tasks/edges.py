@@ -27,7 +27,7 @@ from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
 
 if TYPE_CHECKING:
-    from augment.catalog import Item, UserEntity
+    from augment.entities import Item, UserEntity
 
 
 class EdgesOptions(TaskOptions):

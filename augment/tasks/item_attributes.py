@@ -17,7 +17,7 @@ from augment.tasks.naming import UNKNOWN, known_or_missing, name_type
 from augrec.artefacts.tasks import About, Attributes, Gives
 
 if TYPE_CHECKING:
-    from augment.catalog import Item
+    from augment.entities import Item
 
 
 class ItemAttributesOptions(NamingOptions):

@@ -20,7 +20,7 @@ from augment.tasks.reasoning import check_reasoned, reasoned_answer
 from augrec.artefacts.tasks import About, Gives, Text
 
 if TYPE_CHECKING:
-    from augment.catalog import Item
+    from augment.entities import Item
     from augment.tasks.tfidf import MeanTerms
 
 

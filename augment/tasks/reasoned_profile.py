@@ -24,7 +24,7 @@ from augment.tasks.prose import TERMS
 from augment.tasks.reasoning import check_reasoned, reasoned_answer
 
 if TYPE_CHECKING:
-    from augment.catalog import UserEntity
+    from augment.entities import UserEntity
     from augment.tasks.tfidf import MeanTerms
     from augment.tasks.user_profile import UserProfileOptions
 

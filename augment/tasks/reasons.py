@@ -20,7 +20,7 @@ from augment.tasks.naming import UNKNOWN, known_or_missing, list_of
 from augrec.artefacts.tasks import About, Attributes, Gives
 
 if TYPE_CHECKING:
-    from augment.catalog import Item, UserEntity
+    from augment.entities import Item, UserEntity
     from augment.tasks.tfidf import MeanTerms
 
 

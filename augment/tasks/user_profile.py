@@ -31,7 +31,7 @@ AGES = ("under 18", "18-24", "25-34", "35-44", "45-54", "55 and over")
 GENDERS = ("female", "male")
 
 if TYPE_CHECKING:
-    from augment.catalog import Item, UserEntity
+    from augment.entities import Item, UserEntity
     from augment.tasks.tfidf import HistoryTerms
 
 

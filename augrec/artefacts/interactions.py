@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augrec.artefacts.checked_tables import check_ids, refuse_repeated, refuse_rows
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
 
@@ -107,7 +108,7 @@ def read_interactions(
     if missing:
         raise DataError(f"columns are missing: {', '.join(missing)}", where=path, remedy=remedy)
     codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), -1).to_numpy()
-    _refuse(codes < 0, f"split is none of {', '.join(SPLITS)}", path, remedy)
+    refuse_rows(codes < 0, f"split is none of {', '.join(SPLITS)}", path, remedy)
     pairs = _pairs(table)
     check_pairs(pairs, n_users, n_items, path, remedy)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -143,22 +144,11 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
 def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path, remedy: str = PREPARE_AGAIN) -> None:
     """Raises `DataError` for an id outside 0..n-1 or a (user, item) pair that occurs twice; names its first row."""
     for column, name, size in ((0, "user", n_users), (1, "item", n_items)):
-        ids = pairs[:, column]
-        wrong = (ids < 0) | (ids >= size)
-        if wrong.any():
-            _refuse(wrong, f"{name} id outside 0..{size - 1}: {ids[np.argmax(wrong)]}", where, remedy)
+        check_ids(pairs[:, column], name, size, where, remedy)
     keys = pairs[:, 0] * n_items + pairs[:, 1]
-    order = np.argsort(keys, kind="stable")
-    repeated = np.zeros(len(keys), dtype=bool)
-    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
-    _refuse(repeated, "the same user and item occur twice, within a split or across splits", where, remedy)
+    refuse_repeated(keys, "the same user and item occur twice, within a split or across splits", where, remedy)
 
 
 def _pairs(table: pa.Table) -> np.ndarray:
     """int64 [m, 2] as they stand in the file; -1 where an id is missing."""
     return np.stack([pc.fill_null(table[name], -1).to_numpy().astype(np.int64) for name in ("user", "item")], axis=1)
-
-
-def _refuse(bad: np.ndarray, what: str, where: str | Path, remedy: str) -> None:
-    if bad.any():
-        raise DataError(what, where=f"{where}, row {int(np.argmax(bad))}", remedy=remedy)

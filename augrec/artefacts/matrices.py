@@ -46,14 +46,30 @@ def read_field(stem: Path) -> tuple[np.ndarray, dict[str, Any]]:
         DataError: a file is missing or broken, or the two do not fit.
     """
     about = read_json(sidecar_of(stem), remedy="run the stage `embed` first")
-    try:
-        values = np.load(matrix_of(stem), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        what = f"the matrix cannot be read ({error})"
-        raise DataError(what, where=matrix_of(stem), remedy=EMBED_AGAIN) from None
-    if not isinstance(values, np.ndarray):
-        raise DataError("the matrix is an archive of several", where=matrix_of(stem), remedy=EMBED_AGAIN)
+    values = read_matrix(matrix_of(stem), remedy=EMBED_AGAIN)
     if values.shape != (about["rows"], about["dim"]) or values.dtype != np.float32:
         what = f"the matrix is {values.dtype} {values.shape}, its JSON says float32 ({about['rows']}, {about['dim']})"
         raise DataError(what, where=matrix_of(stem), remedy=EMBED_AGAIN)
     return values, about
+
+
+def read_matrix(path: Path, *, remedy: str, rows: int | None = None) -> np.ndarray:
+    """A matrix without a JSON, memory-mapped, read only.
+
+    Args:
+        path: the file.
+        remedy: what to do about a file that is wrong.
+        rows: how many it must have; None takes any.
+
+    Raises:
+        DataError: the file is missing or broken, or has another number of rows.
+    """
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"the matrix cannot be read ({error})", where=path, remedy=remedy) from None
+    if not isinstance(values, np.ndarray):
+        raise DataError("the matrix is an archive of several", where=path, remedy=remedy)
+    if rows is not None and (values.ndim != 2 or len(values) != rows):
+        raise DataError(f"the matrix is {list(values.shape)}, expected {rows} rows", where=path, remedy=remedy)
+    return values

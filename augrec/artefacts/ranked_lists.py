@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_parquet, write_parquet
-from augrec.artefacts.interactions import UserItems, check_pairs
+from augrec.artefacts.checked_tables import read_columns, read_ids, refuse_repeated
+from augrec.artefacts.files import write_parquet
+from augrec.artefacts.interactions import UserItems
 
 COLUMNS = ("user", "rank", "item")
 
@@ -40,16 +41,23 @@ def read_ranked_lists(path: Path, n_users: int, n_items: int, *, remedy: str) ->
     Raises:
         DataError: the file is missing or damaged, lacks a column, names an unknown id, or lists an item twice.
     """
-    table = read_parquet(path, columns=COLUMNS, remedy=remedy)
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise DataError(f"columns are missing: {', '.join(missing)}", where=path, remedy=remedy)
-    users, ranks, items = (table[name].to_numpy().astype(np.int64) for name in COLUMNS)
-    try:
-        check_pairs(np.stack([users, items], axis=1), n_users, n_items, path, remedy)
-    except DataError as error:
-        if "twice" in error.what:
-            raise DataError("an item is listed twice for the same user", where=error.where, remedy=remedy) from None
-        raise
-    order = np.lexsort((ranks, users))
-    return UserItems.build(users[order], items[order], n_users)
+    return _read(path, COLUMNS, n_users, n_items, remedy)[0]
+
+
+def read_scored_lists(path: Path, n_users: int, n_items: int, *, remedy: str) -> tuple[UserItems, np.ndarray]:
+    """The list of every user, best first, and float32 [m], the score of each item; NaN where there is none.
+
+    See `read_ranked_lists`.
+    """
+    lists, rows = _read(path, (*COLUMNS, "score"), n_users, n_items, remedy)
+    return lists, rows["score"].to_numpy().astype(np.float32)
+
+
+def _read(path: Path, columns: Sequence[str], n_users: int, n_items: int, remedy: str) -> tuple[UserItems, pa.Table]:
+    """The lists, and the table in the same order."""
+    table = read_columns(path, columns, remedy=remedy)
+    users = read_ids(table, "user", n_users, path, remedy=remedy)
+    items = read_ids(table, "item", n_items, path, remedy=remedy)
+    refuse_repeated(users * n_items + items, "an item is listed twice for the same user", path, remedy)
+    order = np.lexsort((table["rank"].to_numpy(), users))
+    return UserItems.build(users[order], items[order], n_users), table.take(pa.array(order))

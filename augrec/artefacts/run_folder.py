@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from augrec.artefacts.base_folder import BaseFolder
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.source_folder import RECORDS, SourceFolder
@@ -169,6 +170,11 @@ class RunFolder:
     def candidates_model(self) -> TrainingFolder:
         """The recommender that the candidates are of."""
         return TrainingFolder(self.root / "candidates" / "base")
+
+    @property
+    def base(self) -> BaseFolder:
+        """The base recommender, which hints are made by."""
+        return BaseFolder(self.root / "base")
 
     @property
     def augment(self) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from augment.catalog import UserEntity
 from augment.completions import records_of
+from augment.entities import UserEntity
 from augment.hashes import engine_seed
 from augment.messages import Completion, Record, Request
 from augment.requests import ask

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from augment.catalog import UserEntity
+from augment.entities import UserEntity
 from augment.messages import Draft
 from augment.requests import fit
 from augment.tasks.base import Context, Impossible

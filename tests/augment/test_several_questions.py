@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from augment.answers.answer import Answer, AnswerModel
-from augment.catalog import UserEntity
 from augment.completions import records_of
 from augment.engines.heuristic import HeuristicEngine
+from augment.entities import UserEntity
 from augment.messages import Control, Draft, Message, Record, Request
 from augment.requests import Questions, ask, asker
 from augment.store.store import Store

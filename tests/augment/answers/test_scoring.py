@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from augment.answers.answer import Malformed
 from augment.answers.scoring import averaged, confidence, disagreement, labels_for, parsed, ranked, written
-from augment.catalog import UserEntity
 from augment.completions import records_of
 from augment.engines.heuristic import HeuristicEngine
+from augment.entities import UserEntity
 from augment.messages import Completion, Record, Request
 from augment.options import GenerationOptions
 from augment.requests import ask

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from augment.catalog import Catalog, UserEntity
+from augment.catalog import Catalog
+from augment.entities import UserEntity
 from augment.prompts.domains import domain_named
 from augment.prompts.rendering import Prompts
 from augment.tasks import TASKS

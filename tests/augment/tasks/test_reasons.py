@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from augment.catalog import UserEntity
+from augment.entities import UserEntity
 from augment.options import GenerationOptions
 from augment.runner import run_source
 from augment.tasks.base import Context, Impossible

@@ -19,7 +19,8 @@ from pydantic import StringConstraints
 from typer.testing import CliRunner
 
 from augment.answers.answer import Answer, AnswerModel
-from augment.catalog import Catalog, Item, UserEntity
+from augment.catalog import Catalog
+from augment.entities import Item, UserEntity
 from augment.messages import Control, Draft, Message
 from augment.options import GenerationOptions, SourceOptions
 from augment.runner import run_source
