@@ -59,6 +59,10 @@ def _monitored(name: str) -> str:
 class TrainingOptions(Options):
     """How a trained model is optimised, stopped and kept."""
 
+    noise: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of false interactions, drawn anew for each seed, that join the training interactions of a model that is
+    judged by ranked lists: how much it suffers from clicks that mean nothing. Texts, prompts, controls and what is held
+    out know none of them. See `recsys.data.noise`."""
     epochs: PositiveInt = 100
     """Most passes over the training interactions."""
     batch_size: PositiveInt = 2048

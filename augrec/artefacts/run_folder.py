@@ -95,6 +95,11 @@ class TrainingFolder:
         return self.root / "attempts.jsonl"
 
     @property
+    def noise(self) -> Path:
+        """The false interactions that it was trained on beside those of the data set, where it was."""
+        return self.root / "noise.parquet"
+
+    @property
     def lists(self) -> Path:
         """The ranked lists of the test users."""
         return self.root / "lists.parquet"
@@ -229,6 +234,11 @@ class RunFolder:
     def training(self, variant: str, seed: int) -> TrainingFolder:
         """The folder of a variant's training with a seed, there or not."""
         return TrainingFolder(self.train / variant / f"seed-{seed}")
+
+    def trainings(self) -> list[TrainingFolder]:
+        """The folders of all trainings, finished or not, in order of their variants and seeds."""
+        variants = sorted(path.name for path in self.train.glob("*") if path.is_dir())
+        return [self.training(variant, seed) for variant in variants for seed in self.seeds(variant)]
 
     def seeds(self, variant: str) -> list[int]:
         """The seeds a variant has folders of, finished or not."""

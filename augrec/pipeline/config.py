@@ -157,6 +157,7 @@ class Config(Options):
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         self._judged_alike(shown)
         self._candidates_are_listed()
+        self._noise_fits()
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
@@ -198,6 +199,24 @@ class Config(Options):
                 raise ValueError(
                     f"{key}: {text} is not what models that are judged by {judged.words} are compared by; choose from "
                     f"{', '.join(usable)}"
+                )
+
+    def _noise_fits(self) -> None:
+        """Raises ValueError for false interactions of a model that cannot have any, or not of its own."""
+        for name, model in self.models.items():
+            for part, options in model.components.items():
+                if options.training is not None and options.training.noise:
+                    raise ValueError(
+                        f"models.{name}.{part}.training.noise: a model and what it is made of are trained on the same "
+                        f"interactions; set models.{name}.training.noise"
+                    )
+        for name in {variant.model: None for variant in self.variants.values()}:
+            model = self.models[name]
+            own = model.training.applied_to(self.training) if model.training else self.training
+            if own.noise and model.judged is not Judged.RANKING:
+                raise ValueError(
+                    f"models.{name}: training.noise is of models that are judged by ranked lists, and this one is "
+                    f"judged by {model.judged.words}; a false interaction has no rating and no place in time"
                 )
 
     def _candidates_are_listed(self) -> None:

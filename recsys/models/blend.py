@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.run_folder import TrainingFolder
@@ -84,11 +83,7 @@ class Blend(Recommender):
         Raises:
             DataError: there is no validation interaction.
         """
-        if not len(job.dataset.valid):
-            raise DataError(
-                "there is no validation interaction to choose the blend's weights on",
-                remedy="give dataset.split a part for validation",
-            )
+        job.require_validation("the blend's weights")
         assert isinstance(job.model, BlendOptions)
         names, steps, metric = list(job.model.members), job.model.steps, Metric.parse(job.training.monitor)
         folders = self._train_members(job)

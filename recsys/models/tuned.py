@@ -22,7 +22,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.run_folder import TrainingFolder
@@ -72,11 +71,7 @@ class Tuned(Recommender):
         Raises:
             DataError: there is no validation interaction.
         """
-        if not len(job.dataset.valid):
-            raise DataError(
-                "there is no validation interaction to choose options on",
-                remedy="give dataset.split a part for validation, or train the model without `tuned`",
-            )
+        job.require_validation("options", ", or train the model without `tuned`")
         trials = Trials(job)
         best = self._settle(trials)
         options = self.options.at(self._values(best))

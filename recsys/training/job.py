@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.progress import Ticker
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
+from recsys.data.noise import Noise
 from recsys.models.base import Fitted, TrainedRecommender
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.families import Family
@@ -39,6 +41,7 @@ class TrainingJob:
         out: the folder.
         variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
         judge_test: whether the test split is evaluated at the end.
+        noise: the false interactions that are among those of training.
     """
 
     dataset: Dataset
@@ -51,6 +54,7 @@ class TrainingJob:
     variant: str
     fingerprint: str
     judge_test: bool
+    noise: Noise
 
     @property
     def family(self) -> Family:
@@ -65,7 +69,7 @@ class TrainingJob:
     @property
     def deterministic(self) -> bool:
         """Whether every seed gives the same: nothing is drawn by the model, nor is any part of `side`."""
-        return not self.side.drawn and not _draws(self.model)
+        return not self.side.drawn and not self.training.noise and not _draws(self.model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,19 @@ class FitJob(TrainingJob):
         if purpose not in self.generators:
             self.generators[purpose] = seeded(self.seed, purpose, device or self.accelerator.device)
         return self.generators[purpose]
+
+    def require_validation(self, chosen: str, otherwise: str = "") -> None:
+        """Raises DataError where there is no validation interaction.
+
+        Args:
+            chosen: what validation decides, e.g. "the epoch".
+            otherwise: a further remedy, in words that follow the first one.
+        """
+        if not len(self.dataset.valid):
+            raise DataError(
+                f"there is no validation interaction to choose {chosen} on",
+                remedy=f"give dataset.split a part for validation{otherwise}",
+            )
 
     def explained(self, phase: Phase) -> AbstractContextManager[None]:
         """Says what was needed, and what to do, when memory runs out inside the block."""

@@ -8,7 +8,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.metrics import Metric
 from recsys.batches.base import Batch
 from recsys.models.base import Fitted, TrainedRecommender
@@ -38,11 +38,7 @@ class Optimisation:
     """
 
     def __init__(self, model: TrainedRecommender, job: FitJob) -> None:
-        if not len(job.dataset.valid):
-            raise DataError(
-                "there is no validation interaction to choose the epoch on",
-                remedy="give dataset.split a part for validation",
-            )
+        job.require_validation("the epoch")
         self.model, self.job, self.team = model, job, Team.of(job.accelerator)
         self.batches = model.batches(job)
         for note in self.batches.notes:

@@ -11,6 +11,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.run_folder import TrainingFolder
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
+from recsys.data.noise import read_noise, with_false_interactions
 from recsys.models.base import Recommender
 from recsys.models.build import build_model
 from recsys.models.options.base import FamilyOptions
@@ -28,6 +29,7 @@ def restore(folder: Path, dataset: Dataset, model: FamilyOptions, side: SideInfo
         DataError: there is no model, or it was trained on other data or with other options.
     """
     path = TrainingFolder(folder).model
+    dataset = with_false_interactions(dataset, read_noise(TrainingFolder(folder).noise))
     remedy = "train it again, with training.keep_checkpoint on"
     recommender = build_model(dataset, side, model, seeded(0, "parameters"))
     try:

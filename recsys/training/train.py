@@ -25,6 +25,7 @@ from augrec.artefacts.progress import Ticker
 from augrec.artefacts.run_folder import TrainingFolder
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
+from recsys.data.noise import false_interactions, with_false_interactions, write_noise
 from recsys.device import accelerator_for, own_randomness_and_threads, peak_memory_mb, reset_peak_memory
 from recsys.evaluation.ranking import default_chunk
 from recsys.evaluation.result import Evaluation
@@ -84,7 +85,9 @@ def train(
     """
     side.check(dataset.n_users, dataset.n_items)
     training = model.training.applied_to(training) if model.training else training
-    job = TrainingJob(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test)
+    noise = false_interactions(dataset, training.noise, seed)
+    dataset = with_false_interactions(dataset, noise.pairs)
+    job = TrainingJob(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test, noise)
     if job.learns and training.processes > 1 and not launched():
         if training.shard:
             check_shardable(model, training.processes)
@@ -136,6 +139,7 @@ class TrainingProcess:
             check_inside(TrainingFolder(job.out).log)
             job.out.mkdir(parents=True, exist_ok=True)
             TrainingFolder(job.out).metrics.unlink(missing_ok=True)
+            write_noise(TrainingFolder(job.out).noise, job.noise.pairs)
         snapshot = (ShardedSnapshot if self.shard else Snapshot)(job.out, {**self.identity, **self.options}, team)
         reset_peak_memory(self.accelerator.device)
         begun = time.monotonic()
@@ -198,7 +202,7 @@ class TrainingProcess:
                 job.dataset,
                 member,
                 job.side,
-                self.training,
+                self.training.model_copy(update={"noise": 0.0}),  # the job's data have it already
                 job.evaluation,
                 job.seed,
                 folder,
@@ -241,8 +245,13 @@ class TrainingProcess:
             "device": str(device),
             "n_test_users": test.n_users if test else 0,
             "n_valid_users": valid.n_users if valid else 0,
+            **({"noise": self._noise()} if self.training.noise else {}),
             **fitted.details,
         }
+
+    def _noise(self) -> dict[str, Any]:
+        noise = self.job.noise
+        return {"share": self.training.noise, "false": len(noise.pairs), "held_out": noise.held_out}
 
 
 def _explanation(

@@ -23,6 +23,7 @@ from augrec.pipeline.audit.interactions import (
     audit_interaction_vectors,
     read_split,
 )
+from augrec.pipeline.audit.noise import audit_noise
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
 from augrec.pipeline.host.terminal import cells
 
@@ -46,6 +47,7 @@ def audit_run(folder: Path) -> Audit:
     split = read_split(run.dataset)
     checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split)]
     checks += audit_interaction_vectors(folder, split)
+    checks += audit_noise(folder, split)
     if run.stage_marker("candidates").exists():
         checks += audit_candidates(run.candidates, split)
     leaks: dict[str, dict[str, int]] = {}

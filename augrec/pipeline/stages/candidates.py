@@ -33,7 +33,7 @@ class Candidates(Stage):
         return {
             "size": config.candidates.size,
             "model": model.model_dump(mode="json"),
-            "training": training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes"}),
+            "training": training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes", "noise"}),
             "evaluation": config.evaluation.model_dump(mode="json"),
             "seed": config.seed,
         }
@@ -49,7 +49,7 @@ class Candidates(Stage):
         config = run.config
         dataset = Dataset.load(run.files.dataset)
         model = config.models[config.candidates.model]
-        training = config.training.model_copy(update={"keep_checkpoint": True})
+        training = config.training.model_copy(update={"keep_checkpoint": True, "noise": 0.0})
         base = run.files.candidates_model.root
         with progress(f"candidates: {model.family}", training.epochs, "epochs") as ticker:
             train(

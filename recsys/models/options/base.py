@@ -28,6 +28,11 @@ class FamilyOptions(Options):
         return {}
 
     @property
+    def does_without(self) -> frozenset[str]:
+        """What the family needs (`Family.needs`) and a model of these options does not."""
+        return frozenset()
+
+    @property
     def reads_features(self) -> bool:
         """Whether a model of these options reads the features that its family takes."""
         return True

@@ -41,6 +41,12 @@ class Family:
         """The name in configs."""
         return self.options.model_fields["family"].default
 
+    def needed(self, options: FamilyOptions) -> frozenset[str]:
+        """The inputs without which a model of these options, or one that it is made of, cannot be built."""
+        parts = options.components.values()
+        own = frozenset(self.needs) - options.does_without if options.reads_features else frozenset()
+        return own.union(*(FAMILIES[part.family].needed(part) for part in parts))
+
     def uses_features(self, options: FamilyOptions) -> bool:
         """Whether a model of these options reads features of users or items, or nodes; the others are given none."""
         own = "nodes" in self.takes and options.reads_features

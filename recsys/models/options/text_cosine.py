@@ -16,3 +16,8 @@ class TextCosineOptions(FamilyOptions, ModalityOptions):
     modalities: tuple[str, ...] | None = None
     """Which item features are compared, e.g. [profile]. null: all whose vectors are as long as those of the users, as
     those of one encoder are; with `history`, all."""
+
+    @property
+    def does_without(self) -> frozenset[str]:
+        """See `FamilyOptions.does_without`: profiles, where histories stand for users."""
+        return frozenset({"user"}) if self.user == "history" else frozenset()

@@ -84,8 +84,9 @@ def _check_needs(config: Config, path: Path) -> None:
         source = config.generation.sources[variant.source] if config.generation and variant.source else None
         profiles = given_texts(variant.model_dump(), source, "user")
         wants_profiles = isinstance(options, SideAugmentation) and options.side.profile > 0
-        if ("user" in family.needs or wants_profiles) and not profiles:
-            what = f"family {family.name}" if "user" in family.needs else f"models.{variant.model}.side.profile"
+        needs_profiles = "user" in family.needed(options)
+        if (needs_profiles or wants_profiles) and not profiles:
+            what = f"family {family.name}" if needs_profiles else f"models.{variant.model}.side.profile"
             raise UsageError(
                 f"variants.{name}: {what} needs user profiles, and nothing writes them for this variant",
                 where=path,

@@ -113,3 +113,30 @@ def test_a_space_is_called_like_its_family(tmp_path: Path) -> None:
     (tmp_path / "ease.yaml").write_text("family: lightgcn\nspace: {}\n")
     with pytest.raises(UsageError, match=r"must be called lightgcn\.yaml"):
         read_space(tmp_path / "ease.yaml")
+
+
+def test_who_is_told_by_a_history_needs_no_profiles(experiment_file: Path) -> None:
+    vectors = experiment_file.parent / "image.npy"
+    given = f"change={{features: {{image: {{path: {vectors}}}}}}}"
+    needy = ["models={cosine: {family: text_cosine}}", "variants.cosine={model: cosine}", given]
+    assert "variants.cosine: family text_cosine needs user profiles" in problem(experiment_file, *needy)
+    plan = read_experiment(experiment_file, [*needy, "models.cosine.user=history"])
+    assert "cosine" in plan.cells[0].config.variants
+    tuned = "models={cosine: {family: tuned, model: {family: text_cosine%s}, space: {modalities: [null]}}}"
+    assert "needs user profiles" in problem(experiment_file, tuned % "", *needy[1:])
+    read_experiment(experiment_file, [tuned % ", user: history", *needy[1:]])
+
+
+def test_noise_is_of_a_model_and_not_of_its_members(experiment_file: Path) -> None:
+    blend = "models={both: {family: blend, members: {a: {family: popularity%s}, b: {family: ease}}}}"
+    noisy = blend % ", training: {noise: 0.1}"
+    expected = (
+        "models.both.members.a.training.noise: a model and what it is made of are trained on the same interactions"
+    )
+    assert expected in problem(experiment_file, noisy, "variants.both={model: both}")
+    read_experiment(experiment_file, [blend % "", "variants.both={model: both}", "models.both.training.noise=0.1"])
+    swept = "sweeps={noise: {variant: graph, option: training.noise, values: [0, 0.1], metrics: [recall@10]}}"
+    config = read_experiment(experiment_file, [swept]).cells[0].config
+    training = config.models["noise=0.1"].training
+    assert training is not None
+    assert training.noise == 0.1
