@@ -28,8 +28,8 @@ class SourceOptions(Options):
     engine: Annotated[EngineOptions, OneOf(ENGINES, "kind")]
     """What answers."""
     tasks: tuple[str, ...] = LLMREC
-    """What it is asked: edges, user_profile, item_attributes, item_profile. A replayed source: whatever its records
-    answer."""
+    """What it is asked: edges, user_profile, item_attributes, item_profile, reasons, ranking. A replayed source:
+    whatever its records answer."""
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""

@@ -32,7 +32,7 @@ from augment.waves import Waves
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.source_folder import SourceFolder
-from augrec.artefacts.tasks import Edges, write_card
+from augrec.artefacts.tasks import Edges, Ranking, Rating, write_card
 
 
 def run_source(
@@ -157,8 +157,9 @@ def _answered(
 
 def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
     for task in tasks:
-        if isinstance(task.gives, Edges) and task.gives.among == "candidates":
-            what = f"{task.name} need candidates, and none were computed"
+        of_candidates = isinstance(task.gives, Edges) and task.gives.among == "candidates"
+        if of_candidates or isinstance(task.gives, Ranking | Rating):
+            what = f"{task.name}: the prompts show candidates, and none were computed"
             raise UsageError(what, where=source, remedy="run the candidates stage")
 
 

@@ -92,7 +92,7 @@ def reviewed(about: About) -> About:
 def translated(gives: Kind, fields: dict[str, Any], item: Callable[[Any], Any]) -> dict[str, Any]:
     """A record's fields with other ids for the items in them.
 
-    Scores of items that are not there are left out; the choice itself cannot be.
+    Items of a list and scores of items that are not there are left out; a choice itself cannot be.
 
     Args:
         gives: what the record's task gives; says which fields hold items.
@@ -101,7 +101,7 @@ def translated(gives: Kind, fields: dict[str, Any], item: Callable[[Any], Any]) 
 
     Raises:
         UnknownItem: a field's only item is not there.
-        ValueError: a field is missing, or scores are no pairs of an item and a number.
+        ValueError: a field is missing or no list, or scores are no pairs of an item and a number.
     """
     changed = dict(fields)
     for name in gives.items:
@@ -111,6 +111,10 @@ def translated(gives: Kind, fields: dict[str, Any], item: Callable[[Any], Any]) 
         if there is None:
             raise UnknownItem(name, fields[name])
         changed[name] = there
+    for name in gives.lists:
+        if not isinstance(fields.get(name), list):
+            raise ValueError(f"missing_field: {name}")
+        changed[name] = [there for there in map(item, fields[name]) if there is not None]
     scores = gives.scores
     if scores in fields:
         try:

@@ -30,10 +30,14 @@ class Answer:
     Args:
         type: a pydantic model, or a union of models.
         expected_tokens: for prose, whose longest text no model writes: the budget where it is less than that.
+        ebnf: a grammar of rules (`root ::= ...`) for what no schema of a bearable size can say, such as that a list
+            repeats nothing. It allows some of the schema's compact texts; engines that know schemas alone are held to
+            the schema, and the task takes care of the rest. "" where the schema says everything.
     """
 
     type: Any
     expected_tokens: int | None = None
+    ebnf: str = ""
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -53,7 +57,7 @@ class Answer:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the grammar."""
-        return hashlib.sha256(self.grammar.encode()).hexdigest()
+        return hashlib.sha256((self.grammar + self.ebnf).encode()).hexdigest()
 
     @cached_property
     def max_tokens(self) -> int:

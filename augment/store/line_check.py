@@ -85,6 +85,10 @@ def _check_fields(gives: Kind, text: str | None) -> None:
     for name in gives.items:
         if not isinstance(fields.get(name), str):
             raise ValueError(f"{name} is no id")
+    for name in gives.lists:
+        listed = fields.get(name)
+        if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+            raise ValueError(f"{name} is no list of ids")
     for pair in fields.get(gives.scores or "", ()):
         item, score = pair
         if not isinstance(item, str) or isinstance(score, bool) or not math.isfinite(score):

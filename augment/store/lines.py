@@ -124,6 +124,6 @@ def answer_mark(status: str, text: str) -> int:
 
 def _written(gives: Kind, text: str, item: Any) -> str:
     """The fields as text, with other ids for items; as they are where answers of this kind hold none."""
-    if not (gives.items or gives.scores):
+    if not (gives.items or gives.lists or gives.scores):
         return text
     return json.dumps(translated(gives, json.loads(text), item), ensure_ascii=False, separators=(",", ":"))

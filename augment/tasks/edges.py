@@ -10,8 +10,6 @@ letters (see `augment.answers.scoring`). The least likely favourite stands for t
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
@@ -23,6 +21,7 @@ from augment.answers.scoring import label_answer, labels_for
 from augment.messages import Control, Draft
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
+from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
 
@@ -88,11 +87,11 @@ class Edges(Task):
             raise Impossible(f"too_few_candidates: the user has {len(entity.candidates)}")
         history = entity.history[-self._context.max_history :][drop:]
         best = entity.candidates[: self.options.candidates]
-        shown = self._drawn(self._context.seed, entity.user, best)
+        seed, ids = self._context.seed, self._context.catalog.ids
+        shown = drawn(best, entity.user, seed, ids)
         if self.options.mode == "score":
-            first, *others = (
-                self._scored(entity.user, history, order, drop) for order in self._orders(entity.user, shown)
-            )
+            orders = several(shown, self.options.permutations, entity.user, seed, ids)
+            first, *others = (self._scored(entity.user, history, order, drop) for order in orders)
             return replace(first, others=tuple(others))
         messages = self._context.prompts.messages(
             "edges.j2", domain=self._context.catalog.domain, history=history, candidates=shown
@@ -106,19 +105,6 @@ class Edges(Task):
             shown_candidates=tuple(item.item for item in shown),
             dropped_history=drop,
         )
-
-    def _orders(self, user: int, shown: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
-        """The candidates in as many orders as wanted: drawn, its reverse, drawn anew, its reverse, ..."""
-        for number in range(self.options.permutations):
-            if number > 1 and number % 2 == 0:
-                shown = self._drawn(f"{self._context.seed}/{number}", user, shown)
-            yield shown if number % 2 == 0 else shown[::-1]
-
-    def _drawn(self, seed: int | str, user: int, items: Iterable[Item]) -> tuple[Item, ...]:
-        """The user's candidates in an order drawn from the seed and source ids alone."""
-        ids = self._context.catalog.ids
-        whom = ids.of("user", user)
-        return tuple(sorted(items, key=lambda item: _draw(seed, whom, ids.of("item", item.item))))
 
     def _scored(self, user: int, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
         """One order of a scored question."""
@@ -147,11 +133,6 @@ class Edges(Task):
             return checked_scores(answer["label_logprobs"], draft)
         labels = draft.shown_candidates
         return Checked({"positive": labels[answer["most_likely"] - 1], "negative": labels[answer["least_likely"] - 1]})
-
-
-def _draw(seed: int | str, user: str, item: str) -> bytes:
-    """A sort key that permutes a user's candidates; the same on every machine and for every library version."""
-    return hashlib.sha256(f"{seed}\0{user}\0{item}".encode()).digest()
 
 
 def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:

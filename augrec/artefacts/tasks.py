@@ -25,6 +25,8 @@ class Kind(Options):
 
     items: ClassVar[tuple[str, ...]] = ()
     """Fields of an answer that hold an item each."""
+    lists: ClassVar[tuple[str, ...]] = ()
+    """Fields of an answer that hold several items each."""
     scores: ClassVar[str | None] = None
     """A field that may hold [[item, number], ...]."""
 
@@ -83,7 +85,10 @@ class Insertions(Kind):
 
 
 class Ranking(Kind):
-    """An order of each user's candidates."""
+    """An order of each user's candidates, best first; those that are not in it come after the others."""
+
+    lists: ClassVar[tuple[str, ...]] = ("order",)
+    scores: ClassVar[str | None] = "scores"
 
     kind: Literal["ranking"] = "ranking"
 

@@ -50,8 +50,9 @@ def chat_payload(
     room: int,
     sampling: Sampling,
     seed: int = 0,
+    ebnf: str = "",
 ) -> dict[str, Any]:
-    """The body of a request for an answer in the shape of a JSON schema.
+    """The body of a request for an answer in the shape of a JSON schema, or of rules where the server takes them.
 
     Args:
         options: the engine's.
@@ -61,6 +62,7 @@ def chat_payload(
         room: most tokens of the answer.
         sampling: how they are drawn.
         seed: of the draw.
+        ebnf: rules that say more than the schema, see `Answer.ebnf`; OpenAI takes none.
     """
     official = options.dialect == "openai"
     payload: dict[str, Any] = {
@@ -77,6 +79,9 @@ def chat_payload(
     }
     if not official:
         payload |= {"top_k": sampling.top_k or -1, "repetition_penalty": sampling.repetition_penalty}
+        if ebnf:
+            del payload["response_format"]
+            payload["structured_outputs"] = {"grammar": ebnf}
     return payload | options.extra_body
 
 

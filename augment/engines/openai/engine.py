@@ -193,8 +193,8 @@ class OpenAIEngine(Engine):
             return scoring_payload(self._options, request.draft.messages, labels)
         room = int(answer.max_tokens * self._options.slack)
         grammar = request.grammar or answer.grammar
-        messages = request.draft.messages
-        return chat_payload(self._options, messages, grammar, request.task, room, request.sampling, request.seed)
+        drawn = (request.sampling, request.seed, "" if request.grammar else answer.ebnf)
+        return chat_payload(self._options, request.draft.messages, grammar, request.task, room, *drawn)
 
     def _outcome(self, request: Request, reply: Reply, seconds: float) -> Outcome:
         answer = reply.answer

@@ -158,7 +158,11 @@ class VllmEngine(Engine):
             repetition_penalty=drawn.repetition_penalty,
             seed=request.seed,
             max_tokens=answer.max_tokens,
-            structured_outputs=StructuredOutputsParams(json=request.grammar or answer.grammar),
+            structured_outputs=(
+                StructuredOutputsParams(grammar=answer.ebnf)
+                if answer.ebnf and not request.grammar
+                else StructuredOutputsParams(json=request.grammar or answer.grammar)
+            ),
         )
 
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:

@@ -171,7 +171,7 @@ def test_the_control_answers_every_task_in_its_own_shape(context: Context, name:
     task = TASKS[name](context, TASKS[name].Options())
     entities = context.catalog.users() if task.about == "user" else context.catalog.items()
     for entity in entities:
-        draft = task.draft(entity)
+        draft = next(task.questions(entity))
         answer = draft.control.answer.parse(json.dumps(draft.control.rule()))
         assert not task.check(answer, draft).repairs
 
