@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,11 +84,15 @@ class Results:
             seed=table.seed,
         )
         paper = self._paper(table, dataset)
-        rows = [
-            self._row(table, options, dataset, setting, variant, len(settings) > 1, len(variants) > 1, paper)
-            for setting in settings
-            for variant in variants
-        ]
+        rows: list[Row] = []
+        for setting in settings:
+            printed = self._printed(table, dataset, setting, variants, paper)
+            rows += [
+                self._row(
+                    table, options, dataset, setting, variant, len(settings) > 1, len(variants) > 1, printed[variant]
+                )
+                for variant in variants
+            ]
         if table.groups:
             order = list(dict.fromkeys(row.group for row in rows))
             rows.sort(key=lambda row: order.index(row.group))
@@ -109,6 +113,29 @@ class Results:
         data = self.study.datasets[dataset].paper
         return published(data, table.paper) if data and table.paper else None
 
+    def _printed(
+        self, table: Table, dataset: str, setting: str, variants: Sequence[str], paper: Published | None
+    ) -> dict[str, dict[str, float]]:
+        """The published figures of each variant in a setting.
+
+        By name, else by that of the model or the family. The latter is of one row, the first: a control has the model
+        of the row that it controls, and the paper says nothing of it.
+        """
+        rows = paper.rows if paper else {}
+        names: dict[str, str] = {}
+        for variant in variants:
+            told = (table.paper_rows.get(variant), table.paper_rows.get(setting))
+            shown = (table.labels.get(variant), self.study.settings[setting].title)
+            name = next((name for name in (*told, variant, setting, *shown) if name in rows), None)
+            if name is not None:
+                names[variant] = name
+        for variant in variants:
+            planned = self.runs[dataset, setting].variants[variant]
+            kind = next((name for name in (planned.model, planned.family) if name in rows), None)
+            if variant not in names and kind is not None and kind not in names.values():
+                names[variant] = kind
+        return {variant: rows[names[variant]] if variant in names else {} for variant in variants}
+
     def _row(
         self,
         table: Table,
@@ -118,7 +145,7 @@ class Results:
         variant: str,
         several_settings: bool,
         several_variants: bool,
-        paper: Published | None,
+        printed: dict[str, float],
     ) -> Row:
         planned = self.runs[dataset, setting].variants[variant]
         model, family = planned.model, planned.family
@@ -131,10 +158,6 @@ class Results:
         name = table.labels.get(variant, variant)
         place = self.study.settings[setting].title
         label = f"{place} / {name}" if several_settings and several_variants else place if several_settings else name
-        names = (variant, setting, label, model, family)
-        of_paper = table.paper_rows.get(variant) or table.paper_rows.get(setting)
-        rows = paper.rows if paper else {}
-        printed = next((rows[row] for row in (of_paper, *names) if row in rows), {})
         values = values_of(found, baseline, table.metrics, options, printed)
         return Row(
             label,

@@ -154,6 +154,27 @@ def test_published_figures_stand_beside_ours_only_where_the_data_are_declared(
     assert all(row.values["recall@10"].paper is None for row in without.rows)
 
 
+def test_a_published_figure_is_of_one_row(planned: tuple[ExperimentPlan, Run]) -> None:
+    plan, run = planned
+    fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
+    declared = [
+        "datasets={data: {paper: llmrec-netflix}}",
+        "tables.main.paper=table2",
+        "tables.main.metrics=[recall@10]",
+    ]
+
+    def shown(*overrides: str) -> dict[str, float | None]:
+        rows = block_of(read_experiment(plan.path, [*declared, *overrides])).rows
+        return {row.variant: row.values["recall@10"].paper for row in rows}
+
+    control = "variants={graph: {model: graph}, popular: {model: popular}, third: {model: graph}}"
+    assert shown(control) == {"graph": 0.0352, "popular": None, "third": None}
+    named = "variants={graph: {model: graph}, popular: {model: popular}, lightgcn: {model: graph}}"
+    assert shown(named) == {"graph": None, "popular": None, "lightgcn": 0.0352}
+    told = "tables.main.paper_rows={third: ngcf, popular: lightgcn}"
+    assert shown(control, told) == {"graph": None, "popular": 0.0352, "third": 0.0347}
+
+
 def test_memory_bounds_the_workers(planned: tuple[ExperimentPlan, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     _, run = planned
     monkeypatch.setattr(memory, "default_workers", lambda config: 8)
