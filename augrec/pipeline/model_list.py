@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from augrec.artefacts.options import Options
-from recsys.models.options.base import EdgeAugmentation, ModalityOptions, SideAugmentation
+from recsys.models.options.base import EdgeAugmentation, ModalityOptions, SequenceAugmentation, SideAugmentation
 from recsys.models.registry import FAMILIES, Family
 
 INPUTS = {
@@ -21,8 +21,10 @@ INPUTS = {
     "user": "user profiles, written by an LLM or the heuristic",
     "attributes": "item attributes, the data's own and written ones",
     "nodes": "values of attributes as nodes of the graph, the data's own and written ones",
+    "times": "times of interactions, which say what came next",
     "edges": "suggested user-item pairs in the batches (`aug_sample_rate`)",
     "side": "side features added to the final embeddings (`side`)",
+    "insertions": "suggested interactions in training sequences (`insertion_rate`)",
 }
 
 
@@ -87,6 +89,9 @@ def _inputs(family: Family) -> tuple[list[str], list[str]]:
         optional.append("edges")
     if issubclass(family.options, SideAugmentation):
         optional.append("side")
+    if issubclass(family.options, SequenceAugmentation):
+        needs.append("times")
+        optional.append("insertions")
     return needs, optional
 
 
@@ -102,7 +107,8 @@ def _options(options: type[Options], prefix: str = "") -> list[dict[str, Any]]:
             continue
         meaning = " ".join((field.description or "").split())
         found.append({"option": f"{prefix}{name}", "default": _default(field), "meaning": meaning})
-    shared = {*ModalityOptions.model_fields, *EdgeAugmentation.model_fields, "training"}  # after the family's own
+    mixins = (ModalityOptions, EdgeAugmentation, SequenceAugmentation)
+    shared = {*(name for mixin in mixins for name in mixin.model_fields), "training"}  # after the family's own
     return sorted(found, key=lambda option: option["option"] in shared or "." in option["option"])
 
 

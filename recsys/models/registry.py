@@ -25,6 +25,7 @@ from recsys.models.options.mmssl import MmsslOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
+from recsys.models.options.sasrec import SasRecOptions
 from recsys.models.options.sgl import SglOptions
 from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.options.tagcf import TagcfOptions
@@ -176,6 +177,9 @@ SHIPPED = (
         "arXiv 2602.21099",
         takes=("nodes",),
         needs=("nodes",),
+    ),
+    Family(
+        SasRecOptions, "recsys.models.sequential.sasrec:SASRec", "sequential", "SASRec", "Kang and McAuley, ICDM 2018"
     ),
 )
 for _family in SHIPPED:

@@ -30,7 +30,9 @@ class Family:
 
     options: type[FamilyOptions]
     model: str
-    kind: Literal["general", "text", "side information", "augmentation", "self-supervised", "LLM", "blend"]
+    kind: Literal[
+        "general", "text", "side information", "augmentation", "self-supervised", "LLM", "blend", "sequential"
+    ]
     title: str
     paper: str
     takes: tuple[Input, ...] = ()

@@ -41,6 +41,7 @@ def test_what_a_family_needs_is_said() -> None:
     assert by_name["popularity"]["needs"] == by_name["popularity"]["can_take"] == []
     assert "user" in by_name["llmrec"]["can_take"]
     assert "edges" in by_name["lightgcn"]["can_take"]
+    assert (by_name["sasrec"]["needs"], by_name["sasrec"]["can_take"]) == (["times"], ["insertions"])
 
 
 def test_an_unknown_family_names_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""What holds for every model family there is, on one small data set that gives each of them what it reads."""
+"""What holds for every family of models that rank, on one small data set that gives each of them what it reads."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from recsys.models.base import ClosedFormRecommender, Recommender, TrainedRecomm
 from recsys.models.build import build_model
 from recsys.models.options.base import EdgeAugmentation, FamilyOptions, SideAugmentation
 from recsys.models.registry import FAMILIES
+from recsys.options import Judged
 from recsys.seeds import seeded
 from recsys.training.restore import restore
+from tests.kit.families import families
 
 USERS, ITEMS = 29, 23  # no other size in any model, so that a table of users or items is told by its length
 
@@ -34,7 +36,7 @@ def model_class(name: str) -> type[Recommender]:
     return getattr(import_module(module), cls)
 
 
-EVERY = [name for name in FAMILIES if name not in ("blend", "tuned")]  # which are what they are made of
+EVERY = [name for name in families(Judged.RANKING) if name not in ("blend", "tuned")]  # which are what they are made of
 TRAINED = [name for name in EVERY if issubclass(model_class(name), TrainedRecommender)]
 DEFAULTS = {name: FAMILIES[name].options() for name in EVERY}
 WITH_EDGES = [name for name, options in DEFAULTS.items() if isinstance(options, EdgeAugmentation)]

@@ -25,17 +25,17 @@ from recsys.aligners.options import GenOptions
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
-from recsys.models.base import TrainedRecommender
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.sgl import SglOptions
 from recsys.models.options.simgcl import SimGclOptions
 from recsys.models.registry import FAMILIES
-from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.options import EvaluationOptions, Judged, TrainingOptions
 from recsys.training.distributed import Team, share_of
 from recsys.training.launch import end_process, launch
 from recsys.training.train import train
+from tests.kit.families import learning
 from tests.kit.machine_speed import patience
 from tests.kit.toy_attributes import genres_of_two_tastes
 from tests.recsys.killing import Killer
@@ -117,10 +117,6 @@ def killed_in_the_middle(out: Path) -> None:
         run(out, "odd batches", resume_minutes=0.0, ticker=Killer(2))
 
 
-def learning_families() -> list[str]:
-    return [name for name, family in FAMILIES.items() if issubclass(family.model_class(), TrainedRecommender)]
-
-
 def run_family(out: Path, name: str) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     users, *items = (FeatureMatrix.from_dense(rng.normal(size=(rows, 6))) for rows in (60, 40, 40, 40))
@@ -134,7 +130,7 @@ def run_family(out: Path, name: str) -> dict[str, Any]:
 
 def as_rank(out: Path) -> None:
     returned = {name: run(out / "two", name) for name in CASES}
-    returned |= {name: run_family(out / "families", name) for name in learning_families()}
+    returned |= {name: run_family(out / "families", name) for name in learning(Judged.RANKING)}
     killed_in_the_middle(out / "resumed")
     returned["resumed"] = run(out / "resumed", "odd batches", resume_minutes=0.0)
     (out / f"returned-{os.environ['RANK']}.json").write_text(json.dumps(returned))
@@ -170,7 +166,7 @@ def test_two_processes_train_what_one_trains(trained: Path, name: str) -> None:
     assert tables[0].equals(tables[1])
 
 
-@pytest.mark.parametrize("name", learning_families())
+@pytest.mark.parametrize("name", learning(Judged.RANKING))
 def test_every_family_that_learns_can_be_shared(trained: Path, name: str) -> None:
     metrics = read_json(trained / "families" / name / "metrics.json")
     assert metrics["processes"] == 2

@@ -26,7 +26,7 @@ from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.registry import FAMILIES
-from recsys.options import EvaluationOptions, TrainingOptions
+from recsys.options import EvaluationOptions, Judged, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training import judge as judge_module
 from recsys.training import train as train_module
@@ -34,6 +34,7 @@ from recsys.training.early_stopping import Selection
 from recsys.training.job import FitJob
 from recsys.training.optimise import optimise
 from recsys.training.train import train
+from tests.kit.families import families
 from tests.kit.toy_attributes import genres_of_two_tastes
 from tests.recsys.killing import Killer
 
@@ -104,7 +105,7 @@ def test_a_finished_training_leaves_four_files_that_agree(tastes: Dataset, tmp_p
     assert "epoch 4  loss" in (tmp_path / "train.log").read_text()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", families(Judged.RANKING))
 def test_every_family_trains_repeatably_and_beats_chance(
     tastes: Dataset, side: SideInformation, tmp_path: Path, name: str
 ) -> None:
@@ -118,7 +119,7 @@ def test_every_family_trains_repeatably_and_beats_chance(
     assert first["test"]["recall@5"] > (0.1 if name in ("popularity", "text_cosine") else 0.25)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in CLOSED])
+@pytest.mark.parametrize("name", [name for name in families(Judged.RANKING) if name not in CLOSED])
 def test_every_parameter_is_registered_and_gets_a_gradient(tastes: Dataset, side: SideInformation, name: str) -> None:
     model = build_model(tastes, side, FAMILIES[name].options(), seeded(0, "parameters"))
     sampler = BprSampler(tastes.train, 60, 40, batch_size=512, generator=seeded(0, "sampler"))
@@ -331,7 +332,7 @@ def test_the_ticker_moves_once_per_epoch(tastes: Dataset, tmp_path: Path) -> Non
     assert "recall@20" in counter.said
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(Judged.RANKING))
 def test_a_training_that_calls_itself_deterministic_gives_the_same_with_every_seed(
     tastes: Dataset, side: SideInformation, tmp_path: Path, family: str
 ) -> None:

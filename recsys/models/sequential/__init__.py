@@ -1,0 +1,1 @@
+"""Models of sequences, which are judged by the next item."""
