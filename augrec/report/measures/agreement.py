@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from augrec.report.measures.directions import unit_rows
 from augrec.report.measures.source_records import SourceRecords
 
 
@@ -123,10 +124,3 @@ def strangers(count: int, rng: np.random.Generator) -> np.ndarray:
     other = np.empty(count, dtype=np.int64)
     other[circle] = np.roll(circle, 1)
     return other
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """float64 rows of length 1; rows of zeros, or with what is not finite, are zeros."""
-    rows = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0.0).astype(np.float64)
-    size = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, size, out=np.zeros_like(rows), where=size > 0)

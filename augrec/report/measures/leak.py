@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from augrec.artefacts.interactions import SPLITS
-from augrec.report.measures.agreement import unit_rows
+from augrec.report.measures.directions import Vectors, present, unit_rows
 from augrec.report.numbers.statistics import bootstrap_intervals
 
 CELLS = 2**22  # user-item cosines in memory at a time, float64: 32 MiB, and as much again to sort them
@@ -32,8 +31,6 @@ ALPHA = 0.05
 USERS = 5000  # so many are drawn where there are more; intervals are narrow by then
 SHARE = 0.25
 LEAST = 0.02  # of a percentile, taken for the worth of being shown where that is less
-
-Vectors = Any  # a dense array, or a sparse one in rows: TF-IDF has too many columns to be dense
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def leak(
         seed: of the resampling, and of the users where there are many.
     """
     rng = np.random.default_rng([seed, 0x1EA])
-    asked = np.flatnonzero(_present(_unit(profiles)))
+    asked = np.flatnonzero(present(unit_rows(profiles)))
     asked = np.sort(rng.choice(asked, USERS, replace=False)) if len(asked) > USERS else asked
     means = percentiles(profiles, items, splits, asked)
     explained = _explained(profiles.shape[0], items, splits, shown, asked)
@@ -146,7 +143,7 @@ def _test_percentile(means: dict[str, np.ndarray]) -> float:
 def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
     """[n_users, d], the sum of the directions of each user's items, which has that of their mean."""
     owns = sp.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n_users, items.shape[0]))
-    total = owns @ _unit(items)
+    total = owns @ unit_rows(items)
     return sp.csr_array(total) if sp.issparse(total) else total
 
 
@@ -175,14 +172,14 @@ def percentiles(
     `asked` are the users it is wanted for; NaN for the others.
     """
     n_users = profiles.shape[0]
-    users, goods = _unit(profiles), _unit(items)
-    there = _present(goods)
+    users, goods = unit_rows(profiles), unit_rows(items)
+    there = present(goods)
     goods = goods[np.flatnonzero(there)]
     place = np.cumsum(there) - 1
     owned = {name: _by_user(splits[name], n_users, there, place) for name in SPLITS}
     means = {name: np.full(n_users, np.nan) for name in SPLITS}
-    present = np.flatnonzero(_present(users))
-    asked = present if asked is None else np.intersect1d(present, asked)
+    known = np.flatnonzero(present(users))
+    asked = known if asked is None else np.intersect1d(known, asked)
     step = max(1, CELLS // max(1, int(there.sum())))
     for start in range(0, len(asked), step):
         chunk = asked[start : start + step]
@@ -243,19 +240,6 @@ def _estimate(values: np.ndarray, rng: np.random.Generator) -> Estimate:
     if len(values) < 2:
         return Estimate(float(values.mean()), None, None)
     return Estimate(float(values.mean()), float(low[0]), float(high[0]))
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    if not sp.issparse(vectors):
-        return unit_rows(np.asarray(vectors))
-    size = np.sqrt(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel())
-    inverse = np.divide(1.0, size, out=np.zeros_like(size, dtype=np.float64), where=size > 0)
-    return sp.csr_array(sp.diags_array(inverse) @ vectors)
-
-
-def _present(vectors: Vectors) -> np.ndarray:
-    present: np.ndarray = np.diff(vectors.indptr) > 0 if sp.issparse(vectors) else vectors.any(axis=1)
-    return present
 
 
 def _by_user(pairs: np.ndarray, n_users: int, there: np.ndarray, place: np.ndarray) -> list[np.ndarray]:

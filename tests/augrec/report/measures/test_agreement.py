@@ -8,7 +8,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from augrec.report.measures.agreement import agreement, cosines, likeness, strangers, unit_rows
+from augrec.report.measures.agreement import agreement, cosines, likeness, strangers
+from augrec.report.measures.directions import unit_rows
 from tests.augrec.report.measures.written import HOSTILE, prose, records, row
 
 
