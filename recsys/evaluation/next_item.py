@@ -53,11 +53,9 @@ def evaluate_next_item(
         DataError: somebody has several held-out interactions and there are no times.
         AugrecError: the scores of a user hold NaN, or have the wrong shape.
     """
-    right = next_items(dataset, split)
-    judged = replace(dataset, valid=right) if split == "valid" else replace(dataset, test=right)
     whole = evaluate(
         scores,
-        judged,
+        with_next_items(dataset, split),
         split,
         cutoffs=cutoffs,
         mask_train=mask_known,
@@ -67,6 +65,17 @@ def evaluate_next_item(
         device=device,
         users=users,
     )
+    return of_next_item(whole, cutoffs, mask_known=mask_known)
+
+
+def with_next_items(dataset: Dataset, split: str) -> Dataset:
+    """The data with the next item of every user as all that is in `split`."""
+    right = next_items(dataset, split)
+    return replace(dataset, valid=right) if split == "valid" else replace(dataset, test=right)
+
+
+def of_next_item(whole: Evaluation, cutoffs: Sequence[int], *, mask_known: bool) -> Evaluation:
+    """What an evaluation of ranked lists says of a next item, as `evaluate_next_item` gives it."""
     names = [f"{name}@{k}" for k in cutoffs for name in NEXT_ITEM_METRICS]
     return replace(
         whole,

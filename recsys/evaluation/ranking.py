@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from recsys.data.dataset import Dataset
 from recsys.evaluation.masking import masked, masked_positions, writable
 from recsys.evaluation.metrics.ranking import per_user_metrics
 from recsys.evaluation.result import Evaluation
-from recsys.evaluation.top_items import TieBreak, top_items
+from recsys.evaluation.top_items import TieBreak, Top, top_items
 
 Scores = Callable[[Tensor], Tensor]
 Split = tuple[np.ndarray, np.ndarray]  # the items in user order, and where each user's begin
@@ -58,20 +58,53 @@ def evaluate(
     """
     if not cutoffs or min(cutoffs) < 1:
         raise ValueError(f"cutoffs are positive and there is at least one, not {list(cutoffs)}")
-    n_users, n_items = dataset.n_users, dataset.n_items
     n_positives = np.diff(dataset.starts(split))
     users = np.flatnonzero(n_positives) if users is None else users[n_positives[users] > 0]
+    tally = Tally(dataset, split, cutoffs, official=official, device=device)
+    lists = recommended(
+        *(scores, dataset, split, users, max(cutoffs)),
+        mask_train=mask_train,
+        mask_valid_at_test=mask_valid_at_test,
+        tie_seed=tie_seed,
+        chunk=chunk,
+        official=official,
+        device=device,
+    )
+    for batch, top in lists:
+        tally.add(batch, top.items)
+    return tally.result(users)
+
+
+def recommended(
+    scores: Scores,
+    dataset: Dataset,
+    split: str,
+    users: np.ndarray,
+    length: int,
+    *,
+    mask_train: bool = True,
+    mask_valid_at_test: bool = False,
+    tie_seed: int = 0,
+    chunk: int | None = None,
+    official: bool = False,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[np.ndarray, Top]]:
+    """The lists that `evaluate` looks at, chunk by chunk: (int64 [b] users, their best items and scores).
+
+    Args:
+        users: int64 [n], whose lists are wanted, in this order.
+        length: of the lists; cut to the number of items.
+        (the others as in `evaluate`)
+    """
+    n_users, n_items = dataset.n_users, dataset.n_items
     hidden = hidden_splits(split, mask_train, mask_valid_at_test)
     masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in hidden]
     ties = TieBreak.lower_id_first(n_users, n_items) if official else TieBreak.seeded(n_users, n_items, tie_seed)
-    longest = min(max(cutoffs), n_items)
-    tally = Tally(dataset, split, cutoffs, official=official, device=device)
     chunk = chunk or default_chunk(n_items)
     for start in range(0, len(users), chunk):
         batch = users[start : start + chunk]
         ids = torch.from_numpy(batch).to(device)
-        tally.add(batch, _recommend(scores, batch, ids, n_items, longest, masks, ties))
-    return tally.result(users)
+        yield batch, _recommend(scores, batch, ids, n_items, min(length, n_items), masks, ties)
 
 
 def default_chunk(n_items: int) -> int:
@@ -131,8 +164,8 @@ class Tally:
 @torch.no_grad()
 def _recommend(
     scores: Scores, batch: np.ndarray, ids: Tensor, n_items: int, k: int, masks: list[Split], ties: TieBreak
-) -> Tensor:
-    """int64 [b, k], -1 for none."""
+) -> Top:
+    """[b, k]."""
     matrix = scores(ids)
     if matrix.shape != (len(batch), n_items):
         raise AugrecError(
@@ -146,7 +179,7 @@ def _recommend(
     # NaN comes first in a list, so the matrix need not be searched.
     if top.values[:, 0].isnan().any() | before.isnan().any():
         refuse_nan(matrix, batch)
-    return top.items
+    return top
 
 
 def refuse_nan(matrix: Tensor, batch: np.ndarray) -> None:

@@ -1,0 +1,106 @@
+"""Ranked lists that are there before they are judged: those of a model, and what somebody made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augrec.artefacts.errors import AugrecError
+from recsys.data.dataset import Dataset
+from recsys.evaluation.next_item import of_next_item, with_next_items
+from recsys.evaluation.ranking import Tally, recommended
+from recsys.evaluation.result import Evaluation
+from recsys.options import EvaluationOptions, Judged
+
+
+@dataclass(frozen=True, eq=False)
+class RankedLists:
+    """The best items of some users, best first.
+
+    Attributes:
+        users: int64 [n], increasing.
+        items: int64 [n, m]; -1 behind the end of a list that is shorter.
+        scores: float64 [n, m], falling; -inf beside -1.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+def ranked_lists(
+    scores: Callable[[Tensor], Tensor],
+    dataset: Dataset,
+    split: str,
+    length: int,
+    *,
+    judged: Judged,
+    options: EvaluationOptions,
+) -> RankedLists:
+    """A model's lists for every user with truth in `split`: those that its evaluation looks at, of any length.
+
+    Args:
+        scores: users int64 [b] -> [b, n_items].
+        split: "valid" or "test".
+        length: of the lists.
+        judged: RANKING or NEXT_ITEM; which items are no candidates depends on it.
+        options: the protocol.
+
+    Raises:
+        AugrecError: the scores of a user hold NaN, or nobody has truth in the split.
+    """
+    users = np.flatnonzero(np.diff(_truth(dataset, split, judged).starts(split)))
+    if not len(users):
+        raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
+    next_item = judged is Judged.NEXT_ITEM
+    chunks = recommended(
+        *(scores, dataset, split, users, length),
+        mask_train=options.mask_known if next_item else True,
+        mask_valid_at_test=options.mask_known if next_item else options.masks_validation,
+        official=options.protocol == "official" and not next_item,
+        tie_seed=options.tie_seed,
+        chunk=options.chunk,
+    )
+    tops = [top for _, top in chunks]
+    return RankedLists(
+        users,
+        np.concatenate([top.items.cpu().numpy() for top in tops]),
+        np.concatenate([top.values.double().cpu().numpy() for top in tops]),
+    )
+
+
+def evaluate_lists(
+    lists: RankedLists,
+    dataset: Dataset,
+    split: str,
+    *,
+    cutoffs: Sequence[int],
+    judged: Judged,
+    options: EvaluationOptions,
+) -> Evaluation:
+    """Judges lists as `recsys.training.judge` judges the model that makes them; users without a list have no value.
+
+    Args:
+        lists: of users with truth in `split`, at least as long as the largest cutoff or as there are items.
+        split: "valid" or "test".
+        cutoffs: values of k.
+        judged: RANKING or NEXT_ITEM.
+        options: the protocol.
+    """
+    official = options.protocol == "official" and judged is Judged.RANKING
+    tally = Tally(_truth(dataset, split, judged), split, cutoffs, official=official, device="cpu")
+    longest = max(cutoffs)  # what is behind it must not count where an ideal is made of the hits
+    tally.add(lists.users, torch.from_numpy(lists.items[:, :longest]))
+    found = tally.result(lists.users)
+    return of_next_item(found, cutoffs, mask_known=options.mask_known) if judged is Judged.NEXT_ITEM else found
+
+
+def _truth(dataset: Dataset, split: str, judged: Judged) -> Dataset:
+    return with_next_items(dataset, split) if judged is Judged.NEXT_ITEM else dataset
