@@ -41,6 +41,10 @@ class BaseFolder:
         """The folder of one of its trainings, see `augrec.artefacts.run_folder.TrainingFolder`."""
         return self.root / "trainings" / piece
 
-    def scored(self, piece: str) -> Path:
+    def held_out_of(self, piece: str) -> Path:
         """The part of `held_out` that one training scored."""
         return self.training(piece) / "held_out.parquet"
+
+    def neighbours_of(self, piece: str) -> Path:
+        """The part of `neighbours` that one training says."""
+        return self.training(piece) / "neighbours.parquet"

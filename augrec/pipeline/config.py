@@ -23,6 +23,7 @@ from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.registry import rebuild
 from augrec.artefacts.tasks import Text
 from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
+from augrec.pipeline.base_options import BaseOptions
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
 from augrec.pipeline.explain import explain
@@ -99,6 +100,8 @@ class Config(Options):
     """The seed of splits, prompts and sampling. Training seeds are listed in `seeds`."""
     dataset: DatasetOptions
     candidates: CandidateOptions = CandidateOptions()
+    base: BaseOptions | None = None
+    """The recommender that hints in prompts are made by; null: prompts show none."""
     generation: GenerationOptions | None = None
     embedding: EmbeddingOptions | None = None
     features: NamedFields[FeatureFileOptions] = Field(default_factory=dict)
@@ -126,6 +129,8 @@ class Config(Options):
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
         _known(self.candidates.model, self.models, "candidates.model", "models")
+        for key, model in self._base_models().items():
+            _known(model, self.models, key, "models")
         _known(self.report.baseline, self.variants, "report.baseline", "variants")
         if self.report.claim is not None:
             _known(self.report.claim, self.variants, "report.claim", "variants")
@@ -158,6 +163,7 @@ class Config(Options):
         self._judged_alike(shown)
         self._candidates_are_listed()
         self._noise_fits()
+        self._hints_can_be_made()
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
@@ -225,11 +231,31 @@ class Config(Options):
             raise ValueError(
                 f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words}, and lists nothing"
             )
-        monitor = (base.training.applied_to(self.training) if base.training else self.training).monitor
-        if not base.judged.has(Metric.parse(monitor)):
+        self._can_be_chosen("candidates.model", self.candidates.model)
+
+    def _base_models(self) -> dict[str, str]:
+        """Key -> the model that the section `base` names there."""
+        if self.base is None:
+            return {}
+        named = {"base.model": self.base.model, "base.vectors": self.base.vectors}
+        return {key: model for key, model in named.items() if model is not None}
+
+    def _hints_can_be_made(self) -> None:
+        for key, model in self._base_models().items():
+            if key == "base.vectors" and self.models[model].judged is Judged.RATING:
+                raise ValueError(f"{key}: '{model}' is judged by ratings, and has no embeddings of users")
+            self._can_be_chosen(key, model)
+
+    def _can_be_chosen(self, key: str, name: str) -> None:
+        """Raises ValueError where the monitor of a model that a stage trains is not one that it is judged by."""
+        model = self.models[name]
+        monitor = (model.training.applied_to(self.training) if model.training else self.training).monitor
+        if not model.judged.has(Metric.parse(monitor)):
+            usual = "rmse" if model.judged is Judged.RATING else "recall@20"
+            usual = "hit_rate@10" if model.judged is Judged.NEXT_ITEM else usual
             raise ValueError(
-                f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words} and cannot be chosen by "
-                f"{monitor}; set models.{self.candidates.model}.training.monitor, e.g. to recall@20"
+                f"{key}: '{name}' is judged by {model.judged.words} and cannot be chosen by {monitor}; set "
+                f"models.{name}.training.monitor, e.g. to {usual}"
             )
 
     def _features_exist(self, name: str, model: FamilyOptions) -> None:

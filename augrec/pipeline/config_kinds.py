@@ -24,8 +24,8 @@ COMPARISON = ConfigKind("a comparison", frozenset({"arms"}), "compare")
 EXPERIMENT = ConfigKind("an experiment", frozenset({"base"}), "experiment")
 SEARCH_SPACE = ConfigKind("a search space", frozenset({"space"}))
 RUN = ConfigKind("a run", frozenset({"dataset"}), "run")
-KINDS = (COMPARISON, EXPERIMENT, SEARCH_SPACE, RUN)
-"""The first that fits is it: a comparison has a `base` as well."""
+KINDS = (COMPARISON, RUN, EXPERIMENT, SEARCH_SPACE)
+"""The first that fits is it: a comparison has a `base` as well, and a run may have one of another meaning."""
 
 
 def kind_of(raw: Mapping[str, Any]) -> ConfigKind | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,20 @@ class Dataset:
         Read anew at every call and of this split alone: nothing keeps the texts in memory.
         """
         return self._detail("review", self._checked(split))
+
+    def without(self, rows: np.ndarray) -> Dataset:
+        """The same data without some training interactions, and without texts.
+
+        Args:
+            rows: bool [m], aligned with `train`: True for those that are left out.
+        """
+        known = {}
+        for name in ("rating", "timestamp"):
+            for split in SPLITS:
+                column = self._detail(name, split)
+                if column is not None:
+                    known[name, split] = column.filter(pa.array(~rows)) if split == "train" else column
+        return replace(self, train=self.train[~rows], folder=None, known=known)
 
     @cached_property
     def train_ratings(self) -> np.ndarray | None:

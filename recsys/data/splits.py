@@ -62,7 +62,7 @@ def split_interactions(
         return _by_interaction(users, items, rng.random(len(interactions)), split.ratios)
     if isinstance(split, RandomSplit | HashedSplit):
         hashed = isinstance(split, HashedSplit)
-        keys = _hashed(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
+        keys = hashed_pairs(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
         parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
         return _items_into_train(parts, items, keys)
     if "timestamp" not in interactions:
@@ -139,15 +139,17 @@ def _more_held_out(split: Split, empty: list[str]) -> str:
     )
 
 
-def _hashed(users: np.ndarray, items: np.ndarray, source_ids: tuple[np.ndarray, np.ndarray], salt: bytes) -> np.ndarray:
+def hashed_pairs(
+    users: np.ndarray, items: np.ndarray, source_ids: tuple[np.ndarray, np.ndarray], salt: bytes
+) -> np.ndarray:
     """uint64 [m]: for each interaction a number that looks random and depends on the salt and its two names alone."""
     of_user, of_item = (
-        _words(names, salt + about) for names, about in zip(source_ids, (b"user", b"item"), strict=True)
+        hashed_names(names, salt + about) for names, about in zip(source_ids, (b"user", b"item"), strict=True)
     )
     return _mixed(of_user[users] + _mixed(of_item[items]))
 
 
-def _words(names: np.ndarray, salt: bytes) -> np.ndarray:
+def hashed_names(names: np.ndarray, salt: bytes) -> np.ndarray:
     """uint64 [n]: eight bytes of the sha256 of each name."""
     return np.array(
         [int.from_bytes(hashlib.sha256(salt + str(name).encode()).digest()[:8]) for name in names], np.uint64

@@ -22,6 +22,7 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import whole_run
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run, require_marker
+from augrec.pipeline.stages.registry import STAGES, stages_before
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def take_answers(
             remedy="batch files are for `kind: openai`; `model` is the name that the batch service or vLLM knows",
         )
     with whole_run(run):
-        for stage in ("prepare", "candidates"):
-            require_marker(run, stage)
+        for stage in stages_before(STAGES["augment"], run.config):
+            require_marker(run, stage.name)
         engine = BatchFileEngine(options, results)
         summary = run_source(
             catalog_of(run),

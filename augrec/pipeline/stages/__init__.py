@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from augrec.pipeline.stages.augment import Augment
+from augrec.pipeline.stages.base_recommender import BaseRecommender
 from augrec.pipeline.stages.candidates import Candidates
 from augrec.pipeline.stages.embed import Embed
 from augrec.pipeline.stages.prepare import Prepare
@@ -12,5 +13,5 @@ from augrec.pipeline.stages.train import Train
 
 __all__ = ["STAGES", "chain"]
 
-for _stage in (Prepare(), Candidates(), Augment(), Embed(), Train(), Report()):
+for _stage in (Prepare(), BaseRecommender(), Candidates(), Augment(), Embed(), Train(), Report()):
     STAGES.register(_stage)

@@ -27,7 +27,7 @@ class Augment(Stage):
 
     name = "augment"
     help = "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes."
-    after = ("prepare", "candidates")
+    after = ("prepare", "base", "candidates")
     pieces_name = "shards"
     selection = ByGroup(
         CommandOption("--source", "NAME", "Only answer for this source; nothing is merged."),
@@ -229,7 +229,7 @@ def catalog_of(run: Run) -> Any:
     """What a run's prompts may show."""
     from augment.catalog import Catalog
 
-    return Catalog.load(run.files.dataset, run.files.candidates)
+    return Catalog.load(run.files.dataset, run.files.candidates, run.files.base if run.config.base else None)
 
 
 def source_code(source: Any) -> tuple[str, ...]:

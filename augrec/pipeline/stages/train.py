@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import TrainingFolder
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker, require_marker
+from augrec.pipeline.stages.beside import default_workers
 from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
     from augrec.pipeline.training import Training
 
 
@@ -147,20 +146,6 @@ def trainings_of(run: Run) -> list[Training]:
     from augrec.pipeline.training import trainings
 
     return trainings(run.config, run.folder, require_marker(run, "prepare").content)
-
-
-def default_workers(config: Config) -> int:
-    """How many trainings run side by side: one on an accelerator, else one per CPU core (or per group of threads)."""
-    if config.workers is not None:
-        return config.workers
-    import torch
-
-    device = config.training.device
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return 1
-    own = [model.training.processes for model in config.models.values() if model.training]
-    processes = max(config.training.processes, *own, 1)
-    return max(1, usable_cores() // ((config.training.threads or 1) * processes))
 
 
 class _TrainingWorker(Worker):

@@ -9,7 +9,7 @@ from augrec.artefacts.memory import free_memory
 from augrec.pipeline.config import Config, Variant
 from augrec.pipeline.side import side_files
 from augrec.pipeline.stages.base import Run, require_marker
-from augrec.pipeline.stages.train import default_workers
+from augrec.pipeline.stages.beside import default_workers
 from augrec.pipeline.training import uses_side
 from recsys.models.registry import FAMILIES
 

@@ -30,25 +30,29 @@ def column_of(path: Path, name: str, values: list[object]) -> None:
 def neighbours(tmp_path: Path) -> Path:
     starts, users = np.array([0, 2, 3, 3, 5]), np.array([3, 1, 0, 0, 2])
     similarity = np.array([0.9, 0.5, 0.25, 1.0, -0.5], dtype=np.float32)
-    write_neighbours(tmp_path / "neighbours.parquet", Neighbours(starts, users, similarity))
+    others = Neighbours(np.array([0, 0, 1, 1, 1]), np.array([2]), np.ones(1, dtype=np.float32))
+    write_neighbours(tmp_path / "neighbours.parquet", {-1: Neighbours(starts, users, similarity), 4: others})
     return tmp_path / "neighbours.parquet"
 
 
 def test_neighbours_come_back_nearest_first(neighbours: Path) -> None:
     table = pq.read_table(neighbours)
-    pq.write_table(table.take([4, 0, 3, 1, 2]), neighbours)
+    pq.write_table(table.take([4, 0, 5, 3, 1, 2]), neighbours)
     found = read_neighbours(neighbours, N_USERS, remedy="again")
     assert [found.of(user).tolist() for user in range(N_USERS)] == [[3, 1], [0], [], [0, 2]]
     assert found.similarity.tolist() == [np.float32(value) for value in (0.9, 0.5, 0.25, 1.0, -0.5)]
+    of_fold = read_neighbours(neighbours, N_USERS, 4, remedy="again")
+    assert [of_fold.of(user).tolist() for user in range(N_USERS)] == [[], [2], [], []]
+    assert read_neighbours(neighbours, N_USERS, 3, remedy="again").users.tolist() == []
 
 
 @pytest.mark.parametrize(
     ("column", "values", "complaint"),
     [
-        ("neighbour", [3, 1, 0, 4, 2], r"neighbour id outside 0\.\.3: 4(.|\n)*row 3"),
-        ("user", [0, -1, 1, 3, 3], r"user id outside 0\.\.3: -1(.|\n)*row 1"),
-        ("neighbour", [3, 1, 1, 0, 2], r"of their own(.|\n)*row 2"),
-        ("neighbour", [3, 3, 0, 0, 2], r"twice(.|\n)*row 1"),
+        ("neighbour", [3, 1, 0, 4, 2, 2], r"neighbour id outside 0\.\.3: 4(.|\n)*row 3"),
+        ("user", [0, -1, 1, 3, 3, 1], r"user id outside 0\.\.3: -1(.|\n)*row 1"),
+        ("neighbour", [3, 1, 1, 0, 2, 2], r"of their own(.|\n)*row 2"),
+        ("neighbour", [3, 3, 0, 0, 2, 2], r"twice(.|\n)*row 1"),
     ],
 )
 def test_wrong_neighbours_are_named(neighbours: Path, column: str, values: list[object], complaint: str) -> None:

@@ -20,7 +20,7 @@ WHERE = {
     "base/neighbours.parquet": lambda run: run.base.neighbours,
     "base/lists.parquet": lambda run: run.base.lists,
     "base/held_out.parquet": lambda run: run.base.held_out,
-    "base/trainings/fold-2/held_out.parquet": lambda run: run.base.scored("fold-2"),
+    "base/trainings/fold-2/held_out.parquet": lambda run: run.base.held_out_of("fold-2"),
     "augment/summary.json": lambda run: run.summary,
     "augment/gpt/engine.json": lambda run: run.source("gpt").engine_json,
     "augment/gpt/edges/records.parquet": lambda run: run.source("gpt").task("edges").records,

@@ -11,11 +11,17 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import LONGEST
 from augrec.artefacts.study_folder import ExperimentFolder
+from augrec.pipeline.config import CandidateOptions
 from augrec.pipeline.studies.experiment.options import Experiment, Sweep
 from augrec.pipeline.studies.sections import merged
 from recsys.options import EvaluationOptions
 
-CANDIDATES_MODEL = "candidates-base"
+KEPT_MODELS = {
+    ("candidates", "model"): "candidates-base",
+    ("base", "model"): "hints-base",
+    ("base", "vectors"): "hints-vectors",
+}
+"""(section, key) of a config that names a model, and what its copy is called that a search leaves alone."""
 
 
 def compose(
@@ -42,7 +48,7 @@ def compose(
     raw = merged(raw, experiment.datasets[dataset].change)
     raw = merged(raw, experiment.settings[setting].change)
     if experiment.search is not None:
-        _keep_candidates_model(raw)
+        _keep_stages_models(raw)
         _give_rows_their_models(raw)
     for model, options in (tuned or {}).items():
         raw["models"][model] = merged(raw["models"][model], options)
@@ -76,13 +82,15 @@ def _add_sweep(raw: dict[str, Any], name: str, sweep: Sweep) -> None:
         raw["variants"][made] = {**variant, "model": made}
 
 
-def _keep_candidates_model(raw: dict[str, Any]) -> None:
-    """The base recommender of candidates keeps its options, whatever the search finds for the model of that name."""
-    section = raw.setdefault("candidates", {})
-    model = section.get("model", "lightgcn")
-    if model in raw["models"]:
-        raw["models"][CANDIDATES_MODEL] = copy.deepcopy(raw["models"][model])
-        section["model"] = CANDIDATES_MODEL
+def _keep_stages_models(raw: dict[str, Any]) -> None:
+    """The models that stages before the trainings use keep their options, whatever the search finds for their names."""
+    raw.setdefault("candidates", {}).setdefault("model", CandidateOptions().model)
+    for (section, key), kept in KEPT_MODELS.items():
+        options = raw.get(section)
+        model = options.get(key) if isinstance(options, dict) else None
+        if isinstance(options, dict) and model in raw["models"]:
+            raw["models"][kept] = copy.deepcopy(raw["models"][model])
+            options[key] = kept
 
 
 def _give_rows_their_models(raw: dict[str, Any]) -> None:

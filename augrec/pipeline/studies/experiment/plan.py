@@ -11,9 +11,9 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import did_you_mean
 from augrec.pipeline.config import Config, read_sections, validated
-from augrec.pipeline.config_kinds import EXPERIMENT, check_kind
+from augrec.pipeline.config_kinds import EXPERIMENT, check_kind, kind_of
 from augrec.pipeline.controls import given_texts
-from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, row_model, swept_variant
+from augrec.pipeline.studies.experiment.compose import KEPT_MODELS, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Table
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.spaces import Space, read_spaces
@@ -58,7 +58,7 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Experimen
     check_kind(raw, EXPERIMENT, path)
     experiment = validated(raw, Experiment, path)
     base = read_sections(path.parent / experiment.base) if isinstance(experiment.base, Path) else experiment.base
-    if EXPERIMENT.sections <= base.keys():
+    if kind_of(base) is EXPERIMENT:
         raise UsageError("the base of an experiment must be a run config, not an experiment", where=path)
     cells = []
     for dataset in experiment.datasets:
@@ -162,6 +162,6 @@ def searched_models(search_models: tuple[str, ...] | None, config: Config, swept
     return [
         model
         for model, variant in used.items()
-        if model != CANDIDATES_MODEL
+        if model not in KEPT_MODELS.values()
         and (search_models is None or model in named or any(model == row_model(name, variant) for name in named))
     ]

@@ -11,7 +11,8 @@ from augrec.artefacts.files import read_json
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.stages.train import Train, default_workers
+from augrec.pipeline.stages.beside import default_workers
+from augrec.pipeline.stages.train import Train
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_run import advance, open_run
 

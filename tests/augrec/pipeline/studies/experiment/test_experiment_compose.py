@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from augrec.pipeline.studies.experiment.compose import CANDIDATES_MODEL, compose, swept_variant
+from augrec.pipeline.studies.experiment.compose import compose, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.sections import merged, nested
@@ -78,12 +78,16 @@ def test_a_sweep_makes_a_variant_for_every_value() -> None:
     assert swept_variant("a", "x/y z") == "a=x-y-z"
 
 
-def test_a_search_leaves_the_model_of_candidates_alone(experiment_file: Path) -> None:
+def test_a_search_leaves_the_models_of_stages_alone(experiment_file: Path) -> None:
     search = {"trials": 2, "spaces": "spaces"}
-    made = compose(experiment(search=search), BASE, "data", "base", {"full": {"training.lr": 9.0}})
-    assert made["candidates"]["model"] == CANDIDATES_MODEL
-    assert made["models"][CANDIDATES_MODEL]["training"]["lr"] == 0.1
+    run = {**BASE, "base": {"model": "full", "vectors": None}}
+    made = compose(experiment(search=search), run, "data", "base", {"full": {"training.lr": 9.0}})
+    assert made["candidates"]["model"] == "candidates-base"
+    assert made["base"] == {"model": "hints-base", "vectors": None}
+    for model in ("candidates-base", "hints-base"):
+        assert made["models"][model]["training"]["lr"] == 0.1
     assert made["models"]["full"]["training"]["lr"] == 9.0
+    assert "hints-vectors" not in made["models"]
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs/ml-100k").glob("[tf]*.yaml")), ids=str)
