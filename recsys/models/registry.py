@@ -5,7 +5,9 @@ from __future__ import annotations
 from augrec.artefacts.registry import rebuild
 from recsys.models.options.alpharec import AlphaRecOptions
 from recsys.models.options.autocf import AutoCfOptions
+from recsys.models.options.bert4rec import Bert4RecOptions
 from recsys.models.options.blend import BlendOptions
+from recsys.models.options.cl4srec import Cl4SrecOptions
 from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.dccf import DccfOptions
 from recsys.models.options.ease import EaseOptions
@@ -180,6 +182,12 @@ SHIPPED = (
     ),
     Family(
         SasRecOptions, "recsys.models.sequential.sasrec:SASRec", "sequential", "SASRec", "Kang and McAuley, ICDM 2018"
+    ),
+    Family(
+        Bert4RecOptions, "recsys.models.sequential.bert4rec:BERT4Rec", "sequential", "BERT4Rec", "Sun et al., CIKM 2019"
+    ),
+    Family(
+        Cl4SrecOptions, "recsys.models.sequential.cl4srec:CL4SRec", "sequential", "CL4SRec", "Xie et al., ICDE 2022"
     ),
 )
 for _family in SHIPPED:

@@ -35,21 +35,29 @@ class SequenceRecommender(TrainedRecommender):
         dataset: gives the contexts: training items at "valid", and validation items as well at "test".
         options: of the family.
         generator: draws the initial parameters.
+
+    Attributes:
+        item_bias: a number per item that every user's score has, [n_items], or None.
+        hidden_item: what stands where an item is hidden, [d]; None in models that hide none, see `hide_items`.
     """
 
-    item_bias: nn.Parameter | None = None
-    """A number per item that every user's score has, [n_items]."""
-    hidden_item: nn.Parameter | None = None
-    """What stands where an item is hidden, [d]; None in models that hide none."""
+    item_bias: nn.Parameter | None
+    hidden_item: nn.Parameter | None
 
     def __init__(self, dataset: Dataset, options: SequenceOptions, generator: torch.Generator) -> None:
         super().__init__()
         self.dim, self.length, self.dropout = options.dim, options.length, options.dropout
         self.item_embedding = embedding_table(dataset.n_items, options.dim, generator)
         self.position_embedding = embedding_table(options.length, options.dim, generator)
+        self.register_parameter("item_bias", None)
+        self.register_parameter("hidden_item", None)
         self.contexts = nn.ModuleDict(
             {"valid": Sequences.of(dataset), "test": Sequences.of(dataset, ("train", "valid"))}
         )
+
+    def hide_items(self, generator: torch.Generator) -> None:
+        """Lets windows hold hidden items; what stands for them is drawn."""
+        self.hidden_item = nn.Parameter(embedding_table(1, self.dim, generator).detach()[0].clone())
 
     @classmethod
     def build(cls, dataset: Dataset, side: SideInformation, options: Any, generator: torch.Generator) -> Self:

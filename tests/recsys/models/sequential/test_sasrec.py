@@ -73,7 +73,7 @@ def test_a_later_item_changes_nothing_before_it(form: dict) -> None:
         assert not torch.allclose(before[place:], after[place:])
 
 
-@pytest.mark.parametrize("name", ["sasrec"])
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec", "cl4srec"])
 def test_what_stands_behind_a_window_changes_nothing(name: str) -> None:
     model = shaken(build(name)).eval()
     filled = Windows(WINDOWS.items.where(WINDOWS.real, 7), WINDOWS.length)
