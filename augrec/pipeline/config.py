@@ -27,6 +27,7 @@ from augrec.pipeline.base_options import BaseOptions
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
 from augrec.pipeline.explain import explain
+from augrec.pipeline.start_from import StartFrom
 from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
@@ -87,6 +88,9 @@ class Variant(Augmentation):
     seeds: list[int] | None = Field(None, min_length=1)
     """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
     value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
+    start_from: StartFrom | None = None
+    """Another run's trainings, e.g. over an earlier `dataset.period`, whose embeddings of users and items these begin
+    with. Users and items are matched by their ids in the source; the others begin as the seed draws them."""
 
 
 class Config(Options):

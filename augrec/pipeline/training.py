@@ -12,6 +12,7 @@ from augrec.artefacts.run_folder import RunFolder, TrainingFolder
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.metric_code import metric_modules
 from augrec.pipeline.side import side_files, side_information
+from augrec.pipeline.start_from import Origin, start_content
 from recsys.augmentation import SideInformation
 from recsys.models.registry import FAMILIES
 
@@ -76,10 +77,10 @@ def trainings(config: Config, folder: Path, dataset: str) -> list[Training]:
             "evaluation": config.evaluation.model_dump(mode="json"),
             "side": hashes[files],
         }
-        found += [
-            Training(name, seed, digest({**identity, "seed": seed}), folder, config, reads=files)
-            for seed in config.seeds_of(name)
-        ]
+        for seed in config.seeds_of(name):
+            start = {"start": start_content(variant.start_from, seed, folder)} if variant.start_from else {}
+            fingerprint = digest({**identity, **start, "seed": seed})
+            found.append(Training(name, seed, fingerprint, folder, config, reads=files))
     return found
 
 
@@ -91,7 +92,7 @@ def code_of(config: Config, variant: Variant) -> tuple[str, ...]:
 
 def variant_identity(config: Config, variant: Variant) -> dict[str, Any]:
     """A variant with its model's options: what a training is, apart from data, seed and code."""
-    given = variant.model_dump(mode="json", exclude={"seeds"})  # each training has its own
+    given = variant.model_dump(mode="json", exclude={"seeds", "start_from"})  # each training has its own
     return {**given, "model": config.models[variant.model].model_dump(mode="json")}
 
 
@@ -111,6 +112,7 @@ def train_one(training: Training, beside_others: bool) -> float:
 
     config = training.config
     variant = config.variants[training.variant]
+    start = variant.start_from
     dataset = Dataset.load(RunFolder(training.run_folder).dataset)
     side = SideInformation()
     if uses_side(config, variant):
@@ -130,5 +132,6 @@ def train_one(training: Training, beside_others: bool) -> float:
             variant=training.variant,
             fingerprint=training.fingerprint,
             judge_test=training.judge_test,
+            start=Origin.of(start, training.seed, training.run_folder).read(dataset) if start else None,
         )
     return float(metrics["valid"][config.training.monitor])

@@ -1,4 +1,5 @@
-"""Which interactions stay: no duplicates, those above the rating threshold, those of the sampled users in the k-core.
+"""Which interactions stay: those of the period, no duplicates, those above the rating threshold, those of the sampled
+users in the k-core.
 
 By default users are drawn from the k-core, so that none of them is lost to it; a sample is thinner than the whole, so
 its items need the k-core again. `sampling: before_k_core` draws from all users, as published preparations do.
@@ -9,11 +10,13 @@ review. Nothing depends on the order of the rows.
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import DatasetOptions
+from recsys.data.options import DatasetOptions, Moment
 
 
 def filtered(
@@ -22,9 +25,18 @@ def filtered(
     """The interactions that stay, sorted by (user, item), and how many were dropped by each step.
 
     Raises:
-        DataError: a threshold without ratings, or nothing is left.
+        DataError: a threshold without ratings, a period without times, or nothing is left.
     """
     dropped: dict[str, int] = {}
+    if options.period is not None:
+        before, interactions = interactions, in_period(interactions, options)
+        dropped["outside_period"] = len(before) - len(interactions)
+        if interactions.empty:
+            raise DataError(
+                f"none of the {len(before)} interactions lies in dataset.period",
+                where=options.source.path,
+                remedy="widen the period",
+            )
     kept = without_duplicates(interactions)
     dropped["duplicates"] = len(interactions) - len(kept)
     before = kept
@@ -46,6 +58,37 @@ def filtered(
     dropped["k_core_of_sample"] = len(before) - len(kept)
     _refuse_empty(kept, before, options, f"the {options.k_core}-core{drawn} is empty")
     return kept, dropped
+
+
+def in_period(interactions: pd.DataFrame, options: DatasetOptions) -> pd.DataFrame:
+    """Those from the beginning of `options.period` on and before its end; rows keep their order.
+
+    Raises:
+        DataError: the interactions have no times.
+    """
+    if options.period is None:
+        return interactions
+    if "timestamp" not in interactions:
+        raise DataError(
+            "dataset.period is given but the data has no timestamps",
+            where=options.source.path,
+            remedy="set dataset.period: null, or name the column that holds the times",
+        )
+    times = interactions["timestamp"].to_numpy(np.int64)
+    keep = np.ones(len(times), dtype=bool)
+    if options.period.since is not None:
+        keep &= times >= _seconds(options.period.since, times)
+    if options.period.until is not None:
+        keep &= times < _seconds(options.period.until, times)
+    return interactions[keep].reset_index(drop=True)
+
+
+def _seconds(moment: Moment, times: np.ndarray) -> int:
+    """A moment as seconds since 1970; of a share, the time of the first interaction that it does not hold."""
+    if isinstance(moment, float):
+        place = min(int(moment * len(times)), len(times) - 1)
+        return int(np.partition(times, place)[place])
+    return int(datetime.datetime.combine(moment, datetime.time(), datetime.UTC).timestamp())
 
 
 def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:

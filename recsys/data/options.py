@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import datetime
 import math
 import re
 from fractions import Fraction
@@ -217,6 +218,38 @@ Split = Annotated[
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+def _moment(value: Any) -> Any:
+    """Refuses what pydantic would read as seconds since 1970."""
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    if isinstance(value, str | datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    raise ValueError(
+        f"{value} is no moment; write a day such as 2018-01-01, or a share of the interactions such as 0.7"
+    )
+
+
+Moment = Annotated[Share | datetime.date, BeforeValidator(_moment)]
+"""The beginning of a day (UTC), or the time before which a share of the source's interactions lies."""
+
+
+class Period(Options):
+    """A part of the time that a source tells of. Two that meet in one moment have no interaction in common."""
+
+    since: Moment | None = None
+    """Interactions before this moment are dropped: a day, or a share of the source's interactions, the oldest first."""
+    until: Moment | None = None
+    """Interactions from this moment on are dropped."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Period:
+        if self.since is None and self.until is None:
+            raise ValueError("a period has a beginning (`since`), an end (`until`), or both")
+        if type(self.since) is type(self.until) and self.since >= self.until:  # type: ignore[operator]
+            raise ValueError(f"the period ends ({self.until}) before it begins ({self.since})")
+        return self
+
+
 class DatasetOptions(Options):
     """A data set and the protocol that turns it into train, valid and test."""
 
@@ -228,6 +261,8 @@ class DatasetOptions(Options):
     """What the items are; selects prompts and answer models."""
     licence: str | None = None
     """Terms of the data, copied into dataset.json and the report; None takes what the reader knows."""
+    period: Period | None = None
+    """Only interactions of this time are read; None keeps all. Shares count all of the source's interactions."""
     min_rating: float | None = None
     """Interactions rated below this are dropped; None keeps all."""
     k_core: int = Field(default=0, ge=0)
@@ -244,5 +279,5 @@ class DatasetOptions(Options):
 
     @property
     def needs_time(self) -> bool:
-        """Whether the split asks for timestamps."""
-        return self.split.kind in ("leave_last_out", "temporal")
+        """Whether the split or the period asks for timestamps."""
+        return self.period is not None or self.split.kind in ("leave_last_out", "temporal")

@@ -86,6 +86,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
         "licence": options.licence or raw.licence,
         "domain": options.domain,
         "protocol": {
+            **({"period": options.period.model_dump(mode="json")} if options.period else {}),
             "min_rating": options.min_rating,
             "k_core": options.k_core,
             "sample_users": options.sample_users,
@@ -135,9 +136,10 @@ def _usable(raw: RawData, options: DatasetOptions) -> tuple[pd.DataFrame, list[s
         notes.append(f"{int(missing.sum()):,} of {len(frame):,} interactions have no {name}")
         if name == "timestamp" and options.needs_time and not missing.all():
             raise DataError(
-                f"{notes[-1]}, and a {options.split.kind} split needs all of them",
+                f"{notes[-1]}, and a {'period' if options.period else f'{options.split.kind} split'} needs all of them",
                 where=f"{path}, data row {int(np.argmax(missing)) + 1}",
-                remedy="fill the times in, leave these rows out, or set dataset.split.kind: random",
+                remedy="fill the times in, or leave these rows out"
+                + ("" if options.period else ", or set dataset.split.kind: random"),
             )
         if name == "timestamp" or missing.all():  # half of an order in time is none
             frame = frame.drop(columns=name)

@@ -23,6 +23,7 @@ from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.memory import Explanation, Phase, explained
 from recsys.training.snapshot import Snapshot
+from recsys.training.start import Start
 
 Log = Callable[[str], None]
 
@@ -42,6 +43,7 @@ class TrainingJob:
         variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
         judge_test: whether the test split is evaluated at the end.
         noise: the false interactions that are among those of training.
+        start: embeddings to begin with, instead of those that the seed draws.
     """
 
     dataset: Dataset
@@ -55,6 +57,7 @@ class TrainingJob:
     fingerprint: str
     judge_test: bool
     noise: Noise
+    start: Start | None
 
     @property
     def family(self) -> Family:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from safetensors.torch import save_file
 
 from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import Ticker
@@ -46,6 +47,7 @@ from recsys.training.optimise import optimise
 from recsys.training.sharded.model import ShardedLightGCN, check_shardable
 from recsys.training.sharded.snapshot import ShardedSnapshot, save_gathered
 from recsys.training.snapshot import Snapshot
+from recsys.training.start import Start
 
 
 def train(
@@ -61,6 +63,7 @@ def train(
     ticker: Ticker | None = None,
     *,
     judge_test: bool = True,
+    start: Start | None = None,
 ) -> dict[str, Any]:
     """Trains one model with one seed and writes its folder. A killed training goes on where its last snapshot was.
 
@@ -76,6 +79,7 @@ def train(
         variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
         ticker: advanced once per epoch (a closed form: once).
         judge_test: whether the test split is evaluated at the end. A search for options leaves it alone.
+        start: embeddings to begin with, instead of those that the seed draws.
 
     Returns:
         The content of metrics.json.
@@ -87,7 +91,9 @@ def train(
     training = model.training.applied_to(training) if model.training else training
     noise = false_interactions(dataset, training.noise, seed)
     dataset = with_false_interactions(dataset, noise.pairs)
-    job = TrainingJob(dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test, noise)
+    job = TrainingJob(
+        dataset, model, side, training, evaluation, seed, out, variant, fingerprint, judge_test, noise, start
+    )
     if job.learns and training.processes > 1 and not launched():
         if training.shard:
             check_shardable(model, training.processes)
@@ -116,8 +122,15 @@ class TrainingProcess:
         self.team = Team.of(self.accelerator)
         self.training = job.training.model_copy(update={"processes": self.team.size if job.learns else 1})
         self.shard = job.learns and job.training.shard
+        self.begun: dict[str, int] = {}
         if self.shard:
             check_shardable(job.model, self.team.size)
+            if job.start is not None:
+                raise UsageError(
+                    "a model that is split over processes cannot start from another's embeddings",
+                    where="training.shard",
+                    remedy="set training.shard=false, or leave start_from out",
+                )
         self.job, self.ticker = job, ticker
         self.identity = {
             "variant": job.variant,
@@ -150,7 +163,7 @@ class TrainingProcess:
         ):
             log: Log = lambda line: print(line, file=log_file)  # noqa: E731
             log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
-            recommender = self._built()
+            recommender = self._built(log)
             judged = job.model.judged
             judge = Judge(recommender, judged, job.dataset, self.training, job.evaluation, team, self.explanation)
             fitted = recommender.fit(self._fit_job(judge, snapshot, log))
@@ -167,7 +180,7 @@ class TrainingProcess:
         team.gather(None)  # nobody goes on before the files are there
         return metrics
 
-    def _built(self) -> Recommender:
+    def _built(self, log: Log) -> Recommender:
         """The model with its initial parameters, on the device."""
         job = self.job
         recommender: Recommender
@@ -178,6 +191,9 @@ class TrainingProcess:
                 recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
             else:
                 recommender = build_model(job.dataset, job.side, job.model, generator)
+            if job.start is not None:
+                self.begun = job.start.put_into(recommender, job.model.family)
+                log(f"starts from {job.start.where}: {self.begun['users']} users, {self.begun['items']} items")
             use_backend(recommender, self.training.backend)
             return recommender.to(self.accelerator.device)
 
@@ -246,6 +262,7 @@ class TrainingProcess:
             "n_test_users": test.n_users if test else 0,
             "n_valid_users": valid.n_users if valid else 0,
             **({"noise": self._noise()} if self.training.noise else {}),
+            **({"start": self.begun} if self.begun else {}),
             **fitted.details,
         }
 

@@ -24,6 +24,7 @@ from augrec.pipeline.audit.interactions import (
     read_split,
 )
 from augrec.pipeline.audit.noise import audit_noise
+from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
 from augrec.pipeline.host.terminal import cells
 
@@ -48,6 +49,7 @@ def audit_run(folder: Path) -> Audit:
     checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split)]
     checks += audit_interaction_vectors(folder, split)
     checks += audit_noise(folder, split)
+    checks += audit_starts(folder, split)
     if run.stage_marker("candidates").exists():
         checks += audit_candidates(run.candidates, split)
     leaks: dict[str, dict[str, int]] = {}

@@ -59,10 +59,17 @@ class Train(Stage):
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the variants, how they are trained and judged, and their seeds."""
+        from augrec.pipeline.start_from import start_content
         from augrec.pipeline.training import variant_identity
 
         config = run.config
+        starts = {
+            name: {seed: start_content(variant.start_from, seed, run.folder) for seed in config.seeds_of(name)}
+            for name, variant in config.variants.items()
+            if variant.start_from is not None
+        }
         return {
+            **({"starts": starts} if starts else {}),
             "variants": {name: variant_identity(config, variant) for name, variant in config.variants.items()},
             "training": config.training.model_dump(mode="json"),
             "evaluation": config.evaluation.model_dump(mode="json"),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
-from recsys.data.filters import filtered, k_core, sampled_users, without_duplicates
+from recsys.data.filters import filtered, in_period, k_core, sampled_users, without_duplicates
+from recsys.data.options import DatasetOptions
 
 
 def random_pairs(seed: int, n: int = 120) -> pd.DataFrame:
@@ -102,3 +103,69 @@ def test_a_threshold_that_leaves_nothing_is_named(options: Callable) -> None:
 def test_a_threshold_without_ratings_is_refused(options: Callable) -> None:
     with pytest.raises(DataError, match="no ratings"):
         filtered(random_pairs(0)[["user", "item"]], options(min_rating=4), np.random.default_rng(0))
+
+
+def options(**changes: object) -> DatasetOptions:
+    content = {"name": "x", "source": {"format": "ml-100k", "path": "nowhere"}, "split": {"kind": "random"}}
+    return DatasetOptions.model_validate(content | changes)
+
+
+@given(seed=st.integers(0, 50), share=st.floats(0.01, 0.99))
+def test_two_periods_that_meet_have_everything_and_nothing_in_common(seed: int, share: float) -> None:
+    frame = random_pairs(seed)
+    before = in_period(frame, options(period={"until": share}))
+    after = in_period(frame, options(period={"since": share}))
+    assert len(before) + len(after) == len(frame)
+    assert before.empty or before["timestamp"].max() < after["timestamp"].min()
+    assert len(before) <= share * len(frame)  # times repeat: what has the time of the moment comes after it
+    first = sorted(frame["timestamp"])[int(share * len(frame))]
+    assert after["timestamp"].min() == first
+
+
+def test_a_day_begins_at_midnight_in_greenwich() -> None:
+    second = 1_514_764_800  # date -u -d 2018-01-01 +%s
+    times = [second - 1, second, second + 86_399, second + 86_400]
+    frame = pd.DataFrame({"user": range(4), "item": range(4), "timestamp": times})
+    assert in_period(frame, options(period={"since": "2018-01-01"}))["user"].tolist() == [1, 2, 3]
+    assert in_period(frame, options(period={"until": "2018-01-01"}))["user"].tolist() == [0]
+    day = options(period={"since": "2018-01-01", "until": "2018-01-02"})
+    assert in_period(frame, day)["user"].tolist() == [1, 2]
+    mixed = options(period={"since": 0.5, "until": "2018-01-02"})
+    assert in_period(frame, mixed)["user"].tolist() == [2]
+
+
+def test_an_early_interaction_is_no_duplicate_of_one_outside_the_period() -> None:
+    frame = pd.DataFrame({"user": [0, 0], "item": [1, 1], "timestamp": [10, 99]})
+    kept, dropped = filtered(frame, options(period={"until": 0.5}), np.random.default_rng(0))
+    assert kept["timestamp"].tolist() == [10]
+    assert dropped["outside_period"] == 1
+    assert dropped["duplicates"] == 0
+
+
+def test_a_period_needs_times_and_holds_something() -> None:
+    frame = pd.DataFrame({"user": [0], "item": [1], "timestamp": [10]})
+    with pytest.raises(DataError, match=r"dataset\.period is given but the data has no timestamps"):
+        in_period(frame.drop(columns="timestamp"), options(period={"until": 0.5}))
+    with pytest.raises(DataError, match=r"none of the 1 interactions lies in dataset\.period"):
+        filtered(frame, options(period={"since": "2018-01-01"}), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("period", "message"),
+    [
+        ({}, "a period has a beginning"),
+        ({"since": 2018}, "2018 is no moment; write a day such as 2018-01-01"),
+        ({"since": 1.5}, "1.5 is no moment"),
+        ({"since": "soon"}, "since"),
+        ({"since": 0.7, "until": 0.7}, "ends .0.7. before it begins"),
+        ({"since": "2019-01-01", "until": "2018-01-01"}, "ends .2018-01-01. before it begins"),
+    ],
+)
+def test_what_is_no_period_is_refused(period: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        options(period=period)
+
+
+def test_a_period_makes_times_needed() -> None:
+    assert options(period={"until": 0.5}).needs_time
+    assert not options().needs_time
