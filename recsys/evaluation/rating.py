@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augrec.artefacts.errors import AugrecError, DataError
+from augrec.artefacts.errors import AugrecError
 from recsys.data.dataset import Dataset
+from recsys.data.ratings import known_ratings
 from recsys.evaluation.result import Evaluation, means
 
 Rate = Callable[[Tensor], Tensor]
@@ -50,7 +51,7 @@ def evaluate_ratings(
     """
     if split not in ("valid", "test"):
         raise ValueError(f"split is valid or test, not {split!r}")
-    pairs, ratings = dataset.pairs(split), _ratings(dataset, split)
+    pairs, ratings = dataset.pairs(split), known_ratings(dataset, split).astype(np.float64)
     limits = _range(dataset) if clip else None
     errors = np.empty(len(pairs))
     chunk = chunk or PAIRS_PER_CHUNK
@@ -100,26 +101,6 @@ def _predicted(rate: Rate, pairs: np.ndarray, device: torch.device | str) -> np.
     return predicted
 
 
-def _ratings(dataset: Dataset, split: str) -> np.ndarray:
-    """float64 [m], none missing."""
-    ratings = dataset.ratings(split)
-    if ratings is None:
-        raise DataError(
-            "the data have no ratings, so nothing can be compared with what a model predicts",
-            where="dataset.source",
-            remedy="name the column of ratings, or train a model of ranked lists",
-        )
-    missing = np.isnan(ratings)
-    if missing.any():
-        user, item = dataset.pairs(split)[np.argmax(missing)].tolist()
-        raise DataError(
-            f"{int(missing.sum())} of {len(ratings)} {split} interactions have no rating",
-            where=f"user {user}, item {item}",
-            remedy="set dataset.min_rating to the lowest rating (0, say): interactions without one are left out then",
-        )
-    return ratings.astype(np.float64)
-
-
 def _range(dataset: Dataset) -> tuple[float, float]:
-    ratings = _ratings(dataset, "train")
+    ratings = known_ratings(dataset, "train").astype(np.float64)
     return float(ratings.min(initial=np.inf)), float(ratings.max(initial=-np.inf))
