@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from augrec.artefacts.registry import rebuild
+from recsys.models.options.afm import AfmOptions
 from recsys.models.options.alpharec import AlphaRecOptions
 from recsys.models.options.autocf import AutoCfOptions
+from recsys.models.options.autoint import AutoIntOptions
 from recsys.models.options.bert4rec import Bert4RecOptions
+from recsys.models.options.bias import BiasOptions
 from recsys.models.options.blend import BlendOptions
 from recsys.models.options.cl4srec import Cl4SrecOptions
 from recsys.models.options.clcrec import ClcrecOptions
 from recsys.models.options.dccf import DccfOptions
+from recsys.models.options.dcn import DcnOptions
+from recsys.models.options.deepfm import DeepFmOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.ease_text import EaseTextOptions
 from recsys.models.options.families import FAMILIES, Family, ModelOptions
@@ -24,6 +29,7 @@ from recsys.models.options.mf_bpr import MfBprOptions
 from recsys.models.options.micro import MicroOptions
 from recsys.models.options.mmgcn import MmgcnOptions
 from recsys.models.options.mmssl import MmsslOptions
+from recsys.models.options.nfm import NfmOptions
 from recsys.models.options.ngcf import NgcfOptions
 from recsys.models.options.popularity import PopularityOptions
 from recsys.models.options.rp3beta import Rp3betaOptions
@@ -35,6 +41,7 @@ from recsys.models.options.text_cosine import TextCosineOptions
 from recsys.models.options.text_gcn import TextGcnOptions
 from recsys.models.options.tuned import TunedOptions
 from recsys.models.options.vbpr import VbprOptions
+from recsys.models.options.xdeepfm import XDeepFmOptions
 
 __all__ = ["FAMILIES", "Family", "ModelOptions"]
 
@@ -188,6 +195,34 @@ SHIPPED = (
     ),
     Family(
         Cl4SrecOptions, "recsys.models.sequential.cl4srec:CL4SRec", "sequential", "CL4SRec", "Xie et al., ICDE 2022"
+    ),
+    Family(BiasOptions, "recsys.models.bias:Bias", "ratings", "Baseline predictor", "Koren, TKDD 2010"),
+    Family(
+        DeepFmOptions,
+        "recsys.models.ctr.deepfm:DeepFM",
+        "ratings",
+        "DeepFM",
+        "Guo et al., IJCAI 2017",
+        takes=("nodes",),
+    ),
+    Family(NfmOptions, "recsys.models.ctr.nfm:NFM", "ratings", "NFM", "He and Chua, SIGIR 2017", takes=("nodes",)),
+    Family(DcnOptions, "recsys.models.ctr.dcn:DCN", "ratings", "DCN", "Wang et al., ADKDD 2017", takes=("nodes",)),
+    Family(AfmOptions, "recsys.models.ctr.afm:AFM", "ratings", "AFM", "Xiao et al., IJCAI 2017", takes=("nodes",)),
+    Family(
+        XDeepFmOptions,
+        "recsys.models.ctr.xdeepfm:XDeepFM",
+        "ratings",
+        "xDeepFM",
+        "Lian et al., KDD 2018",
+        takes=("nodes",),
+    ),
+    Family(
+        AutoIntOptions,
+        "recsys.models.ctr.autoint:AutoInt",
+        "ratings",
+        "AutoInt",
+        "Song et al., CIKM 2019",
+        takes=("nodes",),
     ),
 )
 for _family in SHIPPED:

@@ -125,6 +125,10 @@ class Tuned(Recommender):
         """See `Recommender.scores`."""
         return cast(Recommender, self.model).scores(queries)
 
+    def rate(self, pairs: Tensor) -> Tensor:
+        """See `Recommender.rate`."""
+        return cast(Recommender, self.model).rate(pairs)
+
 
 class Trials:
     """What was tried in one fit, each a training in a folder of its own; only the best one's weights are kept.

@@ -12,6 +12,7 @@ from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.families import ModelOptions
 from recsys.models.options.item_knn import ItemKnnOptions
+from recsys.options import Judged
 
 
 class BlendOptions(FamilyOptions):
@@ -34,6 +35,8 @@ class BlendOptions(FamilyOptions):
         for name, options in members.items():
             if isinstance(options, BlendOptions):
                 raise ValueError(f"'{name}' is itself a blend: list its members here instead")
+            if options.judged is not Judged.RANKING:
+                raise ValueError(f"'{name}' is judged by {options.judged.words}: a blend sums scores of ranked lists")
         return members
 
     @property

@@ -31,7 +31,15 @@ class Family:
     options: type[FamilyOptions]
     model: str
     kind: Literal[
-        "general", "text", "side information", "augmentation", "self-supervised", "LLM", "blend", "sequential"
+        "general",
+        "text",
+        "side information",
+        "augmentation",
+        "self-supervised",
+        "LLM",
+        "blend",
+        "sequential",
+        "ratings",
     ]
     title: str
     paper: str

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, TypeAdapter, ValidationError, field_val
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.ease import EaseOptions
 from recsys.models.options.families import ModelOptions
+from recsys.options import Judged
 
 
 class TunedOptions(FamilyOptions):
@@ -48,6 +49,11 @@ class TunedOptions(FamilyOptions):
     def components(self) -> Mapping[str, FamilyOptions]:
         """See `FamilyOptions.components`; the model with everything that it may read."""
         return {"model": self.model}
+
+    @property
+    def judged(self) -> Judged:  # type: ignore[override]  # a class says it for all its models, this one has its own
+        """See `FamilyOptions.judged`: as the model is."""
+        return self.model.judged
 
     @property
     def reads_features(self) -> bool:

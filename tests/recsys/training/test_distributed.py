@@ -37,6 +37,7 @@ from recsys.training.launch import end_process, launch
 from recsys.training.train import train
 from tests.kit.families import learning
 from tests.kit.machine_speed import patience
+from tests.kit.rated_data import directors, rated_data
 from tests.kit.toy_attributes import genres_of_two_tastes
 from tests.recsys.killing import Killer
 
@@ -128,9 +129,17 @@ def run_family(out: Path, name: str) -> dict[str, Any]:
     return train(dataset, FAMILIES[name].options(), side, training, cutoffs, 3, out / name, "variant", "fingerprint")
 
 
+def run_rating(out: Path, name: str) -> dict[str, Any]:
+    dataset, options = rated_data(), FAMILIES[name].options.model_validate({"dim": 4})
+    training = QUICK.model_copy(update={"monitor": "rmse"})
+    evaluation = EvaluationOptions()
+    return train(dataset, options, directors(), training, evaluation, 3, out / name, "variant", "fingerprint")
+
+
 def as_rank(out: Path) -> None:
     returned = {name: run(out / "two", name) for name in CASES}
     returned |= {name: run_family(out / "families", name) for name in learning(Judged.RANKING)}
+    returned |= {name: run_rating(out / "two", name) for name in learning(Judged.RATING)}
     killed_in_the_middle(out / "resumed")
     returned["resumed"] = run(out / "resumed", "odd batches", resume_minutes=0.0)
     (out / f"returned-{os.environ['RANK']}.json").write_text(json.dumps(returned))
@@ -146,6 +155,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stderr[-4000:]
     for name in CASES:
         run(out / "one", name)
+    for name in learning(Judged.RATING):
+        run_rating(out / "one", name)
     return out
 
 
@@ -164,6 +175,17 @@ def test_two_processes_train_what_one_trains(trained: Path, name: str) -> None:
         assert torch.allclose(tensor, states[1][key], atol=2e-4), key
     tables = [read_parquet(trained / which / name / "per_user.parquet") for which in ("one", "two")]
     assert tables[0].equals(tables[1])
+
+
+@pytest.mark.parametrize("name", learning(Judged.RATING))
+def test_two_processes_rate_as_one_does(trained: Path, name: str) -> None:
+    one, two = (read_json(trained / which / name / "metrics.json") for which in ("one", "two"))
+    assert (one["processes"], two["processes"], one["judged"]) == (1, 2, "rating")
+    assert one["test"] == pytest.approx(two["test"], rel=1e-5)
+    assert one["best_epoch"] == two["best_epoch"]
+    states = [load_file(trained / which / name / "model.safetensors") for which in ("one", "two")]
+    for key, tensor in states[0].items():  # Adam makes a whole step of a gradient that is hardly more than rounding
+        assert torch.allclose(tensor, states[1][key], atol=2e-3), key
 
 
 @pytest.mark.parametrize("name", learning(Judged.RANKING))
