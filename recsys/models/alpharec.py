@@ -30,6 +30,7 @@ from recsys.gather import lookup
 from recsys.graph.smoothing import SmoothingGraph
 from recsys.linear_layer import xavier_linear
 from recsys.models.base import EmbeddingRecommender, Fitted
+from recsys.models.parts.inner_products import inner_products
 from recsys.models.parts.modalities import modalities_of
 
 if TYPE_CHECKING:
@@ -129,13 +130,3 @@ def _means(edges: np.ndarray, n_users: int, matrix: FeatureMatrix) -> np.ndarray
     owned = sp.coo_array((np.ones(len(told)), told.T), shape=(n_users, matrix.rows)).tocsr()
     count = np.bincount(told[:, 0], minlength=n_users)[:, None]
     return np.asarray(owned @ matrix.dense().astype(np.float64) / np.maximum(count, 1), dtype=np.float32)
-
-
-def inner_products(rows: Tensor, table: Tensor, ids: Tensor) -> Tensor:
-    """[b, k]: of each row [b, d] with those of a table [n, d] that `ids` (int64 [b, k]) name.
-
-    All of the table is multiplied where that is less than looking up k rows for each.
-    """
-    if len(table) <= ids.shape[1] * table.shape[1]:
-        return (rows @ table.T).gather(1, ids)
-    return torch.einsum("bd,bkd->bk", rows, lookup(table, ids))

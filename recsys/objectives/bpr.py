@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -40,11 +40,13 @@ def batch_l2(
         Rows of users, positives and negatives, each [b, d], and the scalar penalty.
     """
     rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
-    if kind == "squared":
-        penalty = sum((part.square().sum() for part in rows), torch.zeros((), device=users.device)) / 2
-    else:
-        penalty = sum((part.norm() for part in rows), torch.zeros((), device=users.device))
-    return *rows, penalty / len(batch)
+    return *rows, rows_l2(rows, kind)
+
+
+def rows_l2(rows: Sequence[Tensor], kind: Literal["squared", "norm"]) -> Tensor:
+    """The penalty of `batch_l2` on rows of a batch, [b, d] each. Scalar."""
+    parts = [part.square().sum() / 2 if kind == "squared" else part.norm() for part in rows]
+    return torch.stack(parts).sum() / len(rows[0])
 
 
 def parameter_l2(parameters: Iterable[Tensor]) -> Tensor:

@@ -11,7 +11,12 @@ from recsys.models.options.pairwise_graph import PairwiseGraphOptions
 from recsys.models.registry import FAMILIES, ModelOptions
 
 MODELS: TypeAdapter[Any] = TypeAdapter(ModelOptions)
-WITH_QUIRKS = [name for name, family in FAMILIES.items() if issubclass(family.options, PairwiseGraphOptions)]
+GRAPH = {name: family.options for name, family in FAMILIES.items() if issubclass(family.options, PairwiseGraphOptions)}
+WITH_QUIRKS = [name for name, options in GRAPH.items() if options.quirks]
+
+
+def test_only_mixgcf_is_as_its_authors_wrote_it() -> None:
+    assert {*GRAPH} - {*WITH_QUIRKS} == {"mixgcf"}
 
 
 @pytest.mark.parametrize("aligner", ["none", "con", "gen"])

@@ -11,7 +11,7 @@ import torch
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
-from recsys.models.alpharec import AlphaRec, inner_products
+from recsys.models.alpharec import AlphaRec
 from recsys.models.options.alpharec import AlphaRecOptions
 from recsys.seeds import seeded
 
@@ -115,10 +115,3 @@ def test_processes_with_shares_of_different_sizes_stay_in_step(data: Dataset) ->
     first.negatives(torch.arange(3))
     second.negatives(torch.arange(2))
     assert torch.equal(first.draw.get_state(), second.draw.get_state())
-
-
-def test_inner_products_are_the_same_looked_up_and_with_the_whole_table() -> None:
-    rows, table, ids = torch.randn(4, 3), torch.randn(50, 3), torch.randint(9, (4, 6))
-    expected = torch.tensor([[float(rows[b] @ table[i]) for i in ids[b]] for b in range(4)])
-    torch.testing.assert_close(inner_products(rows, table, ids), expected)
-    torch.testing.assert_close(inner_products(rows, table[:9], ids), expected)
