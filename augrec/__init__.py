@@ -1,4 +1,4 @@
-"""Augrec: LLM augmentation for recommenders, offline, on open weights, with controls and significance built in.
+"""Augrec: LLM augmentation for recommenders, offline, on open weights, with controls and tests built in.
 
 What stands here is the public Python API. A name is loaded when it is used first, so that importing the package costs
 next to nothing.

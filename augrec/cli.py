@@ -23,7 +23,7 @@ from augrec.pipeline.host.terminal import say, terminal
 
 app = typer.Typer(
     name="augrec",
-    help="LLM augmentation for graph recommenders: offline, on open weights, with controls and significance built in.",
+    help="LLM augmentation for graph recommenders: offline, on open weights, with controls and tests built in.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "scale": [],
     "answered": [],
     "reading": [],
+    "verdict_power": [],
     "augmentation": [],
     "anchors": ["{}"],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from pydantic import Field
 
@@ -12,11 +13,25 @@ from augrec.artefacts.options import Options
 
 @dataclass(frozen=True)
 class Inference:
-    """How sure is sure enough: the level, the resamples of users behind each interval, and their seed."""
+    """How sure is sure enough, and how much is too little to matter.
+
+    Attributes:
+        alpha: the level; intervals cover 1 - alpha.
+        bootstrap: resamples behind each interval.
+        seed: of the resamples.
+        margin: the smallest difference that matters, as a share of the mean of what is compared with.
+        flips: draws behind each sign-flip randomisation test.
+    """
 
     alpha: float = 0.05
     bootstrap: int = 2000
     seed: int = 0
+    margin: float = 0.02
+    flips: int = 9_999
+
+
+Margin = Annotated[float, Field(gt=0, lt=1)]
+"""Of equivalence, as a share of the mean of what is compared with."""
 
 
 class ReportOptions(Options):
@@ -44,7 +59,12 @@ class ReportOptions(Options):
     """Significance level; intervals cover 1 - alpha."""
 
     bootstrap: int = Field(default=2000, ge=100)
-    """Resamples of the users behind each interval."""
+    """Resamples of the users and seeds behind each interval."""
+
+    equivalence_margin: Margin = 0.02
+    """The smallest difference that matters, as a share of the mean of what is compared with: .02 is 2 % of the
+    baseline's primary metric. Two variants are called equivalent when they are shown to differ by less. Declare it
+    before the run; the page prints it."""
 
     seed: int = Field(default=0, ge=0)
     """Seed of the resamples and of the choice of examples."""
@@ -55,4 +75,4 @@ class ReportOptions(Options):
     @property
     def inference(self) -> Inference:
         """How sure a difference has to be."""
-        return Inference(self.alpha, self.bootstrap, self.seed)
+        return Inference(self.alpha, self.bootstrap, self.seed, self.equivalence_margin)

@@ -31,7 +31,8 @@ class Design:
         against: arm -> further arms that it is tested against.
         metrics: the first is the primary one.
         alpha: significance level; intervals cover 1 - alpha.
-        bootstrap: resamples of the users behind each interval.
+        bootstrap: resamples of the users and seeds behind each interval.
+        margin: the smallest difference that matters, as a share of the mean of what an arm is tested against.
     """
 
     arms: tuple[str, ...]
@@ -41,6 +42,12 @@ class Design:
     metrics: tuple[str, ...]
     alpha: float
     bootstrap: int
+    margin: float = 0.02
+
+    @property
+    def inference(self) -> Inference:
+        """How sure a difference has to be."""
+        return Inference(self.alpha, self.bootstrap, margin=self.margin)
 
     def pairs(self) -> dict[str, list[str]]:
         """arm -> the arms it is tested against: the baseline first."""
@@ -51,37 +58,14 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Versus:
-    """An arm minus another one in one metric, over the users of a group.
-
-    Attributes:
-        difference: of the means over users and seeds.
-        low, high: its interval over users.
-        p_users, p_users_holm: paired t-test over users, and after Holm's correction.
-        p_seeds: paired t-test over seeds; None where it is not possible.
-        seeds_reason: why not.
-        n_users: users with a value in both.
-    """
-
-    difference: float | None
-    low: float | None
-    high: float | None
-    p_users: float | None
-    p_users_holm: float | None
-    p_seeds: float | None
-    seeds_reason: str | None
-    n_users: int
-
-
-@dataclass(frozen=True)
 class MetricValue:
-    """One metric of one arm on one group: mean and deviation over seeds, the interval of the mean over users."""
+    """One metric of one arm on one group: mean and deviation over seeds, the interval of the mean over both."""
 
     mean: float | None
     std: float | None
     low: float | None
     high: float | None
-    versus: dict[str, Versus]
+    versus: dict[str, Comparison]
 
 
 @dataclass(frozen=True)
@@ -133,7 +117,7 @@ class Judgement:
         value = self.value(group, metric)
         return None if value is None else value.mean
 
-    def versus(self, group: str, metric: str, other: str) -> Versus | None:
+    def versus(self, group: str, metric: str, other: str) -> Comparison | None:
         """None where the two were not tested."""
         value = self.value(group, metric)
         return None if value is None else value.versus.get(other)
@@ -217,7 +201,7 @@ class Downstream:
     ) -> None:
         self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
         self.trained: dict[str, Trained] = {
-            variant: read_variant(run, variant, wanted, by_seed=True) for variant, wanted in seeds.items()
+            variant: read_variant(run, variant, wanted, by_seed=design.metrics) for variant, wanted in seeds.items()
         }
 
     @property
@@ -228,7 +212,7 @@ class Downstream:
 
     def judgements(self, groups: list[Group]) -> tuple[Judgement, ...]:
         """Every arm under every recommender, in each group; what is compared is one family per metric."""
-        design, inference = self.design, Inference(self.design.alpha, self.design.bootstrap)
+        design, inference = self.design, self.design.inference
         parts = {
             (recommender, group.name, arm): self.trained[self.variants[arm, recommender]].among(group.users)
             for recommender in design.recommenders
@@ -245,7 +229,7 @@ class Downstream:
 
         def value(recommender: str, group: str, arm: str, metric: str) -> MetricValue:
             found = estimate(parts[recommender, group, arm], metric, inference)
-            versus = {other: _versus(compared[recommender, group, arm, other][metric]) for other in design.pairs()[arm]}
+            versus = {other: compared[recommender, group, arm, other][metric] for other in design.pairs()[arm]}
             return MetricValue(found.mean, found.std, found.low, found.high, versus)
 
         judged = []
@@ -269,16 +253,3 @@ class Downstream:
                     )
                 )
         return tuple(judged)
-
-
-def _versus(comparison: Comparison) -> Versus:
-    return Versus(
-        difference=comparison.difference,
-        low=comparison.ci_low,
-        high=comparison.ci_high,
-        p_users=comparison.p_users,
-        p_users_holm=comparison.p_users_holm,
-        p_seeds=comparison.p_seeds,
-        seeds_reason=comparison.seeds_reason,
-        n_users=comparison.n_users,
-    )

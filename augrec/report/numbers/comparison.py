@@ -1,7 +1,8 @@
-"""What sets two variants apart in a metric, how sure that is, and the one rule that calls one of them better.
+"""What sets two variants apart in a metric, how large that is, and how sure.
 
-Every page goes the same way: `compare` each pair that it shows, `corrected` over all of them together, and `verdict` of
-each. Holm's correction is over one family per metric and test: all the comparisons in that metric that the page shows.
+Every page goes the same way: `compare` each pair that it shows, `corrected` over all of them together, and
+`augrec.report.numbers.verdicts.verdict` of each. Holm's correction is over one family per metric and test: all the
+comparisons in that metric that the page shows.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import hashlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from augrec.artefacts.metrics import Metric
-from augrec.report.numbers.statistics import Test, bootstrap_intervals, holm, paired_t, seeds_t, sign_flips
+from augrec.report.numbers.effects import detectable, standardised
+from augrec.report.numbers.intervals import intervals
+from augrec.report.numbers.pairs import PairedValues, paired_values
+from augrec.report.numbers.statistics import Test, equivalence_t, holm, paired_t, seeds_t, sign_flips
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import Inference
 from augrec.report.render.wording import count, counted
@@ -25,115 +28,157 @@ Pair = TypeVar("Pair", bound=Hashable)
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two variants in one metric, and what is known about it; `holm` is after `corrected`."""
+    """The difference of two variants in one metric, and what is known about it; `holm` is after `corrected`.
+
+    Attributes:
+        difference: of the means over users and seeds, the first minus the second.
+        ci_low, ci_high: its interval over users and seeds; over users alone where `paired_seeds` is below 2.
+        error: its standard error over the same.
+        n_users, paired_seeds: what is paired: users with a value in both, and seeds that both were trained with.
+        fixed: whether neither draws anything: there is one seed, and training again repeats the difference exactly.
+        relative: the difference as a share of the second's mean.
+        effect: d_z, the mean difference of users in standard deviations of their differences.
+        margin: the smallest difference that matters, in the unit of the metric.
+        detectable_users, detectable_seeds: the smallest difference that so many users, or seeds, show with a chance of
+            80 % at the level before correction.
+        p_users, p_seeds: paired t-tests that there is no difference, over users and over seeds.
+        p_users_randomisation: the sign-flip test over users.
+        p_equivalence_users, p_equivalence_seeds: two one-sided t-tests that it is at least as large as the margin.
+        users_reason, seeds_reason: why there is no test over them.
+    """
 
     difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    error: float | None = None
+    n_users: int = 0
+    paired_seeds: int = 0
+    fixed: bool = False
+    relative: float | None = None
+    effect: float | None = None
+    margin: float | None = None
+    detectable_users: float | None = None
+    detectable_seeds: float | None = None
     p_users: float | None = None
     p_users_holm: float | None = None
     p_users_randomisation: float | None = None
     p_users_randomisation_holm: float | None = None
     p_seeds: float | None = None
     p_seeds_holm: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    n_users: int = 0
+    p_equivalence_users: float | None = None
+    p_equivalence_users_holm: float | None = None
+    p_equivalence_seeds: float | None = None
     users_reason: str | None = None
     seeds_reason: str | None = None
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a comparison decides.
-
-    Attributes:
-        direction: 1 where the first variant is better by its mean, -1 where it is worse, 0 where neither.
-        users: whether the difference is significant over users, after correction; None: no test is possible.
-        seeds: the same over seeds, without correction.
-    """
-
-    direction: int
-    users: bool | None
-    seeds: bool | None
-
-    @property
-    def sign(self) -> int:
-        """1 better, -1 worse: significantly over users *and* over seeds. 0: neither may be said."""
-        return self.direction if self.users and self.seeds else 0
-
-    @property
-    def users_alone(self) -> bool:
-        """Whether the users decide and no test over seeds is possible."""
-        return bool(self.users) and self.seeds is None and self.direction != 0
-
-
-class Tested(Protocol):
-    """What a verdict is made from."""
-
-    @property
-    def difference(self) -> float | None:
-        """The mean difference to the baseline; None where nothing can be compared."""
-
-    @property
-    def p_users_holm(self) -> float | None:
-        """The p-value over users after Holm's correction; None where there is none."""
-
-    @property
-    def p_seeds(self) -> float | None:
-        """The p-value over seeds; None where there is none."""
-
-
-def verdict(comparison: Tested, metric: str, alpha: float) -> Verdict:
-    """What a comparison decides at a level, by the direction of its metric."""
-    difference = comparison.difference or 0.0
-    over = [None if p is None else p < alpha for p in (comparison.p_users_holm, comparison.p_seeds)]
-    return Verdict(Metric.parse(metric).sign * int(np.sign(difference)), *over)
+CORRECTED = ("p_users", "p_users_randomisation", "p_seeds", "p_equivalence_users")
+"""The tests that have a family of their own for every metric."""
 
 
 def compare(first: Trained, second: Trained, metrics: Sequence[str], inference: Inference) -> dict[str, Comparison]:
-    """`first` minus `second` in each metric; the tests over users take each user's mean over seeds.
+    """`first` minus `second` in each metric, over the users with a value in both and the seeds both were trained with.
 
-    Users are those with a value in both. Metrics without per-user values (coverage) are tested over seeds only.
+    The tests over users take each user's mean over these seeds. Metrics without per-user values (coverage) are tested
+    over seeds only.
     """
-    mine, theirs = _positions(first.users, second.users)
-    groups: dict[bytes, list[str]] = {}
-    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for metric in metrics:
-        if metric in first.per_user and metric in second.per_user:
-            a, b = first.per_user[metric][mine], second.per_user[metric][theirs]
-            valid = np.isfinite(a) & np.isfinite(b)
-            pairs[metric] = a[valid], b[valid]
-            groups.setdefault(valid.tobytes(), []).append(metric)
-    intervals: dict[str, tuple[float, float]] = {}
-    flips: dict[str, Test] = {}
+    pairs = {metric: found for metric in metrics if (found := paired_values(first, second, metric)) is not None}
     words = [inference.seed, *_words(first.name), *_words(second.name)]
     rng, signs = np.random.default_rng(words), np.random.default_rng([*words, 1])
-    for group in groups.values():
-        differences = np.column_stack([pairs[metric][0] - pairs[metric][1] for metric in group])
-        low, high = bootstrap_intervals(differences, inference.bootstrap, inference.alpha, rng)
-        intervals.update((metric, (low[i], high[i])) for i, metric in enumerate(group))
-        flips.update(zip(group, sign_flips(differences, signs), strict=True))
-    comparisons = {}
-    for metric in metrics:
-        seeds = _over_seeds(first, second, metric)
-        comparison = Comparison(
-            difference=number_or_none(first.mean(metric) - second.mean(metric)),
-            p_seeds=seeds.p,
-            seeds_reason=seeds.reason,
+    over_users: dict[str, Comparison] = {}
+    for group in _of_same_shape(pairs):
+        differences = np.stack([pairs[metric].differences for metric in group], axis=2)
+        ends = intervals(differences, inference.bootstrap, inference.alpha, rng)
+        flips = sign_flips(differences.mean(axis=0), signs, inference.flips)
+        for i, metric in enumerate(group):
+            over_users[metric] = replace(
+                _over_users(pairs[metric], inference),
+                ci_low=number_or_none(ends.low[i]),
+                ci_high=number_or_none(ends.high[i]),
+                error=number_or_none(ends.error[i]),
+                p_users_randomisation=flips[i].p,
+            )
+    return {metric: _with_seeds(over_users.get(metric), first, second, metric, inference) for metric in metrics}
+
+
+def _of_same_shape(pairs: Mapping[str, PairedValues]) -> list[list[str]]:
+    """The metrics in groups that can be resampled together: with as many users and seeds."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for metric, pair in pairs.items():
+        groups.setdefault(pair.first.shape, []).append(metric)
+    return list(groups.values())
+
+
+def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
+    """What the users say: all but what is drawn."""
+    first, second = pair.first.mean(axis=0), pair.second.mean(axis=0)
+    differences = first - second
+    users = paired_t(first, second)
+    found = Comparison(
+        difference=number_or_none(float(differences.mean())) if len(differences) else None,
+        n_users=len(differences),
+        paired_seeds=pair.seeds,
+        p_users=users.p,
+        users_reason=users.reason,
+        effect=standardised(differences) if users.p is not None else None,
+        detectable_users=detectable(differences, inference.alpha) if users.p is not None else None,
+    )
+    reference = float(second.mean()) if len(second) else math.nan
+    margin = _margin(reference, inference)
+    if margin is None:
+        return found
+    equal = equivalence_t(first, second, margin)
+    return replace(found, margin=margin, relative=(found.difference or 0.0) / reference, p_equivalence_users=equal.p)
+
+
+def _margin(reference: float, inference: Inference) -> float | None:
+    """The margin in the unit of the metric; None where the mean that it is a share of is zero or unknown."""
+    return inference.margin * abs(reference) if math.isfinite(reference) and reference else None
+
+
+def _with_seeds(
+    found: Comparison | None, first: Trained, second: Trained, metric: str, inference: Inference
+) -> Comparison:
+    """What the seeds say, beside what the users do where the metric has a value for each."""
+    mine, theirs = _by_seed(first, second, metric)
+    test = _seeds_test(first, second, mine, theirs)
+    if found is None:
+        margin = _margin(second.mean(metric), inference)
+        difference = number_or_none(first.mean(metric) - second.mean(metric))
+        found = Comparison(
+            difference=difference,
+            margin=margin,
+            relative=None if margin is None or difference is None else difference / second.mean(metric),
             users_reason="the metric has no value per user",
         )
-        if metric in pairs:
-            users = paired_t(*pairs[metric])
-            comparison = replace(
-                comparison,
-                p_users=users.p,
-                users_reason=users.reason,
-                p_users_randomisation=flips[metric].p,
-                ci_low=number_or_none(intervals[metric][0]),
-                ci_high=number_or_none(intervals[metric][1]),
-                n_users=len(pairs[metric][0]),
-            )
-        comparisons[metric] = comparison
-    return comparisons
+    shared = sorted(mine.keys() & theirs.keys())
+    one, other = (np.array([values[seed] for seed in shared]) for values in (mine, theirs))
+    fixed = first.deterministic and second.deterministic
+    testable = not fixed and found.margin is not None
+    return replace(
+        found,
+        fixed=fixed,
+        p_seeds=test.p,
+        seeds_reason=test.reason,
+        detectable_seeds=None if test.p is None else detectable(one - other, inference.alpha),
+        p_equivalence_seeds=equivalence_t(one, other, found.margin or 0.0, "seeds").p if testable else None,
+    )
+
+
+def _by_seed(first: Trained, second: Trained, metric: str) -> tuple[dict[int, float], dict[int, float]]:
+    """seed -> the metric's mean of each. What draws nothing has its one value for every seed of the other."""
+    mine, theirs = first.values(metric), second.values(metric)
+    if first.deterministic and not second.deterministic:
+        mine = {seed: value for seed in theirs for value in list(mine.values())[:1]}
+    elif second.deterministic and not first.deterministic:
+        theirs = {seed: value for seed in mine for value in list(theirs.values())[:1]}
+    return mine, theirs
+
+
+def _seeds_test(first: Trained, second: Trained, mine: dict[int, float], theirs: dict[int, float]) -> Test:
+    if first.deterministic and second.deterministic:
+        return Test(None, "neither draws anything, so training again repeats the difference exactly")
+    return seeds_t(mine, theirs)
 
 
 def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair, dict[str, Comparison]]:
@@ -145,7 +190,7 @@ def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair
     result = {pair: dict(of_pair) for pair, of_pair in comparisons.items()}
     for metric in dict.fromkeys(metric for of_pair in comparisons.values() for metric in of_pair):
         pairs = [pair for pair, of_pair in comparisons.items() if metric in of_pair]
-        for test in ("p_users", "p_users_randomisation", "p_seeds"):
+        for test in CORRECTED:
             p_values = holm([getattr(comparisons[pair][metric], test) for pair in pairs])
             for pair, p in zip(pairs, p_values, strict=True):
                 changes: dict[str, Any] = {f"{test}_holm": p}
@@ -174,29 +219,15 @@ def describe_family(sizes: Mapping[str, int]) -> str:
     if len(tested) == 1:
         metric, size = next(iter(tested.items()))
         over = f"{counted(size, 'comparison')} in {metric}"
-        return f"Holm's correction over users is over one family: the {over} that this page shows and can test."
+        return (
+            f"Holm's correction over users is over one family: the {over} that this page shows and can test. The tests "
+            "of equivalence are a second family of as many."
+        )
     named = ", ".join(f"{metric} {count(size)}" for metric, size in tested.items())
     return (
         "Holm's correction over users is over one family per metric: all comparisons in it that this page shows and "
-        f"can test ({named})."
+        f"can test ({named}). The tests of equivalence are a second family of as many."
     )
-
-
-def _over_seeds(first: Trained, second: Trained, metric: str) -> Test:
-    """The test over seeds. What draws nothing has one value for every seed, however many it was trained with."""
-    mine, theirs = first.values(metric), second.values(metric)
-    if first.deterministic and second.deterministic:
-        return Test(None, "neither draws anything, so training again repeats the difference exactly")
-    if first.deterministic:
-        mine = {seed: value for seed in theirs for value in list(mine.values())[:1]}
-    elif second.deterministic:
-        theirs = {seed: value for seed in mine for value in list(theirs.values())[:1]}
-    return seeds_t(mine, theirs)
-
-
-def _positions(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    _, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
-    return mine, theirs
 
 
 def _words(name: str) -> list[int]:

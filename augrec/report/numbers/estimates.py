@@ -1,4 +1,4 @@
-"""A metric of a variant over its seeds: mean, spread, and the interval of the mean over users."""
+"""A metric of a variant over its seeds: mean, spread, and the interval of the mean over users and seeds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from augrec.report.numbers.comparison import number_or_none
-from augrec.report.numbers.statistics import bootstrap_intervals
+from augrec.report.numbers.intervals import intervals
+from augrec.report.numbers.pairs import paired_values
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import Inference
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`std` (ddof=1) is None for a single seed; `low` and `high` bound the mean over users, where that was asked."""
+    """`std` (ddof=1) is None for a single seed; `low` and `high` bound the mean over users and seeds, where asked."""
 
     mean: float | None = None
     std: float | None = None
@@ -37,19 +38,13 @@ def estimate(trained: Trained, metric: str, inference: Inference | None = None) 
 
 
 def _interval(trained: Trained, metric: str, inference: Inference) -> tuple[float | None, float | None]:
-    """The bootstrap interval of the metric's mean over users, each user's value being the mean over seeds.
-
-    One user has no interval.
-    """
-    per_user = trained.per_user.get(metric)
-    if per_user is None:
-        return None, None
-    known = per_user[np.isfinite(per_user)]
-    if len(known) < 2:
+    """The interval of the metric's mean; one user has none."""
+    pair = paired_values(trained, trained, metric)
+    if pair is None:
         return None, None
     rng = np.random.default_rng(inference.seed)
-    low, high = bootstrap_intervals(known[:, None], inference.bootstrap, inference.alpha, rng)
-    return number_or_none(low[0]), number_or_none(high[0])
+    found = intervals(pair.first[:, :, None], inference.bootstrap, inference.alpha, rng)
+    return number_or_none(found.low[0]), number_or_none(found.high[0])
 
 
 def spread(values: list[float]) -> float | None:

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from augrec.report.numbers.comparison import Comparison, compare, corrected, describe_family, family_sizes
+from augrec.report.numbers.effects import POWER
 from augrec.report.numbers.estimates import Estimate, estimate
 from augrec.report.numbers.variants import Trained, metric_order
+from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
+from augrec.report.render.wording import per_cent
 
 Names = tuple[str, str]
 """A variant, and the one it is compared with."""
@@ -89,32 +92,48 @@ def results_json(trained: dict[str, Trained], results: Results, options: ReportO
         "baseline": options.baseline,
         "primary": options.primary,
         "alpha": options.alpha,
+        "equivalence_margin": options.equivalence_margin,
         "tests": describe_tests(results, options),
         "rows": rows,
         "summary": [
             {"variant": variant, "metric": metric, "mean": found.mean, "std": found.std, "n_seeds": found.n_seeds}
             | asdict(results.of(variant, metric))
+            | {"verdict": _word(results.of(variant, metric), metric, options)}
             for (variant, metric), found in results.estimates.items()
         ],
         "controls": [
-            {"variant": claim, "control": control, "metric": options.primary} | asdict(found)
+            {"variant": claim, "control": control, "metric": options.primary}
+            | asdict(found)
+            | {"verdict": _word(found, options.primary, options)}
             for (claim, control), found in results.controls.items()
         ],
     }
+
+
+def _word(found: Comparison, metric: str, options: ReportOptions) -> str | None:
+    """The verdict; None where nothing is compared, or the page corrects nothing."""
+    compared = found.difference is not None and metric == options.primary
+    return verdict(found, metric, options.alpha).word if compared else None
 
 
 def describe_tests(results: Results, options: ReportOptions) -> str:
     """Says exactly which tests stand behind the p-values and intervals."""
     return (
         f"All p-values are two-sided and compare a variant with {options.baseline}, or the claim with a control, on "
-        "the test split. "
-        "p_users: paired t-test over users, each user's value being the mean over seeds, users with a value in both "
-        "variants. p_users_randomisation: sign-flip randomisation test of the mean difference on the same pairs. "
+        "the test split, over the users with a value in both variants and the seeds that both were trained with. "
+        "p_users: paired t-test over users, each user's value being the mean over seeds. p_users_randomisation: "
+        "sign-flip randomisation test of the mean difference on the same pairs. "
         f"p_users_holm: after correction. {results.family} Other metrics than {options.primary} are not corrected. "
-        "p_seeds: paired t-test over the seeds both variants share, on the metric's mean over users; a variant that "
-        "draws nothing has its one value for every seed of the other. "
-        "ci_low and ci_high: percentile bootstrap over users of the mean difference, "
-        f"{options.bootstrap} resamples, {100 * (1 - options.alpha):g} %. The tests over users and the intervals hold "
-        "for the models as they were trained; only the test over seeds speaks of training again. "
+        "p_seeds: paired t-test over seeds, on the metric's mean over users; a variant that draws nothing has its one "
+        "value for every seed of the other. "
+        "p_equivalence_users, p_equivalence_seeds: two one-sided t-tests on the same pairs that the difference is at "
+        f"least as large as the margin, {per_cent(options.equivalence_margin)} of the mean of what is compared with. "
+        "ci_low and ci_high: bootstrap over users and over training seeds of the mean difference, "
+        f"{options.bootstrap} resamples, {per_cent(1 - options.alpha)}; error: its standard error. "
+        "effect: d_z, the mean difference of users in standard deviations of their differences. detectable_users, "
+        f"detectable_seeds: the difference that as many users, or seeds, show with a chance of {per_cent(POWER)} at "
+        f"{per_cent(options.alpha)}, before correction. "
+        "The tests over users hold for the models as they were trained; those over seeds speak of training again, and "
+        "the interval of both. None knows of other data sets. "
         "null: no test is possible, with the reason beside it."
     )

@@ -1,7 +1,8 @@
-"""Is a difference between two variants more than chance? Tests over users and over seeds, and an interval.
+"""Is a difference between two variants more than chance, and is it small enough not to matter?
 
 Two kinds of chance are kept apart. Tests over *users* ask whether the trained models at hand differ on users like
 these. Tests over *seeds* ask whether training again would show the same. Neither says anything about other data sets.
+`augrec.report.numbers.intervals` has one interval over both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from scipy import stats
 
 RESAMPLED_CELLS = 4_000_000
 EXACT_USERS = 13  # with so many users that differ, or fewer, all 2^n choices of signs are looked at
-FLIPS = 9_999
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,41 @@ def paired_t(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test
     return Test(float(stats.ttest_rel(first, second).pvalue))
 
 
-def sign_flips(differences: np.ndarray, rng: np.random.Generator) -> list[Test]:
+def equivalence_t(first: np.ndarray, second: np.ndarray, margin: float, what: str = "users") -> Test:
+    """Two one-sided paired t-tests (Schuirmann 1987): is the mean difference closer to zero than a margin?
+
+    The p-value is the larger of the two of "the mean difference is at least `margin`" and "at most `-margin`": where it
+    is small, both are refuted, and the two are as good as equal by that margin. A large p shows nothing, least of all a
+    difference. Assumes what `paired_t` does.
+
+    Args:
+        first, second: shape [n], finite, in the same order of users or seeds.
+        margin: the smallest difference that matters, in the unit of the values, above zero.
+        what: the name of the pairs, used in the reason when no test is possible.
+    """
+    difference = _differences(first, second)
+    if len(difference) < 2:
+        return Test(None, f"fewer than two {what} in common")
+    mean = float(difference.mean())
+    if _constant(difference, first, second):
+        return Test(float(abs(mean) >= margin))  # nothing varies: the difference is what it is
+    error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
+    return Test(float(stats.t.sf((margin - abs(mean)) / error, len(difference) - 1)))
+
+
+def sign_flips(differences: np.ndarray, rng: np.random.Generator, flips: int = 9_999) -> list[Test]:
     """Two-sided sign-flip randomisation tests (Fisher 1935; in retrieval, Smucker et al. 2007) of mean differences.
 
     Under the hypothesis that two variants are exchangeable for every user, each user's difference might as well have
     had the other sign. The p-value is the share of the ways to choose signs whose mean difference is as far from zero
-    as the one observed: of all of them for few users, else of `FLIPS` seeded draws, the observed one counted among
+    as the one observed: of all of them for few users, else of `flips` seeded draws, the observed one counted among
     them. Unlike a rank test it judges the mean that is reported; and where differences are skewed, as those of top-k
     metrics are, it keeps its level for many users.
 
     Args:
         differences: shape [n users, k metrics], finite; all columns share the same signs.
         rng: where the signs come from.
+        flips: how many draws are made where not all are looked at.
     """
     n, k = differences.shape
     if n < 2:
@@ -66,7 +89,7 @@ def sign_flips(differences: np.ndarray, rng: np.random.Generator) -> list[Test]:
     whole, users = counted.sum(axis=0), len(counted)
     bound = np.abs(whole) - 1e-9 * np.abs(counted).sum(axis=0)  # sums that differ by rounding alone are equal
     exact = users <= EXACT_USERS
-    total = 2**users if exact else FLIPS
+    total = 2**users if exact else flips
     as_far = np.zeros(k, dtype=np.int64)
     step = max(1, RESAMPLED_CELLS // max(1, users))
     for start in range(0, total, step):
@@ -132,15 +155,29 @@ def bootstrap_intervals(
     n, k = differences.shape
     if n < 2:
         return np.full(k, np.nan), np.full(k, np.nan)
+    low, high = np.quantile(resampled_means(differences, samples, rng), [alpha / 2, 1 - alpha / 2], axis=0)
+    return low, high
+
+
+def resampled_means(values: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """The means of bootstrap resamples, [samples, k]; all columns share the same resamples of rows.
+
+    Holds `RESAMPLED_CELLS` draws at a time, however many rows there are.
+
+    Args:
+        values: shape [n, k], finite, of at least one row.
+        samples: number of resamples, each of n rows drawn with replacement.
+        rng: where they come from.
+    """
+    n, k = values.shape
     means = np.empty((samples, k))
     step = max(1, RESAMPLED_CELLS // n)
     for start in range(0, samples, step):
         rows = min(step, samples - start)
         drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-        means[start : start + rows] = counts @ differences / n
-    low, high = np.quantile(means, [alpha / 2, 1 - alpha / 2], axis=0)
-    return low, high
+        means[start : start + rows] = counts @ values / n
+    return means
 
 
 def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ from augrec.report.options import ReportOptions
 class Trained:
     """One variant: `metrics[seed]` is its metrics.json; `per_user[metric]` the mean over seeds, NaN without truth.
 
-    `by_seed[seed][metric]` are the values per user of one seed, where they were asked for: `among` needs them.
+    `by_seed[seed][metric]` are the values per user of one seed, of the metrics that were asked for: `among` needs them,
+    and what is said of users and seeds together.
     """
 
     name: str
@@ -96,7 +97,7 @@ def read_trained(
             raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
     metrics = (options.primary, *options.secondary)
     trained = {
-        name: read_variant(run, name, None if seeds is None else sorted(set(seeds)), metrics)
+        name: read_variant(run, name, None if seeds is None else sorted(set(seeds)), metrics, by_seed=metrics)
         for name, seeds in variants.items()
     }
     for variant in trained.values():
@@ -112,7 +113,7 @@ def read_variant(
     seeds: Sequence[int] | None = None,
     metrics: Sequence[str] = (),
     *,
-    by_seed: bool = False,
+    by_seed: Iterable[str] | None = None,
 ) -> Trained:
     """Reads one variant of a run folder.
 
@@ -121,7 +122,8 @@ def read_variant(
         name: the variant.
         seeds: those to read; None for all that are there.
         metrics: what the test split must have been evaluated with.
-        by_seed: whether the values per user of every seed are kept, and not only their mean.
+        by_seed: the metrics whose values per user are kept for every seed, and not only as their mean; None for all.
+            A metric takes 8 bytes for every user and seed.
 
     Raises:
         DataError: there are no seeds, one has not finished, or they do not fit together.
@@ -141,5 +143,9 @@ def read_variant(
             raise DataError("users or metrics differ from the variant's other seeds", where=where, remedy=TRAIN_AGAIN)
     per_user = {metric: np.mean([table.values[metric] for table in tables], axis=0) for metric in first.values}
     details = {seed: dict(result.details) for seed, result in results.items()}
-    kept = {seed: table.values for seed, table in zip(wanted, tables, strict=True)} if by_seed else {}
+    asked = first.values.keys() if by_seed is None else first.values.keys() & set(by_seed)
+    kept = {
+        seed: {metric: table.values[metric] for metric in first.values if metric in asked}
+        for seed, table in zip(wanted, tables, strict=True)
+    }
     return Trained(name, details, first.users, per_user, kept)

@@ -40,6 +40,7 @@ class Head:
         evidence: the numbers behind the lead.
         findings: further sentences.
         family: which comparisons the p-values of the page are corrected over.
+        words: the verdicts, and what each means.
         sections: (id, name) of the sections that can be gone to.
     """
 
@@ -49,6 +50,7 @@ class Head:
     evidence: str = ""
     findings: Sequence[str] = ()
     family: str = ""
+    words: Sequence[tuple[str, str]] = ()
     sections: Sequence[tuple[str, str]] = ()
 
 

@@ -35,7 +35,7 @@ class Cell:
         text: the number or words themselves.
         value: what the cell is sorted by, and what CSV holds, at full precision; None: nothing, or the text.
         spread: "± 0.0012", beside the number.
-        mark: 1 where the row is significantly better than what it is compared with, -1 where it is worse.
+        mark: the verdict on the row beside what it is compared with, of those that have a sign in `text_tables`.
         best: whether it is the best of its column.
         strong: whether it is bold for another reason, which the caption gives.
         under: lines under it.
@@ -52,7 +52,7 @@ class Cell:
     strong: bool = False
     code: bool = False
     spread: str = ""
-    mark: int = 0
+    mark: str = ""
     best: bool = False
     note: str = ""
     span: int = 1
@@ -135,7 +135,7 @@ def named(name: str, looks: Mapping[str, Look], titles: Mapping[str, str] | None
 
 
 def measure(
-    mean: float | None, std: float | None = None, *, best: bool = False, mark: int = 0, digits: int = 4
+    mean: float | None, std: float | None = None, *, best: bool = False, mark: str = "", digits: int = 4
 ) -> Cell:
     """A metric's mean over seeds, with the standard deviation where there are several."""
     spread = "" if std is None or mean is None else f"± {number(std, digits)}"

@@ -8,9 +8,9 @@ from augrec.report.render.safe_text import code, markdown_cell
 from augrec.report.render.tables import Cell, Column, Row, Table
 from augrec.report.render.wording import DASH
 
-MARKS = {1: "▲", -1: "▼"}
-"""After the number of a row that is significantly better or worse than what it is compared with."""
-_LATEX_MARKS = {1: r"$^{\blacktriangle}$", -1: r"$^{\blacktriangledown}$", 0: ""}
+MARKS = {"better": "▲", "worse": "▼", "equivalent": "≈"}
+"""Verdict -> the sign after the number of a row."""
+_LATEX_MARKS = {"better": r"$^{\blacktriangle}$", "worse": r"$^{\blacktriangledown}$", "equivalent": r"$^{\approx}$"}
 
 
 def markdown(table: Table) -> str:
@@ -87,12 +87,13 @@ def _latex_cell(cell: Cell) -> str:
     shown = rf"\textbf{{{shown}}}" if cell.strong or cell.best else shown
     spread = rf" {{\scriptsize {latex_text(cell.spread)}}}" if cell.spread else ""
     under = f" ({latex_text('; '.join(cell.under))})" if cell.under else ""
-    return f"{shown}{spread}{_LATEX_MARKS[cell.mark]}{under}"
+    return f"{shown}{spread}{_LATEX_MARKS.get(cell.mark, '')}{under}"
 
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$",
+    "≈": r"$\approx$",
     "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "\u00a0": "~", "\u202f": r"\,",
 }  # fmt: skip

@@ -58,6 +58,18 @@ def percent(value: float | None) -> str:
     return "<\u00a01\u00a0%" if 0 < value < 0.01 else f"{100 * value:.0f}\u00a0%"
 
 
+def per_cent(value: float) -> str:
+    """A share that somebody chose, as it was written: "2 %", "0.5 %"."""
+    return f"{100 * value:g}\u00a0%"
+
+
+def signed_percent(value: float | None, digits: int = 1) -> str:
+    """A relative difference: "+1.2 %"."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{signed(100 * value, digits)}\u00a0%"
+
+
 def seconds(value: float | None) -> str:
     """12.3 s, 4 min 05 s, 2 h 03 min."""
     if value is None:

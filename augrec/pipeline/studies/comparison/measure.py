@@ -100,6 +100,8 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         claim=compare.claim,
         metrics=compare.metrics,
         primary=compare.metrics[0],
+        alpha=compare.alpha,
+        equivalence_margin=compare.equivalence_margin,
         groups=sizes,
         downstream=judgements,
         intrinsic=texts.intrinsic(),

@@ -11,6 +11,7 @@ from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import Augmentation, Variant
+from augrec.report.options import Margin
 
 
 class Release(Options):
@@ -118,7 +119,10 @@ class Compare(Options):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     """Significance level; intervals cover 1 - alpha."""
     bootstrap: PositiveInt = Field(2000, ge=100)
-    """Resamples of the users behind each interval."""
+    """Resamples of the users and seeds behind each interval."""
+    equivalence_margin: Margin = 0.02
+    """The smallest difference that matters, as a share of the mean of the arm that another is tested against: .02 is
+    2 %. Arms are called equivalent when they are shown to differ by less. Declare it before the run."""
     price: str = "gpt-3.5-turbo-0125"
     """The entry of the price list that an improvement per dollar is reckoned with."""
 

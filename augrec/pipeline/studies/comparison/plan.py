@@ -77,6 +77,7 @@ class ComparisonPlan(Plan):
             metrics=compare.metrics,
             alpha=compare.alpha,
             bootstrap=compare.bootstrap,
+            margin=compare.equivalence_margin,
         )
 
     def place_of(self, release: Release) -> str:
@@ -145,6 +146,8 @@ def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Valu
         "secondary": list(compare.metrics[1:]),
         "title": compare.title or compare.name,
         "alpha": compare.alpha,
+        "bootstrap": compare.bootstrap,
+        "equivalence_margin": compare.equivalence_margin,
     }
     return raw
 

@@ -1,8 +1,7 @@
 """What a comparison found, in sentences made from its numbers by fixed rules.
 
-A difference counts only when it is significant over users (after Holm's correction) and over seeds; one that is
-significant over users and could not be tested over seeds is named as that. That none was found is never reported as
-equality. An arm that was asked about some users only is judged on these, and the sentence says so.
+Better, worse, equivalent and undecided are the words of `augrec.report.numbers.verdicts`. An arm that was asked about
+some users only is judged on these, and the sentence says so.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from augrec.artefacts.metrics import Metric
-from augrec.report.measures.downstream import Design, GroupSize, Judgement, MetricValue, Versus
-from augrec.report.numbers.comparison import verdict
+from augrec.report.measures.downstream import Design, GroupSize, Judgement, MetricValue
+from augrec.report.numbers.verdicts import WORDS, Verdict, evidence, verdict
 from augrec.report.pages.comparison.results import ArmFacts, Headline
-from augrec.report.render.wording import count, counted, interval, listed, number, p_equals, signed
+from augrec.report.render.wording import count, counted, listed, number
 
 ALL = "all"
 PROFILED = "profiled"
@@ -80,21 +79,23 @@ class _Writer:
     def _mean(self, arm: str, recommender: str, group: str) -> str:
         return number(self._value(arm, recommender, group).mean)
 
+    def _verdict(self, arm: str, other: str, recommender: str) -> Verdict | None:
+        versus = self._value(arm, recommender, self._group(arm)).versus.get(other)
+        return None if versus is None else verdict(versus, self._metric, self._design.alpha)
+
     def _verdicts(self, arm: str, other: str) -> str:
-        """Better, worse and open, each with the recommenders that say so."""
-        judges: dict[str, list[str]] = {"better": [], "worse": [], "above": [], "below": [], "open": []}
-        for recommender, title in self._judges.items():
-            versus = self._value(arm, recommender, self._group(arm)).versus.get(other)
-            if versus is not None:
-                judges[verdict_name(versus, self._metric, self._design.alpha)].append(title)
-        words = {
-            "better": "significantly better",
-            "worse": "significantly worse",
-            "above": "above over users, untested over seeds,",
-            "below": "below over users, untested over seeds,",
-            "open": "not distinguishable",
-        }
-        return ", ".join(f"{words[kind]} with {listed(names)}" for kind, names in judges.items() if names)
+        """Each verdict with the recommenders that say so."""
+        found = {title: self._verdict(arm, other, name) for name, title in self._judges.items()}
+        said = {word: [title for title, one in found.items() if one is not None and one.word == word] for word in WORDS}
+        return ", ".join(f"{word} with {listed(titles)}" for word, titles in said.items() if titles)
+
+    def _reasons(self, arm: str, other: str) -> str:
+        """What is to be added to the verdicts: of one reason that all share, the reason alone."""
+        found = {title: self._verdict(arm, other, name) for name, title in self._judges.items()}
+        reasons = {title: one.why for title, one in found.items() if one is not None and one.why}
+        if len(set(reasons.values())) == 1 and len(reasons) == len(found):
+            return f" {next(iter(reasons.values()))}."
+        return "".join(f" {title}: {why}." for title, why in reasons.items())
 
     def beside_baseline(self, arm: str) -> str:
         """One sentence: an arm and the baseline."""
@@ -114,21 +115,11 @@ class _Writer:
 
     def evidence(self, arm: str) -> str:
         """The numbers behind the first sentence, by recommender."""
-        parts = []
-        for recommender, title in self._judges.items():
-            versus = self._value(arm, recommender, self._group(arm)).versus.get(self._design.baseline)
-            if versus is None or versus.difference is None:
-                continue
-            text = f"{title}: difference {signed(versus.difference)}"
-            if versus.low is not None:
-                level = f"{100 * (1 - self._design.alpha):g}\u00a0%"
-                text += f", {level} interval {interval(versus.low, versus.high)}"
-            if versus.p_users_holm is not None:
-                text += f", over users {p_equals(versus.p_users_holm)} (Holm)"
-            if versus.p_seeds is not None:
-                text += f", over seeds {p_equals(versus.p_seeds)}"
-            parts.append(text)
-        return "; ".join(parts) + "." if parts else ""
+        base = self._design.baseline
+        of = {title: self._value(arm, name, self._group(arm)).versus.get(base) for name, title in self._judges.items()}
+        known = {title: found for title, found in of.items() if found is not None and found.difference is not None}
+        parts = [f"{title}: {evidence(found, self._design.alpha)}" for title, found in known.items()]
+        return f"{'; '.join(parts)}.{self._reasons(arm, base)}" if parts else ""
 
     def best(self) -> list[str]:
         """Which arm has the best mean over all users, by recommender; and a word on few seeds."""
@@ -147,12 +138,3 @@ class _Writer:
             seeds = counted(fewest, "seed")
             sentences.append(f"With {seeds} the spread of training is known poorly; five seeds or more are advisable.")
         return sentences
-
-
-def verdict_name(versus: Versus, metric: str, alpha: float) -> str:
-    """What a difference is called: "better" or "worse" by both tests, "above" or "below" where only the users can be
-    asked and decide, else "open"."""
-    found = verdict(versus, metric, alpha)
-    if found.users_alone:
-        return "above" if (versus.difference or 0.0) > 0 else "below"
-    return {1: "better", -1: "worse", 0: "open"}[found.sign]

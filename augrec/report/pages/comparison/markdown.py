@@ -8,6 +8,7 @@ from pathlib import Path
 from augrec.artefacts.files import write_text
 from augrec.report.measures.downstream import GroupSize
 from augrec.report.measures.examples import ExampleText
+from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
 from augrec.report.pages.comparison.facts import count_facts, data_facts, protocol_facts, run_facts
 from augrec.report.pages.comparison.result_tables import (
@@ -53,6 +54,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     yield from _list(plain(sentence) for sentence in headline.details)
     if results.family:
         yield plain(results.family)
+    words = definitions(results.alpha, results.equivalence_margin)
+    yield from _list(f"{name}: {plain(meaning)}" for name, meaning in words)
     yield "## Results"
     for n, group in enumerate(results.groups):
         yield from _group(results, group, n)

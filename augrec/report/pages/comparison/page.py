@@ -10,6 +10,7 @@ import yaml
 from augrec.artefacts.files import write_text
 from augrec.report.measures.examples import Example
 from augrec.report.measures.intrinsic import FieldValues
+from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
 from augrec.report.pages.comparison.facts import (
     count_facts,
@@ -67,6 +68,7 @@ def render(results: ComparisonResults) -> str:
         evidence=results.headline.evidence,
         findings=results.headline.details,
         family=results.family,
+        words=definitions(results.alpha, results.equivalence_margin),
         sections=SECTIONS,
     )
     shown = {

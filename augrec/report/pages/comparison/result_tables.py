@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 
 from augrec.artefacts.metrics import Metric
-from augrec.report.measures.downstream import GroupSize, Judgement, MetricValue, Versus
+from augrec.report.measures.downstream import GroupSize, Judgement, MetricValue
+from augrec.report.numbers.comparison import Comparison
+from augrec.report.numbers.verdicts import verdict
 from augrec.report.pages.comparison.legend import arm_looks
 from augrec.report.pages.comparison.results import ArmFacts, ComparisonResults
+from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
 from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
-from augrec.report.render.wording import DASH, count, number, p_value, signed
+from augrec.report.render.wording import DASH, count, interval, number, per_cent, signed
 
 
 def arms_table(results: ComparisonResults) -> Table | None:
@@ -79,24 +82,23 @@ def results_table(results: ComparisonResults, group: GroupSize, number_of_group:
                 word(judge),
                 _mean(value, top[primary], digits[primary]),
                 *_difference(versus_value, digits[primary]),
-                Cell(p_value(versus_value.p_users_holm), versus_value.p_users_holm),
-                Cell(p_value(versus_value.p_seeds), versus_value.p_seeds),
+                _verdict(versus, primary, results.alpha),
                 Cell(DASH if judged.scale is None else f"{judged.scale:g}", judged.scale),
                 *(
-                    _secondary(judged.value(group.name, metric), baseline, top[metric], digits[metric])
+                    _secondary(judged.value(group.name, metric), results, metric, top[metric], digits[metric])
                     for metric in secondary
                 ),
             ]
         )
     columns = words("arm", "recommender")
-    columns += numbers(primary, "difference", "interval", "p\u00a0users|Holm", "p\u00a0seeds|t-test", "scale")
-    columns += numbers(*(f"{metric}|difference, interval, p Holm" for metric in secondary))
+    columns += (*numbers(primary, "difference", "interval"), *words("verdict"), *numbers("scale"))
+    columns += numbers(*(f"{metric}|difference, interval, verdict" for metric in secondary))
     against = results.arm_titles.get(baseline, baseline)
     caption = f"{group.title or group.name}: differences are those to “{against}”; bold, the best of a recommender"
-    return table(f"results-{number_of_group}", caption, columns, rows, [*notes, *_why_dashes(results)])
+    return table(f"results-{number_of_group}", caption, columns, rows, [*notes, *_one_seed(results)])
 
 
-NO_TEST = Versus(None, None, None, None, None, None, None, 0)
+NO_TEST = Comparison()
 
 
 def _titles(results: ComparisonResults, judged: Judgement) -> tuple[str, str]:
@@ -135,60 +137,61 @@ def _mean(value: MetricValue | None, best: float | None, digits: int) -> Cell:
     return Cell(number(value.mean, digits), value.mean, under, strong=strong)
 
 
-def _between(versus: Versus, digits: int) -> str:
-    if versus.low is None or versus.high is None:
-        return DASH
-    return f"{signed(versus.low, digits)} to {signed(versus.high, digits)}"
+def _verdict(versus: Comparison | None, metric: str, alpha: float) -> Cell:
+    """The word; a dash for the baseline."""
+    return Cell() if versus is None else verdict_cell(versus, metric, alpha)
 
 
-def _difference(versus: Versus, digits: int) -> tuple[Cell, Cell]:
+def _difference(versus: Comparison, digits: int) -> tuple[Cell, Cell]:
     """The difference and its interval."""
-    difference = versus.difference
-    return Cell(signed(difference, digits), difference), Cell(_between(versus, digits), versus.low)
+    found = interval(versus.ci_low, versus.ci_high, digits)
+    return Cell(signed(versus.difference, digits), versus.difference), Cell(found, versus.ci_low)
 
 
-def _secondary(value: MetricValue | None, baseline: str, best: float | None, digits: int) -> Cell:
-    """A secondary metric: its mean, and under it the difference to the baseline, its interval and p."""
+def _secondary(
+    value: MetricValue | None, results: ComparisonResults, metric: str, best: float | None, digits: int
+) -> Cell:
+    """A secondary metric: its mean, and under it the difference to the baseline, its interval and verdict."""
     cell = _mean(value, best, digits)
-    versus = value.versus.get(baseline) if value is not None else None
+    versus = value.versus.get(results.baseline) if value is not None else None
     if versus is None or versus.difference is None:
         return cell
-    under = (signed(versus.difference, digits), _between(versus, digits), f"p {p_value(versus.p_users_holm)}")
+    difference, found = _difference(versus, digits)
+    under = (difference.text, found.text, verdict(versus, metric, results.alpha).word)
     return Cell(cell.text, cell.value, under, strong=cell.strong)
 
 
-def _why_dashes(results: ComparisonResults) -> list[str]:
-    notes = []
-    if any(len(judged.seeds) == 1 for judged in results.downstream):
-        notes.append("Without a spread: trained with one seed only.")
-    values = [value for judged in results.downstream for group in judged.groups.values() for value in group.values()]
-    untested = [versus for value in values for versus in value.versus.values() if versus.p_seeds is None]
-    reasons = dict.fromkeys(versus.seeds_reason for versus in untested if versus.seeds_reason)
-    return [*notes, *(f"Without a p over seeds: {reason}." for reason in reasons)]
+def _one_seed(results: ComparisonResults) -> list[str]:
+    one = any(len(judged.seeds) == 1 for judged in results.downstream)
+    return ["Without a spread: trained with one seed only."] if one else []
 
 
 def against_table(results: ComparisonResults, group: GroupSize, number_of_group: int) -> Table | None:
-    """The comparisons with other arms than the baseline (controls, references), on the primary metric."""
+    """Every comparison of a group, with the baseline and with other arms, on the primary metric."""
     arms, looks, digits = results.arm_titles, arm_looks(results), digits_of(results, results.primary)
+    compared = [
+        (judged, other, versus)
+        for judged in results.downstream
+        if (value := judged.value(group.name, results.primary)) is not None
+        for other, versus in value.versus.items()
+    ]
     rows = [
         [
             named(judged.arm, looks, arms),
             named(other, looks, arms),
             word(_titles(results, judged)[1]),
-            *_difference(versus, digits),
-            Cell(p_value(versus.p_users), versus.p_users),
-            Cell(p_value(versus.p_users_holm), versus.p_users_holm),
-            Cell(p_value(versus.p_seeds), versus.p_seeds),
+            *verdict_cells(versus, results.primary, results.alpha, digits),
         ]
-        for judged in results.downstream
-        if (value := judged.value(group.name, results.primary)) is not None
-        for other, versus in value.versus.items()
-        if other != results.baseline
+        for judged, other, versus in compared
     ]
-    columns = words("arm", "against", "recommender")
-    columns += numbers("difference", "interval", "p users|t-test", "p users|Holm", "p seeds|t-test")
-    caption = f"{group.title or group.name}, against controls and other arms: {results.primary}"
-    return table(f"against-{number_of_group}", caption, columns, rows)
+    columns = (*words("arm", "against", "recommender"), *verdict_columns(results.alpha))
+    caption = (
+        f"{group.title or group.name}, every comparison in {results.primary}. The margin of equivalence is "
+        f"{per_cent(results.equivalence_margin)} of the mean of “against”"
+    )
+    reasons = dict.fromkeys(versus.seeds_reason for _, _, versus in compared if versus.seeds_reason)
+    notes = [f"Without a p over seeds: {reason}." for reason in reasons]
+    return table(f"against-{number_of_group}", caption, columns, rows, notes)
 
 
 def tuning_table(results: ComparisonResults) -> Table | None:

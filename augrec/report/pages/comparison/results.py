@@ -24,7 +24,7 @@ from augrec.report.measures.position import Position
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
-SCHEMA = 2
+SCHEMA = 3
 COMPARE_AGAIN = "run `augrec compare` again with this version"
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
@@ -142,6 +142,8 @@ class ComparisonResults:
     claim: str | None
     metrics: tuple[str, ...]
     primary: str
+    alpha: float
+    equivalence_margin: float
     groups: tuple[GroupSize, ...]
     downstream: tuple[Judgement, ...]
     intrinsic: tuple[Intrinsic, ...]

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.options import Options
+from augrec.report.options import Margin
 
 
 class Table(Options):
@@ -38,7 +39,9 @@ class Table(Options):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     """Significance level; intervals cover 1 - alpha."""
     bootstrap: int = Field(2000, ge=100)
-    """Resamples of the users behind each interval."""
+    """Resamples of the users and seeds behind each interval."""
+    equivalence_margin: Margin = 0.02
+    """The smallest difference that matters, as a share of the mean of what a row is compared with."""
     seed: int = Field(0, ge=0)
     """Of the resamples."""
     plot: bool = True

@@ -11,6 +11,7 @@ from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.report.numbers.comparison import describe_family, family_sizes
+from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
 from augrec.report.pages.experiment.results import Results, results_json
@@ -49,6 +50,8 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
         texts = {"md": block_markdown(block), "csv": csv(values_table(block)), "tex": latex(means_table(block))}
         for suffix, text in texts.items():
             write_text(files.tables / f"{stem(block)}.{suffix}", text)
+        if (tests := tests_table(block)) is not None:
+            write_text(files.tables / f"{tests.name}.tex", latex(tests))
         if tables[block.table].plot:
             draw_bars(block, files.plots / stem(block))
     sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
@@ -65,10 +68,18 @@ def _family(blocks: Sequence[Block]) -> str:
     return describe_family(family_sizes(comparisons_of(blocks)))
 
 
+def _words(blocks: Sequence[Block]) -> Sequence[tuple[str, str]]:
+    """What the verdicts mean, where a table has any and all have one level and margin; else each table says its own."""
+    rules = {(block.alpha, block.margin) for block in blocks if tests_table(block) is not None}
+    return definitions(*next(iter(rules))) if len(rules) == 1 else ()
+
+
 def _markdown(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps) -> str:
     parts = [f"# {markdown_cell(study.title)}\n"]
     if family := _family(blocks):
         parts.append(f"{family}\n")
+    if words := _words(blocks):
+        parts.append("\n".join(f"- {name}: {markdown_cell(meaning)}" for name, meaning in words) + "\n")
     if study.failures:
         parts.append(f"**{counted(len(study.failures), 'failure')}**, see [failures.json](failures.json).\n")
     for block in blocks:
@@ -94,6 +105,7 @@ def _html(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sw
         kicker="Experiment",
         lead=f"{counted(failures, 'failure')}; the rows concerned say why." if failures else "",
         family=_family(blocks),
+        words=_words(blocks),
         sections=sections,
     )
     content = {

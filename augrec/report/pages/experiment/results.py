@@ -36,6 +36,8 @@ class Results:
     def __init__(self, study: Study, tables: Mapping[str, Table]) -> None:
         self.study, self.tables = study, tables
         self.runs = {(run.dataset, run.setting): run for run in study.runs}
+        shown = [part.metrics for part in tables.values()] + [sweep.metrics for sweep in study.sweeps.values()]
+        self.metrics = {metric for metrics in shown for metric in metrics}
         self._read: dict[tuple[str, str, str], tuple[Trained | None, str | None]] = {}
 
     def trained(self, dataset: str, setting: str, variant: str) -> tuple[Trained | None, str | None]:
@@ -51,7 +53,7 @@ class Results:
         if not planned.finished:
             return None, f"failed: {run.why_missing(variant)}"
         try:
-            found = read_variant(RunFolder(run.folder), variant, list(planned.finished))
+            found = read_variant(RunFolder(run.folder), variant, list(planned.finished), by_seed=self.metrics)
         except AugrecError as error:
             return None, f"failed: {error.what}"
         if len(planned.finished) < len(planned.seeds):
@@ -82,6 +84,7 @@ class Results:
             alpha=table.alpha,
             bootstrap=table.bootstrap,
             seed=table.seed,
+            equivalence_margin=table.equivalence_margin,
         )
         paper = self._paper(table, dataset)
         rows: list[Row] = []
@@ -107,6 +110,7 @@ class Results:
             table.groups,
             paper.source if paper else None,
             describe_tests(table),
+            table.equivalence_margin,
         )
 
     def _paper(self, table: Table, dataset: str) -> Published | None:

@@ -8,16 +8,15 @@ from typing import Any
 
 from augrec.report.pages.experiment.values import Block, Line, Point, mark_of
 from augrec.report.pages.experiment.values import Row as Values
+from augrec.report.pages.verdict_columns import CSV as COMPARISON
+from augrec.report.pages.verdict_columns import verdict_cells, verdict_columns
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.tables import (
     Cell,
     Row,
     Table,
-    difference_cell,
-    interval_cell,
     measure,
     numbers,
-    p_cell,
     plain_value,
     table,
     word,
@@ -29,11 +28,10 @@ from augrec.report.study import Study
 
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
-    "low", "high", "best", "paper", "against", "difference", "ci_low", "ci_high", "n_users", "p_users", "p_users_holm",
-    "p_users_randomisation", "p_users_randomisation_holm", "p_seeds", "p_seeds_holm", "problem",
+    "low", "high", "best", "paper", "against", "verdict", *COMPARISON, "problem",
 )  # fmt: skip
 SWEEP_NOTE = (
-    "Mean over seeds ± standard deviation over seeds; bands are 95 % bootstrap intervals over users of each mean."
+    "Mean over seeds ± standard deviation over seeds; bands are 95 % intervals of each mean over users and seeds."
 )
 
 
@@ -83,24 +81,14 @@ def tests_table(block: Block) -> Table | None:
     rows = [
         [
             *words_of(row.label, row.against, metric),
-            difference_cell(versus.difference),
-            interval_cell(versus.ci_low, versus.ci_high),
-            p_cell(versus.p_users),
-            p_cell(versus.p_users_holm),
-            p_cell(versus.p_users_randomisation),
-            p_cell(versus.p_users_randomisation_holm),
-            p_cell(versus.p_seeds),
-            p_cell(versus.p_seeds_holm),
+            *verdict_cells(versus, metric, block.alpha),
         ]
         for row in block.rows
         for metric, value in row.values.items()
         if (versus := value.versus) is not None
     ]
-    columns = words("variant", "against", "metric") + numbers(
-        "difference", "interval", "p users", "p users|Holm", "p sign flips", "p sign flips|Holm", "p seeds",
-        "p seeds|Holm",
-    )  # fmt: skip
-    return table(f"{stem(block)}-tests", "Tests", columns, rows)
+    columns = (*words("variant", "against", "metric"), *verdict_columns(block.alpha))
+    return table(f"{stem(block)}-tests", f"{block.title}: tests", columns, rows)
 
 
 def words_of(*texts: str | None) -> list[Cell]:
@@ -115,7 +103,9 @@ def values_table(block: Block) -> Table:
         for metric, value in row.values.items():
             known: dict[str, Any] = {"table": block.table, "metric": metric, "n_seeds": len(row.seeds)}
             known |= asdict(value.versus) if value.versus is not None else {}
-            known |= asdict(value) | asdict(row) | {"metric": metric}
+            known |= (
+                asdict(value) | asdict(row) | {"metric": metric, "verdict": mark_of(value, metric, block.alpha) or None}
+            )
             rows.append(Row(tuple(plain_value(known.get(name)) for name in CSV_COLUMNS)))
     return Table(stem(block), block.title, words(*CSV_COLUMNS), tuple(rows))
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from augrec.artefacts.metrics import Metric
-from augrec.report.numbers.comparison import Comparison, compare, corrected, verdict
+from augrec.report.numbers.comparison import CORRECTED, Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.options import Table
+from augrec.report.render.wording import per_cent
 
 
 @dataclass(frozen=True)
 class Value:
-    """One metric of one row. `low` and `high` bound its mean over users; `versus` is corrected over the page."""
+    """One metric of one row. `low` and `high` bound its mean over users and seeds; `versus` is after correction."""
 
     mean: float | None = None
     std: float | None = None
@@ -62,6 +64,7 @@ class Block:
     groups: bool
     paper: str | None
     tests: str
+    margin: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -155,12 +158,8 @@ def corrected_blocks(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _with_holm(comparison: Comparison, adjusted: Comparison) -> Comparison:
-    return replace(
-        comparison,
-        p_users_holm=adjusted.p_users_holm,
-        p_users_randomisation_holm=adjusted.p_users_randomisation_holm,
-        p_seeds_holm=adjusted.p_seeds_holm,
-    )
+    changes: dict[str, Any] = {f"{test}_holm": getattr(adjusted, f"{test}_holm") for test in CORRECTED}
+    return replace(comparison, **changes)
 
 
 def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
@@ -176,12 +175,9 @@ def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
     ]
 
 
-def mark_of(value: Value, metric: str, alpha: float) -> int:
-    """+1 or -1 where a row is better or worse than the baseline over users and over seeds after correction, else 0.
-
-    Where a test is missing (one seed, or no randomness at all), nothing is marked.
-    """
-    return 0 if value.versus is None else verdict(value.versus, metric, alpha).sign
+def mark_of(value: Value, metric: str, alpha: float) -> str:
+    """The verdict on a row beside what it is compared with; nothing where it is compared with nothing."""
+    return "" if value.versus is None else verdict(value.versus, metric, alpha).word
 
 
 def describe_tests(table: Table) -> str:
@@ -191,11 +187,13 @@ def describe_tests(table: Table) -> str:
     if table.against:
         against = "the row it is compared with (named in the table of tests)"
     return (
-        f"Mean over seeds ± standard deviation over seeds; bold is the best of its column. ▲ and ▼: better or worse "
-        f"than {against} at {table.alpha:g}, both over users (paired t-test on each user's mean over seeds, with "
-        "Holm's correction over all comparisons in the metric that is shown) and over seeds (paired t-test; "
-        "what draws nothing has its one value for every seed of the other, and without this test there is no mark). "
-        "The table of tests adds a sign-flip randomisation test over users and a "
-        f"{100 * (1 - table.alpha):g} % bootstrap interval over users of the difference ({table.bootstrap} resamples); "
-        "the intervals in the plots are of each row's own mean."
+        "Mean over seeds ± standard deviation over seeds; bold is the best of its column. ▲, ▼ and ≈: better than, "
+        f"worse than and equivalent to {against} at {per_cent(table.alpha)}, both over users (t-tests on each user's "
+        "mean over seeds, with Holm's correction over all comparisons in the metric that is shown) and over seeds "
+        "(t-tests; what draws nothing has its one value for every seed of the other, and two such are judged by the "
+        "users alone). "
+        f"Equivalent: closer than {per_cent(table.equivalence_margin)} of its mean. Without a sign: undecided. The "
+        "table of tests has the size of every difference, its interval over users and seeds "
+        f"({per_cent(1 - table.alpha)}, {table.bootstrap} resamples), what could be detected, and a sign-flip "
+        "randomisation test; the intervals in the plots are of each row's own mean."
     )

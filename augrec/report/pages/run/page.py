@@ -14,6 +14,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
 from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
 from augrec.report.numbers.variants import Trained, read_trained
+from augrec.report.numbers.verdicts import definitions
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.facts import Facts, read_facts
@@ -21,7 +22,14 @@ from augrec.report.pages.run.generated import count_values, genre_shares, read_c
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
 from augrec.report.pages.run.roles import PlannedVariant, Roles
-from augrec.report.pages.run.tables import genres_table, lengths_table, results_table, speed_table, troubles_table
+from augrec.report.pages.run.tables import (
+    genres_table,
+    lengths_table,
+    results_table,
+    speed_table,
+    tests_table,
+    troubles_table,
+)
 from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
@@ -91,12 +99,14 @@ def render(
         evidence=headline.evidence,
         findings=headline.details,
         family=results.family,
+        words=definitions(options.alpha, options.equivalence_margin),
         sections=SECTIONS,
     )
     content = {
         "options": options,
         "facts": facts,
         "results": results_table(trained, results, options),
+        "compared": tests_table(trained, results, options),
         "tests": describe_tests(results, options),
         "primary_figure": primary_figure(trained, results, options),
         "curves": curve_figures(curves, options.primary),

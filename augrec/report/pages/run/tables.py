@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from augrec.artefacts.metrics import Metric
+from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.results import Results
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.throughput import Throughput
 from augrec.report.pages.run.tokens import Spread
 from augrec.report.pages.run.troubles import Trouble
+from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
 from augrec.report.render.tables import (
     Cell,
     Row,
@@ -19,12 +21,11 @@ from augrec.report.render.tables import (
     interval_cell,
     measure,
     numbers,
-    p_cell,
     table,
     word,
     words,
 )
-from augrec.report.render.wording import DASH, count, percent
+from augrec.report.render.wording import DASH, count, per_cent, percent
 
 
 def results_table(trained: dict[str, Trained], results: Results, options: ReportOptions) -> Table:
@@ -40,17 +41,13 @@ def results_table(trained: dict[str, Trained], results: Results, options: Report
             metrics.append(measure(found.mean, found.std, best=found.mean == best[metric]))
         heading = word(name, under=("baseline",) if is_baseline else ())
         rows.append(Row((heading, *metrics, *_versus(name, results, options)), baseline=is_baseline))
-    level = f"{100 * (1 - options.alpha):g}\u00a0% interval"
-    columns = (
-        *words("variant"),
-        *numbers(*shown, "difference", level, "p\u00a0users|t-test", "p\u00a0users|Holm", "p\u00a0users|sign flips"),
-        *numbers("p\u00a0seeds|t-test"),
-    )
+    level = f"{per_cent(1 - options.alpha)} interval"
+    columns = (*words("variant"), *numbers(*shown, "difference", level), *words("verdict"))
     caption = (
         "Mean ± standard deviation over seeds. The best mean of a column is bold and marked ★. Differences and "
-        f"p-values are those of {options.primary} against {options.baseline}"
+        f"verdicts are those of {options.primary} against {options.baseline}"
     )
-    return Table("main-table", caption, columns, tuple(rows), tuple(_why_dashes(trained, results, options)))
+    return Table("main-table", caption, columns, tuple(rows))
 
 
 def _best(trained: dict[str, Trained], results: Results, metric: str) -> float | None:
@@ -61,28 +58,36 @@ def _best(trained: dict[str, Trained], results: Results, metric: str) -> float |
 
 def _versus(name: str, results: Results, options: ReportOptions) -> list[Cell]:
     if name == options.baseline:
-        return [Cell(note="the baseline")] * 6
+        return [Cell(note="the baseline")] * 3
     versus = results.of(name, options.primary)
-    users, seeds = versus.users_reason or "", versus.seeds_reason or ""
     return [
         difference_cell(versus.difference),
         interval_cell(versus.ci_low, versus.ci_high),
-        p_cell(versus.p_users, note=users),
-        p_cell(versus.p_users_holm, note=users),
-        p_cell(versus.p_users_randomisation, note=users),
-        p_cell(versus.p_seeds, note=seeds),
+        verdict_cell(versus, options.primary, options.alpha),
     ]
 
 
-def _why_dashes(trained: dict[str, Trained], results: Results, options: ReportOptions) -> list[str]:
-    """Why variants have no p-value, as one note."""
+def tests_table(trained: dict[str, Trained], results: Results, options: ReportOptions) -> Table | None:
+    """Every comparison of the page with all that stands behind its verdict; None where there is none."""
+    compared = {(name, options.baseline): results.of(name, options.primary) for name in trained}
+    del compared[options.baseline, options.baseline]
+    compared |= results.controls
+    rows = [
+        [word(name), word(against), *verdict_cells(found, options.primary, options.alpha)]
+        for (name, against), found in compared.items()
+    ]
+    share = per_cent(options.equivalence_margin)
+    caption = f"Every comparison in {options.primary}. The margin of equivalence is {share} of the mean of “against”"
+    columns = (*words("variant", "against"), *verdict_columns(options.alpha))
+    return table("tests-table", caption, columns, rows, _why_dashes(compared))
+
+
+def _why_dashes(compared: Mapping[tuple[str, str], Comparison]) -> list[str]:
+    """Why comparisons have no p-value, as one note."""
     reasons = []
-    for name in trained:
-        versus = results.of(name, options.primary)
-        if name != options.baseline and versus.p_users is None:
-            reasons.append(f"{name}, over users: {versus.users_reason}")
-        if name != options.baseline and versus.p_seeds is None:
-            reasons.append(f"{name}, over seeds: {versus.seeds_reason}")
+    for (name, against), versus in compared.items():
+        told = ((versus.p_users, "users", versus.users_reason), (versus.p_seeds, "seeds", versus.seeds_reason))
+        reasons += [f"{name} against {against}, over {what}: {reason}" for p, what, reason in told if p is None]
     return [f"No p-value ({DASH}): {'; '.join(reasons)}."] if reasons else []
 
 

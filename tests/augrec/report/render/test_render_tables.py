@@ -22,7 +22,8 @@ def results() -> Table:
         [
             Row((word("base"), measure(0.25, 0.01), measure(0.9, best=True), p_cell(None, note="one user")), "plain",
                 baseline=True),
-            Row((word(HOSTILE), measure(0.5, 0.02, best=True, mark=1), measure(1.1, mark=-1), p_cell(0.0004)), "text"),
+            Row((word(HOSTILE), measure(0.5, 0.02, best=True, mark="better"), measure(1.1, mark="worse"),
+                 p_cell(0.0004)), "text"),
             Row((word("lost"), Cell("failed: no memory", span=3)), "plain"),
         ],
         ["A note."],

@@ -72,17 +72,17 @@ def realistic(seed: int = 3) -> dict[str, Any]:
     """Seven arms, two recommenders, five groups: every list is filled."""
     rng = np.random.default_rng(seed)
     return {
-        "schema": 2,
+        "schema": 3,
         "name": "netflix",
         "title": "Whose text helps the recommender?",
         "created": "2026-03-01T12:00:00+00:00",
         "augrec_version": "0.1.0",
         "headline": {
-            "lead": "SmolLM2-135M reaches recall@20 0.0827 against 0.0810 without text: no significant difference.",
+            "lead": "SmolLM2-135M reaches recall@20 0.0827 against 0.0810 without text: undecided.",
             "evidence": "difference +0.0017, 95 % interval −0.0004 to +0.0038, over users p = 0.121 (Holm over 6).",
             "details": [
-                "The published GPT-3.5 profiles are significantly better under both recommenders.",
-                "With the same 1,000 users GPT-3.5 cannot be told apart from TF-IDF words.",
+                "The published GPT-3.5 profiles are better under both recommenders.",
+                "With the same 1,000 users GPT-3.5 is undecided beside TF-IDF words.",
             ],
         },
         "data": {
@@ -101,6 +101,8 @@ def realistic(seed: int = 3) -> dict[str, Any]:
         "claim": "smollm2",
         "metrics": METRICS,
         "primary": "recall@20",
+        "alpha": 0.05,
+        "equivalence_margin": 0.02,
         "groups": [{"name": n, "title": t, "users": u, "rule": r} for n, t, u, r in GROUPS],
         "downstream": [_downstream(arm, name, rng) for name in RECOMMENDERS for arm in ARMS],
         "intrinsic": [_intrinsic(source, task, rng) for source in SOURCES for task in _tasks(source)],
@@ -184,9 +186,15 @@ def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[st
 def _versus(difference: float, half: float, seeds: int) -> dict[str, Any]:
     p = float(np.exp(-2.2 * abs(difference) / half))
     seeded = min(1.0, p * 1.3) if seeds > 1 else None
-    return {"difference": difference, "low": difference - half, "high": difference + half} | {
-        "p_users": p, "p_users_holm": min(1.0, 6 * p), "p_seeds": seeded,
-        "seeds_reason": None if seeded else "one seed", "n_users": 1000,
+    return {
+        "difference": difference, "ci_low": difference - half, "ci_high": difference + half, "error": half / 2,
+        "n_users": 1000, "paired_seeds": seeds, "fixed": False,
+        "relative": difference / 0.08, "effect": difference / half / 16,
+        "margin": 0.0016, "detectable_users": 1.4 * half, "detectable_seeds": half if seeds > 1 else None,
+        "p_users": p, "p_users_holm": min(1.0, 6 * p), "p_users_randomisation": p, "p_users_randomisation_holm": None,
+        "p_seeds": seeded, "p_seeds_holm": seeded, "p_equivalence_users": 1 - p, "p_equivalence_users_holm": 1 - p / 2,
+        "p_equivalence_seeds": None if seeded is None else 1 - p, "users_reason": None,
+        "seeds_reason": None if seeded else "one seed",
     }  # fmt: skip
 
 
@@ -335,12 +343,13 @@ def minimal() -> dict[str, Any]:
         "examples",
     )
     return {
-        "schema": 2, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
+        "schema": 3, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
         "arms": [arm | {"change": {}, "users": None}],
         "recommenders": [{"name": "ease", "title": "EASE", "family": "ease", "scale_option": "text", "scales": []}],
         "baseline": "none", "claim": None, "metrics": ["recall@20"], "primary": "recall@20",
+        "alpha": 0.05, "equivalence_margin": 0.02,
         "groups": [{"name": "all", "title": "All test users", "users": 0, "rule": ""}],
         "downstream": [
             {"arm": "none", "recommender": "ease", "seeds": [], "scale": None, "tuned": []}

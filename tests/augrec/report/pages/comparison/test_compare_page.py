@@ -16,7 +16,7 @@ from augrec.artefacts.files import read_json
 from augrec.report.pages.comparison.cost_tables import money, significant
 from augrec.report.pages.comparison.page import render, write_page
 from augrec.report.pages.comparison.plots import forest
-from augrec.report.pages.comparison.result_tables import digits_of, results_table
+from augrec.report.pages.comparison.result_tables import against_table, digits_of, results_table
 from augrec.report.pages.comparison.results import read_results, results_of, write_results
 from augrec.report.pages.comparison.text_plots import leak_figure
 from augrec.report.render.axes import fitted
@@ -79,7 +79,7 @@ def test_twelve_arms_and_ten_examples_stay_small(content: dict[str, Any]) -> Non
         sources.append(name)
     texts = [{"arm": arm["name"], "text": "a long text " * 200, "failed": None} for arm in large["arms"]]
     large["examples"] = [{"user": str(n), "history": ["A film"] * 20, "texts": texts} for n in range(10)]
-    assert len(render(page_content.results(large)).encode()) < 1_500_000
+    assert len(render(page_content.results(large)).encode()) < 1_800_000
 
 
 def test_every_table_is_described_and_every_plot_named(page: str) -> None:
@@ -99,14 +99,24 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
     one = content["downstream"][2]
     value = one["groups"]["profiled"]["recall@20"]
     row = next(row for row in table.rows if row.cells[0].text == "SmolLM2-135M" and row.cells[1].text == "LLMRec")
-    assert [cell.value for cell in row.cells[2:8]] == [
+    assert [cell.value for cell in row.cells[2:7]] == [
         value["mean"],
         value["versus"]["none"]["difference"],
-        value["versus"]["none"]["low"],
-        value["versus"]["none"]["p_users_holm"],
-        value["versus"]["none"]["p_seeds"],
+        value["versus"]["none"]["ci_low"],
+        None,
         0.5,
     ]
+    assert row.cells[5].text in ("better", "worse", "equivalent", "undecided")
+    every = against_table(results, results.groups[1], 1)
+    assert every is not None
+    shown = next(
+        row for row in every.rows if [cell.text for cell in row.cells[:3]] == ["SmolLM2-135M", "no text", "LLMRec"]
+    )
+    keys = (
+        "difference", "ci_low", "relative", "effect", "margin", "p_users", "p_users_holm", "p_users_randomisation",
+        "detectable_users", "p_equivalence_users_holm", "p_seeds", "detectable_seeds", "p_equivalence_seeds",
+    )  # fmt: skip
+    assert [cell.value for cell in shown.cells[4:]] == [value["versus"]["none"][key] for key in keys]
     precision = row.cells[[column.title for column in table.columns].index("precision@20")]
     assert len(precision.under) == 3
     assert "−0.00000 " not in " ".join(precision.under)
@@ -251,8 +261,8 @@ def test_results_are_read_as_they_were_written(content: dict[str, Any], tmp_path
 
 
 def test_another_schema_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="schema 3"):
-        results_of(content | {"schema": 3})
+    with pytest.raises(DataError, match="schema 2"):
+        results_of(content | {"schema": 2})
     with pytest.raises(DataError, match="schema None"):
         results_of([])
 

@@ -27,7 +27,9 @@ BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
     versus=Comparison(
         difference=0.05, p_users=0.001, p_users_holm=0.002, p_users_randomisation=0.002,
-        p_users_randomisation_holm=0.004, p_seeds=0.01, p_seeds_holm=0.02, ci_low=0.01, ci_high=0.09,
+        p_users_randomisation_holm=0.004, p_seeds=0.01, p_seeds_holm=0.02, ci_low=0.01, ci_high=0.09, relative=0.25,
+        effect=0.2, margin=0.004, detectable_users=0.03, detectable_seeds=0.02, p_equivalence_users_holm=0.99,
+        p_equivalence_seeds=0.98,
     ),
 )  # fmt: skip
 PLAIN = Value(mean=0.2, std=0.02)
@@ -56,8 +58,9 @@ def test_markdown() -> None:
     assert r"| good\|x | **0.2500 ± 0.0100 ▲** | 0.2000 |" in text
     assert "| lost | failed: out of memory | – |" in text
     assert "Paper: a paper." in text
-    row_of_tests = "+0.0500 | +0.0100 to +0.0900 | 0.001 | 0.002 | 0.002 | 0.004 | 0.010 | 0.020 |"
-    assert f"| base_line | recall@20 | {row_of_tests}" in text
+    sizes = "+0.0500 | +0.0100 to +0.0900 | +25.0 % | +0.20 | 0.0040"
+    tests = "0.001 | 0.002 | 0.002 | 0.0300 | 0.990 | 0.010 | 0.0200 | 0.980 |"
+    assert f"| base_line | recall@20 | **better** | {sizes} | {tests}" in text.replace("\u00a0", " ")
 
 
 def test_groups_stand_in_their_order() -> None:
@@ -72,6 +75,8 @@ def test_csv_has_full_precision() -> None:
     lines = list(csv.DictReader(io.StringIO(text_tables.csv(values_table(BLOCK)))))
     assert [line["label"] for line in lines] == ["base_line", "good|x", "lost"]
     assert (lines[1]["mean"], lines[1]["p_users_holm"], lines[1]["ci_low"]) == ("0.25", "0.002", "0.01")
+    assert [line["verdict"] for line in lines] == ["", "better", ""]
+    assert lines[1]["detectable_users"] == "0.03"
     assert (lines[2]["mean"], lines[2]["problem"]) == ("", "failed: out of memory")
 
 
@@ -97,7 +102,7 @@ def test_text_of_others_is_no_markdown_and_no_html() -> None:
         assert not re.search(r"(?<!\\)\]\(", line)
         assert "\x1b" not in line
     body = [line for line in block_markdown(block).splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in body} <= {4, 12}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in body} <= {4, 18}
 
 
 def test_text_of_others_is_no_latex() -> None:
@@ -121,20 +126,22 @@ def test_a_label_is_no_formula() -> None:
 @pytest.mark.parametrize(
     ("users", "seeds", "difference", "expected"),
     [
-        (0.01, 0.01, 1, 1),
-        (0.01, 0.01, -1, -1),
-        (0.2, 0.01, 1, 0),
-        (0.01, 0.2, 1, 0),
-        (0.01, None, 1, 0),
-        (None, 0.01, 1, 0),
+        (0.01, 0.01, 1, "better"),
+        (0.01, 0.01, -1, "worse"),
+        (0.2, 0.01, 1, "undecided"),
+        (0.01, 0.2, 1, "undecided"),
+        (0.01, None, 1, "undecided"),
+        (None, 0.01, 1, "undecided"),
     ],
 )
 def test_a_mark_needs_users_and_seeds(
-    users: float | None, seeds: float | None, difference: float, expected: int
+    users: float | None, seeds: float | None, difference: float, expected: str
 ) -> None:
     value = Value(0.1, versus=Comparison(difference=difference, p_seeds=seeds, p_users_holm=users))
     assert mark_of(value, "recall@20", 0.05) == expected
-    assert mark_of(value, "rmse", 0.05) == -expected
+    opposite = {"better": "worse", "worse": "better"}
+    assert mark_of(value, "rmse", 0.05) == opposite.get(expected, expected)
+    assert mark_of(Value(0.1), "recall@20", 0.05) == ""
 
 
 def test_the_best_of_a_column_follows_the_metric() -> None:

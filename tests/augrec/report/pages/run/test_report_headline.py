@@ -35,12 +35,12 @@ def headline(*variants: Trained, plan: dict[str, PlannedVariant] | None = None, 
     return find_headline(trained, summarise(trained, chosen, controls), chosen, roles)
 
 
-def test_a_clear_gain_is_called_significant_over_both() -> None:
+def test_a_clear_gain_is_called_better() -> None:
     without, llm = variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05)
     found = headline(without, llm)
     assert found.lead == (
         f"llmrec-smollm2 reaches recall@20 {llm.mean('recall@20'):.4f} against {without.mean('recall@20'):.4f} for "
-        "llmrec-without: significantly better, over users and over seeds."
+        "llmrec-without: better."
     )
     assert "interval +0.0" in found.evidence
     assert "No control of the same model" in found.details[0]
@@ -48,18 +48,23 @@ def test_a_clear_gain_is_called_significant_over_both() -> None:
 
 def test_no_difference_is_not_called_equality() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0))
-    assert found.lead.endswith("no significant difference.")
-    assert "equal" not in found.lead
+    assert found.lead.endswith(": equivalent: within ± 0.0084.")
+    unsure = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0), equivalence_margin=0.001)
+    assert ": undecided: neither a difference nor equivalence is shown; these users are likely to show" in unsure.lead
+    assert "equal" not in unsure.lead.replace("equivalence", "")
 
 
 def test_a_loss_is_called_a_loss() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", -0.05))
-    assert "significantly worse, over users and over seeds" in found.lead
+    assert found.lead.endswith(": worse.")
 
 
 def test_a_gain_that_training_again_may_lose_says_so() -> None:
     found = headline(variant("llmrec-without", 0, 0), variant("llmrec-smollm2", 0.05, 0.1))
-    assert "not over seeds, so training again may not repeat it" in found.lead
+    assert (
+        "undecided: ahead over users for these trained models, but not over seeds, so training again may not repeat it"
+        in found.lead
+    )
 
 
 def test_one_seed_says_that_seeds_are_untested() -> None:
@@ -82,18 +87,21 @@ def test_a_closed_form_is_judged_alike_with_one_seed_and_with_five(gain: float, 
     assert found[0].lead == found[1].lead
     assert found[0].evidence == found[1].evidence
     assert "over seeds p" in found[0].evidence
-    assert ("significantly" in found[0].lead) == (spread < 0.1)
+    assert ("undecided" in found[0].lead) == (spread == 0.1)
     assert not any("seed" in sentence for sentence in found[0].details[1:])
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_nothing_is_better_while_a_test_is_missing(seeds: int) -> None:
-    both = headline(closed_form("popularity", 0, seeds), closed_form("ease", 0.05, seeds))
-    one = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=seeds))
-    for found in (both, one):
-        assert "above over users, but untested over seeds" in found.lead
-        assert "significantly better" not in found.lead
-    assert "repeats the difference exactly" in both.lead
+    found = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=seeds))
+    assert "undecided: ahead over users, but untested over seeds" in found.lead
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_users_alone_decide_between_two_that_draw_nothing(seeds: int) -> None:
+    found = headline(closed_form("popularity", 0, seeds), closed_form("ease", 0.05, seeds))
+    assert "better: neither draws anything, so the users alone decide" in found.lead
+    assert "over seeds" not in found.evidence
 
 
 def above(name: str, other: Trained, gain: float, p: float, model: str = "llmrec") -> Trained:
@@ -112,9 +120,9 @@ def test_a_control_that_only_an_uncorrected_p_beats_is_not_beaten() -> None:
     claim = variant("llmrec-smollm2", 0.05)
     without, control = variant("llmrec-without", 0), above("llmrec-shuffled", claim, -0.01, p=0.03)
     others = [above(f"llmrec-random-{place}", claim, -0.01, p=0.9) for place in range(3)]
-    assert "beats the control" in headline(without, claim, control).details[0]
+    assert "is better than the control" in headline(without, claim, control).details[0]
     found = headline(without, claim, control, *others)
-    assert not any("beats" in sentence for sentence in found.details)
+    assert not any("is better than the control" in sentence for sentence in found.details)
     assert "llmrec-shuffled" in found.lead.partition("But")[2]
 
 
@@ -122,26 +130,26 @@ def test_the_claim_is_judged_by_the_corrected_p() -> None:
     without = variant("llmrec-without", 0)
     claim = above("llmrec-smollm2", without, 0.01, p=0.03)
     others = [above(f"other-{place}", without, 0.01, p=0.9, model="other") for place in range(3)]
-    assert "significantly better" in headline(without, claim).lead
-    assert "no significant difference" in headline(without, claim, *others).lead
+    assert headline(without, claim).lead.endswith(": better.")
+    assert "undecided" in headline(without, claim, *others).lead
 
 
 def test_a_control_that_does_as_well_takes_the_claim_back() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-shuffled", 0.053))
-    assert "But llmrec-shuffled does as well." in found.lead
+    assert "But llmrec-shuffled is equivalent to it." in found.lead
     assert "This run does not show that the content" in found.details[0]
 
 
 def test_a_control_that_is_beaten_supports_the_claim() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.1), variant("llmrec-heuristic", 0.05))
     assert "But" not in found.lead
-    assert "beats the control llmrec-heuristic" in found.details[0]
+    assert "is better than the control llmrec-heuristic" in found.details[0]
     assert "This supports that the LLM adds anything to simple rules." in found.details[0]
 
 
 def test_a_control_that_wins_refutes_the_claim() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1))
-    assert "The control llmrec-random does better than llmrec-smollm2" in found.details[0]
+    assert "llmrec-smollm2 is worse than the control llmrec-random" in found.details[0]
     assert "This run speaks against the claim that the content" in found.details[0]
 
 
@@ -149,14 +157,15 @@ def test_a_control_that_wins_for_these_trainings_only_is_not_said_to_win() -> No
     found = headline(
         variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1, spread=0.12)
     )
-    assert "The control llmrec-random is above over users but not over seeds" in found.details[0]
+    assert "is undecided beside the control llmrec-random: behind over users" in found.details[0]
+    assert "but not over seeds" in found.details[0]
     assert "This run does not show that the content" in found.details[0]
 
 
 def test_a_simple_baseline_on_top_is_named() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("ease", 0.2, model="ease"))
     assert any("highest mean of all variants is ease's" in sentence for sentence in found.details)
-    assert any("2 are significantly better over users, 0 significantly worse" in sentence for sentence in found.details)
+    assert any("2 better, 0 worse, 0 equivalent and 0 undecided" in sentence for sentence in found.details)
 
 
 def test_a_single_variant_claims_nothing() -> None:
@@ -177,7 +186,12 @@ def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None
     found = headline(*(variant(name, 0) for name in plan), plan=plan)
     assert found.lead.startswith("b reaches")
     controls = [sentence for sentence in found.details if "control" in sentence]
-    assert [" a " in controls[0], " cc " in controls[1], " ddd " in controls[2], " eeee " in controls[3]] == [True] * 4
+    assert [sentence.split(" the control ")[1].replace(":", " ").split(" ")[0] for sentence in controls] == [
+        "a",
+        "cc",
+        "ddd",
+        "eeee",
+    ]
     profiles = ["the content of the user profiles", "the edges and user profiles help"]
     at_stake = [*profiles, "the LLM adds", "the augmentation helps"]
     assert all(text in sentence for text, sentence in zip(at_stake, controls, strict=True))
@@ -187,4 +201,4 @@ def test_the_options_win_over_the_plan() -> None:
     plan = {name: PlannedVariant("llmrec", "smollm2") for name in ("base", "one", "other")}
     found = headline(*(variant(name, 0) for name in plan), plan=plan, claim="other", controls=("one",))
     assert found.lead.startswith("other reaches")
-    assert "The control one" in found.details[0]
+    assert "the control one" in found.details[0]

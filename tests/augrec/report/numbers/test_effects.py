@@ -1,0 +1,49 @@
+"""How large a difference is, and which would be seen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from augrec.report.numbers.effects import detectable, standardised
+from augrec.report.numbers.statistics import paired_t
+
+
+def test_the_effect_is_the_t_statistic_without_the_number_of_users() -> None:
+    differences = np.random.default_rng(0).normal(0.2, 1.0, 60)
+    effect = standardised(differences)
+    assert effect is not None
+    assert effect * math.sqrt(60) == pytest.approx(stats.ttest_1samp(differences, 0).statistic)
+
+
+def test_the_detectable_difference_is_found_four_times_out_of_five() -> None:
+    rng = np.random.default_rng(1)
+    for n, alpha in ((150, 0.05), (12, 0.05), (60, 0.2)):
+        spread = rng.normal(0, 1, n)
+        spread *= 0.3 / spread.std(ddof=1)
+        effect = detectable(spread, alpha)
+        assert effect is not None
+        found = [(paired_t(rng.normal(effect, 0.3, n), np.zeros(n)).p or 1.0) < alpha for _ in range(1500)]
+        assert 0.75 < np.mean(found) < 0.85
+
+
+def test_more_power_and_fewer_users_need_a_larger_difference() -> None:
+    differences = np.random.default_rng(2).normal(0, 1, 400)
+    usual, sure, few = (
+        detectable(differences, 0.05),
+        detectable(differences, 0.05, 0.95),
+        detectable(differences[:40], 0.05),
+    )
+    assert usual is not None
+    assert sure is not None
+    assert few is not None
+    assert usual < sure < few
+
+
+@pytest.mark.parametrize("differences", [np.zeros(0), np.array([0.3]), np.full(9, 0.2)])
+def test_without_a_spread_there_is_nothing_to_say(differences: np.ndarray) -> None:
+    assert standardised(differences) is None
+    assert detectable(differences, 0.05) is None

@@ -1,0 +1,213 @@
+"""The interval over users and seeds: its variance against loops, a fitted mixed model and simulation."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from augrec.report.numbers.comparison import compare
+from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.intervals import intervals
+from augrec.report.numbers.pairs import paired_values
+from augrec.report.numbers.variants import Trained
+from augrec.report.options import Inference
+
+
+def table(rng: np.random.Generator, seeds: int, users: int, spreads: tuple[float, float, float]) -> np.ndarray:
+    """[seeds, users] around zero, from deviations of users, of seeds, and of what is left."""
+    of_user, of_seed, left = spreads
+    return rng.normal(0, of_user, users) + rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, left, (seeds, users))
+
+
+def ends(values: np.ndarray, samples: int = 500, alpha: float = 0.05, seed: int = 0) -> tuple[float, float]:
+    found = intervals(values[:, :, None], samples, alpha, np.random.default_rng(seed))
+    return float(found.low[0]), float(found.high[0])
+
+
+def error(values: np.ndarray) -> float:
+    return float(intervals(values[:, :, None], 2, 0.05, np.random.default_rng(0)).error[0])
+
+
+def mean_squares(values: np.ndarray) -> tuple[float, float, float]:
+    """Of users, of seeds and of the residual, number by number."""
+    seeds, users = values.shape
+    mean = sum(float(value) for row in values for value in row) / (seeds * users)
+    of_user = [sum(float(values[s, u]) for s in range(seeds)) / seeds for u in range(users)]
+    of_seed = [sum(float(values[s, u]) for u in range(users)) / users for s in range(seeds)]
+    left = sum((values[s, u] - of_user[u] - of_seed[s] + mean) ** 2 for s in range(seeds) for u in range(users))
+    return (
+        seeds * sum((at - mean) ** 2 for at in of_user) / (users - 1),
+        users * sum((at - mean) ** 2 for at in of_seed) / (seeds - 1),
+        float(left) / ((users - 1) * (seeds - 1)),
+    )
+
+
+def test_the_standard_error_is_that_of_the_analysis_of_variance() -> None:
+    values = table(np.random.default_rng(1), 4, 25, (0.3, 0.1, 0.2)) + 0.5
+    of_users, of_seeds, left = mean_squares(values)
+    assert of_seeds > left
+    assert error(values) ** 2 == pytest.approx((of_users + of_seeds - left) / values.size)
+
+
+def test_the_standard_error_is_that_of_a_mixed_model() -> None:
+    """A mixed model with crossed random effects, fitted by restricted likelihood on the dense covariance."""
+    values = table(np.random.default_rng(2), 4, 12, (0.3, 0.15, 0.2)) + 1.0
+    seeds, users = values.shape
+    same_user = np.kron(np.ones((seeds, seeds)), np.eye(users))
+    same_seed = np.kron(np.eye(seeds), np.ones((users, users)))
+    y, ones = values.ravel(), np.ones(values.size)
+
+    def covariance(logs: np.ndarray) -> np.ndarray:
+        of_user, of_seed, left = np.exp(logs)
+        return of_user * same_user + of_seed * same_seed + left * np.eye(values.size)
+
+    def loss(logs: np.ndarray) -> float:
+        v = covariance(logs)
+        weighed = np.linalg.solve(v, ones)
+        known = ones @ weighed
+        residual = y - (y @ weighed) / known
+        return float(np.linalg.slogdet(v)[1] + np.log(known) + residual @ np.linalg.solve(v, residual))
+
+    fitted = optimize.minimize(
+        loss, np.log([0.1, 0.05, 0.05]), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}
+    )
+    known = ones @ np.linalg.solve(covariance(fitted.x), ones)
+    assert error(values) == pytest.approx(known**-0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "spreads", "least"),
+    [
+        (5, (0.1, 0.02, 0.1), 0.90),  # seeds weigh most
+        (5, (0.1, 0.004, 0.2), 0.92),
+        (5, (0.1, 0.0, 0.3), 0.92),  # only what a training does to single users
+        (1, (0.1, 0.0, 0.1), 0.91),
+    ],
+)
+def test_intervals_cover_what_they_promise(seeds: int, spreads: tuple[float, float, float], least: float) -> None:
+    rng = np.random.default_rng(3)
+    found = [ends(table(rng, seeds, 100, spreads), 300, seed=n) for n in range(300)]
+    assert least < np.mean([low <= 0 <= high for low, high in found]) < 0.99
+
+
+def test_users_alone_miss_what_seeds_do() -> None:
+    """The interval that holds trainings fixed, on the same tables: it covers far less than it promises."""
+    rng = np.random.default_rng(4)
+    tables = [table(rng, 5, 100, (0.1, 0.04, 0.1)) for _ in range(200)]
+    fixed = [ends(values.mean(axis=0, keepdims=True), 300, seed=n) for n, values in enumerate(tables)]
+    assert np.mean([low <= 0 <= high for low, high in fixed]) < 0.85
+
+
+def test_of_one_seed_it_is_the_interval_over_users() -> None:
+    values = np.random.default_rng(5).exponential(1.0, (1, 400))
+    draw = np.random.default_rng(6)
+    means = [values[0][draw.integers(0, 400, 400)].mean() for _ in range(4000)]
+    assert ends(values, 4000) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.015)
+
+
+def test_of_many_users_without_any_spread_the_seeds_remain() -> None:
+    """What a t interval over the seeds says: the bootstrap of five is as wide, on average."""
+    rng = np.random.default_rng(7)
+    ratios = []
+    for n in range(60):
+        by_seed = rng.normal(0, 1, 5)
+        low, high = ends(np.repeat(by_seed[:, None], 50, axis=1), 2000, seed=n)
+        known = stats.t.interval(0.95, 4, by_seed.mean(), stats.sem(by_seed))
+        ratios.append((high - low) / (known[1] - known[0]))
+    assert 0.9 < np.mean(ratios) < 1.05
+
+
+def test_columns_are_those_of_single_columns_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(8).random((3, 40, 2))
+    both = intervals(values, 200, 0.1, np.random.default_rng(9))
+    alone = intervals(values[:, :, :1], 200, 0.1, np.random.default_rng(9))
+    assert both.low[0] == pytest.approx(alone.low[0])
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 400)
+    blocks = intervals(values, 200, 0.1, np.random.default_rng(9))
+    assert np.allclose([both.low, both.high], [blocks.low, blocks.high])
+
+
+def test_nothing_varies_and_one_user() -> None:
+    assert ends(np.full((5, 30), 0.25)) == (0.25, 0.25)
+    assert np.isnan(ends(np.ones((5, 1)))).all()
+
+
+def test_a_hundred_thousand_users_take_a_bounded_block_of_memory() -> None:
+    values = np.random.default_rng(10).random((5, 100_000, 1))
+    tracemalloc.start()
+    try:
+        intervals(values, 60, 0.05, np.random.default_rng(0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6, "more than the draws of one block and a few tables of users"
+
+
+USERS = np.arange(50)
+
+
+def variant(name: str, seeds: range, gain: float = 0.0, *, deterministic: bool = False) -> Trained:
+    rng = np.random.default_rng(list(name.encode()))
+    level = np.random.default_rng(0).random(len(USERS))
+    once = level + gain + rng.normal(0, 0.05, len(USERS))
+    by_seed = {
+        seed: {"recall@20": once if deterministic else level + gain + rng.normal(0, 0.05, len(USERS))} for seed in seeds
+    }
+    metrics = {
+        seed: {"test": {"recall@20": float(of["recall@20"].mean())}, "deterministic": deterministic}
+        for seed, of in by_seed.items()
+    }
+    per_user = {"recall@20": np.mean([of["recall@20"] for of in by_seed.values()], axis=0)}
+    return Trained(name, metrics, USERS, per_user, by_seed)
+
+
+def test_pairs_are_made_of_the_seeds_that_both_were_trained_with() -> None:
+    first, second = variant("a", range(1, 6)), variant("b", range(3, 9))
+    pair = paired_values(first, second, "recall@20")
+    assert pair is not None
+    assert pair.seeds == 3
+    expected = [first.by_seed[seed]["recall@20"] - second.by_seed[seed]["recall@20"] for seed in (3, 4, 5)]
+    assert np.array_equal(pair.differences, expected)
+    found = compare(first, second, ["recall@20"], Inference(bootstrap=100))["recall@20"]
+    assert found.difference == pytest.approx(np.mean(expected))
+    assert (found.paired_seeds, found.n_users) == (3, 50)
+
+
+def test_what_draws_nothing_stands_beside_every_seed_of_the_other() -> None:
+    fixed, drawn = variant("a", range(1), deterministic=True), variant("b", range(5))
+    there, back = paired_values(fixed, drawn, "recall@20"), paired_values(drawn, fixed, "recall@20")
+    assert there is not None
+    assert back is not None
+    assert there.differences.shape == (5, 50)
+    assert np.array_equal(there.differences, -back.differences)
+    both = paired_values(fixed, variant("c", range(3), deterministic=True), "recall@20")
+    assert both is not None
+    assert both.seeds == 1
+
+
+def test_without_a_common_seed_the_means_are_compared_and_nothing_is_said_of_seeds() -> None:
+    found = compare(variant("a", range(3)), variant("b", range(5, 8)), ["recall@20"], Inference(bootstrap=100))
+    assert found["recall@20"].paired_seeds == 0
+    assert found["recall@20"].p_seeds is None
+    assert found["recall@20"].ci_low is not None
+
+
+def test_seeds_that_spread_widen_the_interval_of_a_mean() -> None:
+    calm = variant("a", range(5))
+    wild = Trained(
+        "w",
+        calm.metrics,
+        calm.users,
+        calm.per_user,
+        {seed: {"recall@20": of["recall@20"] + 0.1 * (seed - 2)} for seed, of in calm.by_seed.items()},
+    )
+    widths = []
+    for one in (calm, wild):
+        found = estimate(one, "recall@20", Inference(bootstrap=400))
+        assert found.low is not None
+        assert found.high is not None
+        widths.append(found.high - found.low)
+    assert widths[1] > 1.5 * widths[0]

@@ -1,0 +1,159 @@
+"""The four words: what each needs, and how often each is said at known effects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from augrec.report.numbers.comparison import Comparison, compare, corrected
+from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.verdicts import WORDS, definitions, evidence, verdict
+from augrec.report.options import Inference
+
+SHOWN = Comparison(
+    difference=0.2,
+    margin=0.3,
+    p_users_holm=0.01,
+    p_seeds=0.02,
+    p_equivalence_users_holm=0.9,
+    p_equivalence_seeds=0.9,
+)
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_users", "p_seeds", "word"),
+    [
+        (0.2, 0.01, 0.02, "better"),
+        (-0.2, 0.01, 0.02, "worse"),
+        (0.2, 0.01, 0.05, "undecided"),
+        (0.2, 0.05, 0.01, "undecided"),
+        (-0.2, 0.9, 0.01, "undecided"),
+        (0.2, None, 0.01, "undecided"),
+        (0.2, 0.01, None, "undecided"),
+        (0.0, 0.01, 0.01, "undecided"),
+        (None, 0.01, 0.01, "undecided"),
+    ],
+)
+def test_a_difference_counts_when_both_tests_were_carried_out_and_both_say_so(
+    difference: float | None, p_users: float | None, p_seeds: float | None, word: str
+) -> None:
+    compared = replace(SHOWN, difference=difference, p_users_holm=p_users, p_seeds=p_seeds)
+    opposite = {"better": "worse", "worse": "better"}
+    assert verdict(compared, "recall@20", alpha=0.05).word == word
+    assert verdict(compared, "rmse", alpha=0.05).word == opposite.get(word, word)
+
+
+@pytest.mark.parametrize(("metric", "side"), [("recall@20", "ahead"), ("rmse", "behind")])
+def test_equivalence_needs_both_tests_and_goes_before_a_difference(metric: str, side: str) -> None:
+    both = replace(SHOWN, p_equivalence_users_holm=0.01, p_equivalence_seeds=0.02)
+    assert verdict(both, metric, 0.05).sentence == f"equivalent: {side}, but by less than the margin of 0.3000"
+    alike = replace(both, p_users_holm=0.8)
+    assert verdict(alike, metric, 0.05).sentence == "equivalent: within ± 0.3000"
+    for lacking in ({"p_equivalence_users_holm": 0.05}, {"p_equivalence_seeds": 0.05}, {"p_equivalence_seeds": None}):
+        assert verdict(replace(alike, **lacking), metric, 0.05).word == "undecided"
+
+
+def test_users_alone_decide_where_neither_draws_anything() -> None:
+    fixed = replace(SHOWN, p_seeds=None, p_equivalence_seeds=None)
+    assert verdict(fixed, "recall@20", 0.05).word == "undecided"
+    fixed = replace(fixed, fixed=True)
+    assert verdict(fixed, "recall@20", 0.05).word == "better"
+    assert verdict(replace(fixed, p_users_holm=0.3), "recall@20", 0.05).word == "undecided"
+    assert verdict(replace(fixed, p_equivalence_users_holm=0.01), "recall@20", 0.05).word == "equivalent"
+
+
+def test_what_is_undecided_says_why() -> None:
+    def why(**known: object) -> str:
+        return verdict(replace(SHOWN, **known), "rmse", 0.05).why  # type: ignore[arg-type]
+
+    assert why(p_users_holm=None, users_reason="one user") == "no test is possible (one user)"
+    assert why(p_seeds=None, seeds_reason="one seed") == "behind over users, but untested over seeds (one seed)"
+    assert why(p_seeds=0.3).startswith("behind over users for these trained models, but not over seeds")
+    assert why(p_users_holm=0.3, detectable_users=0.25).endswith("are likely to show a difference of 0.2500 or more")
+
+
+def test_each_word_is_defined_with_the_level_and_the_margin_that_were_declared() -> None:
+    found = dict(definitions(0.1, 0.005))
+    assert tuple(found) == WORDS
+    assert "each at 10\u00a0%" in found["better"]
+    assert "0.5\u00a0% of the mean" in found["equivalent"]
+
+
+def test_the_evidence_has_an_effect_and_what_is_detectable_beside_every_p() -> None:
+    known = replace(
+        SHOWN, relative=0.1, ci_low=0.1, ci_high=0.3, effect=0.25, detectable_users=0.04, detectable_seeds=0.05
+    )
+    assert evidence(known, 0.05).replace("\u00a0", " ") == (
+        "difference +0.2000 (+10.0 %), 95 % interval +0.1000 to +0.3000, d_z +0.25, "
+        "over users p = 0.010 (Holm; 0.0400 is detectable), over seeds p = 0.020 (0.0500 is detectable)"
+    )
+
+
+USERS = np.arange(300)
+SEEDS = range(5)
+
+
+def trained(name: str, rng: np.random.Generator, level: np.ndarray, gain: float, seed_spread: float) -> Trained:
+    """Five trainings: a user's level, the variant's gain for everybody, what a seed adds, and what is left."""
+    by_seed = {
+        seed: {"recall@20": level + gain + rng.normal(0, seed_spread) + rng.normal(0, 0.05, len(USERS))}
+        for seed in SEEDS
+    }
+    metrics = {seed: {"test": {"recall@20": float(table["recall@20"].mean())}} for seed, table in by_seed.items()}
+    per_user = {"recall@20": np.mean([table["recall@20"] for table in by_seed.values()], axis=0)}
+    return Trained(name, metrics, USERS, per_user, by_seed)
+
+
+def words(gain: float, *, times: int, seed: int, seed_spread: float = 0.0005, arms: int = 1) -> Counter[str]:
+    """How often each word is said of arms that all have the same gain, in percent of the mean .3 of the baseline."""
+    rng = np.random.default_rng(seed)
+    said: Counter[str] = Counter()
+    for _ in range(times):
+        level = rng.beta(3, 7, len(USERS))
+        base = trained("base", rng, level, 0.0, seed_spread)
+        found = {
+            arm: compare(trained(f"arm-{arm}", rng, level, gain * 0.003, seed_spread), base, ["recall@20"], QUICK)
+            for arm in range(arms)
+        }
+        said.update(verdict(of["recall@20"], "recall@20", 0.05).word for of in corrected(found).values())
+    return said
+
+
+QUICK = Inference(bootstrap=2, flips=1)
+"""The interval and the randomisation test decide nothing."""
+
+
+def test_no_effect_is_equivalent_and_hardly_ever_better_or_worse() -> None:
+    said = words(0, times=150, seed=1)
+    assert said["equivalent"] > 0.6 * 150
+    assert said["better"] + said["worse"] < 0.04 * 150, "two tests that must both be passed are stricter than one"
+
+
+def test_an_effect_at_the_margin_is_hardly_ever_called_equivalent() -> None:
+    """The size of the test of equivalence: at the margin itself it may be wrong in 5 % of studies, and is in fewer."""
+    for gain in (2, -2):
+        assert words(gain, times=200, seed=2)["equivalent"] <= 0.08 * 200
+
+
+def test_an_effect_of_twice_the_margin_is_found() -> None:
+    said = words(4, times=100, seed=3)
+    assert said["better"] > 90
+    assert said["worse"] == said["equivalent"] == 0
+    said = words(-4, times=100, seed=4)
+    assert said["worse"] > 90
+
+
+def test_where_seeds_spread_more_than_the_margin_nothing_is_equivalent() -> None:
+    said = words(0, times=150, seed=5, seed_spread=0.02)
+    assert said["undecided"] > 0.85 * 150
+    assert said["equivalent"] < 0.08 * 150
+
+
+def test_a_page_of_four_arms_raises_one_false_equivalence_in_twenty_at_most() -> None:
+    rng = np.random.default_rng(6)
+    pages = 120
+    wrong = sum(bool(words(2, times=1, seed=int(rng.integers(1 << 30)), arms=4)["equivalent"]) for _ in range(pages))
+    assert wrong <= 0.1 * pages
