@@ -44,6 +44,9 @@ class Table(Options):
     """The smallest difference that matters, as a share of the mean of what a row is compared with."""
     seed: int = Field(0, ge=0)
     """Of the resamples."""
+    times: bool = False
+    """Whether a second table shows what an epoch and a training of each row cost, as multiples of the row that it is
+    compared with."""
     plot: bool = True
     """Whether the table is also drawn as bars."""
 

@@ -26,6 +26,7 @@ from augrec.report.pages.experiment.tables import (
     tests_table,
     values_table,
 )
+from augrec.report.pages.experiment.times import times_table
 from augrec.report.pages.experiment.values import Block, Line, comparisons_of
 from augrec.report.render.html import Head, page
 from augrec.report.render.safe_text import markdown_cell
@@ -52,6 +53,8 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
             write_text(files.tables / f"{stem(block)}.{suffix}", text)
         if (tests := tests_table(block)) is not None:
             write_text(files.tables / f"{tests.name}.tex", latex(tests))
+        if (times := times_table(stem(block), block.title, block.times)) is not None:
+            write_text(files.tables / f"{times.name}.csv", csv(times))
         if tables[block.table].plot:
             draw_bars(block, files.plots / stem(block))
     sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
@@ -116,6 +119,7 @@ def _html(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sw
                 replace(means_table(block), name=f"{stem(block)}-means", caption="By variant"),
                 tests_table(block),
                 tables[block.table].plot,
+                times_table(stem(block), block.title, block.times),
             )
             for block in blocks
         ],

@@ -12,6 +12,7 @@ from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.paper import Published, published
+from augrec.report.pages.experiment.times import Times, times_of
 from augrec.report.pages.experiment.values import (
     Block,
     Line,
@@ -111,7 +112,18 @@ class Results:
             paper.source if paper else None,
             describe_tests(table),
             table.equivalence_margin,
+            self._times(dataset, rows) if table.times else (),
         )
+
+    def _times(self, dataset: str, rows: Sequence[Row]) -> tuple[Times, ...]:
+        """Of the rows that were trained, in order."""
+        found = []
+        for row in rows:
+            own, _ = self.trained(dataset, row.setting, row.variant)
+            other = self.trained(dataset, *row.compared_with)[0] if row.compared_with else None
+            if own is not None:
+                found.append(times_of(row.label, own, row.against, other))
+        return tuple(found)
 
     def _paper(self, table: Table, dataset: str) -> Published | None:
         data = self.study.datasets[dataset].paper
@@ -229,7 +241,7 @@ def results_json(study: Study, blocks: list[Block], lines: list[Line]) -> dict[s
             }
             for run in study.runs
         ],
-        "tables": [asdict(block) for block in blocks],
+        "tables": [{name: value for name, value in asdict(block).items() if name != "times"} for block in blocks],
         "sweeps": [asdict(line) for line in lines],
         "failures": [asdict(failure) for failure in study.failures],
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from augrec.report.pages.experiment.times import times_table
 from augrec.report.pages.experiment.values import Block, Line, Point, mark_of
 from augrec.report.pages.experiment.values import Row as Values
 from augrec.report.pages.verdict_columns import CSV as COMPARISON
@@ -114,6 +115,8 @@ def block_markdown(block: Block) -> str:
     """The table, its notes and its tests."""
     means, tests = means_table(block), tests_table(block)
     parts = [f"## {markdown_cell(block.title)}", markdown_rows(means), *map(markdown_cell, means.notes)]
+    if (times := times_table(stem(block), block.title, block.times)) is not None:
+        parts += [f"### {markdown_cell(times.caption)}", markdown_rows(times), *map(markdown_cell, times.notes)]
     if tests is not None:
         parts += ["<details><summary>Tests</summary>", markdown_rows(tests), "</details>"]
     return "\n\n".join(parts) + "\n"

@@ -13,6 +13,7 @@ from augrec.report.numbers.variants import Trained
 from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.options import Table
+from augrec.report.pages.experiment.times import Times
 from augrec.report.render.wording import per_cent
 
 
@@ -65,6 +66,8 @@ class Block:
     paper: str | None
     tests: str
     margin: float = 0.02
+    times: tuple[Times, ...] = ()
+    """What the rows cost, where the table asks for it."""
 
 
 @dataclass(frozen=True)
