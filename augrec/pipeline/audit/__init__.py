@@ -15,7 +15,7 @@ from rich.table import Table
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.audit.checks import Audit, Check
+from augrec.pipeline.audit.checks import Audit, Check, Split
 from augrec.pipeline.audit.interactions import (
     audit_candidates,
     audit_dataset,
@@ -25,8 +25,10 @@ from augrec.pipeline.audit.interactions import (
 )
 from augrec.pipeline.audit.noise import audit_noise
 from augrec.pipeline.audit.starts import audit_starts
-from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records
+from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.text_alignment import alignment_lines, probe_texts
+from augrec.report.measures.alignment import Alignment
 
 __all__ = ["Audit", "Check", "audit_run", "render"]
 
@@ -64,6 +66,8 @@ def audit_run(folder: Path) -> Audit:
     if run.stage_marker("train").exists():
         checks += audit_reads(folder)
     audit = Audit(tuple(checks), leaks)
+    if not audit.violations:
+        audit = replace(audit, alignment=_alignment(run, split))
     try:
         write_json(run.audit_json, audit.as_json())
     except OSError as error:  # a run that one may only read can be looked at all the same
@@ -71,8 +75,22 @@ def audit_run(folder: Path) -> Audit:
     return audit
 
 
+def _alignment(run: RunFolder, split: Split) -> tuple[Alignment, ...]:
+    """Whether the texts of a sound run belong to their ids, by its training interactions."""
+    sources = read_json(run.summary)["sources"] if run.stage_marker("augment").exists() else {}
+    tasks = {source: tuple(about["tasks"]) for source, about in sources.items()}
+    return probe_texts(
+        run,
+        tasks,
+        split.pairs["train"],
+        n_users=split.n_users,
+        n_items=split.n_items,
+        columns=text_columns(run.root),
+    )
+
+
 def render(audit: Audit, console: Console) -> None:
-    """Prints one row per check, the offending rows, and the augmented pairs that fall in valid and test."""
+    """Prints a row per check, the offending rows, augmented pairs in valid and test, and what the texts say."""
     table = Table(title="Audit", title_justify="left")
     for heading in ("check", "rows", "result"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
@@ -96,3 +114,5 @@ def render(audit: Audit, console: Console) -> None:
             markup=False,
             highlight=False,
         )
+    for line in alignment_lines(audit.alignment):
+        console.print(line, markup=False, highlight=False)

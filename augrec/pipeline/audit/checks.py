@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
+from augrec.report.measures.alignment import Alignment
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ def read_variants(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Audit:
-    """All checks of a run, and per source how many augmented pairs are held-out interactions."""
+    """All checks of a run, per source how many augmented pairs are held-out interactions, and what texts say of it."""
 
     checks: tuple[Check, ...]
     leaks: dict[str, dict[str, int]]
     unwritten: str | None = None
     """Why audit.json could not be written; None where it was."""
+    alignment: tuple[Alignment, ...] = ()
+    """Whether texts belong to their ids: reported and no violation, for texts may say nothing of who likes what."""
 
     @property
     def violations(self) -> int:
@@ -85,6 +88,7 @@ class Audit:
                 {"name": check.name, "rows": check.rows, "violations": list(check.violations)} for check in self.checks
             ],
             "augmented_pairs": self.leaks,
+            "alignment": [asdict(found) for found in self.alignment],
         }
 
 

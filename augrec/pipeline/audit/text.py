@@ -281,7 +281,7 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
         if group == FEATURES_GROUP:
             return {}
         if group == DATA_GROUP:
-            own = texts_of_items(RunFolder(folder).items, _columns(folder))
+            own = texts_of_items(RunFolder(folder).items, text_columns(folder))
             return {field: FieldTexts("", "item", texts) for field, texts in own.items()}
         tasks = (_summary(folder).get(group) or {}).get("tasks", ())
         return texts_of_source(RunFolder(folder).source(group).root, split.n_users, split.n_items, tasks)
@@ -289,7 +289,7 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
         return error
 
 
-def _columns(folder: Path) -> list[str] | None:
+def text_columns(folder: Path) -> list[str] | None:
     """The columns that make the items' own text, where the config names them."""
     path = RunFolder(folder).config
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from rich.table import Table
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.exchange.artefacts import PUBLISHED
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.text_alignment import alignment_lines, probe_texts
+from augrec.report.pages.alignment import read_alignments
+from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Finding
 
 IMPORT_FILE = "import.json"
@@ -27,7 +33,13 @@ def begin(out: Path) -> None:
 
 
 def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
-    """Writes `import.json`, last, so that its presence says that the import is whole."""
+    """Writes `import.json`, last, so that its presence says that the import is whole.
+
+    Whether the texts belong to their ids is probed on what was written, by its training interactions.
+    """
+    dataset, run = Dataset.load(RunFolder(out).dataset), RunFolder(out)
+    tasks = {PUBLISHED: [task.name for task in run.source(PUBLISHED).tasks()]}
+    probed = probe_texts(run, tasks, dataset.train, n_users=dataset.n_users, n_items=dataset.n_items)
     written = about | {
         f"{kind}s": [
             {"file": finding.file, "what": finding.what, "count": finding.count}
@@ -36,12 +48,13 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
         ]
         for kind in ("fault", "note")
     }
+    written["alignment"] = [asdict(found) for found in probed]
     write_json(out / IMPORT_FILE, written)
     return written
 
 
 def render(written: dict[str, Any], out: Path, console: Console, file: str = IMPORT_FILE) -> None:
-    """Prints counts, faults and notes; `file` holds them too."""
+    """Prints counts, faults, notes and what the texts say of their ids; `file` holds them too."""
     console.print(
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in written["counts"].items()),
         markup=False,
@@ -56,6 +69,8 @@ def render(written: dict[str, Any], out: Path, console: Console, file: str = IMP
         for finding in written[kind]:
             table.add_row(*cells(finding["file"], f"{finding['count']:,}", finding["what"]))
         console.print(table)
+    for line in alignment_lines(read_alignments(written)):
+        console.print(line, markup=False, highlight=False)
     if not written["faults"] and file == IMPORT_FILE:
         console.print("No fault was found in the files.")
     console.print(f"Written to {out}; everything above is in {out / file}", markup=False, highlight=False)

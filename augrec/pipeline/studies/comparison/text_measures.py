@@ -20,7 +20,9 @@ from augrec.artefacts.tasks import Edges, Text, read_card
 from augrec.artefacts.treatments import AS_IS, treatment
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.comparison.options import Compare
+from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.measures.agreement import Agreement, agreement
+from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency, consistency
 from augrec.report.measures.intrinsic import Intrinsic, intrinsic
 from augrec.report.measures.leak import Leak, leak
@@ -45,6 +47,7 @@ class TextMeasures:
 
     def __init__(self, compare: Compare, config: Config, run: RunFolder) -> None:
         self._compare, self._run = compare, run
+        self._columns = config.embedding.columns if config.embedding else None
         sources = config.generation.sources if config.generation else {}
         self.records: dict[tuple[str, str], SourceRecords] = {
             (name, task): SourceRecords.read(run, name, task)
@@ -134,6 +137,12 @@ class TextMeasures:
                 mine, theirs = tf_idf(self._profile_texts(records), self._item_texts)
                 checks.append(leak(source, mine, theirs, self._pairs, shown=records.shown, items_by="tf-idf"))
         return tuple(checks)
+
+    def alignment(self) -> tuple[Alignment, ...]:
+        """Of the items' own text and of every source's texts: whether they belong to their ids."""
+        tasks = {source: [name for of, name in self.records if of == source] for source, _ in self.records}
+        sizes = {"n_users": self.n_users, "n_items": self._items.num_rows}
+        return probe_texts(self._run, tasks, self._pairs["train"], columns=self._columns, **sizes)
 
     def memorisation(self) -> tuple[Memorisation, ...]:
         """Of each pair, and each text about users and kind of edges that both sources have."""

@@ -9,6 +9,7 @@ from augrec.artefacts.files import write_text
 from augrec.report.measures.downstream import GroupSize
 from augrec.report.measures.examples import ExampleText
 from augrec.report.numbers.verdicts import definitions
+from augrec.report.pages.alignment import alignment_table
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
 from augrec.report.pages.comparison.facts import count_facts, data_facts, protocol_facts, run_facts
 from augrec.report.pages.comparison.result_tables import (
@@ -65,6 +66,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     yield from _section("Tuning", [tuning_table(results)])
     texts = [intrinsic_table(results), agreement_table(results), consistency_table(results), position_table(results)]
     yield from _section("The texts", texts)
+    yield from _section("Texts and ids", [alignment_table(results.alignment)])
+    yield from _list(f"{plain(probe.of)}: {probe.verdict}: {plain(probe.why)}" for probe in results.alignment)
     yield from _section("Leak and memory", [leak_table(results), memorisation_table(results)])
     verdicts = [(check.source, check.verdict) for check in results.leak]
     verdicts += [(probe.named, probe.verdict) for probe in results.memorisation]

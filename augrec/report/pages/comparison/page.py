@@ -11,6 +11,7 @@ from augrec.artefacts.files import write_text
 from augrec.report.measures.examples import Example
 from augrec.report.measures.intrinsic import FieldValues
 from augrec.report.numbers.verdicts import definitions
+from augrec.report.pages.alignment import alignment_table
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
 from augrec.report.pages.comparison.facts import (
     count_facts,
@@ -89,6 +90,7 @@ SECTIONS = (
     ("compared", "What was compared"),
     ("tuning", "Tuning"),
     ("texts", "The texts"),
+    ("alignment", "Texts and ids"),
     ("leak", "Leak and memory"),
     ("cost", "Cost"),
     ("examples", "Examples"),
@@ -124,6 +126,7 @@ def _texts(results: ComparisonResults) -> dict[str, object]:
         "position": position_table(results),
         "positions": position_figures(results),
         "values": _values(results),
+        "alignment": alignment_table(results.alignment),
         "leak": leak_table(results),
         "leak_figure": leak_figure(results),
         "memorisation": memorisation_table(results),

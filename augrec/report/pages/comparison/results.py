@@ -13,6 +13,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.report.measures.agreement import Agreement
+from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency
 from augrec.report.measures.cost import Cost, Gain
 from augrec.report.measures.downstream import GroupSize, Judgement
@@ -24,7 +25,7 @@ from augrec.report.measures.position import Position
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
-SCHEMA = 3
+SCHEMA = 4
 COMPARE_AGAIN = "run `augrec compare` again with this version"
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
@@ -150,6 +151,7 @@ class ComparisonResults:
     agreement: tuple[Agreement, ...]
     consistency: tuple[Consistency, ...]
     position: tuple[Position, ...]
+    alignment: tuple[Alignment, ...]
     leak: tuple[Leak, ...]
     memorisation: tuple[Memorisation, ...]
     cost: tuple[Cost, ...]

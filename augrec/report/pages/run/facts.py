@@ -14,6 +14,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained
+from augrec.report.pages.alignment import alignment_table, read_alignments
 from augrec.report.pages.run.device_limits import Limit, read_limits
 from augrec.report.pages.run.provenance import Group, read_provenance
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
@@ -21,6 +22,8 @@ from augrec.report.render.wording import count, counted, percent, rate, seconds
 from augrec.report.sources import is_llm
 
 Pairs = list[tuple[str, str]]
+TOLD_APART = ("checks", "violations", "augmented_pairs", "alignment")
+"""What of an audit has its own words or table."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Facts:
     requests: Table | None
     limits: list[Limit]
     audit: Pairs | None
+    alignment: Table | None
     training: Pairs
     machine: str
     stages: Table | None
@@ -72,6 +76,7 @@ def read_facts(
     source = dataset.get("source") or {}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
     data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
+    audit = _optional(RunFolder(run).audit_json)
     return Facts(
         dataset=dataset,
         data=[(name, str(value)) for name, value in data if value],
@@ -82,7 +87,8 @@ def read_facts(
         embeddings=_embeddings(run),
         requests=_requests(sources),
         limits=read_limits(sources),
-        audit=_audit(_optional(RunFolder(run).audit_json)) if RunFolder(run).audit_json.exists() else None,
+        audit=_audit(audit) if RunFolder(run).audit_json.exists() else None,
+        alignment=alignment_table(read_alignments(audit)),
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=_stages(markers),
@@ -168,7 +174,7 @@ def _audit(audit: dict[str, Any]) -> Pairs:
     overlaps = audit.get("augmented_pairs")
     if isinstance(overlaps, dict):
         pairs += flatten(overlaps)
-    return pairs + flatten({k: v for k, v in audit.items() if k not in ("checks", "violations", "augmented_pairs")})
+    return pairs + flatten({name: found for name, found in audit.items() if name not in TOLD_APART})
 
 
 def _embeddings(run: Path) -> Table | None:

@@ -21,6 +21,9 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Edges, TaskCard
 from augrec.pipeline.audit import Audit, Check, audit_run, render
 from augrec.pipeline.audit.edges import named_items, pairs_of, wrong_scores
+from augrec.pipeline.audit.interactions import read_split
+from augrec.pipeline.text_alignment import probe_texts
+from augrec.report.pages.alignment import read_alignments
 from embed.records import text_digest, texts_of_items
 from tests.augrec.pipeline.audit.hand_made_run import (
     CARDS,
@@ -750,3 +753,48 @@ def test_an_audit_that_cannot_be_written_is_shown_all_the_same(run: RunFolder) -
     assert audit.unwritten is not None
     assert audit.unwritten.startswith(f"{run.audit_json} could not be written: ")
     assert any("could not be written" in line for line in shown(audit))
+
+
+def test_whether_texts_belong_to_their_ids_is_asked_of_training_alone(run: RunFolder) -> None:
+    audit = audit_run(run.root)
+    assert [found.of for found in audit.alignment] == [
+        "the data's own text", f"{SOURCE} item_attributes", f"{SOURCE} user_profile", f"{REPLAYED} user_profile",
+    ]  # fmt: skip
+    assert {found.about for found in audit.alignment} == {"user", "item"}
+    own = audit.alignment[0]
+    assert own.verdict == "undecided"
+    assert "too few" in own.why
+    assert read_alignments(read_json(run.audit_json)) == audit.alignment
+
+    def moved(split: str) -> Callable[[Rows], None]:
+        def change(rows: Rows) -> None:
+            taken = {(row["user"], row["item"]) for row in rows}
+            for row in rows:
+                free = [item for item in range(8) if (row["user"], item) not in taken]
+                if row["split"] == split and free:
+                    row["item"] = free[0]
+                    taken.add((row["user"], free[0]))
+
+        return change
+
+    for held_out in ("valid", "test"):
+        edit_interactions(run, moved(held_out))
+        assert audit_run(run.root).alignment == audit.alignment
+    split = read_split(run.dataset)
+    sizes = {"n_users": split.n_users, "n_items": split.n_items}
+    assert probe_texts(run, {}, split.pairs["train"], **sizes) == audit.alignment[:1]
+    assert probe_texts(run, {}, split.pairs["train"][::2], **sizes) != audit.alignment[:1]
+
+
+def test_texts_are_not_judged_where_the_run_is_not_sound(run: RunFolder) -> None:
+    edit_answers(run, "user_profile", lambda rows: rows[0].update(shown_history=[4]))
+    audit = audit_run(run.root)
+    assert audit.violations
+    assert audit.alignment == ()
+
+
+def test_what_the_texts_say_is_printed(run: RunFolder) -> None:
+    shown = io.StringIO()
+    render(audit_run(run.root), Console(file=shown, width=200))
+    assert "the data's own text (" in shown.getvalue()
+    assert "undecided:" in shown.getvalue()

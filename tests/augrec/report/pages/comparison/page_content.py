@@ -72,7 +72,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
     """Seven arms, two recommenders, five groups: every list is filled."""
     rng = np.random.default_rng(seed)
     return {
-        "schema": 3,
+        "schema": 4,
         "name": "netflix",
         "title": "Whose text helps the recommender?",
         "created": "2026-03-01T12:00:00+00:00",
@@ -109,6 +109,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
         "agreement": [_agreement(a, b, rng) for n, a in enumerate(SOURCES) for b in SOURCES[n + 1 :]],
         "consistency": [_consistency(source, n) for n, source in enumerate(SOURCES)],
         "position": [_position(source, rng) for source in ("gpt35", "smollm2")],
+        "alignment": [_alignment("gpt35 user_profile", 1.8), _alignment("smollm2 user_profile", 0.97)],
         "leak": [_leak(source, n) for n, source in enumerate(SOURCES)],
         "memorisation": [
             {
@@ -242,6 +243,20 @@ def _position(source: str, rng: np.random.Generator) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _alignment(of: str, ratio: float) -> dict[str, Any]:
+    def met(ratio: float) -> dict[str, Any]:
+        p = 0.005 if ratio > 1.2 else 0.6
+        return {"pairs": 21_000, "observed": round(900 * ratio), "expected": 900.0} | {
+            "ratio": ratio, "spread": 0.04, "p": p,
+        }  # fmt: skip
+
+    return {
+        "of": of, "about": "user", "vectors": "tf-idf", "entities": 986, "texts": met(ratio), "histories": met(2.4),
+        "popularity": met(1.01), "shuffled": met(0.99), "verdict": "aligned" if ratio > 1.2 else "apart",
+        "why": f"those with near texts meet {ratio:.2f} times as often as by chance",
+    }  # fmt: skip
+
+
 def _leak(source: str, n: int) -> dict[str, Any]:
     def at(mean: float) -> dict[str, float]:
         return {"mean": mean, "low": mean - 0.012, "high": mean + 0.012}
@@ -318,6 +333,7 @@ def hostile() -> dict[str, Any]:
         for k, text in enumerate(example["texts"]):
             text["text"] = HOSTILE[(n + k) % len(HOSTILE)] * (40 if k == 0 else 1)
             text["failed"] = HOSTILE[(n + k + 2) % len(HOSTILE)] if k == 2 else None
+    content["alignment"][0]["of"], content["alignment"][1]["why"] = SCRIPT, OVERRIDE
     content["leak"][0]["verdict"] = SCRIPT
     content["memorisation"][0]["verdict"] = OVERRIDE
     content["cost"][0]["model"] = LONG
@@ -336,6 +352,7 @@ def minimal() -> dict[str, Any]:
         "agreement",
         "consistency",
         "position",
+        "alignment",
         "leak",
         "memorisation",
         "cost",
@@ -343,7 +360,7 @@ def minimal() -> dict[str, Any]:
         "examples",
     )
     return {
-        "schema": 3, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
+        "schema": 4, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
         "arms": [arm | {"change": {}, "users": None}],

@@ -23,7 +23,7 @@ from augrec.report.render.axes import fitted
 from augrec.report.render.safe_text import cleaned, visible
 from tests.kit.html_pages import PageReader
 
-SECTIONS = {"results", "compared", "tuning", "texts", "leak", "cost", "examples", "provenance"}
+SECTIONS = {"results", "compared", "tuning", "texts", "alignment", "leak", "cost", "examples", "provenance"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,68 @@
+"""The texts of a run or an import, probed: do they belong to the ids they stand at?
+
+What is probed is what is embedded: the items' own text, and for each source and task the texts of one entity put
+together. Vectors are TF-IDF, whatever model embeds them later, so that the answer is about texts and ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.tasks import About
+from augrec.report.measures.alignment import Alignment, alignment
+from augrec.report.measures.tf_idf import tf_idf_rows
+from embed.records import texts_of_items, texts_of_source
+
+OWN = "the data's own text"
+
+Text = str | None
+
+
+def probe_texts(
+    run: RunFolder,
+    tasks: Mapping[str, Iterable[str]],
+    train: np.ndarray,
+    *,
+    n_users: int,
+    n_items: int,
+    columns: Sequence[str] | None = None,
+) -> tuple[Alignment, ...]:
+    """Probes every text of a folder in the layout of a run.
+
+    Args:
+        run: the folder.
+        tasks: source -> the tasks it was asked; those without texts are passed over.
+        train: int64 [m, 2] of (user, item): the training interactions and no others.
+        n_users, n_items: of the data.
+        columns: those that make the items' own text; None takes what describes an item.
+
+    Raises:
+        DataError: a file of texts is missing or damaged.
+    """
+    return tuple(
+        alignment(of, about, tf_idf_rows([text or "" for text in texts]), train)
+        for of, about, texts in _texts(run, tasks, n_users, n_items, columns)
+    )
+
+
+def _texts(
+    run: RunFolder, tasks: Mapping[str, Iterable[str]], n_users: int, n_items: int, columns: Sequence[str] | None
+) -> Iterator[tuple[str, About, list[Text]]]:
+    """Whose texts, of users or items, and a text or None for each."""
+    own = texts_of_items(run.items, columns)
+    if "text" in own:
+        yield OWN, "item", own["text"]
+    for source, asked in tasks.items():
+        fields = texts_of_source(run.source(source).root, n_users, n_items, asked)
+        for task in dict.fromkeys(field.task for field in fields.values()):
+            parts = [field for field in fields.values() if field.task == task]
+            together = (" ".join(filter(None, row)) for row in zip(*(part.texts for part in parts), strict=True))
+            yield f"{source} {task}", parts[0].about, [text or None for text in together]
+
+
+def alignment_lines(found: Iterable[Alignment]) -> list[str]:
+    """A line for each probe, as commands print it."""
+    return [f"{one.of} ({one.entities:,} {one.about}s by {one.vectors}): {one.verdict}: {one.why}" for one in found]

@@ -1,0 +1,74 @@
+"""A release whose texts belong to its ids is told from one whose texts are shuffled, by its training interactions."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from rich.console import Console
+
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.exchange.findings import render
+from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
+from augrec.pipeline.text_alignment import OWN, alignment_lines, probe_texts
+from augrec.report.measures.alignment import Verdict
+from augrec.report.pages.alignment import read_alignments
+from tests.kit.prepared_data import N_ITEMS, N_USERS, write_prepared
+
+USERS, ITEMS, TOPICS = 260, 620, 20
+
+
+def write_release(folder: Path, *, shuffled: bool, test_seed: int = 1) -> Path:
+    """Users like two topics; an item's text names words of its own topic, or of another item's where it is shuffled."""
+    rng = np.random.default_rng(0)
+    topics, tastes = rng.integers(0, TOPICS, ITEMS), rng.integers(0, TOPICS, (USERS, 2))
+    liked = (topics == tastes[:, :1]) | (topics == tastes[:, 1:])
+    chance = rng.permutation(np.geomspace(0.01, 0.2, ITEMS)) * (1 + 5 * liked)
+    train = rng.random((USERS, ITEMS)) < chance
+    held_out = ~train & (np.random.default_rng(test_seed).random((2, USERS, ITEMS)) < 0.02)
+    held_out[1] &= ~held_out[0]
+    folder.mkdir()
+    for name, part in (("trn", train), ("val", held_out[0]), ("tst", held_out[1])):
+        (folder / f"{name}_mat.pkl").write_bytes(pickle.dumps(sp.coo_matrix(part.astype(np.float64))))
+    words = [f"topic{topic}word{word}" for topic in range(TOPICS) for word in range(9)]
+    texts = [" ".join(words[9 * topic + word] for word in rng.integers(0, 9, 6)) for topic in topics.tolist()]
+    rows = rng.permutation(ITEMS) if shuffled else np.arange(ITEMS)
+    (folder / "itm_prf.pkl").write_bytes(
+        pickle.dumps({item: {"profile": texts[row]} for item, row in enumerate(rows.tolist())})
+    )
+    return folder
+
+
+@pytest.mark.parametrize(("shuffled", "verdict"), [(False, "aligned"), (True, "apart")])
+def test_an_import_says_whether_the_texts_belong_to_its_ids(tmp_path: Path, shuffled: bool, verdict: Verdict) -> None:
+    folder = write_release(tmp_path / "release", shuffled=shuffled)
+    written = import_rlmrec(folder, tmp_path / "out")
+    (found,) = read_alignments(written)
+    assert (found.of, found.about, found.verdict) == ("published item_profile", "item", verdict)
+    assert found.histories.found
+    assert not found.shuffled.found
+    console = Console(record=True, width=300)
+    render(written, tmp_path / "out", console)
+    assert f"published item_profile ({found.entities:,} items by tf-idf): {verdict}: " in console.export_text()
+
+
+def test_held_out_interactions_change_nothing(tmp_path: Path) -> None:
+    one, other = (
+        import_rlmrec(
+            write_release(tmp_path / f"release{seed}", shuffled=False, test_seed=seed), tmp_path / f"out{seed}"
+        )
+        for seed in (1, 2)
+    )
+    assert one["counts"]["test"] != other["counts"]["test"]
+    assert read_alignments(one) == read_alignments(other)
+
+
+def test_the_text_of_the_data_is_probed_and_sources_without_texts_are_passed_over(tmp_path: Path) -> None:
+    write_prepared(tmp_path)
+    train = np.array([(user, (user + place) % N_ITEMS) for user in range(N_USERS) for place in range(5)])
+    (found,) = probe_texts(RunFolder(tmp_path), {"nobody": ["edges"]}, train, n_users=N_USERS, n_items=N_ITEMS)
+    assert (found.of, found.about, found.verdict) == (OWN, "item", "undecided")
+    assert alignment_lines([found]) == [f"{OWN} ({found.entities} items by tf-idf): undecided: {found.why}"]
