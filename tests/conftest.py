@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import hypothesis
 import pytest
@@ -22,7 +23,7 @@ REAL_ENGINE = {
 }
 
 
-SLOW_PARTS = ("vllm", "slurm", "browser")
+SLOW_PARTS = ("vllm", "slurm", "browser", "tune")
 """Markers of tests that are slow by what they start."""
 SLOW_FIXTURES = ("finished_run", "gguf_file")
 """Fixtures that take a few seconds to make, for whichever test comes first."""
@@ -40,7 +41,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Gives each test its limit as it begins, by how slow the machine is at that moment."""
     if not _limited_by_hand(item.config):
         marker = item.get_closest_marker("timeout")
-        real = any(item.get_closest_marker(name) for name in ("vllm", "slurm", "browser"))
+        real = any(item.get_closest_marker(name) for name in SLOW_PARTS)
         seconds = float(marker.args[0]) if marker else SECONDS_OF_REAL_PARTS if real else SECONDS
         engine = item.get_closest_marker("vllm") is not None
         item.add_marker(pytest.mark.timeout(round(seconds * slowness(engine=engine))), append=False)
@@ -62,6 +63,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if missing and item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason=missing[0]))
+        if item.get_closest_marker("tune") and (lacking := _without_tuning()):
+            item.add_marker(pytest.mark.skip(reason=lacking))
+
+
+@cache
+def _without_tuning() -> str:
+    """Why nothing can be trained in the environment of instruction tuning; "" where it can."""
+    from augrec.artefacts.errors import UsageError
+    from augrec.pipeline.tuning.environment import tune_environment
+
+    try:
+        tune_environment()
+    except UsageError as error:
+        return f"{error.what}: {error.remedy}"
+    return ""
 
 
 def needs_slow_parts(markers: Iterable[str], fixtures: Iterable[str]) -> bool:

@@ -67,13 +67,23 @@ class Answer:
 
     def parse(self, text: str) -> dict[str, Any]:
         """The fields of an answer. Raises Malformed with the first problem when the text does not fit."""
+        return self._validated(text).model_dump()
+
+    def written(self, fields: dict[str, Any]) -> str:
+        """An answer as an engine that is held to the grammar writes it: compact JSON in the schema's order.
+
+        Raises:
+            Malformed: the fields are not an answer of this shape.
+        """
+        return self.adapter.dump_json(self._validated(json.dumps(fields))).decode()
+
+    def _validated(self, text: str) -> Any:
         try:
-            parsed = self.adapter.validate_json(text, strict=True)
+            return self.adapter.validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the whole answer"
             raise Malformed(f"{place}: {first['msg']}") from None
-        return parsed.model_dump()
 
 
 def _bare(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 from augrec.artefacts.options import Options
 
@@ -53,6 +54,18 @@ class EngineOptions(Options):
     def records_fatal(self) -> bool:
         """Whether a request that ends the process again and again is recorded as failed."""
         return False
+
+    @property
+    def uses_tuned(self) -> bool:
+        """Whether it answers with the model that the run has tuned."""
+        return False
+
+    def with_tuned(self, *, adapter: Path | None = None, model: Path | None = None) -> Self:
+        """The same options with the tuned model filled in: an adapter on the base model, or a folder of whole weights.
+
+        Only for options that `uses_tuned`.
+        """
+        raise NotImplementedError(f"the engine {self.kind} uses no tuned model")
 
     def file_hashes(self) -> dict[str, str]:
         """The files beside a model's weights that decide what is answered: hashes by what they are."""

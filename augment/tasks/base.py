@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -123,6 +123,19 @@ class Task(ABC):
         Raises Impossible where there is none.
         """
         yield self.draft(entity, drop)
+
+    def taught(self, draft: Draft, truth: Mapping[int, float]) -> dict[str, Any] | None:
+        """The answer that an instruction teaches to a question; None where the truth leaves open what it is.
+
+        Args:
+            draft: the question, or one order of a scored one.
+            truth: of items that the prompt asks about, how much the user likes them: the rating, or 1 for an
+                interaction and 0 for none. Not every item of the prompt need be known.
+
+        Returns:
+            The fields of the answer as its grammar would have them; of a scored draft {"label": one of its labels}.
+        """
+        return None
 
     @abstractmethod
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:

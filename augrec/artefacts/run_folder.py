@@ -15,6 +15,7 @@ from augrec.artefacts.base_folder import BaseFolder
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.source_folder import RECORDS, SourceFolder
+from augrec.artefacts.tune_folder import TuneFolder
 
 LAYOUT = 2
 """Counts the layouts of a run folder; 1 had no file that says so."""
@@ -180,6 +181,11 @@ class RunFolder:
     def base(self) -> BaseFolder:
         """The base recommender, which hints are made by."""
         return BaseFolder(self.root / "base")
+
+    @property
+    def tune(self) -> TuneFolder:
+        """The instruction tuning of the language model."""
+        return TuneFolder(self.root / "tune")
 
     @property
     def augment(self) -> Path:

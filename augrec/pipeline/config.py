@@ -28,6 +28,7 @@ from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
 from augrec.pipeline.explain import explain
 from augrec.pipeline.start_from import StartFrom
+from augrec.pipeline.tuning.options import TuneOptions, check_tuned
 from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
@@ -106,6 +107,8 @@ class Config(Options):
     candidates: CandidateOptions = CandidateOptions()
     base: BaseOptions | None = None
     """The recommender that hints in prompts are made by; null: prompts show none."""
+    tune: TuneOptions | None = None
+    """Instruction tuning of a language model before anything is generated; null: it is asked as it comes."""
     generation: GenerationOptions | None = None
     embedding: EmbeddingOptions | None = None
     features: NamedFields[FeatureFileOptions] = Field(default_factory=dict)
@@ -168,6 +171,7 @@ class Config(Options):
         self._candidates_are_listed()
         self._noise_fits()
         self._hints_can_be_made()
+        self._tuning_fits()
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
                 cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
@@ -188,8 +192,7 @@ class Config(Options):
                     "compared; make a run of each"
                 )
         protocol = self.evaluation.protocol
-        of_both = ("standard", "llama4rec") if judged is Judged.NEXT_ITEM else ("standard",)
-        if judged is not Judged.RANKING and protocol not in of_both:
+        if judged is not Judged.RANKING and protocol != "standard":
             raise ValueError(
                 f"evaluation.protocol: {protocol} is of ranked lists, and the models are judged by {judged.words}"
             )
@@ -262,6 +265,17 @@ class Config(Options):
                 f"{key}: '{name}' is judged by {model.judged.words} and cannot be chosen by {monitor}; set "
                 f"models.{name}.training.monitor, e.g. to {usual}"
             )
+
+    def _tuning_fits(self) -> None:
+        """Raises ValueError where what is taught cannot be made, or where an engine asks for a model nobody tunes."""
+        if self.tune and self.tune.instructions.tasks and not self.base:
+            raise ValueError(
+                "tune.instructions.tasks: instructions are made of what the folds of a base recommender hold out; add "
+                "a section `base`"
+            )
+        for name, source in (self.generation.sources if self.generation else {}).items():
+            if source.engine.uses_tuned:
+                check_tuned(source.engine, self.tune, f"generation.sources.{name}.engine")
 
     def _features_exist(self, name: str, model: FamilyOptions) -> None:
         if FAMILIES[model.family].uses_vectors(model) and not (self.embedding or self.features):
@@ -429,6 +443,8 @@ def without_places(config: Config) -> dict[str, Any]:
     plain["dataset"] = data_without_places(config.dataset)
     if plain["embedding"]:
         del plain["embedding"]["model"]
+    if plain["tune"]:
+        del plain["tune"]["model"], plain["tune"]["instructions"]["also"]
     for source in (plain["generation"] or {}).get("sources", {}).values():
         if source["engine"]["kind"] == "vllm":
             del source["engine"]["model"], source["engine"]["tokenizer"]

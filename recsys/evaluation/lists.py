@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
-from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
-from recsys.evaluation.judgement import judgement
-from recsys.evaluation.next_item import of_next_item
+from recsys.evaluation.next_item import of_next_item, with_next_items
 from recsys.evaluation.ranking import Tally, recommended
 from recsys.evaluation.result import Evaluation
 from recsys.options import EvaluationOptions, Judged
@@ -40,7 +38,7 @@ class RankedLists:
 def ranked_lists(
     scores: Callable[[Tensor], Tensor],
     dataset: Dataset,
-    split: Split,
+    split: str,
     length: int,
     *,
     judged: Judged,
@@ -49,7 +47,7 @@ def ranked_lists(
     """A model's lists for every user with truth in `split`: those that its evaluation looks at, of any length.
 
     Args:
-        scores: users int64 [b] -> [b, n_items]; asked with the `context` of `recsys.evaluation.judgement`.
+        scores: users int64 [b] -> [b, n_items].
         split: "valid" or "test".
         length: of the lists.
         judged: RANKING or NEXT_ITEM; which items are no candidates depends on it.
@@ -58,20 +56,21 @@ def ranked_lists(
     Raises:
         AugrecError: the scores of a user hold NaN, or nobody has truth in the split.
     """
-    how = judgement(dataset, split, judged, options)
-    if not len(how.users):
+    users = np.flatnonzero(np.diff(_truth(dataset, split, judged).starts(split)))
+    if not len(users):
         raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
+    next_item = judged is Judged.NEXT_ITEM
     chunks = recommended(
-        *(how.allowed(scores), dataset, split, how.users, length),
-        mask_train=how.mask_train,
-        mask_valid_at_test=how.mask_valid_at_test,
-        official=how.official,
+        *(scores, dataset, split, users, length),
+        mask_train=options.mask_known if next_item else True,
+        mask_valid_at_test=options.mask_known if next_item else options.masks_validation,
+        official=options.protocol == "official" and not next_item,
         tie_seed=options.tie_seed,
         chunk=options.chunk,
     )
     tops = [top for _, top in chunks]
     return RankedLists(
-        how.users,
+        users,
         np.concatenate([top.items.cpu().numpy() for top in tops]),
         np.concatenate([top.values.double().cpu().numpy() for top in tops]),
     )
@@ -80,7 +79,7 @@ def ranked_lists(
 def evaluate_lists(
     lists: RankedLists,
     dataset: Dataset,
-    split: Split,
+    split: str,
     *,
     cutoffs: Sequence[int],
     judged: Judged,
@@ -95,11 +94,13 @@ def evaluate_lists(
         judged: RANKING or NEXT_ITEM.
         options: the protocol.
     """
-    how = judgement(dataset, split, judged, options)
-    tally = Tally(how.truth, split, cutoffs, official=how.official, device="cpu")
+    official = options.protocol == "official" and judged is Judged.RANKING
+    tally = Tally(_truth(dataset, split, judged), split, cutoffs, official=official, device="cpu")
     longest = max(cutoffs)  # what is behind it must not count where an ideal is made of the hits
     tally.add(lists.users, torch.from_numpy(lists.items[:, :longest]))
     found = tally.result(lists.users)
-    if judged is Judged.NEXT_ITEM:
-        found = of_next_item(found, cutoffs, mask_known=how.mask_train)
-    return replace(found, settings={**found.settings, **how.settings})
+    return of_next_item(found, cutoffs, mask_known=options.mask_known) if judged is Judged.NEXT_ITEM else found
+
+
+def _truth(dataset: Dataset, split: str, judged: Judged) -> Dataset:
+    return with_next_items(dataset, split) if judged is Judged.NEXT_ITEM else dataset

@@ -90,10 +90,7 @@ class Chat:
         Raises:
             UsageError: a label is not one token of its own there.
         """
-        asked = [{"role": "user", "content": "?"}]
-        template = self._tokenizer.apply_chat_template
-        prompt = str(template(asked, add_generation_prompt=True, tokenize=False, **self._kwargs))
-        before = self._tokenizer.encode(prompt, add_special_tokens=False)
+        prompt, before = self._beginning
         after = {label: self._tokenizer.encode(prompt + label, add_special_tokens=False) for label in labels}
         split = [label for label, ids in after.items() if ids[:-1] != before]
         if split or len({ids[-1] for ids in after.values()}) < len(labels):
@@ -104,6 +101,30 @@ class Chat:
                 remedy="set generation.tasks.edges.mode: choose, or fewer candidates",
             )
         return tuple(ids[-1] for ids in after.values())
+
+    def answer_tokens(self, text: str) -> tuple[int, ...]:
+        """Ids of a whole answer as the model would write it after a prompt, the token that ends it included.
+
+        Raises:
+            UsageError: the tokenizer names no token that ends a text.
+        """
+        end = self._tokenizer.eos_token_id
+        if end is None:
+            raise UsageError("the tokenizer has no token that ends an answer (eos_token)", where=self._folder,
+                             remedy=TOKENIZER_REMEDY)  # fmt: skip
+        prompt, before = self._beginning
+        whole = self._tokenizer.encode(prompt + text, add_special_tokens=False)
+        apart = whole[: len(before)] != before  # the answer's first letters were joined to the prompt's last
+        own = self._tokenizer.encode(text, add_special_tokens=False) if apart else whole[len(before) :]
+        return (*own, end)
+
+    @cached_property
+    def _beginning(self) -> tuple[str, list[int]]:
+        """Some prompt up to where an answer begins, as text and as tokens."""
+        asked = [{"role": "user", "content": "?"}]
+        template = self._tokenizer.apply_chat_template
+        prompt = str(template(asked, add_generation_prompt=True, tokenize=False, **self._kwargs))
+        return prompt, self._tokenizer.encode(prompt, add_special_tokens=False)
 
     def plain_tokens(self, text: str) -> tuple[int, ...]:
         """Ids of a text as it would stand in a document: without the template, with what the tokenizer begins with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -71,6 +71,8 @@ class VllmOptions(EngineOptions):
     """vLLM's name of a quantization method, e.g. "fp8"; None: what the weights say."""
     lora: Path | None = None
     """Folder of a LoRA adapter to apply."""
+    tuned: bool = False
+    """Answer with what the run's section `tune` made of `model`: its adapter, or its weights."""
     enforce_eager: bool | None = None
     """Skip compilation and graph capture: starts faster, runs slower on a GPU. None: only on the CPU."""
     grammar_backend: Literal["xgrammar", "guidance"] = "xgrammar"
@@ -103,6 +105,8 @@ class VllmOptions(EngineOptions):
             raise ValueError("max_num_batched_tokens must be at least max_num_seqs")
         if self.block_size is not None and self.block_size % 16:
             raise ValueError("block_size must be a multiple of 16")
+        if self.tuned and self.lora is not None:
+            raise ValueError("lora and tuned: name one of them; an engine applies one adapter")
         return self
 
     @property
@@ -119,6 +123,16 @@ class VllmOptions(EngineOptions):
     def records_fatal(self) -> bool:
         """See EngineOptions."""
         return self.record_unanswered
+
+    @property
+    def uses_tuned(self) -> bool:
+        """See EngineOptions."""
+        return self.tuned
+
+    def with_tuned(self, *, adapter: Path | None = None, model: Path | None = None) -> Self:
+        """See EngineOptions."""
+        filled = {"lora": adapter} if model is None else {"model": str(model)}
+        return self.model_copy(update={"tuned": False, **filled})
 
     def file_hashes(self) -> dict[str, str]:
         """See EngineOptions: those of the adapter and of a tokenizer of its own."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts import memory
 from augrec.artefacts.cores import CoreWatch, thread_count, wished_threads
-from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.plugins import load_plugins
@@ -30,6 +30,7 @@ from augrec.artefacts.processor import CPUINFO, format_by_flags, processor_flags
 from augrec.artefacts.versions import installed_version
 from augrec.pipeline.doctor.rows import Row, Section, State, program
 from augrec.pipeline.doctor.slurm import slurm_rows
+from augrec.pipeline.tuning.environment import tune_environment
 from augrec.pipeline.weights import cache_folder, resolve_path
 from augrec.pipeline.weights.folders import missing_parts
 
@@ -275,6 +276,7 @@ def _engines(gpus: list[Row], cpuinfo: Path) -> list[Row]:
         _vllm(gpus, cpuinfo),
         _number_format(cpuinfo),
         _gguf(),
+        _tuning(),
         _needing("openai", "httpx", "asks the server that a config names in base_url; no other engine opens a socket"),
         _needing("replay", "pyarrow", "reads the records of an earlier run, or of augrec import, that a config names"),
     ]
@@ -308,6 +310,17 @@ def _gguf() -> Row:
     if version:
         return Row("GGUF weights", "ok", f"gguf {version}")
     return Row("GGUF weights", "missing", "the gguf package reads them", f"{PIP} install 'gguf>=0.17'")
+
+
+def _tuning() -> Row:
+    """The environment that instruction tuning runs in; only configs with a section `tune` need it."""
+    try:
+        found = tune_environment()
+    except UsageError as error:
+        where = f" ({error.where})" if error.where else ""
+        return Row("instruction tuning", "missing", f"{error.what}{where}", error.remedy)
+    versions = ", ".join(f"{name} {found.versions[name]}" for name in ("trl", "peft", "transformers", "torch"))
+    return Row("instruction tuning", "ok", f"{versions} ({found.python})")
 
 
 def _models() -> list[Row]:

@@ -16,6 +16,7 @@ from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
 if TYPE_CHECKING:
     from augment.engines.stoppable import StoppableEngine
+    from augment.options import SourceOptions
 
 
 class Augment(Stage):
@@ -27,7 +28,7 @@ class Augment(Stage):
 
     name = "augment"
     help = "Let each source (an LLM, or the heuristic control) write edges, profiles and attributes."
-    after = ("prepare", "base", "candidates")
+    after = ("prepare", "base", "tune", "candidates")
     pieces_name = "shards"
     selection = ByGroup(
         CommandOption("--source", "NAME", "Only answer for this source; nothing is merged."),
@@ -57,7 +58,8 @@ class Augment(Stage):
             return {"generation": None}
         from augment.prompts.rendering import replaced_templates
 
-        resolved = {name: source_model(source) for name, source in generation.sources.items()}
+        answering = {name: answering_source(run, name) for name in generation.sources}
+        resolved = {name: source_model(source) for name, source in answering.items()}
         models = {name: model.sha256 for name, model in resolved.items() if model is not None}
         used = {task for source in generation.sources.values() for task in source.tasks}
         values = generation.model_dump(
@@ -77,7 +79,7 @@ class Augment(Stage):
             "generation": values,
             "templates": replaced_templates(generation.templates),
             "models": models,
-            "files": {name: source.engine.file_hashes() for name, source in generation.sources.items()},
+            "files": {name: source.engine.file_hashes() for name, source in answering.items()},
             "seed": run.config.seed,
         }
 
@@ -106,7 +108,14 @@ class Augment(Stage):
         generation = section["generation"]
         tasks = {task: generation["tasks"].get(task) for task in options.tasks}  # of replayed ones there may be none
         section["generation"] = {**generation, "sources": generation["sources"][source], "tasks": tasks}
-        return {**identity, "section": section, "code": code_identity((*super().code(run), *source_code(options)))}
+        # What was tuned is among the source's own files or models, where it is used.
+        inputs = {stage: content for stage, content in identity["inputs"].items() if stage != "tune"}
+        return {
+            **identity,
+            "inputs": inputs,
+            "section": section,
+            "code": code_identity((*super().code(run), *source_code(options))),
+        }
 
     @contextmanager
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
@@ -252,6 +261,15 @@ def require_answered(run: Run, unfinished: Iterable[str]) -> None:
         raise EngineFailed("; ".join(waiting), where=run.files.augment, remedy=REMEDY)
 
 
+def answering_source(run: Run, name: str) -> SourceOptions:
+    """A source as it answers: with the tuned model in its engine, where it asks for that."""
+    from augrec.pipeline.tuning.served import served
+
+    assert run.config.generation is not None
+    source = run.config.generation.sources[name]
+    return source.model_copy(update={"engine": served(source.engine, run)})
+
+
 def source_model(source: Any) -> Any:
     """The resolved local model of a source, or None for engines without one."""
     from augrec.pipeline.weights.resolve import resolve
@@ -272,8 +290,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
     from augment.engines.registry import build_engine
     from augrec.pipeline.weights.staging import staged
 
-    assert run.config.generation is not None
-    source = run.config.generation.sources[name]
+    source = answering_source(run, name)
     if source.engine.replays:
         return None
     model = source_model(source)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from chat_folders import CHATML, write_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from augment.engines.vllm.chat import Chat, tokenizer_sha256
 from augment.messages import Message
 from augrec.artefacts.errors import UsageError
+from tests.kit.chat_folders import CHATML, write_tokenizer
 
 pytest.importorskip("transformers")
 
@@ -87,6 +88,29 @@ def plain_chat(tmp_path_factory: pytest.TempPathFactory) -> Chat:
 @given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_any_text_survives_a_plain_template(plain_chat: Chat, text: str) -> None:
     assert plain_chat.tokens((SYSTEM, Message("user", text)))
+
+
+@pytest.mark.parametrize("text", ['{"order":[2,1,3]}', "Amélie \N{CLAPPER BOARD}", " 4 "])
+def test_an_answer_is_read_back_as_it_was_written_and_then_ends(tmp_path: Path, text: str) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(write_tokenizer(tmp_path))
+    *written, end = Chat(tmp_path, {}).answer_tokens(text)
+    assert tokenizer.decode(written, clean_up_tokenization_spaces=False) == text
+    assert end == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_that_ends_nothing_cannot_be_taught(tmp_path: Path) -> None:
+    folder = write_tokenizer(tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": None}))
+    with pytest.raises(UsageError, match="no token that ends an answer"):
+        Chat(folder, {}).answer_tokens("4")
+
+
+def test_a_label_is_the_token_that_is_scored(plain_chat: Chat) -> None:
+    for label in "ABC":
+        assert plain_chat.answer_tokens(label)[:-1] == plain_chat.label_ids([label])
 
 
 def test_a_tokenizer_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chat_folders import VOCABULARY
-from tiny_llama import WIDTH, tensors, write_adapter, write_llama, write_weights
 
 from augment.engines.vllm import model_checks
 from augment.engines.vllm.model_checks import NOISE, check_answers, check_files
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.parameters import read_parameters
+from tests.kit.chat_folders import VOCABULARY
+from tests.kit.tiny_llama import WIDTH, tensors, write_adapter, write_llama, write_weights
 
 pytest.importorskip("transformers")
 

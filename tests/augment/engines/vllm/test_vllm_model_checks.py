@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_llama import tensors, write_adapter, write_llama, write_weights
 
 from augment.engines.base import EngineInputs
 from augment.engines.registry import build_engine
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError
+from tests.kit.tiny_llama import tensors, write_adapter, write_llama, write_weights
 
 pytestmark = pytest.mark.vllm
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from augrec.pipeline.doctor import checks, slurm
+from tests.kit.fake_trainer import write_environment
 from tests.kit.machine_speed import patience
 
 
@@ -250,3 +251,14 @@ def test_threads_are_said_with_what_decides_them(monkeypatch):
     assert row.value.startswith("1 for an LLM on the CPU: ")
     assert "of them free" in row.value
     assert row.value.endswith("OMP_NUM_THREADS 1")
+
+
+def test_the_environment_of_instruction_tuning_is_missing_or_described(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUGREC_TUNE_PYTHON", str(tmp_path / "nowhere"))
+    row = rows(checks.collect())["instruction tuning"]
+    assert (row.state, row.required) == ("missing", False)
+    assert "make tune-env" in row.remedy
+    monkeypatch.setenv("AUGREC_TUNE_PYTHON", str(write_environment(tmp_path / "env")))
+    row = rows(checks.collect())["instruction tuning"]
+    assert row.state == "ok"
+    assert "trl 1.2.3" in row.value

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from chat_folders import VOCABULARY, write_tokenizer
+
+from tests.kit.chat_folders import VOCABULARY, write_tokenizer
 
 WIDTH, INNER, LAYERS, HEADS, KV_HEADS, RANK = 64, 128, 2, 2, 1, 4
 

@@ -1,0 +1,79 @@
+"""What the trainer is told: one JSON file, written by the stage and read in the trainer's own environment.
+
+Only the standard library is used, since that environment holds neither pydantic nor the rest of the pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from augrec.artefacts.files import digest, read_json, sha256_file, write_json
+
+Method = Literal["lora", "full"]
+NO_IDENTITY = ("model", "folder", "deepspeed", "checkpoint_steps", "log_steps")
+"""Fields that are places, or that change nothing of what is learnt."""
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """One training.
+
+    Args:
+        model: folder of the base model.
+        model_sha256: hash of its weights.
+        folder: R/tune, see `augrec.artefacts.tune_folder`.
+        tokens_sha256: hash of the token sequences in it.
+        method: a LoRA adapter, or all weights.
+        epochs: passes over the instructions.
+        learning_rate: the highest.
+        batch_size: instructions per optimiser step, over all processes.
+        micro_batch_size: instructions computed at once by one process.
+        warmup_steps: steps in which the learning rate rises to the highest.
+        seed: of the order of instructions and of the adapter's first weights.
+        dtype: of the computation; auto is bfloat16 on a GPU that has it, else float32.
+        gradient_checkpointing: computes activations twice instead of keeping them.
+        lora: of an adapter: rank, alpha and dropout of its matrices.
+        checkpoint_steps: steps between two checkpoints.
+        log_steps: steps between two points of the loss curve.
+        deepspeed: a DeepSpeed config.
+        attention: the attention kernel by transformers' name; None leaves it to transformers.
+        liger: whether Liger's kernels are used.
+    """
+
+    model: str
+    model_sha256: str
+    folder: str
+    tokens_sha256: str
+    method: Method
+    epochs: float
+    learning_rate: float
+    batch_size: int
+    micro_batch_size: int
+    warmup_steps: int
+    seed: int
+    dtype: str = "auto"
+    gradient_checkpointing: bool = False
+    lora: dict[str, float] | None = None
+    checkpoint_steps: int = 50
+    log_steps: int = 1
+    deepspeed: str | None = None
+    attention: str | None = None
+    liger: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash of what decides the trained weights: a training goes on, or counts as done, while it is the same."""
+        values = {name: value for name, value in asdict(self).items() if name not in NO_IDENTITY}
+        deepspeed = None if self.deepspeed is None else sha256_file(Path(self.deepspeed))
+        return digest(values | {"deepspeed": deepspeed})
+
+    def write(self, path: Path) -> None:
+        """Writes the settings."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> TrainerSettings:
+        """Reads what `write` wrote."""
+        return cls(**read_json(path))
