@@ -53,6 +53,7 @@ class Catalog:
         ratings: what users gave their training items.
         hints: what a recommender says of users; None where there is none.
         answers: the answers that prompts may quote, by task: those that the task at hand reads.
+        listed_only: whether nobody is asked about without a list of candidates, see `listing`.
     """
 
     answers: Mapping[str, Answers] = MappingProxyType({})
@@ -77,6 +78,7 @@ class Catalog:
         self.reviews = reviews or Reviews(None, self.n_users, self.n_items)
         self.ratings = ratings or Ratings(None, self.n_users, self.n_items)
         self.hints = hints
+        self.listed_only = False
         self._list_scores: np.ndarray | None = None
         self._source_ids: dict[str, list[str]] = {}
         self._items, self._history, self._candidates, self._users = items, history, candidates, users
@@ -180,11 +182,11 @@ class Catalog:
         """The same items and users with other candidates, and a recommender's scores of them as hints.
 
         Args:
-            lists: the candidates of every user, best first.
+            lists: the candidates of every user, best first. Who has none is not asked about.
             scores: float [m], of each of them; None leaves the hints as they are.
         """
         other = copy.copy(self)
-        other._candidates, other._list_scores = lists, scores
+        other._candidates, other._list_scores, other.listed_only = lists, scores, True
         if self.identity is not None:
             total = hashlib.sha256(self.identity.encode())
             for part in (lists.starts, lists.items, *([] if scores is None else [scores])):
@@ -212,6 +214,7 @@ class Catalog:
             *(presentation, self.identity, self.reviews, self.ratings, self.hints),
         )
         shown._source_ids, shown._list_scores = self._source_ids, self._list_scores
+        shown.listed_only = self.listed_only
         return shown
 
     def quoting(self, answers: Mapping[str, Answers]) -> Catalog:
@@ -236,6 +239,12 @@ class Catalog:
     def history_lengths(self) -> np.ndarray:
         """int64 [n_users], training items of every user."""
         return self._history.lengths
+
+    @property
+    def askable(self) -> np.ndarray:
+        """bool [n_users], who may be asked about: with a history and, where lists were given, with one."""
+        known = self._history.lengths > 0
+        return known & (self._candidates.lengths > 0) if self.listed_only and self._candidates is not None else known
 
     def train_items(self, user: int) -> np.ndarray:
         """Ids of a user's training items, oldest first."""

@@ -28,8 +28,8 @@ class SourceOptions(Options):
     engine: Annotated[EngineOptions, OneOf(ENGINES, "kind")]
     """What answers."""
     tasks: tuple[str, ...] = LLMREC
-    """What it is asked: edges, user_profile, item_attributes, item_profile, reasons, ranking. A replayed source:
-    whatever its records answer."""
+    """What it is asked while augmenting: edges, user_profile, item_attributes, item_profile, reasons, ranking. A
+    replayed source: whatever its records answer. None for a source that re-ranks and does nothing else."""
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""
@@ -45,8 +45,8 @@ class SourceOptions(Options):
     @field_validator("tasks")
     @classmethod
     def _known(cls, tasks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if not tasks or len(set(tasks)) < len(tasks):
-            raise ValueError("name at least one task, and none twice")
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("name tasks, and none twice")
         replayed = isinstance(info.data.get("engine"), ReplayOptions)
         for task in tasks:
             if task not in TASKS and (not replayed or field_problem(task)):
@@ -93,6 +93,11 @@ class GenerationOptions(Options):
     """Files per task. Fixed when a source is first run; also the most array tasks that can share the work."""
     templates: Path | None = None
     """A folder of templates that replace the built-in ones of the same names."""
+
+    @property
+    def asked(self) -> dict[str, SourceOptions]:
+        """The sources that are asked something while augmenting; the others only re-rank."""
+        return {name: source for name, source in self.sources.items() if source.tasks}
 
     def task_options(self, task: str, source: SourceOptions) -> TaskOptions:
         """What a source is told of a task: the same for all, but terms are prose."""

@@ -131,15 +131,15 @@ class Questions:
 
 
 def drawn_users(catalog: Catalog, number: int | None, seed: int) -> np.ndarray | None:
-    """True for the first `number` users, among those with a history, in an order that the seed fixes; None for all.
+    """True for the first `number` users, among the askable, in an order that the seed fixes; None for all users.
 
-    A user's place in that order depends on nobody else but by who has a history, so that fewer users are some of more,
-    and users who come or go change it for nobody else.
+    A user's place in that order depends on nobody else but by who is askable, so that fewer users are some of more, and
+    users who come or go change it for nobody else. Where only those with a list are asked, `None` is all of these.
     """
     if number is None:
-        return None
+        return catalog.askable if catalog.listed_only else None
     names = catalog.source_ids("user")
-    known = np.flatnonzero(catalog.history_lengths).tolist()
+    known = np.flatnonzero(catalog.askable).tolist()
     return np.isin(np.arange(catalog.n_users), sample(known, number, names.__getitem__, f"{seed}/asked"))
 
 

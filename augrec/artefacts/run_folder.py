@@ -111,6 +111,33 @@ class TrainingFolder:
 
 
 @dataclass(frozen=True)
+class RerankingFolder:
+    """What one training lists on a split, and what a language model says of it."""
+
+    root: Path
+
+    @property
+    def lists(self) -> Path:
+        """What the training lists for every user, or how it rates every pair, see `augrec.artefacts.ranked_lists`."""
+        return self.root / "lists.parquet"
+
+    @property
+    def answers(self) -> SourceFolder:
+        """What was asked of the first items of these lists, by task."""
+        return SourceFolder(self.root)
+
+    @property
+    def summary(self) -> Path:
+        """What was counted while asking, by the runner of sources."""
+        return self.root / "summary.json"
+
+    @property
+    def attempts(self) -> Path:
+        """When it was begun, stopped, failed and done, one event a line."""
+        return self.root / "attempts.jsonl"
+
+
+@dataclass(frozen=True)
 class SubmissionFolder:
     """What was handed to SLURM at once."""
 
@@ -250,6 +277,24 @@ class RunFolder:
         """The seeds a variant has folders of, finished or not."""
         numbers = (TRAINING.fullmatch(path.name) for path in (self.train / variant).glob("seed-*"))
         return sorted(int(number[1]) for number in numbers if number)
+
+    @property
+    def rerank(self) -> Path:
+        """The folder of all that was asked of trainings' lists, and of the rows that were made of it."""
+        return self.root / "rerank"
+
+    def reranking(self, variant: str, seed: int, split: Literal["valid", "test"]) -> RerankingFolder:
+        """What a variant's training with a seed lists on a split, and what is said of it; there or not."""
+        return RerankingFolder(self.rerank / variant / f"seed-{seed}" / split)
+
+    def reranked(self, row: str, seed: int) -> TrainingFolder:
+        """The results of a row that re-ranking makes, such as `lightgcn+ranking`; no variant is called so."""
+        return TrainingFolder(self.rerank / row / f"seed-{seed}")
+
+    @property
+    def rerank_summary(self) -> Path:
+        """What every row of re-ranking was made with: weights, counts of answers, agreement."""
+        return self.rerank / "summary.json"
 
     @property
     def report(self) -> Path:

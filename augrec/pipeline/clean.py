@@ -74,7 +74,7 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
 
 def leftovers(run: Run) -> list[Leftover]:
     """Everything that nobody reads while the run's config is what it is, each folder once, in order of the paths."""
-    unnamed = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run)}
+    unnamed = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run), **_rerankings(run)}
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
     reasons = {**scraps, **_set_aside(run), **_trials(run), **unnamed}
     outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
@@ -190,6 +190,12 @@ def _current(run: Run, name: str) -> bool:
             if stage.name == name:
                 return True
     return False
+
+
+def _rerankings(run: Run) -> dict[Path, str]:
+    """Folders of variants whose lists nobody judges any more, and of rows that are made no more."""
+    named = {*(run.config.rerank.variants if run.config.rerank else ()), *run.config.reranked}
+    return {path: "no such row of re-ranking" for path in _folders(run.files.rerank) if path.name not in named}
 
 
 def _trainings(run: Run) -> dict[Path, str]:

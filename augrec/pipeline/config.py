@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from augment.options import GenerationOptions
+from augment.options import GenerationOptions, SourceOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_text
 from augrec.artefacts.metrics import METRICS, Metric
@@ -27,6 +27,8 @@ from augrec.pipeline.base_options import BaseOptions
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
 from augrec.pipeline.explain import explain
+from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
+from augrec.pipeline.reranking.problems import reranking_problems
 from augrec.pipeline.start_from import StartFrom
 from augrec.pipeline.tuning.options import TuneOptions, check_tuned
 from augrec.report.options import ReportOptions
@@ -122,6 +124,8 @@ class Config(Options):
     workers: PositiveInt | None = None
     """Trainings that run side by side; by default one per CPU core, or one on a GPU."""
     variants: Named[Variant] = Field(min_length=1)
+    rerank: RerankOptions | None = None
+    """Lets a language model judge what trained variants list; null: nothing is re-ranked."""
     report: ReportOptions
 
     @property
@@ -133,21 +137,33 @@ class Config(Options):
         """The training seeds of a variant."""
         return training_seeds(self.variants[variant].model_dump(), self.seeds)
 
+    @property
+    def reranked(self) -> dict[str, Row]:
+        """The rows that re-ranking adds to the variants, by name."""
+        return {row.name: row for row in rows_of(self.rerank)}
+
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
         _known(self.candidates.model, self.models, "candidates.model", "models")
         for key, model in self._base_models().items():
             _known(model, self.models, key, "models")
-        _known(self.report.baseline, self.variants, "report.baseline", "variants")
-        if self.report.claim is not None:
-            _known(self.report.claim, self.variants, "report.claim", "variants")
-        for control in self.report.controls or ():
-            _known(control, self.variants, "report.controls", "variants")
         sources = self.generation.sources if self.generation else {}
+        for reranked in self.rerank.variants if self.rerank else ():
+            _known(reranked, self.variants, "rerank.variants", "variants")
+        if self.rerank:
+            _known(self.rerank.source, sources, "rerank.source", "generation.sources")
+        rows: dict[str, Any] = {**self.variants, **self.reranked}
+        _known(self.report.baseline, rows, "report.baseline", "variants")
+        if self.report.claim is not None:
+            _known(self.report.claim, rows, "report.claim", "variants")
+        for control in self.report.controls or ():
+            _known(control, rows, "report.controls", "variants")
         for name, variant in self.variants.items():
             _known(variant.model, self.models, f"variants.{name}.model", "models")
             if variant.source is not None:
                 _known(variant.source, sources, f"variants.{name}.source", "generation.sources")
+                if variant.source not in self.asked:
+                    raise ValueError(f"variants.{name}.source: '{variant.source}' is asked nothing; name its `tasks`")
         return self
 
     @model_validator(mode="after")
@@ -158,8 +174,7 @@ class Config(Options):
                 raise ValueError(f"{key}: a seed is listed twice; each training needs its own")
         for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
             raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
-        sources = self.generation.sources if self.generation else {}
-        if not self.embedding and not all(source.brings_vectors for source in sources.values()):
+        if not self.embedding and not all(source.brings_vectors for source in self.asked.values()):
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
             self._features_exist(name, model)
@@ -168,6 +183,8 @@ class Config(Options):
         shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
         shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
         self._judged_alike(shown)
+        for problem in reranking_problems(self):
+            raise ValueError(problem)
         self._candidates_are_listed()
         self._noise_fits()
         self._hints_can_be_made()
@@ -232,6 +249,11 @@ class Config(Options):
                     f"models.{name}: training.noise is of models that are judged by ranked lists, and this one is "
                     f"judged by {model.judged.words}; a false interaction has no rating and no place in time"
                 )
+
+    @property
+    def asked(self) -> dict[str, SourceOptions]:
+        """The sources that augment."""
+        return self.generation.asked if self.generation else {}
 
     def _candidates_are_listed(self) -> None:
         base = self.models[self.candidates.model]

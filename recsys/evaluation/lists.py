@@ -43,6 +43,7 @@ def ranked_lists(
     *,
     judged: Judged,
     options: EvaluationOptions,
+    device: torch.device | str = "cpu",
 ) -> RankedLists:
     """A model's lists for every user with truth in `split`: those that its evaluation looks at, of any length.
 
@@ -52,6 +53,7 @@ def ranked_lists(
         length: of the lists.
         judged: RANKING or NEXT_ITEM; which items are no candidates depends on it.
         options: the protocol.
+        device: where the users handed to `scores` lie.
 
     Raises:
         AugrecError: the scores of a user hold NaN, or nobody has truth in the split.
@@ -67,6 +69,7 @@ def ranked_lists(
         official=options.protocol == "official" and not next_item,
         tie_seed=options.tie_seed,
         chunk=options.chunk,
+        device=device,
     )
     tops = [top for _, top in chunks]
     return RankedLists(

@@ -52,7 +52,7 @@ def evaluate_ratings(
     if split not in ("valid", "test"):
         raise ValueError(f"split is valid or test, not {split!r}")
     pairs, ratings = dataset.pairs(split), known_ratings(dataset, split).astype(np.float64)
-    limits = _range(dataset) if clip else None
+    limits = rating_range(dataset) if clip else None
     errors = np.empty(len(pairs))
     chunk = chunk or PAIRS_PER_CHUNK
     for start in range(0, len(pairs), chunk):
@@ -101,6 +101,7 @@ def _predicted(rate: Rate, pairs: np.ndarray, device: torch.device | str) -> np.
     return predicted
 
 
-def _range(dataset: Dataset) -> tuple[float, float]:
+def rating_range(dataset: Dataset) -> tuple[float, float]:
+    """The lowest and the highest rating of the training interactions."""
     ratings = known_ratings(dataset, "train").astype(np.float64)
     return float(ratings.min(initial=np.inf)), float(ratings.max(initial=-np.inf))

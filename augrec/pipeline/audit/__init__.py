@@ -24,6 +24,7 @@ from augrec.pipeline.audit.interactions import (
     read_split,
 )
 from augrec.pipeline.audit.noise import audit_noise
+from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import cells
@@ -65,6 +66,8 @@ def audit_run(folder: Path) -> Audit:
         checks += audit_embeddings(folder, split)
     if run.stage_marker("train").exists():
         checks += audit_reads(folder)
+    if run.stage_marker("rerank").exists():
+        checks += audit_reranking(folder, split)
     audit = Audit(tuple(checks), leaks)
     if not audit.violations:
         audit = replace(audit, alignment=_alignment(run, split))

@@ -9,10 +9,11 @@ from augrec.pipeline.stages.embed import Embed
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.registry import STAGES, chain
 from augrec.pipeline.stages.report import Report
+from augrec.pipeline.stages.rerank import Rerank
 from augrec.pipeline.stages.train import Train
 from augrec.pipeline.stages.tune import Tune
 
 __all__ = ["STAGES", "chain"]
 
-for _stage in (Prepare(), BaseRecommender(), Tune(), Candidates(), Augment(), Embed(), Train(), Report()):
+for _stage in (Prepare(), BaseRecommender(), Tune(), Candidates(), Augment(), Embed(), Train(), Rerank(), Report()):
     STAGES.register(_stage)

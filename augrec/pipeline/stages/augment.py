@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class Augment(Stage):
 
     def code(self, run: Run) -> tuple[str, ...]:
         """See `Stage.code`; with the engines and the tasks of all sources."""
-        sources = run.config.generation.sources.values() if run.config.generation else ()
+        sources = run.config.generation.asked.values() if run.config.generation else ()
         return (*super().code(run), *(module for source in sources for module in source_code(source)))
 
     def section(self, run: Run) -> dict[str, Any]:
@@ -58,17 +58,16 @@ class Augment(Stage):
             return {"generation": None}
         from augment.prompts.rendering import replaced_templates
 
-        answering = {name: answering_source(run, name) for name in generation.sources}
+        asked = generation.asked
+        answering = {name: answering_source(run, name) for name in asked}
         resolved = {name: source_model(source) for name, source in answering.items()}
         models = {name: model.sha256 for name, model in resolved.items() if model is not None}
-        used = {task for source in generation.sources.values() for task in source.tasks}
+        used = {task for source in asked.values() for task in source.tasks}
         values = generation.model_dump(
             mode="json",
             exclude={
-                "sources": {
-                    name: {"engine": set(source.engine.changes_no_answer)}
-                    for name, source in generation.sources.items()
-                },
+                "sources": {name: {"engine": set(source.engine.changes_no_answer)} for name, source in asked.items()}
+                | dict.fromkeys(generation.sources.keys() - asked.keys(), True),
                 "tasks": set(type(generation.tasks).model_fields) - used,
                 "templates": True,
             },
@@ -90,7 +89,7 @@ class Augment(Stage):
             return []
         identity = self.identity(run) if known else None
         pieces: list[Piece] = []
-        for source, options in generation.sources.items():
+        for source, options in generation.asked.items():
             files = run.files.source(source)
             fingerprint = digest(self._of_source(identity, run, source)) if identity else None
             for number in range(generation.shards * len(generation.waves(options))):
@@ -144,7 +143,7 @@ class Augment(Stage):
         unfinished: list[str] = []
         if generation is not None:
             catalog = catalog_of(run)
-            for name, source in generation.sources.items():
+            for name, source in generation.asked.items():
                 with engine_of(run, name, catalog) or nullcontext() as engine:
                     summaries[name] = run_source(
                         catalog,
@@ -178,7 +177,7 @@ class Augment(Stage):
 
     def parts(self, run: Run) -> list[Path]:
         """See `Stage.parts`: a folder for each source."""
-        sources = run.config.generation.sources if run.config.generation else ()
+        sources = run.config.generation.asked if run.config.generation else ()
         return [run.files.source(name).root for name in sources]
 
     def outputs(self, run: Run) -> Iterable[Path]:
@@ -241,24 +240,28 @@ def catalog_of(run: Run) -> Any:
     return Catalog.load(run.files.dataset, run.files.candidates, run.files.base if run.config.base else None)
 
 
-def source_code(source: Any) -> tuple[str, ...]:
-    """The modules that only this source needs: its engine's and its tasks'."""
+def source_code(source: Any, tasks: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The modules that only this source needs: its engine's and its tasks', or those of others that it is asked."""
     from augment.engines.registry import ENGINES
     from augment.tasks import TASKS
 
-    asked = (TASKS[task].__module__ for task in source.tasks if task in TASKS)
+    asked = (TASKS[task].__module__ for task in (source.tasks if tasks is None else tasks) if task in TASKS)
     return (ENGINES[source.engine.kind].module, *asked)
 
 
 def require_answered(run: Run, unfinished: Iterable[str]) -> None:
     """Raises when sources have requests that nobody answered: they are asked again before the stage can be finished."""
+    refuse_unanswered({name: run.files.source(name).root for name in unfinished}, run.files.augment)
+
+
+def refuse_unanswered(unfinished: Mapping[str, Path], where: Path) -> None:
+    """Raises where there are folders of records, by what they are called, that lack some."""
     from augment.engines.base import EngineFailed
     from augment.store.open_requests import REMEDY, read_open
 
-    folders = {name: run.files.source(name).root for name in unfinished}
-    waiting = [f"{name}: {read_open(folder) or 'requests are not answered yet'}" for name, folder in folders.items()]
+    waiting = [f"{name}: {read_open(folder) or 'requests are not answered yet'}" for name, folder in unfinished.items()]
     if waiting:
-        raise EngineFailed("; ".join(waiting), where=run.files.augment, remedy=REMEDY)
+        raise EngineFailed("; ".join(waiting), where=where, remedy=REMEDY)
 
 
 def answering_source(run: Run, name: str) -> SourceOptions:
@@ -277,7 +280,7 @@ def source_model(source: Any) -> Any:
     return resolve(source.engine.model) if source.engine.loads_weights else None
 
 
-def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
+def engine_of(run: Run, name: str, catalog: Any, suffix: str = "", folder: Path | None = None) -> Any:
     """A source's engine, not yet entered; None for a replayed one, which the runner knows by its options.
 
     Args:
@@ -285,6 +288,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         name: the source.
         catalog: what may be told to a model.
         suffix: put into the name of the engine's log, where several engines write beside each other.
+        folder: where it keeps its log and its number format; beside the source's records unless given.
     """
     from augment.engines.base import EngineInputs
     from augment.engines.registry import build_engine
@@ -295,7 +299,8 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "") -> Any:
         return None
     model = source_model(source)
     weights = (staged(model.path, model.sha256), model.sha256) if model else (None, None)
-    return build_engine(source.engine, EngineInputs.beside(run.files.source(name).root, suffix, *weights))
+    beside = folder or run.files.source(name).root
+    return build_engine(source.engine, EngineInputs.beside(beside, suffix, *weights))
 
 
 def stoppable(engine: Any, run: Run) -> Any:

@@ -44,7 +44,7 @@ class Embed(Stage):
         }
         vectors = {
             name: {key: sha256_file(path) for key, path in _vectors(run, name).files().items()}
-            for name, source in (run.config.generation.sources if run.config.generation else {}).items()
+            for name, source in (run.config.generation.asked if run.config.generation else {}).items()
             if source.brings_vectors
         }
         copied = {"vectors": vectors} if vectors else {}
@@ -55,7 +55,7 @@ class Embed(Stage):
             "features": features,
             "embedding": options.model_dump(mode="json", exclude={"batch_size", "device", "model"}),
             "model": None if options.lexical else resolve(options.model).sha256,
-            "sources": list(run.config.generation.sources) if run.config.generation else [],
+            "sources": list(run.config.generation.asked) if run.config.generation else [],
         }
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
@@ -140,7 +140,7 @@ def embed_groups(run: Run) -> list[str]:
     from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 
     groups = [FEATURES_GROUP] if run.config.features else []
-    sources = run.config.generation.sources if run.config.generation else {}
+    sources = run.config.generation.asked if run.config.generation else {}
     if run.config.embedding is not None:
         return [*groups, DATA_GROUP, *sources]
     return groups + [name for name, source in sources.items() if source.brings_vectors]

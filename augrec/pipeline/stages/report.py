@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,10 @@ class Report(Stage):
             )
         config = run.config
         plan = {name: _planned(config, name) for name in config.variants}
+        plan |= {name: _planned_row(config, name) for name in config.reranked}
         stages = [stage.folder(run).name for stage in stages_before(self, config)]
         write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan, stages=stages)
-        return {"audit_checks": len(audit.checks), "variants": len(config.variants)}
+        return {"audit_checks": len(audit.checks), "variants": len(plan)}
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """See `Stage.outputs`."""
@@ -72,3 +74,11 @@ def _planned(config: Config, name: str) -> PlannedVariant:
     variant = config.variants[name]
     changed = changes(variant.model_dump())
     return PlannedVariant(variant.model, variant.source, changed, tuple(config.seeds_of(name)))
+
+
+def _planned_row(config: Config, name: str) -> PlannedVariant:
+    """What the config says of a row of re-ranking."""
+    from augrec.report.pages.run.roles import RerankedLists
+
+    row = config.reranked[name]
+    return replace(_planned(config, row.variant), reranked=RerankedLists(row.variant, row.task, row.control))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,10 @@ def metric_order(metric: str) -> tuple[str, int]:
 
 
 def read_trained(
-    run: RunFolder, options: ReportOptions, variants: Mapping[str, Sequence[int] | None]
+    run: RunFolder,
+    options: ReportOptions,
+    variants: Mapping[str, Sequence[int] | None],
+    reranked: Collection[str] = (),
 ) -> dict[str, Trained]:
     """Reads the trainings of every variant, in the given order.
 
@@ -86,6 +89,7 @@ def read_trained(
         run: the run folder.
         options: what the report compares.
         variants: the seeds to read by variant; None for all that are there.
+        reranked: those among them that are rows of re-ranking.
 
     Raises:
         UsageError: the baseline, the claim or a control is no variant.
@@ -97,7 +101,11 @@ def read_trained(
             raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
     metrics = (options.primary, *options.secondary)
     trained = {
-        name: read_variant(run, name, None if seeds is None else sorted(set(seeds)), metrics, by_seed=metrics)
+        name: read_variant(
+            *(run, name, None if seeds is None else sorted(set(seeds)), metrics),
+            by_seed=metrics,
+            reranked=name in reranked,
+        )
         for name, seeds in variants.items()
     }
     for variant in trained.values():
@@ -114,8 +122,9 @@ def read_variant(
     metrics: Sequence[str] = (),
     *,
     by_seed: Iterable[str] | None = None,
+    reranked: bool = False,
 ) -> Trained:
-    """Reads one variant of a run folder.
+    """Reads one variant of a run folder, or a row that re-ranking made.
 
     Args:
         run: the run folder.
@@ -124,6 +133,7 @@ def read_variant(
         metrics: what the test split must have been evaluated with.
         by_seed: the metrics whose values per user are kept for every seed, and not only as their mean; None for all.
             A metric takes 8 bytes for every user and seed.
+        reranked: whether it is a row of re-ranking, of which all seeds are named.
 
     Raises:
         DataError: there are no seeds, one has not finished, or they do not fit together.
@@ -132,14 +142,15 @@ def read_variant(
     if not wanted:
         where = run.train / name
         raise DataError(f"variant {name!r} has no trained seeds", where=where, remedy=TRAIN_AGAIN)
-    results = {seed: read_training(run.training(name, seed)) for seed in wanted}
+    folder_of = run.reranked if reranked else run.training
+    results = {seed: read_training(folder_of(name, seed)) for seed in wanted}
     for result in results.values():
         result.require(metrics)
-    tables = [read_per_user(run.training(name, seed)) for seed in wanted]
+    tables = [read_per_user(folder_of(name, seed)) for seed in wanted]
     first = tables[0]
     for seed, table in zip(wanted, tables, strict=True):
         if not np.array_equal(table.users, first.users) or table.values.keys() != first.values.keys():
-            where = run.training(name, seed).per_user
+            where = folder_of(name, seed).per_user
             raise DataError("users or metrics differ from the variant's other seeds", where=where, remedy=TRAIN_AGAIN)
     per_user = {metric: np.mean([table.values[metric] for table in tables], axis=0) for metric in first.values}
     details = {seed: dict(result.details) for seed, result in results.items()}

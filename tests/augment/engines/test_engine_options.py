@@ -46,7 +46,6 @@ def test_defaults_are_valid_and_every_field_is_documented() -> None:
         ({"sources": {"a/b": HEURISTIC}}, "cannot be a name"),
         ({"sources": {"data": HEURISTIC}}, "taken"),
         ({"sources": {"a": HEURISTIC | {"tasks": ["edge"]}}}, "unknown task"),
-        ({"sources": {"a": HEURISTIC | {"tasks": []}}}, "at least one task"),
         ({"sources": {"a": HEURISTIC | {"tasks": ["edges", "edges"]}}}, "none twice"),
         ({"sources": {"a": {"engine": {"kind": "gpt"}}}}, "heuristic"),
         ({"sources": {"a": {"engine": {"kind": "vllm"}}}}, "model"),

@@ -21,6 +21,7 @@ from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
+from augrec.report.pages.run.reranked import read_reranked
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.tables import (
     genres_table,
@@ -37,10 +38,12 @@ from augrec.report.render.html import Head, page
 
 ABOUT = ("user", "item")
 HERE = Path(__file__).parent
+RERANKED = "reranked"
 SECTIONS = (
     ("run", "What was run"),
     ("results", "Results"),
     ("training", "Training"),
+    (RERANKED, "Re-ranking"),
     ("written", "What was written"),
     ("examples", "Examples"),
     ("requests", "Requests"),
@@ -73,7 +76,8 @@ def write_report(
         DataError: a file of the run is missing, unfinished or does not fit the others.
     """
     plan = plan or {}
-    trained = read_trained(run, options, {name: plan[name].seeds if name in plan else None for name in variants})
+    seeds = {name: plan[name].seeds if name in plan else None for name in variants}
+    trained = read_trained(run, options, seeds, [name for name, planned in plan.items() if planned.reranked])
     facts = read_facts(run.root, trained, config, stages)
     cards = read_cards(run, [name for name, _, _ in facts.sources])
     kinds = {task: card.gives.kind for (_, task), card in cards.items()}
@@ -91,6 +95,7 @@ def render(
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped."""
     headline = find_headline(trained, results, options, roles)
+    reranked = read_reranked(run.rerank_summary, options) if any(one.reranked for one in roles.plan.values()) else None
     curves = training_curves(trained, options.primary)
     head = Head(
         options.title,
@@ -100,7 +105,7 @@ def render(
         findings=headline.details,
         family=results.family,
         words=definitions(options.alpha, options.equivalence_margin),
-        sections=SECTIONS,
+        sections=[section for section in SECTIONS if reranked or section[0] != RERANKED],
     )
     content = {
         "options": options,
@@ -109,8 +114,13 @@ def render(
         "compared": tests_table(trained, results, options),
         "tests": describe_tests(results, options),
         "primary_figure": primary_figure(trained, results, options),
+        "reranked": reranked,
         "curves": curve_figures(curves, options.primary),
-        "without_curves": [name for name in trained if name not in {curve.name for curve in curves}],
+        "without_curves": [
+            name
+            for name in trained
+            if name not in {curve.name for curve in curves} and not (name in roles.plan and roles.plan[name].reranked)
+        ],
         **_written(run, facts, options),
     }
     return page("report.html.j2", HERE, head, content)

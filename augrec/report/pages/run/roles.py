@@ -30,6 +30,33 @@ OF_EDGES = {
 }
 AS_IS, INTERACTIONS = "as-is", "interactions"
 OTHERWISE = "what sets the two apart helps"
+OF_LISTS = {
+    "random": "the order that was given, rather than any other order of the same items, is what helps",
+    "popularity": "the answers know more than what is popular",
+    "shuffled": "what was said of these very items, rather than how much is moved in a list, is what helps",
+    "uniform": "weights that depend on the user help",
+    "alone": "the recommender's word beside the answers helps",
+}
+"""What a control of re-ranking is there to show."""
+
+
+@dataclass(frozen=True)
+class RerankedLists:
+    """What a config says of a row of re-ranking.
+
+    Attributes:
+        variant: whose lists were judged.
+        task: what was asked; None for a control that asks nobody.
+        control: None for what is claimed.
+    """
+
+    variant: str
+    task: str | None
+    control: str | None
+
+    def tests(self, claim: RerankedLists) -> bool:
+        """Whether it is a control of a claim."""
+        return self.control is not None and self.variant == claim.variant and self.task in (None, claim.task)
 
 
 @dataclass(frozen=True)
@@ -41,12 +68,14 @@ class PlannedVariant:
         source: whose augmentation it is given; None for none.
         changed: the tasks whose answers it is not given as they are -> how each is treated.
         seeds: those it is trained with; None: all that are found.
+        reranked: which lists were judged, and how; None for a trained variant.
     """
 
     model: str
     source: str | None = None
     changed: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
+    reranked: RerankedLists | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +102,22 @@ class Roles:
             return self.trained[self.options.claim]
         others = [variant for name, variant in self.trained.items() if name != self.options.baseline]
         candidates = [variant for variant in others if not self._is_control(variant.name)]
+        reranked = [variant for variant in candidates if self._reranked(variant)]
         by_llm = [v for source in self.llm_sources for v in candidates if self._uses(v.name, source)]
         baseline = self.trained[self.options.baseline]
         same_model = [variant for variant in candidates if self._model(variant) == self._model(baseline)]
-        return next(iter([*by_llm, *same_model, *candidates, *others]), None)
+        return next(iter([*reranked, *by_llm, *same_model, *candidates, *others]), None)
 
     def controls(self, claim: Trained) -> list[Trained]:
         """The claim's controls, without the baseline, which it is compared to anyway."""
         if self.options.controls is not None:
             named = [self.trained[name] for name in self.options.controls]
+        elif own := self._reranked(claim):
+            pairs = ((variant, self._reranked(variant)) for variant in self.trained.values())
+            named = [variant for variant, lists in pairs if lists and lists.tests(own)]
         else:
-            same_model = [v for v in self.trained.values() if self._model(v) == self._model(claim)]
+            trained = [v for v in self.trained.values() if not self._reranked(v)]
+            same_model = [v for v in trained if self._model(v) == self._model(claim)]
             named = [variant for variant in same_model if self._is_control(variant.name)]
         return [variant for variant in named if variant.name not in (claim.name, self.options.baseline)]
 
@@ -92,6 +126,10 @@ class Roles:
         if claim.name not in self.plan or control.name not in self.plan:
             return AT_STAKE.get(_kind_by_name(control.name) or "", OTHERWISE)
         mine, other = self.plan[claim.name], self.plan[control.name]
+        if mine.reranked and other.reranked:
+            return OF_LISTS[other.reranked.control or ""] if other.reranked.tests(mine.reranked) else OTHERWISE
+        if mine.reranked or other.reranked:
+            return OTHERWISE
         if self._model(claim) != self._model(control):
             return OTHERWISE
         if other.source is None:
@@ -121,10 +159,15 @@ class Roles:
             return self.plan[name].source == source
         return source.lower() in name.lower()
 
+    def _reranked(self, variant: Trained) -> RerankedLists | None:
+        return self.plan[variant.name].reranked if variant.name in self.plan else None
+
     def _is_control(self, name: str) -> bool:
         if name not in self.plan:
             return _kind_by_name(name) is not None
         planned = self.plan[name]
+        if planned.reranked:
+            return planned.reranked.control is not None
         return planned.source not in self.llm_sources or bool(planned.changed)
 
 

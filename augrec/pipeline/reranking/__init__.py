@@ -1,0 +1,1 @@
+"""A language model judges what a run's variants list, and both words are put together."""

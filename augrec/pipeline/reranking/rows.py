@@ -1,0 +1,266 @@
+"""The rows that re-ranking makes of one training: weights chosen on validation, lists blended, test judged once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from augment.tasks import TASKS
+from augrec.artefacts.files import digest, write_json, write_parquet
+from augrec.artefacts.interactions import UserItems
+from augrec.artefacts.metrics import Metric
+from augrec.artefacts.ranked_lists import write_ranked_lists
+from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.tasks import Ranking
+from augrec.artefacts.trainings import TrainingResult, read_training
+from augrec.pipeline.reranking.answers import Answers, read_ranking, read_rating
+from augrec.pipeline.reranking.lists import cutoffs_of, read_lists
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Row
+from augrec.pipeline.side import stream
+from augrec.pipeline.training import Training
+from recsys.batches.base import Split
+from recsys.data.dataset import Dataset
+from recsys.evaluation.lists import RankedLists, evaluate_lists
+from recsys.evaluation.rating import evaluate_ratings, rating_range
+from recsys.evaluation.result import Evaluation
+from recsys.options import Judged
+from recsys.reranking.aggregation import UNIFORM, Judgement, Weights, combined, reranked
+from recsys.reranking.controls import item_means, of_others, popular_places, random_places, shuffled_ratings
+
+SPLITS: tuple[Split, Split] = ("valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One split of a training: its lists, and what is said of their first items."""
+
+    split: Split
+    lists: RankedLists
+    answers: Mapping[str, Answers]
+
+
+class Rows:
+    """Makes the rows of one training.
+
+    Args:
+        training: finished.
+        dataset: of the run.
+        identity: of what the answers were made with; part of every row's fingerprint.
+    """
+
+    def __init__(self, training: Training, dataset: Dataset, identity: str) -> None:
+        assert training.config.rerank is not None
+        self.training, self.dataset, self.identity = training, dataset, identity
+        self.options, self.evaluation = training.config.rerank, training.config.evaluation
+        self.model = training.config.models[training.config.variants[training.variant].model]
+        self.files = RunFolder(training.run_folder)
+        self.counts = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
+        rates = self.model.judged is Judged.RATING
+        monitor = self.options.monitor or ("rmse" if rates else f"ndcg@{self.options.list_size}")
+        self.monitor = Metric.parse(monitor)
+        self.sides = {split: self._read(split) for split in SPLITS if len(dataset.pairs(split))}
+
+    def _read(self, split: Split) -> Side:
+        there = self.files.reranking(self.training.variant, self.training.seed, split)
+        lists = read_lists(there.lists, self.dataset)
+        size = self.size(lists)
+        answers = {}
+        for task in self.options.tasks:
+            read = read_ranking if isinstance(TASKS[task].gives, Ranking) else read_rating
+            answers[task] = read(there.answers.task(task).records, lists, size)
+        return Side(split, lists, answers)
+
+    def size(self, lists: RankedLists) -> int:
+        """How many items of each list are judged: of pairs to rate all."""
+        width = lists.items.shape[1]
+        return width if self.model.judged is Judged.RATING else min(self.options.list_size, width)
+
+    def write(self, row: Row) -> dict[str, Any]:
+        """Writes a row's folder as a training writes its own, and returns what its summary says."""
+        out = self.files.reranked(row.name, self.training.seed)
+        base = read_training(self.files.training(self.training.variant, self.training.seed))
+        judged = {split: self._judgement(side, row) for split, side in self.sides.items()}
+        weights = self._weights(row, judged)
+        results = {split: self._result(side, judged[split], weights) for split, side in self.sides.items()}
+        test, lists = results["test"]
+        made = self._made_with(row, weights) | self._among_asked(test)
+        metrics = self._metrics(row, base, {split: found for split, (found, _) in results.items()}, made)
+        users = np.arange(self.dataset.n_users, dtype=np.int32)
+        out.root.mkdir(parents=True, exist_ok=True)
+        write_ranked_lists(out.lists, *_written(lists, self.dataset.n_users))
+        write_parquet(out.per_user, pa.table({"user": users, **test.per_user}))
+        write_json(out.metrics, metrics)
+        return made
+
+    def _fingerprint(self, row: Row) -> str:
+        return digest({"answers": self.identity, "row": row.name, "training": self.training.fingerprint})
+
+    def _judgement(self, side: Side, row: Row) -> Judgement:
+        """What is said of the lists of a split in a row."""
+        items, size = side.lists.items, self.size(side.lists)
+        rng = stream(self.training.seed, f"rerank/{row.name}/{side.split}")
+        rates = self.model.judged is Judged.RATING
+        if row.task is None:
+            if rates:
+                return Judgement(self._ratings_by_nobody(row, items, rng), places=False)
+            if row.control == "random":
+                return random_places(items, size, rng)
+            return popular_places(items, size, np.bincount(self.dataset.train[:, 1], minlength=self.dataset.n_items))
+        answers = side.answers[row.task]
+        if row.control != "shuffled":
+            return answers.judged
+        if rates:
+            return Judgement(shuffled_ratings(answers.judged.values, rng), places=False)
+        return of_others(answers.judged, items, answers.asked, rng)
+
+    def _ratings_by_nobody(self, row: Row, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        ratings = self.dataset.ratings("train")
+        assert ratings is not None
+        if row.control == "popularity":
+            return item_means(items, self.dataset.train, ratings.astype(np.float64), self.dataset.n_items)
+        return np.where(items >= 0, rng.choice(ratings, items.shape), np.nan)
+
+    def asked(self, side: Side) -> np.ndarray:
+        """bool [n], whose lists were asked about in any task: the others stay as they are in every row."""
+        return np.logical_or.reduce([answers.asked for answers in side.answers.values()])
+
+    def _weights(self, row: Row, judged: Mapping[Split, Judgement]) -> Weights:
+        """The weights of a row: given, or the best on validation; of equally good ones the smallest."""
+        if row.control in WITHOUT_CHOICE or self.options.aggregation == "uniform":
+            return Weights(everybody=1.0 if row.control == "alone" else UNIFORM)
+        if "valid" not in self.sides:
+            return Weights(everybody=UNIFORM)
+        side, best, value = self.sides["valid"], None, math.nan
+        for b1, b2 in product(self.options.grid, repeat=2):
+            weights = Weights(b1, b2, self.options.reading)
+            found = self._evaluated(side, self._blended(side, judged["valid"], weights), [self.monitor.k or 1])
+            mean = found.mean[str(self.monitor)]
+            if best is None or self.monitor.better(mean, value):
+                best, value = weights, mean
+        assert best is not None
+        return best
+
+    def _blended(self, side: Side, judged: Judgement, weights: Weights) -> RankedLists:
+        """The lists of a split after a judgement of their first items."""
+        asked = self.asked(side)
+        alpha = np.where(asked, weights.of(self.counts)[side.lists.users], 0.0)
+        if self.model.judged is not Judged.RATING:
+            items = reranked(side.lists.items, judged, alpha, self.options.utility)
+            return RankedLists(side.lists.users, items, -np.arange(1.0, items.shape[1] + 1) + np.zeros(items.shape))
+        total = combined(judged.values, side.lists.scores, alpha).clip(*rating_range(self.dataset))
+        return RankedLists(side.lists.users, side.lists.items, total)
+
+    def _evaluated(self, side: Side, lists: RankedLists, cutoffs: list[int]) -> Evaluation:
+        if self.model.judged is not Judged.RATING:
+            kind = {"judged": self.model.judged, "options": self.evaluation}
+            return evaluate_lists(lists, self.dataset, side.split, cutoffs=cutoffs, **kind)  # type: ignore[arg-type]
+        return evaluate_ratings(_rate(lists, self.dataset.n_items), self.dataset, side.split, clip=True)
+
+    def _result(self, side: Side, judged: Judgement, weights: Weights) -> tuple[Evaluation, RankedLists]:
+        lists = self._blended(side, judged, weights)
+        return self._evaluated(side, lists, cutoffs_of(self.training)), lists
+
+    def _among_asked(self, test: Evaluation) -> dict[str, Any]:
+        """The test metrics of who was asked about, and what they are of lists that nobody changed."""
+        side = self.sides["test"]
+        users = side.lists.users[self.asked(side)]
+        before = self._evaluated(side, side.lists, cutoffs_of(self.training))
+        return {
+            "asked": len(users),
+            "among_asked": _finite({name: _mean(values[users]) for name, values in test.per_user.items()}),
+            "unchanged": _finite({name: _mean(values[users]) for name, values in before.per_user.items()}),
+        }
+
+    def _made_with(self, row: Row, weights: Weights) -> dict[str, Any]:
+        """What is said of a row beside its metrics."""
+        side = self.sides["test"]
+        alpha = weights.of(self.counts)[side.lists.users[self.asked(side)]]
+        given = weights.everybody is not None
+        return {
+            "row": row.name,
+            "variant": row.variant,
+            "seed": self.training.seed,
+            "task": row.task,
+            "control": row.control,
+            "b1": None if given else weights.b1,
+            "b2": None if given else weights.b2,
+            "chosen_by": None if given else str(self.monitor),
+            "alpha": {
+                "mean": float(alpha.mean()) if len(alpha) else None,
+                "least": float(alpha.min()) if len(alpha) else None,
+                "most": float(alpha.max()) if len(alpha) else None,
+            },
+            "users": len(side.lists),
+            "answers": {
+                split: there.answers[row.task].counted.as_json()
+                for split, there in self.sides.items()
+                if row.task is not None
+            },
+        }
+
+    def _metrics(
+        self, row: Row, base: TrainingResult, found: Mapping[Split, Evaluation], made: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The content of metrics.json."""
+        names = dict.fromkeys(name for part in found.values() for name in part.mean)
+        settings = dict(found["test"].settings)
+        return {
+            "variant": row.name,
+            "model": self.model.family,
+            "seed": self.training.seed,
+            "fingerprint": self._fingerprint(row),
+            "judged": self.model.judged.value,
+            "lower_is_better": [name for name in names if Metric.parse(name).lower_is_better],
+            **({"judged_with": settings} if settings else {}),
+            **{split: _finite(found[split].mean) if split in found else {} for split in SPLITS},
+            "deterministic": base.deterministic and row.control not in ("random", "shuffled") and self._greedy(row),
+            "reranked": dict(made),
+            "n_test_users": found["test"].n_users,
+            "n_valid_users": found["valid"].n_users if "valid" in found else 0,
+        }
+
+    def _greedy(self, row: Row) -> bool:
+        """Whether nothing is drawn while the language model answers."""
+        generation = self.training.config.generation
+        assert generation is not None
+        if row.task is None:
+            return True
+        options = generation.task_options(row.task, generation.sources[self.options.source])
+        return bool(options.labels) or options.sampling.temperature == 0
+
+
+def _written(lists: RankedLists, n_users: int) -> Iterator[Any]:
+    row, place = np.nonzero(lists.items >= 0)
+    yield UserItems.build(lists.users[row], lists.items[row, place], n_users)
+    yield lists.scores[row, place]
+
+
+def _rate(lists: RankedLists, n_items: int) -> Callable[[Tensor], Tensor]:
+    """The ratings of lists, as an evaluation asks for them: pairs int64 [b, 2] -> float64 [b]."""
+    row, place = np.nonzero(lists.items >= 0)
+    keys = lists.users[row] * n_items + lists.items[row, place]
+    order = np.argsort(keys)
+    keys, values = keys[order], lists.scores[row, place][order]
+
+    def rate(pairs: Tensor) -> Tensor:
+        wanted = pairs.numpy() @ np.array([n_items, 1])
+        return torch.from_numpy(values[np.searchsorted(keys, wanted)])
+
+    return rate
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,168 @@
+"""What a language model said of lists: how far that can be trusted, and with which weights it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_json
+from augrec.report.options import ReportOptions
+from augrec.report.render.tables import Cell, Table, numbers, table, word, words
+from augrec.report.render.wording import DASH, count, counted, number, percent
+
+RERANK_AGAIN = "run `augrec rerank CONFIG` again"
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """The section of a page.
+
+    Attributes:
+        answers: how the answers to each task are, by variant.
+        rows: the weights of each row, and what it does to the lists that were asked about.
+        sentence: how many users were asked about.
+    """
+
+    answers: Table | None
+    rows: Table | None
+    sentence: str
+
+
+def read_reranked(path: Path, options: ReportOptions) -> Reranked | None:
+    """The section of a run, from `rerank/summary.json`; None where nothing was re-ranked.
+
+    Raises:
+        DataError: the file says something else.
+    """
+    if not path.exists():
+        return None
+    content = read_json(path, remedy=RERANK_AGAIN)
+    try:
+        made = [_Made(**{field.name: row[field.name] for field in fields(_Made)}) for row in content["rows"]]
+        return Reranked(_answers(made, int(content["list_size"])), _rows(made, options.primary), _sentence(made))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError("the file does not hold what the stage writes", where=path, remedy=RERANK_AGAIN) from None
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A row of one training, as the file has it."""
+
+    row: str
+    variant: str
+    task: str | None
+    control: str | None
+    b1: float | None
+    b2: float | None
+    chosen_by: str | None
+    alpha: Mapping[str, float | None]
+    users: int
+    asked: int
+    answers: Mapping[str, Mapping[str, float | None]]
+    among_asked: Mapping[str, float | None]
+    unchanged: Mapping[str, float | None]
+
+
+def _sentence(made: Sequence[_Made]) -> str:
+    asked, users = made[0].asked, made[0].users
+    if asked == users:
+        return f"All {counted(users, 'user')} of the test split were asked about."
+    return (
+        f"{count(asked)} of {count(users)} users of the test split were asked about; the others keep the recommender's "
+        "lists, in every row and in the table of results."
+    )
+
+
+def _answers(made: Sequence[_Made], size: int) -> Table | None:
+    """One row for each variant and task, over seeds and both splits."""
+    rows = []
+    for name, own in _grouped([one for one in made if one.task and not one.control]):
+        told = [answers for one in own for answers in one.answers.values()]
+        questions = _total(told, "questions")
+        rows.append(
+            [
+                word(name),
+                Cell(count(questions), questions),
+                *_share(questions - _total(told, "failed"), questions),
+                *_share(_total(told, "repaired"), questions),
+                *(
+                    _number(_mean([one[key] for one in told]), 2)
+                    for key in ("like_shown", "like_list", "place_variance")
+                ),
+            ]
+        )
+    columns = (
+        *words("row"),
+        *numbers("questions", "answered", "repaired", "like the prompt's order", "like the recommender's order"),
+        *numbers("variance of places"),
+    )
+    caption = (
+        "The answers, over seeds, validation and test. Likeness is the rank correlation of an answer with an order: 1 "
+        "with the prompt's is a copy of the prompt, 1 with the recommender's a copy of its list. The variance of an "
+        f"item's place over the orders in which a list is shown is {number((size**2 - 1) / 12, 2)} for answers at "
+        f"random to lists of {size}, and 0 for a model that does not mind the order"
+    )
+    return table("reranked-answers", caption, columns, rows)
+
+
+def _rows(made: Sequence[_Made], metric: str) -> Table | None:
+    """One row for each row of the results: weights by seed, and the metric among who was asked about."""
+    rows = []
+    for name, own in _grouped(made):
+        chosen = [(one.b1, one.b2) for one in own if one.b1 is not None]
+        weights = ", ".join(dict.fromkeys(f"{b1:g} {b2:g}" for b1, b2 in chosen)) if chosen else "given"
+        ends = [_ends([one.alpha[key] for one in own], best) for key, best in (("least", min), ("most", max))]
+        alpha = DASH if None in ends else f"{number(ends[0], 2)} to {number(ends[1], 2)}"
+        before = _mean([one.unchanged.get(metric) for one in own])
+        after = _mean([one.among_asked.get(metric) for one in own])
+        rows.append(
+            [
+                word(name),
+                word(weights),
+                Cell(alpha, _mean([one.alpha["mean"] for one in own])),
+                _number(_mean([one.alpha["mean"] for one in own]), 2),
+                _number(before, 4),
+                _number(after, 4),
+            ]
+        )
+    columns = (
+        *words("row", "b1 b2"),
+        *numbers("weight", "mean weight", f"{metric}|before", f"{metric}|after"),
+    )
+    caption = (
+        "How much each row's judgement counts against the recommender's: b1 and b2 as validation chose them for each "
+        f"seed, and the weights that follow for users; {metric} of the lists before and after, the mean over seeds, "
+        "among the users who were asked about"
+    )
+    return table("reranked-rows", caption, columns, rows)
+
+
+def _grouped(made: Sequence[_Made]) -> Iterator[tuple[str, list[_Made]]]:
+    """The seeds of each row, in the order of the rows."""
+    names = dict.fromkeys(one.row for one in made)
+    return ((name, [one for one in made if one.row == name]) for name in names)
+
+
+def _total(told: Sequence[Mapping[str, Any]], key: str) -> int:
+    return sum(int(one[key]) for one in told)
+
+
+def _share(part: int, whole: int) -> tuple[Cell]:
+    return (Cell(percent(part / whole), part / whole) if whole else Cell(),)
+
+
+def _number(value: float | None, digits: int) -> Cell:
+    return Cell(number(value, digits), value)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _ends(values: Sequence[float | None], best: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return best(known) if known else None
