@@ -13,7 +13,7 @@ from augment.hashes import engine_seed
 from augment.messages import INT32_MAX, MASKED, Completion, Record, Request
 from augment.tasks.base import Contradiction, Task
 
-FINAL_ERRORS = ("prompt_too_long", "refused_by_engine", "no_label")
+FINAL_ERRORS = ("prompt_too_long", "refused_by_engine", "no_label", "orders_disagree")
 """Reasons that another seed cannot change."""
 
 
@@ -180,4 +180,5 @@ def _record(
         draft.question,
         draft.shown_reviews,
         draft.reviews_sha256,
+        draft.shown_similar,
     )

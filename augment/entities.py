@@ -52,6 +52,7 @@ class UserEntity:
             seen the answer: the hint that a prompt may show.
         ratings: what the user gave the items of the history, by item id; of those that are known.
         similar_ratings: what the other user gave the similar items.
+        asked: items that a question is to be about in place of those that the task itself would draw.
     """
 
     user: int
@@ -61,3 +62,4 @@ class UserEntity:
     scores: Mapping[int, float] = field(default_factory=dict)
     ratings: Mapping[int, float] = field(default_factory=dict)
     similar_ratings: Mapping[int, float] = field(default_factory=dict)
+    asked: tuple[Item, ...] = ()

@@ -38,6 +38,7 @@ def request_key(
         "candidates": [ids.items(order.shown_candidates) for order in draft.orders],
         "messages": [order.messages for order in draft.orders],
         **({"question": draft.question} if draft.question else {}),
+        **({"similar": ids.items(draft.shown_similar)} if draft.shown_similar else {}),
         **({"reviews": ids.several(reviewed(about), draft.shown_reviews)} if draft.shown_reviews else {}),
     }
     if draft.labels:

@@ -67,6 +67,7 @@ class Draft:
         shown_reviews: whose reviews are in the prompt: of a draft about an item the users who wrote them, of one about
             a user the items that they wrote about.
         reviews_sha256: of these reviews as the data hold them, see `augment.reviews`; "" without any.
+        shown_similar: items of a similar user in the prompt, in order.
     """
 
     entity: int
@@ -81,6 +82,7 @@ class Draft:
     question: str = ""
     shown_reviews: tuple[int, ...] = ()
     reviews_sha256: str = ""
+    shown_similar: tuple[int, ...] = ()
 
     @property
     def droppable(self) -> int:
@@ -177,5 +179,6 @@ class Record:
     question: str = ""
     shown_reviews: tuple[int, ...] = ()
     reviews_sha256: str = ""
+    shown_similar: tuple[int, ...] = ()
     block: str = field(default="", compare=False)
     engine: str = field(default="", compare=False)

@@ -209,6 +209,7 @@ class Pass:
             dropped_history=draft.dropped_history,
             shown_reviews=draft.shown_reviews,
             reviews_sha256=draft.reviews_sha256,
+            shown_similar=draft.shown_similar,
         )
         self._keep(record, ticker)
         self._under_way.settle(request.key)

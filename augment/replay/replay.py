@@ -121,7 +121,7 @@ class Replay:
     def _translated(self, card: TaskCard, entity: int, theirs: StoredRecord) -> Record:
         shown = {
             name: tuple(item for item in map(self._translation.item_here, getattr(theirs, name)) if item is not None)
-            for name in ("shown_history", "shown_candidates")
+            for name in ("shown_history", "shown_candidates", "shown_similar")
         }
         others = (self._translation.here(reviewed(card.about), other) for other in theirs.shown_reviews)
         shown["shown_reviews"] = tuple(other for other in others if other is not None)

@@ -49,6 +49,7 @@ class Line(BaseModel):
     fallback: str | None
     question: Annotated[str, Field(min_length=1)] = ""
     shown_reviews: Texts = ()
+    shown_similar: Texts = ()
     reviews_sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")] = ""
     block: Annotated[str, Field(pattern=r"\A[0-9a-f]*\z")]
     engine: str
@@ -64,7 +65,7 @@ def check_line(content: Mapping[str, Any], gives: Kind) -> None:
     try:
         Line.model_validate(content)
         texts = [value for value in content.values() if isinstance(value, str)]
-        for name in ("repairs", "shown_history", "shown_candidates", "shown_reviews"):
+        for name in ("repairs", "shown_history", "shown_candidates", "shown_similar", "shown_reviews"):
             texts += content.get(name, ())
         "".join(texts).encode()
         if content["status"] == "ok":

@@ -13,10 +13,10 @@ from augment.store.line_check import Damaged, check_line
 from augrec.artefacts.tasks import About, Kind, TaskCard
 
 _FIELDS = tuple(field.name for field in fields(Record))
-_ITEMS = ("shown_history", "shown_candidates")
+_ITEMS = ("shown_history", "shown_candidates", "shown_similar")
 _REVIEWS = "shown_reviews"
-_WHERE_NEEDED = ("question", _REVIEWS, "reviews_sha256")
-"""Fields that a line has only where an entity has several questions, or reviews were shown."""
+_WHERE_NEEDED = ("question", _REVIEWS, "reviews_sha256", "shown_similar")
+"""Fields that a line has only where an entity has several questions, or reviews or a similar user were shown."""
 
 
 class OtherVersion(ValueError):
@@ -104,7 +104,7 @@ class Stored:
         """The record in the ids of a data set; None when it is about, or names, what is not in there."""
         entity = ids.find(self.about, self.entity)
         content = {name: self.content[name] for name in _FIELDS if name in self.content}
-        shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS}
+        shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS if name in content}
         if _REVIEWS in content:
             shown[_REVIEWS] = tuple(ids.find(reviewed(self.about), other) for other in content[_REVIEWS])
         if entity is None or any(None in several for several in shown.values()):

@@ -4,13 +4,15 @@ from augment.tasks.base import Task, card_of
 from augment.tasks.edges import Edges
 from augment.tasks.item_attributes import ItemAttributes
 from augment.tasks.item_profile import ItemProfile
+from augment.tasks.pair import Pair
+from augment.tasks.pick import Pick
 from augment.tasks.ranking import Ranking
 from augment.tasks.reasons import Reasons
 from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.registry import Registry
 
 TASKS: Registry[type[Task]] = Registry("task")
-for _task in (Edges, UserProfile, ItemAttributes, ItemProfile, Reasons, Ranking):
+for _task in (Edges, UserProfile, ItemAttributes, ItemProfile, Reasons, Ranking, Pair, Pick):
     TASKS.register(_task)
 
 LLMREC = (Edges.name, UserProfile.name, ItemAttributes.name)

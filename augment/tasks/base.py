@@ -30,6 +30,11 @@ class TaskOptions(Options):
         """The labels whose log-probabilities the task reads; none where it reads text."""
         return ()
 
+    @property
+    def needs_hints(self) -> bool:
+        """Whether prompts show what a base recommender says, for which the run needs a section `base`."""
+        return False
+
 
 class NamingOptions(TaskOptions):
     """For tasks whose answers hold names of people, companies, countries or languages."""

@@ -41,6 +41,7 @@ RECORD_SCHEMA = pa.schema(
         ("dropped_history", pa.int32()),
         ("shown_reviews", pa.list_(pa.int32())),
         ("reviews_sha256", pa.string()),
+        ("shown_similar", pa.list_(pa.int32())),
         ("fallback", pa.string()),
     ]
 )
@@ -57,7 +58,8 @@ class StoredRecord:
 
     `fields` is None when the request failed; `text` is what the LLM wrote, untrusted. `shown_history` (oldest first)
     and `shown_candidates` are item ids; `shown_reviews` are of the users whose reviews of an item were shown, or of the
-    items that a user's shown reviews are about. `row` is its place in the table.
+    items that a user's shown reviews are about; `shown_similar` are items of a similar user, the latest first. `row` is
+    its place in the table.
     """
 
     row: int
@@ -80,6 +82,7 @@ class StoredRecord:
     dropped_history: int = 0
     shown_reviews: tuple[int, ...] = ()
     reviews_sha256: str = ""
+    shown_similar: tuple[int, ...] = ()
     fallback: str | None = None
 
     @property

@@ -80,6 +80,7 @@ class Insertions(Kind):
     """Items put into each user's sequence."""
 
     items: ClassVar[tuple[str, ...]] = ("item",)
+    scores: ClassVar[str | None] = "scores"
 
     kind: Literal["insertions"] = "insertions"
 

@@ -16,6 +16,7 @@ ALLOWED: Mapping[str, tuple[Treatment, ...]] = {
     "text": ("as-is", "none", "shuffled", "random", "constant", "interactions"),
     "attributes": ("as-is", "none", "shuffled"),
     "edges": ("as-is", "none", "random", "random-candidates", "shuffled"),
+    "insertions": ("as-is", "none", "random", "random-candidates", "shuffled"),
 }
 """By kind of answer (`augrec.artefacts.tasks`); of the others a variant receives all or nothing."""
 DRAWN = ("shuffled", "random", "random-candidates")

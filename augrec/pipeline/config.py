@@ -23,9 +23,9 @@ from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.registry import rebuild
 from augrec.artefacts.tasks import Text
 from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
-from augrec.pipeline.base_options import BaseOptions
+from augrec.pipeline.base_options import BaseOptions, check_hints, check_monitor
 from augrec.pipeline.config_kinds import RUN, check_kind
-from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys
+from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
 from augrec.pipeline.explain import explain
 from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
 from augrec.pipeline.reranking.problems import reranking_problems
@@ -62,10 +62,10 @@ class Augmentation(Options):
     """What it does not receive of its source as it is, by task: `none` leaves a task's answers out, and controls keep
     their amount and lose their content. Texts and attributes: `shuffled` gives every user (item) those of another, all
     attributes of an item together. Texts: `random` draws Gaussian unit vectors, `constant` gives everybody the mean
-    vector, `interactions` gives vectors that are made of the training interactions alone. Edges keep their number and
-    the users: `random-candidates` draws both items from the candidates the same record showed, so that only the choice
-    among them is lost; `random` draws unseen items uniformly, so that the candidate list is lost too; `shuffled` gives
-    every user the pairs of another. The data's own attributes are always given."""
+    vector, `interactions` gives vectors that are made of the training interactions alone. Edges and insertions keep
+    their number and the users: `random-candidates` draws their items from those that the same record showed, so that
+    only the choice among them is lost; `random` draws unseen items uniformly, so that the list is lost too; `shuffled`
+    gives every user those of another. The data's own attributes are always given."""
     edge_positives: PositiveInt = 1
     """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
     each against the least likely one. Other records hold one edge."""
@@ -145,7 +145,7 @@ class Config(Options):
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
         _known(self.candidates.model, self.models, "candidates.model", "models")
-        for key, model in self._base_models().items():
+        for key, model in self.base.named_models.items() if self.base else ():
             _known(model, self.models, key, "models")
         sources = self.generation.sources if self.generation else {}
         for reranked in self.rerank.variants if self.rerank else ():
@@ -174,7 +174,7 @@ class Config(Options):
                 raise ValueError(f"{key}: a seed is listed twice; each training needs its own")
         for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
             raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
-        if not self.embedding and not all(source.brings_vectors for source in self.asked.values()):
+        if not self.embedding and any(writes_text(source) for source in self.asked.values()):
             raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
         for name, model in self.models.items():
             self._features_exist(name, model)
@@ -187,7 +187,7 @@ class Config(Options):
             raise ValueError(problem)
         self._candidates_are_listed()
         self._noise_fits()
-        self._hints_can_be_made()
+        check_hints(self.base, self.generation, self.models, self.training)
         self._tuning_fits()
         for key, metric in shown.items():
             if not Metric.parse(metric).computed(self.evaluation.cutoffs):
@@ -261,32 +261,7 @@ class Config(Options):
             raise ValueError(
                 f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words}, and lists nothing"
             )
-        self._can_be_chosen("candidates.model", self.candidates.model)
-
-    def _base_models(self) -> dict[str, str]:
-        """Key -> the model that the section `base` names there."""
-        if self.base is None:
-            return {}
-        named = {"base.model": self.base.model, "base.vectors": self.base.vectors}
-        return {key: model for key, model in named.items() if model is not None}
-
-    def _hints_can_be_made(self) -> None:
-        for key, model in self._base_models().items():
-            if key == "base.vectors" and self.models[model].judged is Judged.RATING:
-                raise ValueError(f"{key}: '{model}' is judged by ratings, and has no embeddings of users")
-            self._can_be_chosen(key, model)
-
-    def _can_be_chosen(self, key: str, name: str) -> None:
-        """Raises ValueError where the monitor of a model that a stage trains is not one that it is judged by."""
-        model = self.models[name]
-        monitor = (model.training.applied_to(self.training) if model.training else self.training).monitor
-        if not model.judged.has(Metric.parse(monitor)):
-            usual = "rmse" if model.judged is Judged.RATING else "recall@20"
-            usual = "hit_rate@10" if model.judged is Judged.NEXT_ITEM else usual
-            raise ValueError(
-                f"{key}: '{name}' is judged by {model.judged.words} and cannot be chosen by {monitor}; set "
-                f"models.{name}.training.monitor, e.g. to {usual}"
-            )
+        check_monitor("candidates.model", self.candidates.model, self.models, self.training)
 
     def _tuning_fits(self) -> None:
         """Raises ValueError where what is taught cannot be made, or where an engine asks for a model nobody tunes."""

@@ -34,6 +34,12 @@ def cards_of(source: SourceOptions) -> dict[str, TaskCard | None]:
     return {task: _card(source, task) for task in source.tasks}
 
 
+def writes_text(source: SourceOptions) -> bool:
+    """Whether answers of a source have to be embedded: it brings no vectors, and a task gives text or attributes."""
+    cards = cards_of(source).values()
+    return not source.brings_vectors and any(card is None or card.gives.embedded for card in cards)
+
+
 def _card(source: SourceOptions, task: str) -> TaskCard | None:
     from augment.replay.options import ReplayOptions
 

@@ -22,7 +22,7 @@ INPUTS = {
     "attributes": "item attributes, the data's own and written ones",
     "nodes": "values of attributes as nodes of the graph, the data's own and written ones",
     "times": "times of interactions, which say what came next",
-    "edges": "suggested user-item pairs in the batches (`aug_sample_rate`)",
+    "edges": "suggested user-item pairs in the batches (`aug_sample_rate`, `aug_pool`)",
     "side": "side features added to the final embeddings (`side`)",
     "insertions": "suggested interactions in training sequences (`insertion_rate`)",
 }

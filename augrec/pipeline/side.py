@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -32,13 +32,15 @@ from augrec.pipeline.draws import (
     without_content,
 )
 from augrec.pipeline.edges import WrittenEdges, read_edges
+from augrec.pipeline.insertions import placed, read_picks
 from augrec.pipeline.interaction_vectors import InteractionVectors
-from recsys.augmentation import Edges, FeatureMatrix, SideInformation
+from recsys.augmentation import Edges, FeatureMatrix, Insertions, SideInformation
 
 if TYPE_CHECKING:
     from augrec.pipeline.config import Variant
     from recsys.data.dataset import Dataset
 
+Rows = TypeVar("Rows", Edges, Insertions)
 OWN_TEXT = "text"
 DATA_GROUP = "data"
 FEATURES_GROUP = "features"
@@ -54,7 +56,7 @@ def side_files(run: Path, variant: Variant) -> list[Path]:
     files += group_matrices(run, variant.source)
     for task, card in _given(run, variant):
         files.append(task.card)
-        if isinstance(card.gives, kinds.Edges | kinds.Attributes):
+        if isinstance(card.gives, kinds.Edges | kinds.Attributes | kinds.Insertions):
             files.append(task.records)
     return files
 
@@ -89,6 +91,9 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
             rng, how = stream(seed, card.name), treatment(variant.model_dump(), card.name)
             if isinstance(card.gives, kinds.Edges):
                 parts.edges.append(_edges(read_edges(task.records, variant), how, dataset, rng))
+            elif isinstance(card.gives, kinds.Insertions):
+                picks = _edges(read_picks(task.records), how, dataset, rng)
+                parts.insertions.append(placed(picks, dataset, stream(seed, f"{card.name} places")))
             elif isinstance(card.gives, kinds.Text):
                 parts.add_text(card, texts.treated(matrices.get(card.name, {}), how, card.about, rng))
             elif isinstance(card.gives, kinds.Attributes):
@@ -112,6 +117,7 @@ class _Parts:
     attributes: dict[str, FeatureMatrix]
     user: dict[str, FeatureMatrix] = field(default_factory=dict)
     edges: list[Edges] = field(default_factory=list)
+    insertions: list[Insertions] = field(default_factory=list)
     nodes: NodeTable = field(default_factory=NodeTable)
 
     def add_attributes(
@@ -145,11 +151,16 @@ class _Parts:
             features[name] = matrix
 
     def side(self, *, drawn: bool) -> SideInformation:
-        edges = None
-        if self.edges:
-            columns = (np.concatenate([getattr(part, name) for part in self.edges]) for name in Edges.__annotations__)
-            edges = self.edges[0] if len(self.edges) == 1 else Edges(*columns)
-        return SideInformation(edges, self.user, self.item, self.attributes, self.nodes.nodes(), drawn)
+        edges, insertions = _joined(Edges, self.edges), _joined(Insertions, self.insertions)
+        drawn = drawn or insertions is not None  # their places are drawn from the training seed
+        return SideInformation(edges, self.user, self.item, self.attributes, self.nodes.nodes(), drawn, insertions)
+
+
+def _joined(kind: type[Rows], parts: list[Rows]) -> Rows | None:
+    """Edges or insertions of several tasks as one; None where there are none."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in kind.__annotations__))
 
 
 def _given(run: Path, variant: Variant) -> list[tuple[TaskFolder, TaskCard]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -175,6 +175,10 @@ class EdgeMixer:
         self._several = bool((count > 1).any())
         self._everyone = bool((count > 0).all())
 
+    def joined(self, batches: Iterable[Triplets], count: int) -> Iterator[Triplets]:
+        """See `Suggestions.joined`."""
+        return map(self.mix, batches)
+
     def mix(self, batch: Triplets) -> Triplets:
         """`batch` followed by its users' suggested triplets."""
         device = self.generator.device
@@ -199,6 +203,24 @@ class EdgeMixer:
         )
 
 
+class Suggestions(Protocol):
+    """Suggested triplets on their way into batches."""
+
+    @property
+    def suggested(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def ignored(self) -> int:
+        """Those of them that name an unknown user or item."""
+        ...
+
+    def joined(self, batches: Iterable[Triplets], count: int) -> Iterator[Triplets]:
+        """The batches of an epoch, `count` of them, each followed by its suggested triplets."""
+        ...
+
+
 class TripletBatches:
     """The batches of a pairwise model: observed triplets, joined by suggested ones where there are any.
 
@@ -207,7 +229,7 @@ class TripletBatches:
         mixer: adds the suggested ones.
     """
 
-    def __init__(self, sampler: BprSampler, mixer: EdgeMixer | None = None) -> None:
+    def __init__(self, sampler: BprSampler, mixer: Suggestions | None = None) -> None:
         self.sampler, self.mixer = sampler, mixer
         self.notes: list[str] = []
         if sampler.skipped_users:
@@ -218,5 +240,5 @@ class TripletBatches:
 
     def epoch(self) -> Iterator[Triplets]:
         """See `Batches.epoch`."""
-        for batch in self.sampler.epoch():
-            yield batch if self.mixer is None else self.mixer.mix(batch)
+        batches = self.sampler.epoch()
+        yield from batches if self.mixer is None else self.mixer.joined(batches, len(self.sampler))

@@ -10,8 +10,9 @@ import hashlib
 
 import numpy as np
 
+from augrec.artefacts.hashed_numbers import hashed_names
 from recsys.data.dataset import Dataset
-from recsys.data.splits import hashed_names, hashed_pairs
+from recsys.data.splits import hashed_pairs
 
 NOWHERE = -1
 """The fold of an interaction that every model is trained on."""

@@ -6,12 +6,11 @@ interactions and the seed only, not on the order of any file.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.hashed_numbers import hashed_names, mixed
 from recsys.data.options import (
     GivenSplit,
     HashedSplit,
@@ -146,21 +145,7 @@ def hashed_pairs(
     of_user, of_item = (
         hashed_names(names, salt + about) for names, about in zip(source_ids, (b"user", b"item"), strict=True)
     )
-    return _mixed(of_user[users] + _mixed(of_item[items]))
-
-
-def hashed_names(names: np.ndarray, salt: bytes) -> np.ndarray:
-    """uint64 [n]: eight bytes of the sha256 of each name."""
-    return np.array(
-        [int.from_bytes(hashlib.sha256(salt + str(name).encode()).digest()[:8]) for name in names], np.uint64
-    )
-
-
-def _mixed(words: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 in which every bit depends on all: SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
-        words = (words ^ (words >> np.uint64(shift))) * np.uint64(factor)
-    return words
+    return mixed(of_user[users] + mixed(of_item[items]))
 
 
 def _rank_within(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:

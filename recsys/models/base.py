@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from augrec.artefacts.errors import AugrecError
 from recsys.batches.base import Batches, Queries, Split
-from recsys.batches.triplets import BprSampler, EdgeMixer, TripletBatches
+from recsys.batches.edge_pool import EdgePool
+from recsys.batches.triplets import BprSampler, EdgeMixer, Suggestions, TripletBatches
 from recsys.models.options.base import EdgeAugmentation
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class ClosedFormRecommender(Recommender):
 
 
 def pairwise_batches(job: FitJob, device: torch.device | str | None = None) -> TripletBatches:
-    """Observed triplets of the training interactions, and of `side.edges` those that `aug_sample_rate` lets in.
+    """Observed triplets of the training interactions, and of `side.edges` those that the model's options let in.
 
     Args:
         job: of the training.
@@ -214,10 +215,14 @@ def pairwise_batches(job: FitJob, device: torch.device | str | None = None) -> T
         generator=job.generator("sampler", device),
         mode=job.training.sampler,
     )
-    rate = job.model.aug_sample_rate if isinstance(job.model, EdgeAugmentation) else 0.0
-    mixer: EdgeMixer | None = None
-    if rate and edges is not None and len(edges):
-        mixer = EdgeMixer(edges, data.n_users, data.n_items, rate=rate, generator=job.generator("edges", device))
+    options = job.model if isinstance(job.model, EdgeAugmentation) else EdgeAugmentation()
+    mixer: Suggestions | None = None
+    if edges is not None and len(edges) and (options.aug_pool or options.aug_sample_rate):
+        generator, rate = job.generator("edges", device), options.aug_sample_rate
+        if options.aug_pool:
+            mixer = EdgePool(edges, data.n_users, data.n_items, generator=generator)
+        else:
+            mixer = EdgeMixer(edges, data.n_users, data.n_items, rate=rate, generator=generator)
     return TripletBatches(sampler, mixer)
 
 

@@ -43,6 +43,9 @@ class EdgeAugmentation(Options):
 
     aug_sample_rate: NonNegativeFloat = Field(0.0, le=1.0)
     """The share of a batch's triplets whose user also contributes its suggested triplet; 0 uses none."""
+    aug_pool: bool = False
+    """Whether every suggested triplet stands once per epoch among the observed ones, in place of a share of them: the
+    union of both that Llama4Rec trains on. `aug_sample_rate` then plays no part."""
 
 
 class SequenceAugmentation(Options):

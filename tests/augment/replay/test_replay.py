@@ -127,6 +127,12 @@ def test_held_out_items_do_not_come_in_through_an_old_prompt(other: Path, replay
     assert found[2]["status"] == "ok"
 
 
+def test_items_of_a_similar_user_come_with_their_ids_here(other: Path, replay: Replay) -> None:
+    rows = [profile("u1", shown_similar=[there("s9"), there("s4")]), profile("u2")]
+    _, found = replay(write(other, "user_profile", rows), "user_profile")
+    assert (found[1]["shown_similar"], found[2]["shown_similar"]) == ([9, 4], [])
+
+
 def test_held_out_reviews_do_not_come_in_either(other: Path, replay: Replay) -> None:
     """Items 2 and 7 are met in training by users up to 2 and 7, and 7 by user 1 in test."""
     rows = [profile("u1", shown_reviews=[there("s2")]), profile("u2", shown_reviews=[there("s7"), there("s3")])]

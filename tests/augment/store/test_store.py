@@ -182,6 +182,7 @@ ODD_VALUES = {
     "shown_history": ["[1]", '["\\udfff"]', '{"1":2}'],
     "shown_candidates": ["null", "[[1]]"],
     "shown_reviews": ["null", "[1]", '["\\udfff"]'],
+    "shown_similar": ["null", "[1]", '["\\udfff"]'],
     "reviews_sha256": ["7", '"xyz"', '""'],
     "fields": [
         "{}", "null", '"[1]"', '"not json"', '"{}"', json.dumps('{"positive":NaN,"negative":"1"}'),
@@ -207,7 +208,7 @@ def test_a_whole_line_with_an_odd_value_is_set_aside_with_its_key(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     """As an odd answer of a server left them: named, counted, asked again; the merge reads the rest."""
-    whole = replace(record(1), shown_reviews=(4,), reviews_sha256="0" * 64)
+    whole = replace(record(1), shown_reviews=(4,), reviews_sha256="0" * 64, shown_similar=(2, 5))
     content = json.loads(Stored.of(whole, CARDS["edges"], Positions()).line())
     odd = (
         "{" + ",".join(f'"{field}":{value if field == name else json.dumps(content[field])}' for field in content) + "}"
@@ -261,10 +262,17 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, change: dic
 
 
 def test_the_check_of_a_line_knows_every_field() -> None:
-    several = replace(record(0), question="2", shown_reviews=(4,), reviews_sha256="0" * 64)
+    several = replace(record(0), question="2", shown_reviews=(4,), reviews_sha256="0" * 64, shown_similar=(2, 5))
     assert set(Line.model_fields) == Stored.of(several, CARDS["edges"], Positions()).content.keys()
     before = Stored.of(record(0), CARDS["edges"], Positions()).content.keys()
-    assert not before & {"question", "shown_reviews", "reviews_sha256"}, "lines of before are read as they are"
+    needed = {"question", "shown_reviews", "reviews_sha256", "shown_similar"}
+    assert not before & needed, "lines of before are read as they are"
+    assert (
+        Stored.from_line(Stored.of(several, CARDS["edges"], Positions()).line(), CARDS["edges"].gives).record(
+            Positions(), CARDS["edges"].gives
+        )
+        == several
+    )
 
 
 def test_lines_without_a_checksum_are_records_of_before(tmp_path: Path) -> None:

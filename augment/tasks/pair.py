@@ -1,0 +1,145 @@
+"""Pair: which of two items without an interaction a user would like more (Llama4Rec, section on ranking augmentation).
+
+The pair joins the triplets that a ranking model is trained on. Deviations from the authors' prompt, which is not
+published: items carry a letter, and the letter's probability is read, which gives the answer that greedy decoding would
+give and a confidence beside it. Both orders are asked; where they disagree the model prefers a place and not an item,
+and the record fails as `orders_disagree`, which is counted and gives no triplet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from augment.answers.scoring import label_answer, labels_for
+from augment.messages import Control, Draft
+from augment.samples import sample
+from augment.tasks.base import Checked, Context, Contradiction, Impossible, Task, TaskOptions
+from augment.tasks.edge_scores import checked_scores, scores_by_content
+from augment.tasks.hints import HintOptions, hint_values, similar_of
+from augment.tasks.shown_order import drawn, several
+from augment.unseen import UnseenItems
+from augrec.artefacts import tasks as kinds
+from augrec.artefacts.tasks import About, Gives
+
+if TYPE_CHECKING:
+    from augment.entities import Item, UserEntity
+
+LABELS = labels_for(2)
+
+
+class PairOptions(HintOptions):
+    """Asking for the better of two items."""
+
+    pair_source: Literal["random", "top2", "top_m"] = "random"
+    """Which two: `random` draws from all items without an interaction in training, as published; `top2` takes the two
+    that the base recommender ranks first, as a file that the authors left behind has it; `top_m` draws from its first
+    `top`. The last two need a section `base`."""
+    top: int = Field(default=10, ge=2, le=1000)
+    """Of `pair_source: top_m`: how many of the base recommender's items are drawn from, as far as it lists them."""
+    both_orders: bool = True
+    """Whether a pair is asked in both orders, and kept where these agree."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See TaskOptions."""
+        return LABELS
+
+    @property
+    def needs_hints(self) -> bool:
+        """See TaskOptions."""
+        return super().needs_hints or self.pair_source != "random"
+
+
+class Pair(Task):
+    """Stored fields: {"positive": item id, "negative": item id, "confidence", "disagreement", "scores"}.
+
+    As scored edges have them (`augment.tasks.edges`): the probabilities of both items over the orders, how sure the
+    preference is, and how much of the probability lies elsewhere in the other order.
+    """
+
+    name: ClassVar[str] = "pair"
+    about: ClassVar[About] = "user"
+    gives: ClassVar[Gives] = kinds.Edges(among="unseen")
+    Options: ClassVar[type[TaskOptions]] = PairOptions
+
+    def __init__(self, context: Context, options: PairOptions) -> None:
+        self.options: PairOptions = options
+        self._context = context
+        self._unseen = UnseenItems(context.catalog, f"{context.seed}/pair")
+
+    def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
+        """See Task. A user without history, or without two items to compare, cannot be asked about."""
+        if not entity.history:
+            raise Impossible("no_history: the user has no training interaction")
+        pair = self._pair(entity)
+        if len(pair) < 2:
+            raise Impossible(f"too_few_items: the user has {len(pair)} to compare")
+        history = entity.history[-self._context.max_history :][drop:]
+        seed, ids = self._context.seed, self._context.catalog.ids
+        orders = several(drawn(pair, entity.user, seed, ids), 1 + self.options.both_orders, entity.user, seed, ids)
+        first, *others = (self._asked(entity, history, shown, drop) for shown in orders)
+        return replace(first, others=tuple(others))
+
+    def _pair(self, entity: UserEntity) -> tuple[Item, ...]:
+        """The two items that are asked about."""
+        if entity.asked:
+            return entity.asked[:2]
+        catalog, source = self._context.catalog, self.options.pair_source
+        if source == "random":
+            chosen = self._unseen.draw(entity.user, 2)
+        else:
+            listed = [] if catalog.hints is None else catalog.hints.listed.of(entity.user).tolist()
+            chosen = listed[:2]
+            if source == "top_m":
+                whom = catalog.ids.of("user", entity.user)
+                name, stream = (lambda item: catalog.ids.of("item", item)), f"{self._context.seed}/pair/{whom}"
+                chosen = sample(listed[: self.options.top], 2, name, stream)
+        return tuple(catalog.item(item) for item in chosen)
+
+    def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
+        """One order of the question."""
+        asked = dict(zip(LABELS, shown, strict=True))
+        messages = self._context.prompts.messages(
+            "pair.j2",
+            domain=self._context.catalog.domain,
+            history=history,
+            asked=asked,
+            **hint_values(entity, self.options, asked),
+        )
+        answer = label_answer(LABELS)
+        return Draft(
+            entity.user,
+            messages,
+            answer,
+            Control(lambda: scores_by_content(history, shown, LABELS), answer),
+            shown_history=tuple(item.item for item in history),
+            shown_candidates=tuple(item.item for item in shown),
+            dropped_history=drop,
+            labels=LABELS,
+            shown_similar=tuple(item.item for item in similar_of(entity, self.options)),
+        )
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """The likelier item of both orders; orders that prefer different items are no answer."""
+        logprobs = answer["label_logprobs"]
+        preferred = {
+            order.shown_candidates[values.index(max(values))]
+            for order, values in zip(draft.orders, logprobs, strict=True)
+            if values[0] != values[1]
+        }
+        if len(preferred) != 1:
+            place = "first" if logprobs[0][0] > logprobs[0][1] else "second"
+            said = f"the {place} item is preferred in both orders" if preferred else "neither item is preferred"
+            raise Contradiction(said, code="orders_disagree")
+        return checked_scores(logprobs, draft)
+
+    def taught(self, draft: Draft, truth: Mapping[int, float]) -> dict[str, Any] | None:
+        """The letter of the item that the user likes more; None where both are alike or one is not known."""
+        worth = [truth.get(item) for item in draft.shown_candidates]
+        if None in worth or worth[0] == worth[1]:
+            return None
+        return {"label": LABELS[0] if worth[0] > worth[1] else LABELS[1]}  # type: ignore[operator]

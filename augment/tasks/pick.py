@@ -1,0 +1,115 @@
+"""Pick: which of some items without an interaction fits a user's sequence best (Llama4Rec, sequential augmentation).
+
+The item is put into the user's training sequence, where a sequence model learns from it. The choices are drawn without
+a look at validation and test items. Deviations from the authors' prompt, which is not published: items carry letters,
+whose probabilities are read over several orders of the choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from augment.answers.scoring import label_answer, labels_for
+from augment.messages import Control, Draft
+from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
+from augment.tasks.edge_scores import checked_scores, scores_by_content
+from augment.tasks.hints import HintOptions, hint_values, similar_of
+from augment.tasks.shown_order import drawn, several
+from augment.unseen import UnseenItems
+from augrec.artefacts import tasks as kinds
+from augrec.artefacts.tasks import About, Gives
+
+if TYPE_CHECKING:
+    from augment.entities import Item, UserEntity
+
+
+class PickOptions(HintOptions):
+    """Asking for the best of some items."""
+
+    choices: int = Field(default=10, ge=2, le=50)
+    """How many items without an interaction are shown."""
+    permutations: int = Field(default=2, ge=1, le=8)
+    """In how many orders they are shown, each a prompt of its own; averaged. Even numbers pair each order with its
+    reverse."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """See TaskOptions."""
+        return labels_for(self.choices)
+
+
+class Pick(Task):
+    """Stored fields: {"item": item id, "confidence", "disagreement", "scores": [[item id, probability], ...]}.
+
+    `scores` are of all choices, likeliest first; `confidence` is how surely the first is preferred to the last.
+    """
+
+    name: ClassVar[str] = "pick"
+    about: ClassVar[About] = "user"
+    gives: ClassVar[Gives] = kinds.Insertions()
+    Options: ClassVar[type[TaskOptions]] = PickOptions
+
+    def __init__(self, context: Context, options: PickOptions) -> None:
+        self.options: PickOptions = options
+        self._context = context
+        self._unseen = UnseenItems(context.catalog, f"{context.seed}/pick")
+
+    def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
+        """See Task. A user without history, or without two items to choose from, cannot be asked about."""
+        if not entity.history:
+            raise Impossible("no_history: the user has no training interaction")
+        catalog, seed = self._context.catalog, self._context.seed
+        choices = entity.asked[: self.options.choices] or tuple(
+            catalog.item(item) for item in self._unseen.draw(entity.user, self.options.choices)
+        )
+        if len(choices) < 2:
+            raise Impossible(f"too_few_items: the user has {len(choices)} to choose from")
+        history = entity.history[-self._context.max_history :][drop:]
+        shown = drawn(choices, entity.user, seed, catalog.ids)
+        orders = several(shown, self.options.permutations, entity.user, seed, catalog.ids)
+        first, *others = (self._asked(entity, history, order, drop) for order in orders)
+        return replace(first, others=tuple(others))
+
+    def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
+        """One order of the question."""
+        labels = labels_for(len(shown))
+        asked = dict(zip(labels, shown, strict=True))
+        messages = self._context.prompts.messages(
+            "pick.j2",
+            domain=self._context.catalog.domain,
+            history=history,
+            asked=asked,
+            **hint_values(entity, self.options, asked),
+        )
+        answer = label_answer(labels)
+        return Draft(
+            entity.user,
+            messages,
+            answer,
+            Control(lambda: scores_by_content(history, shown, labels), answer),
+            shown_history=tuple(item.item for item in history),
+            shown_candidates=tuple(item.item for item in shown),
+            dropped_history=drop,
+            labels=labels,
+            shown_similar=tuple(item.item for item in similar_of(entity, self.options)),
+        )
+
+    def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
+        """The likeliest item over all orders."""
+        checked = checked_scores(answer["label_logprobs"], draft)
+        fields = {name: value for name, value in checked.fields.items() if name not in ("positive", "negative")}
+        return Checked({"item": checked.fields["positive"], **fields})
+
+    def taught(self, draft: Draft, truth: Mapping[int, float]) -> dict[str, Any] | None:
+        """The letter of the item that the user likes most; None where several are, or nothing is known."""
+        known = {
+            label: truth[item]
+            for label, item in zip(draft.labels, draft.shown_candidates, strict=True)
+            if item in truth
+        }
+        best = [label for label, worth in known.items() if worth == max(known.values())]
+        return {"label": best[0]} if len(best) == 1 and len(known) > 1 else None
