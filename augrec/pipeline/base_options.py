@@ -66,7 +66,7 @@ def check_hints(
         check_monitor(key, model, models, training)
     if base is not None or generation is None:
         return
-    for name, source in generation.sources.items():
+    for name, source in generation.asked.items():
         asked = () if source.engine.replays else source.tasks  # what is replayed shows nothing
         wanting = next((task for task in asked if generation.task_options(task, source).needs_hints), None)
         if wanting:
