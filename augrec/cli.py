@@ -144,6 +144,28 @@ def audit(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run 
 
 
 @app.command()
+def distant(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
+    hops: Annotated[int, typer.Option(help="Far is more than so many hops away: 3 or 5.")] = 3,
+    near: Annotated[int, typer.Option(min=1, help="How many far users with the likest texts are looked at.")] = 5,
+    users: Annotated[int, typer.Option(min=2, help="Users that are drawn.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    source: Annotated[str | None, typer.Option(help="Whose texts say who is alike.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures.")] = None,
+) -> None:
+    """Measure whether models hold users near who are far apart in the graph and alike in their texts."""
+    from dataclasses import asdict
+
+    from augrec.artefacts.files import write_json
+    from augrec.pipeline.distant import measure, render
+
+    found = measure(run_folder, hops=hops, near=near, sample=users, seed=seed, source=source)
+    render(found, _console())
+    if json_file is not None:
+        write_json(json_file, asdict(found))
+
+
+@app.command()
 def clean(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,

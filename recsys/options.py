@@ -119,20 +119,22 @@ class EvaluationOptions(Options):
 
     cutoffs: tuple[PositiveInt, ...] = Field((10, 20, 50), min_length=1)
     """The k of recall@k and its siblings."""
-    protocol: Literal["standard", "official", "rlmrec"] = "standard"
+    protocol: Literal["standard", "official", "rlmrec", "llama4rec"] = "standard"
     """`standard`: textbook metrics, and at test time validation items are masked like training items (they are known
     by then; leaving them in lowers recall by several per cent). `official`: as in LLMRec's code, an NDCG whose ideal
     comes from the retrieved hits and validation items left in; only for comparison with figures so made. `rlmrec`: as
     in RLMRec's code and its successors', textbook metrics with validation items left in, where each that is listed
-    counts as a miss; docs/evaluation.md has the training options that belong to it. Selection is on validation in
-    all."""
+    counts as a miss; docs/evaluation.md has the training options that belong to it. `llama4rec`: as its figures are
+    explained, also for models judged by the next item: only items of training are candidates, validation items are
+    left in and no part of what a model is asked with, and a next item stands among the known ones. Selection is on
+    validation in all."""
     mask_valid_at_test: bool | None = None
     """Whether validation items are left out of the test ranking; None follows the protocol."""
     chunk: PositiveInt | None = None
     """Users scored at a time, a matter of memory only; None takes as many as have 2^22 scores (16 MiB), at least 64."""
-    mask_known: bool = True
+    mask_known: bool | None = None
     """Of models judged by the next item: whether items that the user has already are left out of the ranking. Much
-    published code leaves them in, which lowers every figure."""
+    published code leaves them in, which lowers every figure. None follows the protocol; only `llama4rec` has them."""
     clip_ratings: bool = False
     """Of models that predict ratings: whether predictions are cut to the range of the training ratings."""
     tie_seed: NonNegativeInt = 0
@@ -142,3 +144,8 @@ class EvaluationOptions(Options):
     def masks_validation(self) -> bool:
         """`mask_valid_at_test` with the protocol's default filled in."""
         return self.protocol == "standard" if self.mask_valid_at_test is None else self.mask_valid_at_test
+
+    @property
+    def masks_known(self) -> bool:
+        """`mask_known` with the protocol's default filled in."""
+        return self.protocol != "llama4rec" if self.mask_known is None else self.mask_known

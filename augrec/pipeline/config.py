@@ -209,7 +209,8 @@ class Config(Options):
                     "compared; make a run of each"
                 )
         protocol = self.evaluation.protocol
-        if judged is not Judged.RANKING and protocol != "standard":
+        of_both = ("standard", "llama4rec") if judged is Judged.NEXT_ITEM else ("standard",)
+        if judged is not Judged.RANKING and protocol not in of_both:
             raise ValueError(
                 f"evaluation.protocol: {protocol} is of ranked lists, and the models are judged by {judged.words}"
             )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
+from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
-from recsys.evaluation.next_item import of_next_item, with_next_items
+from recsys.evaluation.judgement import judgement
+from recsys.evaluation.next_item import of_next_item
 from recsys.evaluation.ranking import Tally, recommended
 from recsys.evaluation.result import Evaluation
 from recsys.options import EvaluationOptions, Judged
@@ -38,7 +40,7 @@ class RankedLists:
 def ranked_lists(
     scores: Callable[[Tensor], Tensor],
     dataset: Dataset,
-    split: str,
+    split: Split,
     length: int,
     *,
     judged: Judged,
@@ -48,7 +50,7 @@ def ranked_lists(
     """A model's lists for every user with truth in `split`: those that its evaluation looks at, of any length.
 
     Args:
-        scores: users int64 [b] -> [b, n_items].
+        scores: users int64 [b] -> [b, n_items]; asked with the `context` of `recsys.evaluation.judgement`.
         split: "valid" or "test".
         length: of the lists.
         judged: RANKING or NEXT_ITEM; which items are no candidates depends on it.
@@ -58,22 +60,21 @@ def ranked_lists(
     Raises:
         AugrecError: the scores of a user hold NaN, or nobody has truth in the split.
     """
-    users = np.flatnonzero(np.diff(_truth(dataset, split, judged).starts(split)))
-    if not len(users):
+    how = judgement(dataset, split, judged, options)
+    if not len(how.users):
         raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
-    next_item = judged is Judged.NEXT_ITEM
     chunks = recommended(
-        *(scores, dataset, split, users, length),
-        mask_train=options.mask_known if next_item else True,
-        mask_valid_at_test=options.mask_known if next_item else options.masks_validation,
-        official=options.protocol == "official" and not next_item,
+        *(how.allowed(scores), dataset, split, how.users, length),
+        mask_train=how.mask_train,
+        mask_valid_at_test=how.mask_valid_at_test,
+        official=how.official,
         tie_seed=options.tie_seed,
         chunk=options.chunk,
         device=device,
     )
     tops = [top for _, top in chunks]
     return RankedLists(
-        users,
+        how.users,
         np.concatenate([top.items.cpu().numpy() for top in tops]),
         np.concatenate([top.values.double().cpu().numpy() for top in tops]),
     )
@@ -82,7 +83,7 @@ def ranked_lists(
 def evaluate_lists(
     lists: RankedLists,
     dataset: Dataset,
-    split: str,
+    split: Split,
     *,
     cutoffs: Sequence[int],
     judged: Judged,
@@ -97,13 +98,11 @@ def evaluate_lists(
         judged: RANKING or NEXT_ITEM.
         options: the protocol.
     """
-    official = options.protocol == "official" and judged is Judged.RANKING
-    tally = Tally(_truth(dataset, split, judged), split, cutoffs, official=official, device="cpu")
+    how = judgement(dataset, split, judged, options)
+    tally = Tally(how.truth, split, cutoffs, official=how.official, device="cpu")
     longest = max(cutoffs)  # what is behind it must not count where an ideal is made of the hits
     tally.add(lists.users, torch.from_numpy(lists.items[:, :longest]))
     found = tally.result(lists.users)
-    return of_next_item(found, cutoffs, mask_known=options.mask_known) if judged is Judged.NEXT_ITEM else found
-
-
-def _truth(dataset: Dataset, split: str, judged: Judged) -> Dataset:
-    return with_next_items(dataset, split) if judged is Judged.NEXT_ITEM else dataset
+    if judged is Judged.NEXT_ITEM:
+        found = of_next_item(found, cutoffs, mask_known=how.mask_train)
+    return replace(found, settings={**found.settings, **how.settings})

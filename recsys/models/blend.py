@@ -26,6 +26,7 @@ from augrec.artefacts.files import digest
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
+from recsys.evaluation.judgement import judgement
 from recsys.evaluation.ranking import evaluate
 from recsys.models.base import Fitted, Recommender
 from recsys.models.build import build_model
@@ -128,8 +129,8 @@ class Blend(Recommender):
     def _validated(self, job: FitJob, weightings: np.ndarray, metric: Metric) -> list[float]:
         """The monitored metric on validation of each weighting (float64 [n, members]); users are scored once."""
         data = job.dataset
-        totals = np.zeros(len(weightings))
-        users = np.flatnonzero(np.diff(data.starts("valid")))
+        how = judgement(data, "valid", job.model.judged, job.evaluation)
+        totals, users = np.zeros(len(weightings)), how.users
         step = max(1, CHUNK // max(data.n_items, 1))
         for start in range(0, len(users), step):
             batch = users[start : start + step]
@@ -140,12 +141,12 @@ class Blend(Recommender):
                     return combined(scores, weights)
 
                 result = evaluate(
-                    blended,
-                    data,
+                    how.allowed(blended),
+                    how.truth,
                     "valid",
                     cutoffs=[metric.k] if metric.k else [],
                     tie_seed=job.evaluation.tie_seed,
-                    official=job.evaluation.protocol == "official",
+                    official=how.official,
                     chunk=len(batch),
                     users=batch,
                     device=job.accelerator.device,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.metrics import Metric
 from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
-from recsys.evaluation.next_item import evaluate_next_item
+from recsys.evaluation.judgement import judgement
+from recsys.evaluation.next_item import of_next_item
 from recsys.evaluation.ranking import evaluate
 from recsys.evaluation.rating import evaluate_ratings
 from recsys.evaluation.result import Evaluation
@@ -54,6 +53,11 @@ class Judge:
                 f"training.monitor is {monitor}, and the model is judged by {judged.words}",
                 remedy=f"set training.monitor={'rmse' if judged is Judged.RATING else 'ndcg@10'}",
             )
+        if isinstance(recommender, ShardedLightGCN) and options.protocol == "llama4rec":
+            raise AugrecError(
+                "evaluation.protocol: llama4rec does not judge a model that is split by training.shard",
+                remedy="set training.shard=false, or another protocol",
+            )
         self.cutoffs = sorted({*options.cutoffs, *([monitor.k] if monitor.k else [])})
 
     def __call__(self, split: Split) -> Evaluation:
@@ -69,23 +73,19 @@ class Judge:
         if self.judged is Judged.RATING:  # by every process: pairs are few, and a rating each
             clip = self.options.clip_ratings
             return evaluate_ratings(self.recommender.rate, self.dataset, split, clip=clip, device=self.team.device)
+        how = judgement(self.dataset, split, self.judged, self.options)
         options: dict[str, Any] = {
             "cutoffs": self.cutoffs,
             "tie_seed": self.options.tie_seed,
             "chunk": self.options.chunk,
             "device": self.team.device,
         }
-        ranking: dict[str, Any] = {
-            "mask_valid_at_test": self.options.masks_validation,
-            "official": self.options.protocol == "official",
-        }
+        ranking: dict[str, Any] = {"mask_valid_at_test": how.mask_valid_at_test, "official": how.official}
         if isinstance(self.recommender, ShardedLightGCN):
             return evaluate_sharded(self.recommender, self.dataset, split, **options, **ranking)
-        scores = self.recommender.scorer(split)
-        users = np.flatnonzero(np.diff(self.dataset.starts(split)))
-        options["users"] = users[self.team.rank :: self.team.size] if self.team.size > 1 else None
+        scores = how.allowed(self.recommender.scorer(how.context))
+        users = how.users[self.team.rank :: self.team.size]
+        part = evaluate(scores, how.truth, split, users=users, mask_train=how.mask_train, **options, **ranking)
         if self.judged is Judged.NEXT_ITEM:
-            part = evaluate_next_item(scores, self.dataset, split, mask_known=self.options.mask_known, **options)
-        else:
-            part = evaluate(scores, self.dataset, split, **options, **ranking)
-        return replace(merged(part, users, self.team), settings=part.settings)
+            part = of_next_item(part, self.cutoffs, mask_known=how.mask_train)
+        return replace(merged(part, how.users, self.team), settings={**part.settings, **how.settings})

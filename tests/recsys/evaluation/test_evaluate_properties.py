@@ -306,6 +306,8 @@ def test_only_the_options_protocol_turns_the_official_flavour_on() -> None:
     asked = re.compile(r"official\s*=\s*(True|\w)|ndcg_official\(|lower_id_first\(")
     allowed = (
         "official=official",  # handed on
+        "official=how.official",
+        "lower_id_first(n_users, n_users)",  # of neighbours, which are no lists of items
         'protocol == "official"',
         "def ndcg_official(",
         "def lower_id_first(",
