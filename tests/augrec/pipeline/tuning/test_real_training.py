@@ -25,11 +25,12 @@ from augrec.pipeline.tuning.environment import tune_environment
 from augrec.pipeline.tuning.launch import finished_training, launch
 from augrec.pipeline.tuning.settings import TrainerSettings
 from augrec.pipeline.weights.resolve import resolve
-from tests.kit.tiny_llama import write_llama
+from tests.kit.tiny_llama import tensors, write_llama, write_weights
 from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.tune
 
+EMBEDDING = "model.embed_tokens.weight"
 EPOCHS, STEPS = 6, 24
 ANSWERS = {"sun": "day", "moon": "night", "star": "night"}
 
@@ -38,6 +39,8 @@ ANSWERS = {"sun": "day", "moon": "night", "star": "night"}
 def settings(tmp_path: Path) -> TrainerSettings:
     """A tiny Llama with random weights, and questions with one-word answers."""
     llama, folder = write_llama(tmp_path / "llama"), tmp_path / "tune"
+    numbers = {name: np.ones_like(each) if "norm" in name else each for name, each in tensors().items()}
+    write_weights(llama, numbers | {EMBEDDING: 10 * numbers[EMBEDDING]})  # logits that an adapter can move
     chat, sequences = Chat(llama, {}), []
     for number in range(32):
         word = list(ANSWERS)[number % 3]
