@@ -29,7 +29,7 @@ from augrec.artefacts.files import digest
 from augrec.artefacts.held_out import HeldOut
 from augrec.artefacts.instructions import Instruction
 from augrec.artefacts.neighbours import Neighbours
-from augrec.artefacts.tasks import Ranking, Rating
+from augrec.artefacts.tasks import Edges, Ranking, Rating
 
 DROPPED = ("thin_users", "impossible", "undecided", "duplicates")
 
@@ -179,9 +179,10 @@ class InstructionBuilder:
         if isinstance(task.gives, Rating):
             rated = held[~np.isnan(group.rating[held])]
             return group.rows(rated) if len(rated) else None
+        size = 2 if isinstance(task.gives, Edges) else self._options.list_size
         several = isinstance(task.gives, Ranking)
         some = self._some(group, held, self._options.positives if several else 1, f"{stream}/held")
-        rest = self._some(group, drawn, self._options.list_size - len(some), f"{stream}/drawn")
+        rest = self._some(group, drawn, size - len(some), f"{stream}/drawn")
         if not len(some) or not len(rest):
             return None
         return group.rows(np.concatenate([some, rest]))
@@ -195,11 +196,15 @@ class InstructionBuilder:
         user = self._catalog.user(int(group.user[0]))
         hidden = set(group.item[~group.drawn].tolist())
         best = chosen.rows(np.lexsort((chosen.item, -chosen.score)))
-        similar = self._similar(user.user, int(group.fold[0]))
+        similar, asked = (
+            self._similar(user.user, int(group.fold[0])),
+            tuple(map(self._catalog.item, best.item.tolist())),
+        )
         return replace(
             user,
             history=tuple(item for item in user.history if item.item not in hidden),
-            candidates=tuple(self._catalog.item(item) for item in best.item.tolist()),
+            candidates=asked,
+            asked=asked,
             similar=() if similar is None else similar.history[::-1],
             scores=dict(zip(best.item.tolist(), best.score.tolist(), strict=True)),
             ratings={item: rating for item, rating in user.ratings.items() if item not in hidden},

@@ -30,7 +30,7 @@ class InstructionOptions(Options):
     least_history: int = Field(default=3, ge=1)
     """Users with fewer training interactions teach nothing and are left out."""
     list_size: int = Field(default=10, ge=2, le=50)
-    """Items that a prompt with a list asks about: held-out ones, filled up with drawn ones."""
+    """Items that a prompt with a list asks about: held-out ones, filled up with drawn ones. A pair is one of each."""
     positives: int = Field(default=5, ge=1, le=49)
     """Most held-out items among them. Where one item is asked for, there is one."""
     titles: Titles = "as-is"

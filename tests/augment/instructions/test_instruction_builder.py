@@ -17,6 +17,8 @@ from augment.instructions.builder import Counts, Duplicates, InstructionBuilder
 from augment.instructions.options import InstructionOptions
 from augment.messages import Control, Draft, Message
 from augment.tasks.base import Checked, Context, Task, TaskOptions
+from augment.tasks.pair import Pair, PairOptions
+from augment.tasks.pick import Pick, PickOptions
 from augment.tasks.ranking import Ranking, RankingOptions
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.held_out import HeldOut
@@ -194,6 +196,25 @@ def test_a_ranking_puts_held_out_items_first_by_rating_and_drawn_ones_by_the_hin
     own = rows.of(4).rows(rows.of(4).fold == 0)
     drawn = sorted((item for item in range(len(own)) if own.drawn[item]), key=lambda place: -own.score[place])
     assert order == ["s6", "s4", *(f"s{own.item[place]}" for place in drawn)], "rated 5 and 3; then by the score"
+
+
+def test_a_pair_is_a_held_out_item_and_a_drawn_one(catalog: Catalog, context: Context) -> None:
+    made = build(catalog, held_out(), Pair(context, PairOptions()))
+    assert len(made) == N_USERS * FOLDS
+    for instruction in made:
+        (target,) = instruction.targets
+        assert len(instruction.items) == 2
+        assert instruction.completion == "AB"[instruction.items.index(target)]
+    assert {each.completion for each in made} == {"A", "B"}, "no letter is always right"
+
+
+def test_a_pick_is_the_held_out_item_among_drawn_ones(catalog: Catalog, context: Context) -> None:
+    made = build(catalog, held_out(), Pick(context, PickOptions()), list_size=5, positives=1)
+    for instruction in made:
+        (target,) = instruction.targets
+        assert len(instruction.items) == 5
+        assert instruction.completion == "ABCDE"[instruction.items.index(target)]
+    assert len({each.completion for each in made}) > 2
 
 
 def test_a_rating_is_asked_for_what_was_rated(catalog: Catalog, context: Context) -> None:

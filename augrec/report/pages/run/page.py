@@ -34,6 +34,7 @@ from augrec.report.pages.run.tables import (
 from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
+from augrec.report.pages.run.tuning import Tuning, read_tuning
 from augrec.report.render.html import Head, page
 
 ABOUT = ("user", "item")
@@ -85,13 +86,19 @@ def write_report(
     claim = roles.claim()
     controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
     results = summarise(trained, options, controls)
-    shown = render(run, trained, results, options, roles, facts)
+    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages))
     write_json(run.results, results_json(trained, results, options))
     write_text(run.page, shown)
 
 
 def render(
-    run: RunFolder, trained: dict[str, Trained], results: Results, options: ReportOptions, roles: Roles, facts: Facts
+    run: RunFolder,
+    trained: dict[str, Trained],
+    results: Results,
+    options: ReportOptions,
+    roles: Roles,
+    facts: Facts,
+    tuning: Tuning | None = None,
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped."""
     headline = find_headline(trained, results, options, roles)
@@ -115,6 +122,7 @@ def render(
         "tests": describe_tests(results, options),
         "primary_figure": primary_figure(trained, results, options),
         "reranked": reranked,
+        "tuning": tuning,
         "curves": curve_figures(curves, options.primary),
         "without_curves": [
             name
