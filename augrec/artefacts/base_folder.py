@@ -45,6 +45,10 @@ class BaseFolder:
         """The part of `held_out` that one training scored."""
         return self.training(piece) / "held_out.parquet"
 
+    def trained_on(self, piece: str) -> Path:
+        """How many training interactions one training saw, and one hash of them; for the audit."""
+        return self.training(piece) / "trained_on.json"
+
     def neighbours_of(self, piece: str) -> Path:
         """The part of `neighbours` that one training says."""
         return self.training(piece) / "neighbours.parquet"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.files import digest, read_json, remove_file
+from augrec.artefacts.files import digest, read_json, remove_file, write_json
 from augrec.artefacts.held_out import HeldOut, write_held_out
 from augrec.artefacts.neighbours import WHOLE, Neighbours, write_neighbours
 from augrec.artefacts.run_folder import RunFolder, TrainingFolder
@@ -94,6 +95,9 @@ class BaseTraining:
         with confined(self.files.root):
             for path in (base.held_out_of(self.name), base.neighbours_of(self.name)):
                 remove_file(path)
+            pairs = seen.train.astype("<i4").tobytes()  # user and item of each, sorted
+            about = {"interactions": len(seen.train), "sha256": hashlib.sha256(pairs).hexdigest()}
+            write_json(base.trained_on(self.name), about)
             recommender = self._trained(seen, self.model, self.folder, beside_others=beside_others)
             write_neighbours(
                 base.neighbours_of(self.name), {self.fold: self._neighbours(seen, recommender, beside_others)}
@@ -115,7 +119,7 @@ class BaseTraining:
         from recsys.training.train import train
 
         assert self.fingerprint is not None
-        training = self.config.training.model_copy(update={"keep_checkpoint": True})
+        training = self.config.training.model_copy(update={"keep_checkpoint": True, "noise": 0.0})
         if beside_others and training.threads is None:
             training = training.model_copy(update={"threads": 1})
         train(

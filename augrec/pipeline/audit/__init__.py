@@ -16,6 +16,8 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Audit, Check, Split
+from augrec.pipeline.audit.hints import audit_base, audit_instructions
+from augrec.pipeline.audit.insertions import audit_insertions
 from augrec.pipeline.audit.interactions import (
     audit_candidates,
     audit_dataset,
@@ -55,6 +57,10 @@ def audit_run(folder: Path) -> Audit:
     checks += audit_starts(folder, split)
     if run.stage_marker("candidates").exists():
         checks += audit_candidates(run.candidates, split)
+    if run.stage_marker("base").exists():
+        checks += audit_base(folder, split)
+    if run.stage_marker("tune").exists():
+        checks += audit_instructions(folder, split)
     leaks: dict[str, dict[str, int]] = {}
     if run.stage_marker("augment").exists():
         summary = read_json(run.summary, remedy="run `augrec augment CONFIG`")
@@ -65,7 +71,7 @@ def audit_run(folder: Path) -> Audit:
     if run.stage_marker("embed").exists():
         checks += audit_embeddings(folder, split)
     if run.stage_marker("train").exists():
-        checks += audit_reads(folder)
+        checks += [*audit_reads(folder), *audit_insertions(folder, split)]
     if run.stage_marker("rerank").exists():
         checks += audit_reranking(folder, split)
     audit = Audit(tuple(checks), leaks)

@@ -122,7 +122,19 @@ def _coordinates(operator: object) -> np.ndarray:
 
 def audit_candidates(path: Path, split: Split) -> list[Check]:
     """Candidate lists hold known items, no training item of their user, and no item twice."""
-    table = read_parquet(path, remedy="run `augrec candidates CONFIG`")
+    return audit_lists(path, split, "candidates", "run `augrec candidates CONFIG`")
+
+
+def audit_lists(path: Path, split: Split, name: str, remedy: str) -> list[Check]:
+    """Ranked lists hold known items, no training item of their user, and no item twice.
+
+    Args:
+        path: the file.
+        split: the interactions.
+        name: of the lists, for messages.
+        remedy: what to do where they are not there.
+    """
+    table = read_parquet(path, remedy=remedy)
     pairs = np.stack([table[name].to_numpy().astype(np.int64) for name in ("user", "item")], axis=1)
     keys = split.key(pairs)
     outside = (pairs < 0).any(1) | (pairs[:, 0] >= split.n_users) | (pairs[:, 1] >= split.n_items)
@@ -133,7 +145,7 @@ def audit_candidates(path: Path, split: Split) -> list[Check]:
         return f"row {index}: user {pairs[index, 0]}, item {pairs[index, 1]}"
 
     return [
-        Check("candidates are known items", len(pairs), broken(outside, row)),
-        Check("candidates hold no training interaction", len(pairs), broken(in_train, row)),
-        Check("candidates are distinct per user", len(pairs), tuple(row(int(index)) for index in first[counts > 1])),
+        Check(f"{name} are known items", len(pairs), broken(outside, row)),
+        Check(f"{name} hold no training interaction", len(pairs), broken(in_train, row)),
+        Check(f"{name} are distinct per user", len(pairs), tuple(row(int(index)) for index in first[counts > 1])),
     ]

@@ -17,6 +17,8 @@ from augrec.artefacts.matrices import ANY_MATRIX, SUFFIX
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
+from augrec.pipeline.audit.hints import audit_similar
+from augrec.pipeline.audit.insertions import wrong_picks
 from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
 from augrec.pipeline.audit.reviews import audit_reviews
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
@@ -53,11 +55,17 @@ def audit_records(
         elif task.about == "user":
             problems = _sample(records, split) if task.sampled else _history(records, split)
             checks.append(Check(f"{title}: prompts show training history only", len(records), problems))
+            checks += audit_similar(folder, title, records, split)
         checks += audit_reviews(title, task, records, RunFolder(folder).dataset, replayed=replayed)
         if task.kind == "edges" and not replayed:
             where = "the candidates" if task.from_candidates else "what was shown, and is not in train"
             problems = _pairs(records, candidates if task.from_candidates else None, split)
             checks.append(Check(f"{title}: pairs come from {where}", len(records), problems))
+        if task.kind == "insertions" and not replayed:
+            problems = wrong_picks(records, task, split)
+            checks.append(
+                Check(f"{title}: picks come from what was shown, and are not in train", len(records), problems)
+            )
         if task.kind == "edges":
             edges += _edges(records, positives_trained_on(folder, source, name))
     return checks, _overlap(edges, split)

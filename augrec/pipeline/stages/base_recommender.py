@@ -63,7 +63,7 @@ class BaseRecommender(Stage):
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the models, how they are trained and judged, and what is kept of them."""
         config = run.config
-        training = config.training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes"})
+        training = config.training.model_dump(mode="json", exclude={"keep_checkpoint", "resume_minutes", "noise"})
         return {
             "base": _options(run).model_dump(mode="json", exclude={"model", "vectors"}),
             "models": [model.model_dump(mode="json") for model in self._models(run)],

@@ -1,0 +1,54 @@
+"""The audit of items that are put into training sequences: unseen ones that a prompt offered, before the last item."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.audit.checks import Asked, Check, Split
+
+
+def audit_insertions(folder: Path, split: Split) -> list[Check]:
+    """What trainings are given in their sequences: items without a training interaction, before the last one."""
+    from augrec.pipeline.config import Variant
+    from augrec.pipeline.side import side_information
+    from recsys.data.dataset import Dataset
+
+    run = RunFolder(folder)
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.exists() else {}
+    dataset, count, problems = Dataset.load(run.dataset), 0, []
+    for name, variant in (config.get("variants") or {}).items():
+        for seed in run.seeds(name) if _inserts(run, variant.get("source")) else ():
+            given = side_information(folder, Variant.model_validate(variant), dataset, seed).insertions
+            for user, item, place in zip(given.user, given.item, given.position, strict=True) if given else ():
+                count += 1
+                train = split.train_history.get(int(user), [])
+                if int(item) in train or not 0 <= place < len(train):
+                    problems.append(f"{name}, seed {seed}: user {user}, item {item} at place {place}")
+    if not count:
+        return []
+    return [Check("insertions are unseen items before the last one", count, tuple(problems))]
+
+
+def _inserts(run: RunFolder, source: str | None) -> bool:
+    if source is None or not run.summary.exists():
+        return False
+    tasks = (read_json(run.summary)["sources"].get(source) or {}).get("tasks") or {}
+    return any(read_json(run.source(source).task(task).card)["gives"]["kind"] == "insertions" for task in tasks)
+
+
+def wrong_picks(records: list[dict[str, Any]], task: Asked, split: Split) -> tuple[str, ...]:
+    """What is wrong with picked items: each is one of those shown, which have no interaction in training."""
+    problems = []
+    for record in records:
+        user, shown = record["entity"], list(record["shown_candidates"])
+        for item in sorted(set(shown) & set(split.train_history.get(user, []))):
+            problems.append(f"user {user}: item {item} was shown as a choice but is in train")
+        if record["status"] == "ok" and json.loads(record["fields"])["item"] not in shown:
+            problems.append(f"user {user}: what {task.name} named was not among the choices shown")
+    return tuple(problems)
