@@ -158,7 +158,7 @@ def audit_similar(folder: Path, name: str, records: list[dict[str, Any]], split:
         records: with the column `shown_similar`; nothing is said where none shows anything.
         split: the interactions.
     """
-    showing = [record for record in records if len(record.get("shown_similar", ()))]
+    showing = [record for record in records if record.get("shown_similar")]
     if not showing:
         return []
     path = RunFolder(folder).base.neighbours
