@@ -8,31 +8,43 @@ from typing import Any
 
 import yaml
 
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
 
 
 def audit_insertions(folder: Path, split: Split) -> list[Check]:
-    """What trainings are given in their sequences: items without a training interaction, before the last one."""
+    """What trainings are given in their sequences: items without a training interaction, before the last one.
+
+    Nothing is said where no variant is given any, or where the data are wrong, which others say.
+    """
     from augrec.pipeline.config import Variant
     from augrec.pipeline.side import side_information
     from recsys.data.dataset import Dataset
 
     run = RunFolder(folder)
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.exists() else {}
-    dataset, count, problems = Dataset.load(run.dataset), 0, []
-    for name, variant in (config.get("variants") or {}).items():
-        for seed in run.seeds(name) if _inserts(run, variant.get("source")) else ():
-            given = side_information(folder, Variant.model_validate(variant), dataset, seed).insertions
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.exists() else None
+    config = config if isinstance(config, dict) else {}
+    variants = {
+        name: plain for name, plain in (config.get("variants") or {}).items() if _inserts(run, plain.get("source"))
+    }
+    if not variants:
+        return []
+    try:
+        dataset = Dataset.load(run.dataset)
+    except DataError:
+        return []
+    count, problems = 0, []
+    for name, plain in variants.items():
+        for seed in run.seeds(name):
+            given = side_information(folder, Variant.model_validate(plain), dataset, seed).insertions
             for user, item, place in zip(given.user, given.item, given.position, strict=True) if given else ():
                 count += 1
                 train = split.train_history.get(int(user), [])
                 if int(item) in train or not 0 <= place < len(train):
                     problems.append(f"{name}, seed {seed}: user {user}, item {item} at place {place}")
-    if not count:
-        return []
-    return [Check("insertions are unseen items before the last one", count, tuple(problems))]
+    return [Check("insertions are unseen items before the last one", count, tuple(problems))] if count else []
 
 
 def _inserts(run: RunFolder, source: str | None) -> bool:
