@@ -315,3 +315,24 @@ def test_a_part_that_nobody_makes_is_refused(tmp_path: Path, tasks: str, variant
 )
 def test_parts_that_are_made_or_left_out_are_accepted(tmp_path: Path, tasks: str, variant: str) -> None:
     assert read_config(with_parts(tmp_path, tasks, variant)).variants["given"].model
+
+
+@pytest.mark.parametrize(
+    ("family", "judged", "monitor"), [("sasrec", "the next item", "ndcg@10"), ("bias", "ratings", "rmse")]
+)
+def test_false_interactions_are_of_models_that_rank(config_file: Path, family: str, judged: str, monitor: str) -> None:
+    other = [
+        f"models={{popular: {{family: popularity, training: {{monitor: recall@20}}}}, odd: {{family: {family}}}}}",
+        "variants={odd: {model: odd}}",
+        "candidates.model=popular",
+        f"report={{baseline: odd, primary: {monitor}, secondary: []}}",
+        f"training.monitor={monitor}",
+    ]
+    read_config(config_file, other)
+    said = problem(config_file, *other, "models.odd.training={noise: 0.1}")
+    assert (
+        f"models.odd: training.noise is of models that are judged by ranked lists, and this one is judged by {judged}"
+        in said
+    )
+    assert "training.noise is of models" in problem(config_file, *other, "training.noise=0.1")
+    assert "training.noise: input should be less than 1" in problem(config_file, "training.noise=1")
