@@ -110,13 +110,13 @@ class Swept:
         title: of the option on the plot.
         option: its dotted key.
         metrics: what is drawn.
-        variants: value -> the variant that has it, in order.
+        lines: the variant that is varied -> value and the variant that has it, in order.
     """
 
     title: str
     option: str
     metrics: tuple[str, ...]
-    variants: tuple[tuple[Any, str], ...]
+    lines: Mapping[str, tuple[tuple[Any, str], ...]]
 
 
 @dataclass(frozen=True)
@@ -140,4 +140,4 @@ class Study:
 
     def swept(self) -> set[str]:
         """The names of the variants that sweeps make."""
-        return {variant for sweep in self.sweeps.values() for _, variant in sweep.variants}
+        return {made for sweep in self.sweeps.values() for line in sweep.lines.values() for _, made in line}

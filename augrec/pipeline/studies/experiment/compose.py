@@ -53,26 +53,28 @@ def compose(
     for model, options in (tuned or {}).items():
         raw["models"][model] = merged(raw["models"][model], options)
     for name, sweep in experiment.sweeps.items():
-        _add_sweep(raw, name, sweep)
+        for variant, line in sweep.lines(name).items():
+            _add_line(raw, name, sweep, variant, line)
     raw["name"] = re.sub(r"[^A-Za-z0-9_+-]", "-", f"{experiment.name}-{dataset}-{setting}")[:LONGEST]
     raw["output"] = str(ExperimentFolder(experiment.folder).run(dataset, setting))
     raw["report"] = _report(experiment, raw, dataset, setting)
     return raw
 
 
-def swept_variant(sweep: str, value: Any) -> str:
-    """The name of the variant that a sweep makes for one value."""
-    return re.sub(r"[^A-Za-z0-9_+.=-]", "-", f"{sweep}={value}")
+def swept_variant(line: str, value: Any) -> str:
+    """The name of the variant that a line of a sweep (see `Sweep.lines`) has at one value."""
+    return re.sub(r"[^A-Za-z0-9_+.=-]", "-", f"{line}={value}")
 
 
-def _add_sweep(raw: dict[str, Any], name: str, sweep: Sweep) -> None:
+def _add_line(raw: dict[str, Any], name: str, sweep: Sweep, varied: str, line: str) -> None:
     """A model and a variant for every value."""
-    variant = (raw.get("variants") or {}).get(sweep.variant)
+    variant = (raw.get("variants") or {}).get(varied)
     if not isinstance(variant, dict) or variant.get("model") not in raw["models"]:
         known = ", ".join(raw.get("variants") or {}) or "there are none"
-        raise UsageError(f"sweeps.{name}.variant: '{sweep.variant}' is not a variant with a model ({known})")
+        key = "variant" if sweep.variant is not None else "variants"
+        raise UsageError(f"sweeps.{name}.{key}: '{varied}' is not a variant with a model ({known})")
     for value in sweep.values:
-        made = swept_variant(name, value)
+        made = swept_variant(line, value)
         if made in raw["variants"] or made in raw["models"]:
             raise UsageError(
                 f"sweeps.{name}.values: {value!r} makes a second variant or model called '{made}'",
@@ -128,7 +130,7 @@ def _report(experiment: Experiment, raw: dict[str, Any], dataset: str, setting: 
         for table in experiment.tables.values()
         if dataset in (table.datasets or (dataset,)) and setting in (table.settings or (setting,))
     ]
-    shown += [(sweep.metrics, [sweep.variant]) for sweep in experiment.sweeps.values()]
+    shown += [(sweep.metrics, list(sweep.lines(name))) for name, sweep in experiment.sweeps.items()]
     wanted, baselines = shown[0] if shown else ((), [])
     variants = list(raw.get("variants") or {})
     cutoffs = (raw.get("evaluation") or {}).get("cutoffs") or EvaluationOptions().cutoffs

@@ -29,8 +29,10 @@ class Variation(Options):
 class Sweep(Options):
     """One option of one model over several values: a variant for each value, drawn as a line."""
 
-    variant: str
+    variant: str | None = None
     """The variant whose model is varied; it need not be listed among the results itself."""
+    variants: tuple[str, ...] = ()
+    """Several variants instead, whose models are varied alike: a line each in one plot."""
     option: str
     """The model's option, dotted where nested, e.g. `prune_rate` or `training.lr`."""
     values: list[Any] = Field(min_length=1)
@@ -39,6 +41,20 @@ class Sweep(Options):
     """The name of the option on the plot."""
     metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is drawn, a panel each."""
+
+    @model_validator(mode="after")
+    def _varies_something(self) -> Sweep:
+        if (self.variant is None) == (not self.variants):
+            raise ValueError("a sweep varies the model of one `variant`, or those of several `variants`")
+        if len(set(self.variants)) < len(self.variants):
+            raise ValueError("variants: one is listed twice")
+        return self
+
+    def lines(self, name: str) -> dict[str, str]:
+        """The variants that are varied in a sweep of this name, and what the names of those made of each begin with."""
+        if self.variant is not None:
+            return {self.variant: name}
+        return {variant: f"{name}-{variant}" for variant in self.variants}
 
 
 class Experiment(Options):
@@ -63,7 +79,7 @@ class Experiment(Options):
     variants: Named[dict[str, Any]] | None = None
     """Variants as in a run config; they replace those of the base."""
     sweeps: Named[Sweep] = Field(default_factory=dict)
-    """Sweeps by name; the variants they make are called `<sweep>=<value>`."""
+    """Sweeps by name; the variants they make are called `<sweep>=<value>`, of several `<sweep>-<variant>=<value>`."""
     seeds: list[int] | None = Field(None, min_length=1)
     """Training seeds; those of the base unless given."""
     search: Search | None = None

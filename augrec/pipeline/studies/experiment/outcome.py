@@ -77,7 +77,10 @@ def study_of(plan: ExperimentPlan, outcomes: list[Outcome]) -> Study:
                 sweep.title or sweep.option,
                 sweep.option,
                 sweep.metrics,
-                tuple((value, swept_variant(name, value)) for value in sweep.values),
+                {
+                    variant: tuple((value, swept_variant(line, value)) for value in sweep.values)
+                    for variant, line in sweep.lines(name).items()
+                },
             )
             for name, sweep in experiment.sweeps.items()
         },

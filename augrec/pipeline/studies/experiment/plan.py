@@ -45,7 +45,12 @@ class ExperimentPlan(Plan):
     def swept(self) -> set[str]:
         """The names of the variants that sweeps make."""
         sweeps = self.experiment.sweeps.items()
-        return {swept_variant(name, value) for name, sweep in sweeps for value in sweep.values}
+        return {
+            swept_variant(line, value)
+            for name, sweep in sweeps
+            for line in sweep.lines(name).values()
+            for value in sweep.values
+        }
 
 
 def read_experiment(path: Path, overrides: list[str] | None = None) -> ExperimentPlan:

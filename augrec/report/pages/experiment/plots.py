@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import atomic_path
-from augrec.report.pages.experiment.values import Block, Line, Row
+from augrec.report.pages.experiment.values import Block, Line, Row, labels_of
 from augrec.report.render.svg import plot_style
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
@@ -63,7 +63,7 @@ def _bars(axes: Axes, rows: tuple[Row, ...], metric: str) -> None:
 
 
 def draw_lines(lines: list[Line], path: Path) -> None:
-    """One sweep: a panel per metric, a line per data set and setting, bands of the intervals over users.
+    """One sweep: a panel per metric, a line per data set, setting and variant, bands of the intervals over users.
 
     Numbers stand where they belong; values that are not numbers stand side by side.
     """
@@ -74,8 +74,8 @@ def draw_lines(lines: list[Line], path: Path) -> None:
         figure = Figure(figsize=(3.4 * len(metrics), 2.8), layout="constrained")
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         for axes, metric in zip(panels, metrics, strict=True):
-            for n, line in enumerate(lines):
-                _line(axes, line, metric, n, numbers)
+            for n, (label, line) in enumerate(zip(labels_of(lines), lines, strict=True)):
+                _line(axes, line, label, metric, n, numbers)
             axes.set_xlabel(lines[0].title)
             axes.set_ylabel(metric)
             axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -86,7 +86,7 @@ def draw_lines(lines: list[Line], path: Path) -> None:
         _save(figure, path)
 
 
-def _line(axes: Axes, line: Line, metric: str, n: int, numbers: bool) -> None:
+def _line(axes: Axes, line: Line, label: str, metric: str, n: int, numbers: bool) -> None:
     points = [
         (float(point.value) if numbers else float(place), point.values[metric])
         for place, point in enumerate(line.points)
@@ -95,7 +95,6 @@ def _line(axes: Axes, line: Line, metric: str, n: int, numbers: bool) -> None:
     points.sort(key=lambda pair: pair[0])
     x = [at for at, _ in points]
     colour = SERIES[n % len(SERIES)]
-    label = f"{line.dataset}, {line.setting}"
     means = [value.mean or 0.0 for _, value in points]
     axes.plot(x, means, color=colour, marker=MARKERS[n % len(MARKERS)], markersize=4, label=label)
     banded = [(at, v.low, v.high) for at, v in points if v.low is not None and v.high is not None]

@@ -212,13 +212,13 @@ class Results:
                 sweep.option,
                 dataset,
                 setting,
+                varied,
                 sweep.metrics,
-                tuple(
-                    self._point(dataset, setting, value, variant, sweep.metrics) for value, variant in sweep.variants
-                ),
+                tuple(self._point(dataset, setting, value, variant, sweep.metrics) for value, variant in points),
             )
             for name, sweep in self.study.sweeps.items()
             for dataset, setting in self.runs
+            for varied, points in sweep.lines.items()
         ]
 
     def _point(self, dataset: str, setting: str, value: Any, variant: str, metrics: tuple[str, ...]) -> Point:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from augrec.report.pages.experiment.times import times_table
-from augrec.report.pages.experiment.values import Block, Line, Point, mark_of
+from augrec.report.pages.experiment.values import Block, Line, Point, labels_of, mark_of
 from augrec.report.pages.experiment.values import Row as Values
 from augrec.report.pages.verdict_columns import CSV as COMPARISON
 from augrec.report.pages.verdict_columns import verdict_cells, verdict_columns
@@ -123,19 +123,23 @@ def block_markdown(block: Block) -> str:
 
 
 def sweep_table(name: str, lines: Sequence[Line]) -> Table:
-    """A row for every run and value of a sweep."""
+    """A row for every line and value of a sweep."""
     rows = [
         Row(
             (
-                word(f"{line.dataset}, {line.setting}"),
+                word(label),
                 word(point.value),
                 *(_point(point, metric) for metric in line.metrics),
             )
         )
-        for line in lines
+        for label, line in zip(labels_of(lines), lines, strict=True)
         for point in line.points
     ]
-    columns = (*words("run"), *words(lines[0].option), *numbers(*lines[0].metrics))
+    columns = (
+        *words("line" if len({line.variant for line in lines}) > 1 else "run"),
+        *words(lines[0].option),
+        *numbers(*lines[0].metrics),
+    )
     return Table(name, lines[0].title, columns, tuple(rows), (SWEEP_NOTE,))
 
 
@@ -145,15 +149,15 @@ def _point(point: Point, metric: str) -> Cell:
 
 
 def sweep_values(name: str, lines: Sequence[Line]) -> Table:
-    """One line per run, value and metric, at full precision: what CSV holds."""
-    titles = ("dataset", "setting", lines[0].option, "metric", "mean", "std", "low", "high", "problem")
+    """One line per run, variant, value and metric, at full precision: what CSV holds."""
+    titles = ("dataset", "setting", "variant", lines[0].option, "metric", "mean", "std", "low", "high", "problem")
     rows = [
         Row(
             tuple(
                 map(
                     plain_value,
                     (
-                        line.dataset, line.setting, point.value, metric,
+                        line.dataset, line.setting, line.variant, point.value, metric,
                         value.mean, value.std, value.low, value.high, point.problem,
                     ),
                 )

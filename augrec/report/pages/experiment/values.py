@@ -82,15 +82,29 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A sweep on one data set and setting."""
+    """One variant's model with each value of a sweep, on one data set and setting."""
 
     sweep: str
     title: str
     option: str
     dataset: str
     setting: str
+    variant: str
     metrics: tuple[str, ...]
     points: tuple[Point, ...]
+
+    @property
+    def run(self) -> str:
+        """Its data set and setting."""
+        return f"{self.dataset}, {self.setting}"
+
+
+def labels_of(lines: Sequence[Line]) -> list[str]:
+    """What tells the lines of a sweep apart: run, variant, or both."""
+    runs, variants = ({getattr(line, name) for line in lines} for name in ("run", "variant"))
+    if len(variants) == 1:
+        return [line.run for line in lines]
+    return [line.variant if len(runs) == 1 else f"{line.run}, {line.variant}" for line in lines]
 
 
 def values_of(

@@ -70,6 +70,17 @@ def test_variants_replace_and_models_join() -> None:
     assert list(made["variants"]) == ["full"]
 
 
+def test_a_sweep_of_several_variants_makes_one_of_each_for_every_value() -> None:
+    variants = {"full": {"model": "full", "source": "rule"}, "plain": {"model": "full"}}
+    sweeps = {"lr": {"variants": ["full", "plain"], "option": "training.lr", "values": [0.5, 0.25]}}
+    made = compose(experiment(sweeps=sweeps, variants=variants), BASE, "data", "base")
+    for variant in ("full", "plain"):
+        for value in (0.5, 0.25):
+            name = f"lr-{variant}={value}"
+            assert made["models"][name]["training"]["lr"] == value
+            assert made["variants"][name] == {**variants[variant], "model": name}
+
+
 def test_a_sweep_makes_a_variant_for_every_value() -> None:
     sweeps = {"lr": {"variant": "full", "option": "training.lr", "values": [0.5, 0.25]}}
     made = compose(experiment(sweeps=sweeps), BASE, "data", "base", {"full": {"prune_rate": 0.3}})

@@ -36,6 +36,16 @@ def problem(path: Path, *overrides: str) -> str:
         ("sweeps={s: {variant: graph, option: layer, values: [1]}}", "layer: unknown key; did you mean 'layers'?"),
         ("sweeps={s: {variant: nobody, option: layers, values: [1]}}", "'nobody' is not a variant"),
         ("sweeps={s: {variant: graph, option: layers, values: [1]}}", "sweeps.s.metrics: recall@20 is not computed"),
+        (
+            "sweeps={s: {option: layers, values: [1]}}",
+            "varies the model of one `variant`, or those of several `variants`",
+        ),
+        (
+            "sweeps={s: {variant: graph, variants: [popular], option: layers, values: [1]}}",
+            "of one `variant`, or those",
+        ),
+        ("sweeps={s: {variants: [graph, graph], option: layers, values: [1]}}", "one is listed twice"),
+        ("sweeps={s: {variants: [graph, grph], option: layers, values: [1]}}", "sweeps.s.variants: 'grph' is not a"),
         ("search={trials: 2, spaces: spaces, seeds: [2]}", "seed 2 is also reported"),
         ("search={trials: 2, spaces: nowhere}", "no search space here"),
         ("search={trials: 0, spaces: spaces}", "search.trials: input should be greater than 0"),

@@ -11,13 +11,22 @@ import pytest
 
 from augrec.report.numbers.comparison import Comparison, family_sizes
 from augrec.report.pages.experiment.paper import load, published
-from augrec.report.pages.experiment.tables import block_markdown, means_table, values_table
+from augrec.report.pages.experiment.tables import (
+    block_markdown,
+    means_table,
+    sweep_table,
+    sweep_values,
+    values_table,
+)
 from augrec.report.pages.experiment.values import (
     Block,
+    Line,
+    Point,
     Row,
     Value,
     comparisons_of,
     corrected_blocks,
+    labels_of,
     mark_of,
     with_best,
 )
@@ -198,3 +207,30 @@ def test_the_full_model_is_the_same_in_every_table_of_the_paper() -> None:
     same = [("table3", "llmrec"), ("table4", "temperature=0.6"), ("table4", "top_p=0.1"), ("table5", "candidates=10")]
     for table, name in same:
         assert tables[table].rows[name].items() <= full.items()
+
+
+def line(setting: str, variant: str) -> Line:
+    points = tuple(Point(value, f"noise-{variant}={value}", {"recall@20": PLAIN}, None) for value in (0, 0.1))
+    return Line("noise", "share", "training.noise", "d", setting, variant, ("recall@20",), points)
+
+
+def test_lines_are_told_apart_by_what_differs() -> None:
+    assert labels_of([line("base", "con")]) == ["d, base"]
+    assert labels_of([line("base", "con"), line("hot", "con")]) == ["d, base", "d, hot"]
+    assert labels_of([line("base", "con"), line("base", "gen")]) == ["con", "gen"]
+    both = [line(setting, variant) for setting in ("base", "hot") for variant in ("con", "gen")]
+    assert labels_of(both) == ["d, base, con", "d, base, gen", "d, hot, con", "d, hot, gen"]
+
+
+def test_a_sweep_of_several_variants_is_one_table() -> None:
+    lines = [line("base", "con"), line("base", "gen")]
+    table = sweep_table("noise", lines)
+    assert [column.title for column in table.columns][:2] == ["line", "training.noise"]
+    assert [[cell.text for cell in row.cells][:2] for row in table.rows] == [
+        ["con", "0"], ["con", "0.1"], ["gen", "0"], ["gen", "0.1"]
+    ]  # fmt: skip
+    assert sweep_table("noise", lines[:1]).columns[0].title == "run"
+    rows = list(csv.DictReader(io.StringIO(text_tables.csv(sweep_values("noise", lines)))))
+    assert [(row["variant"], row["training.noise"], row["mean"]) for row in rows] == [
+        ("con", "0", "0.2"), ("con", "0.1", "0.2"), ("gen", "0", "0.2"), ("gen", "0.1", "0.2")
+    ]  # fmt: skip
