@@ -154,6 +154,9 @@ class SourceOptions(Options):
         return self
 
 
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
 class RandomSplit(Options):
     """Per user at random, every user keeping at least one training interaction.
 
@@ -209,13 +212,15 @@ class GivenSplit(Options):
 
     kind: Literal["given"]
     """Selects this split; only the formats rlmrec and augrec have one."""
+    valid: Share | None = None
+    """Share of the training interactions that become validation, drawn with the seed, for a source that brings none (or
+    one that equals its test). Every user and item that has a training interaction keeps one."""
 
 
 Split = Annotated[
     RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | InteractionSplit | GivenSplit,
     Field(discriminator="kind"),
 ]
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 def _moment(value: Any) -> Any:

@@ -55,7 +55,8 @@ def split_interactions(
                 where=source,
                 remedy="set dataset.split.kind: random, leave_last_out or temporal",
             )
-        return interactions["split"].to_numpy(dtype=np.uint8), 0
+        given = interactions["split"].to_numpy(dtype=np.uint8)
+        return (given, 0) if split.valid is None else _cut_validation(interactions, given, split.valid, rng, source)
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
     if isinstance(split, InteractionSplit):
         return _by_interaction(users, items, rng.random(len(interactions)), split.ratios)
@@ -108,9 +109,10 @@ def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: st
 
 def _more_held_out(split: Split, empty: list[str]) -> str:
     if isinstance(split, GivenSplit):
+        cut = "set dataset.split.valid: 0.05 to cut one from training, " if empty == ["validation"] else ""
         return (
-            "the split that the source brings has none left: lower dataset.k_core, or set dataset.split.kind: random, "
-            "leave_last_out or temporal"
+            f"the split that the source brings has none left: {cut}lower dataset.k_core, or set dataset.split.kind: "
+            "random, leave_last_out or temporal"
         )
     if isinstance(split, LeaveLastOut):
         needed = 2 if empty == ["test"] else 3
@@ -210,6 +212,25 @@ def _by_interaction(
     parts = np.empty(len(order), dtype=np.uint8)
     parts[order] = TRAIN + (ranks >= train_end) + (ranks >= max(valid_end, train_end))
     return parts, moved
+
+
+def _cut_validation(
+    interactions: pd.DataFrame, given: np.ndarray, share: float, rng: np.random.Generator, source: str
+) -> tuple[np.ndarray, int]:
+    """A share of a given split's training interactions becomes validation; each user and item of training keeps one."""
+    if (given == VALID).any():
+        raise DataError(
+            f"the source brings {np.count_nonzero(given == VALID):,} validation interactions of its own",
+            where=f"{source}, dataset.split.valid",
+            remedy="leave `valid` out: it is for sources without validation",
+        )
+    train = np.flatnonzero(given == TRAIN)
+    users, items = (interactions[name].to_numpy()[train] for name in ("user", "item"))
+    cut = round(share * len(train))
+    parts, moved = _by_interaction(users, items, rng.random(len(train)), (len(train) - cut, cut, 0))
+    found = given.copy()
+    found[train] = parts
+    return found, moved
 
 
 def _last_out(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:

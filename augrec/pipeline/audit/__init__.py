@@ -30,8 +30,8 @@ from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
-from augrec.report.measures.alignment import Alignment
 
 __all__ = ["Audit", "Check", "audit_run", "render"]
 
@@ -76,7 +76,7 @@ def audit_run(folder: Path) -> Audit:
         checks += audit_reranking(folder, split)
     audit = Audit(tuple(checks), leaks)
     if not audit.violations:
-        audit = replace(audit, alignment=_alignment(run, split))
+        audit = _judged(audit, run, split)
     try:
         write_json(run.audit_json, audit.as_json())
     except OSError as error:  # a run that one may only read can be looked at all the same
@@ -84,22 +84,24 @@ def audit_run(folder: Path) -> Audit:
     return audit
 
 
-def _alignment(run: RunFolder, split: Split) -> tuple[Alignment, ...]:
-    """Whether the texts of a sound run belong to their ids, by its training interactions."""
+def _judged(audit: Audit, run: RunFolder, split: Split) -> Audit:
+    """What a sound run's texts say of their ids, by training, and what its edges are worth, by validation."""
     sources = read_json(run.summary)["sources"] if run.stage_marker("augment").exists() else {}
     tasks = {source: tuple(about["tasks"]) for source, about in sources.items()}
-    return probe_texts(
-        run,
-        tasks,
+    train, valid, sizes = (
         split.pairs["train"],
-        n_users=split.n_users,
-        n_items=split.n_items,
-        columns=text_columns(run.root),
+        split.pairs["valid"],
+        {"n_users": split.n_users, "n_items": split.n_items},
+    )
+    return replace(
+        audit,
+        alignment=probe_texts(run, tasks, train, columns=text_columns(run.root), **sizes),
+        edge_worth=judge_edges(run, tasks, train, valid, **sizes),
     )
 
 
 def render(audit: Audit, console: Console) -> None:
-    """Prints a row per check, the offending rows, augmented pairs in valid and test, and what the texts say."""
+    """Prints a row per check, the offending rows, held-out pairs, what texts and edges say."""
     table = Table(title="Audit", title_justify="left")
     for heading in ("check", "rows", "result"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
@@ -123,5 +125,5 @@ def render(audit: Audit, console: Console) -> None:
             markup=False,
             highlight=False,
         )
-    for line in alignment_lines(audit.alignment):
+    for line in (*alignment_lines(audit.alignment), *edge_lines(audit.edge_worth)):
         console.print(line, markup=False, highlight=False)

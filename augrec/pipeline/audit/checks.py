@@ -13,6 +13,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.measures.alignment import Alignment
+from augrec.report.measures.edge_worth import EdgeWorth
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Audit:
     """Why audit.json could not be written; None where it was."""
     alignment: tuple[Alignment, ...] = ()
     """Whether texts belong to their ids: reported and no violation, for texts may say nothing of who likes what."""
+    edge_worth: tuple[EdgeWorth, ...] = ()
+    """How often the edges of each source are validation interactions."""
 
     @property
     def violations(self) -> int:
@@ -89,6 +92,7 @@ class Audit:
             ],
             "augmented_pairs": self.leaks,
             "alignment": [asdict(found) for found in self.alignment],
+            "edge_worth": [asdict(found) for found in self.edge_worth],
         }
 
 

@@ -38,6 +38,7 @@ def published_record(
     reason: str | None = None,
     repairs: Iterable[str] = (),
     shown_candidates: Iterable[int] = (),
+    question: str = "",
 ) -> Record:
     """A record of something published; failed, with its reason, where there are no fields."""
     record = Record(
@@ -56,8 +57,9 @@ def published_record(
         repairs=tuple(repairs),
         shown_candidates=tuple(shown_candidates),
         fallback=MASKED if fields is None else None,
+        question=question,
     )
-    content = {name: value for name, value in asdict(record).items() if name != "question"}  # there is one of each
+    content = {name: value for name, value in asdict(record).items() if name != "question" or value}
     return replace(record, key=digest({"engine": PUBLISHED, **content}))
 
 

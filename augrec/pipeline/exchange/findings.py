@@ -15,8 +15,10 @@ from augrec.artefacts.files import write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import PUBLISHED
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 from augrec.report.pages.alignment import read_alignments
+from augrec.report.pages.edges import read_edge_worths
 from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Finding
 
@@ -35,11 +37,14 @@ def begin(out: Path) -> None:
 def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
     """Writes `import.json`, last, so that its presence says that the import is whole.
 
-    Whether the texts belong to their ids is probed on what was written, by its training interactions.
+    What was written is asked whether its texts belong to their ids, by its training interactions, and what its edges
+    are worth, by validation.
     """
     dataset, run = Dataset.load(RunFolder(out).dataset), RunFolder(out)
     tasks = {PUBLISHED: [task.name for task in run.source(PUBLISHED).tasks()]}
-    probed = probe_texts(run, tasks, dataset.train, n_users=dataset.n_users, n_items=dataset.n_items)
+    n_users, n_items = dataset.n_users, dataset.n_items
+    probed = probe_texts(run, tasks, dataset.train, n_users=n_users, n_items=n_items)
+    worth = judge_edges(run, tasks, dataset.train, dataset.valid, n_users=n_users, n_items=n_items)
     written = about | {
         f"{kind}s": [
             {"file": finding.file, "what": finding.what, "count": finding.count}
@@ -48,13 +53,13 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
         ]
         for kind in ("fault", "note")
     }
-    written["alignment"] = [asdict(found) for found in probed]
+    written |= {"alignment": [asdict(found) for found in probed], "edge_worth": [asdict(found) for found in worth]}
     write_json(out / IMPORT_FILE, written)
     return written
 
 
 def render(written: dict[str, Any], out: Path, console: Console, file: str = IMPORT_FILE) -> None:
-    """Prints counts, faults, notes and what the texts say of their ids; `file` holds them too."""
+    """Prints counts, faults, notes, and what texts and edges say; `file` holds them too."""
     console.print(
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in written["counts"].items()),
         markup=False,
@@ -69,7 +74,7 @@ def render(written: dict[str, Any], out: Path, console: Console, file: str = IMP
         for finding in written[kind]:
             table.add_row(*cells(finding["file"], f"{finding['count']:,}", finding["what"]))
         console.print(table)
-    for line in alignment_lines(read_alignments(written)):
+    for line in (*alignment_lines(read_alignments(written)), *edge_lines(read_edge_worths(written))):
         console.print(line, markup=False, highlight=False)
     if not written["faults"] and file == IMPORT_FILE:
         console.print("No fault was found in the files.")

@@ -1,34 +1,40 @@
 """RLMRec's released folder as artefacts: the given split, and the profile texts of users and items as records.
 
 A profile is prose: it becomes the field `profile`, which is embedded as it is, without a label. The reasons for it,
-where they are published, become the field `reasoning`, which is not embedded.
+where they are published, become the field `reasoning`, which is not embedded. Edges that an LLM added to training,
+where they are published, become one record each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from augment.messages import Record
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import parse_json, sha256_file, write_json, write_text
 from augrec.artefacts.run_folder import RunFolder
-from augrec.artefacts.tasks import About, TaskCard, Text
-from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, write_records, write_released
+from augrec.artefacts.tasks import About, Insertions, TaskCard, Text
+from augrec.pipeline.exchange.artefacts import PUBLISHED, id_table, published_record, write_records, write_released
 from augrec.pipeline.exchange.findings import begin, finish
 from augrec.pipeline.exchange.import_llmrec import profile_records
 from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Findings
-from recsys.data.released.rlmrec import TEXTS, RlmrecRelease, read_rlmrec
+from recsys.data.released.rlmrec import ADDED, TEXTS, RlmrecRelease, read_rlmrec
 
 CARDS: dict[About, TaskCard] = {
     "user": TaskCard(name="user_profile", about="user", gives=Text(field="profile")),
     "item": TaskCard(name="item_profile", about="item", gives=Text(field="profile")),
 }
 """What the published texts are; the prompts they were written from are not asked here."""
+ADDED_EDGES = TaskCard(name="added_edges", about="user", gives=Insertions())
+"""Items that a published system's LLM put beside a user's own; which candidates it chose from is not published."""
 MAPPERS = ("{about}_mapper.jsonl", "mapper/*_{about}.json")
 """Where the ids of the data's own source may lie, as lines of JSON."""
 MAPPER_REMEDY = "use the mapper of the same release, one JSON object a line, or take the file away: it is not needed"
@@ -81,9 +87,28 @@ def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
         tally = write_records(target.root, card, profile_records(task, profiles, sizes[about], reasons))
         counts |= {f"{task}_ok": tally.ok, f"{task}_failed": tally.failed}
         findings.add(TEXTS[about], f"{about}s have no profile", tally.failed)
+    if release.added is not None:
+        counts |= {"added_edges": write_records(target.root, ADDED_EDGES, _edge_records(release, findings)).ok}
     files = {shown: sha256_file(path) for shown, path in sorted(read.items())}
     write_json(target.engine_json, {"engine": PUBLISHED, "model": WRITTEN_BY, "layout": "rlmrec", "files": files})
     return finish(out, {"layout": "rlmrec", "folder": folder.name, "files": files, "counts": counts}, findings)
+
+
+def _edge_records(release: RlmrecRelease, findings: Findings) -> list[Record]:
+    """One record for each added edge; a user's are numbered. What is odd about them joins the findings."""
+    assert release.added is not None
+    dataset, file = release.dataset, next(name for name in release.files if fnmatch(name, ADDED))
+    findings.add(file, "training interactions are missing from it; training is as trn_mat.pkl says", release.lost)
+    for split in ("valid", "test"):
+        held_out = np.isin(release.added @ [dataset.n_items, 1], dataset.pairs(split) @ [dataset.n_items, 1]).sum()
+        findings.add(file, f"added edges are {split} interactions", held_out, "note")
+    first = np.searchsorted(release.added[:, 0], release.added[:, 0])
+    return [
+        published_record(
+            ADDED_EDGES.name, user, fields={"item": item}, text=str(item), question="" if n == at else str(n - at)
+        )
+        for n, ((user, item), at) in enumerate(zip(release.added.tolist(), first.tolist(), strict=True))
+    ]
 
 
 def _present(texts: Sequence[str | None]) -> dict[int, str]:

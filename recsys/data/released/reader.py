@@ -21,11 +21,12 @@ from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids
 from recsys.data.released.features import attribute_features, id_of, npy_features, user_features
+from recsys.data.released.texts import ITEM_TABLES, table_rows
 from recsys.data.released.unpickle import load, load_dict
 
 MODALITIES = {"image": "image_feat.npy", "text": "text_feat.npy"}
 LARGEST_ID = 2**62
-LAYOUT = "a released folder holds train.json, val.json, test.json, train_mat, text_feat.npy and the augmented_* files"
+LAYOUT = "a released folder holds train.json, test.json, val.json, train_mat, text_feat.npy and the augmented_* files"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def read_release(folder: Path) -> Release:
     if not folder.is_dir():
         raise DataError("the folder does not exist", where=folder, remedy=LAYOUT)
     findings = Findings()
-    splits = {name: _split(folder / f"{name}.json", findings) for name in ("train", "test", "val")}
+    splits = {name: _split(folder / f"{name}.json", findings) for name in ("train", "test")}
+    splits["val"] = _validation(folder / "val.json", findings)
     if not len(splits["train"][0]):
         raise DataError("there is no training interaction", where=folder / "train.json", remedy=LAYOUT)
     n_users = 1 + splits["train"][1]
@@ -123,6 +125,14 @@ def _check_rows(folder: Path, item: Mapping[str, FeatureMatrix], n_items: int) -
 
 def _optional(path: Path, read: Callable[[Path], Any]) -> Any:
     return read(path) if path.exists() else None
+
+
+def _validation(path: Path, findings: Findings) -> tuple[np.ndarray, int]:
+    """As `_split`; nothing where there is no file: `split: {kind: given, valid: ...}` cuts one from training."""
+    if not path.exists():
+        findings.add(path.name, "file is absent; there is no validation", 1, "note")
+        return np.empty((0, 2), dtype=np.int64), -1
+    return _split(path, findings)
 
 
 def _split(path: Path, findings: Findings) -> tuple[np.ndarray, int]:
@@ -199,16 +209,21 @@ def _matrix(path: Path, findings: Findings) -> sp.csr_matrix | None:
 
 
 def _n_items(folder: Path, item: Mapping[str, FeatureMatrix], matrix: sp.csr_matrix | None, findings: Findings) -> int:
-    """Rows of text_feat.npy; without it, of the other features or the columns of train_mat."""
+    """Rows of text_feat.npy; without it, of the other features, the columns of train_mat, or the rows of a table."""
     if "text" not in item:
         findings.add(MODALITIES["text"], "file is absent; there is no text modality", 1, "note")
     if item:
         return item.get("text", next(iter(item.values()))).rows
-    if matrix is None:
+    if matrix is not None:
+        return matrix.shape[1]
+    rows = table_rows(folder)
+    if rows is None:
         raise DataError(
-            "neither text_feat.npy nor train_mat says how many items there are", where=folder, remedy=LAYOUT
+            f"neither text_feat.npy, train_mat nor {ITEM_TABLES[0]} says how many items there are",
+            where=folder,
+            remedy=LAYOUT,
         )
-    return matrix.shape[1]
+    return rows
 
 
 def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: Findings) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Files (github.com/HKUDS/RLMRec): `trn_mat.pkl`, `val_mat.pkl`, `tst_mat.pkl`, SciPy matrices [users, items] whose
 nonzero entries are interactions; `usr_prf.pkl`, `itm_prf.pkl`, dicts of id -> {"profile": text, "reasoning": text} in
-any order. Ids are contiguous. Everything is read by the restricted unpickler; no torch.
+any order. Ids are contiguous. A system built on this data added edges that an LLM suggested to the training matrix and
+released the sum, as `*trn_rag_mat.pkl`. Everything is read by the restricted unpickler; no torch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from recsys.data.released.unpickle import load, load_dict
 
 MATRICES = {"train": "trn_mat.pkl", "valid": "val_mat.pkl", "test": "tst_mat.pkl"}
 TEXTS = {"user": "usr_prf.pkl", "item": "itm_prf.pkl"}
+ADDED = "*trn_rag_mat.pkl"
 REMEDY = "use the files of one release, as its authors published them"
 LAYOUT = f"a folder of RLMRec's data holds {', '.join([*MATRICES.values(), *TEXTS.values()])}"
 
@@ -35,6 +37,8 @@ class RlmrecRelease:
         dataset: the published split; row = the release's own id.
         user_texts, item_texts: the profile of each id; None where there is none, or no file of them.
         user_reasons, item_reasons: why the profile is what it is; None where nothing says so.
+        added: int64 [m, 2] of (user, item), what `ADDED` holds beyond training; None without the file.
+        lost: how many training interactions that file lacks.
         files: those that were read, by name.
     """
 
@@ -43,6 +47,8 @@ class RlmrecRelease:
     item_texts: Sequence[str | None]
     user_reasons: Sequence[str | None]
     item_reasons: Sequence[str | None]
+    added: np.ndarray | None
+    lost: int
     files: dict[str, Path]
 
 
@@ -67,6 +73,7 @@ def read_rlmrec(folder: Path) -> RlmrecRelease:
     if not len(pairs["train"]):
         raise DataError("there is no training interaction", where=folder / MATRICES["train"], remedy=REMEDY)
     present = [name for name in (*MATRICES.values(), *TEXTS.values()) if (folder / name).is_file()]
+    added, lost, file = _added(folder, matrices["train"])
     meta = {"name": folder.name, "source": {"format": "rlmrec", "path": str(folder)}}
     users, items = _entries(folder / TEXTS["user"], n_users), _entries(folder / TEXTS["item"], n_items)
     return RlmrecRelease(
@@ -75,8 +82,28 @@ def read_rlmrec(folder: Path) -> RlmrecRelease:
         [profile for profile, _ in items],
         [reasoning for _, reasoning in users],
         [reasoning for _, reasoning in items],
-        {name: folder / name for name in present},
+        added,
+        lost,
+        {name: folder / name for name in present} | ({} if file is None else {file.name: file}),
     )
+
+
+def _added(folder: Path, train: sp.csr_matrix) -> tuple[np.ndarray | None, int, Path | None]:
+    """The pairs that the matrix with suggested edges has beyond training, how many it lacks, and its file."""
+    found = sorted(folder.glob(ADDED))
+    if not found:
+        return None, 0, None
+    if len(found) > 1:
+        raise DataError(
+            f"{len(found)} files of training with suggested edges: {', '.join(path.name for path in found)}",
+            where=folder,
+            remedy="keep one of them in the folder, and import each from a folder of its own",
+        )
+    matrix = _matrix(found[0])
+    _shape(folder, {"train": train, found[0].name: matrix}, {"train": MATRICES["train"], found[0].name: found[0].name})
+    more, own = (part.astype(bool) for part in (matrix, train))
+    added = np.stack((more > own).nonzero(), axis=1).astype(np.int64)
+    return added, int((own > more).nnz), found[0]
 
 
 def _matrix(path: Path) -> sp.csr_matrix:
@@ -88,14 +115,14 @@ def _matrix(path: Path) -> sp.csr_matrix:
     return matrix
 
 
-def _shape(folder: Path, matrices: dict[str, sp.csr_matrix]) -> tuple[int, int]:
-    expected = matrices["train"].shape
+def _shape(folder: Path, matrices: dict[str, sp.csr_matrix], names: dict[str, str] | None = None) -> tuple[int, int]:
+    names, expected = names or MATRICES, matrices["train"].shape
     for split, matrix in matrices.items():
         if matrix.shape != expected:
             raise DataError(
                 f"the matrix is {matrix.shape[0]} x {matrix.shape[1]} and {MATRICES['train']} is "
                 f"{expected[0]} x {expected[1]} (users x items)",
-                where=folder / MATRICES[split],
+                where=folder / names[split],
                 remedy=REMEDY,
             )
     return expected

@@ -95,6 +95,14 @@ def item_texts(folder: Path, n_items: int, report: Report) -> ItemTexts:
     return texts
 
 
+def table_rows(folder: Path) -> int | None:
+    """How many items the tables of a folder describe, one a row; None where there is no table."""
+    names = (*ITEM_TABLES, WITH_ATTRIBUTES)
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    rows = None if path is None else _rows(path, 0, lambda *found: None, every=True)
+    return None if rows is None else len(rows)
+
+
 def _by_id(table: dict[Any, Any], n: int, name: str, what: str, path: Path, report: Report) -> dict[int, Any]:
     """The entries by id, in the order of ids; beyond the data dropped, the first of several kept."""
     found: dict[int, Any] = {}
@@ -110,8 +118,8 @@ def _by_id(table: dict[Any, Any], n: int, name: str, what: str, path: Path, repo
     return dict(sorted(found.items()))
 
 
-def _rows(path: Path, n_items: int, report: Report) -> list[list[str]] | None:
-    """The rows of a table without header; None without the file."""
+def _rows(path: Path, n_items: int, report: Report, *, every: bool = False) -> list[list[str]] | None:
+    """The rows of a table without header, `every` one or those of the items; None without the file."""
     if not path.exists():
         return None
     try:
@@ -125,6 +133,8 @@ def _rows(path: Path, n_items: int, report: Report) -> list[list[str]] | None:
             raise DataError(f"expected {least} columns, found {len(row)}", where=f"{path}, line {number}")
     if len(rows) < n_items:
         raise DataError(f"{len(rows)} rows for {n_items} items: row numbers are item ids", where=path)
+    if every:
+        return rows
     report(path.name, f"rows beyond the {n_items} items; dropped", len(rows) - n_items)
     return rows[:n_items]
 

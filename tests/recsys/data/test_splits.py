@@ -214,3 +214,30 @@ def test_a_tiny_split_is_said() -> None:
     assert len(few) == 2
     assert "test has interactions of 19 users only" in few[1]
     assert parts_of(frame_of([5] * FEW_USERS), LAST) == []
+
+
+@given(counts=st.lists(st.integers(1, 25), min_size=2, max_size=12), seed=st.integers(0, 50))
+def test_validation_cut_from_a_given_split_is_its_share_of_training_and_leaves_test_alone(
+    counts: list[int], seed: int
+) -> None:
+    frame = frame_of(counts, seed=seed)
+    brought = np.where(np.random.default_rng(seed).random(len(frame)) < 0.2, TEST, TRAIN).astype(np.uint8)
+    brought[0] = TRAIN
+    parts, _ = run(frame.assign(split=brought), GivenSplit(kind="given", valid=0.1), seed)
+    assert ((parts == TEST) == (brought == TEST)).all()
+    trained, before = frame[parts == TRAIN], frame[brought == TRAIN]
+    assert set(trained["user"]) == set(before["user"])
+    assert set(trained["item"]) == set(before["item"])
+    wanted, free = round(0.1 * len(before)), len(before) - before["user"].nunique() - before["item"].nunique()
+    assert (parts == VALID).sum() <= wanted
+    if free >= wanted:
+        assert (parts == VALID).sum() == wanted
+    again, _ = run(frame.assign(split=brought), GivenSplit(kind="given", valid=0.1), seed)
+    assert (parts == again).all()
+
+
+def test_a_source_with_validation_of_its_own_keeps_it() -> None:
+    frame = frame_of([9] * 20).assign(split=np.resize([TRAIN, TRAIN, VALID], 180).astype(np.uint8))
+    assert (run(frame, GivenSplit(kind="given"))[0] == frame["split"]).all()
+    with pytest.raises(DataError, match=r"(?s)60 validation interactions of its own.*dataset.split.valid"):
+        run(frame, GivenSplit(kind="given", valid=0.1))

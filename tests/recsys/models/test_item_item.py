@@ -333,6 +333,15 @@ def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
         inverted(-matrix)
 
 
+def test_items_that_meet_nobody_are_inverted_by_themselves() -> None:
+    rows = torch.randn(30, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows[::3] = 0
+    matrix = rows @ rows.T + 3.0 * torch.eye(30, dtype=torch.float64)
+    torch.testing.assert_close(inverted(matrix.clone()), torch.linalg.inv(matrix), atol=1e-12, rtol=0)
+    with pytest.raises(ArithmeticError, match="not positive definite"):
+        inverted(matrix - 3.0 * torch.eye(30, dtype=torch.float64))
+
+
 def profiles(data: Dataset, missing: tuple[int, ...] = (), seed: int = 7) -> FeatureMatrix:
     return FeatureMatrix.from_dense(np.random.default_rng(seed).normal(1.0, 1.0, (data.n_users, 3)), missing)
 

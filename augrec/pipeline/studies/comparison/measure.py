@@ -108,6 +108,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         agreement=texts.agreement(),
         consistency=texts.consistency(),
         position=texts.position(),
+        edge_worth=texts.edge_worth(),
         alignment=texts.alignment(),
         leak=texts.leak(),
         memorisation=texts.memorisation(),

@@ -20,10 +20,12 @@ from augrec.artefacts.tasks import Edges, Text, read_card
 from augrec.artefacts.treatments import AS_IS, treatment
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.comparison.options import Compare
+from augrec.pipeline.suggested_edges import judge_edges
 from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency, consistency
+from augrec.report.measures.edge_worth import EdgeWorth
 from augrec.report.measures.intrinsic import Intrinsic, intrinsic
 from augrec.report.measures.leak import Leak, leak
 from augrec.report.measures.memorisation import Memorisation, memorisation
@@ -140,9 +142,20 @@ class TextMeasures:
 
     def alignment(self) -> tuple[Alignment, ...]:
         """Of the items' own text and of every source's texts: whether they belong to their ids."""
-        tasks = {source: [name for of, name in self.records if of == source] for source, _ in self.records}
-        sizes = {"n_users": self.n_users, "n_items": self._items.num_rows}
-        return probe_texts(self._run, tasks, self._pairs["train"], columns=self._columns, **sizes)
+        return probe_texts(self._run, self._asked, self._pairs["train"], columns=self._columns, **self._sizes)
+
+    def edge_worth(self) -> tuple[EdgeWorth, ...]:
+        """Of every source of edges, by validation."""
+        return judge_edges(self._run, self._asked, self._pairs["train"], self._pairs["valid"], **self._sizes)
+
+    @property
+    def _asked(self) -> dict[str, list[str]]:
+        """source -> its tasks."""
+        return {source: [task for of, task in self.records if of == source] for source, _ in self.records}
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        return {"n_users": self.n_users, "n_items": self._items.num_rows}
 
     def memorisation(self) -> tuple[Memorisation, ...]:
         """Of each pair, and each text about users and kind of edges that both sources have."""

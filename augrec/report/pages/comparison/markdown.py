@@ -28,6 +28,7 @@ from augrec.report.pages.comparison.text_tables import (
     memorisation_table,
     position_table,
 )
+from augrec.report.pages.edges import edges_table
 from augrec.report.render.safe_text import beginning, code, one_line, plain
 from augrec.report.render.tables import Table
 from augrec.report.render.text_tables import markdown
@@ -65,6 +66,7 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     yield from _list(f"{plain(name)}: {plain(value)}" for name, value in facts)
     yield from _section("Tuning", [tuning_table(results)])
     texts = [intrinsic_table(results), agreement_table(results), consistency_table(results), position_table(results)]
+    texts.append(edges_table(results.edge_worth))
     yield from _section("The texts", texts)
     yield from _section("Texts and ids", [alignment_table(results.alignment)])
     yield from _list(f"{plain(probe.of)}: {probe.verdict}: {plain(probe.why)}" for probe in results.alignment)

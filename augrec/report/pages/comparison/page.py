@@ -42,6 +42,7 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
     task_name,
 )
+from augrec.report.pages.edges import edges_table
 from augrec.report.render.html import Head, page
 from augrec.report.render.legend import Look
 from augrec.report.render.safe_text import beginning
@@ -126,6 +127,7 @@ def _texts(results: ComparisonResults) -> dict[str, object]:
         "position": position_table(results),
         "positions": position_figures(results),
         "values": _values(results),
+        "edges": edges_table(results.edge_worth),
         "alignment": alignment_table(results.alignment),
         "leak": leak_table(results),
         "leak_figure": leak_figure(results),

@@ -17,6 +17,7 @@ from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency
 from augrec.report.measures.cost import Cost, Gain
 from augrec.report.measures.downstream import GroupSize, Judgement
+from augrec.report.measures.edge_worth import EdgeWorth
 from augrec.report.measures.examples import Example
 from augrec.report.measures.intrinsic import Intrinsic
 from augrec.report.measures.leak import Leak
@@ -25,7 +26,7 @@ from augrec.report.measures.position import Position
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
-SCHEMA = 4
+SCHEMA = 5
 COMPARE_AGAIN = "run `augrec compare` again with this version"
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
@@ -151,6 +152,7 @@ class ComparisonResults:
     agreement: tuple[Agreement, ...]
     consistency: tuple[Consistency, ...]
     position: tuple[Position, ...]
+    edge_worth: tuple[EdgeWorth, ...]
     alignment: tuple[Alignment, ...]
     leak: tuple[Leak, ...]
     memorisation: tuple[Memorisation, ...]

@@ -15,6 +15,7 @@ from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.alignment import alignment_table, read_alignments
+from augrec.report.pages.edges import edges_table, read_edge_worths
 from augrec.report.pages.run.device_limits import Limit, read_limits
 from augrec.report.pages.run.provenance import Group, read_provenance
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
@@ -22,7 +23,7 @@ from augrec.report.render.wording import count, counted, percent, rate, seconds
 from augrec.report.sources import is_llm
 
 Pairs = list[tuple[str, str]]
-TOLD_APART = ("checks", "violations", "augmented_pairs", "alignment")
+TOLD_APART = ("checks", "violations", "augmented_pairs", "alignment", "edge_worth")
 """What of an audit has its own words or table."""
 
 
@@ -41,6 +42,7 @@ class Facts:
     limits: list[Limit]
     audit: Pairs | None
     alignment: Table | None
+    edges: Table | None
     training: Pairs
     machine: str
     stages: Table | None
@@ -89,6 +91,7 @@ def read_facts(
         limits=read_limits(sources),
         audit=_audit(audit) if RunFolder(run).audit_json.exists() else None,
         alignment=alignment_table(read_alignments(audit)),
+        edges=edges_table(read_edge_worths(audit)),
         training=_training(trained),
         machine=next((text for marker in reversed(markers) if (text := _machine(marker))), "not recorded"),
         stages=_stages(markers),

@@ -24,6 +24,7 @@ from augrec.pipeline.audit.edges import named_items, pairs_of, wrong_scores
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.pages.alignment import read_alignments
+from augrec.report.pages.edges import read_edge_worths
 from embed.records import text_digest, texts_of_items
 from tests.augrec.pipeline.audit.hand_made_run import (
     CARDS,
@@ -124,7 +125,7 @@ def test_all_that_is_said_of_a_sound_run(run: RunFolder) -> None:
         REPLAYED: dict(zip(names, (4, 0, 0, 0, 1), strict=True)),
     }
     assert audit.unwritten is None
-    assert read_json(run.audit_json) == audit.as_json()
+    assert read_json(run.audit_json) == json.loads(json.dumps(audit.as_json()))
 
 
 def test_only_stages_that_finished_are_audited(run: RunFolder) -> None:
@@ -784,6 +785,30 @@ def test_whether_texts_belong_to_their_ids_is_asked_of_training_alone(run: RunFo
     sizes = {"n_users": split.n_users, "n_items": split.n_items}
     assert probe_texts(run, {}, split.pairs["train"], **sizes) == audit.alignment[:1]
     assert probe_texts(run, {}, split.pairs["train"][::2], **sizes) != audit.alignment[:1]
+
+
+def test_edges_are_judged_by_validation_alone(run: RunFolder) -> None:
+    audit = audit_run(run.root)
+    worth = {(found.source, found.task): found for found in audit.edge_worth}
+    assert worth.keys() == {(SOURCE, "edges"), (REPLAYED, "edges")}
+    own = worth[SOURCE, "edges"]
+    assert (own.users, own.edges, own.right, own.chosen) == (
+        3,
+        3,
+        1,
+        3,
+    )  # 0 -> 2 is in valid
+    assert own.precision.mean == own.choice.mean == pytest.approx(1 / 3)
+    assert own.random.mean == pytest.approx(1 / 3)  # one of the three candidates of each is
+    assert read_edge_worths(read_json(run.audit_json)) == audit.edge_worth
+
+    def without_test(rows: Rows) -> None:
+        rows[:] = [row for row in rows if row["split"] != "test"]
+
+    edit_interactions(run, without_test)
+    assert audit_run(run.root).edge_worth == audit.edge_worth
+    edit_interactions(run, lambda rows: rows.__setitem__(slice(None), [r for r in rows if r["split"] == "train"]))
+    assert {found.right for found in audit_run(run.root).edge_worth} == {0}
 
 
 def test_texts_are_not_judged_where_the_run_is_not_sound(run: RunFolder) -> None:

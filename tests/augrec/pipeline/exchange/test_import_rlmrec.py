@@ -19,6 +19,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.records import read_records
 from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
+from augrec.report.pages.edges import read_edge_worths
 from embed.records import FieldTexts, texts_of_source
 from recsys.data.dataset import Dataset
 
@@ -102,4 +103,42 @@ def test_texts_are_replayed_where_items_have_no_titles(folder: Path, tmp_path: P
 def test_a_broken_mapper_is_named(folder: Path, tmp_path: Path, line: str) -> None:
     (folder / "user_mapper.jsonl").write_text(json.dumps({"uid": 0, "x": "a"}) + "\n" + line + "\n")
     with pytest.raises(DataError, match=r"(?s)user_mapper.jsonl, line 2.*mapper of the same release"):
+        import_rlmrec(folder, tmp_path / "out")
+
+
+def with_added(folder: Path, pairs: list[tuple[int, int]], name: str = "other_trn_rag_mat.pkl") -> Path:
+    rows, columns = np.array(pairs).T
+    matrix = sp.coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(3, 4))
+    (folder / name).write_bytes(pickle.dumps(matrix))
+    return folder
+
+
+def test_edges_that_an_llm_added_to_training_become_records(folder: Path, tmp_path: Path) -> None:
+    added = [(0, 3), (1, 1), (1, 2), (2, 0)]
+    written = import_rlmrec(with_added(folder, [*PAIRS["trn"][1:], *added]), tmp_path / "out")
+    records = list(read_records(tmp_path / "out" / "augment" / "published" / "added_edges" / "records.parquet"))
+    assert [(record.entity, (record.fields or {})["item"]) for record in records] == added
+    assert len({(record.entity, record.question) for record in records}) == len({r.key for r in records}) == 4
+    assert written["counts"]["added_edges"] == 4
+    said = {(e["what"], e["count"]) for kind in ("faults", "notes") for e in written[kind] if "rag" in e["file"]}
+    assert said == {
+        ("training interactions are missing from it; training is as trn_mat.pkl says", 1),
+        ("added edges are valid interactions", 2),
+        ("added edges are test interactions", 1),
+    }
+    (worth,) = read_edge_worths(written)
+    assert (worth.task, worth.users, worth.edges, worth.known, worth.right) == ("added_edges", 3, 4, 0, 2)
+    assert worth.precision.mean == 0.5
+    assert worth.random.mean is None
+    assert "other_trn_rag_mat.pkl" in written["files"]
+
+
+def test_added_edges_of_other_data_or_of_two_systems_are_refused(folder: Path, tmp_path: Path) -> None:
+    with_added(folder, [(0, 3)], "a_trn_rag_mat.pkl")
+    with_added(folder, [(0, 3)], "b_trn_rag_mat.pkl")
+    with pytest.raises(DataError, match=r"2 files of training with suggested edges: a_trn_rag_mat.pkl, b_trn"):
+        import_rlmrec(folder, tmp_path / "out")
+    (folder / "b_trn_rag_mat.pkl").unlink()
+    (folder / "a_trn_rag_mat.pkl").write_bytes(pickle.dumps(sp.coo_matrix(np.ones((3, 5)))))
+    with pytest.raises(DataError, match=r"(?s)the matrix is 3 x 5 and trn_mat.pkl is 3 x 4.*a_trn_rag_mat.pkl"):
         import_rlmrec(folder, tmp_path / "out")

@@ -92,7 +92,19 @@ def test_optional_files(folder: Path, absent: str) -> None:
     assert parts[absent]
 
 
-@pytest.mark.parametrize("absent", ["train.json", "val.json", "test.json"])
+def test_interactions_and_a_table_are_enough(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name not in ("train.json", "test.json"):
+            path.unlink()
+    with pytest.raises(DataError, match=r"neither text_feat.npy, train_mat nor item_attribute.csv says"):
+        read_release(folder)
+    (folder / "item_attribute.csv").write_text("".join(f"n{item},1999,Film\n" for item in range(ITEMS + 2)))
+    release = read_release(folder)
+    assert (release.dataset.n_items, len(release.dataset.train), len(release.dataset.valid)) == (ITEMS + 2, 6, 0)
+    assert "val.json: 1 file is absent; there is no validation" in said(release)
+
+
+@pytest.mark.parametrize("absent", ["train.json", "test.json"])
 def test_required_files(folder: Path, absent: str) -> None:
     (folder / absent).unlink()
     with pytest.raises(DataError, match=absent):

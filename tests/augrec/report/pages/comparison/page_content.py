@@ -72,7 +72,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
     """Seven arms, two recommenders, five groups: every list is filled."""
     rng = np.random.default_rng(seed)
     return {
-        "schema": 4,
+        "schema": 5,
         "name": "netflix",
         "title": "Whose text helps the recommender?",
         "created": "2026-03-01T12:00:00+00:00",
@@ -109,6 +109,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
         "agreement": [_agreement(a, b, rng) for n, a in enumerate(SOURCES) for b in SOURCES[n + 1 :]],
         "consistency": [_consistency(source, n) for n, source in enumerate(SOURCES)],
         "position": [_position(source, rng) for source in ("gpt35", "smollm2")],
+        "edge_worth": [_edge_worth("gpt35", 0.021), _edge_worth("smollm2", 0.012)],
         "alignment": [_alignment("gpt35 user_profile", 1.8), _alignment("smollm2 user_profile", 0.97)],
         "leak": [_leak(source, n) for n, source in enumerate(SOURCES)],
         "memorisation": [
@@ -243,6 +244,17 @@ def _position(source: str, rng: np.random.Generator) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _edge_worth(source: str, share: float) -> dict[str, Any]:
+    def at(mean: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.004, "high": mean + 0.004}
+
+    return {
+        "source": source, "task": "edges", "users": 980, "edges": 980, "known": 3, "right": round(980 * share),
+        "precision": at(share), "knn": at(0.085), "above_knn": at(share - 0.085), "chosen": 980, "choice": at(share),
+        "random": at(0.017), "above_random": at(share - 0.017), "places": [500, 300, 180], "right_at": [12, 5, 1],
+    }  # fmt: skip
+
+
 def _alignment(of: str, ratio: float) -> dict[str, Any]:
     def met(ratio: float) -> dict[str, Any]:
         p = 0.005 if ratio > 1.2 else 0.6
@@ -352,6 +364,7 @@ def minimal() -> dict[str, Any]:
         "agreement",
         "consistency",
         "position",
+        "edge_worth",
         "alignment",
         "leak",
         "memorisation",
@@ -360,7 +373,7 @@ def minimal() -> dict[str, Any]:
         "examples",
     )
     return {
-        "schema": 4, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
+        "schema": 5, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
         "arms": [arm | {"change": {}, "users": None}],
