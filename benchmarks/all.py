@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "llmrec_step": [],
     "epoch": [],
     "rlmrec_epoch": [],
+    "rating_models": [],
     "scale": [],
     "answered": [],
     "reading": [],

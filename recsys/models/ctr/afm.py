@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from recsys.fields.fields import EntityFields
 from recsys.linear_layer import xavier_linear
+from recsys.models.ctr.factorisation import products
 from recsys.models.ctr.field_model import FieldModel
 from recsys.models.ctr.layers import Weighted
 
@@ -27,14 +28,8 @@ if TYPE_CHECKING:
 class AFM(FieldModel):
     """See the module, and `FieldModel` for the arguments."""
 
-    left: Tensor
-    right: Tensor
-
     def __init__(self, fields: EntityFields, mean: float, options: AfmOptions, generator: torch.Generator) -> None:
         super().__init__(fields, mean, options, generator)
-        left, right = torch.triu_indices(self.width, self.width, offset=1)
-        self.register_buffer("left", left, persistent=False)
-        self.register_buffer("right", right, persistent=False)
         self.hidden = xavier_linear(options.dim, options.attention, generator)
         self.attention = Weighted(options.attention, generator)
         self.dropout = nn.Dropout(options.dropout)
@@ -42,7 +37,7 @@ class AFM(FieldModel):
 
     def interaction(self, embedded: Tensor) -> Tensor:
         """See `FieldModel.interaction`."""
-        products = embedded[:, self.left] * embedded[:, self.right]
-        attention = self.attention(torch.relu(self.hidden(products))).softmax(dim=1)
-        pooled = torch.einsum("bp,bpd->bd", attention, products)
+        pairs = products(embedded)
+        attention = self.attention(torch.relu(self.hidden(pairs))).softmax(dim=1)
+        pooled = torch.einsum("bp,bpd->bd", attention, pairs)
         return self.output(self.dropout(pooled))

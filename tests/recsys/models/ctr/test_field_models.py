@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from augrec.artefacts.errors import DataError
+from augrec.artefacts.errors import DataError, UsageError
 from recsys.augmentation import SideInformation
 from recsys.batches.rated import RatedPairs
 from recsys.data.dataset import Dataset
@@ -23,6 +23,7 @@ from recsys.models.registry import FAMILIES
 from recsys.options import Judged
 from recsys.seeds import seeded
 from recsys.training.restore import restore
+from recsys.training.sharded.model import check_shardable
 from tests.kit.families import learning
 from tests.kit.rated_data import directors, rated_data
 from tests.recsys.models.ctr.field_models_reference import INTERACTIONS, rating_and_squares
@@ -221,6 +222,12 @@ def test_data_without_ratings_are_refused(data: Dataset, name: str) -> None:
     bare = Dataset.from_arrays(data.n_users, data.n_items, data.train, data.valid, data.test)
     with pytest.raises(DataError, match="the data have no ratings"):
         build_model(bare, SideInformation(), FAMILIES[name].options(), seeded(0, "parameters"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_that_is_to_be_split_over_processes_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match=f"family {name} cannot be split"):
+        check_shardable(FAMILIES[name].options(), 2)
 
 
 @pytest.mark.parametrize(
