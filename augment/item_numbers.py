@@ -56,10 +56,18 @@ class Ratings:
         """The ratings that a user gave in training, by item; empty where the data have none."""
         return ItemNumbers(lambda: self._of(user))
 
-    def _of(self, user: int) -> dict[int, float]:
+    def values(self) -> tuple[float, ...]:
+        """The different ratings that were given, rising; none where the data have none."""
+        _, ratings = self._all()
+        return tuple(np.unique(ratings[~np.isnan(ratings)]).tolist())
+
+    def _all(self) -> tuple[UserItems, np.ndarray]:
         if self._rated is None:
             self._rated = self._read()
-        items, ratings = self._rated
+        return self._rated
+
+    def _of(self, user: int) -> dict[int, float]:
+        items, ratings = self._all()
         own = slice(*items.starts[user : user + 2])
         given = ~np.isnan(ratings[own])
         return dict(zip(items.items[own][given].tolist(), ratings[own][given].tolist(), strict=True))

@@ -7,12 +7,13 @@ from augment.tasks.item_profile import ItemProfile
 from augment.tasks.pair import Pair
 from augment.tasks.pick import Pick
 from augment.tasks.ranking import Ranking
+from augment.tasks.rating import Rating
 from augment.tasks.reasons import Reasons
 from augment.tasks.user_profile import UserProfile
 from augrec.artefacts.registry import Registry
 
 TASKS: Registry[type[Task]] = Registry("task")
-for _task in (Edges, UserProfile, ItemAttributes, ItemProfile, Reasons, Ranking, Pair, Pick):
+for _task in (Edges, UserProfile, ItemAttributes, ItemProfile, Reasons, Ranking, Pair, Pick, Rating):
     TASKS.register(_task)
 
 LLMREC = (Edges.name, UserProfile.name, ItemAttributes.name)

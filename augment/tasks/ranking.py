@@ -18,9 +18,10 @@ from pydantic import Field
 
 from augment.answers.permutations import permutation_answer
 from augment.answers.scoring import averaged, disagreement, label_answer, labels_for, ranked
-from augment.messages import Control, Draft, Sampling
-from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
+from augment.messages import Control, Draft, Messages, Sampling
+from augment.tasks.base import Checked, Context, Impossible, Task
 from augment.tasks.edge_scores import likeness_to, scores_by_content
+from augment.tasks.hints import HintOptions, hint_values, similar_of
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from augment.catalog import Item, UserEntity
 
 
-class RankingOptions(TaskOptions):
+class RankingOptions(HintOptions):
     """Asking for an order of candidates."""
 
     sampling: Sampling = Sampling(temperature=0.0)
@@ -62,7 +63,7 @@ class Ranking(Task):
     name: ClassVar[str] = "ranking"
     about: ClassVar[About] = "user"
     gives: ClassVar[Gives] = kinds.Ranking()
-    Options: ClassVar[type[TaskOptions]] = RankingOptions
+    Options: ClassVar[type[HintOptions]] = RankingOptions
 
     def __init__(self, context: Context, options: RankingOptions) -> None:
         self.options: RankingOptions = options
@@ -89,13 +90,14 @@ class Ranking(Task):
             answer = permutation_answer(len(shown))
             yield Draft(
                 entity.user,
-                self._messages("ranking.j2", history, candidates=shown),
+                self._messages("ranking.j2", entity, history, {str(n): item for n, item in enumerate(shown, start=1)}),
                 answer,
                 Control(lambda shown=shown: _by_content(history, shown), answer),  # type: ignore[misc]
                 shown_history=tuple(item.item for item in history),
                 shown_candidates=tuple(item.item for item in shown),
                 dropped_history=drop,
                 question=question,
+                shown_similar=self._similar(entity),
             )
 
     def _orders(self, entity: UserEntity) -> Iterator[tuple[Item, ...]]:
@@ -110,18 +112,24 @@ class Ranking(Task):
         answer = label_answer(labels)
         return Draft(
             entity.user,
-            self._messages("edges_score.j2", history, candidates=list(zip(labels, shown, strict=True))),
+            self._messages("ranking_score.j2", entity, history, dict(zip(labels, shown, strict=True))),
             answer,
             Control(lambda: scores_by_content(history, shown, labels), answer),
             shown_history=tuple(item.item for item in history),
             shown_candidates=tuple(item.item for item in shown),
             dropped_history=drop,
             labels=labels,
+            shown_similar=self._similar(entity),
         )
 
-    def _messages(self, template: str, history: tuple[Item, ...], **values: Any) -> Any:
-        domain = self._context.catalog.domain
-        return self._context.prompts.messages(template, domain=domain, history=history, **values)
+    def _similar(self, entity: UserEntity) -> tuple[int, ...]:
+        return tuple(item.item for item in similar_of(entity, self.options))
+
+    def _messages(
+        self, template: str, entity: UserEntity, history: tuple[Item, ...], asked: dict[str, Item]
+    ) -> Messages:
+        domain, hints = self._context.catalog.domain, hint_values(entity, self.options, asked)
+        return self._context.prompts.messages(template, domain=domain, history=history, asked=asked, **hints)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """Labels back to item ids. A label that is repeated counts where it stands first."""
@@ -133,19 +141,16 @@ class Ranking(Task):
         return Checked({"order": order}, (f"order: {repeated} repeated",) if repeated else ())
 
     def taught(self, draft: Draft, truth: Mapping[int, float]) -> dict[str, Any] | None:
-        """The answer to a question whose truth is known: labels by falling truth, ties as they are shown.
+        """See Task: labels by falling truth, ties as they are shown; candidates without one come after the others.
 
-        Args:
-            draft: the question, in one of its orders.
-            truth: by item id, higher is better; a candidate without one comes after those that have one.
-
-        Returns:
-            None where all candidates are alike, which teaches nothing; where the question is scored too, whose answer
-            is a letter and no JSON.
+        None where all are alike, which teaches nothing, and of a scored question where none is better than all others.
         """
         worth = [truth.get(item, float("-inf")) for item in draft.shown_candidates]
-        if draft.labels or len(set(worth)) < 2:
+        if len(set(worth)) < 2:
             return None
+        if draft.labels:
+            best = [label for label, value in zip(draft.labels, worth, strict=True) if value == max(worth)]
+            return {"label": best[0]} if len(best) == 1 else None
         return {"order": sorted(range(1, len(worth) + 1), key=lambda label: -worth[label - 1])}
 
 

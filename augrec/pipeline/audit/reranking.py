@@ -22,7 +22,7 @@ def audit_reranking(folder: Path, split: Split) -> list[Check]:
     run = RunFolder(folder)
     summary = read_json(run.rerank_summary, remedy=AGAIN)
     size, rows = int(summary["list_size"]), summary["rows"]
-    found = _Found()
+    found = _Found(_nearest(run.base.neighbours))
     trainings = {(row["variant"], int(row["seed"])): row for row in rows}
     for (variant, seed), row in trainings.items():
         rates = read_json(run.reranked(row["row"], seed).metrics, remedy=AGAIN)["judged"] == "rating"
@@ -46,7 +46,8 @@ def audit_reranking(folder: Path, split: Split) -> list[Check]:
 class _Found:
     """What is wrong, as it is found."""
 
-    def __init__(self) -> None:
+    def __init__(self, nearest: dict[int, int]) -> None:
+        self._nearest = nearest
         self._rows = dict.fromkeys(("listed", "history", "candidates", "rearranged"), 0)
         self._problems: dict[str, list[str]] = {name: [] for name in self._rows}
 
@@ -73,6 +74,10 @@ class _Found:
                 shown, train = list(record["shown_history"] or ()), split.train_history.get(record["entity"], [])
                 stray = shown != train[len(train) - len(shown) :]
                 self._say("history", f"{named}: not the latest training items" if stray else "")
+                similar = list(record.get("shown_similar") or ())
+                others = split.train_history.get(self._nearest.get(user, -1), [])
+                strange = similar != others[::-1][: len(similar)]
+                self._say("history", f"{named}: not what a similar user has in training" if strange else "")
                 candidates, listed = list(record["shown_candidates"] or ()), lists.get(user, [])[:size]
                 fits = set(candidates) <= set(listed) if len(candidates) < 2 else sorted(candidates) == sorted(listed)
                 self._say("candidates", "" if fits else f"{named}: not what is listed first")
@@ -98,6 +103,14 @@ class _Found:
         self._rows[what] += 1
         if problem:
             self._problems[what].append(problem)
+
+
+def _nearest(path: Path) -> dict[int, int]:
+    """The user who is most like each, by the model that saw all of training."""
+    if not path.exists():
+        return {}
+    rows = read_parquet(path, remedy="run `augrec base CONFIG`").to_pylist()
+    return {row["user"]: row["neighbour"] for row in rows if row["fold"] == -1 and row["rank"] == 0}
 
 
 def _lists(path: Path) -> Lists:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from augment.tasks.hints import HintOptions
 from augrec.artefacts.metrics import Metric
 from recsys.options import Judged
 
@@ -24,6 +25,10 @@ def reranking_problems(config: Config) -> Iterator[str]:
         yield f"variants.{name}: re-ranking makes a row of this name; call the variant something else"
     if sources[options.source].engine.replays:
         yield f"rerank.source: '{options.source}' replays records, which answer other questions; name an engine"
+    for task in options.tasks:
+        settings = config.generation.tasks.of(task) if config.generation else None
+        if isinstance(settings, HintOptions) and settings.similar_user and config.base is None:
+            yield f"generation.tasks.{task}.similar_user: nobody says who is similar; add a section `base`"
     for variant in options.variants:
         yield from _problems_of(config, variant)
     judged = config.models[config.variants[options.variants[0]].model].judged
