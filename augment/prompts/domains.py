@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from augrec.artefacts.domains import DomainName
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that may be asked about an item.
+
+    Args:
+        asked: how a prompt explains it, after the name of the field.
+        choices: the answers there are; none where it is written freely. "unknown" is an answer to everything.
+        named: whether the answer is the name of a person or company, which the item's own title is not.
+    """
+
+    asked: str = ""
+    choices: tuple[str, ...] = ()
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A worked example: an item as prompts show one, and what is known of it."""
+
+    item: str
+    known: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -16,6 +40,8 @@ class Domain:
         liked: what a user did to them, past tense: "liked".
         creator: the person or company an item is known by; also the answer field ("director", "liked_directors").
         digits: whether creators' names may hold digits.
+        facts: what may be asked about an item beside its creator, country and language, by field.
+        examples: items with all that may be asked about them; of the last one nothing is known.
     """
 
     one: str
@@ -23,6 +49,13 @@ class Domain:
     liked: str
     creator: str
     digits: bool = False
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def known_facts(self) -> dict[str, Fact]:
+        """Everything that may be asked about an item, by the field of the answer."""
+        return {self.creator: Fact("by name", named=True), "country": Fact(), "language": Fact(), **self.facts}
 
     @property
     def creators(self) -> str:
@@ -35,9 +68,56 @@ class Domain:
         return f"liked_{self.creators}"
 
 
+PAGES = ("1-99", "100-199", "200-299", "300-399", "400-599", "600 or more")
+"""Lengths of books: a number of pages differs from edition to edition, a range seldom does."""
+MOVIE_EXAMPLES = (
+    Example(
+        "The Third Man (1949), Mystery/Thriller",
+        {"director": "Carol Reed", "star": "Joseph Cotten", "country": "United Kingdom", "language": "English"},
+    ),
+    Example(
+        "Ikiru (1952), Drama",
+        {"director": "Akira Kurosawa", "star": "Takashi Shimura", "country": "Japan", "language": "Japanese"},
+    ),
+    Example("Holiday Tape 4 (1991), Comedy", dict.fromkeys(("director", "star", "country", "language"), "unknown")),
+)
+BOOK_EXAMPLES = (
+    Example(
+        "The Old Man and the Sea (1952)",
+        {
+            "author": "Ernest Hemingway",
+            "genre": "Literary fiction",
+            "pages": "100-199",
+            "country": "United States",
+            "language": "English",
+        },
+    ),
+    Example(
+        "Murder on the Orient Express (1934)",
+        {
+            "author": "Agatha Christie",
+            "genre": "Mystery",
+            "pages": "200-299",
+            "country": "United Kingdom",
+            "language": "English",
+        },
+    ),
+    Example(
+        "Notes of a Weekend (1999)",
+        dict.fromkeys(("author", "genre", "pages", "country", "language"), "unknown"),
+    ),
+)
 DOMAINS: dict[DomainName, Domain] = {
-    "movies": Domain("movie", "movies", "liked", "director"),
-    "books": Domain("book", "books", "liked", "author"),
+    "movies": Domain(
+        *("movie", "movies", "liked", "director"),
+        facts={"star": Fact("the best known actor or actress, by name", named=True)},
+        examples=MOVIE_EXAMPLES,
+    ),
+    "books": Domain(
+        *("book", "books", "liked", "author"),
+        facts={"genre": Fact("in a word or two"), "pages": Fact("how many there are, as a range", PAGES)},
+        examples=BOOK_EXAMPLES,
+    ),
     "games": Domain("game", "games", "liked to play", "developer", digits=True),
     "music": Domain("album", "albums", "liked", "artist", digits=True),
     "businesses": Domain("place", "places", "liked to visit", "brand", digits=True),
