@@ -20,7 +20,7 @@ INPUTS = {
     "item": "features of items: text, images (`embedding`, `features`)",
     "user": "user profiles, written by an LLM or the heuristic",
     "attributes": "item attributes, the data's own and written ones",
-    "nodes": "values of attributes as nodes of the graph, the data's own and written ones",
+    "nodes": "values of attributes, the data's own and written ones: nodes of the graph, or fields of a pair",
     "times": "times of interactions, which say what came next",
     "edges": "suggested user-item pairs in the batches (`aug_sample_rate`, `aug_pool`)",
     "side": "side features added to the final embeddings (`side`)",
