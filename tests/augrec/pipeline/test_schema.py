@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def kind_of(content: dict[str, Any]) -> str:
-    return "compare" if "arms" in content else "experiment" if "base" in content else "run"
+    return "compare" if "arms" in content else "run" if "dataset" in content else "experiment"
 
 
 def problems(content: dict[str, Any]) -> list[str]:
