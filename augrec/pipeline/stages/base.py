@@ -217,7 +217,10 @@ class Stage(ABC):
         return "done"
 
     def open(self, run: Run, group: str) -> str:
-        """What a group's last worker left unfinished, in a few words; "" where nothing is known of that."""
+        """What a group's last worker left unfinished, in a few words; "" where nothing is known of that.
+
+        A stage without pieces is asked with "" for a group, and says how far it came.
+        """
         return ""
 
     @abstractmethod

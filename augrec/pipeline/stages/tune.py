@@ -118,6 +118,14 @@ class Tune(Stage):
             liger=options.liger,
         )
 
+    def open(self, run: Run, group: str) -> str:
+        """See `Stage.open`: how far a training came that is under way, or was broken off."""
+        from augrec.artefacts.loss_curve import read_losses
+
+        files = run.files.tune
+        points = [] if files.outcome.exists() else read_losses(files.losses)
+        return f"step {points[-1].step:,} (epoch {points[-1].epoch:.2f}), loss {points[-1].loss:.3f}" if points else ""
+
     def outputs(self, run: Run) -> Iterable[Path]:
         """See `Stage.outputs`: the instructions, the loss curve, and the files of the adapter or model."""
         files = run.files.tune

@@ -44,7 +44,8 @@ class Row:
     note: str = ""
     """Why the state cannot be known, e.g. because the data are not here."""
     open: str = ""
-    """What a source's last run left unanswered; where it was killed, how many records are there."""
+    """What a source's last run left unanswered; where it was killed, how many records are there. How far a training
+    came that was broken off."""
 
 
 def open_pieces(run: Run) -> list[Piece]:
@@ -73,7 +74,8 @@ def collect(run: Run) -> list[Row]:
         if done:
             rows.append(Row(name, "", "done"))
             continue
-        rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, "")))
+        reached = stage.open(run, "") if known and not stage.has_pieces else ""
+        rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, ""), open=reached))
         if known:
             for mine in _groups(stage.pieces(run)):
                 group = _group(mine, alive)
@@ -149,7 +151,8 @@ def render(rows: list[Row], console: Console) -> None:
     console.print(table)
     for row in rows:
         if row.open or row.note:
-            console.print(f"{row.stage} {row.group}: {row.open or row.note}", markup=False, highlight=False)
+            name = f"{row.stage} {row.group}".strip()
+            console.print(f"{name}: {row.open or row.note}", markup=False, highlight=False)
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:

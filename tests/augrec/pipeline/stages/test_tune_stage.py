@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.instructions import read_instructions
 from augrec.artefacts.interactions import read_interactions
@@ -21,6 +21,7 @@ from augrec.cli import app
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import read_profile
+from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.stages import augment, chain
 from augrec.pipeline.stages.base import Run
 from tests.kit.chat_folders import write_tokenizer
@@ -118,6 +119,18 @@ def test_it_trains_anew_only_when_what_is_learnt_changes(tmp_path: Path) -> None
         advance(run, "tune")
         assert trainings(run) == expected, changes
     assert "tune.instructions.count: 20" in advance(open_run(tmp_path, whole), "tune"), "and says why"
+
+
+def test_how_far_a_training_came_that_was_broken_off_is_said(tmp_path: Path) -> None:
+    body = f"{TRAINS}(folder / 'trained.json').unlink()\nsys.exit(1)\n"
+    run = open_run(tmp_path, content(tmp_path, body=body))
+    advance(run, "prepare", "base")
+    assert {row.stage: row.open for row in collect(run)}["tune"] == ""
+    with pytest.raises(AugrecError, match=r"exit status 1(.|\n)*goes on from the last checkpoint"):
+        advance(run, "tune")
+    rows = {row.stage: row for row in collect(run)}
+    assert (rows["tune"].state, rows["tune"].open) == ("open", "step 2 (epoch 1.00), loss 1.000")
+    assert rows["candidates"].state == "waiting"
 
 
 def test_instructions_of_other_runs_are_mixed_in_once(tmp_path: Path) -> None:
