@@ -35,7 +35,7 @@ class RankingOptions(HintOptions):
 
     sampling: Sampling = Sampling(temperature=0.0)
     """How tokens are drawn; greedy unless given, as published."""
-    candidates: int = Field(default=10, ge=2, le=20)
+    candidates: int = Field(default=10, ge=2, le=50)
     """How many of a user's best candidates are shown. Up to 10 no label can be repeated; of longer lists a repeated
     label keeps its first place, and those that are missing come last."""
     mode: Literal["order", "score"] = "order"

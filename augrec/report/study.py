@@ -51,6 +51,7 @@ class StudyVariant:
         group: the kind of the family, e.g. "general", by which tables may group their rows.
         seeds: its training seeds.
         finished: those whose results on disk are of this very config.
+        reranked: whether it is a row that re-ranking made of a variant.
     """
 
     model: str
@@ -58,6 +59,7 @@ class StudyVariant:
     group: str
     seeds: tuple[int, ...]
     finished: tuple[int, ...]
+    reranked: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class RerankOptions(Options):
     tasks: tuple[str, ...] = ("ranking",)
     """What it is asked: `ranking`, a list in order, or `rating`, one number per item; both are rows of their own. Of
     models that predict ratings: `rating`."""
-    list_size: int = Field(default=10, ge=2, le=20)
+    list_size: int = Field(default=10, ge=2, le=50)
     """How many items of a list are judged; those behind them stay where they are."""
     users: int | None = Field(default=None, ge=1)
     """Only so many users are asked about, drawn with the run's seed; the others keep the recommender's lists. null:

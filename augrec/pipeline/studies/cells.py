@@ -15,7 +15,7 @@ from augrec.artefacts.run_folder import FAILURES, RunFolder
 from augrec.pipeline.config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.host.workers import reason
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.beside import default_workers
 from augrec.pipeline.studies.memory import workers_that_fit
@@ -61,7 +61,12 @@ class CellRunner:
         others: Sequence[Path] = (),
         keep_going: bool = False,
     ) -> None:
-        self.cell, self.steps, self.console = cell, steps, console
+        self.cell, self.console = cell, console
+        there = {stage.name for stage in chain(cell.config)}
+        self.shared = [name for name in SHARED if name in there]
+        self.steps = [name for name in steps if name in there or name not in STAGES]
+        if "rerank" in there:
+            self.steps.insert(self.steps.index("report"), "rerank")
         self.force, self.download, self.others, self.keep_going = force, download, others, keep_going
         self.config = cell.config
         self.failures: list[Failure] = []
@@ -99,7 +104,7 @@ class CellRunner:
     def _steps(self, search: Callable[[Run], Config] | None) -> None:
         run = Run(self.cell.config, self.download)
         run.files.begin()
-        for name in SHARED:
+        for name in self.shared:
             with self._recorded(name):
                 self._share(name, run)
         if search is not None:
@@ -109,6 +114,9 @@ class CellRunner:
         save_config(run.config, run.files.config)
         with self._recorded("train"):
             self._train(run)
+        if not self.failures and self.config.rerank is not None:
+            with self._recorded("rerank"):
+                run_stage(STAGES["rerank"], run, "rerank" in self.force, self.label("rerank"), self.console)
         if not self.failures:
             with self._recorded("report"):
                 run_stage(STAGES["report"], run, "report" in self.force, self.label("report"), self.console)

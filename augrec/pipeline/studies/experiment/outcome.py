@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,20 @@ class Outcome:
                 seeds[training.variant].append(training.seed)
         return seeds
 
+    def _reranked(self, finished: Mapping[str, list[int]]) -> dict[str, StudyVariant]:
+        """The rows of re-ranking, as variants; none of their seeds is finished where the stage failed."""
+        files, config = RunFolder(self.cell.folder), self.config
+        failed = any(failure.stage == "rerank" for failure in self.failures)
+        found = {}
+        for name, row in config.reranked.items():
+            variant = config.variants[row.variant]
+            there = [seed for seed in finished.get(row.variant, ()) if files.reranked(name, seed).metrics.exists()]
+            family = config.models[variant.model].family
+            seeds = tuple(config.seeds_of(row.variant))
+            done = () if failed else tuple(there)
+            found[name] = StudyVariant(variant.model, family, FAMILIES[family].kind, seeds, done, reranked=True)
+        return found
+
     def as_run(self) -> StudyRun:
         """What the pages see of it."""
         folder, config, finished = RunFolder(self.cell.folder), self.cell.config, self.finished_seeds()
@@ -55,7 +70,8 @@ class Outcome:
                     tuple(finished.get(name, ())),
                 )
                 for name, variant in config.variants.items()
-            },
+            }
+            | self._reranked(finished),
             data=marker.content if marker else None,
             seconds=sum(_seconds(stage.folder_in(folder.root) / MARKER) for stage in STAGES.values()),
             searched=self.searched,

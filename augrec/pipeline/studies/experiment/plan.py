@@ -121,7 +121,7 @@ def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Ce
         }
         for key, variants in named.items():
             for variant in variants:
-                _known(variant, cell.config.variants, f"tables.{name}.{key}", path)
+                _known(variant, [*cell.config.variants, *cell.config.reranked], f"tables.{name}.{key}", path)
     for metric in table.metrics:
         _check_metric(metric, f"tables.{name}.metrics", shown, path)
 

@@ -54,7 +54,11 @@ class Results:
         if not planned.finished:
             return None, f"failed: {run.why_missing(variant)}"
         try:
-            found = read_variant(RunFolder(run.folder), variant, list(planned.finished), by_seed=self.metrics)
+            found = read_variant(
+                *(RunFolder(run.folder), variant, list(planned.finished)),
+                by_seed=self.metrics,
+                reranked=planned.reranked,
+            )
         except AugrecError as error:
             return None, f"failed: {error.what}"
         if len(planned.finished) < len(planned.seeds):
