@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "epoch": [],
     "rlmrec_epoch": [],
     "rating_models": [],
+    "sasrec_epoch": [],
     "scale": [],
     "answered": [],
     "reading": [],

@@ -6,13 +6,13 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.batches.base import Queries, Split
 from recsys.batches.sequences import HIDDEN, Sequences, Windows
 from recsys.gather import lookup
 from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.parts.dropout import dropout
 from recsys.objectives.info_nce import log_sums
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SequenceRecommender(TrainedRecommender):
         steps = torch.arange(windows.items.shape[1], device=rows.device)
         places = (self.length - windows.length)[:, None] + steps
         positions = lookup(self.position_embedding, places.clamp(max=self.length - 1))
-        return F.dropout(rows * scale + positions, self.dropout, self.training)
+        return dropout(rows * scale + positions, self.dropout, self.training)
 
     @torch.no_grad()
     def scores(self, queries: Queries) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recsys.linear_layer import xavier_linear
+from recsys.models.parts.dropout import dropout
 
 Order = Literal["inputs", "queries", "outputs"]
 """What a layer normalises: its input; of an attention only the queries, which then are what it adds to; or its sum."""
@@ -48,16 +49,31 @@ class SelfAttention(nn.Module):
             layer(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, rows in ((self.query, asking), (self.key, asked), (self.value, asked))
         )
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=visible,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal,
-        )
+        share = self.dropout if self.training else 0.0
+        mixed = attend(query, key, value, visible, causal=self.causal, share=share)
         joined = mixed.transpose(1, 2).flatten(2)
         return joined if self.output is None else self.output(joined)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None, *, causal: bool, share: float) -> Tensor:
+    """`softmax(Q K^T / sqrt(d)) V`, [b, h, w, d] as each of the three.
+
+    Where nothing is dropped, and on a GPU, it is torch's fused attention. On the CPU torch has none with dropout, and
+    what it does instead spends most of its time on draws.
+
+    Args:
+        visible: bool [b, 1, 1, w], the rows that may be looked at; None for all.
+        causal: whether a row sees only itself and those before it; then `visible` is None.
+        share: of the attention that is dropped.
+    """
+    if not share or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=share, is_causal=causal)
+    alike = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    if causal:
+        visible = torch.ones(alike.shape[-2:], dtype=torch.bool).tril()
+    if visible is not None:
+        alike = alike.masked_fill(~visible, -torch.inf)
+    return dropout(alike.softmax(-1), share, True) @ value
 
 
 class Block(nn.Module):
@@ -106,7 +122,7 @@ class Block(nn.Module):
         return self._dropped(self.outer(self._dropped(self.activation(self.inner(rows)))))
 
     def _dropped(self, rows: Tensor) -> Tensor:
-        return F.dropout(rows, self.dropout, self.training)
+        return dropout(rows, self.dropout, self.training)
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator, *, bias: bool) -> nn.Linear:
