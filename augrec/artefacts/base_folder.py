@@ -37,9 +37,14 @@ class BaseFolder:
         """Scores of training interactions by a model that did not see them, see `augrec.artefacts.held_out`."""
         return self.root / "held_out.parquet"
 
+    @property
+    def trainings(self) -> Path:
+        """The folder of all its trainings."""
+        return self.root / "trainings"
+
     def training(self, piece: str) -> Path:
         """The folder of one of its trainings, see `augrec.artefacts.run_folder.TrainingFolder`."""
-        return self.root / "trainings" / piece
+        return self.trainings / piece
 
     def held_out_of(self, piece: str) -> Path:
         """The part of `held_out` that one training scored."""

@@ -2,9 +2,9 @@
 
 Narrowing a config deletes nothing, because answers, vectors and trainings are expensive and the next config may name
 them again. Damaged lines and records of an older layout are set aside, and trials of a search stay when it is over.
-This is the only place that deletes any of them. It looks at `augment/`, `embed/`, `train/` and `search/`, and at what
-killed processes left of files that they were writing. It follows no link, and leaves everything else in the folder
-alone: the trials of a grid too, which are the only memory of what came of them.
+This is the only place that deletes any of them. It looks at `augment/`, `base/`, `embed/`, `train/`, `rerank/` and
+`search/`, and at what killed processes left of files that they were writing. It follows no link, and leaves everything
+else in the folder alone: the trials of a grid too, which are the only memory of what came of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import MARKER, TRAINING
 from augrec.artefacts.source_folder import SourceFolder, TaskFolder
 from augrec.artefacts.study_folder import SearchFolder
+from augrec.pipeline.base_training import base_trainings
 from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.saved_run import run_at_home
@@ -74,7 +75,15 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
 
 def leftovers(run: Run) -> list[Leftover]:
     """Everything that nobody reads while the run's config is what it is, each folder once, in order of the paths."""
-    unnamed = {**_sources(run), **_tasks(run), **_groups(run), **_fields(run), **_trainings(run), **_rerankings(run)}
+    unnamed = {
+        **_sources(run),
+        **_tasks(run),
+        **_groups(run),
+        **_fields(run),
+        **_trainings(run),
+        **_rerankings(run),
+        **_folds(run),
+    }
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
     reasons = {**scraps, **_set_aside(run), **_trials(run), **unnamed}
     outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
@@ -196,6 +205,15 @@ def _rerankings(run: Run) -> dict[Path, str]:
     """Folders of variants whose lists nobody judges any more, and of rows that are made no more."""
     named = {*(run.config.rerank.variants if run.config.rerank else ()), *run.config.reranked}
     return {path: "no such row of re-ranking" for path in _folders(run.files.rerank) if path.name not in named}
+
+
+def _folds(run: Run) -> dict[Path, str]:
+    """Trainings of a base recommender that the config does not name, or not in as many folds."""
+    files, config = run.files, run.config
+    if config.base is None:
+        return {path: "no section `base`" for path in _folders(files.root) if path == files.base.root}
+    named = {training.name for training in base_trainings(config, files, None)}
+    return {path: "no such fold" for path in _folders(files.base.trainings) if path.name not in named}
 
 
 def _trainings(run: Run) -> dict[Path, str]:

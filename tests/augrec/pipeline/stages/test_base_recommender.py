@@ -24,6 +24,7 @@ from augrec.artefacts.neighbours import read_neighbours
 from augrec.artefacts.ranked_lists import read_scored_lists
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.base_training import base_trainings
+from augrec.pipeline.clean import leftovers
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import read_profile
@@ -312,6 +313,14 @@ def test_a_finished_training_is_not_done_again(made: Run) -> None:
     assert parts == {path: times[path] for path in parts}, "only what is merged is written again"
     other = Run(made.config.model_copy(update={"seed": 8}))
     assert not any(piece.done() for piece in stage.pieces(other))
+
+
+def test_folds_that_are_no_longer_named_are_listed_to_be_cleaned(made: Run, tmp_path: Path) -> None:
+    assert made.config.base is not None
+    fewer = made.config.base.model_copy(update={"folds": 2})
+    for base, names in ((made.config.base, set()), (fewer, {"fold-2"}), (None, {"base"})):
+        run = Run(made.config.model_copy(update={"base": base}))
+        assert {leftover.path.name for leftover in leftovers(run)} == names
 
 
 def test_a_cluster_spreads_the_folds(made: Run, tmp_path: Path) -> None:
