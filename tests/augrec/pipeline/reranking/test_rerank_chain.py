@@ -223,6 +223,43 @@ def test_the_page_shows_rows_controls_and_how_answers_are(finished: Path) -> Non
     assert {pair["control"] for pair in results["controls"]} == set(ROWS[1:])
 
 
+def test_hints_are_the_variants_own_scores_and_a_similar_users_training_items(tmp_path: Path) -> None:
+    hinted = """
+    base: {model: base, folds: 2}
+    generation: {tasks: {ranking: {permutations: 1, similar_user: true, prediction: true, order: retrieved}}}
+    seeds: [1]
+    """
+    run = open_run(tmp_path, toy_config(write_toy_data(tmp_path / "data"), RERANKED, hinted))
+    advance(run)
+    assert audit_run(run.folder).violations == 0
+    files = run.files
+    train: dict[int, set[int]] = {}
+    for row in pq.read_table(files.interactions).to_pylist():
+        if row["split"] == "train":
+            train.setdefault(row["user"], set()).add(row["item"])
+    nearest = {
+        row["user"]: row["neighbour"]
+        for row in pq.read_table(files.base.neighbours).to_pylist()
+        if (row["fold"], row["rank"]) == (-1, 0)
+    }
+    path = files.reranking("base", 1, "test").answers.task("ranking").records
+    records = pq.read_table(path).to_pylist()
+    for record in records:
+        assert record["shown_similar"]
+        assert set(record["shown_similar"]) <= train[nearest[record["entity"]]]
+    stranger = records[0] | {"shown_similar": [*records[0]["shown_similar"][:-1], records[0]["shown_candidates"][0]]}
+    schema = pq.read_schema(path)
+    write_parquet(path, type(pq.read_table(path)).from_pylist([stranger, *records[1:]], schema=schema))
+    wrong = [found for found in audit_run(run.folder).checks if found.violations]
+    assert any("not what a similar user has in training" in found.violations[0] for found in wrong)
+
+
+def test_a_similar_user_needs_a_base(tmp_path: Path) -> None:
+    content = toy_config("nowhere", RERANKED, "{generation: {tasks: {ranking: {similar_user: true}}}}")
+    with pytest.raises(UsageError, match="nobody says who is similar; add a section `base`"):
+        read_config(write_config(tmp_path / "toy.yaml", content))
+
+
 @pytest.mark.parametrize("damage", ["list", "history", "row"])
 def test_the_audit_finds_what_does_not_belong(run: Run, damage: str) -> None:
     assert audit_run(run.folder).violations == 0
