@@ -143,3 +143,27 @@ def test_a_model_that_rates_is_not_asked_for_an_order(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"'fm' predicts ratings, and lists nothing; set tasks: \[rating\]"):
         read_config(path)
+
+
+def test_lists_of_the_next_item_are_reranked(tmp_path: Path) -> None:
+    patch = """
+    dataset: {split: {kind: leave_last_out, ratios: null}}
+    generation: {shards: 1, sources: {judge: {engine: {kind: heuristic}, tasks: []}}}
+    models:
+      sas: {family: sasrec, dim: 8, blocks: 1, length: 10}
+      popular: {training: {monitor: recall@10}}
+    training: {monitor: hit_rate@10}
+    variants: {popular: null, sas: {model: sas}}
+    rerank: {variants: [sas], source: judge, list_size: 5, controls: [random]}
+    report: {baseline: sas, primary: ndcg@5, secondary: [hit_rate@10]}
+    """
+    run = open_run(tmp_path, toy_config(write_toy_data(tmp_path / "data"), patch))
+    advance(run)
+    assert audit_run(run.folder).violations == 0
+    base = read_per_user(run.files.training("sas", 1))
+    for name in ("sas+ranking", "sas+random"):
+        row = read_per_user(run.files.reranked(name, 1))
+        np.testing.assert_array_equal(row.values["hit_rate@10"], base.values["hit_rate@10"])
+        np.testing.assert_array_equal(row.values["hit_rate@5"], base.values["hit_rate@5"])
+        assert (row.values["ndcg@5"] != base.values["ndcg@5"]).any()
+        assert read_training(run.files.reranked(name, 1)).details["judged"] == "next_item"
