@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import scipy.sparse as sp
 
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import About
@@ -43,9 +44,21 @@ def probe_texts(
         DataError: a file of texts is missing or damaged.
     """
     return tuple(
-        alignment(of, about, tf_idf_rows([text or "" for text in texts]), train)
-        for of, about, texts in _texts(run, tasks, n_users, n_items, columns)
+        alignment(of, about, vectors, train)
+        for of, about, vectors in text_vectors(run, tasks, n_users, n_items, columns)
     )
+
+
+def text_vectors(
+    run: RunFolder,
+    tasks: Mapping[str, Iterable[str]],
+    n_users: int,
+    n_items: int,
+    columns: Sequence[str] | None = None,
+) -> Iterator[tuple[str, About, sp.csr_array]]:
+    """What is probed: whose texts, of users or items, and a TF-IDF row for each; arguments as for `probe_texts`."""
+    for of, about, texts in _texts(run, tasks, n_users, n_items, columns):
+        yield of, about, tf_idf_rows([text or "" for text in texts])
 
 
 def _texts(
