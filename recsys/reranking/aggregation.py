@@ -31,13 +31,13 @@ UNIFORM = 0.5
 
 @dataclass(frozen=True)
 class Weights:
-    """How much the language model counts. `None` for both: as much as `everybody` says, for every user.
+    """How much the language model counts: by equation 6, or equally for all users.
 
     Attributes:
         b1: the most that it counts.
         b2: below which share of that it never falls, or with `floor` below which weight.
         reading: of equation 6.
-        everybody: one weight for all users in place of (6).
+        everybody: one weight for all users in place of (6); None for (6).
     """
 
     b1: float = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, write_json
@@ -67,7 +67,6 @@ class Rerank(Stage):
         merge=("--merge",),
         merge_job="rerank-end",
     )
-    splits: ClassVar[tuple[Split, ...]] = SPLITS
 
     def code(self, run: Run) -> tuple[str, ...]:
         """See `Stage.code`; with the models, the engine and the tasks."""
@@ -104,15 +103,15 @@ class Rerank(Stage):
         config, options, generation = run.config, run.config.rerank, run.config.generation
         assert options is not None
         assert generation is not None
-        source = answering_source(run, options.source)
-        model = source_model(source)
+        source, answering = generation.sources[options.source], answering_source(run, options.source)
+        model = source_model(answering)
         engine = source.engine.model_dump(mode="json", exclude=set(source.engine.changes_no_answer))
         if model is not None:
             del engine["model"]  # a name or a folder, and the hash says which weights
         return {
             "engine": engine,
             "model": None if model is None else model.sha256,
-            "files": source.engine.file_hashes(),
+            "files": answering.engine.file_hashes(),
             "titles": source.titles,
             "tasks": {task: generation.tasks.of(task).model_dump(mode="json") for task in options.tasks},
             "generation": generation.model_dump(
@@ -135,7 +134,7 @@ class Rerank(Stage):
         for variant in options.variants:
             for seed in run.config.seeds_of(variant):
                 training = trainings.get((variant, seed))
-                for split in self.splits:
+                for split in SPLITS:
                     there = run.files.reranking(variant, seed, split)
                     made_of = None if training is None else digest({**shared, "training": training.fingerprint})
                     name = f"{variant}/seed-{seed}/{split}"

@@ -19,6 +19,9 @@ from augrec.artefacts.trainings import read_per_user, read_training
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.share import do_share
+from augrec.pipeline.executors.slurm.plan import plan
+from augrec.pipeline.executors.slurm.profile import read_profile
+from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 from recsys.reranking.aggregation import Judgement, Weights, reranked
@@ -209,6 +212,20 @@ def test_lists_may_be_done_one_by_one(run: Run, finished: Path) -> None:
     assert [piece.done() for piece in stage.pieces(run)] == [True, True, True, False]
     advance(run, "rerank")
     assert read_json(run.files.rerank_summary) == read_json(RunFolder(finished).rerank_summary)
+
+
+def test_a_cluster_asks_in_arrays_and_finishes_in_a_job(run: Run, tmp_path: Path) -> None:
+    shutil.rmtree(run.files.rerank)
+    (tmp_path / "profile.toml").write_text("[stages.rerank]\nlists_per_task = 3\nmemory = '2G'")
+    levels = plan(run, read_profile(tmp_path / "profile.toml"), 1000)
+    assert [[job.name for job in level] for level in levels] == [["rerank-judge"], ["rerank-end"], ["report"]]
+    asked = [words for task in levels[0][0].tasks for words in task]
+    assert [words[:3] for words in asked] == [
+        ["rerank", "--only", "base/seed-1/valid,base/seed-1/test,base/seed-2/valid"],
+        ["rerank", "--only", "base/seed-2/test"],
+    ]
+    rows = {row.group: (row.done, row.missing) for row in collect(run) if row.stage == "rerank" and row.group}
+    assert rows == {"judge": (0, "0-3")}
 
 
 def test_the_page_shows_rows_controls_and_how_answers_are(finished: Path) -> None:
