@@ -64,10 +64,13 @@ class Tune(Stage):
         from augment.engines.vllm.chat import Chat
         from augrec.artefacts.instructions import write_instructions
         from augrec.artefacts.token_sequences import write_sequences
+        from augrec.pipeline.tuning.environment import tune_environment
         from augrec.pipeline.tuning.instructions import as_sequences, make_instructions, tune_options
         from augrec.pipeline.tuning.launch import finished_training
 
         options, files, model = tune_options(run.config), run.files.tune, base_model(run)
+        if not files.outcome.exists():
+            tune_environment(options.python)  # nothing is made for a training that cannot begin
         remove_scraps(files.root)
         chat = Chat(model.path, options.chat_template_kwargs)
         made = make_instructions(run, chat)

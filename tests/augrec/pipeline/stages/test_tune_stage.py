@@ -174,6 +174,7 @@ def test_an_environment_that_is_missing_is_said_before_anything_else_of_it(tmp_p
     advance(run, "prepare", "base")
     with pytest.raises(UsageError, match=r"(.|\n)*make tune-env"):
         advance(run, "tune")
+    assert not run.files.tune.instructions.exists(), "nothing is made for a training that cannot begin"
 
 
 def test_a_source_is_asked_with_what_was_tuned_and_knows_it_by_its_content(
