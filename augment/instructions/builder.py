@@ -180,7 +180,7 @@ class InstructionBuilder:
             rated = held[~np.isnan(group.rating[held])]
             return group.rows(rated) if len(rated) else None
         size = 2 if isinstance(task.gives, Edges) else self._options.list_size
-        several = isinstance(task.gives, Ranking)
+        several = isinstance(task.gives, Ranking) and not task.options.labels  # a scored one asks for the favourite
         some = self._some(group, held, self._options.positives if several else 1, f"{stream}/held")
         rest = self._some(group, drawn, size - len(some), f"{stream}/drawn")
         if not len(some) or not len(rest):

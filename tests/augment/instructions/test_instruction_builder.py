@@ -217,6 +217,14 @@ def test_a_pick_is_the_held_out_item_among_drawn_ones(catalog: Catalog, context:
     assert len({each.completion for each in made}) > 2
 
 
+def test_a_scored_ranking_is_taught_the_favourite(catalog: Catalog, context: Context) -> None:
+    made = build(catalog, held_out(rated=False), Ranking(context, RankingOptions(mode="score")))
+    assert len(made) == N_USERS * FOLDS, "alike held-out items would leave open which it is"
+    for instruction in made:
+        (target,) = instruction.targets
+        assert instruction.completion == "ABCDE"[instruction.items.index(target)]
+
+
 def test_a_rating_is_asked_for_what_was_rated(catalog: Catalog, context: Context) -> None:
     task = Stars(context, TaskOptions())
     made = build(catalog, held_out(), task)
