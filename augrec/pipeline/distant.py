@@ -82,7 +82,7 @@ def measure(
                 found.pop(training.variant, None)
         if not found and not passed_over:
             raise UsageError(
-                "no training of this run's config has finished",
+                "no training of this run has finished with its config and this version of the program",
                 where=run.folder,
                 remedy="run its config, with training.keep_checkpoint on",
             )
