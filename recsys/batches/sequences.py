@@ -146,7 +146,7 @@ class InsertedSequences:
                 remedy="run the augment stage on this run's dataset",
             )
         device = sequences.items.device
-        # The place of the item before which an insertion stands, twice, so that the insertion's key is the smaller one.
+        # Sorted by user, then by place, an insertion before the item at whose place it is.
         place = sequences.starts.cpu().numpy()[insertions.user] + insertions.position
         own = np.arange(len(sequences.items))
         owner = np.repeat(np.arange(len(counts)), counts)
