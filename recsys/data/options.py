@@ -207,6 +207,17 @@ class TemporalSplit(Options):
     """Parts of a user's interactions that go to train, valid and test, oldest first."""
 
 
+class GlobalTemporalSplit(Options):
+    """All interactions in order of time, cut as a whole at two moments: nothing that is trained on is later than what
+    is validated on, nor that than what is tested. Held-out interactions of users and items that are new after the first
+    moment are dropped and counted."""
+
+    kind: Literal["global_temporal"]
+    """Selects this split."""
+    ratios: Ratios = (8, 1, 1)
+    """Parts of all interactions that go to train, valid and test, oldest first, before new users and items go."""
+
+
 class GivenSplit(Options):
     """The split that the source comes with, as it is."""
 
@@ -218,7 +229,7 @@ class GivenSplit(Options):
 
 
 Split = Annotated[
-    RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | InteractionSplit | GivenSplit,
+    RandomSplit | HashedSplit | LeaveLastOut | TemporalSplit | GlobalTemporalSplit | InteractionSplit | GivenSplit,
     Field(discriminator="kind"),
 ]
 
@@ -285,4 +296,4 @@ class DatasetOptions(Options):
     @property
     def needs_time(self) -> bool:
         """Whether the split or the period asks for timestamps."""
-        return self.period is not None or self.split.kind in ("leave_last_out", "temporal")
+        return self.period is not None or self.split.kind in ("leave_last_out", "temporal", "global_temporal")

@@ -17,11 +17,12 @@ from augrec.artefacts.interactions import DETAILS
 from recsys.data.dataset_files import in_order, interaction_table, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import matched
-from recsys.data.options import DatasetOptions
+from recsys.data.options import DatasetOptions, GlobalTemporalSplit
 from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, side_table
+from recsys.data.split_times import cut_in_time, order_in_time, time_notes
 from recsys.data.splits import require_parts, split_interactions
 
 _INTEGER = r"\A-?[0-9]+\z"
@@ -48,6 +49,9 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     item_codes, all_items = _codes(raw, "item")
     usable, notes = _usable(raw, options)
     kept, dropped = filtered(usable.assign(user=user_codes, item=item_codes), options, sample_rng)
+    if isinstance(options.split, GlobalTemporalSplit):
+        kept, unknown = cut_in_time(kept, options.split, options.source.path)
+        dropped |= unknown
     kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
     kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
     del usable, user_codes, item_codes  # as large as the source
@@ -62,6 +66,9 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
         notes += matched(users, user_side.ids, "user", raw.tables, options.least_described)
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
+
+    order = order_in_time(kept)
+    notes += time_notes(order)
 
     item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
@@ -93,6 +100,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "sampling": options.sampling,
             "split": options.split.model_dump(mode="json"),
             "seed": seed,
+            "time": order,
         },
         "dropped": dropped | absent,
         "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},

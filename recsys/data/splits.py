@@ -13,6 +13,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.hashed_numbers import hashed_names, mixed
 from recsys.data.options import (
     GivenSplit,
+    GlobalTemporalSplit,
     HashedSplit,
     InteractionSplit,
     LeaveLastOut,
@@ -39,7 +40,7 @@ def split_interactions(
     which are taken as they are, and in those by interaction, where two may be held out in any way.
 
     Args:
-        interactions: user, item and, for splits by time, timestamp; for given ones, split.
+        interactions: user, item and, for splits by time, timestamp; split for given ones and those cut in time already.
         split: the options.
         rng: decides random splits; not drawn from otherwise.
         source: names the data in errors.
@@ -57,6 +58,8 @@ def split_interactions(
             )
         given = interactions["split"].to_numpy(dtype=np.uint8)
         return (given, 0) if split.valid is None else _cut_validation(interactions, given, split.valid, rng, source)
+    if isinstance(split, GlobalTemporalSplit):
+        return interactions["split"].to_numpy(), 0
     users, items = (interactions[name].to_numpy() for name in ("user", "item"))
     if isinstance(split, InteractionSplit):
         return _by_interaction(users, items, rng.random(len(interactions)), split.ratios)
@@ -65,16 +68,25 @@ def split_interactions(
         keys = hashed_pairs(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
         parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
         return _items_into_train(parts, items, keys)
+    require_times(interactions, split, source)
+    ranks, counts = _rank_within(users, interactions["timestamp"].to_numpy(), items), _counts(users)
+    if isinstance(split, TemporalSplit):
+        return _by_ratio(ranks, counts, split.ratios), 0
+    return _last_out(ranks, counts), 0
+
+
+def require_times(interactions: pd.DataFrame, split: Split, source: str) -> None:
+    """Refuses interactions without timestamps.
+
+    Raises:
+        DataError: they have none.
+    """
     if "timestamp" not in interactions:
         raise DataError(
             f"a {split.kind} split needs timestamps and the interactions have none",
             where=source,
             remedy="name the column that holds them, or set dataset.split.kind: random",
         )
-    ranks, counts = _rank_within(users, interactions["timestamp"].to_numpy(), items), _counts(users)
-    if isinstance(split, TemporalSplit):
-        return _by_ratio(ranks, counts, split.ratios), 0
-    return _last_out(ranks, counts), 0
 
 
 def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: str) -> list[str]:
@@ -119,6 +131,11 @@ def _more_held_out(split: Split, empty: list[str]) -> str:
         return (
             f"a user needs {needed} interactions to have {' and '.join(empty)}: use data with more of them per user, "
             "or less strict dataset.min_rating"
+        )
+    if isinstance(split, GlobalTemporalSplit):
+        return (
+            "nothing is left of users and items that were there before: use data whose users stay over time, other "
+            "dataset.split.ratios, or dataset.split.kind: temporal, which cuts each user's own time"
         )
     if isinstance(split, InteractionSplit):
         return (

@@ -52,6 +52,7 @@ def _models() -> list:
         options.InteractionSplit,
         options.LeaveLastOut,
         options.TemporalSplit,
+        options.GlobalTemporalSplit,
     ]
 
 

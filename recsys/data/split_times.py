@@ -1,0 +1,87 @@
+"""Splits and time: a cut of all interactions at two moments, and how far any split lets training see the future."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from augrec.artefacts.errors import DataError
+from recsys.data.options import GlobalTemporalSplit
+from recsys.data.splits import TEST, TRAIN, VALID, require_times
+
+IGNORED = "ignored: training sees what came after test interactions"
+PER_USER = "per user: a user's training comes before his test, and others' training may come after it"
+
+
+def cut_in_time(
+    interactions: pd.DataFrame, split: GlobalTemporalSplit, source: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The interactions with their split as a column, without held-out ones of users and items that come later.
+
+    A user or an item without an interaction before the first moment is unknown to every model that is trained, so that
+    its held-out interactions are dropped and counted, and never moved into train, which would show training the future
+    (Meng et al., RecSys 2020; Ji et al., TOIS 2023). Training interactions all stay.
+
+    Args:
+        interactions: user, item and timestamp.
+        split: the options. The first moment is the time of the floor(n a / t)-th interaction in order of time, the
+            second that of the floor(n (a + b) / t)-th, t = a + b + c; interactions of one time are never parted.
+        source: names the data in errors.
+
+    Returns:
+        The rows that stay, with their order, and how many held-out ones were dropped, by reason.
+
+    Raises:
+        DataError: the interactions have no times, or too many have the first one.
+    """
+    require_times(interactions, split, source)
+    times = interactions["timestamp"].to_numpy()
+    in_order, (train, valid, _) = np.sort(times), split.ratios
+    moments = [in_order[len(times) * part // sum(split.ratios)] for part in (train, train + valid)]
+    parts = (TRAIN + (times >= moments[0]) + (times >= moments[1])).astype(np.uint8)
+    if not (parts == TRAIN).any():
+        raise DataError(
+            f"the {split.kind} split leaves nothing for train: {int((times == times.min()).sum()):,} of {len(times):,} "
+            "interactions have the earliest time",
+            where=f"{source}, dataset.split",
+            remedy="set dataset.split.kind: random, or give times that tell interactions apart",
+        )
+    known = {name: np.isin(interactions[name], interactions[name][parts == TRAIN]) for name in ("user", "item")}
+    dropped = {
+        "users_not_in_train": int((~known["user"]).sum()),
+        "items_not_in_train": int((known["user"] & ~known["item"]).sum()),
+    }
+    kept = interactions.assign(split=parts)[known["user"] & known["item"]]
+    return kept.reset_index(drop=True), dropped
+
+
+def order_in_time(interactions: pd.DataFrame) -> str | None:
+    """How a split stands to time, as the data show it; None where times are unknown or nothing is held out.
+
+    Args:
+        interactions: user, split, and where known timestamp in seconds since 1970.
+    """
+    if "timestamp" not in interactions:
+        return None
+    users, times, parts = (interactions[name].to_numpy() for name in ("user", "timestamp", "split"))
+    train, test = parts == TRAIN, parts == TEST
+    if not test.any() or not train.any():
+        return None
+    if times[train].max() < times[parts != TRAIN].min() and times[parts != TEST].max() < times[test].min():
+        last = {part: np.datetime64(int(times[parts == part].max()), "s") for part in (TRAIN, VALID) if part in parts}
+        days = [moment.astype("datetime64[D]") for moment in last.values()]
+        return f"global: training ends {days[0]}" + (f", validation {days[1]}" if len(days) > 1 else "")
+    n = int(users.max()) + 1
+    latest = np.full(n, times.min())
+    np.maximum.at(latest, users[train], times[train])
+    return PER_USER if (times[test] >= latest[users[test]]).all() else IGNORED
+
+
+def time_notes(order: str | None) -> list[str]:
+    """A line for whoever reads figures of a split that ignores time."""
+    if order != IGNORED:
+        return []
+    return [
+        "the interactions have times, and the split ignores them: training sees what came after test interactions, so "
+        "figures say how well gaps are filled, and not what will come; dataset.split.kind: global_temporal forecasts"
+    ]
