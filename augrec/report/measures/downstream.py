@@ -15,6 +15,7 @@ import numpy as np
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.comparison import Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import Inference
 
@@ -59,13 +60,17 @@ class Design:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """One metric of one arm on one group: mean and deviation over seeds, the interval of the mean over both."""
+    """One metric of one arm on one group: mean and deviation over seeds, the interval of the mean over both.
+
+    `users` is how the primary metric is spread over them; of other metrics it is not kept.
+    """
 
     mean: float | None
     std: float | None
     low: float | None
     high: float | None
     versus: dict[str, Comparison]
+    users: UserSpread | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +235,9 @@ class Downstream:
         def value(recommender: str, group: str, arm: str, metric: str) -> MetricValue:
             found = estimate(parts[recommender, group, arm], metric, inference)
             versus = {other: compared[recommender, group, arm, other][metric] for other in design.pairs()[arm]}
-            return MetricValue(found.mean, found.std, found.low, found.high, versus)
+            part = parts[recommender, group, arm]
+            users = user_spread(part, metric) if metric == design.metrics[0] else None
+            return MetricValue(found.mean, found.std, found.low, found.high, versus, users)
 
         judged = []
         for recommender in design.recommenders:

@@ -36,7 +36,9 @@ class Comparison:
         error: its standard error over the same.
         n_users, paired_seeds: what is paired: users with a value in both, and seeds that both were trained with.
         fixed: whether neither draws anything: there is one seed, and training again repeats the difference exactly.
-        relative: the difference as a share of the second's mean.
+        reference: the second's mean.
+        relative: the difference as a share of it.
+        share_above, share_below: of the users, those whose value is higher, and lower, with the first.
         effect: d_z, the mean difference of users in standard deviations of their differences.
         margin: the smallest difference that matters, in the unit of the metric.
         detectable_users, detectable_seeds: the smallest difference that so many users, or seeds, show with a chance of
@@ -54,7 +56,10 @@ class Comparison:
     n_users: int = 0
     paired_seeds: int = 0
     fixed: bool = False
+    reference: float | None = None
     relative: float | None = None
+    share_above: float | None = None
+    share_below: float | None = None
     effect: float | None = None
     margin: float | None = None
     detectable_users: float | None = None
@@ -123,7 +128,15 @@ def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
         effect=standardised(differences) if users.p is not None else None,
         detectable_users=detectable(differences, inference.alpha) if users.p is not None else None,
     )
-    reference = float(second.mean()) if len(second) else math.nan
+    if not len(differences):
+        return found
+    reference = float(second.mean())
+    found = replace(
+        found,
+        reference=reference,
+        share_above=float((differences > 0).mean()),
+        share_below=float((differences < 0).mean()),
+    )
     margin = _margin(reference, inference)
     if margin is None:
         return found
@@ -147,6 +160,7 @@ def _with_seeds(
         difference = number_or_none(first.mean(metric) - second.mean(metric))
         found = Comparison(
             difference=difference,
+            reference=number_or_none(second.mean(metric)),
             margin=margin,
             relative=None if margin is None or difference is None else difference / second.mean(metric),
             users_reason="the metric has no value per user",

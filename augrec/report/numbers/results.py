@@ -9,6 +9,7 @@ from typing import Any
 from augrec.report.numbers.comparison import Comparison, compare, corrected, describe_family, family_sizes
 from augrec.report.numbers.effects import POWER
 from augrec.report.numbers.estimates import Estimate, estimate
+from augrec.report.numbers.user_spread import SHARES, UserSpread, user_spread
 from augrec.report.numbers.variants import Trained, metric_order
 from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
@@ -27,12 +28,14 @@ class Results:
         versus: by (variant, metric), to the baseline; the baseline itself has no entry.
         controls: of the claim to each of its controls, in the primary metric, by (claim, control).
         family: the sentence on what the p-values are corrected over.
+        users: variant -> how the primary metric is spread over users.
     """
 
     estimates: dict[Names, Estimate]
     versus: dict[Names, Comparison]
     controls: dict[Names, Comparison]
     family: str
+    users: dict[str, UserSpread]
 
     def of(self, variant: str, metric: str) -> Comparison:
         """A variant's comparison to the baseline; an empty one for the baseline."""
@@ -77,6 +80,7 @@ def summarise(trained: dict[str, Trained], options: ReportOptions, controls: Seq
         {(name, metric): found[metric] for name, found in versus.items() for metric in metrics},
         {pair: judged[pair][options.primary] for pair in controls},
         describe_family(family_sizes(shown)),
+        {name: spread for name, one in trained.items() if (spread := user_spread(one, options.primary)) is not None},
     )
 
 
@@ -101,6 +105,11 @@ def results_json(trained: dict[str, Trained], results: Results, options: ReportO
             | {"verdict": _word(results.of(variant, metric), metric, options)}
             for (variant, metric), found in results.estimates.items()
         ],
+        "users": {
+            "metric": options.primary,
+            "shares": list(SHARES),
+            "variants": {name: asdict(spread) for name, spread in results.users.items()},
+        },
         "controls": [
             {"variant": claim, "control": control, "metric": options.primary}
             | asdict(found)

@@ -18,6 +18,7 @@ from augrec.report.pages.comparison.result_tables import (
     recommenders_table,
     results_table,
     tuning_table,
+    users_table,
 )
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_tables import (
@@ -61,6 +62,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     yield "## Results"
     for n, group in enumerate(results.groups):
         yield from _group(results, group, n)
+    if results.groups and (users := users_table(results, results.groups[0], 0)) is not None:
+        yield from _section("How users differ", [users])
     yield from _section("What was compared", [arms_table(results), recommenders_table(results)])
     facts = (*data_facts(results), *count_facts(results), *protocol_facts(results))
     yield from _list(f"{plain(name)}: {plain(value)}" for name, value in facts)

@@ -22,13 +22,14 @@ from augrec.report.pages.comparison.facts import (
     versions_facts,
 )
 from augrec.report.pages.comparison.legend import arm_looks, legend_of, source_looks
-from augrec.report.pages.comparison.plots import forest, tuning_figures
+from augrec.report.pages.comparison.plots import forest, tuning_figures, user_figures
 from augrec.report.pages.comparison.result_tables import (
     against_table,
     arms_table,
     recommenders_table,
     results_table,
     tuning_table,
+    users_table,
 )
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_plots import consistency_figure, leak_figure, length_figures, position_figures
@@ -109,6 +110,8 @@ def _results(results: ComparisonResults) -> dict[str, object]:
         "titles": results.arm_titles,
         "legend": legend_of(results),
         "groups": [parts for parts in groups if parts[2] is not None],
+        "users": users_table(results, results.groups[0], 0) if results.groups else None,
+        "user_figures": user_figures(results, results.groups[0].name) if results.groups else [],
         "arms": arms_table(results),
         "recommenders": recommenders_table(results),
         "tuning": tuning_figures(results),

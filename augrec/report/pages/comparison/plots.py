@@ -13,6 +13,7 @@ from augrec.report.measures.downstream import GroupSize, Judgement, MetricValue
 from augrec.report.pages.comparison.legend import arm_looks
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.run.plots import WIDE, responsive
+from augrec.report.pages.spread_of_users import spread_figure, spread_label
 from augrec.report.render.axes import box, fitted, label_width, mark, name_rows, small
 from augrec.report.render.legend import UNKNOWN, Look
 from augrec.report.render.svg import INK, MUTED, PAPER
@@ -133,6 +134,24 @@ def _forest_label(results: ComparisonResults, group: GroupSize, panels: list[Pan
         parts.append(f"{panel.title}: {values}")
     where = group.title or group.name
     return f"{results.primary} of each arm, {where}. {'. '.join(parts)}. Intervals and p-values are in the table below."
+
+
+def user_figures(results: ComparisonResults, group: str) -> list[tuple[str, list[tuple[str, Markup]]]]:
+    """(recommender, [(arm, small figure)]): the share of a group's users up to each value of the primary metric."""
+    titles, looks = results.arm_titles, arm_looks(results)
+    drawn = []
+    for n, (name, title) in enumerate(results.recommender_titles.items()):
+        values = {judged.arm: judged.value(group, results.primary) for judged in results.judged_by(name)}
+        spreads = {arm: value.users for arm, value in values.items() if value is not None and value.users is not None}
+        figures = []
+        for m, (arm, spread) in enumerate(spreads.items()):
+            label = spread_label(f"{titles.get(arm, arm)} under {title}", results.primary, spread)
+            others, colour = list(spreads.values()), looks.get(arm, UNKNOWN).colour
+            figure = spread_figure(f"users{n}-{m}", label, results.primary, spread, others, colour)
+            figures.append((titles.get(arm, arm), figure))
+        if figures:
+            drawn.append((title, figures))
+    return drawn
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.verdicts import verdict
 from augrec.report.pages.comparison.legend import arm_looks
 from augrec.report.pages.comparison.results import ArmFacts, ComparisonResults
+from augrec.report.pages.spread_of_users import spread_cells, spread_table
 from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
-from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
+from augrec.report.render.tables import Cell, Row, Table, named, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, interval, number, per_cent, signed
 
 
@@ -192,6 +193,23 @@ def against_table(results: ComparisonResults, group: GroupSize, number_of_group:
     reasons = dict.fromkeys(versus.seeds_reason for _, _, versus in compared if versus.seeds_reason)
     notes = [f"Without a p over seeds: {reason}." for reason in reasons]
     return table(f"against-{number_of_group}", caption, columns, rows, notes)
+
+
+def users_table(results: ComparisonResults, group: GroupSize, number_of_group: int) -> Table | None:
+    """How the primary metric of every arm is spread over the users of a group."""
+    digits = digits_of(results, results.primary)
+    rows = [
+        Row(
+            (
+                named(judged.arm, arm_looks(results), results.arm_titles),
+                word(_titles(results, judged)[1]),
+                *spread_cells(value.users, value.versus.get(results.baseline), digits),
+            )
+        )
+        for judged in results.downstream
+        if (value := judged.value(group.name, results.primary)) is not None and value.users is not None
+    ]
+    return spread_table(f"users-{number_of_group}", results.primary, words("arm", "recommender"), rows)
 
 
 def tuning_table(results: ComparisonResults) -> Table | None:

@@ -12,6 +12,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.numbers.verdicts import definitions
+from augrec.report.pages.experiment.across import NOTE, across, across_table
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import draw_bars, draw_lines
 from augrec.report.pages.experiment.results import Results, results_json
@@ -24,13 +25,15 @@ from augrec.report.pages.experiment.tables import (
     sweep_table,
     sweep_values,
     tests_table,
+    users_table,
     values_table,
 )
 from augrec.report.pages.experiment.times import times_table
 from augrec.report.pages.experiment.values import Block, Line, comparisons_of
 from augrec.report.render.html import Head, page
 from augrec.report.render.safe_text import markdown_cell
-from augrec.report.render.text_tables import csv, latex, markdown_rows
+from augrec.report.render.tables import Table as Shown
+from augrec.report.render.text_tables import csv, latex, markdown, markdown_rows
 from augrec.report.render.wording import counted, seconds
 from augrec.report.study import Study
 
@@ -46,7 +49,11 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
     blocks, lines = results.blocks(), results.lines()
     for folder in (files.tables, files.plots):
         shutil.rmtree(folder, ignore_errors=True)
+    together = across_tables(study, tables, blocks)
     write_json(files.results, results_json(study, blocks, lines))
+    for found in together:
+        for suffix, text in {"md": markdown(found), "csv": csv(found), "tex": latex(found)}.items():
+            write_text(files.tables / f"{found.name}.{suffix}", f"{text}\n" if suffix == "md" else text)
     for block in blocks:
         texts = {"md": block_markdown(block), "csv": csv(values_table(block)), "tex": latex(means_table(block))}
         for suffix, text in texts.items():
@@ -62,8 +69,19 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
         write_text(files.tables / f"{name}.csv", csv(sweep_values(name, of_sweep)))
         write_text(files.tables / f"{name}.md", sweep_markdown(name, of_sweep))
         draw_lines(of_sweep, files.plots / name)
-    write_text(files.markdown, _markdown(study, tables, blocks, sweeps))
-    write_text(files.page, _html(study, tables, blocks, sweeps))
+    write_text(files.markdown, _markdown(study, tables, blocks, sweeps, together))
+    write_text(files.page, _html(study, tables, blocks, sweeps, together))
+
+
+def across_tables(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block]) -> list[Shown]:
+    """Of each table that several data sets have: their effects and the random-effects mean."""
+    rows = across(blocks)
+    titles = {name: dataset.title for name, dataset in study.datasets.items()}
+    made = [
+        across_table(name, options.title, [row for row in rows if row.table == name], titles, options.alpha)
+        for name, options in tables.items()
+    ]
+    return [found for found in made if found is not None]
 
 
 def _family(blocks: Sequence[Block]) -> str:
@@ -77,7 +95,9 @@ def _words(blocks: Sequence[Block]) -> Sequence[tuple[str, str]]:
     return definitions(*next(iter(rules))) if len(rules) == 1 else ()
 
 
-def _markdown(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps) -> str:
+def _markdown(
+    study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps, together: Sequence[Shown]
+) -> str:
     parts = [f"# {markdown_cell(study.title)}\n"]
     if family := _family(blocks):
         parts.append(f"{family}\n")
@@ -89,6 +109,7 @@ def _markdown(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block]
         parts.append(block_markdown(block))
         if tables[block.table].plot:
             parts.append(f"![{markdown_cell(block.title)}](plots/{stem(block)}.svg)\n")
+    parts += [f"## {markdown_cell(found.caption)}\n\n{markdown_rows(found)}\n\n{NOTE}\n" for found in together]
     for name, lines in sweeps.items():
         parts += [sweep_markdown(name, lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
     if (searched := search_table(study)) is not None:
@@ -98,9 +119,12 @@ def _markdown(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block]
     return "\n".join(parts)
 
 
-def _html(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps) -> str:
+def _html(
+    study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps, together: Sequence[Shown]
+) -> str:
     failures, searched = len(study.failures), search_table(study)
     sections = [(stem(block), block.title) for block in blocks]
+    sections += [(f"{found.name}-section", found.caption) for found in together]
     sections += [(name, lines[0].title) for name, lines in sweeps.items()]
     sections += [*([("search", "Search")] if searched else []), ("runs", "Runs")]
     head = Head(
@@ -118,11 +142,13 @@ def _html(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sw
                 stem(block),
                 replace(means_table(block), name=f"{stem(block)}-means", caption="By variant"),
                 tests_table(block),
+                users_table(block),
                 tables[block.table].plot,
                 times_table(stem(block), block.title, block.times),
             )
             for block in blocks
         ],
+        "together": together,
         "sweeps": {
             name: (lines[0].title, replace(sweep_table(name, lines), name=f"{name}-table", caption="By value"))
             for name, lines in sweeps.items()

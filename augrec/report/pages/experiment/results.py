@@ -10,6 +10,7 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.variants import Trained, read_variant
 from augrec.report.options import ReportOptions
+from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.paper import Published, published
 from augrec.report.pages.experiment.times import Times, times_of
@@ -246,6 +247,7 @@ def results_json(study: Study, blocks: list[Block], lines: list[Line]) -> dict[s
             for run in study.runs
         ],
         "tables": [{name: value for name, value in asdict(block).items() if name != "times"} for block in blocks],
+        "across": [asdict(row) for row in across(blocks)],
         "sweeps": [asdict(line) for line in lines],
         "failures": [asdict(failure) for failure in study.failures],
     }

@@ -9,6 +9,7 @@ from typing import Any
 from augrec.report.pages.experiment.times import times_table
 from augrec.report.pages.experiment.values import Block, Line, Point, labels_of, mark_of
 from augrec.report.pages.experiment.values import Row as Values
+from augrec.report.pages.spread_of_users import SHOWN, spread_cells, spread_table
 from augrec.report.pages.verdict_columns import CSV as COMPARISON
 from augrec.report.pages.verdict_columns import verdict_cells, verdict_columns
 from augrec.report.render.safe_text import markdown_cell
@@ -27,9 +28,11 @@ from augrec.report.render.text_tables import markdown_rows
 from augrec.report.render.wording import number
 from augrec.report.study import Study
 
+QUANTILES = {f"q{round(100 * share):02d}": share for share in SHOWN}
+"""Columns of the quantiles over users, and the share of users at which each is taken."""
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
-    "low", "high", "best", "paper", "against", "verdict", *COMPARISON, "problem",
+    "low", "high", "best", "paper", "against", "verdict", *COMPARISON, *QUANTILES, "at_zero", "problem",
 )  # fmt: skip
 SWEEP_NOTE = (
     "Mean over seeds ± standard deviation over seeds; bands are 95 % intervals of each mean over users and seeds."
@@ -92,6 +95,17 @@ def tests_table(block: Block) -> Table | None:
     return table(f"{stem(block)}-tests", f"{block.title}: tests", columns, rows)
 
 
+def users_table(block: Block) -> Table | None:
+    """How the first metric is spread over the users of every row."""
+    metric = block.metrics[0]
+    rows = [
+        Row((word(row.label), *spread_cells(value.users, value.versus)), None, row.is_baseline)
+        for row in block.rows
+        if (value := row.values[metric]).users is not None
+    ]
+    return spread_table(f"{stem(block)}-users", metric, words("variant"), rows)
+
+
 def words_of(*texts: str | None) -> list[Cell]:
     """Cells of words."""
     return [word(text) for text in texts]
@@ -104,6 +118,9 @@ def values_table(block: Block) -> Table:
         for metric, value in row.values.items():
             known: dict[str, Any] = {"table": block.table, "metric": metric, "n_seeds": len(row.seeds)}
             known |= asdict(value.versus) if value.versus is not None else {}
+            if value.users is not None:
+                known |= {name: value.users.at(share) for name, share in QUANTILES.items()}
+                known["at_zero"] = value.users.at_zero
             known |= (
                 asdict(value) | asdict(row) | {"metric": metric, "verdict": mark_of(value, metric, block.alpha) or None}
             )
@@ -113,12 +130,14 @@ def values_table(block: Block) -> Table:
 
 def block_markdown(block: Block) -> str:
     """The table, its notes and its tests."""
-    means, tests = means_table(block), tests_table(block)
+    means, tests, users = means_table(block), tests_table(block), users_table(block)
     parts = [f"## {markdown_cell(block.title)}", markdown_rows(means), *map(markdown_cell, means.notes)]
     if (times := times_table(stem(block), block.title, block.times)) is not None:
         parts += [f"### {markdown_cell(times.caption)}", markdown_rows(times), *map(markdown_cell, times.notes)]
     if tests is not None:
         parts += ["<details><summary>Tests</summary>", markdown_rows(tests), "</details>"]
+    if users is not None:
+        parts += ["<details><summary>How users differ</summary>", markdown_rows(users), "</details>"]
     return "\n\n".join(parts) + "\n"
 
 

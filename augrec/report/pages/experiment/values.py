@@ -9,6 +9,7 @@ from typing import Any
 from augrec.artefacts.metrics import Metric
 from augrec.report.numbers.comparison import CORRECTED, Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained
 from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
@@ -28,6 +29,7 @@ class Value:
     best: bool = False
     paper: float | None = None
     versus: Comparison | None = None
+    users: UserSpread | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def values_of(
             high=measured.high,
             paper=paper.get(metric),
             versus=versus.get(metric),
+            users=user_spread(found, metric),
         )
     return values
 

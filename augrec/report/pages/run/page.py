@@ -20,7 +20,7 @@ from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
 from augrec.report.pages.run.headline import find_headline
-from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves
+from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves, user_figures
 from augrec.report.pages.run.reranked import read_reranked
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.tables import (
@@ -30,6 +30,7 @@ from augrec.report.pages.run.tables import (
     speed_table,
     tests_table,
     troubles_table,
+    users_table,
 )
 from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
@@ -120,6 +121,8 @@ def render(
         "results": results_table(trained, results, options),
         "compared": tests_table(trained, results, options),
         "tests": describe_tests(results, options),
+        "users": users_table(results, options),
+        "user_figures": user_figures(results, options),
         "primary_figure": primary_figure(trained, results, options),
         "reranked": reranked,
         "tuning": tuning,

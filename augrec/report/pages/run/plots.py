@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from augrec.report.numbers.results import Results
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
+from augrec.report.pages.spread_of_users import spread_figure, spread_label
 from augrec.report.render.svg import GRID, INK, MUTED, PAPER, SERIES, inline_svg, page_style
 from augrec.report.render.wording import number
 
@@ -74,6 +75,20 @@ def _draw_variants(
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(f"{options.primary} on the test split")
+
+
+def user_figures(results: Results, options: ReportOptions) -> list[tuple[str, Markup]]:
+    """One small figure per variant: the share of users up to each value of the primary metric: (name, figure)."""
+    spreads = list(results.users.values())
+    return [
+        (
+            name,
+            spread_figure(
+                f"users{n}", spread_label(name, options.primary, spread), options.primary, spread, spreads, SERIES[0]
+            ),
+        )
+        for n, (name, spread) in enumerate(results.users.items())
+    ]
 
 
 def training_curves(trained: dict[str, Trained], metric: str) -> list[Curve]:

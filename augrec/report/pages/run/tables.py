@@ -12,6 +12,7 @@ from augrec.report.options import ReportOptions
 from augrec.report.pages.run.throughput import Throughput
 from augrec.report.pages.run.tokens import Spread
 from augrec.report.pages.run.troubles import Trouble
+from augrec.report.pages.spread_of_users import spread_cells, spread_table
 from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
 from augrec.report.render.tables import (
     Cell,
@@ -80,6 +81,19 @@ def tests_table(trained: dict[str, Trained], results: Results, options: ReportOp
     caption = f"Every comparison in {options.primary}. The margin of equivalence is {share} of the mean of “against”"
     columns = (*words("variant", "against"), *verdict_columns(options.alpha))
     return table("tests-table", caption, columns, rows, _why_dashes(compared))
+
+
+def users_table(results: Results, options: ReportOptions) -> Table | None:
+    """How the primary metric of every variant is spread over users."""
+    rows = [
+        Row(
+            (word(name), *spread_cells(spread, results.versus.get((name, options.primary)))),
+            None,
+            name == options.baseline,
+        )
+        for name, spread in results.users.items()
+    ]
+    return spread_table("users-table", options.primary, words("variant"), rows)
 
 
 def _why_dashes(compared: Mapping[tuple[str, str], Comparison]) -> list[str]:

@@ -1,0 +1,84 @@
+"""The random-effects mean against published figures, a maximised likelihood, and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from augrec.report.numbers.synthesis import random_effects
+
+BCG = (
+    (-0.8893, 0.3256), (-1.5854, 0.1946), (-1.3481, 0.4154), (-1.4416, 0.0200), (-0.2175, 0.0512), (-0.7861, 0.0069),
+    (-1.6209, 0.2230), (0.0120, 0.0040), (-0.4694, 0.0564), (-1.3713, 0.0730), (-0.3394, 0.0124), (0.4459, 0.5325),
+    (-0.0173, 0.0714),
+)  # fmt: skip
+"""Log relative risk and its variance in thirteen trials of a vaccine (Colditz et al. 1994)."""
+
+
+def restricted(tau2: float, y: np.ndarray, v: np.ndarray) -> float:
+    """Minus twice the restricted log-likelihood, but for a constant, number by number."""
+    weights = [1 / (variance + tau2) for variance in v]
+    mean = sum(w * one for w, one in zip(weights, y, strict=True)) / sum(weights)
+    fit = sum(w * (one - mean) ** 2 for w, one in zip(weights, y, strict=True))
+    return -sum(math.log(w) for w in weights) + math.log(sum(weights)) + fit
+
+
+def test_the_figures_of_the_vaccine_trials() -> None:
+    """As they are printed for this data with the same estimators: tau^2 .3132, mean -.7145, from -1.1082 to -.3208."""
+    effects, variances = zip(*BCG, strict=True)
+    found = random_effects(effects, np.sqrt(variances).tolist(), 0.05)
+    assert found is not None
+    assert found.tau**2 == pytest.approx(0.3132, abs=2e-4)
+    assert (found.mean, found.low, found.high) == pytest.approx((-0.7145, -1.1082, -0.3208), abs=1e-3)
+    assert found.p == pytest.approx(0.0019, abs=1e-4)
+    assert found.data_sets == 13
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_spread_maximises_the_restricted_likelihood(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 9))
+    v = rng.uniform(0.5, 3.0, k)
+    y = rng.normal(0.3, np.sqrt(v + rng.choice([0.0, 2.0])))
+    found = random_effects(y.tolist(), np.sqrt(v).tolist(), 0.1)
+    assert found is not None
+    best = optimize.minimize_scalar(restricted, (0, 200), bounds=(0, 200), args=(y, v), method="bounded")
+    assert restricted(found.tau**2, y, v) <= min(best.fun, restricted(0.0, y, v)) + 1e-6
+
+
+def test_data_sets_that_agree_weigh_by_their_errors() -> None:
+    found = random_effects([0.10, 0.11, 0.10], [0.01, 0.02, 0.04], 0.05)
+    assert found is not None
+    weights = np.array([1 / 0.01**2, 1 / 0.02**2, 1 / 0.04**2])
+    assert found.tau == 0
+    assert found.mean == pytest.approx(weights @ [0.10, 0.11, 0.10] / weights.sum())
+    half = stats.t.isf(0.025, 2) / math.sqrt(weights.sum())
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+
+
+def test_two_data_sets_say_little() -> None:
+    found = random_effects([0.05, 0.06], [0.01, 0.01], 0.05)
+    assert found is not None
+    assert found.low < 0 < found.high, "the t distribution of one degree of freedom"
+
+
+def test_one_data_set_and_one_without_an_error_have_no_mean() -> None:
+    assert random_effects([0.1], [0.01], 0.05) is None
+    assert random_effects([0.1, 0.2], [0.01, 0.0], 0.05) is None
+    assert random_effects([0.1, math.nan], [0.01, 0.01], 0.05) is None
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.05])
+def test_the_interval_covers_the_mean(tau: float) -> None:
+    rng = np.random.default_rng(4)
+    covered = []
+    for _ in range(500):
+        errors = rng.uniform(0.01, 0.04, 4)
+        y = rng.normal(0.02, tau, 4) + rng.normal(0, errors)
+        found = random_effects(y.tolist(), errors.tolist(), 0.05)
+        assert found is not None
+        covered.append(found.low <= 0.02 <= found.high)
+    assert 0.92 < np.mean(covered) <= 1.0
