@@ -66,6 +66,13 @@ def engine_seed(key: str, attempt: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{key}/{attempt}".encode()).digest()[:8], "big") >> 1
 
 
+def draw_seed(seed: int, draw: int) -> int:
+    """What the keys of a draw's questions, and so all its engine seeds, follow from: the run's seed for the first."""
+    return (
+        seed if draw == 1 else int.from_bytes(hashlib.sha256(f"{seed}/draw-{draw}".encode()).digest()[:8], "big") >> 1
+    )
+
+
 def shard_of(about: About, source_id: str, total: int) -> int:
     """The shard of an entity: the same for all tasks about it, whatever other entities there are."""
     return int.from_bytes(hashlib.sha256(f"{about}:{source_id}".encode()).digest()[:8], "big") % total

@@ -38,6 +38,13 @@ class SourceOptions(Options):
     """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
 
+    draws: int = Field(default=1, ge=1, le=20)
+    """How often the language model is asked everything again with other seeds. Each draw has records of its own, and
+    every variant of the source is trained on each, so that intervals and tests are over what it might have written."""
+    draw: int = Field(default=1, ge=1)
+    """Which draw this is. Sources that differ in it alone are asked the same prompts with other seeds; `draws` makes
+    them."""
+
     @property
     def brings_vectors(self) -> bool:
         """Whether its vectors are copied with its records, so that nothing of it is embedded."""
@@ -112,6 +119,24 @@ class GenerationOptions(Options):
 
     def _reads(self, source: SourceOptions) -> dict[str, tuple[str, ...]]:
         return {task: TASKS[task].reads_with(self.task_options(task, source)) for task in source.tasks}
+
+    @model_validator(mode="after")
+    def _draws_differ(self) -> Self:
+        for name, source in self.sources.items():
+            if max(source.draws, source.draw) == 1:
+                continue
+            if source.engine.replays or not source.engine.writes_text:
+                raise ValueError(
+                    f"sources.{name}.draws: {source.draws}, and nothing is drawn: only a language model that is asked "
+                    "here may answer otherwise the next time; leave it out"
+                )
+            tasks = [self.task_options(task, source) for task in source.tasks]
+            if not any(options.sampling.temperature > 0 for options in tasks):
+                raise ValueError(
+                    f"sources.{name}.draws: {source.draws}, and every task has temperature 0, with which each draw is "
+                    "the same; raise generation.tasks.TASK.sampling.temperature, or leave it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _what_is_read_is_asked(self) -> Self:

@@ -14,6 +14,7 @@ from augment.accounting.timeline import spent
 from augment.catalog import Catalog
 from augment.engines.base import Engine, EngineInputs
 from augment.engines.registry import build_engine
+from augment.hashes import draw_seed
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.presentation import Presentation
 from augment.question_identity import question_identity
@@ -98,7 +99,7 @@ def run_source(
     tables = {task: files.task(task).records_of(part) for task in cards}
     with ExitStack() as running:
         running.enter_context(maker)
-        made_from = question_identity(catalog, source, generation, tasks, maker, seed)
+        made_from = question_identity(catalog, source, generation, tasks, maker, draw_seed(seed, source.draw))
         read = dict.fromkeys([*store.paths, *(path for number in mine for path in waves.quoted_shards(number))])
         last = LastPass(folder, part, made_from, list(read), tables)
         kept = last.read()

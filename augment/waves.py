@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from augment.catalog import Catalog
 from augment.engines.base import Engine
+from augment.hashes import draw_seed
 from augment.options import GenerationOptions, SourceOptions
 from augment.prompts.rendering import Prompts
 from augment.question_identity import question_identity
@@ -48,7 +49,7 @@ class Waves:
         self._answers: dict[str, Answers] = {}
         self._catalog = catalog.quoting(self._answers)
         self._source, self._generation, self._folder, self._seed = source, generation, folder, seed
-        self._maker = maker
+        self._maker, self._drawn = maker, draw_seed(seed, source.draw)
         prompts, terms = Prompts(generation.templates), source.engine.history_terms
         self._context = Context(self._catalog, prompts, generation.max_history, seed, terms)
         self._waves = [[self._task(name) for name in wave] for wave in generation.waves(source)]
@@ -66,7 +67,7 @@ class Waves:
     def questions(self, wave: int, store: Store) -> Questions:
         """The questions of a wave, in the shards of a store."""
         source, catalog = self._source, self._catalog
-        ask = self._maker.questions if isinstance(self._maker, Replay) else asker(catalog, self._maker, self._seed)
+        ask = self._maker.questions if isinstance(self._maker, Replay) else asker(catalog, self._maker, self._drawn)
         users, longest = drawn_users(catalog, source.users, self._seed), self._generation.max_history
         return Questions(catalog, self.tasks(wave), ask, store.total, store.selected, users, longest)
 
@@ -80,7 +81,7 @@ class Waves:
             self._quote(wave)
             quoted = {read: self._answers[read] for read in self.reads(wave)}
             self._made_of[wave] = question_identity(
-                self._catalog, self._source, self._generation, self.tasks(wave), self._maker, self._seed, quoted
+                self._catalog, self._source, self._generation, self.tasks(wave), self._maker, self._drawn, quoted
             )
         return AskedKeys(self._folder, self._generation.shards, self._made_of[wave], wave)
 

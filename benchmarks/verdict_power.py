@@ -83,8 +83,8 @@ def coverage(users: int, seeds: int, studies: int, rng: np.random.Generator) -> 
     covered = np.zeros(2)
     for _ in range(studies):
         world = World(users, rng)
-        difference = np.stack([world.recall(0.0) - world.recall(0.0) for _ in range(seeds)])[:, :, None]
-        for place, values in enumerate((difference, difference.mean(axis=0, keepdims=True))):
+        difference = np.stack([world.recall(0.0) - world.recall(0.0) for _ in range(seeds)])[None, :, :, None]
+        for place, values in enumerate((difference, difference.mean(axis=1, keepdims=True))):
             found = intervals(values, 400, LEVEL, rng)
             covered[place] += found.low[0] <= 0 <= found.high[0]
     return tuple(covered / studies)  # type: ignore[return-value]

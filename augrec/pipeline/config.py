@@ -27,6 +27,7 @@ from augrec.pipeline.base_options import BaseOptions, check_hints, check_monitor
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
 from augrec.pipeline.explain import explain
+from augrec.pipeline.llm_draws import draw_name, with_draws
 from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
 from augrec.pipeline.reranking.problems import reranking_problems
 from augrec.pipeline.start_from import StartFrom
@@ -141,6 +142,19 @@ class Config(Options):
     def reranked(self) -> dict[str, Row]:
         """The rows that re-ranking adds to the variants, by name."""
         return {row.name: row for row in rows_of(self.rerank)}
+
+    def draws_of(self, variant: str) -> list[str]:
+        """The variants that a variant is trained as, one for each draw of its source; itself first."""
+        source = self.variants[variant].source
+        drawn = self.generation.sources[source].draws if self.generation and source else 1
+        return [draw_name(variant, draw) for draw in range(1, drawn + 1)]
+
+    def shown_variants(self) -> list[str]:
+        """The variants that pages show: without those of further draws, which stand in the one they are draws of."""
+        further = {name for variant in self.variants for name in self.draws_of(variant)[1:]}
+        return [variant for variant in self.variants if variant not in further]
+
+    _with_draws = model_validator(mode="before")(with_draws)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

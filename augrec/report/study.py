@@ -52,6 +52,7 @@ class StudyVariant:
         seeds: its training seeds.
         finished: those whose results on disk are of this very config.
         reranked: whether it is a row that re-ranking made of a variant.
+        draws: the variants it is trained as, one for each draw of its source; empty: itself alone.
     """
 
     model: str
@@ -60,6 +61,7 @@ class StudyVariant:
     seeds: tuple[int, ...]
     finished: tuple[int, ...]
     reranked: bool = False
+    draws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Report(Stage):
                 remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
             )
         config = run.config
-        plan = {name: _planned(config, name) for name in config.variants}
+        plan = {name: _planned(config, name) for name in config.shown_variants()}
         plan |= {name: _planned_row(config, name) for name in config.reranked}
         stages = [stage.folder(run).name for stage in stages_before(self, config)]
         write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan, stages=stages)
@@ -73,7 +73,8 @@ def _planned(config: Config, name: str) -> PlannedVariant:
 
     variant = config.variants[name]
     changed = changes(variant.model_dump())
-    return PlannedVariant(variant.model, variant.source, changed, tuple(config.seeds_of(name)))
+    seeds, draws = tuple(config.seeds_of(name)), tuple(config.draws_of(name))
+    return PlannedVariant(variant.model, variant.source, changed, seeds, draws)
 
 
 def _planned_row(config: Config, name: str) -> PlannedVariant:
@@ -81,4 +82,4 @@ def _planned_row(config: Config, name: str) -> PlannedVariant:
     from augrec.report.pages.run.roles import RerankedLists
 
     row = config.reranked[name]
-    return replace(_planned(config, row.variant), reranked=RerankedLists(row.variant, row.task, row.control))
+    return replace(_planned(config, row.variant), draws=(), reranked=RerankedLists(row.variant, row.task, row.control))

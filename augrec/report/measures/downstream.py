@@ -16,7 +16,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.report.numbers.comparison import Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.user_spread import UserSpread, user_spread
-from augrec.report.numbers.variants import Trained, read_variant
+from augrec.report.numbers.variants import Trained, read_draws
 from augrec.report.options import Inference
 
 THIRDS = ("tail", "middle", "head")
@@ -192,6 +192,7 @@ class Downstream:
         design: what is compared.
         run: the run folder.
         variants: (arm, recommender) -> the variant's name.
+        draws: variant -> the variants it was trained as, one for each draw of its source; others were drawn once.
         seeds: variant -> its training seeds.
         tuned: (arm, recommender) -> what was tried and chosen, of those that were tuned.
     """
@@ -203,10 +204,12 @@ class Downstream:
         variants: Mapping[tuple[str, str], str],
         seeds: Mapping[str, list[int]],
         tuned: Mapping[tuple[str, str], Tuning],
+        draws: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
         self.trained: dict[str, Trained] = {
-            variant: read_variant(run, variant, wanted, by_seed=design.metrics) for variant, wanted in seeds.items()
+            variant: read_draws(run, variant, (draws or {}).get(variant, [variant]), wanted, by_seed=design.metrics)
+            for variant, wanted in seeds.items()
         }
 
     @property

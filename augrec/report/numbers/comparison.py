@@ -18,7 +18,8 @@ import numpy as np
 from augrec.report.numbers.effects import detectable, standardised
 from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import PairedValues, paired_values
-from augrec.report.numbers.statistics import Test, equivalence_t, holm, paired_t, seeds_t, sign_flips
+from augrec.report.numbers.statistics import equivalence_t, holm, paired_t, sign_flips
+from augrec.report.numbers.trainings import Trainings
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import Inference
 from augrec.report.render.wording import count, counted
@@ -32,9 +33,10 @@ class Comparison:
 
     Attributes:
         difference: of the means over users and seeds, the first minus the second.
-        ci_low, ci_high: its interval over users and seeds; over users alone where `paired_seeds` is below 2.
+        ci_low, ci_high: its interval over users, seeds and draws; over users alone where there is one training.
         error: its standard error over the same.
-        n_users, paired_seeds: what is paired: users with a value in both, and seeds that both were trained with.
+        n_users, paired_seeds, paired_draws: what is paired: users with a value in both, seeds that both were trained
+            with, and draws of a language model.
         fixed: whether neither draws anything: there is one seed, and training again repeats the difference exactly.
         reference: the second's mean.
         relative: the difference as a share of it.
@@ -43,7 +45,7 @@ class Comparison:
         margin: the smallest difference that matters, in the unit of the metric.
         detectable_users, detectable_seeds: the smallest difference that so many users, or seeds, show with a chance of
             80 % at the level before correction.
-        p_users, p_seeds: paired t-tests that there is no difference, over users and over seeds.
+        p_users, p_seeds: paired t-tests that there is no difference, over users, and over seeds and draws.
         p_users_randomisation: the sign-flip test over users.
         p_equivalence_users, p_equivalence_seeds: two one-sided t-tests that it is at least as large as the margin.
         users_reason, seeds_reason: why there is no test over them.
@@ -55,6 +57,7 @@ class Comparison:
     error: float | None = None
     n_users: int = 0
     paired_seeds: int = 0
+    paired_draws: int = 1
     fixed: bool = False
     reference: float | None = None
     relative: float | None = None
@@ -84,17 +87,17 @@ CORRECTED = ("p_users", "p_users_randomisation", "p_seeds", "p_equivalence_users
 def compare(first: Trained, second: Trained, metrics: Sequence[str], inference: Inference) -> dict[str, Comparison]:
     """`first` minus `second` in each metric, over the users with a value in both and the seeds both were trained with.
 
-    The tests over users take each user's mean over these seeds. Metrics without per-user values (coverage) are tested
-    over seeds only.
+    The tests over users take each user's mean over these seeds, and over the draws of a language model. Metrics without
+    per-user values (coverage) are tested over seeds and draws only.
     """
     pairs = {metric: found for metric in metrics if (found := paired_values(first, second, metric)) is not None}
     words = [inference.seed, *_words(first.name), *_words(second.name)]
     rng, signs = np.random.default_rng(words), np.random.default_rng([*words, 1])
     over_users: dict[str, Comparison] = {}
     for group in _of_same_shape(pairs):
-        differences = np.stack([pairs[metric].differences for metric in group], axis=2)
+        differences = np.stack([pairs[metric].differences for metric in group], axis=3)
         ends = intervals(differences, inference.bootstrap, inference.alpha, rng)
-        flips = sign_flips(differences.mean(axis=0), signs, inference.flips)
+        flips = sign_flips(differences.mean(axis=(0, 1)), signs, inference.flips)
         for i, metric in enumerate(group):
             over_users[metric] = replace(
                 _over_users(pairs[metric], inference),
@@ -116,13 +119,14 @@ def _of_same_shape(pairs: Mapping[str, PairedValues]) -> list[list[str]]:
 
 def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
     """What the users say: all but what is drawn."""
-    first, second = pair.first.mean(axis=0), pair.second.mean(axis=0)
+    first, second = pair.first.mean(axis=(0, 1)), pair.second.mean(axis=(0, 1))
     differences = first - second
     users = paired_t(first, second)
     found = Comparison(
         difference=number_or_none(float(differences.mean())) if len(differences) else None,
         n_users=len(differences),
         paired_seeds=pair.seeds,
+        paired_draws=pair.draws,
         p_users=users.p,
         users_reason=users.reason,
         effect=standardised(differences) if users.p is not None else None,
@@ -153,8 +157,8 @@ def _with_seeds(
     found: Comparison | None, first: Trained, second: Trained, metric: str, inference: Inference
 ) -> Comparison:
     """What the seeds say, beside what the users do where the metric has a value for each."""
-    mine, theirs = _by_seed(first, second, metric)
-    test = _seeds_test(first, second, mine, theirs)
+    trainings = Trainings.of(first, second, metric)
+    test = trainings.difference()
     if found is None:
         margin = _margin(second.mean(metric), inference)
         difference = number_or_none(first.mean(metric) - second.mean(metric))
@@ -165,34 +169,15 @@ def _with_seeds(
             relative=None if margin is None or difference is None else difference / second.mean(metric),
             users_reason="the metric has no value per user",
         )
-    shared = sorted(mine.keys() & theirs.keys())
-    one, other = (np.array([values[seed] for seed in shared]) for values in (mine, theirs))
-    fixed = first.deterministic and second.deterministic
-    testable = not fixed and found.margin is not None
+    fixed = first.deterministic and second.deterministic and len(trainings.differences) == 1
     return replace(
         found,
         fixed=fixed,
         p_seeds=test.p,
         seeds_reason=test.reason,
-        detectable_seeds=None if test.p is None else detectable(one - other, inference.alpha),
-        p_equivalence_seeds=equivalence_t(one, other, found.margin or 0.0, "seeds").p if testable else None,
+        detectable_seeds=trainings.detectable(inference.alpha),
+        p_equivalence_seeds=trainings.equivalence(found.margin).p if found.margin is not None and not fixed else None,
     )
-
-
-def _by_seed(first: Trained, second: Trained, metric: str) -> tuple[dict[int, float], dict[int, float]]:
-    """seed -> the metric's mean of each. What draws nothing has its one value for every seed of the other."""
-    mine, theirs = first.values(metric), second.values(metric)
-    if first.deterministic and not second.deterministic:
-        mine = {seed: value for seed in theirs for value in list(mine.values())[:1]}
-    elif second.deterministic and not first.deterministic:
-        theirs = {seed: value for seed in mine for value in list(theirs.values())[:1]}
-    return mine, theirs
-
-
-def _seeds_test(first: Trained, second: Trained, mine: dict[int, float], theirs: dict[int, float]) -> Test:
-    if first.deterministic and second.deterministic:
-        return Test(None, "neither draws anything, so training again repeats the difference exactly")
-    return seeds_t(mine, theirs)
 
 
 def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair, dict[str, Comparison]]:

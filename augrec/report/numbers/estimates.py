@@ -43,7 +43,7 @@ def _interval(trained: Trained, metric: str, inference: Inference) -> tuple[floa
     if pair is None:
         return None, None
     rng = np.random.default_rng(inference.seed)
-    found = intervals(pair.first[:, :, None], inference.bootstrap, inference.alpha, rng)
+    found = intervals(pair.first[..., None], inference.bootstrap, inference.alpha, rng)
     return number_or_none(found.low[0]), number_or_none(found.high[0])
 
 

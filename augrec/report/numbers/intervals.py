@@ -1,29 +1,34 @@
-"""The interval of a mean over everything that was drawn: users, and the trainings that were crossed with them.
+"""The interval of a mean over everything that was drawn: users, training seeds, and answers of a language model.
 
-Every seed is judged by the same users, so a table of values has two kinds of chance, that of its rows and that of its
-columns, and a residual: value[s, u] = mean + user[u] + seed[s] + residual[s, u]. The variance of the mean is that of
-the random model of two crossed factors (Searle, Casella and McCulloch 1992, section 4.3),
+Every training is judged by the same users, and every draw of the model is trained on with the same seeds. So a value
+is that of a random model with crossed factors (Searle, Casella and McCulloch 1992, section 4.3): a mean, a deviation of
+the user, of the seed and of the draw, one of each two of them together, and a residual. The variance of the mean over U
+users, S seeds and D draws follows from the mean squares without bias,
 
-    var = var_user / U + var_seed / S + var_residual / (S U),
+    D S U var = MS_u + MS_s + MS_d - MS_us - MS_ud - MS_sd + MS_usd,
 
-estimated without bias from the mean squares: (MS_user + MS_seed - MS_residual) / (S U).
+where those of a factor with one level are zero: with one draw it is MS_u + MS_s - MS_us, with one seed too MS_u.
 
-The bootstrap resamples users and seeds independently of each other. Resampling rows and columns of the table itself
-(the pigeonhole bootstrap, Owen 2007) would count the residual three times, and five seeds resampled spread by a factor
-of 4/5 too little. So the two main effects are resampled, and their deviations scaled such that the bootstrap has the
-variance above. What few seeds leave unknown of their own spread widens the interval: its ends are moved away from the
-mean by t / z, where t has the degrees of freedom of the variance (Satterthwaite 1946). With hundreds of users and a
-single seed that is nothing, and the interval is the plain percentile interval over users.
+The bootstrap resamples users, seeds and draws independently of each other. Resampling rows and columns of the table
+itself (the pigeonhole bootstrap, Owen 2007) would count the residual three times, and five seeds resampled spread by a
+factor of 4/5 too little. So the main effects are resampled, and their deviations scaled such that the bootstrap has the
+variance above. What few seeds and draws leave unknown of their own spread widens the interval: its ends are moved away
+from the mean by t / z, where t has the degrees of freedom of the variance (Satterthwaite 1946). With hundreds of users
+and a single training that is nothing, and the interval is the plain percentile interval over users.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
 from augrec.report.numbers.statistics import resampled_means
+
+DRAWS, SEEDS, USERS = 0, 1, 2
+"""The axes of a table of values."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,27 @@ class Intervals:
 
 
 def intervals(values: np.ndarray, samples: int, alpha: float, rng: np.random.Generator) -> Intervals:
-    """Intervals of means over users and seeds; all columns share the same resamples.
+    """Intervals of means over users, seeds and draws; all columns share the same resamples.
 
-    Assumes that users and seeds are independent draws. With one seed, trainings are held fixed.
+    Assumes that users, seeds and draws are independent. With one seed and one draw, the training is held fixed.
 
     Args:
-        values: shape [S seeds, U users, k metrics], finite.
+        values: shape [D draws, S seeds, U users, k metrics], finite.
         samples: number of resamples.
         alpha: the intervals cover 1 - alpha.
         rng: where the resamples come from.
     """
-    seeds, users, k = values.shape
+    users, k = values.shape[USERS:]
     if users < 2:
         return Intervals(*(np.full(k, np.nan) for _ in range(4)))
-    spread = _Spread.of(values)
-    by_user, by_seed = values.mean(axis=0), values.mean(axis=1)
-    mean = by_user.mean(axis=0)
-    shifts = resampled_means(by_user - mean, samples, rng) * np.sqrt(users / (users - 1))
-    if seeds > 1:
-        shifts += resampled_means((by_seed - mean) * spread.seed_scale, samples, rng)
+    spread = Spread.of(values)
+    mean = values.mean(axis=(DRAWS, SEEDS, USERS))
+    by_user = values.mean(axis=(DRAWS, SEEDS)) - mean
+    shifts = resampled_means(by_user, samples, rng) * np.sqrt(users / (users - 1))
+    for axis in (SEEDS, DRAWS):
+        if values.shape[axis] > 1:
+            deviations = values.mean(axis=tuple(other for other in range(3) if other != axis)) - mean
+            shifts += resampled_means(deviations * spread.training_scale, samples, rng)
     error, degrees = spread.error, spread.degrees
     z = stats.norm.isf(alpha / 2)
     shifts *= np.where(np.isfinite(degrees), stats.t.isf(alpha / 2, degrees) / z, 1.0)
@@ -70,52 +77,64 @@ def intervals(values: np.ndarray, samples: int, alpha: float, rng: np.random.Gen
 
 
 @dataclass(frozen=True)
-class _Spread:
-    """Mean squares of k tables of S seeds and U users, each an array [k]; those of seeds are 0 where there is one."""
+class Spread:
+    """The mean squares of k tables of values, by the axes they are of, each an array [k].
 
-    seeds: int
-    users: int
-    of_users: np.ndarray
-    of_seeds: np.ndarray
-    residual: np.ndarray
+    Attributes:
+        shape: draws, seeds and users.
+        squares: (SEEDS,) -> the mean square of seeds, (SEEDS, USERS) -> that of the two together, and so on, of the
+            axes with two levels or more.
+    """
+
+    shape: tuple[int, int, int]
+    squares: dict[tuple[int, ...], np.ndarray]
 
     @classmethod
-    def of(cls, values: np.ndarray) -> _Spread:
-        seeds, users, k = values.shape
-        by_user, by_seed = values.mean(axis=0), values.mean(axis=1)
-        mean = by_user.mean(axis=0)
-        of_users = seeds * ((by_user - mean) ** 2).sum(axis=0) / (users - 1)
-        if seeds < 2:
-            return cls(seeds, users, of_users, np.zeros(k), np.zeros(k))
-        of_seeds = users * ((by_seed - mean) ** 2).sum(axis=0) / (seeds - 1)
-        left = sum(
-            ((table - by_user - (at - mean)) ** 2).sum(axis=0) for table, at in zip(values, by_seed, strict=True)
-        )
-        return cls(seeds, users, of_users, of_seeds, left / ((seeds - 1) * (users - 1)))
+    def of(cls, values: np.ndarray) -> Spread:
+        """Those of values of shape [D, S, U, k]."""
+        shape = values.shape[:3]
+        axes = [axis for axis in range(3) if shape[axis] > 1]
+        squares: dict[tuple[int, ...], np.ndarray] = {}
+        left: dict[tuple[int, ...], np.ndarray] = {(): values.mean(axis=(0, 1, 2), keepdims=True)}
+        for size in range(1, len(axes) + 1):
+            for chosen in combinations(axes, size):
+                others = tuple(axis for axis in range(3) if axis not in chosen)
+                effect = values.mean(axis=others, keepdims=True)
+                effect = effect - sum(left[inner] for inner in left if set(inner) < set(chosen))
+                left[chosen] = effect
+                repeated = int(np.prod([shape[axis] for axis in others], dtype=np.int64))
+                degrees = int(np.prod([shape[axis] - 1 for axis in chosen], dtype=np.int64))
+                squares[chosen] = repeated * np.einsum("dsuk,dsuk->k", effect, effect) / degrees
+        return cls(shape, squares)
+
+    def _square(self, *axes: int) -> np.ndarray:
+        return self.squares.get(axes, np.zeros_like(next(iter(self.squares.values()))))
 
     @property
-    def seeds_alone(self) -> np.ndarray:
-        """What the seeds add beyond the residual; 0 where their means spread no more than it would make them."""
-        return np.maximum(0.0, self.of_seeds - self.residual)
+    def of_trainings(self) -> np.ndarray:
+        """What seeds and draws add beyond what they do to single users; 0 where they spread no more than that."""
+        alone = self._square(SEEDS) + self._square(DRAWS) - self._square(DRAWS, SEEDS)
+        with_users = self._square(SEEDS, USERS) + self._square(DRAWS, USERS) - self._square(*range(3))
+        return np.maximum(0.0, alone - with_users)
 
     @property
     def error(self) -> np.ndarray:
-        return np.sqrt((self.of_users + self.seeds_alone) / (self.seeds * self.users))
+        """The standard error of the mean."""
+        return np.sqrt((self._square(USERS) + self.of_trainings) / np.prod(self.shape))
 
     @property
     def degrees(self) -> np.ndarray:
-        """Satterthwaite's; NaN where nothing varies."""
-        parts = self.of_users**2 / (self.users - 1)
-        if self.seeds > 1:
-            counts = self.seeds_alone > 0
-            parts = parts + counts * self.of_seeds**2 / (self.seeds - 1)
-            parts = parts + counts * self.residual**2 / ((self.seeds - 1) * (self.users - 1))
+        """Its degrees of freedom, by Satterthwaite; NaN where nothing varies."""
+        counted = {axes: square * (self.of_trainings > 0) for axes, square in self.squares.items()}
+        counted[(USERS,)] = self._square(USERS)
+        parts = sum(square**2 / np.prod([self.shape[axis] - 1 for axis in axes]) for axes, square in counted.items())
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (self.of_users + self.seeds_alone) ** 2 / parts
+            return np.asarray((self._square(USERS) + self.of_trainings) ** 2 / parts)
 
     @property
-    def seed_scale(self) -> np.ndarray:
-        """What the seeds' deviations are multiplied by before they are resampled."""
+    def training_scale(self) -> np.ndarray:
+        """What the deviations of seeds and of draws are multiplied by before they are resampled."""
+        draws, seeds, _ = self.shape
+        resampled = self._square(SEEDS) * (seeds - 1) / seeds + self._square(DRAWS) * (draws - 1) / draws
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(self.of_seeds > 0, self.seeds_alone / self.of_seeds, 0.0)
-        return np.sqrt(share * self.seeds / (self.seeds - 1))
+            return np.sqrt(np.where(resampled > 0, self.of_trainings / resampled, 0.0))

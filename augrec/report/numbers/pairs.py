@@ -11,12 +11,13 @@ from augrec.report.numbers.variants import Trained
 
 @dataclass(frozen=True)
 class PairedValues:
-    """The values of one metric of two variants, user by user and seed by seed.
+    """The values of one metric of two variants, user by user, seed by seed and draw by draw.
 
     Attributes:
-        first, second: shape [S, U], finite. Rows are the seeds that both were trained with; what draws nothing has its
-            one training in every row. A single row of means over seeds where the two share no seed.
-        seeds: how many seeds the rows are of; 0 for such means.
+        first, second: shape [D, S, U], finite. S are the seeds that both were trained with; what draws nothing has its
+            one training for every seed. A single one of means over seeds where the two share no seed. D are the draws
+            of a language model, paired by their number; a variant with one has it beside each of the other.
+        seeds: how many seeds the values are of; 0 for such means.
     """
 
     first: np.ndarray
@@ -25,8 +26,13 @@ class PairedValues:
 
     @property
     def differences(self) -> np.ndarray:
-        """First minus second, [S, U]."""
+        """First minus second, [D, S, U]."""
         return self.first - self.second
+
+    @property
+    def draws(self) -> int:
+        """How many draws of a language model the values are of; 1 where neither has several."""
+        return self.first.shape[0]
 
 
 def paired_values(first: Trained, second: Trained, metric: str) -> PairedValues | None:
@@ -38,13 +44,28 @@ def paired_values(first: Trained, second: Trained, metric: str) -> PairedValues 
         return None
     _, mine, theirs = np.intersect1d(first.users, second.users, assume_unique=True, return_indices=True)
     seeds = _seeds(first, second, metric)
+    pairs = paired_draws(first, second)
     if seeds:
-        one = np.stack([first.by_seed[seed][metric][mine] for seed, _ in seeds])
-        other = np.stack([second.by_seed[seed][metric][theirs] for _, seed in seeds])
+        one = np.stack([[draw.by_seed[seed][metric][mine] for seed, _ in seeds] for draw, _ in pairs])
+        other = np.stack([[draw.by_seed[seed][metric][theirs] for _, seed in seeds] for _, draw in pairs])
     else:
-        one, other = first.per_user[metric][None, mine], second.per_user[metric][None, theirs]
-    known = np.isfinite(one).all(axis=0) & np.isfinite(other).all(axis=0)
-    return PairedValues(one[:, known], other[:, known], len(seeds))
+        one = np.stack([draw.per_user[metric][None, mine] for draw, _ in pairs])
+        other = np.stack([draw.per_user[metric][None, theirs] for _, draw in pairs])
+    known = np.isfinite(one).all(axis=(0, 1)) & np.isfinite(other).all(axis=(0, 1))
+    return PairedValues(one[:, :, known], other[:, :, known], len(seeds))
+
+
+def paired_draws(first: Trained, second: Trained) -> list[tuple[Trained, Trained]]:
+    """The draws of two variants by their number; a variant with one stands beside each draw of the other.
+
+    Of two with several, but not as many, those that both have.
+    """
+    mine, theirs = first.each_draw, second.each_draw
+    if len(mine) == 1:
+        return [(mine[0], draw) for draw in theirs]
+    if len(theirs) == 1:
+        return [(draw, theirs[0]) for draw in mine]
+    return list(zip(mine, theirs, strict=False))
 
 
 def _seeds(first: Trained, second: Trained, metric: str) -> list[tuple[int, int]]:

@@ -106,20 +106,6 @@ def sign_flips(differences: np.ndarray, rng: np.random.Generator, flips: int = 9
     return [Test(float(p)) if counted[:, i].any() else nothing for i, p in enumerate(p_values)]
 
 
-def seeds_t(first: dict[int, float], second: dict[int, float]) -> Test:
-    """Paired t-test over the seeds both variants were trained with, on the metric's mean over users.
-
-    Assumes that seeds are independent repetitions. With five seeds its power is small. A model without randomness
-    has the same value for every seed: then only the other variant's spread is tested, and between two such models
-    nothing remains to be tested. Does not cover the choice of users, of the split or of the data set.
-
-    Args:
-        first, second: seed -> value of the metric.
-    """
-    seeds = sorted(set(first) & set(second))
-    return paired_t(np.array([first[s] for s in seeds]), np.array([second[s] for s in seeds]), "seeds")
-
-
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction (Holm 1979) of one family of p-values; None stays None and is not counted.
 

@@ -28,6 +28,14 @@ class Trained:
     users: np.ndarray
     per_user: dict[str, np.ndarray]
     by_seed: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    draws: tuple[Trained, ...] = ()
+    """Its trainings on each of several draws of a language model, all with the same seeds; `metrics`, `per_user` and
+    `by_seed` are then means over them. Empty where its augmentation was drawn once."""
+
+    @property
+    def each_draw(self) -> tuple[Trained, ...]:
+        """The draws; the variant itself where there is one."""
+        return self.draws or (self,)
 
     @property
     def model(self) -> str:
@@ -61,7 +69,41 @@ class Trained:
             for seed, table in by_seed.items()
         }
         per_user = {name: values[rows] for name, values in self.per_user.items()}
-        return Trained(self.name, metrics, self.users[rows], per_user, by_seed)
+        draws = tuple(draw.among(users) for draw in self.draws)
+        return Trained(self.name, metrics, self.users[rows], per_user, by_seed, draws)
+
+
+def over_draws(name: str, draws: Sequence[Trained]) -> Trained:
+    """One variant of its trainings on several draws; the only one as it is.
+
+    Raises:
+        DataError: they were trained with other seeds, or judged by other users.
+    """
+    if len(draws) == 1:
+        return draws[0]
+    first = draws[0]
+    for draw in draws:
+        if draw.metrics.keys() != first.metrics.keys() or not np.array_equal(draw.users, first.users):
+            what = f"the draws {first.name!r} and {draw.name!r} were trained with other seeds or judged by other users"
+            raise DataError(what, remedy=TRAIN_AGAIN)
+    metrics = {seed: {**of_seed, "test": _mean_test(draws, seed)} for seed, of_seed in first.metrics.items()}
+    per_user = {metric: np.mean([draw.per_user[metric] for draw in draws], axis=0) for metric in first.per_user}
+    by_seed = {
+        seed: {metric: np.mean([draw.by_seed[seed][metric] for draw in draws], axis=0) for metric in table}
+        for seed, table in first.by_seed.items()
+    }
+    return Trained(name, metrics, first.users, per_user, by_seed, tuple(draws))
+
+
+def _mean_test(draws: Sequence[Trained], seed: int) -> dict[str, float | None]:
+    """The mean over draws of every metric that each of them has."""
+    tests = [draw.metrics[seed]["test"] for draw in draws]
+    means: dict[str, float | None] = {}
+    for metric in tests[0]:
+        values = [test.get(metric) for test in tests]
+        known = [float(value) for value in values if value is not None and np.isfinite(value)]
+        means[metric] = float(np.mean(known)) if len(known) == len(values) else None
+    return means
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -82,6 +124,7 @@ def read_trained(
     options: ReportOptions,
     variants: Mapping[str, Sequence[int] | None],
     reranked: Collection[str] = (),
+    draws: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Trained]:
     """Reads the trainings of every variant, in the given order.
 
@@ -90,6 +133,7 @@ def read_trained(
         options: what the report compares.
         variants: the seeds to read by variant; None for all that are there.
         reranked: those among them that are rows of re-ranking.
+        draws: variant -> the variants it was trained as, of those whose source was drawn several times.
 
     Raises:
         UsageError: the baseline, the claim or a control is no variant.
@@ -101,10 +145,8 @@ def read_trained(
             raise UsageError(f"the report names {name!r}, which is not a variant of this run", remedy=remedy)
     metrics = (options.primary, *options.secondary)
     trained = {
-        name: read_variant(
-            *(run, name, None if seeds is None else sorted(set(seeds)), metrics),
-            by_seed=metrics,
-            reranked=name in reranked,
+        name: read_draws(
+            *(run, name, (draws or {}).get(name, [name]), seeds, metrics), by_seed=metrics, reranked=name in reranked
         )
         for name, seeds in variants.items()
     }
@@ -113,6 +155,32 @@ def read_trained(
             where = run.train / variant.name
             raise DataError(f"{options.primary} has no per-user values to test with", where=where, remedy=TRAIN_AGAIN)
     return trained
+
+
+def read_draws(
+    run: RunFolder,
+    name: str,
+    draws: Sequence[str],
+    seeds: Sequence[int] | None = None,
+    metrics: Sequence[str] = (),
+    *,
+    by_seed: Iterable[str] | None = None,
+    reranked: bool = False,
+) -> Trained:
+    """Reads one variant of a run folder, from the trainings of each of its draws.
+
+    Args:
+        run, seeds, metrics, by_seed, reranked: as `read_variant` takes them.
+        name: the variant.
+        draws: the variants it was trained as; itself alone where its source was drawn once.
+
+    Raises:
+        DataError: as `read_variant` and `over_draws`.
+    """
+    chosen = None if seeds is None else sorted(set(seeds))
+    return over_draws(
+        name, [read_variant(run, draw, chosen, metrics, by_seed=by_seed, reranked=reranked) for draw in draws]
+    )
 
 
 def read_variant(

@@ -126,7 +126,8 @@ def definitions(alpha: float, margin: float) -> Sequence[tuple[Word, str]]:
     """
     level, share = per_cent(alpha), per_cent(margin)
     both = (
-        f"over users (after Holm's correction) and over seeds, each at {level}; of two variants that draw nothing the "
+        f"over users (after Holm's correction) and over seeds, with which the draws of a language model count where it "
+        f"was asked several times, each at {level}; of two variants that draw nothing the "
         "users alone decide, because training again repeats the difference exactly"
     )
     return (

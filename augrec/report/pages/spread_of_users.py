@@ -47,22 +47,23 @@ def spread_table(name: str, metric: str, heads: Sequence[Column], rows: Sequence
 
 
 def spread_figure(
-    name: str, label: str, metric: str, one: UserSpread, others: Sequence[UserSpread], colour: str
+    name: str, label: str, metric: str, spread: UserSpread, beside: UserSpread | None, colour: str
 ) -> Markup:
-    """The share of users up to each value of one variant, the others thin behind it; for one of several side by side.
+    """The share of users up to each value of one variant, for one of several small figures side by side.
 
     Args:
         name: unique on the page.
         label: what it shows, for those who do not see it.
         metric: the axis.
-        one, others: what is drawn.
+        spread: what is drawn.
+        beside: the baseline's, thin behind it.
         colour: of the line.
     """
 
     def draw(axes: Axes) -> None:
-        for other in others:
-            axes.plot(other.quantiles, SHARES, color=MUTED, linewidth=0.8, alpha=0.45, zorder=1)
-        axes.plot(one.quantiles, SHARES, color=colour, linewidth=2.2, zorder=3)
+        if beside is not None and beside is not spread:
+            axes.plot(beside.quantiles, SHARES, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.plot(spread.quantiles, SHARES, color=colour, linewidth=2.2, zorder=3)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

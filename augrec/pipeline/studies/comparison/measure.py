@@ -71,8 +71,9 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         plan.design(),
         folder,
         variants,
-        {name: config.seeds_of(name) for name in config.variants},
+        {name: config.seeds_of(name) for name in config.shown_variants()},
         {pair: tuned[variant] for pair, variant in variants.items() if variant in tuned},
+        {name: config.draws_of(name) for name in config.shown_variants()},
     )
     groups = groups_of(downstream.test_users, texts.train_counts(), profiled)
     sizes = tuple(group.size() for group in groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +67,11 @@ class Outcome:
                     config.models[variant.model].family,
                     FAMILIES[config.models[variant.model].family].kind,
                     tuple(config.seeds_of(name)),
-                    tuple(finished.get(name, ())),
+                    tuple(_finished_in_all(finished, config.draws_of(name))),
+                    draws=tuple(config.draws_of(name)),
                 )
                 for name, variant in config.variants.items()
+                if name in config.shown_variants()
             }
             | self._reranked(finished),
             data=marker.content if marker else None,
@@ -77,6 +79,12 @@ class Outcome:
             searched=self.searched,
             failures=self.failures,
         )
+
+
+def _finished_in_all(finished: Mapping[str, list[int]], draws: Iterable[str]) -> list[int]:
+    """The seeds with which every draw of a variant finished."""
+    first, *further = (finished.get(draw, []) for draw in draws)
+    return [seed for seed in first if all(seed in other for other in further)]
 
 
 def study_of(plan: ExperimentPlan, outcomes: list[Outcome]) -> Study:

@@ -146,8 +146,8 @@ def user_figures(results: ComparisonResults, group: str) -> list[tuple[str, list
         figures = []
         for m, (arm, spread) in enumerate(spreads.items()):
             label = spread_label(f"{titles.get(arm, arm)} under {title}", results.primary, spread)
-            others, colour = list(spreads.values()), looks.get(arm, UNKNOWN).colour
-            figure = spread_figure(f"users{n}-{m}", label, results.primary, spread, others, colour)
+            beside, colour = spreads.get(results.baseline), looks.get(arm, UNKNOWN).colour
+            figure = spread_figure(f"users{n}-{m}", label, results.primary, spread, beside, colour)
             figures.append((titles.get(arm, arm), figure))
         if figures:
             drawn.append((title, figures))

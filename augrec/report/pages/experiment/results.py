@@ -8,7 +8,7 @@ from typing import Any
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.numbers.variants import Trained, read_variant
+from augrec.report.numbers.variants import Trained, read_draws
 from augrec.report.options import ReportOptions
 from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.options import Table
@@ -55,8 +55,8 @@ class Results:
         if not planned.finished:
             return None, f"failed: {run.why_missing(variant)}"
         try:
-            found = read_variant(
-                *(RunFolder(run.folder), variant, list(planned.finished)),
+            found = read_draws(
+                *(RunFolder(run.folder), variant, planned.draws or (variant,), list(planned.finished)),
                 by_seed=self.metrics,
                 reranked=planned.reranked,
             )

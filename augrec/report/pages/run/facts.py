@@ -207,6 +207,10 @@ def _training(trained: dict[str, Trained]) -> Pairs:
     per_variant = {len(variant.metrics) for variant in trained.values()}
     told = counted(len(seeds), "seed") + ("" if len(per_variant) == 1 else ", not all of them for every variant")
     pairs = [("variants", count(len(trained))), ("seeds", f"{told} ({', '.join(map(str, seeds))})")]
+    drawn = {name: len(variant.draws) for name, variant in trained.items() if variant.draws}
+    if drawn:
+        told = "; ".join(f"{counted(draws, 'draw')} of {name}" for name, draws in drawn.items())
+        pairs.append(("asked again", told))
     tested = {run["n_test_users"] for run in runs if "n_test_users" in run}
     if tested:
         pairs.append(("test users", " or ".join(count(number) for number in sorted(tested))))

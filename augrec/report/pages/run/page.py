@@ -79,7 +79,9 @@ def write_report(
     """
     plan = plan or {}
     seeds = {name: plan[name].seeds if name in plan else None for name in variants}
-    trained = read_trained(run, options, seeds, [name for name, planned in plan.items() if planned.reranked])
+    reranked_rows = [name for name, planned in plan.items() if planned.reranked]
+    draws = {name: planned.draws for name, planned in plan.items() if planned.draws}
+    trained = read_trained(run, options, seeds, reranked_rows, draws)
     facts = read_facts(run.root, trained, config, stages)
     cards = read_cards(run, [name for name, _, _ in facts.sources])
     kinds = {task: card.gives.kind for (_, task), card in cards.items()}
@@ -121,7 +123,7 @@ def render(
         "results": results_table(trained, results, options),
         "compared": tests_table(trained, results, options),
         "tests": describe_tests(results, options),
-        "users": users_table(results, options),
+        "spread": users_table(results, options),
         "user_figures": user_figures(results, options),
         "primary_figure": primary_figure(trained, results, options),
         "reranked": reranked,

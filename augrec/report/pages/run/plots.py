@@ -79,14 +79,9 @@ def _draw_variants(
 
 def user_figures(results: Results, options: ReportOptions) -> list[tuple[str, Markup]]:
     """One small figure per variant: the share of users up to each value of the primary metric: (name, figure)."""
-    spreads = list(results.users.values())
+    metric, beside = options.primary, results.users.get(options.baseline)
     return [
-        (
-            name,
-            spread_figure(
-                f"users{n}", spread_label(name, options.primary, spread), options.primary, spread, spreads, SERIES[0]
-            ),
-        )
+        (name, spread_figure(f"users{n}", spread_label(name, metric, spread), metric, spread, beside, SERIES[0]))
         for n, (name, spread) in enumerate(results.users.items())
     ]
 

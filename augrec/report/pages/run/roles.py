@@ -69,6 +69,7 @@ class PlannedVariant:
         changed: the tasks whose answers it is not given as they are -> how each is treated.
         seeds: those it is trained with; None: all that are found.
         reranked: which lists were judged, and how; None for a trained variant.
+        draws: the variants it is trained as, one for each draw of its source; empty: itself alone.
     """
 
     model: str
@@ -76,6 +77,7 @@ class PlannedVariant:
     changed: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     reranked: RerankedLists | None = None
+    draws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -23,12 +25,12 @@ def table(rng: np.random.Generator, seeds: int, users: int, spreads: tuple[float
 
 
 def ends(values: np.ndarray, samples: int = 500, alpha: float = 0.05, seed: int = 0) -> tuple[float, float]:
-    found = intervals(values[:, :, None], samples, alpha, np.random.default_rng(seed))
+    found = intervals(values.reshape(-1, *values.shape[-2:], 1), samples, alpha, np.random.default_rng(seed))
     return float(found.low[0]), float(found.high[0])
 
 
 def error(values: np.ndarray) -> float:
-    return float(intervals(values[:, :, None], 2, 0.05, np.random.default_rng(0)).error[0])
+    return float(intervals(values.reshape(-1, *values.shape[-2:], 1), 2, 0.05, np.random.default_rng(0)).error[0])
 
 
 def mean_squares(values: np.ndarray) -> tuple[float, float, float]:
@@ -121,9 +123,9 @@ def test_of_many_users_without_any_spread_the_seeds_remain() -> None:
 
 
 def test_columns_are_those_of_single_columns_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(8).random((3, 40, 2))
+    values = np.random.default_rng(8).random((2, 3, 40, 2))
     both = intervals(values, 200, 0.1, np.random.default_rng(9))
-    alone = intervals(values[:, :, :1], 200, 0.1, np.random.default_rng(9))
+    alone = intervals(values[..., :1], 200, 0.1, np.random.default_rng(9))
     assert both.low[0] == pytest.approx(alone.low[0])
     monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 400)
     blocks = intervals(values, 200, 0.1, np.random.default_rng(9))
@@ -136,7 +138,7 @@ def test_nothing_varies_and_one_user() -> None:
 
 
 def test_a_hundred_thousand_users_take_a_bounded_block_of_memory() -> None:
-    values = np.random.default_rng(10).random((5, 100_000, 1))
+    values = np.random.default_rng(10).random((1, 5, 100_000, 1))
     tracemalloc.start()
     try:
         intervals(values, 60, 0.05, np.random.default_rng(0))
@@ -170,7 +172,7 @@ def test_pairs_are_made_of_the_seeds_that_both_were_trained_with() -> None:
     assert pair is not None
     assert pair.seeds == 3
     expected = [first.by_seed[seed]["recall@20"] - second.by_seed[seed]["recall@20"] for seed in (3, 4, 5)]
-    assert np.array_equal(pair.differences, expected)
+    assert np.array_equal(pair.differences, [expected])
     found = compare(first, second, ["recall@20"], Inference(bootstrap=100))["recall@20"]
     assert found.difference == pytest.approx(np.mean(expected))
     assert (found.paired_seeds, found.n_users) == (3, 50)
@@ -181,7 +183,7 @@ def test_what_draws_nothing_stands_beside_every_seed_of_the_other() -> None:
     there, back = paired_values(fixed, drawn, "recall@20"), paired_values(drawn, fixed, "recall@20")
     assert there is not None
     assert back is not None
-    assert there.differences.shape == (5, 50)
+    assert there.differences.shape == (1, 5, 50)
     assert np.array_equal(there.differences, -back.differences)
     both = paired_values(fixed, variant("c", range(3), deterministic=True), "recall@20")
     assert both is not None
@@ -211,3 +213,68 @@ def test_seeds_that_spread_widen_the_interval_of_a_mean() -> None:
         assert found.high is not None
         widths.append(found.high - found.low)
     assert widths[1] > 1.5 * widths[0]
+
+
+def drawn(rng: np.random.Generator, draws: int, seeds: int, users: int, spreads: dict[str, float]) -> np.ndarray:
+    """[draws, seeds, users] around zero, from deviations by the letters of their factors."""
+    shape = {"d": draws, "s": seeds, "u": users}
+    total = np.zeros((draws, seeds, users))
+    for factors, spread in spreads.items():
+        total = total + rng.normal(0, spread, [size if name in factors else 1 for name, size in shape.items()])
+    return total
+
+
+def true_error(draws: int, seeds: int, users: int, spreads: dict[str, float]) -> float:
+    """The standard error of the mean: each deviation is drawn as often as its factors have levels together."""
+    sizes = {"d": draws, "s": seeds, "u": users}
+    return math.sqrt(sum(spread**2 / math.prod(sizes[name] for name in factors) for factors, spread in spreads.items()))
+
+
+DRAWN = {"u": 0.1, "s": 0.01, "d": 0.02, "us": 0.05, "ud": 0.05, "sd": 0.015, "usd": 0.1}
+
+
+def test_with_draws_the_variance_is_that_of_three_crossed_factors_on_average() -> None:
+    rng = np.random.default_rng(11)
+    found = [error(drawn(rng, 3, 5, 60, DRAWN)) ** 2 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(true_error(3, 5, 60, DRAWN) ** 2, rel=0.1)
+
+
+def test_with_draws_the_standard_error_is_that_of_the_mean_squares_in_loops() -> None:
+    values = drawn(np.random.default_rng(12), 3, 4, 9, DRAWN) + 0.4
+    sizes = values.shape
+    mean = values.mean()
+
+    def square(*axes: int) -> float:
+        """Of the effect of some axes: what is left of their means without all that fewer of them explain."""
+        total, others = 0.0, [axis for axis in range(3) if axis not in axes]
+        for at in np.ndindex(*[sizes[axis] for axis in axes]):
+            effect = 0.0
+            for size in range(len(axes) + 1):
+                for inner in combinations(range(len(axes)), size):
+                    place = [slice(None)] * 3
+                    for n in inner:
+                        place[axes[n]] = at[n]
+                    effect += (-1) ** (len(axes) - size) * values[tuple(place)].mean()
+            total += effect**2
+        repeated = math.prod(sizes[axis] for axis in others)
+        return repeated * total / math.prod(sizes[axis] - 1 for axis in axes)
+
+    u, s, d, us, ud, sd, usd = (square(*axes) for axes in ((2,), (1,), (0,), (1, 2), (0, 2), (0, 1), (0, 1, 2)))
+    assert d + s - sd > us + ud - usd
+    assert error(values) ** 2 == pytest.approx((u + s + d - us - ud - sd + usd) / values.size)
+    low, high = ends(values)
+    assert low < mean < high
+
+
+def test_intervals_over_draws_cover_what_one_draw_misses() -> None:
+    rng = np.random.default_rng(13)
+    spreads = {"u": 0.1, "s": 0.005, "d": 0.03, "usd": 0.1}
+    tables = [drawn(rng, 3, 5, 100, spreads) for _ in range(300)]
+    covered, alone = (
+        np.mean(
+            [low <= 0 <= high for low, high in (ends(values[:draws], 300, seed=n) for n, values in enumerate(tables))]
+        )
+        for draws in (3, 1)
+    )
+    assert covered > 0.92
+    assert alone < 0.75

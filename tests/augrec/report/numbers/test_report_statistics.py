@@ -13,7 +13,6 @@ from augrec.report.numbers.statistics import (
     equivalence_t,
     holm,
     paired_t,
-    seeds_t,
     sign_flips,
 )
 
@@ -144,24 +143,6 @@ def test_what_is_rounding_depends_on_the_size_of_the_values() -> None:
 
 def test_one_pair_is_not_enough() -> None:
     assert "fewer than two" in (paired_t(np.array([0.3]), np.array([0.2])).reason or "")
-
-
-def test_seeds_are_paired_by_number_not_by_position() -> None:
-    first = {3: 0.31, 1: 0.30, 2: 0.33, 9: 0.99}
-    second = {1: 0.28, 2: 0.32, 3: 0.30}
-    expected = stats.ttest_rel([0.30, 0.33, 0.31], [0.28, 0.32, 0.30]).pvalue
-    assert seeds_t(first, second).p == pytest.approx(expected)
-
-
-def test_two_models_without_randomness_cannot_be_tested_over_seeds() -> None:
-    result = seeds_t({0: 0.4, 1: 0.4, 2: 0.4}, {0: 0.3, 1: 0.3, 2: 0.3})
-    assert result.p is None
-    assert result.reason == "the difference is the same for all seeds"
-
-
-def test_a_model_without_randomness_against_a_trained_one_tests_the_trained_one() -> None:
-    expected = stats.ttest_1samp([0.41, 0.43, 0.42], 0.4).pvalue
-    assert seeds_t({0: 0.41, 1: 0.43, 2: 0.42}, {0: 0.4, 1: 0.4, 2: 0.4}).p == pytest.approx(expected)
 
 
 def test_holm_by_hand() -> None:

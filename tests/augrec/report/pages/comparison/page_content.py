@@ -177,6 +177,7 @@ def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[st
                 "low": mean - half,
                 "high": mean + half,
                 "versus": {name: _versus(mean - at, narrow, len(seeds)) for name, at in others.items()},
+                "users": _users(mean, users) if metric == "recall@20" else None,
             }
         groups[group] = values
     tuned = [] if arm == "none" else tuned
@@ -185,13 +186,20 @@ def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[st
     }  # fmt: skip
 
 
+def _users(mean: float, users: int) -> dict[str, Any]:
+    """Skewed, as recall is: a quarter of the users has nothing, and few have much."""
+    quantiles = [max(0.0, 4 * mean * (n / 20) ** 3 - mean / 16) for n in range(21)]
+    return {"quantiles": quantiles, "at_zero": 0.25, "users": users}
+
+
 def _versus(difference: float, half: float, seeds: int) -> dict[str, Any]:
     p = float(np.exp(-2.2 * abs(difference) / half))
     seeded = min(1.0, p * 1.3) if seeds > 1 else None
     return {
         "difference": difference, "ci_low": difference - half, "ci_high": difference + half, "error": half / 2,
-        "n_users": 1000, "paired_seeds": seeds, "fixed": False,
-        "relative": difference / 0.08, "effect": difference / half / 16,
+        "n_users": 1000, "paired_seeds": seeds, "paired_draws": 1, "fixed": False,
+        "reference": 0.08, "share_above": 0.4, "share_below": 0.3, "relative": difference / 0.08,
+        "effect": difference / half / 16,
         "margin": 0.0016, "detectable_users": 1.4 * half, "detectable_seeds": half if seeds > 1 else None,
         "p_users": p, "p_users_holm": min(1.0, 6 * p), "p_users_randomisation": p, "p_users_randomisation_holm": None,
         "p_seeds": seeded, "p_seeds_holm": seeded, "p_equivalence_users": 1 - p, "p_equivalence_users_holm": 1 - p / 2,
