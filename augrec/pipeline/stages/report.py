@@ -74,7 +74,7 @@ def _planned(config: Config, name: str) -> PlannedVariant:
     variant = config.variants[name]
     changed = changes(variant.model_dump())
     seeds, draws = tuple(config.seeds_of(name)), tuple(config.draws_of(name))
-    return PlannedVariant(variant.model, variant.source, changed, seeds, draws)
+    return PlannedVariant(variant.model, variant.source, changed, seeds, draws=draws)
 
 
 def _planned_row(config: Config, name: str) -> PlannedVariant:
