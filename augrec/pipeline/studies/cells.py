@@ -18,7 +18,6 @@ from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.beside import default_workers
-from augrec.pipeline.stages.registry import chain
 from augrec.pipeline.studies.memory import workers_that_fit
 from augrec.pipeline.studies.plan import Cell
 from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings
