@@ -97,13 +97,13 @@ def tests_table(block: Block) -> Table | None:
 
 def users_table(block: Block) -> Table | None:
     """How the first metric is spread over the users of every row."""
-    metric = block.metrics[0]
     rows = [
         Row((word(row.label), *spread_cells(value.users, value.versus)), None, row.is_baseline)
+        for metric in block.metrics[:1]
         for row in block.rows
         if (value := row.values[metric]).users is not None
     ]
-    return spread_table(f"{stem(block)}-users", metric, words("variant"), rows)
+    return spread_table(f"{stem(block)}-users", "".join(block.metrics[:1]), words("variant"), rows)
 
 
 def words_of(*texts: str | None) -> list[Cell]:
