@@ -19,7 +19,6 @@ from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
 from augment.tasks.edge_scores import checked_scores, scores_by_content
 from augment.tasks.hints import HintOptions, hint_values, similar_of
 from augment.tasks.shown_order import drawn, several
-from augment.unseen import UnseenItems
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
 
@@ -54,6 +53,8 @@ class Pick(Task):
     Options: ClassVar[type[TaskOptions]] = PickOptions
 
     def __init__(self, context: Context, options: PickOptions) -> None:
+        from augment.unseen import UnseenItems  # brings numpy, which reading a config shall not wait for
+
         self.options: PickOptions = options
         self._context = context
         self._unseen = UnseenItems(context.catalog, f"{context.seed}/pick")

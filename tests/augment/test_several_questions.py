@@ -60,7 +60,7 @@ class Pairs(Task):
             )
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        return Checked({"best": draft.shown_candidates[answer["best"] - 1]})
+        return Checked({"order": [draft.shown_candidates[answer["best"] - 1]]})
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_every_question_has_a_key_and_a_record_of_its_own(task: Pairs, context: 
     assert [(row["entity"], row["question"]) for row in rows] == [*named, (catalog.n_users - 1, "")]
     assert [row["reason"] for row in rows if row["status"] == "failed"] == ["last: is not asked"]
     for row in rows[:-1]:
-        assert json.loads(row["fields"])["best"] == row["shown_candidates"][0]
+        assert json.loads(row["fields"])["order"] == row["shown_candidates"][:1]
 
 
 def test_the_same_prompt_under_another_name_is_another_question(task: Pairs, context: Context) -> None:
