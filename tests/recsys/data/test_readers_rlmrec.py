@@ -118,7 +118,7 @@ def test_a_config_can_use_it_with_its_split_and_ids_in_numeric_order(folder: Pat
     assert dataset.users["profile"].to_pylist()[3] == "Reads 11."
     for split, name in (("train", "trn"), ("valid", "val"), ("test", "tst")):
         assert [(users[user], item) for user, item in dataset.pairs(split).tolist()] == sorted(PAIRS[name])
-    assert meta["protocol"]["split"] == {"kind": "given"}
+    assert meta["protocol"]["split"] == {"kind": "given", "valid": None}
     assert meta["counts"]["moved_to_train"] == 0
     assert "no licence" in meta["licence"]
 
