@@ -96,7 +96,7 @@ def test_one_version_of_each_figure_is_shown_and_its_text_is_legible(page: Any, 
     shown = (
         "return [...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0).length"
     )
-    assert page.execute_script(shown) == 2 + 3 + 1 + 6
+    assert page.execute_script(shown) == 2 + 5 + 3 + 1 + 6
 
 
 def test_a_hash_can_be_copied(page: Any) -> None:
