@@ -41,6 +41,9 @@ class PairOptions(HintOptions):
     """Of `pair_source: top_m`: how many of the base recommender's items are drawn from, as far as it lists them."""
     both_orders: bool = True
     """Whether a pair is asked in both orders, and kept where these agree."""
+    disagreeing: Literal["drop", "average"] = "drop"
+    """What becomes of a pair whose orders disagree: none, or what the mean over both prefers, in which a preference for
+    a place cancels. Small models prefer a letter so much that hardly a pair is left with `drop`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -132,7 +135,8 @@ class Pair(Task):
             for order, values in zip(draft.orders, logprobs, strict=True)
             if values[0] != values[1]
         }
-        if len(preferred) != 1:
+        average = self.options.disagreeing == "average" and preferred
+        if len(preferred) != 1 and not average:
             place = "first" if logprobs[0][0] > logprobs[0][1] else "second"
             said = f"the {place} item is preferred in both orders" if preferred else "neither item is preferred"
             raise Contradiction(said, code="orders_disagree")

@@ -179,6 +179,16 @@ def test_orders_that_disagree_give_no_pair(context: Context, logprobs: list[list
     assert failed.value.code == "orders_disagree"
 
 
+def test_orders_that_disagree_may_be_averaged(context: Context) -> None:
+    task = task_of(context, "pair", disagreeing="average")
+    draft = task.draft(context.catalog.user(3))
+    fields = task.check({"label_logprobs": [logs(0.9, 0.1), logs(0.8, 0.2)]}, draft).fields
+    assert fields["positive"] == draft.shown_candidates[0], "the first letter loses more where the other item has it"
+    assert fields["confidence"] == pytest.approx(0.2, abs=1e-5)  # odds of sqrt(9 / 4)
+    with pytest.raises(Contradiction, match="neither"):
+        task.check({"label_logprobs": [logs(0.5, 0.5)] * 2}, draft)
+
+
 def test_an_order_that_cannot_tell_leaves_it_to_the_other(context: Context) -> None:
     task, draft = pair_of(context)
     fields = task.check({"label_logprobs": [logs(0.5, 0.5), logs(0.2, 0.8)]}, draft).fields
