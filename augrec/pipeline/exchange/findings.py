@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import write_json
+from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import PUBLISHED
 from augrec.pipeline.host.terminal import cells
@@ -55,7 +55,7 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
     }
     written |= {"alignment": [asdict(found) for found in probed], "edge_worth": [asdict(found) for found in worth]}
     write_json(out / IMPORT_FILE, written)
-    return written
+    return read_json(out / IMPORT_FILE)
 
 
 def render(written: dict[str, Any], out: Path, console: Console, file: str = IMPORT_FILE) -> None:

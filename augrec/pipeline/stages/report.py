@@ -27,6 +27,10 @@ class Report(Stage):
     last = True
     per_variant = True
 
+    def code(self, run: Run) -> tuple[str, ...]:
+        """See `Stage.code`; with what turns a config's values into the rows that the page shows."""
+        return (*super().code(run), "augrec.pipeline.llm_draws", "augrec.pipeline.reranking.options")
+
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the whole config but for places."""
         from augrec.pipeline.config import without_places

@@ -139,14 +139,14 @@ IDENTITIES = """
 import json, sys
 from pathlib import Path
 from augrec.pipeline.config import read_config
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.training import code_of
 
 config = read_config(Path(sys.argv[1]))
 run = Run(config)
-found = {f"stage {name}": code_identity(stage.code(run)) for name, stage in STAGES.items()}
+found = {f"stage {stage.name}": code_identity(stage.code(run)) for stage in chain(config)}
 found |= {name: code_identity(code_of(config, variant)) for name, variant in config.variants.items()}
 print(json.dumps(found))
 """

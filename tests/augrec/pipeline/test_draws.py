@@ -115,7 +115,7 @@ def written_run(folder: Path, edges: Edges, profiles: np.ndarray, attributes: di
         "fields": fields,
         "shown_candidates": [[int(p), int(n), 3, 4] for p, n in zip(edges.positive, edges.negative, strict=True)],
     }
-    for kind in TASKS.values():
+    for kind in (TASKS[name] for name in ("edges", "user_profile", "item_attributes")):
         write_card(folder / "augment" / "llm" / kind.name / "task.json", card_of(kind))
         rows = pa.table(table) if kind.about == "user" else pa.table(table)[:N_ITEMS]
         pq.write_table(rows, folder / "augment" / "llm" / kind.name / "records.parquet")

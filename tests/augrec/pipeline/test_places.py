@@ -15,7 +15,7 @@ import pytest
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 
 CONFIG = """
@@ -76,7 +76,7 @@ def sections(place: Path) -> dict[str, Any]:
     config = place.parent / "placed.yaml"
     config.write_text(CONFIG.format(place=place))
     run = Run(read_config(config))
-    return {name: stage.section(run) for name, stage in STAGES.items()}
+    return {stage.name: stage.section(run) for stage in chain(run.config)}
 
 
 def test_the_same_files_elsewhere_are_the_same(place: Path, tmp_path: Path) -> None:

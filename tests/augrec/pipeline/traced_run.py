@@ -20,7 +20,7 @@ from typing import Any
 import augrec
 from augrec.pipeline.config import read_config
 from augrec.pipeline.import_closure import NOT_COUNTED, PACKAGES, import_closure
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run, Stage
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.training import code_of, train_one
@@ -74,7 +74,8 @@ def main(config_path: Path) -> None:
         covered = {*closure.modules, *templates, *NOT_COUNTED, *EXCEPTED.get(name, ())}
         lacking[name] = sorted(modules_run(work) - covered)
 
-    for name, stage in STAGES.items():
+    for stage in chain(run.config):
+        name = stage.name
         if name == "train":
             for training in trainings_of(run):
                 code = code_of(run.config, run.config.variants[training.variant])
