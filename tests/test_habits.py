@@ -72,6 +72,12 @@ def test_tests_lie_where_the_code_lies() -> None:
     assert {name for name in folders if not (code / name).is_dir() and not (code / f"{name}.py").is_file()} == NO_ROOMS
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Folders of tests are no packages, so that the second file of a name is not collected."""
+    names = [path.name for path in ROOT.rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_nobody_sleeps() -> None:
     found = {name: lines for name, tree in trees() if name not in MAY_SLEEP and (lines := sleeps(tree))}
     assert found == {}, "wait for what is meant: tests.kit.waiting.wait_until"
