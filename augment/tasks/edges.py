@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 from pydantic import Field, create_model
 
 from augment.answers.answer import Answer, AnswerModel
-from augment.answers.scoring import label_answer, labels_for
+from augment.answers.scoring import labels_for
 from augment.messages import Control, Draft
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
-from augment.tasks.edge_scores import checked_scores, likeness_to, scores_by_content
+from augment.tasks.scored_question import checked_scores, likeness_to, scored_draft
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -108,24 +108,13 @@ class Edges(Task):
 
     def _scored(self, user: int, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
         """One order of a scored question."""
-        labels = labels_for(len(shown))
         messages = self._context.prompts.messages(
             "edges_score.j2",
             domain=self._context.catalog.domain,
             history=history,
-            candidates=list(zip(labels, shown, strict=True)),
+            candidates=list(zip(labels_for(len(shown)), shown, strict=True)),
         )
-        answer = label_answer(labels)
-        return Draft(
-            user,
-            messages,
-            answer,
-            Control(lambda: scores_by_content(history, shown, labels), answer),
-            shown_history=tuple(item.item for item in history),
-            shown_candidates=tuple(item.item for item in shown),
-            dropped_history=drop,
-            labels=labels,
-        )
+        return scored_draft(user, messages, history, shown, drop=drop)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """Labels back to item ids; the grammar already made them different."""

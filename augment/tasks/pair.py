@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augment.answers.scoring import label_answer, labels_for
-from augment.messages import Control, Draft
+from augment.answers.scoring import labels_for
+from augment.messages import Draft
 from augment.samples import sample
 from augment.tasks.base import Checked, Context, Contradiction, Impossible, Task, TaskOptions
-from augment.tasks.edge_scores import checked_scores, scores_by_content
 from augment.tasks.hints import HintOptions, hint_values, similar_of
+from augment.tasks.scored_question import checked_scores, scored_draft
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -114,18 +114,8 @@ class Pair(Task):
             asked=asked,
             **hint_values(entity, self.options, asked),
         )
-        answer = label_answer(LABELS)
-        return Draft(
-            entity.user,
-            messages,
-            answer,
-            Control(lambda: scores_by_content(history, shown, LABELS), answer),
-            shown_history=tuple(item.item for item in history),
-            shown_candidates=tuple(item.item for item in shown),
-            dropped_history=drop,
-            labels=LABELS,
-            shown_similar=tuple(item.item for item in similar_of(entity, self.options)),
-        )
+        similar = similar_of(entity, self.options)
+        return scored_draft(entity.user, messages, history, shown, drop=drop, similar=similar)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """The likelier item of both orders; orders that prefer different items are no answer."""

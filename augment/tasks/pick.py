@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from augment.answers.scoring import label_answer, labels_for
-from augment.messages import Control, Draft
+from augment.answers.scoring import labels_for
+from augment.messages import Draft
 from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
-from augment.tasks.edge_scores import checked_scores, scores_by_content
 from augment.tasks.hints import HintOptions, hint_values, similar_of
+from augment.tasks.scored_question import checked_scores, scored_draft
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -77,8 +77,7 @@ class Pick(Task):
 
     def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
         """One order of the question."""
-        labels = labels_for(len(shown))
-        asked = dict(zip(labels, shown, strict=True))
+        asked = dict(zip(labels_for(len(shown)), shown, strict=True))
         messages = self._context.prompts.messages(
             "pick.j2",
             domain=self._context.catalog.domain,
@@ -86,18 +85,8 @@ class Pick(Task):
             asked=asked,
             **hint_values(entity, self.options, asked),
         )
-        answer = label_answer(labels)
-        return Draft(
-            entity.user,
-            messages,
-            answer,
-            Control(lambda: scores_by_content(history, shown, labels), answer),
-            shown_history=tuple(item.item for item in history),
-            shown_candidates=tuple(item.item for item in shown),
-            dropped_history=drop,
-            labels=labels,
-            shown_similar=tuple(item.item for item in similar_of(entity, self.options)),
-        )
+        similar = similar_of(entity, self.options)
+        return scored_draft(entity.user, messages, history, shown, drop=drop, similar=similar)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """The likeliest item over all orders."""

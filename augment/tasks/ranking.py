@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from augment.answers.permutations import permutation_answer
-from augment.answers.scoring import averaged, disagreement, label_answer, labels_for, ranked
+from augment.answers.scoring import labels_for
 from augment.messages import Control, Draft, Messages, Sampling
 from augment.tasks.base import Checked, Context, Impossible, Task
-from augment.tasks.edge_scores import likeness_to, scores_by_content
 from augment.tasks.hints import HintOptions, hint_values, similar_of
+from augment.tasks.scored_question import checked_scores, likeness_to, scored_draft
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -108,19 +108,9 @@ class Ranking(Task):
 
     def _scored(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
         """One order of a scored question."""
-        labels = labels_for(len(shown))
-        answer = label_answer(labels)
-        return Draft(
-            entity.user,
-            self._messages("ranking_score.j2", entity, history, dict(zip(labels, shown, strict=True))),
-            answer,
-            Control(lambda: scores_by_content(history, shown, labels), answer),
-            shown_history=tuple(item.item for item in history),
-            shown_candidates=tuple(item.item for item in shown),
-            dropped_history=drop,
-            labels=labels,
-            shown_similar=self._similar(entity),
-        )
+        asked = dict(zip(labels_for(len(shown)), shown, strict=True))
+        messages, similar = self._messages("ranking_score.j2", entity, history, asked), similar_of(entity, self.options)
+        return scored_draft(entity.user, messages, history, shown, drop=drop, similar=similar)
 
     def _similar(self, entity: UserEntity) -> tuple[int, ...]:
         return tuple(item.item for item in similar_of(entity, self.options))
@@ -156,17 +146,9 @@ class Ranking(Task):
 
 def _checked_scores(logprobs: list[list[float]], draft: Draft) -> Checked:
     """The candidates by their probabilities over all orders."""
-    orders = [
-        dict(zip(order.shown_candidates, values, strict=True))
-        for order, values in zip(draft.orders, logprobs, strict=True)
-    ]
-    scores = ranked(averaged(orders))
-    fields = {
-        "order": [item for item, _ in scores],
-        "scores": scores,
-        "disagreement": round(disagreement(orders), 6),
-    }
-    return Checked(fields)
+    fields = checked_scores(logprobs, draft).fields
+    order = [item for item, _ in fields["scores"]]
+    return Checked({"order": order, "scores": fields["scores"], "disagreement": fields["disagreement"]})
 
 
 def _by_content(history: tuple[Item, ...], shown: tuple[Item, ...]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from augment.answers.answer import Answer, AnswerModel
 from augment.answers.scoring import label_answer, normalised
 from augment.messages import Control, Draft, Sampling
 from augment.tasks.base import Checked, Context, Impossible, Task
-from augment.tasks.edge_scores import SHARPNESS
 from augment.tasks.hints import HintOptions, similar_of
+from augment.tasks.scored_question import SHARPNESS
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.tasks import About, Gives

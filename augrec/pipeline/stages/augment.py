@@ -126,9 +126,7 @@ class Augment(Stage):
 
     def gpus(self, run: Run, group: str) -> int | None:
         """See `Stage.gpus`: as many as the source's engine says, 0 where it needs none."""
-        assert run.config.generation is not None
-        engine: Any = run.config.generation.sources[group].engine
-        return int(engine.gpus) if engine.needs_gpu else 0
+        return gpus_of_source(run, group)
 
     def finish(self, run: Run) -> dict[str, Any]:
         """See `Stage.finish`: answers what is open, and merges the shards into tables.
@@ -271,6 +269,13 @@ def answering_source(run: Run, name: str) -> SourceOptions:
     assert run.config.generation is not None
     source = run.config.generation.sources[name]
     return source.model_copy(update={"engine": served(source.engine, run)})
+
+
+def gpus_of_source(run: Run, name: str) -> int:
+    """As many GPUs as the source's engine says, 0 where it needs none."""
+    assert run.config.generation is not None
+    engine: Any = run.config.generation.sources[name].engine
+    return int(engine.gpus) if engine.needs_gpu else 0
 
 
 def source_model(source: Any) -> Any:

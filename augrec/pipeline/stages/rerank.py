@@ -17,6 +17,7 @@ from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.augment import (
     answering_source,
     engine_of,
+    gpus_of_source,
     refuse_unanswered,
     source_code,
     source_model,
@@ -159,9 +160,7 @@ class Rerank(Stage):
 
     def gpus(self, run: Run, group: str) -> int | None:
         """See `Stage.gpus`: as many as the source's engine says, 0 where it needs none."""
-        assert run.config.generation is not None
-        engine: Any = run.config.generation.sources[group].engine
-        return int(engine.gpus) if engine.needs_gpu else 0
+        return gpus_of_source(run, group)
 
     def finish(self, run: Run) -> dict[str, Any]:
         """See `Stage.finish`: asks what is open, then makes the rows of every training.

@@ -1,4 +1,4 @@
-"""A scored edge question: what becomes of its log-probabilities, and the rule that answers it without an LLM."""
+"""A scored question: how it is put, what becomes of its log-probabilities, and the rule that answers without an LLM."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from augment.answers.scoring import averaged, confidence, disagreement, normalised, ranked
-from augment.messages import Draft
+from augment.answers.scoring import averaged, confidence, disagreement, label_answer, labels_for, normalised, ranked
+from augment.messages import Control, Draft, Messages
 from augment.tasks.base import Checked
 
 if TYPE_CHECKING:
@@ -22,6 +22,40 @@ def likeness_to(history: tuple[Item, ...], shown: tuple[Item, ...]) -> list[floa
     counts = Counter(genre for item in history for genre in item.genres)
     norm = math.sqrt(sum(count**2 for count in counts.values())) or 1.0
     return [sum(counts[g] for g in item.genres) / norm / max(len(item.genres), 1) ** 0.5 for item in shown]
+
+
+def scored_draft(
+    user: int,
+    messages: Messages,
+    history: tuple[Item, ...],
+    shown: tuple[Item, ...],
+    *,
+    drop: int,
+    similar: tuple[Item, ...] = (),
+) -> Draft:
+    """One order of a scored question: the answer is the letter of one of the shown items.
+
+    Args:
+        user: who is asked about.
+        messages: the prompt, in which the items have the letters of `labels_for`.
+        history: the items of the user that it shows.
+        shown: what it asks about, in this order.
+        drop: how many of the oldest items of the history were left out.
+        similar: the items of a similar user that it shows.
+    """
+    labels = labels_for(len(shown))
+    answer = label_answer(labels)
+    return Draft(
+        user,
+        messages,
+        answer,
+        Control(lambda: scores_by_content(history, shown, labels), answer),
+        shown_history=tuple(item.item for item in history),
+        shown_candidates=tuple(item.item for item in shown),
+        dropped_history=drop,
+        labels=labels,
+        shown_similar=tuple(item.item for item in similar),
+    )
 
 
 def checked_scores(logprobs: list[list[float]], draft: Draft) -> Checked:
