@@ -171,6 +171,8 @@ class InstructionBuilder:
             hint_source=self._hint_source,
             items=self._names.items(asked),
             targets=self._names.items([item for item in liked if item in asked]),
+            history=self._names.items(draft.shown_history),
+            similar=self._names.items(draft.shown_similar),
         )
 
     def _chosen(self, task: Task, group: HeldOut, stream: str) -> HeldOut | None:

@@ -1,8 +1,8 @@
 """Instructions: prompts with the answers that a language model is taught to give, one JSON object a line.
 
-Keys: id, task, dataset, user, prompt (chat messages), completion, hint_source, items, targets. Users and items are
-called what the data's source calls them, so that instructions of several data sets can stand in one file. Nothing but
-the standard library is needed to read them: the trainer's environment has little else.
+Keys: id, task, dataset, user, prompt (chat messages), completion, hint_source, items, targets, history, similar. Users
+and items are called what the data's source calls them, so that instructions of several data sets can stand in one file.
+Nothing but the standard library is needed to read them: the trainer's environment has little else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import atomic_path, parse_json
 
 ROLES = ("system", "user")
+NAMED = ("items", "targets", "history", "similar")
+"""Keys that hold lists of items; they may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Instruction:
         hint_source: the model whose predictions the prompt may show, trained without the targets; "" for none.
         items: what the prompt asks about.
         targets: those of the items that the user interacted with in training, which no hint was made of.
+        history: the user's items that the prompt shows, oldest first.
+        similar: the items of a similar user that it shows, the latest first.
     """
 
     id: str
@@ -44,6 +48,8 @@ class Instruction:
     hint_source: str = ""
     items: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    similar: tuple[str, ...] = ()
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -100,7 +106,7 @@ def _instruction(line: str, where: str) -> Instruction:
     for key in ("id", "task", "dataset", "user", "completion"):
         _require(isinstance(fields.get(key), str) and bool(fields[key]), f"`{key}` must be a text", where)
     _require(isinstance(fields.get("hint_source", ""), str), "`hint_source` must be a text", where)
-    for key in ("items", "targets"):
+    for key in NAMED:
         names = fields.get(key, [])
         _require(isinstance(names, list) and all(isinstance(name, str) for name in names),
                  f"`{key}` must be a list of texts", where)  # fmt: skip
@@ -110,6 +116,8 @@ def _instruction(line: str, where: str) -> Instruction:
         hint_source=fields.get("hint_source", ""),
         items=tuple(fields.get("items", ())),
         targets=tuple(fields.get("targets", ())),
+        history=tuple(fields.get("history", ())),
+        similar=tuple(fields.get("similar", ())),
     )
 
 

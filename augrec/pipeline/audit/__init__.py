@@ -16,8 +16,9 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Audit, Check, Split
-from augrec.pipeline.audit.hints import audit_base, audit_instructions
+from augrec.pipeline.audit.hints import audit_base
 from augrec.pipeline.audit.insertions import audit_insertions
+from augrec.pipeline.audit.instructions import audit_instructions
 from augrec.pipeline.audit.interactions import (
     audit_candidates,
     audit_dataset,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,30 +174,3 @@ def audit_similar(folder: Path, name: str, records: list[dict[str, Any]], split:
             what = f"item {stray[0]} is not the nearest user's" if stray else "not the latest items, the latest first"
             problems.append(f"user {record['entity']}: {what} (key {record['key'][:12]})")
     return [Check(f"{name}: a similar user's items are of training", len(showing), tuple(problems))]
-
-
-def audit_instructions(folder: Path, split: Split) -> list[Check]:
-    """Instructions ask about what their fold held out or drew, so that their hints are scores of what was not seen."""
-    run = RunFolder(folder)
-    held = read_parquet(run.base.held_out).to_pandas()
-    names = [read_parquet(path)["source_id"].to_pylist() for path in (run.users, run.items)]
-    users, items = ({str(name): place for place, name in enumerate(each)} for each in names)
-    rows = set(map(tuple, held[["user", "fold", "item"]].to_numpy().tolist()))
-    own = set(map(tuple, held.loc[~held["drawn"], ["user", "fold", "item"]].to_numpy().tolist()))
-    title = read_json(run.dataset_json).get("name")
-    count, problems = 0, []
-    for line in _lines(run.tune.instructions):
-        if line.get("dataset") != title:
-            continue  # of another data set, which has an audit of its own
-        count += 1
-        fold = int(line["id"].rsplit("/", 2)[1])
-        asked = [(users.get(line["user"], -1), fold, items.get(item, -1)) for item in line["items"]]
-        targets = [(users.get(line["user"], -1), fold, items.get(item, -1)) for item in line["targets"]]
-        if not set(asked) <= rows or not targets or not set(targets) <= own:
-            problems.append(f"{line['id']}: asks about what its fold did not score, or did not hold out")
-    return [Check("tune: instructions ask about what their fold held out", count, tuple(problems))]
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as content:
-        yield from map(json.loads, content)

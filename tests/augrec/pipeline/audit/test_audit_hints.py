@@ -17,7 +17,7 @@ from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Insertions, TaskCard, write_card
 from augrec.pipeline.audit.checks import Asked, Check, Split
-from augrec.pipeline.audit.hints import audit_base, audit_instructions, audit_similar
+from augrec.pipeline.audit.hints import audit_base, audit_similar
 from augrec.pipeline.audit.insertions import audit_insertions, wrong_picks
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.stages import STAGES
@@ -195,32 +195,6 @@ def test_what_is_shown_of_a_similar_user_is_their_latest_training_items(run: Run
         (check,) = audit_similar(run.root, "llm pair", [{**sound, "shown_similar": shown}], split)
         assert what in check.violations[0]
     assert audit_similar(run.root, "llm pair", [{**sound, "shown_similar": []}], split) == []
-
-
-def test_an_instruction_about_what_its_fold_did_not_hold_out_is_found(run: RunFolder) -> None:
-    split, rows = read_split(run.dataset), pq.read_table(run.base.held_out).to_pylist()
-    users, items = (pq.read_table(path)["source_id"].to_pylist() for path in (run.users, run.items))
-    held = first(rows, drawn=False, fold=1)
-    drawn = first(rows, drawn=True, fold=1, user=held["user"])
-    line = {
-        "id": f"Toy/pair/{users[held['user']]}/1/0",
-        "dataset": "Toy",
-        "user": users[held["user"]],
-        "items": [items[held["item"]], items[drawn["item"]]],
-        "targets": [items[held["item"]]],
-    }
-    other = first(rows, drawn=False, fold=0, user=held["user"])
-    leaks = [
-        {**line, "id": line["id"][:-3] + "0/0"},
-        {**line, "targets": [items[drawn["item"]]]},
-        {**line, "items": [*line["items"], items[other["item"]]]},
-        {**line, "targets": []},
-    ]
-    run.tune.instructions.parent.mkdir(parents=True)
-    for lines, count in (([line, {**line, "dataset": "Other", "items": ["?"]}], 0), ([line, *leaks], 4)):
-        run.tune.instructions.write_text("\n".join(map(json.dumps, lines)) + "\n")
-        (check,) = audit_instructions(run.root, split)
-        assert len(check.violations) == count
 
 
 def test_picks_of_training_items_or_of_none_that_were_shown_are_found(run: RunFolder) -> None:
