@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from augrec.artefacts.progress import Ticker
 
-BATCHES_PER_CALL = 8
+BLOCK = 512
+"""Texts that are encoded and kept at a time: seconds of work on a CPU, and a file of a megabyte or a few."""
 PACKAGES = ("sentence-transformers", "transformers", "torch")
 """What decides a vector besides the weights, by the first two numbers of its version."""
 CANARIES = ("A film about the sea.", "An opera in four acts, sung in Italian.")
@@ -67,6 +68,11 @@ class SentenceEncoder:
         """Length of a vector."""
         return self.encode(["text"]).shape[1]
 
+    @property
+    def block(self) -> int:
+        """See `embed.matrices.Encoder`; no other with a smaller batch, which is what running out of memory asks for."""
+        return max(BLOCK, self.options.batch_size)
+
     @cached_property
     def pooling(self) -> str:
         """How token vectors become one vector, e.g. "mean"; "own" when the model does not say."""
@@ -95,12 +101,11 @@ class SentenceEncoder:
             DataError: the model gave a vector that is not finite.
         """
         order = sorted(range(len(texts)), key=lambda row: (-len(texts[row]), texts[row]))
-        step = self.options.batch_size * BATCHES_PER_CALL
         chunks = []
         with self._free_cores() as look:
-            for start in range(0, len(order), step):
+            for start in range(0, len(order), self.block):
                 look()
-                chunk = [texts[row] for row in order[start : start + step]]
+                chunk = [texts[row] for row in order[start : start + self.block]]
                 chunks.append(self._encode_chunk(chunk))
                 if ticker is not None:
                     ticker.advance(len(chunk))

@@ -34,6 +34,7 @@ class LexicalEncoder:
     """
 
     pooling = "tf-idf"
+    block = None
 
     def __init__(self, options: EmbeddingOptions) -> None:
         self._fewest_texts, self._terms = options.fewest_texts, options.terms

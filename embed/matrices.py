@@ -1,17 +1,22 @@
-"""Texts to one matrix: distinct strings encoded once, scattered to their rows, missing rows zero and listed."""
+"""Texts to one matrix: distinct strings encoded once, scattered to their rows, missing rows zero and listed.
+
+Nothing holds more than a block of vectors in memory: blocks are kept in files while the field is encoded, and scattered
+into the matrix when all are there.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.matrices import read_field, write_field
+from augrec.artefacts.matrices import blocks_of, forget_blocks, read_field, write_field_in_parts
 from augrec.artefacts.progress import progress
+from embed.blocks import KeptBlocks
 from embed.records import text_digest
 
 if TYPE_CHECKING:
@@ -28,6 +33,10 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int:
         """Length of a vector."""
+
+    @property
+    def block(self) -> int | None:
+        """How many texts are encoded and kept at a time; None where a vector depends on the other texts."""
 
     @property
     def pooling(self) -> str:
@@ -51,6 +60,8 @@ def embed_field(
 ) -> dict[str, Any]:
     """Writes `out`.npy (float32 [n, d], row = id) and then `out`.json, unless they are there for these texts.
 
+    Killed, it goes on from the last block of texts that was encoded.
+
     Args:
         encoder: the embedding model.
         texts: one per row; None is a missing row, a zero vector.
@@ -73,26 +84,37 @@ def embed_field(
         **({} if columns is None else {"columns": list(columns)}),
     }
     known = _finished(out, inputs)
-    if known is not None:
-        return known
-    distinct = sorted({text for text in texts if text is not None})
-    vectors = np.zeros((0, encoder.dim), dtype=np.float32)
-    if distinct:
-        with progress(f"embed {out.parent.name}/{out.name}", len(distinct), "strings") as ticker:
-            vectors = encoder.encode(distinct, ticker)
-    values = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
-    row_of = {text: row for row, text in enumerate(distinct)}
-    filled = [row for row, text in enumerate(texts) if text is not None]
-    values[filled] = vectors[[row_of[texts[row]] for row in filled]]  # type: ignore[index]
+    if known is None:
+        known = _encoded(encoder, texts, out, inputs)
+    forget_blocks(out)
+    return known
+
+
+def _encoded(encoder: Encoder, texts: Sequence[str | None], out: Path, inputs: dict[str, Any]) -> dict[str, Any]:
+    kept = KeptBlocks(encoder, list({text for text in texts if text is not None}), blocks_of(out))
+    if kept.texts:
+        with progress(f"embed {out.parent.name}/{out.name}", len(kept.texts), "strings") as ticker:
+            kept.encode(ticker)
     written = inputs | {
-        "dim": vectors.shape[1],
-        "distinct": len(distinct),
+        "dim": kept.dim,
+        "distinct": len(kept.texts),
         "missing": [row for row, text in enumerate(texts) if text is None],
         "pooling": encoder.pooling,
-        "cut": encoder.cut(distinct),
+        "cut": kept.cut(),
     }
-    write_field(out, values, written)
+    write_field_in_parts(out, _scattered(kept, texts), written)
     return written
+
+
+def _scattered(kept: KeptBlocks, texts: Sequence[str | None]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the matrix, and their vectors, for each block."""
+    place_of = {text: place for place, text in enumerate(kept.texts)}
+    places = np.array([-1 if text is None else place_of[text] for text in texts], dtype=np.int64)
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    for start, values in kept:
+        rows = order[slice(*np.searchsorted(ordered, [start, start + len(values)]))]
+        yield rows, values[places[rows] - start]
 
 
 def _finished(out: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:

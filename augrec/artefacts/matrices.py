@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, remove_file, write_json, write_npy
+from augrec.artefacts.files import atomic_path, read_json, remove_file, write_json, write_npy
 
 SUFFIX = ".npy"
 ANY_MATRIX = f"*{SUFFIX}"
 """For `glob`, in the folder of a group."""
+BLOCKS = ".blocks"
+ANY_BLOCKS = f"*{BLOCKS}"
+"""As `ANY_MATRIX`, of the folders of fields that are not finished."""
 EMBED_AGAIN = "run the stage `embed` again"
 
 
@@ -26,6 +32,19 @@ def sidecar_of(stem: Path) -> Path:
     return stem.parent / f"{stem.name}.json"
 
 
+def blocks_of(stem: Path) -> Path:
+    """The folder of what is encoded so far of a field that is not finished."""
+    return stem.parent / f"{stem.name}{BLOCKS}"
+
+
+def forget_blocks(stem: Path) -> None:
+    """Removes the blocks of a field that is finished; a link in their place is none of ours."""
+    blocks = blocks_of(stem)
+    if blocks.is_dir() and not blocks.is_symlink():
+        check_inside(blocks)
+        shutil.rmtree(blocks)
+
+
 def write_field(stem: Path, values: np.ndarray, about: dict[str, Any]) -> None:
     """Writes a matrix and its JSON, which says that the matrix is finished: an older one goes first.
 
@@ -36,6 +55,24 @@ def write_field(stem: Path, values: np.ndarray, about: dict[str, Any]) -> None:
     """
     remove_file(sidecar_of(stem))
     write_npy(matrix_of(stem), values)
+    write_json(sidecar_of(stem), about)
+
+
+def write_field_in_parts(stem: Path, parts: Iterable[tuple[np.ndarray, np.ndarray]], about: dict[str, Any]) -> None:
+    """As `write_field`, of a matrix that need not fit into memory.
+
+    Args:
+        stem: path without suffix.
+        parts: int64 [k] rows and float32 [k, d] what stands there; rows of no part are zero.
+        about: content of the JSON file, with `rows`, `dim` and `missing`.
+    """
+    remove_file(sidecar_of(stem))
+    with atomic_path(matrix_of(stem)) as temporary:
+        shape = about["rows"], about["dim"]
+        values = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        for rows, part in parts:
+            values[rows] = part
+        values.flush()
     write_json(sidecar_of(stem), about)
 
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.matrices import ANY_MATRIX, matrix_of
+from augrec.artefacts.matrices import ANY_BLOCKS, ANY_MATRIX, matrix_of
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import MARKER, TRAINING
 from augrec.artefacts.source_folder import SourceFolder, TaskFolder
@@ -167,7 +167,7 @@ def _groups(run: Run) -> dict[Path, str]:
     unnamed = {
         path: "embedded for an earlier config"
         for path in _folders(run.files.embed)
-        if path.name not in groups and any(path.glob(ANY_MATRIX))
+        if path.name not in groups and any([*path.glob(ANY_MATRIX), *path.glob(ANY_BLOCKS)])
     }
     attempts = {
         path: "about matrices of an earlier config"
@@ -182,7 +182,13 @@ def _fields(run: Run) -> dict[Path, str]:
     if not run.files.embed_summary.exists() or not _current(run, "embed"):
         return {}
     named = set(named_matrices(run.folder))
-    return {
+    begun = {
+        path: "a field that was begun for an earlier config"
+        for group in embed_groups(run)
+        for path in _folders(run.files.group(group))
+        if path.match(ANY_BLOCKS)
+    }
+    return begun | {
         path: "embedded for an earlier config"
         for group in embed_groups(run)
         for path in (*_files(run.files.group(group), ANY_MATRIX), *_files(run.files.group(group), "*.json"))

@@ -12,6 +12,7 @@ class CountingEncoder:
 
     dim = 4
     pooling = "none"
+    block = 2
 
     def __init__(self, **settings):
         self.settings = {"model": "counting", "model_sha256": "0", **settings}

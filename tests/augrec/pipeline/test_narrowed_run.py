@@ -17,6 +17,7 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.matrices import blocks_of
 from augrec.artefacts.source_folder import SourceFolder, damaged_of
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.audit import audit_run
@@ -137,6 +138,8 @@ def test_a_removed_task_is_neither_embedded_nor_trained_on_nor_shown(narrowed: C
     run = narrowed(fewer_tasks)
     assert (run.folder / "embed" / "rule" / "director.npy").exists()
     go(run, "augment", "embed")
+    for begun in ("director", "user_profile"):  # of an embedding that was killed, and whose texts are others now
+        write_json(blocks_of(run.folder / "embed" / "rule" / begun) / "block.json", 0)
     names = {path.relative_to(run.folder).as_posix() for path in side_files(run.folder, run.config.variants["llmrec"])}
     assert {name for name in names if name.startswith(("embed/rule", "augment"))} == {
         "embed/rule/user_profile.npy",
@@ -152,7 +155,7 @@ def test_a_removed_task_is_neither_embedded_nor_trained_on_nor_shown(narrowed: C
     assert [field for group, field in embedded if group == "rule"] == ["user_profile"]
     assert (run.folder / "augment" / "rule" / "item_attributes" / "records.parquet").exists()
     assert {"augment/rule/item_attributes", "embed/rule/director.npy", "embed/rule/director.json"} <= listed(run)
-    assert not any("user_profile" in name for name in listed(run))
+    assert {name for name in listed(run) if "user_profile" in name} == {"embed/rule/user_profile.blocks"}
 
 
 def test_a_removed_source_is_not_shown(narrowed: Callable[[Narrow], Run]) -> None:
