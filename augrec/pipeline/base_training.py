@@ -88,7 +88,7 @@ class BaseTraining:
         """
         from recsys.data.dataset import Dataset
 
-        dataset, base = Dataset.load(self.files.dataset), self.files.base
+        dataset, base = Dataset.load(self.files.dataset, test=False), self.files.base
         folds = assigned_folds(dataset, self.model.judged, self.options.folds, self.config.seed)
         held = folds == self.fold if self.fold >= 0 else np.zeros(len(folds), dtype=np.bool_)
         seen = dataset.without(held)

@@ -113,11 +113,11 @@ class Origin:
         return read_start(self.training.model, theirs, ours)
 
     def _held_out_and_seen(self, dataset: Dataset, theirs: list[list[str]], ours: list[list[str]]) -> int:
-        """How many of the pairs that are held out in `dataset` the training to start from was trained on."""
+        """How many of the pairs that are held out in `dataset`, as far as it may be read, the other was trained on."""
         users, items = ({name: row for row, name in enumerate(names)} for names in theirs)
         there = read_interactions(self.run.interactions, len(users), len(items), splits=("train",)).pairs
         trained = set(map(tuple, there.tolist()))
-        held_out = np.concatenate([dataset.valid, dataset.test]).tolist()
+        held_out = np.concatenate([dataset.pairs(split) for split in dataset.splits[1:]]).tolist()
         return sum((users.get(ours[0][user]), items.get(ours[1][item])) in trained for user, item in held_out)
 
 

@@ -113,7 +113,7 @@ def train_one(training: Training, beside_others: bool) -> float:
     config = training.config
     variant = config.variants[training.variant]
     start = variant.start_from
-    dataset = Dataset.load(RunFolder(training.run_folder).dataset)
+    dataset = Dataset.load(RunFolder(training.run_folder).dataset, test=training.judge_test)
     side = SideInformation()
     if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)

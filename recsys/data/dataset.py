@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,10 @@ from augrec.artefacts.interactions import (
 )
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import read_side_table
+from recsys.data.sealed import Sealed, SealedSplit
+
+OPEN = tuple(split for split in SPLITS if split != "test")
+"""The splits that a choice may rest on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,9 @@ class Dataset:
     `train`, `valid` and `test` are int64 [m, 2] (user, item), unique, sorted by (user, item). Row i of `items` and
     `users` describes the item or user with contiguous id i. Ratings, times and texts are aligned with the pairs of
     their split; those of a folder are read when they are first asked for.
+
+    Data may be `sealed`: who then asks for the test interactions, or for anything about them, is told `SealedSplit`.
+    All that chooses (a training until its evaluation, a search, base, candidates, weights) is given such data.
     """
 
     n_users: int
@@ -49,8 +56,12 @@ class Dataset:
     """Ratings, times and texts by (column, split), where there is no folder."""
 
     @classmethod
-    def load(cls, folder: Path) -> Dataset:
+    def load(cls, folder: Path, *, test: bool = True) -> Dataset:
         """Reads and checks a `dataset/` folder.
+
+        Args:
+            folder: the folder.
+            test: whether the test interactions are read; else the data are sealed.
 
         Raises:
             DataError: a file is missing or broken, ids are not contiguous, an interaction occurs twice (also across
@@ -59,9 +70,10 @@ class Dataset:
         files = DatasetFolder(folder)
         meta = read_json(files.about, remedy=PREPARE_AGAIN)
         items, users = read_side_table(files.items, "item"), read_side_table(files.users, "user")
-        read = read_interactions(files.interactions, users.num_rows, items.num_rows)
-        train, valid, test = (read.of(split) for split in SPLITS)
-        return cls(users.num_rows, items.num_rows, train, valid, test, items, users, meta, folder)
+        read = read_interactions(files.interactions, users.num_rows, items.num_rows, splits=SPLITS if test else OPEN)
+        held_back = read.of("test") if test else _sealed()
+        sizes = users.num_rows, items.num_rows
+        return cls(*sizes, read.of("train"), read.of("valid"), held_back, items, users, meta, folder)
 
     @classmethod
     def from_arrays(
@@ -95,6 +107,21 @@ class Dataset:
         items = _plain_table("item", n_items) if items is None else items
         users = _plain_table("user", n_users) if users is None else users
         return cls(n_users, n_items, train, valid, test, items, users, meta or {}, None, known)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the test interactions cannot be read."""
+        return isinstance(self.test, Sealed)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those that can be read, in order."""
+        return OPEN if self.is_sealed else SPLITS
+
+    def sealed(self) -> Dataset:
+        """The same data for whoever chooses: without the test interactions, see the class."""
+        known = {key: column for key, column in self.known.items() if key[1] != "test"}
+        return replace(self, test=_sealed(), known=known)
 
     def pairs(self, split: str) -> np.ndarray:
         """The interactions of "train", "valid" or "test": int64 [m, 2], sorted by (user, item)."""
@@ -132,7 +159,7 @@ class Dataset:
         """
         known = {}
         for name in ("rating", "timestamp"):
-            for split in SPLITS:
+            for split in self.splits:
                 column = self._detail(name, split)
                 if column is not None:
                     known[name, split] = column.filter(pa.array(~rows)) if split == "train" else column
@@ -169,7 +196,7 @@ class Dataset:
         return self._numbers("timestamp", "test")
 
     def _numbers(self, name: str, split: str) -> np.ndarray | None:
-        column = self._detail(name, split)
+        column = self._detail(name, self._checked(split))
         if column is None or (name == "timestamp" and column.null_count):
             return None
         return column.to_numpy(zero_copy_only=False).astype(DETAILS[name].to_pandas_dtype())
@@ -182,12 +209,19 @@ class Dataset:
     def _checked(self, split: str) -> str:
         if split not in SPLITS:
             raise ValueError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
+        if split not in self.splits:
+            raise SealedSplit
         return split
 
     @cached_property
     def popularity(self) -> np.ndarray:
         """int64 [n_items]: the number of training interactions of each item."""
         return np.bincount(self.train[:, 1], minlength=self.n_items)
+
+
+def _sealed() -> np.ndarray:
+    """In the place of the test interactions; typed as what it stands for, because all who look are refused."""
+    return cast(np.ndarray, Sealed())
 
 
 def _plain_table(name: str, size: int) -> pa.Table:

@@ -8,7 +8,8 @@ time, uniformly; a pair counts unless it is a training interaction or was drawn 
 interactions) count. So with one seed a smaller share is the beginning of a larger one.
 What is held out is not looked at while they are drawn. A pair that turns out to be held out would be a true
 interaction, and the answer of the test: it is left out afterwards, and none is drawn in its place. How many there were
-is written down.
+is written down. Data that are sealed, as those of a search are, do not say what the test interactions are: there a
+drawn pair that is one of them stays.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import pyarrow as pa
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_parquet, remove_file, write_parquet
-from augrec.artefacts.interactions import SPLITS
 from recsys.data.dataset import Dataset
 
 STREAM = 0xFA15E
@@ -47,7 +47,7 @@ def false_interactions(dataset: Dataset, share: float, seed: int) -> Noise:
     """See the module.
 
     Args:
-        dataset: `valid` and `test` are looked at when everything is drawn.
+        dataset: `valid` and `test` (unless it is sealed) are looked at when everything is drawn.
         share: of the training interactions, so many more are drawn.
         seed: of the draw.
 
@@ -74,7 +74,7 @@ def false_interactions(dataset: Dataset, share: float, seed: int) -> Noise:
         keys = keys[np.sort(first)]
         drawn = keys[~np.isin(keys, taken)]
     drawn = drawn[:wanted]
-    held_out = np.concatenate([_keys(dataset, dataset.pairs(split)) for split in ("valid", "test")])
+    held_out = np.concatenate([_keys(dataset, dataset.pairs(split)) for split in dataset.splits[1:]])
     false = drawn[~np.isin(drawn, held_out)]
     return Noise(np.stack([false // dataset.n_items, false % dataset.n_items], axis=1), wanted - len(false))
 
@@ -94,25 +94,29 @@ def with_false_interactions(dataset: Dataset, pairs: np.ndarray) -> Dataset:
     """
     if not len(pairs):
         return dataset
-    ratings, times = ([getattr(dataset, of)(split) for split in SPLITS] for of in ("ratings", "timestamps"))
+    ratings, times = ([getattr(dataset, of)(split) for split in dataset.splits] for of in ("ratings", "timestamps"))
     if ratings[0] is not None:
         ratings[0] = np.append(ratings[0], np.full(len(pairs), np.nan, np.float32))
     if times[0] is not None:
         latest = np.full(dataset.n_users, times[0].min(initial=np.iinfo(np.int64).max))
         np.maximum.at(latest, dataset.train[:, 0], times[0])
         times[0] = np.append(times[0], latest[pairs[:, 0]])
-    return Dataset.from_arrays(
+    nothing = np.zeros((0, 2), np.int64)
+    if dataset.is_sealed:
+        ratings, times = [*ratings, nothing[:, 0]], [*times, nothing[:, 0]]
+    with_false = Dataset.from_arrays(
         dataset.n_users,
         dataset.n_items,
         np.concatenate([dataset.train, pairs]),
         dataset.valid,
-        dataset.test,
+        nothing if dataset.is_sealed else dataset.test,
         ratings=None if ratings[0] is None else ratings,
         timestamps=None if times[0] is None else times,
         items=dataset.items,
         users=dataset.users,
         meta=dataset.meta,
     )
+    return with_false.sealed() if dataset.is_sealed else with_false
 
 
 def write_noise(path: Path, pairs: np.ndarray) -> None:

@@ -33,7 +33,7 @@ class TrainingJob:
     """A model, what it is trained on, and where the results go. Can be sent to other processes.
 
     Attributes:
-        dataset: `dataset.test` is not looked at before the model is chosen.
+        dataset: all of it; who fits a model (`FitJob`) is given the same with its test interactions sealed.
         model: the options of a family.
         side: features and suggested edges.
         training: options with the model's own in place.

@@ -71,7 +71,7 @@ def train(
     given start alike and see the same interactions.
 
     Args:
-        dataset: `dataset.test` is not looked at before the epoch is chosen.
+        dataset: its test interactions are sealed until the epoch is chosen, and throughout without `judge_test`.
         model: family and its options; its `training` overrides `training`.
         side: features and suggested edges.
         seed: of this training.
@@ -89,6 +89,8 @@ def train(
     """
     side.check(dataset.n_users, dataset.n_items)
     training = model.training.applied_to(training) if model.training else training
+    if not judge_test:
+        dataset = dataset.sealed()
     noise = false_interactions(dataset, training.noise, seed)
     dataset = with_false_interactions(dataset, noise.pairs)
     job = TrainingJob(
@@ -142,6 +144,7 @@ class TrainingProcess:
             "model": job.model.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
         }
+        self.choosing = job.dataset.sealed()
         own = self.team if self.shard else SINGLE_PROCESS
         self.explanation = _explanation(job.dataset, job.model, self.training, job.evaluation, own)
 
@@ -164,14 +167,13 @@ class TrainingProcess:
             log: Log = lambda line: print(line, file=log_file)  # noqa: E731
             log(f"{json.dumps(self.identity)}\n{json.dumps(self.options)}")
             recommender = self._built(log)
-            judged = job.model.judged
-            judge = Judge(recommender, judged, job.dataset, self.training, job.evaluation, team, self.explanation)
+            judge = self._judge(recommender, self.choosing)
             fitted = recommender.fit(self._fit_job(judge, snapshot, log))
             if self.ticker is not None and not fitted.epochs:
                 self.ticker.advance()
             seconds = fitted.seconds or time.monotonic() - begun
             valid = judge("valid") if len(job.dataset.valid) else None
-            test = judge("test") if job.judge_test else None
+            test = self._judge(recommender, job.dataset)("test") if job.judge_test else None
             if test is not None:
                 log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
         metrics = team.decide(self._metrics(recommender, fitted, valid, test, seconds))
@@ -179,6 +181,11 @@ class TrainingProcess:
         snapshot.discard()
         team.gather(None)  # nobody goes on before the files are there
         return metrics
+
+    def _judge(self, recommender: Recommender, dataset: Dataset) -> Judge:
+        """What evaluates the model on the splits of `dataset` that can be read."""
+        job = self.job
+        return Judge(recommender, job.model.judged, dataset, self.training, job.evaluation, self.team, self.explanation)
 
     def _built(self, log: Log) -> Recommender:
         """The model with its initial parameters, on the device."""
@@ -188,9 +195,9 @@ class TrainingProcess:
             generator = seeded(job.seed, "parameters")
             if self.shard:
                 assert isinstance(job.model, LightGcnOptions | MfBprOptions)
-                recommender = ShardedLightGCN(job.dataset, job.model, generator, self.team)
+                recommender = ShardedLightGCN(self.choosing, job.model, generator, self.team)
             else:
-                recommender = build_model(job.dataset, job.side, job.model, generator)
+                recommender = build_model(self.choosing, job.side, job.model, generator)
             if job.start is not None:
                 self.begun = job.start.put_into(recommender, job.model.family)
                 log(f"starts from {job.start.where}: {self.begun['users']} users, {self.begun['items']} items")
@@ -199,7 +206,7 @@ class TrainingProcess:
 
     def _fit_job(self, judge: Judge, snapshot: Snapshot, log: Log) -> FitJob:
         return FitJob(
-            **{**vars(self.job), "training": self.training},
+            **{**vars(self.job), "dataset": self.choosing, "training": self.training},
             accelerator=self.accelerator,
             validate=lambda: judge("valid").mean,
             optimise=optimise,
@@ -215,7 +222,7 @@ class TrainingProcess:
         job, folder = self.job, TrainingFolder(self.job.out).member(name).root
         if not _finished(folder, fingerprint):
             train(
-                job.dataset,
+                self.choosing,
                 member,
                 job.side,
                 self.training.model_copy(update={"noise": 0.0}),  # the job's data have it already

@@ -29,7 +29,7 @@ def ask_about(training: Training, there: RerankingFolder, engine: Engine | None,
         title: for the progress display.
     """
     config, files = training.config, RunFolder(training.run_folder)
-    dataset = Dataset.load(files.dataset)
+    dataset = Dataset.load(files.dataset, test=False)
     lists = read_lists(there.lists, dataset)
     rates = config.models[config.variants[training.variant].model].judged is Judged.RATING
     assert config.rerank is not None

@@ -31,7 +31,7 @@ def write_lists(training: Training, split: Split) -> None:
     config = training.config
     assert config.rerank is not None
     files, variant = RunFolder(training.run_folder), config.variants[training.variant]
-    dataset, model = Dataset.load(files.dataset), config.models[variant.model]
+    dataset, model = Dataset.load(files.dataset, test=split == "test"), config.models[variant.model]
     side = SideInformation()
     if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)

@@ -62,6 +62,7 @@ class Rows:
         self.options, self.evaluation = training.config.rerank, training.config.evaluation
         self.model = training.config.models[training.config.variants[training.variant].model]
         self.files = RunFolder(training.run_folder)
+        self.choosing = dataset.sealed()
         self.counts = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
         rates = self.model.judged is Judged.RATING
         monitor = self.options.monitor or ("rmse" if rates else f"ndcg@{self.options.list_size}")
@@ -159,10 +160,11 @@ class Rows:
         return RankedLists(side.lists.users, side.lists.items, total)
 
     def _evaluated(self, side: Side, lists: RankedLists, cutoffs: list[int]) -> Evaluation:
+        dataset = self.dataset if side.split == "test" else self.choosing
         if self.model.judged is not Judged.RATING:
             kind = {"judged": self.model.judged, "options": self.evaluation}
-            return evaluate_lists(lists, self.dataset, side.split, cutoffs=cutoffs, **kind)  # type: ignore[arg-type]
-        return evaluate_ratings(_rate(lists, self.dataset.n_items), self.dataset, side.split, clip=True)
+            return evaluate_lists(lists, dataset, side.split, cutoffs=cutoffs, **kind)  # type: ignore[arg-type]
+        return evaluate_ratings(_rate(lists, self.dataset.n_items), dataset, side.split, clip=True)
 
     def _result(self, side: Side, judged: Judgement, weights: Weights) -> tuple[Evaluation, RankedLists]:
         lists = self._blended(side, judged, weights)

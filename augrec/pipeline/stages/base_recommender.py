@@ -112,7 +112,7 @@ class BaseRecommender(Stage):
         if missing := [piece.name for piece in pieces if not piece.done()]:
             raise AugrecError(f"these trainings are not finished: {', '.join(missing)}", where=self.folder(run))
         trainings = [piece.training for piece in pieces if isinstance(piece, BasePiece) and piece.training]
-        dataset, base, remedy = Dataset.load(run.files.dataset), run.files.base, "run with `--force base`"
+        dataset, base, remedy = Dataset.load(run.files.dataset, test=False), run.files.base, "run with `--force base`"
         (whole,) = (training for training in trainings if training.fold == WHOLE)
         listed = self._write_lists(run, whole, dataset)
         neighbours = {

@@ -47,7 +47,7 @@ class Candidates(Stage):
         from recsys.training.train import train
 
         config = run.config
-        dataset = Dataset.load(run.files.dataset)
+        dataset = Dataset.load(run.files.dataset, test=False)
         model = config.models[config.candidates.model]
         training = config.training.model_copy(update={"keep_checkpoint": True, "noise": 0.0})
         base = run.files.candidates_model.root

@@ -91,7 +91,7 @@ class Embed(Stage):
         from embed.stage import embed_items, embed_source
         from recsys.data.dataset import Dataset
 
-        dataset, out = Dataset.load(run.files.dataset), run.files.group(group)
+        dataset, out = Dataset.load(run.files.dataset, test=False), run.files.group(group)
         if group == FEATURES_GROUP:
             ids = [str(source_id) for source_id in dataset.items["source_id"].to_pylist()]
             return {

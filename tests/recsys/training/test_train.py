@@ -17,6 +17,7 @@ from augrec.artefacts.metrics import Metric
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.batches.triplets import BprSampler
 from recsys.data.dataset import Dataset
+from recsys.data.sealed import SealedSplit
 from recsys.models.base import Fitted
 from recsys.models.build import build_model
 from recsys.models.lightgcn import LightGCN
@@ -193,21 +194,15 @@ def test_training_stops_after_patience_and_tests_the_best_state(
 def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
     tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = []
+    chosen = []
 
-    class Guarded(Dataset):
-        chosen = False
-
-        def __getattribute__(self, name: str) -> Any:
-            if name == "test":
-                if not Guarded.chosen:
-                    raise AssertionError("the test split was read before the selection was over")
-                looks.append(name)
-            return super().__getattribute__(name)
-
-    def optimise_then_open(model: LightGCN, job: FitJob) -> Fitted:
+    def optimise_sealed(model: LightGCN, job: FitJob) -> Fitted:
+        with pytest.raises(SealedSplit):
+            len(job.dataset.test)
+        with pytest.raises(SealedSplit):
+            job.dataset.pairs("test")
         fitted = optimise(model, job)
-        Guarded.chosen = True
+        chosen.append(fitted.best_epoch)
         return fitted
 
     splits = []
@@ -217,11 +212,10 @@ def test_the_test_split_is_not_looked_at_before_the_epoch_is_chosen(
         splits.append(split)
         return judge(scores, dataset, split, **rest)
 
-    monkeypatch.setattr(train_module, "optimise", optimise_then_open)
+    monkeypatch.setattr(train_module, "optimise", optimise_sealed)
     monkeypatch.setattr(judge_module, "evaluate", counting)
-    guarded = Guarded(**{name: getattr(tastes, name) for name in Dataset.__dataclass_fields__})
-    run(guarded, tmp_path)
-    assert looks
+    run(tastes, tmp_path)
+    assert chosen
     assert splits.count("test") == 1
     assert splits[-1] == "test"
 

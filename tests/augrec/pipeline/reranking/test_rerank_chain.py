@@ -22,8 +22,13 @@ from augrec.pipeline.executors.share import do_share
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.executors.slurm.status import collect
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
+from recsys.batches.base import Split
+from recsys.data.dataset import Dataset
+from recsys.evaluation.lists import evaluate_lists
+from recsys.evaluation.result import Evaluation
 from recsys.reranking.aggregation import Judgement, Weights, reranked
 from tests.kit.html_pages import PageReader
 from tests.kit.toy_config import toy_config, write_config
@@ -103,6 +108,21 @@ def test_every_row_is_judged_like_a_training(finished: Path) -> None:
                 np.testing.assert_array_equal(np.isnan(values), np.isnan(others.values[metric]))
             # Recall does not see an order, so that lists of which all items are seen have the same one.
             np.testing.assert_array_equal(own.values["recall@10"], others.values["recall@10"])
+
+
+def test_weights_are_chosen_on_data_without_the_test_split(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def watched(lists: Any, dataset: Dataset, split: Split, **options: Any) -> Evaluation:
+        seen.append((split, dataset.is_sealed))
+        return evaluate_lists(lists, dataset, split, **options)
+
+    monkeypatch.setattr("augrec.pipeline.reranking.rows.evaluate_lists", watched)
+    advance(run, "rerank", force=True)
+    chosen = sum(row.control not in WITHOUT_CHOICE for row in run.config.reranked.values())
+    assert set(seen) == {("valid", True), ("test", False)}
+    assert seen.count(("test", False)) == 2 * 2 * len(ROWS), "of each seed's row: itself, and the lists as they were"
+    assert seen.count(("valid", True)) > 2 * chosen * len(run.config.rerank.grid)  # type: ignore[union-attr]
 
 
 def test_lists_keep_their_items_and_metrics_follow_from_them(finished: Path) -> None:

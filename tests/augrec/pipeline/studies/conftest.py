@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from augrec.pipeline.host.workers import reason
+from tests.kit.held_out_rows import forbid_test_rows
 from tests.kit.toy_config import toy_config, write_config
 
 BASE = """
@@ -72,3 +73,9 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings and trials run in this process."""
     monkeypatch.setattr("augrec.pipeline.executors.local.run_tasks", in_this_process)
     monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", in_this_process)
+
+
+@pytest.fixture
+def forbid(monkeypatch: pytest.MonkeyPatch, inline: None) -> Callable[[], None]:
+    """Called, it lets every read of a test interaction raise; trainings and trials run in this process."""
+    return lambda: forbid_test_rows(monkeypatch)

@@ -21,6 +21,7 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
+from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.search.trials import Step
 from tests.kit.toy_config import EMBEDDING, toy_config
 from tests.kit.toy_data import write_toy_data
@@ -137,6 +138,20 @@ def test_trials_never_saw_the_test_split(plan: ComparisonPlan) -> None:
     trials = sorted(plan.folder.glob("search/*/trial-*/seed-*/metrics.json"))
     assert len(trials) == 16
     assert not any(read_json(path).get("test") for path in trials)
+
+
+def test_tuning_chooses_the_same_where_reading_a_test_interaction_raises(
+    plan: ComparisonPlan, forbid: Callable[[], None]
+) -> None:
+    chosen = {path.parent.name: read_json(path) for path in plan.folder.glob("search/*/best.json")}
+    for folder in plan.folder.glob("search/*"):
+        shutil.rmtree(folder)
+    forbid()
+    tuned, ran = tune(plan, 1)
+    assert ran == 16
+    assert {name: tuning.scale for name, tuning in tuned.items()} == {
+        name: next(iter(best["options"].values())) for name, best in chosen.items()
+    }
 
 
 def test_the_text_measures_cover_every_source(found: dict[str, Any]) -> None:

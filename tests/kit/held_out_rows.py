@@ -1,0 +1,27 @@
+"""Lets every read of a test interaction raise, to show that whoever chooses does without."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+
+class HeldOutRowsRead(Exception):
+    """A reader was handed test interactions."""
+
+
+def forbid_test_rows(patch: pytest.MonkeyPatch) -> None:
+    """From now on, in this process, no table that is read from Parquet may hold a row of the test split."""
+    patch.setattr(pq, "read_table", functools.partial(_checked, pq.read_table))
+
+
+def _checked(read: Callable[..., Any], source: Any, *args: Any, **options: Any) -> Any:
+    if "split" in pq.read_schema(source).names:
+        splits = read(source, columns=["split"], filters=options.get("filters"))["split"]
+        if "test" in splits.unique().to_pylist():
+            raise HeldOutRowsRead
+    return read(source, *args, **options)
