@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """Options that were tried, what became of that, and the value on validation of a complete trial."""
+
+    options: Mapping[str, Any]
+    state: Literal["complete", "running", "fail", "waiting"]
+    value: float | None
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What a search chose for one model: the options of its best trial, or why there is none.
 
@@ -31,6 +40,7 @@ class SearchResult:
         trials, failed: how many there were, and how many came to nothing.
         problem: why nothing was chosen.
         note: why nothing was searched.
+        tried: every trial, in order.
     """
 
     model: str
@@ -40,6 +50,7 @@ class SearchResult:
     failed: int = 0
     problem: str | None = None
     note: str | None = None
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,10 @@ class StudyRun:
     seconds: float
     searched: tuple[SearchResult, ...]
     failures: tuple[Failure, ...]
+
+    def budget(self, model: str) -> int:
+        """How many trials of the search chose a model's options; 0 where they are those of the config."""
+        return next((result.trials for result in self.searched if result.model == model), 0)
 
     def why_missing(self, variant: str) -> str:
         """The reason a variant has no results, or lacks a seed; the first line of it."""

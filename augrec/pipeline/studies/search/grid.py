@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from augrec.pipeline.studies.search.subject import Subject, Values
-from augrec.pipeline.studies.search.trials import Study, Trial, Tried
+from augrec.pipeline.studies.search.trials import Study, Trial
+from augrec.report.study import Tried
 
 
 class GridStudy(Study):

@@ -27,7 +27,8 @@ from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.search.options import Search
 from augrec.pipeline.studies.search.spaces import Space
 from augrec.pipeline.studies.search.subject import Subject
-from augrec.pipeline.studies.search.trials import Study, Trial, Tried
+from augrec.pipeline.studies.search.trials import Study, Trial
+from augrec.report.study import Tried
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.FAIL: "fail"}
 

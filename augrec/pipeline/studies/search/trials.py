@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +26,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.search.subject import Subject, Values
 from augrec.pipeline.training import Training, train_one
-from augrec.report.study import SearchResult
-
-
-@dataclass(frozen=True)
-class Tried:
-    """Options that were tried, what became of that, and the value on validation of a complete trial."""
-
-    options: Values
-    state: Literal["complete", "running", "fail", "waiting"]
-    value: float | None
+from augrec.report.study import SearchResult, Tried
 
 
 @dataclass
@@ -105,17 +96,17 @@ class Study(ABC):
 
     def result(self, monitor: str) -> SearchResult:
         """The best complete trial; the earlier one of two that are equal."""
-        tried = self.tried()[: self.budget]
+        tried = tuple(self.tried()[: self.budget])
         values = [trial.value for trial in tried if trial.state == "complete" and trial.value is not None]
         failed = len(tried) - len(values)
         if not values:
             reasons = [trial.failure for trial in self.files.trials() if trial.failure.exists()]
             where = f", see {reasons[0]}" if reasons else ""
             problem = f"all {len(tried)} trials of the search failed{where}"
-            return SearchResult(self.model, trials=len(tried), failed=failed, problem=problem)
+            return SearchResult(self.model, trials=len(tried), failed=failed, problem=problem, tried=tried)
         best = Metric.parse(monitor).best(values)
         chosen = next(trial for trial in tried if trial.state == "complete" and trial.value == best)
-        return SearchResult(self.model, dict(chosen.options), chosen.value, len(tried), failed)
+        return SearchResult(self.model, dict(chosen.options), chosen.value, len(tried), failed, tried=tried)
 
     def write(self, monitor: str) -> None:
         """A table of the trials, and what was chosen, beside them."""

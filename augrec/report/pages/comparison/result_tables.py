@@ -14,7 +14,7 @@ from augrec.report.pages.comparison.results import ArmFacts, ComparisonResults
 from augrec.report.pages.spread_of_users import spread_cells, spread_table
 from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
 from augrec.report.render.tables import Cell, Row, Table, named, numbers, table, word, words
-from augrec.report.render.wording import DASH, count, interval, number, per_cent, signed
+from augrec.report.render.wording import DASH, count, counted, interval, number, per_cent, signed
 
 
 def arms_table(results: ComparisonResults) -> Table | None:
@@ -85,6 +85,7 @@ def results_table(results: ComparisonResults, group: GroupSize, number_of_group:
                 *_difference(versus_value, digits[primary]),
                 _verdict(versus, primary, results.alpha),
                 Cell(DASH if judged.scale is None else f"{judged.scale:g}", judged.scale),
+                Cell(str(len(judged.tuned)), len(judged.tuned)),
                 *(
                     _secondary(judged.value(group.name, metric), results, metric, top[metric], digits[metric])
                     for metric in secondary
@@ -92,11 +93,31 @@ def results_table(results: ComparisonResults, group: GroupSize, number_of_group:
             ]
         )
     columns = words("arm", "recommender")
-    columns += (*numbers(primary, "difference", "interval"), *words("verdict"), *numbers("scale"))
+    columns += (*numbers(primary, "difference", "interval"), *words("verdict"), *numbers("scale", "trials"))
     columns += numbers(*(f"{metric}|difference, interval, verdict" for metric in secondary))
     against = results.arm_titles.get(baseline, baseline)
     caption = f"{group.title or group.name}: differences are those to “{against}”; bold, the best of a recommender"
-    return table(f"results-{number_of_group}", caption, columns, rows, [*notes, *_one_seed(results)])
+    notes += [*_one_seed(results), budgets(results)]
+    return table(f"results-{number_of_group}", caption, columns, rows, notes)
+
+
+def budgets(results: ComparisonResults) -> str:
+    """Whether every arm with something to weigh had equally many trials under each recommender."""
+    arms, judges = results.arm_titles, results.recommender_titles
+    words = []
+    for name in judges:
+        counts: dict[int, list[str]] = {}
+        for judged in results.judged_by(name):
+            if judged.tuned:
+                counts.setdefault(len(judged.tuned), []).append(arms[judged.arm])
+        if len(counts) > 1:
+            each = "; ".join(f"{counted(trials, 'trial')}: {', '.join(counts[trials])}" for trials in counts)
+            words.append(f"under {judges[name]} unequal budgets: {each}")
+        elif counts:
+            words.append(f"{counted(next(iter(counts)), 'trial')} for every arm with texts under {judges[name]}")
+    without = [arms[judged.arm] for judged in results.downstream if not judged.tuned]
+    more = f" Nothing to weigh, and so no trial: {', '.join(dict.fromkeys(without))}." if without else ""
+    return f"Budget of the tuning: {'; '.join(words) or 'nothing was tuned'}.{more}"
 
 
 NO_TEST = Comparison()

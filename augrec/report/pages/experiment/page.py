@@ -25,6 +25,7 @@ from augrec.report.pages.experiment.tables import (
     sweep_table,
     sweep_values,
     tests_table,
+    trials_table,
     users_table,
     values_table,
 )
@@ -64,6 +65,8 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
             write_text(files.tables / f"{times.name}.csv", csv(times))
         if tables[block.table].plot:
             draw_bars(block, files.plots / stem(block))
+    if (trials := trials_table(study)) is not None:
+        write_text(files.tables / "trials.csv", csv(trials))
     sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
     for name, of_sweep in sweeps.items():
         write_text(files.tables / f"{name}.csv", csv(sweep_values(name, of_sweep)))
@@ -113,7 +116,7 @@ def _markdown(
     for name, lines in sweeps.items():
         parts += [sweep_markdown(name, lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
     if (searched := search_table(study)) is not None:
-        parts.append(f"## Search\n\n{markdown_rows(searched)}\n")
+        parts.append(f"## Search\n\n{markdown_rows(searched)}\n\n[Every trial](tables/trials.csv)\n")
     parts.append("## Runs\n")
     parts.append("\n".join(f"- [{name}]({link})" for name, link, _ in _runs(study)) + "\n")
     return "\n".join(parts)

@@ -194,6 +194,7 @@ class Results:
             self._against(table, base_setting, setting, against) if baseline is not None and against else None,
             (base_setting, against) if baseline is not None and against and found is not None else None,
             problem,
+            self.runs[dataset, setting].budget(model) if self.study.searches else None,
         )
 
     def _against(self, table: Table, base_setting: str, setting: str, variant: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,14 +26,14 @@ from augrec.report.render.tables import (
     words,
 )
 from augrec.report.render.text_tables import markdown_rows
-from augrec.report.render.wording import number
-from augrec.report.study import Study
+from augrec.report.render.wording import counted, number
+from augrec.report.study import SearchResult, Study, Tried
 
 QUANTILES = {f"q{round(100 * share):02d}": share for share in SHOWN}
 """Columns of the quantiles over users, and the share of users at which each is taken."""
 CSV_COLUMNS = (
     "table", "dataset", "setting", "variant", "label", "group", "model", "family", "metric", "mean", "std", "n_seeds",
-    "low", "high", "best", "paper", "against", "verdict", *COMPARISON, *QUANTILES, "at_zero", "problem",
+    "low", "high", "best", "trials", "paper", "against", "verdict", *COMPARISON, *QUANTILES, "at_zero", "problem",
 )  # fmt: skip
 SWEEP_NOTE = (
     "Mean over seeds ± standard deviation over seeds; bands are 95 % intervals of each mean over users and seeds."
@@ -46,12 +47,13 @@ def stem(block: Block) -> str:
 
 def means_table(block: Block) -> Table:
     """Rows and metrics, with the papers' figures beside them."""
-    printed = printed_metrics(block)
+    printed, searched = printed_metrics(block), any(row.trials is not None for row in block.rows)
     rows = [
         Row(
             (
                 word(row.label),
                 *_means(block, row),
+                *([Cell(str(row.trials or 0), row.trials)] if searched else []),
                 *(Cell(number(row.values[metric].paper), row.values[metric].paper) for metric in printed),
             ),
             row.group if block.groups else None,
@@ -60,9 +62,27 @@ def means_table(block: Block) -> Table:
         for row in block.rows
     ]
     notes = [block.tests, *([f"Paper: {block.paper}."] if block.paper else [])]
+    notes += [budgets(block.rows)] if searched else []
     notes += [f"{row.label}: {row.problem}" for row in block.rows if row.problem and row.seeds]
-    columns = (*words("variant"), *numbers(*block.metrics, *(f"{metric}|paper" for metric in printed)))
+    titles = (*block.metrics, *(["trials"] if searched else []), *(f"{metric}|paper" for metric in printed))
+    columns = (*words("variant"), *numbers(*titles))
     return Table(stem(block), block.title, columns, tuple(rows), tuple(notes))
+
+
+def budgets(rows: Sequence[Values]) -> str:
+    """Whether the options of all rows were chosen by equally many trials, and else by how many those of each were."""
+    labels: dict[int, list[str]] = {}
+    for row in rows:
+        labels.setdefault(row.trials or 0, []).append(row.label)
+    if len(labels) == 1:
+        return f"Equal budgets: the options of every row were chosen by {counted(next(iter(labels)), 'trial')}."
+    each = "; ".join(
+        f"{counted(trials, 'trial')}: {', '.join(labels[trials])}" for trials in sorted(labels, reverse=True)
+    )
+    return (
+        f"Unequal budgets: {each}. Rows with more trials are favoured; what has none has nothing to tune, or was left "
+        "out of the search."
+    )
 
 
 def _means(block: Block, row: Values) -> list[Cell]:
@@ -216,6 +236,24 @@ def search_table(study: Study) -> Table | None:
         "Selected on validation with seeds that are not reported; the test split was never evaluated in the search"
     )
     return table("search-table", caption, columns, rows)
+
+
+def trials_table(study: Study) -> Table | None:
+    """Every trial of every search, at full precision: what CSV holds; None where nothing was searched."""
+    rows = []
+    for run in study.runs:
+        for result in run.searched:
+            chosen = next((n for n, trial in enumerate(result.tried) if _won(trial, result)), None)
+            for n, trial in enumerate(result.tried):
+                options = json.dumps(dict(trial.options), sort_keys=True)
+                told = (run.dataset, run.setting, result.model, n, trial.state, trial.value, n == chosen, options)
+                rows.append(Row(tuple(map(plain_value, told))))
+    columns = words("dataset", "setting", "model", "trial", "state", "validation", "chosen", "options")
+    return table("trials", "Every trial of the search", columns, rows)
+
+
+def _won(trial: Tried, result: SearchResult) -> bool:
+    return trial.state == "complete" and trial.value == result.value and dict(trial.options) == result.options
 
 
 def _short(value: Any) -> str:

@@ -37,6 +37,7 @@ class Row:
     """One variant in one setting; `problem` says why it has no values, or why seeds are missing.
 
     `against` is what the row it is compared with is called in this table, `compared_with` its setting and variant.
+    `trials` is how many of a search chose its model's options; None where the experiment searches nothing.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Row:
     against: str | None = None
     compared_with: tuple[str, str] | None = None
     problem: str | None = None
+    trials: int | None = None
 
 
 @dataclass(frozen=True)

@@ -97,3 +97,16 @@ def test_the_figures_are_those_of_the_content(tmp_path: Path) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2].startswith(f"**{value['mean']:.4f}** (± ")
     assert cells[3] == f"{value['versus']['none']['difference']:+.4f}"
+
+
+@pytest.mark.parametrize(
+    ("fewer", "said"),
+    [(0, "5 trials for every arm with texts under LLMRec"), (1, "under LLMRec unequal budgets: 4 trials: ")],
+)
+def test_the_budget_of_the_tuning_is_a_number_and_unequal_ones_are_said(fewer: int, said: str, tmp_path: Path) -> None:
+    content = page_content.realistic()
+    first = next(row for row in content["downstream"] if row["recommender"] == "llmrec" and row["tuned"])
+    first["tuned"] = first["tuned"][fewer:]
+    text = written(content, tmp_path)
+    assert said in text
+    assert "| trials |" in text

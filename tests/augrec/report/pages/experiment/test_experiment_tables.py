@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from augrec.report.pages.experiment.tables import (
     means_table,
     sweep_table,
     sweep_values,
+    trials_table,
     values_table,
 )
 from augrec.report.pages.experiment.values import (
@@ -31,6 +34,7 @@ from augrec.report.pages.experiment.values import (
     with_best,
 )
 from augrec.report.render import text_tables
+from augrec.report.study import SearchResult, Study, StudyRun, Tried
 
 BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
@@ -70,6 +74,39 @@ def test_markdown() -> None:
     sizes = "+0.0500 | +0.0100 to +0.0900 | +25.0 % | +0.20 | 0.0040"
     tests = "0.001 | 0.002 | 0.002 | 0.0300 | 0.990 | 0.010 | 0.0200 | 0.980 |"
     assert f"| base_line | recall@20 | **better** | {sizes} | {tests}" in text.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ((4, 4, 4), "Equal budgets: the options of every row were chosen by 4 trials."),
+        ((4, 0, 1), "Unequal budgets: 4 trials: base_line; 1 trial: lost; 0 trials: good|x. Rows with more trials"),
+    ],
+)
+def test_a_searched_table_says_the_budget_of_every_row(trials: tuple[int, ...], said: str) -> None:
+    rows = tuple(replace(one, trials=count) for one, count in zip(BLOCK.rows, trials, strict=True))
+    searched = replace(BLOCK, rows=rows)
+    shown = means_table(searched)
+    assert [column.title for column in shown.columns] == ["variant", "recall@20", "trials", "recall@20"]
+    assert [one.cells[-2].value for one in shown.rows] == list(trials)
+    assert any(note.startswith(said) for note in shown.notes)
+    lines = list(csv.DictReader(io.StringIO(text_tables.csv(values_table(searched)))))
+    assert [line["trials"] for line in lines] == [str(count) for count in trials]
+    assert not any("budgets" in note for note in means_table(BLOCK).notes)
+
+
+def test_every_trial_is_in_the_csv_and_one_is_marked_as_chosen(tmp_path: Path) -> None:
+    tried = (Tried({"lr": 0.1}, "complete", 0.2), Tried({"lr": 0.3}, "complete", 0.4), Tried({"lr": 0.5}, "fail", None))
+    result = SearchResult("graph", {"lr": 0.3}, 0.4, trials=3, failed=1, tried=tried)
+    run = StudyRun("d", "base", tmp_path, (1,), {}, None, 0.0, (result, SearchResult("popular", note="none")), ())
+    found = trials_table(Study("s", "S", tmp_path, {}, {}, {}, True, (run,)))
+    assert found is not None
+    lines = list(csv.DictReader(io.StringIO(text_tables.csv(found))))
+    assert [(line["state"], line["validation"], line["chosen"]) for line in lines] == [
+        ("complete", "0.2", "False"), ("complete", "0.4", "True"), ("fail", "", "False"),
+    ]  # fmt: skip
+    assert [json.loads(line["options"])["lr"] for line in lines] == [0.1, 0.3, 0.5]
+    assert (run.budget("graph"), run.budget("popular"), run.budget("another")) == (3, 0, 0)
 
 
 def test_groups_stand_in_their_order() -> None:
