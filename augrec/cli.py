@@ -6,11 +6,11 @@ import errno
 import io
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.plugins import load_plugins
@@ -19,26 +19,56 @@ from augrec.pipeline.exchange.instructions import register as register_tuning_co
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
+from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
 from augrec.pipeline.host.stopping import Stopped
-from augrec.pipeline.host.terminal import say, terminal
+from augrec.pipeline.host.terminal import say
 
 app = typer.Typer(
     name="augrec",
     help="LLM augmentation for graph recommenders: offline, on open weights, with controls and tests built in.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+INTERRUPTED = 130
+"""What the parser makes of Ctrl-C where nobody else listened for it."""
 ExperimentPath = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="An experiment, e.g. configs/ml-100k/table2.yaml.")
 ]
 
 
+def _stage_names() -> list[str]:
+    from augrec.pipeline.stages import STAGES
+
+    return list(STAGES)
+
+
+def _family_names() -> list[str]:
+    from recsys.models.registry import FAMILIES
+
+    return list(FAMILIES)
+
+
+Force = Annotated[
+    list[str] | None,
+    typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.", autocompletion=_stage_names),
+]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"augrec {version('augrec')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
     _State.debug = debug
 
@@ -51,14 +81,14 @@ class _State:
 def run(
     config: ConfigPath,
     overrides: Overrides = None,
-    force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")
-    ] = None,
+    force: Force = None,
     download: Download = False,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes that share shards and trainings."),
     ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the whole chain; finished stages are skipped."""
     from augrec.pipeline.config import read_config
@@ -68,18 +98,22 @@ def run(
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
     with job.stop.listening():
-        run_all(job, force=force or [], console=_console(), workers=workers)
-    _console().print(f"\nReport: {job.files.page}", markup=False, highlight=False)
+        stages = run_all(job, force=force or [], console=console(), workers=workers)
+    answer(
+        {"run": job.folder, "page": job.files.page, "results": job.files.results, "stages": stages},
+        lambda out: out.print(f"\nReport: {job.files.page}", highlight=False),
+        brief=[job.files.page],
+    )
 
 
 @app.command()
 def experiment(
     config: ExperimentPath,
     overrides: Overrides = None,
-    force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing, in every run.")
-    ] = None,
+    force: Force = None,
     download: Download = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
     from augrec.artefacts.study_folder import ExperimentFolder
@@ -88,15 +122,19 @@ def experiment(
 
     _check_stages(force)
     plan = read_experiment(config, overrides)
-    _, failures = run_experiment(plan, console=_console(), force=force or [], download=download)
+    _, failures = run_experiment(plan, console=console(), force=force or [], download=download)
     folder = ExperimentFolder(plan.experiment.folder)
-    _console().print(f"\nTables and plots: {folder.page}", markup=False, highlight=False)
-    if failures:
-        raise AugrecError(
-            f"{len(failures)} of the experiment's steps failed; their rows say why",
-            where=folder.failures,
-            remedy="mend the cause and run the same command again; what is finished is kept",
-        )
+    failed = AugrecError(
+        f"{len(failures)} of the experiment's steps failed; their rows say why",
+        where=folder.failures,
+        remedy="mend the cause and run the same command again; what is finished is kept",
+    )
+    answer(
+        {"experiment": folder.root, "page": folder.page, "results": folder.results, "failures": failures},
+        lambda out: out.print(f"\nTables and plots: {folder.page}", highlight=False),
+        brief=[folder.page],
+        error=failed if failures else None,
+    )
 
 
 @app.command()
@@ -105,18 +143,25 @@ def compare(
         Path, typer.Argument(metavar="CONFIG", help="A comparison, e.g. configs/amazon-book/compare.yaml.")
     ],
     overrides: Overrides = None,
-    force: Annotated[
-        list[str] | None, typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.")
-    ] = None,
+    force: Force = None,
     download: Download = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Judge augmentations side by side: downstream, by their text, by their cost."""
+    from augrec.artefacts.study_folder import ComparisonFolder
     from augrec.pipeline.studies.comparison.plan import read_compare
     from augrec.pipeline.studies.comparison.run import run_compare
 
     _check_stages(force)
-    page = run_compare(read_compare(config, overrides), console=_console(), force=force or [], download=download)
-    _console().print(f"\nComparison: {page}", markup=False, highlight=False)
+    plan = read_compare(config, overrides)
+    page = run_compare(plan, console=console(), force=force or [], download=download)
+    folder = ComparisonFolder(plan.folder)
+    answer(
+        {"comparison": folder.root, "page": page, "results": folder.results},
+        lambda out: out.print(f"\nComparison: {page}", highlight=False),
+        brief=[page],
+    )
 
 
 def _check_stages(names: list[str] | None) -> None:
@@ -133,14 +178,21 @@ register_tuning_commands(app)
 
 
 @app.command()
-def audit(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]) -> None:
+def audit(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Prove that only training interactions were used, and that the artefacts of a run fit together."""
     from augrec.pipeline.audit import audit_run, render
 
     findings = audit_run(run_folder)
-    render(findings, _console())
-    if findings.violations:
-        raise typer.Exit(1)
+    answer(
+        findings.as_json(),
+        lambda out: render(findings, out),
+        brief=[f"{check.name}: {violation}" for check in findings.checks for violation in check.violations],
+        exit_code=1 if findings.violations else 0,
+    )
 
 
 @app.command()
@@ -151,29 +203,33 @@ def distant(
     users: Annotated[int, typer.Option(min=2, help="Users that are drawn.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     source: Annotated[str | None, typer.Option(help="Whose texts say who is alike.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure whether models hold users near who are far apart in the graph and alike in their texts."""
-    from dataclasses import asdict
-
-    from augrec.artefacts.files import write_json
     from augrec.pipeline.distant import measure, render
 
     found = measure(run_folder, hops=hops, near=near, sample=users, seed=seed, source=source)
-    render(found, _console())
-    if json_file is not None:
-        write_json(json_file, asdict(found))
+    answer(found, lambda out: render(found, out), brief=[f"{row.variant}\t{row.near:.1f}" for row in found.variants])
 
 
 @app.command()
 def clean(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List what of a run folder nobody reads: what its config no longer names, set-aside files, old trials."""
     from augrec.pipeline.clean import clean as clean_run
+    from augrec.pipeline.clean import render
 
-    clean_run(run_folder, delete=yes, console=_console())
+    listed = clean_run(run_folder, delete=yes)
+    answer(
+        {"run": run_folder, "deleted": yes, "bytes": sum(leftover.size for leftover in listed), "leftovers": listed},
+        lambda out: render(listed, out, deleted=yes),
+        brief=[run_folder / leftover.path for leftover in listed],
+    )
 
 
 @app.command()
@@ -181,22 +237,20 @@ def validate(
     configs: Annotated[
         list[Path] | None, typer.Argument(metavar="[CONFIG]...", help="Files or folders; configs/ by default.")
     ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check config files without running anything."""
-    from augrec.pipeline.studies.config_files import check_file
+    from augrec.pipeline.studies.config_files import check_files, render
 
-    paths = [file for path in configs or [Path("configs")] for file in _yaml_files(path)]
-    failed = 0
-    for path in paths:
-        try:
-            kind = check_file(path)
-        except UsageError as error:
-            failed += 1
-            say(f"{path}  wrong\n{error}", error=True)
-        else:
-            say(f"{path}  ok  ({kind})")
-    if failed:
-        raise typer.Exit(UsageError.exit_code)
+    found = check_files(file for path in configs or [Path("configs")] for file in _yaml_files(path))
+    wrong = [file for file in found if file.error is not None]
+    answer(
+        [file.as_json() for file in found],
+        lambda out: render(found, out),
+        brief=[f"{file.path}  wrong\n{file.error}" for file in wrong],
+        exit_code=UsageError.exit_code if wrong else 0,
+    )
 
 
 def _yaml_files(path: Path) -> list[Path]:
@@ -222,33 +276,44 @@ def schema(
 
 @app.command()
 def models(
-    family: Annotated[str | None, typer.Argument(metavar="[FAMILY]", help="Show the options of this one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    family: Annotated[
+        str | None,
+        typer.Argument(metavar="[FAMILY]", help="Show the options of this one.", autocompletion=_family_names),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the recommenders: paper, inputs, options."""
     from augrec.pipeline import model_list
 
-    if as_json:
-        print(model_list.render_json(family))
-    elif family is None:
-        model_list.render_families(_console())
-    else:
-        model_list.render_family(family, _console())
+    if family is None:
+        families = model_list.describe_families()
+        answer(families, model_list.render_families, brief=[entry["family"] for entry in families])
+        return
+    described = model_list.describe_family(family)
+    answer(
+        described,
+        lambda out: model_list.render_family(family, out),
+        brief=[option["option"] for option in described["options"]],
+    )
 
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show versions, devices, and which engines, models and data are usable offline."""
     from augrec.pipeline.doctor import checks
 
     sections = checks.collect()
-    if as_json:
-        print(checks.as_json(sections))
-    else:
-        checks.render(sections)
-    raise typer.Exit(checks.exit_code(sections))
+    lacking = [row for part in sections for row in part.rows if row.required and row.state in ("missing", "wrong")]
+    answer(
+        checks.as_json(sections),
+        lambda out: checks.render(sections, out),
+        brief=[f"{row.name}  {row.state}  {row.value}" for row in lacking],
+        exit_code=checks.exit_code(sections),
+    )
 
 
 app.add_typer(import_app, name="import")
@@ -256,37 +321,52 @@ app.add_typer(export_app, name="export")
 app.add_typer(requests_app, name="requests")
 
 
-def _console() -> Console:
-    return terminal()
-
-
 def main() -> None:
     """Runs the command line; every expected error becomes a message and an exit code (2 usage, 1 failure)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a log file the stages' lines stand between those of progress
+    with answering(sys.argv[1:]):
+        sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Runs the command; says what went wrong."""
     try:
         load_plugins()
         register_stage_commands(app)  # those of plugins
-        app(standalone_mode=True)
+        code = app(prog_name="augrec", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise Stopped("SIGINT")
+        return int(code or 0)
     except Stopped as stop:
-        _fail(str(stop), stop.exit_code)
+        return _fail(AugrecError(stop.what, remedy=stop.remedy), stop.exit_code)
     except AugrecError as error:
-        _fail(str(error), error.exit_code)
+        return _fail(error, error.exit_code)
     except OSError as error:
         if _State.debug or error.errno is None:
             raise
-        _fail(_os_problem(error), 1)
+        return _fail(_os_problem(error), 1)
     except Exception as error:
-        if _State.debug:
-            raise
-        _fail(
-            f"unexpected {type(error).__name__}: {error}\n"
-            "  remedy: run the same command with --debug before the subcommand (augrec --debug run ...) to see where",
-            1,
+        if (code := _of_the_command_line(error)) is not None:
+            return code
+        problem = AugrecError(
+            f"unexpected {type(error).__name__}: {error}",
+            remedy="run the same command with --debug before the subcommand (augrec --debug run ...) to see where",
         )
+        return _fail(problem, 1)
 
 
-def _os_problem(error: OSError) -> str:
+def _of_the_command_line(error: Exception) -> int | None:
+    """The exit code of an error in the words of the command line, which is said; None for any other error."""
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)  # the parser's own, of no public class
+    if show is None or not isinstance(code, int):
+        return None
+    show()
+    refuse(AugrecError(error.format_message()), code, said=True)  # type: ignore[attr-defined]
+    return code
+
+
+def _os_problem(error: OSError) -> AugrecError:
     remedies = {
         errno.ENOSPC: "free some space or choose another `output`, then run the same command: finished work is kept",
         errno.EDQUOT: "free some quota or choose another `output`, then run the same command: finished work is kept",
@@ -296,14 +376,14 @@ def _os_problem(error: OSError) -> str:
     }
     remedy = remedies.get(error.errno or 0, "see the path above; --debug shows where in the code")
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return f"{reason}\n  where:  {error.filename or 'unknown file'}\n  remedy: {remedy}"
+    return AugrecError(reason, where=error.filename or "unknown file", remedy=remedy)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(error: AugrecError, code: int) -> int:
     if _State.debug:
         raise
-    say(f"augrec: {message}", error=True)
-    sys.exit(code)
+    refuse(error, code)
+    return code
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from rich.table import Column
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_NOTES = 1.0
 SECONDS_BEFORE_SAID = 1.0
+QUIET = "AUGREC_QUIET"
+"""The variable of the environment that is 1 while nothing is to be said of progress, in child processes too."""
 
 
 class Ticker(Protocol):
@@ -48,9 +50,15 @@ def rate_in_words(done: float, seconds: float) -> str:
     return f"{1 / each:.1f}/s" if each <= 1 else f"{each:.2g} s each" if each < 100 else f"{each:.0f} s each"
 
 
+def is_quiet() -> bool:
+    """Whether nothing is to be said of progress."""
+    return os.environ.get(QUIET) == "1"
+
+
 def say(text: str) -> None:
-    """One line on stderr, at once."""
-    print(text, file=sys.stderr, flush=True)
+    """One line on stderr, at once; nothing where the user wants it quiet."""
+    if not is_quiet():
+        print(text, file=sys.stderr, flush=True)
 
 
 class _Bar:
@@ -138,7 +146,7 @@ def progress(title: str, total: int, unit: str, pulse: Callable[[], str] | None 
         pulse: a short life sign of the work, shown while no unit is finished, too. Called on another thread.
     """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or is_quiet():
         lines = _Lines(title, total, unit, pulse)
         with _every(max(SECONDS_BETWEEN_LINES, 1.0), lines.look):
             yield lines
@@ -172,7 +180,8 @@ def waiting(what: str) -> Iterator[None]:
         def sign() -> None:
             seconds = time.monotonic() - began
             passed = f"  {seconds:.0f} s" if seconds > SECONDS_BETWEEN_LINES else ""
-            print(f"{what}{passed}", file=out, flush=True)
+            if not is_quiet():
+                print(f"{what}{passed}", file=out, flush=True)
 
         with _every(SECONDS_BETWEEN_LINES, sign, first=SECONDS_BEFORE_SAID):
             yield

@@ -23,6 +23,7 @@ from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.matrices import ANY_BLOCKS, ANY_MATRIX, matrix_of
+from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import MARKER, TRAINING
 from augrec.artefacts.source_folder import SourceFolder, TaskFolder
@@ -45,21 +46,21 @@ class Leftover:
     """A file or folder that nobody reads."""
 
     path: Path
+    """Counted from the run folder."""
     why: str
     size: int
     """In bytes, of everything in it."""
 
 
-def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
+def clean(folder: Path, *, delete: bool) -> list[Leftover]:
     """Lists what of a run nobody reads, above all what its config no longer names, and deletes it when told to.
 
     Args:
         folder: the run folder.
         delete: delete it; nobody may be at work in the folder then.
-        console: where the list goes.
 
     Returns:
-        What was listed.
+        What is there, or was.
 
     Raises:
         UsageError: the folder is no run.
@@ -68,9 +69,26 @@ def clean(folder: Path, *, delete: bool, console: Console) -> list[Leftover]:
     with run_at_home(folder) as run, exclusive(run.folder) if delete else nullcontext():
         listed = leftovers(run)
         for leftover in listed if delete else ():
-            _delete(leftover.path)
-        _show(listed, run.folder, "deleted" if delete else "`augrec clean RUN --yes` deletes them", console)
+            _delete(run.folder / leftover.path)
     return listed
+
+
+def render(listed: list[Leftover], console: Console, *, deleted: bool) -> None:
+    """Prints what is there as a table, and what deletes it."""
+    if not listed:
+        console.print("nothing lies here that nobody reads", highlight=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("path", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for leftover in listed:
+        table.add_row(*cells(leftover.path.as_posix(), size_in_words(leftover.size), leftover.why))
+    console.print(table)
+    total = size_in_words(sum(leftover.size for leftover in listed))
+    things = "1 thing" if len(listed) == 1 else f"{len(listed)} things"
+    what_next = "deleted" if deleted else "`augrec clean RUN --yes` deletes them"
+    console.print(f"{things}, {total}: {what_next}", markup=False, highlight=False)
 
 
 def leftovers(run: Run) -> list[Leftover]:
@@ -87,7 +105,7 @@ def leftovers(run: Run) -> list[Leftover]:
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
     reasons = {**scraps, **_set_aside(run), **_trials(run), **unnamed}
     outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
-    return [Leftover(path, reasons[path], _size(path)) for path in outermost]
+    return [Leftover(path.relative_to(run.folder), reasons[path], _size(path)) for path in outermost]
 
 
 def _require_run(folder: Path) -> None:
@@ -271,27 +289,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _show(listed: list[Leftover], folder: Path, what_next: str, console: Console) -> None:
-    if not listed:
-        console.print("nothing lies here that nobody reads", highlight=False)
-        return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("path", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for leftover in listed:
-        table.add_row(*cells(leftover.path.relative_to(folder).as_posix(), _bytes(leftover.size), leftover.why))
-    console.print(table)
-    total = sum(leftover.size for leftover in listed)
-    things = "1 thing" if len(listed) == 1 else f"{len(listed)} things"
-    console.print(f"{things}, {_bytes(total)}: {what_next}", markup=False, highlight=False)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -61,12 +61,10 @@ def render_family(name: str, console: Console) -> None:
         console.print(Padding(Text(option["meaning"]), (0, 0, 0, 4)), soft_wrap=False)
 
 
-def render_json(name: str | None) -> str:
-    """All families, or one with its options, as JSON."""
-    if name is None:
-        return json.dumps(describe_families(), indent=2)
+def describe_family(name: str) -> dict[str, Any]:
+    """One family with its options, as JSON values; an unknown name is a `UsageError`."""
     family = FAMILIES.find(name)
-    return json.dumps({**_described(family), "options": _options(family.options)}, indent=2)
+    return {**_described(family), "options": _options(family.options)}
 
 
 def _described(family: Family) -> dict[str, Any]:

@@ -11,23 +11,8 @@ import pytest
 import yaml
 
 from augrec import cli
+from tests.kit.shell import Shell
 from tests.kit.toy_config import toy_config, write_config
-
-
-class Shell:
-    """Runs the command line in this process, in a folder of its own."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("AUGREC_CACHE", str(folder / "cache"))
-
-    def __call__(self, *arguments: str) -> tuple[int, str]:
-        self._monkeypatch.setattr(sys, "argv", ["augrec", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = self._capsys.readouterr()
-        return int(ended.value.code or 0), shown.out + shown.err
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ from augrec.pipeline.stages import registry
 from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
 
 
-def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: int | None = None) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage."""
+
+    stage: str
+    ran: bool
+    """False where it was finished and unchanged."""
+    summary: str
+
+
+def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: int | None = None) -> list[Outcome]:
     """Runs every stage of the pipeline, skipping those that are finished and unchanged.
 
     Args:
@@ -31,20 +42,26 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         console: where the stage lines go.
         workers: processes that do pieces beside each other; None leaves it to each stage.
 
+    Returns:
+        What became of each stage, in order.
+
     Raises:
         UsageError: the folder may only be read, and the run in it is not finished.
     """
     forced = set(force)
     if only_readable(run.folder):
-        show_finished(run, forced, console)
-        return
+        return show_finished(run, forced, console)
     with whole_run(run):
         check_folders(run, forced)
         save_config(run.config, run.files.config)
         stages = registry.chain(run.config)
-        for position, stage in enumerate(stages, start=1):
-            label = f"[{position}/{len(stages)}] {stage.name:<10}"
-            run_stage(stage, run, stage.name in forced, label, console, workers=workers)
+        return [
+            run_stage(
+                stage, run, stage.name in forced, f"[{position}/{len(stages)}] {stage.name:<10}", console,
+                workers=workers,
+            )
+            for position, stage in enumerate(stages, start=1)
+        ]  # fmt: skip
 
 
 def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
@@ -55,8 +72,8 @@ def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
             stage.check_folder(run)
 
 
-def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int | None = None) -> None:
-    """Runs one stage, after checking that the stages it reads were made from this same config.
+def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int | None = None) -> Outcome:
+    """Runs one stage, after checking that the stages it reads were made from this same config; says what became of it.
 
     Raises:
         UsageError: the config lacks the stage's section.
@@ -71,10 +88,12 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int 
         if not force:
             stage.check_folder(run)
         save_config(run.config, run.files.config)
-        run_stage(stage, run, force, f"{stage.name:<10}", console, workers=workers)
+        return run_stage(stage, run, force, f"{stage.name:<10}", console, workers=workers)
 
 
-def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console, *, workers: int | None = None) -> None:
+def run_stage(
+    stage: Stage, run: Run, force: bool, label: str, console: Console, *, workers: int | None = None
+) -> Outcome:
     """Runs one stage unless it is finished and unchanged; says on the console which, and why."""
     watch = Stopwatch()
     if force:
@@ -88,7 +107,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console,
         assert marker is not None
         _say_unchanged(stage, marker, label, console)
         stage.check_details(run, marker.details)
-        return
+        return Outcome(stage.name, False, stage.summary(marker.details))
     console.print(f"{label} running: {reason}", markup=False, highlight=False)
     stage.remove_marker(run)
     Local(workers).prepare(run, stage)
@@ -99,6 +118,7 @@ def run_stage(stage: Stage, run: Run, force: bool, label: str, console: Console,
     stage.complete(run, identity, details, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
     stage.check_details(run, details)
+    return Outcome(stage.name, True, stage.summary(details))
 
 
 def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
@@ -169,14 +189,14 @@ def only_readable(folder: Path) -> bool:
     return folder.is_dir() and not os.access(folder, os.W_OK)
 
 
-def show_finished(run: Run, forced: Iterable[str], console: Console) -> None:
+def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[Outcome]:
     """Says that every stage is finished and unchanged, as `run_all` would, and writes nothing.
 
     Raises:
         UsageError: a stage would have to run.
     """
     run.files.check_layout()
-    stages = registry.chain(run.config)
+    stages, outcomes = registry.chain(run.config), []
     for position, stage in enumerate(stages, start=1):
         marker = stage.marker(run)
         reason = "forced" if stage.name in forced else stale_reason(stage, run, marker, stage.identity(run))
@@ -188,7 +208,9 @@ def show_finished(run: Run, forced: Iterable[str], console: Console) -> None:
             )
         _say_unchanged(stage, marker, f"[{position}/{len(stages)}] {stage.name:<10}", console)
         stage.check_details(run, marker.details)
+        outcomes.append(Outcome(stage.name, False, stage.summary(marker.details)))
     console.print("finished; the folder may only be read, and nothing was written", highlight=False)
+    return outcomes
 
 
 def _say_unchanged(stage: Stage, marker: Marker, label: str, console: Console) -> None:

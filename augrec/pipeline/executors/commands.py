@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.host.terminal import terminal
+from augrec.pipeline.host.answers import Json, Quiet, answer, console
 from augrec.pipeline.stages import STAGES
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def stage_command(stage: Stage) -> Callable[..., None]:
         "overrides": (Overrides, None),
         "force": (Force, False),
         "download": (Download, False),
+        "as_json": (Json, False),
+        "quiet": (Quiet, False),
     }
     if stage.has_pieces:
         for option in stage.selection.options:
@@ -71,6 +73,8 @@ def _run_stage(
     overrides: list[str] | None,
     force: bool,
     download: bool,
+    as_json: bool,
+    quiet: bool,
     merge: bool = False,
     attempts: int | None = None,
     **chosen: str | None,
@@ -89,8 +93,10 @@ def _run_stage(
     run = Run(read_config(config, overrides), download)
     with run.stop.listening():
         if named:
-            do_share(run, stage, chosen, attempts=attempts, console=terminal())
+            do_share(run, stage, chosen, attempts=attempts, console=console())
+            answer({"run": run.folder, "stages": []}, lambda out: None)
             return
         if merge:
             check_done(run, stage)
-        run_one(run, stage.name, force=force, console=terminal())
+        outcome = run_one(run, stage.name, force=force, console=console())
+        answer({"run": run.folder, "stages": [outcome]}, lambda out: None)

@@ -27,13 +27,14 @@ class Stopped(BaseException):
     """The run was asked to stop; nothing is wrong. No Exception, so that nobody takes it for a failure of theirs."""
 
     exit_code = AGAIN
+    remedy = "finished work is kept: run the same command again"
 
     def __init__(self, signal_name: str) -> None:
         super().__init__(signal_name)
         self.what = f"stopped by {signal_name}"
 
     def __str__(self) -> str:
-        return f"{self.what}\n  remedy: finished work is kept: run the same command again"
+        return f"{self.what}\n  remedy: {self.remedy}"
 
 
 class Stopper:

@@ -20,9 +20,9 @@ class Terminal(Console):
         super().print(*shown, **({"markup": False} | how))
 
 
-def terminal(*, stderr: bool = False) -> Terminal:
+def terminal(*, stderr: bool = False, quiet: bool = False) -> Terminal:
     """The console of a command; long lines are left to the terminal."""
-    return Terminal(stderr=stderr, soft_wrap=True)
+    return Terminal(stderr=stderr, soft_wrap=True, quiet=quiet)
 
 
 def cells(*texts: object) -> tuple[Text, ...]:

@@ -123,7 +123,7 @@ def config(folder: Path) -> Path:
 
 
 def states(packages: Path, run: Path) -> dict[str, str]:
-    rows = json.loads(augrec(packages, "status", "--json", str(run)))
+    rows = json.loads(augrec(packages, "status", "--json", str(run)))["answer"]
     return {f"{row['stage']} {row['group']}".strip(): row["state"] for row in rows}
 
 
@@ -157,7 +157,7 @@ def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_
 @pytest.mark.slow
 def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
     packages = write_package(tmp_path / "packages")
-    families = json.loads(augrec(packages, "models", "--json"))
+    families = json.loads(augrec(packages, "models", "--json"))["answer"]
     assert "lucky" in [family["family"] for family in families]
     assert '"lucky"' in augrec(packages, "schema", "run")
     assert "Say hello to the users." in augrec(packages, "--help")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 
 import pytest
 from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.model_list import render_families, render_family, render_json
+from augrec.pipeline.model_list import describe_families, describe_family, render_families, render_family
 from recsys.models.registry import FAMILIES
 from tests.kit.toy_run import silent
 
@@ -29,7 +28,7 @@ def test_every_family_has_a_line_with_its_paper() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_option_is_listed_with_a_meaning(name: str) -> None:
-    options = json.loads(render_json(name))["options"]
+    options = describe_family(name)["options"]
     assert [option["option"] for option in options if not option["meaning"]] == []
     top = {option["option"].partition(".")[0] for option in options}
     assert top == set(FAMILIES[name].options.model_fields) - {"family"}
@@ -37,7 +36,7 @@ def test_every_option_is_listed_with_a_meaning(name: str) -> None:
 
 
 def test_what_a_family_needs_is_said() -> None:
-    by_name = {entry["family"]: entry for entry in json.loads(render_json(None))}
+    by_name = {entry["family"]: entry for entry in describe_families()}
     assert by_name["popularity"]["needs"] == by_name["popularity"]["can_take"] == []
     assert "user" in by_name["llmrec"]["can_take"]
     assert "edges" in by_name["lightgcn"]["can_take"]

@@ -21,7 +21,7 @@ from augrec.artefacts.matrices import blocks_of
 from augrec.artefacts.source_folder import SourceFolder, damaged_of
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.clean import clean, leftovers
+from augrec.pipeline.clean import clean, leftovers, render
 from augrec.pipeline.config import read_config, read_sections, save_config
 from augrec.pipeline.executors.chain import run_all, run_stage
 from augrec.pipeline.executors.slurm.status import collect
@@ -73,7 +73,7 @@ def states(folder: Path) -> dict[str, str]:
 
 
 def listed(run: Run) -> set[str]:
-    return {one.path.relative_to(run.folder).as_posix() for one in leftovers(run)}
+    return {one.path.as_posix() for one in leftovers(run)}
 
 
 def fewer_seeds(raw: dict[str, Any]) -> None:
@@ -232,10 +232,11 @@ def test_clean_lists_first_and_deletes_when_told_to(narrowed: Callable[[Narrow],
     mine.write_text("mine")
     (run.folder / "augment" / "my own folder").mkdir()
     shown = io.StringIO()
-    found = clean(run.folder, delete=False, console=Console(file=shown, width=200))
-    assert listed(run) == {one.path.relative_to(run.folder).as_posix() for one in found}
+    found = clean(run.folder, delete=False)
+    render(found, Console(file=shown, width=200), deleted=False)
+    assert listed(run) == {one.path.as_posix() for one in found}
     assert listed(run) == expected | {"embed/.text.npy.abc.tmp"}
-    assert all(one.path.exists() for one in found)
+    assert all((run.folder / one.path).exists() for one in found)
     sizes = {one.path.name: one.size for one in found}
     assert sizes[".text.npy.abc.tmp"] == 4
     assert sizes["popular"] == sum(
@@ -244,8 +245,9 @@ def test_clean_lists_first_and_deletes_when_told_to(narrowed: Callable[[Narrow],
     assert "train/popular" in shown.getvalue()
     assert "--yes" in shown.getvalue()
 
-    kept = {path for path in run.folder.rglob("*") if not any(one.path in (path, *path.parents) for one in found)}
-    clean(run.folder, delete=True, console=silent())
+    gone = {run.folder / one.path for one in found}
+    kept = {path for path in run.folder.rglob("*") if gone.isdisjoint((path, *path.parents))}
+    clean(run.folder, delete=True)
     assert set(run.folder.rglob("*")) - {run.folder / ".lock"} == kept - {run.folder / ".lock"}
     assert listed(run) == set()
     assert set(states(run.folder).values()) == {"done"}
@@ -261,11 +263,11 @@ def test_clean_lists_what_was_set_aside(narrowed: Callable[[Narrow], Run]) -> No
     damaged = damaged_of(source.task("edges").shard(0, 2))
     damaged.write_text("half a line\n")
     assert listed(run) - before == {"augment/rule/set-aside", "augment/rule/edges/shards/00000-of-00002.damaged"}
-    clean(run.folder, delete=False, console=Console(file=io.StringIO()))
+    clean(run.folder, delete=False)
     assert older.exists()
     assert damaged.exists()
     kept = {shard: shard.read_bytes() for task in source.tasks() for shard in task.shard_files()}
-    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    clean(run.folder, delete=True)
     assert not source.set_aside.exists()
     assert not damaged.exists()
     assert kept == {shard: shard.read_bytes() for shard in kept}
@@ -283,7 +285,7 @@ def test_clean_lists_trials_whose_values_are_kept(narrowed: Callable[[Narrow], R
     journalled.journal.write_text("{}\n")
     ended = {"search/base/trial-000", "search/base/trial-001"}
     assert listed(run) - before == ended | {"search/no-model"}
-    clean(run.folder, delete=True, console=Console(file=io.StringIO()))
+    clean(run.folder, delete=True)
     assert [trial.root.name for trial in journalled.trials()] == ["trial-002", "trial-003"]
     assert journalled.journal.exists()
     assert len(grid.trials()) == 4, "the trainings are a grid's only memory"
@@ -299,22 +301,21 @@ def test_clean_touches_nothing_behind_a_link(narrowed: Callable[[Narrow], Run], 
     (run.folder / "train" / "base" / "seed-9").symlink_to(outside)
     shutil.rmtree(run.folder / "embed")
     (run.folder / "embed").symlink_to(outside)
-    clean(run.folder, delete=True, console=silent())
+    clean(run.folder, delete=True)
     assert (outside / ".half.tmp").exists()
     assert (outside / "seed-1").exists()
     assert not (run.folder / "train" / "popular").exists()
 
 
 def test_clean_refuses_what_is_no_run(tmp_path: Path, run_copy: Path) -> None:
-    console = silent()
     (tmp_path / "train" / "x" / "seed-1").mkdir(parents=True)
     with pytest.raises(UsageError, match="no run folder"):
-        clean(tmp_path, delete=True, console=console)
+        clean(tmp_path, delete=True)
     shutil.copy(run_copy / "config.yaml", tmp_path / "config.yaml")
     with pytest.raises(UsageError, match="no run folder"):
-        clean(tmp_path, delete=True, console=console)
+        clean(tmp_path, delete=True)
     with pytest.raises(UsageError, match="no such folder"):
-        clean(tmp_path / "nowhere", delete=True, console=console)
+        clean(tmp_path / "nowhere", delete=True)
     assert (tmp_path / "train" / "x" / "seed-1").exists()
     assert not (tmp_path / "nowhere").exists()
 
@@ -322,7 +323,7 @@ def test_clean_refuses_what_is_no_run(tmp_path: Path, run_copy: Path) -> None:
 def test_clean_deletes_nothing_while_somebody_is_at_work(narrowed: Callable[[Narrow], Run]) -> None:
     run = narrowed(fewer_seeds)
     with FileLock(run.folder / ".lock"), pytest.raises(AugrecError, match="another augrec process"):
-        clean(run.folder, delete=True, console=silent())
+        clean(run.folder, delete=True)
     assert (run.folder / "train" / "popular").exists()
 
 

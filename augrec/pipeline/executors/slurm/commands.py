@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import say, terminal
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
@@ -45,7 +45,8 @@ def submit(
 
 def status(
     run_folder: RunFolder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show how far a run is: what is done, running, failed and missing, per stage."""
     from augrec.pipeline.executors.slurm import status as standing
@@ -53,10 +54,7 @@ def status(
 
     with run_at_home(run_folder) as run:
         rows = standing.collect(run)
-    if as_json:
-        print(json.dumps(standing.as_json(rows), indent=2))
-    else:
-        standing.render(rows, terminal())
+    answer(rows, lambda out: standing.render(rows, out), brief=standing.brief(rows))
 
 
 def logs(

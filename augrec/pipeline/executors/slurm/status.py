@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -155,9 +154,9 @@ def render(rows: list[Row], console: Console) -> None:
             console.print(f"{name}: {row.open or row.note}", markup=False, highlight=False)
 
 
-def as_json(rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows as JSON values."""
-    return [asdict(row) for row in rows]
+def brief(rows: list[Row]) -> list[str]:
+    """A line for each stage: its name and its state."""
+    return [f"{row.stage}\t{row.state}" for row in rows if not row.group]
 
 
 def _clock(seconds: float | None) -> str:
