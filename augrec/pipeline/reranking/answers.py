@@ -28,6 +28,8 @@ class Answered:
         repaired: answers that were mended, such as orders in which a label was repeated.
         place_variance: of an item's place over the orders in which a list was shown, the mean over items and users; two
             orders at random of n items have (n^2 - 1) / 12.
+        disagreement: of scored answers, the share of probability that lies on other items in another order, the mean
+            over users: 0 for a model that does not mind the order, 1 for one that reads nothing else.
         like_shown: rank correlation between answer and the order shown: 1 is a copy of the prompt.
         like_list: the same with the recommender's list: 1 is a copy of that.
     """
@@ -38,6 +40,7 @@ class Answered:
     failed: int
     repaired: int
     place_variance: float
+    disagreement: float
     like_shown: float
     like_list: float
 
@@ -64,30 +67,35 @@ class Answers:
     counted: Answered
 
 
-def read_ranking(path: Path, lists: RankedLists, size: int) -> Answers:
+def read_ranking(path: Path, lists: RankedLists, size: int, orders: int = 1) -> Answers:
     """Orders as mean places from 1. An item that an answer leaves out has the place behind the shown ones.
 
     Args:
         path: the records of a task of kind `ranking`.
         lists: those that were asked about.
         size: how many items of each were shown.
+        orders: in how many orders they were shown; one says nothing of how much the order counts.
     """
     values = np.full((len(lists), size), np.nan)
     variances, like_shown, like_list = list[float](), list[float](), list[float]()
+    disagreements = list[float]()
     records, rows = _by_user(path), {user: row for row, user in enumerate(lists.users.tolist())}
     for user, own in records.items():
         items = [item for item in lists.items[rows[user], :size].tolist() if item >= 0]
-        orders = [_places(items, record) for record in own if record.ok]
-        if not orders:
+        answered = [_places(items, record) for record in own if record.ok]
+        if not answered:
             continue
-        places = np.array(orders)
+        places = np.array(answered)
         values[rows[user], : len(items)] = places.mean(axis=0)
-        like_list += [_correlation(order, range(len(items))) for order in orders]
+        like_list += [_correlation(order, range(len(items))) for order in answered]
         shown = [[record.shown_candidates.index(item) for item in items] for record in own if record.ok]
-        like_shown += [_correlation(order, there) for order, there in zip(orders, shown, strict=True)]
-        if len(orders) > 1:
+        like_shown += [_correlation(order, there) for order, there in zip(answered, shown, strict=True)]
+        if len(answered) > 1:
             variances.append(float(places.var(axis=0, ddof=1).mean()))
-    counted = _counted(records, values, _mean(variances), _mean(like_shown), _mean(like_list))
+        if orders > 1:
+            fields = [record.fields or {} for record in own]
+            disagreements += [float(said["disagreement"]) for said in fields if "disagreement" in said]
+    counted = _counted(records, values, _mean(variances), _mean(disagreements), _mean(like_shown), _mean(like_list))
     return Answers(Judgement(values, places=True), np.isin(lists.users, list(records)), counted)
 
 
@@ -104,7 +112,7 @@ def read_rating(path: Path, lists: RankedLists, size: int) -> Answers:
         known = values[rows[user]][~np.isnan(values[rows[user]])]
         if len(known) > 1:
             like_list.append(_correlation(-known, range(len(known))))
-    counted = _counted(records, values, math.nan, math.nan, _mean(like_list))
+    counted = _counted(records, values, math.nan, math.nan, math.nan, _mean(like_list))
     return Answers(Judgement(values, places=False), np.isin(lists.users, list(records)), counted)
 
 
@@ -119,7 +127,12 @@ def _places(items: Sequence[int], record: StoredRecord) -> list[float]:
 
 
 def _counted(
-    records: Mapping[int, Sequence[StoredRecord]], values: np.ndarray, variance: float, shown: float, listed: float
+    records: Mapping[int, Sequence[StoredRecord]],
+    values: np.ndarray,
+    variance: float,
+    disagreement: float,
+    shown: float,
+    listed: float,
 ) -> Answered:
     every = [record for own in records.values() for record in own]
     return Answered(
@@ -129,6 +142,7 @@ def _counted(
         failed=sum(not record.ok for record in every),
         repaired=sum(bool(record.repairs) for record in every),
         place_variance=variance,
+        disagreement=disagreement,
         like_shown=shown,
         like_list=listed,
     )

@@ -75,8 +75,11 @@ class Rows:
         size = self.size(lists)
         answers = {}
         for task in self.options.tasks:
-            read = read_ranking if isinstance(TASKS[task].gives, Ranking) else read_rating
-            answers[task] = read(there.answers.task(task).records, lists, size)
+            records = there.answers.task(task).records
+            if isinstance(TASKS[task].gives, Ranking):
+                answers[task] = read_ranking(records, lists, size, self._orders(task))
+            else:
+                answers[task] = read_rating(records, lists, size)
         return Side(split, lists, answers)
 
     def size(self, lists: RankedLists) -> int:
@@ -228,6 +231,12 @@ class Rows:
             "n_test_users": found["test"].n_users,
             "n_valid_users": found["valid"].n_users if "valid" in found else 0,
         }
+
+    def _orders(self, task: str) -> int:
+        """In how many orders a list is shown."""
+        generation = self.training.config.generation
+        assert generation is not None
+        return int(getattr(generation.task_options(task, generation.sources[self.options.source]), "permutations", 1))
 
     def _greedy(self, row: Row) -> bool:
         """Whether nothing is drawn while the language model answers."""

@@ -89,21 +89,22 @@ def _answers(made: Sequence[_Made], size: int) -> Table | None:
                 *_share(questions - _total(told, "failed"), questions),
                 *_share(_total(told, "repaired"), questions),
                 *(
-                    _number(_mean([one[key] for one in told]), 2)
-                    for key in ("like_shown", "like_list", "place_variance")
+                    _number(_mean([one.get(key) for one in told]), 2)
+                    for key in ("like_shown", "like_list", "place_variance", "disagreement")
                 ),
             ]
         )
     columns = (
         *words("row"),
         *numbers("questions", "answered", "repaired", "like the prompt's order", "like the recommender's order"),
-        *numbers("variance of places"),
+        *numbers("variance of places", "disagreement"),
     )
     caption = (
         "The answers, over seeds, validation and test. Likeness is the rank correlation of an answer with an order: 1 "
         "with the prompt's is a copy of the prompt, 1 with the recommender's a copy of its list. The variance of an "
         f"item's place over the orders in which a list is shown is {number((size**2 - 1) / 12, 2)} for answers at "
-        f"random to lists of {size}, and 0 for a model that does not mind the order"
+        f"random to lists of {size}, and 0 for a model that does not mind the order. Where probabilities are read and "
+        "not an order, the disagreement is the share of them that lies on other items in another order, from 0 to 1"
     )
     return table("reranked-answers", caption, columns, rows)
 
