@@ -307,6 +307,11 @@ class RunFolder:
         return self.report / "index.html"
 
     @property
+    def report_tables(self) -> Path:
+        """The tables of the page as CSV, Markdown and LaTeX."""
+        return self.report / "tables"
+
+    @property
     def results(self) -> Path:
         """The page's numbers."""
         return self.report / "results.json"

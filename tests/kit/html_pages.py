@@ -67,7 +67,7 @@ def beyond_the_edge(page: Any) -> list[str]:
     """The beginnings of those elements that stick out of the window; what scrolls by itself is left out."""
     found: list[str] = page.execute_script(
         "const edge = document.documentElement.clientWidth + 1;"
-        "return [...document.querySelectorAll('main :not(.scroll *, svg *)')]"
+        "return [...document.querySelectorAll('main :not(.scroll *, nav *, svg *)')]"
         ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
     )
     return found

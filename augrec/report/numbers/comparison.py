@@ -2,7 +2,7 @@
 
 Every page goes the same way: `compare` each pair that it shows, `corrected` over all of them together, and
 `augrec.report.numbers.verdicts.verdict` of each. Holm's correction is over one family per metric and test: all the
-comparisons in that metric that the page shows.
+comparisons in that metric that the page shows. The intervals beside them are simultaneous over the same family.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import stats
 
 from augrec.report.numbers.effects import detectable, standardised
 from augrec.report.numbers.intervals import intervals
@@ -29,12 +30,18 @@ Pair = TypeVar("Pair", bound=Hashable)
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two variants in one metric, and what is known about it; `holm` is after `corrected`.
+    """The difference of two variants in one metric, and what is known about it.
+
+    What is called `holm` or `family` is there after `corrected`.
 
     Attributes:
         difference: of the means over users and seeds, the first minus the second.
         ci_low, ci_high: its interval over users, seeds and draws; over users alone where there is one training.
+        family_low, family_high: the same, widened so that chance over users is bounded for all comparisons of the
+            page at once.
+        family_size: how many these are.
         error: its standard error over the same.
+        alpha: the intervals cover 1 - alpha.
         n_users, paired_seeds, paired_draws: what is paired: users with a value in both, seeds that both were trained
             with, and draws of a language model.
         fixed: whether neither draws anything: there is one seed, and training again repeats the difference exactly.
@@ -54,7 +61,11 @@ class Comparison:
     difference: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    family_low: float | None = None
+    family_high: float | None = None
+    family_size: int | None = None
     error: float | None = None
+    alpha: float | None = None
     n_users: int = 0
     paired_seeds: int = 0
     paired_draws: int = 1
@@ -104,6 +115,7 @@ def compare(first: Trained, second: Trained, metrics: Sequence[str], inference: 
                 ci_low=number_or_none(ends.low[i]),
                 ci_high=number_or_none(ends.high[i]),
                 error=number_or_none(ends.error[i]),
+                alpha=inference.alpha,
                 p_users_randomisation=flips[i].p,
             )
     return {metric: _with_seeds(over_users.get(metric), first, second, metric, inference) for metric in metrics}
@@ -181,7 +193,8 @@ def _with_seeds(
 
 
 def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair, dict[str, Comparison]]:
-    """Holm's correction of the comparisons of a page: one family for each metric and test, over all pairs.
+    """Holm's correction of the comparisons of a page: one family for each metric and test, over all pairs; and the
+    intervals that hold for all of a metric's at once.
 
     Args:
         comparisons: what the page shows, pair -> metric -> comparison; a pair that it shows twice is in it once.
@@ -194,7 +207,27 @@ def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair
             for pair, p in zip(pairs, p_values, strict=True):
                 changes: dict[str, Any] = {f"{test}_holm": p}
                 result[pair][metric] = replace(result[pair][metric], **changes)
+        size = max(1, sum(comparisons[pair][metric].p_users is not None for pair in pairs))
+        for pair in pairs:
+            result[pair][metric] = simultaneous(result[pair][metric], size)
     return result
+
+
+def simultaneous(one: Comparison, size: int) -> Comparison:
+    """The comparison with its interval as one of `size` that hold at once.
+
+    As Holm's correction is of the tests over users, and those over seeds are not corrected, the interval is widened by
+    what Bonferroni does to a test over users: the ratio of the quantiles of t at alpha / size and at alpha, with the
+    users' degrees of freedom. What few seeds leave unknown is in it as for one comparison. The ends are moved away
+    from the difference and not resampled further out, where 2,000 resamples of fifty comparisons would have one value
+    left; their skew stays.
+    """
+    if one.ci_low is None or one.ci_high is None or one.difference is None or one.alpha is None:
+        return one
+    degrees = one.n_users - 1
+    wider = float(stats.t.isf(one.alpha / size / 2, degrees) / stats.t.isf(one.alpha / 2, degrees))
+    low, high = (one.difference + wider * (end - one.difference) for end in (one.ci_low, one.ci_high))
+    return replace(one, family_low=low, family_high=high, family_size=size)
 
 
 def family_sizes(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[str, int]:
@@ -204,6 +237,14 @@ def family_sizes(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[s
         for metric, comparison in of_pair.items():
             sizes[metric] = sizes.get(metric, 0) + (comparison.p_users is not None)
     return sizes
+
+
+SIMULTANEOUS = (
+    "The intervals of differences are simultaneous: widened for chance over users in the same family (Bonferroni), as "
+    "the p-values over users are corrected; chance over seeds is in both as for one comparison. An interval holds both "
+    "kinds of chance at once and Holm's steps are a little sharper, so a p just below the level may stand beside an "
+    "interval that touches zero."
+)
 
 
 def describe_family(sizes: Mapping[str, int]) -> str:
@@ -220,12 +261,12 @@ def describe_family(sizes: Mapping[str, int]) -> str:
         over = f"{counted(size, 'comparison')} in {metric}"
         return (
             f"Holm's correction over users is over one family: the {over} that this page shows and can test. The tests "
-            "of equivalence are a second family of as many."
+            f"of equivalence are a second family of as many. {SIMULTANEOUS}"
         )
     named = ", ".join(f"{metric} {count(size)}" for metric, size in tested.items())
     return (
         "Holm's correction over users is over one family per metric: all comparisons in it that this page shows and "
-        f"can test ({named}). The tests of equivalence are a second family of as many."
+        f"can test ({named}). The tests of equivalence are a second family of as many. {SIMULTANEOUS}"
     )
 
 

@@ -139,6 +139,8 @@ def describe_tests(results: Results, options: ReportOptions) -> str:
         f"least as large as the margin, {per_cent(options.equivalence_margin)} of the mean of what is compared with. "
         "ci_low and ci_high: bootstrap over users and over training seeds of the mean difference, "
         f"{options.bootstrap} resamples, {per_cent(1 - options.alpha)}; error: its standard error. "
+        "family_low and family_high: the same interval, widened for chance over users as Bonferroni does for the "
+        f"number of comparisons in {options.primary} (family_size). "
         "effect: d_z, the mean difference of users in standard deviations of their differences. detectable_users, "
         f"detectable_seeds: the difference that as many users, or seeds, show with a chance of {per_cent(POWER)} at "
         f"{per_cent(options.alpha)}, before correction. "

@@ -105,8 +105,9 @@ def evidence(compared: Comparison, alpha: float) -> str:
     parts = [f"difference {signed(compared.difference)}"]
     if compared.relative is not None:
         parts[0] += f" ({signed_percent(compared.relative)})"
-    if compared.ci_low is not None:
-        parts.append(f"{per_cent(1 - alpha)} interval {interval(compared.ci_low, compared.ci_high)}")
+    if compared.family_low is not None:
+        ends = interval(compared.family_low, compared.family_high)
+        parts.append(f"{per_cent(1 - alpha)} simultaneous interval {ends}")
     if compared.effect is not None:
         parts.append(f"d_z {signed(compared.effect, 2)}")
     if compared.p_users_holm is not None:

@@ -31,7 +31,7 @@ def verdict_columns(alpha: float) -> tuple[Column, ...]:
     return (
         *words("verdict"),
         *numbers(
-            "difference", f"{per_cent(1 - alpha)}\u00a0interval|users and seeds", "relative", "effect|d_z", "margin|±",
+            "difference", f"{per_cent(1 - alpha)}\u00a0interval|simultaneous", "relative", "effect|d_z", "margin|±",
             "p\u00a0users|t-test", "p\u00a0users|Holm", "p\u00a0users|sign flips", "detectable|users, 80\u00a0%",
             "p\u00a0equivalence|users, Holm", "p\u00a0seeds|t-test", "detectable|seeds, 80\u00a0%",
             "p\u00a0equivalence|seeds",
@@ -52,7 +52,7 @@ def verdict_cells(compared: Comparison, metric: str, alpha: float, digits: int =
     return [
         verdict_cell(compared, metric, alpha),
         difference_cell(compared.difference, digits=digits),
-        interval_cell(compared.ci_low, compared.ci_high, digits=digits),
+        interval_cell(compared.family_low, compared.family_high, digits=digits),
         Cell(signed_percent(compared.relative), compared.relative),
         Cell(signed(compared.effect, 2), compared.effect),
         Cell(number(compared.margin, digits), compared.margin),

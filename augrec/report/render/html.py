@@ -5,13 +5,15 @@ A page is a template that extends `shell.html.j2` and fills its block `content`:
     html = page("results.html.j2", HERE, Head("Results", sections=(("main", "Main"),)), {"main": table})
 
 Templates have `show(table)` for a `render.tables.Table`, `w` for the functions of `render.wording`, and the macros of
-`macros.html.j2`. A page needs no network and no script: the script adds sorting and copying.
+`macros.html.j2`. A page needs no network and no script: the script adds sorting, filtering and copying. Tables
+whose files lie beside the page are linked to them (`tables/NAME.csv`, `.md`, `.tex`).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +23,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from augrec.artefacts.files import write_text
 from augrec.artefacts.visible import shown
 from augrec.report.render import wording
 from augrec.report.render.tables import Table
-from augrec.report.render.text_tables import MARKS
+from augrec.report.render.text_tables import MARKS, csv, latex, markdown
 
 HERE = Path(__file__).parent
 
@@ -63,6 +66,7 @@ def page(
     styles: Sequence[Path] = (),
     scripts: Sequence[Path] = (),
     images: bool = False,
+    tables: list[Table] | None = None,
 ) -> str:
     """The whole page as HTML. All text is escaped, and what acts unseen in it is shown.
 
@@ -73,8 +77,9 @@ def page(
         content: what the template is given.
         styles, scripts: files that are added to those of every page.
         images: whether it shows image files that lie beside it.
+        tables: is given every table that the page shows and links to, for `write_tables`; None: none is linked.
     """
-    environment = environment_of(folder)
+    environment = environment_of(folder, tables=tables)
     style, script = (
         "".join(path.read_text(encoding="utf-8") for path in files)
         for files in ((HERE / "report.css", *styles), (HERE / "report.js", *scripts))
@@ -89,7 +94,15 @@ def page(
     )
 
 
-def environment_of(*folders: Path) -> Environment:
+def write_tables(folder: Path, tables: Sequence[Table]) -> None:
+    """Writes every table as CSV, Markdown and LaTeX into a folder, in place of what was there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for one in tables:
+        for suffix, text in {"csv": csv(one), "md": f"{markdown(one)}\n", "tex": latex(one)}.items():
+            write_text(folder / f"{one.name}.{suffix}", text)
+
+
+def environment_of(*folders: Path, tables: list[Table] | None = None) -> Environment:
     """An environment for the templates of some folders and of this one."""
     environment = Environment(
         loader=FileSystemLoader([*folders, HERE]),
@@ -99,14 +112,16 @@ def environment_of(*folders: Path) -> Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    environment.globals |= {"w": wording, "marks": MARKS, "show": partial(_show, environment)}
+    environment.globals |= {"w": wording, "marks": MARKS, "show": partial(_show, environment, tables)}
     return environment
 
 
 def show(table: Table | None) -> Markup:
     """A table as HTML, with its notes below; nothing for none."""
-    return _show(environment_of(), table)
+    return _show(environment_of(), None, table)
 
 
-def _show(environment: Environment, table: Table | None) -> Markup:
-    return Markup(environment.get_template("table.html.j2").render(table=table))
+def _show(environment: Environment, linked: list[Table] | None, table: Table | None) -> Markup:
+    if table is not None and linked is not None:
+        linked.append(table)
+    return Markup(environment.get_template("table.html.j2").render(table=table, linked=linked is not None))

@@ -1,8 +1,22 @@
-// Sorts the rows of a table by a column. Without it the page reads the same, in the order of the config.
+// Sorts the rows of a table by a column, and filters those of a long one. Without it the page reads the same, in the
+// order of the config.
+const LONG = 8;
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const original = [...body.rows];
+  if (original.length >= LONG) {
+    const [label, input, scroll] = [document.createElement("label"), document.createElement("input"), table.parentElement];
+    label.className = "filter";
+    input.type = "search";
+    label.append("Only rows with", input);
+    input.addEventListener("input", () => {
+      const wanted = input.value.trim().toLowerCase();
+      for (const row of original) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+    scroll.before(label);
+  }
   table.querySelectorAll("thead th").forEach((header, column) => {
+    if ("drawn" in header.dataset) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);

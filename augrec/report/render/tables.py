@@ -10,7 +10,9 @@ A page makes its tables from its numbers with the functions below and leaves the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup
 
 from augrec.report.render.legend import Look
 from augrec.report.render.wording import DASH, interval, number, p_value, signed
@@ -20,11 +22,13 @@ Value = float | int | str | bool | None
 
 @dataclass(frozen=True)
 class Column:
-    """A heading. `text`: the cells are words, set at the start and sorted by alphabet. `sub`: a second line."""
+    """A heading. `text`: the cells are words, set at the start and sorted by alphabet. `sub`: a second line. `drawn`:
+    the cells are drawings of what other columns hold, for pages alone."""
 
     title: str
     text: bool = False
     sub: str = ""
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Cell:
         look: the sign of its kind, before the text.
         code: whether it is set as code: hashes and the like.
         span: how many columns it takes; the row has so many cells less.
+        drawing: in place of the text, on pages.
     """
 
     text: str = DASH
@@ -56,6 +61,7 @@ class Cell:
     best: bool = False
     note: str = ""
     span: int = 1
+    drawing: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,15 @@ class Table:
         return len(self.rows) > 1 and all(
             row.group is None and len(row.cells) == len(self.columns) for row in self.rows
         )
+
+    @property
+    def written(self) -> Table:
+        """The table without its drawings, for what is no page."""
+        kept = [n for n, column in enumerate(self.columns) if not column.drawn]
+        if len(kept) == len(self.columns):
+            return self
+        rows = tuple(replace(row, cells=tuple(row.cells[n] for n in kept)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[n] for n in kept), rows=rows)
 
     def grouped(self) -> list[tuple[str | None, list[tuple[Row, list[str]]]]]:
         """(group, [(row, what each cell sorts by)]), groups in the order of their first rows."""
@@ -177,7 +192,7 @@ def table(
     kept = [
         n
         for n, column in enumerate(columns)
-        if spanned or column.text or any(row.cells[n].text != DASH for row in whole)
+        if spanned or column.text or column.drawn or any(row.cells[n].text != DASH for row in whole)
     ]
     return Table(
         name,

@@ -21,6 +21,7 @@ def markdown(table: Table) -> str:
 
 def markdown_rows(table: Table) -> str:
     """The table alone, in the layout that GitHub shows."""
+    table = table.written
     head = [markdown_cell(_title(column)) for column in table.columns]
     rule = ["---" if column.text else "---:" for column in table.columns]
     lines = [head, rule]
@@ -52,6 +53,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 def csv(table: Table) -> str:
     """A line for the titles and one for every row; numbers at full precision, nothing for a dash."""
+    table = table.written
     titles = [_title(column) for column in table.columns]
     return csv_lines([titles, *([_raw(cell) for cell in row.cells] for row in table.rows)])
 
@@ -62,6 +64,7 @@ def _raw(cell: Cell) -> object:
 
 def latex(table: Table) -> str:
     """A `table` environment with booktabs rules, to be included as it is; the notes stand in the caption."""
+    table = table.written
     lines = [
         "% needs \\usepackage{booktabs,amssymb}",
         r"\begin{table}",

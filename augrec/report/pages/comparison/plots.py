@@ -96,9 +96,9 @@ def _dot(arm: str, value: MetricValue | None, baseline: str) -> Dot | None:
     if value is None or value.mean is None:
         return None
     versus, shifted = value.versus.get(baseline), None
-    if versus and versus.difference is not None and versus.ci_low is not None and versus.ci_high is not None:
+    if versus and versus.difference is not None and versus.family_low is not None and versus.family_high is not None:
         at = value.mean - versus.difference
-        shifted = (at + versus.ci_low, at + versus.ci_high)
+        shifted = (at + versus.family_low, at + versus.family_high)
     ends = None if value.low is None or value.high is None else (value.low, value.high)
     return Dot(arm, value.mean, ends, shifted)
 

@@ -93,7 +93,8 @@ def results_table(results: ComparisonResults, group: GroupSize, number_of_group:
             ]
         )
     columns = words("arm", "recommender")
-    columns += (*numbers(primary, "difference", "interval"), *words("verdict"), *numbers("scale", "trials"))
+    columns += numbers(primary, "difference", "interval|simultaneous")
+    columns += (*words("verdict"), *numbers("scale", "trials"))
     columns += numbers(*(f"{metric}|difference, interval, verdict" for metric in secondary))
     against = results.arm_titles.get(baseline, baseline)
     caption = f"{group.title or group.name}: differences are those to “{against}”; bold, the best of a recommender"
@@ -166,8 +167,8 @@ def _verdict(versus: Comparison | None, metric: str, alpha: float) -> Cell:
 
 def _difference(versus: Comparison, digits: int) -> tuple[Cell, Cell]:
     """The difference and its interval."""
-    found = interval(versus.ci_low, versus.ci_high, digits)
-    return Cell(signed(versus.difference, digits), versus.difference), Cell(found, versus.ci_low)
+    found = interval(versus.family_low, versus.family_high, digits)
+    return Cell(signed(versus.difference, digits), versus.difference), Cell(found, versus.family_low)
 
 
 def _secondary(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from augrec.artefacts.metrics import Metric
-from augrec.report.numbers.comparison import CORRECTED, Comparison, compare, corrected
+from augrec.report.numbers.comparison import CORRECTED, Comparison, compare, corrected, simultaneous
 from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained
@@ -181,7 +181,7 @@ def corrected_blocks(blocks: Sequence[Block]) -> list[Block]:
 
 def _with_holm(comparison: Comparison, adjusted: Comparison) -> Comparison:
     changes: dict[str, Any] = {f"{test}_holm": getattr(adjusted, f"{test}_holm") for test in CORRECTED}
-    return replace(comparison, **changes)
+    return simultaneous(replace(comparison, **changes), adjusted.family_size or 1)
 
 
 def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
@@ -215,7 +215,7 @@ def describe_tests(table: Table) -> str:
         "(t-tests; what draws nothing has its one value for every seed of the other, and two such are judged by the "
         "users alone). "
         f"Equivalent: closer than {per_cent(table.equivalence_margin)} of its mean. Without a sign: undecided. The "
-        "table of tests has the size of every difference, its interval over users and seeds "
+        "table of tests has the size of every difference, its simultaneous interval over users and seeds "
         f"({per_cent(1 - table.alpha)}, {table.bootstrap} resamples), what could be detected, and a sign-flip "
         "randomisation test; the intervals in the plots are of each row's own mean."
     )

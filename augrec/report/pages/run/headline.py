@@ -19,12 +19,31 @@ from augrec.report.render.wording import counted, listed, number
 
 
 @dataclass(frozen=True)
+class ControlFinding:
+    """The claim beside one control: the verdict on the claim, and what follows from it."""
+
+    control: str
+    mean: float
+    compared: Comparison
+    judged: Verdict
+    reading: str
+
+
+@dataclass(frozen=True)
 class Headline:
-    """`lead` is one sentence, `evidence` the numbers behind it; `details` follow, one finding each."""
+    """What the page says first.
+
+    Attributes:
+        lead: the verdict in one sentence.
+        evidence: the numbers behind it, and why it is no other word.
+        details: further findings, one sentence each.
+        controls: what the claim's controls say, in their order.
+    """
 
     lead: str
     evidence: str
     details: tuple[str, ...]
+    controls: tuple[ControlFinding, ...] = ()
 
 
 def find_headline(trained: dict[str, Trained], results: Results, options: ReportOptions, roles: Roles) -> Headline:
@@ -53,17 +72,24 @@ class _Writer:
         versus = self.results.of(claim.name, options.primary)
         means = number(self._mean(claim)), number(self._mean(self.trained[options.baseline]))
         lead = f"{claim.name} reaches {options.primary} {means[0]} against {means[1]} for {options.baseline}"
-        lead += f": {self._verdict(versus).sentence}"
+        judged = self._verdict(versus)
+        lead += f": {judged.word}"
         controls = self.roles.controls(claim)
-        if self._verdict(versus).sign > 0:
+        if judged.sign > 0:
             lead += self._but(controls)
-        details = [self._control(control) for control in controls]
+        details = []
         if not controls:
             details.append(
                 f"No control of the same model stands beside {claim.name}, so what causes a difference stays open."
             )
         numbers = evidence(versus, self.options.alpha)
-        return Headline(f"{lead}.", f"{numbers[:1].upper()}{numbers[1:]}.", (*details, *self._overview()))
+        why = f" {judged.word.capitalize()}: {judged.why}." if judged.why else ""
+        return Headline(
+            f"{lead}.",
+            f"{numbers[:1].upper()}{numbers[1:]}.{why}",
+            (*details, *self._overview()),
+            tuple(self._control(control) for control in controls),
+        )
 
     @property
     def _metric(self) -> Metric:
@@ -87,24 +113,13 @@ class _Writer:
             parts += [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {told}"] if names else []
         return f". But {', and '.join(parts)}" if parts else ""
 
-    def _control(self, control: Trained) -> str:
-        claim, versus, at_stake = self.claim, self._against(control), self.roles.at_stake(self.claim, control)
+    def _control(self, control: Trained) -> ControlFinding:
+        versus, at_stake = self._against(control), self.roles.at_stake(self.claim, control)
         judged = self._verdict(versus)
-        facts = (
-            f"{number(self._mean(control))}; {claim.name} minus {control.name}: {evidence(versus, self.options.alpha)}"
+        reading = {1: f"Supports that {at_stake}.", -1: f"Speaks against the claim that {at_stake}."}.get(
+            judged.sign, f"Does not show that {at_stake}."
         )
-        if judged.sign > 0:
-            return f"{claim.name} is better than the control {control.name} ({facts}). This supports that {at_stake}."
-        if judged.sign < 0:
-            return (
-                f"{claim.name} is worse than the control {control.name} ({facts}). "
-                f"This run speaks against the claim that {at_stake}."
-            )
-        relation = "is equivalent to" if judged.word == "equivalent" else "is undecided beside"
-        return (
-            f"{claim.name} {relation} the control {control.name}: {judged.why} ({facts}). This run does not show that "
-            f"{at_stake}."
-        )
+        return ControlFinding(control.name, self._mean(control), versus, judged, reading)
 
     def _overview(self) -> list[str]:
         sentences = []

@@ -17,6 +17,7 @@ from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.examples import item_examples, user_examples
+from augrec.report.pages.run.explained import variants_table
 from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
 from augrec.report.pages.run.headline import find_headline
@@ -24,6 +25,7 @@ from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_f
 from augrec.report.pages.run.reranked import read_reranked
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.tables import (
+    controls_table,
     genres_table,
     lengths_table,
     results_table,
@@ -36,20 +38,23 @@ from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
 from augrec.report.pages.run.tuning import Tuning, read_tuning
-from augrec.report.render.html import Head, page
+from augrec.report.render.glossary import TERMS
+from augrec.report.render.html import Head, page, write_tables
+from augrec.report.render.tables import Table
 
 ABOUT = ("user", "item")
 HERE = Path(__file__).parent
 RERANKED = "reranked"
 SECTIONS = (
-    ("run", "What was run"),
     ("results", "Results"),
+    ("run", "What was run"),
     ("training", "Training"),
     (RERANKED, "Re-ranking"),
     ("written", "What was written"),
     ("examples", "Examples"),
     ("requests", "Requests"),
     ("provenance", "Provenance"),
+    ("glossary", "Glossary"),
 )
 
 
@@ -62,7 +67,7 @@ def write_report(
     plan: Mapping[str, PlannedVariant] | None = None,
     stages: Sequence[str] | None = None,
 ) -> None:
-    """Writes `report/results.json` and `report/index.html` into a run folder, reading nothing else.
+    """Writes `report/results.json`, `report/index.html` and `report/tables/` into a run folder, reading nothing else.
 
     Args:
         run: the run folder.
@@ -89,7 +94,9 @@ def write_report(
     claim = roles.claim()
     controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
     results = summarise(trained, options, controls)
-    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages))
+    tables: list[Table] = []
+    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages), tables)
+    write_tables(run.report_tables, tables)
     write_json(run.results, results_json(trained, results, options))
     write_text(run.page, shown)
 
@@ -102,8 +109,9 @@ def render(
     roles: Roles,
     facts: Facts,
     tuning: Tuning | None = None,
+    tables: list[Table] | None = None,
 ) -> str:
-    """The whole page as HTML; text from the data, the LLM and the config is escaped."""
+    """The whole page as HTML; text from the data, the LLM and the config is escaped. `tables` is given all it shows."""
     headline = find_headline(trained, results, options, roles)
     reranked = read_reranked(run.rerank_summary, options) if any(one.reranked for one in roles.plan.values()) else None
     curves = training_curves(trained, options.primary)
@@ -121,6 +129,9 @@ def render(
         "options": options,
         "facts": facts,
         "results": results_table(trained, results, options),
+        "controls": controls_table(headline.controls, claim.name, options) if (claim := roles.claim()) else None,
+        "variants": variants_table(roles),
+        "terms": TERMS,
         "compared": tests_table(trained, results, options),
         "tests": describe_tests(results, options),
         "spread": users_table(results, options),
@@ -136,7 +147,7 @@ def render(
         ],
         **_written(run, facts, options),
     }
-    return page("report.html.j2", HERE, head, content)
+    return page("report.html.j2", HERE, head, content, tables=tables)
 
 
 def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def _draw_variants(
     axes.axvline(baseline, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     for y, (name, variant) in enumerate(trained.items()):
         versus = results.of(name, options.primary)
-        if versus.ci_low is not None and versus.ci_high is not None:
-            ends = [baseline + versus.ci_low, baseline + versus.ci_high]
+        if versus.family_low is not None and versus.family_high is not None:
+            ends = [baseline + versus.family_low, baseline + versus.family_high]
             axes.plot(ends, [y, y], color=SERIES[0], linewidth=7, solid_capstyle="butt", alpha=0.3, zorder=2)
         values = list(variant.values(options.primary).values())
         axes.scatter(values, [y] * len(values), s=30, facecolors="none", edgecolors=INK, linewidths=1.1, zorder=3)

@@ -9,19 +9,23 @@ from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.results import Results
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
+from augrec.report.pages.run.headline import ControlFinding
 from augrec.report.pages.run.throughput import Throughput
 from augrec.report.pages.run.tokens import Spread
 from augrec.report.pages.run.troubles import Trouble
 from augrec.report.pages.spread_of_users import spread_cells, spread_table
 from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
+from augrec.report.render.strips import Strip, draw_strips
 from augrec.report.render.tables import (
     Cell,
+    Column,
     Row,
     Table,
     difference_cell,
     interval_cell,
     measure,
     numbers,
+    p_cell,
     table,
     word,
     words,
@@ -34,21 +38,59 @@ def results_table(trained: dict[str, Trained], results: Results, options: Report
     shown = (options.primary, *options.secondary)
     best = {metric: _best(trained, results, metric) for metric in shown}
     rows = []
+    drawn, axis = draw_strips(_strips(trained, results, options), trained[options.baseline].mean(options.primary))
     for name in trained:
         is_baseline = name == options.baseline
         metrics = []
         for metric in shown:
             found = results.estimates[name, metric]
             metrics.append(measure(found.mean, found.std, best=found.mean == best[metric]))
-        heading = word(name, under=("baseline",) if is_baseline else ())
-        rows.append(Row((heading, *metrics, *_versus(name, results, options)), baseline=is_baseline))
-    level = f"{per_cent(1 - options.alpha)} interval"
-    columns = (*words("variant"), *numbers(*shown, "difference", level), *words("verdict"))
-    caption = (
-        "Mean ± standard deviation over seeds. The best mean of a column is bold and marked ★. Differences and "
-        f"verdicts are those of {options.primary} against {options.baseline}"
+        heading = word(name)
+        difference, level, judged = _versus(name, results, options)
+        drawing = Cell("", metrics[0].value, drawing=drawn[name])
+        cells = (heading, judged, drawing, metrics[0], difference, level, *metrics[1:])
+        rows.append(Row(cells, baseline=is_baseline))
+    columns = (
+        *words("variant", "verdict"),
+        Column(options.primary, sub=axis, drawn=True),
+        *numbers(shown[0], "difference", f"{per_cent(1 - options.alpha)} interval|simultaneous", *shown[1:]),
     )
-    return Table("main-table", caption, columns, tuple(rows))
+    return Table("main-table", f"{options.primary} against {options.baseline}", columns, tuple(rows))
+
+
+def _strips(trained: dict[str, Trained], results: Results, options: ReportOptions) -> dict[str, Strip]:
+    """Each variant's mean, its seeds, and the interval of its difference around the mean."""
+    baseline = trained[options.baseline].mean(options.primary)
+    strips = {}
+    for name, variant in trained.items():
+        versus = results.of(name, options.primary)
+        low, high = (None if end is None else baseline + end for end in (versus.family_low, versus.family_high))
+        strips[name] = Strip(variant.mean(options.primary), list(variant.values(options.primary).values()), low, high)
+    return strips
+
+
+def controls_table(found: Sequence[ControlFinding], claim: str, options: ReportOptions) -> Table | None:
+    """The claim beside its controls, and what follows."""
+    rows = [
+        [
+            word(one.control),
+            word(one.judged.word, strong=one.judged.word != "undecided", note=one.judged.why),
+            measure(one.mean),
+            difference_cell(one.compared.difference),
+            interval_cell(one.compared.family_low, one.compared.family_high),
+            p_cell(one.compared.p_users_holm, note=one.compared.users_reason or ""),
+            p_cell(one.compared.p_seeds, note=one.compared.seeds_reason or ""),
+            word(one.reading),
+        ]
+        for one in found
+    ]
+    level = f"{per_cent(1 - options.alpha)} interval|simultaneous"
+    columns = (
+        *words("control", f"verdict|on {claim}"),
+        *numbers(options.primary, f"difference|{claim} minus it", level, "p\u00a0users|Holm", "p\u00a0seeds|t-test"),
+        *words("what this says"),
+    )
+    return table("controls-table", f"{claim} beside its controls", columns, rows)
 
 
 def _best(trained: dict[str, Trained], results: Results, metric: str) -> float | None:
@@ -59,11 +101,11 @@ def _best(trained: dict[str, Trained], results: Results, metric: str) -> float |
 
 def _versus(name: str, results: Results, options: ReportOptions) -> list[Cell]:
     if name == options.baseline:
-        return [Cell(note="the baseline")] * 3
+        return [Cell(), Cell(), word("baseline")]
     versus = results.of(name, options.primary)
     return [
         difference_cell(versus.difference),
-        interval_cell(versus.ci_low, versus.ci_high),
+        interval_cell(versus.family_low, versus.family_high),
         verdict_cell(versus, options.primary, options.alpha),
     ]
 

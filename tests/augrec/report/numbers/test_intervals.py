@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from augrec.report.numbers.comparison import compare
+from augrec.report.numbers.comparison import Comparison, compare, corrected
 from augrec.report.numbers.estimates import estimate
 from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import paired_values
@@ -278,3 +278,43 @@ def test_intervals_over_draws_cover_what_one_draw_misses() -> None:
     )
     assert covered > 0.92
     assert alone < 0.75
+
+
+def of_values(name: str, values: np.ndarray) -> Trained:
+    """A variant of values [seeds, users]."""
+    metrics = {seed: {"test": {"recall@20": float(row.mean())}} for seed, row in enumerate(values)}
+    by_seed = {seed: {"recall@20": row} for seed, row in enumerate(values)}
+    return Trained(name, metrics, np.arange(values.shape[1]), {"recall@20": values.mean(axis=0)}, by_seed)
+
+
+def family(rng: np.random.Generator, size: int, users: int = 150, seeds: int = 5) -> list[Comparison]:
+    """As many comparisons of variants that are alike with one baseline, corrected together."""
+    inference = Inference(bootstrap=300, flips=50)
+    base = of_values("base", table(rng, seeds, users, (0.3, 0.0, 0.1)) + 1)
+    pairs = {}
+    for place in range(size):
+        noise = table(rng, seeds, users, (0.2, 0.0, 0.1))
+        other = of_values(f"v{place}", base.per_user["recall@20"] + noise)
+        pairs[place] = compare(other, base, ["recall@20"], inference)
+    return [found["recall@20"] for found in corrected(pairs).values()]
+
+
+def test_intervals_of_a_family_are_widened_as_bonferroni_widens_a_test_over_users() -> None:
+    (alone,) = family(np.random.default_rng(3), 1)
+    assert (alone.family_low, alone.family_high) == pytest.approx((alone.ci_low, alone.ci_high))
+    wider = stats.t.isf(0.05 / 5 / 2, 149) / stats.t.isf(0.05 / 2, 149)
+    for one in family(np.random.default_rng(3), 5):
+        assert one.difference is not None
+        assert one.ci_low is not None
+        assert one.family_low == pytest.approx(one.difference - wider * (one.difference - one.ci_low))
+
+
+def test_intervals_of_a_family_hold_together() -> None:
+    rng = np.random.default_rng(11)
+    together = alone = 0
+    for _ in range(60):
+        found = family(rng, 6)
+        together += all(one.family_low <= 0 <= one.family_high for one in found)  # type: ignore[operator]
+        alone += all(one.ci_low <= 0 <= one.ci_high for one in found)  # type: ignore[operator]
+    assert together / 60 >= 0.9
+    assert alone / 60 <= 0.85

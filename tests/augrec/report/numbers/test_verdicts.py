@@ -84,10 +84,10 @@ def test_each_word_is_defined_with_the_level_and_the_margin_that_were_declared()
 
 def test_the_evidence_has_an_effect_and_what_is_detectable_beside_every_p() -> None:
     known = replace(
-        SHOWN, relative=0.1, ci_low=0.1, ci_high=0.3, effect=0.25, detectable_users=0.04, detectable_seeds=0.05
+        SHOWN, relative=0.1, family_low=0.1, family_high=0.3, effect=0.25, detectable_users=0.04, detectable_seeds=0.05
     )
     assert evidence(known, 0.05).replace("\u00a0", " ") == (
-        "difference +0.2000 (+10.0 %), 95 % interval +0.1000 to +0.3000, d_z +0.25, "
+        "difference +0.2000 (+10.0 %), 95 % simultaneous interval +0.1000 to +0.3000, d_z +0.25, "
         "over users p = 0.010 (Holm; 0.0400 is detectable), over seeds p = 0.020 (0.0500 is detectable)"
     )
 

@@ -102,7 +102,7 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
     assert [cell.value for cell in row.cells[2:7]] == [
         value["mean"],
         value["versus"]["none"]["difference"],
-        value["versus"]["none"]["ci_low"],
+        value["versus"]["none"]["family_low"],
         None,
         0.5,
     ]
@@ -113,7 +113,7 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
         row for row in every.rows if [cell.text for cell in row.cells[:3]] == ["SmolLM2-135M", "no text", "LLMRec"]
     )
     keys = (
-        "difference", "ci_low", "relative", "effect", "margin", "p_users", "p_users_holm", "p_users_randomisation",
+        "difference", "family_low", "relative", "effect", "margin", "p_users", "p_users_holm", "p_users_randomisation",
         "detectable_users", "p_equivalence_users_holm", "p_seeds", "detectable_seeds", "p_equivalence_seeds",
     )  # fmt: skip
     assert [cell.value for cell in shown.cells[4:]] == [value["versus"]["none"][key] for key in keys]

@@ -40,13 +40,14 @@ BETTER = Value(
     mean=0.25, std=0.01, low=0.2, high=0.3, best=True, paper=0.2,
     versus=Comparison(
         difference=0.05, p_users=0.001, p_users_holm=0.002, p_users_randomisation=0.002,
-        p_users_randomisation_holm=0.004, p_seeds=0.01, p_seeds_holm=0.02, ci_low=0.01, ci_high=0.09, relative=0.25,
+        p_users_randomisation_holm=0.004, p_seeds=0.01, p_seeds_holm=0.02, ci_low=0.02, ci_high=0.08, relative=0.25,
+        family_low=0.01, family_high=0.09,
         effect=0.2, margin=0.004, detectable_users=0.03, detectable_seeds=0.02, p_equivalence_users_holm=0.99,
         p_equivalence_seeds=0.98,
     ),
 )  # fmt: skip
 PLAIN = Value(mean=0.2, std=0.02)
-WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01, ci_low=-0.09, ci_high=-0.01))
+WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01))
 
 
 def row(label: str, value: Value, **fields: object) -> Row:
@@ -120,7 +121,7 @@ def test_groups_stand_in_their_order() -> None:
 def test_csv_has_full_precision() -> None:
     lines = list(csv.DictReader(io.StringIO(text_tables.csv(values_table(BLOCK)))))
     assert [line["label"] for line in lines] == ["base_line", "good|x", "lost"]
-    assert (lines[1]["mean"], lines[1]["p_users_holm"], lines[1]["ci_low"]) == ("0.25", "0.002", "0.01")
+    assert (lines[1]["mean"], lines[1]["p_users_holm"], lines[1]["family_low"]) == ("0.25", "0.002", "0.01")
     assert [line["verdict"] for line in lines] == ["", "better", ""]
     assert lines[1]["detectable_users"] == "0.03"
     assert (lines[2]["mean"], lines[2]["problem"]) == ("", "failed: out of memory")

@@ -24,8 +24,8 @@ def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[n
     return browser
 
 
-def resize(browser: Any, width: int) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+def resize(browser: Any, width: int, height: int = 900) -> None:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
@@ -37,24 +37,54 @@ def column(browser: Any, n: int) -> list[str]:
 def test_the_table_shows_every_variant_in_the_order_of_the_config(page: Any, variants: list[str]) -> None:
     assert column(page, 0) == variants
     headers = page.execute_script("return [...document.querySelectorAll('#main-table th[scope=col]')].length")
-    assert headers == 8
+    assert headers == 9
 
 
 def test_columns_sort_both_ways_and_missing_values_stay_last(page: Any) -> None:
-    header = page.find_elements("css selector", "#main-table thead th")[1]
+    header = page.find_elements("css selector", "#main-table thead th")[3]
     header.find_element("tag name", "button").click()
-    values = [float(text.rstrip("★")) for text in column(page, 1)]
+    values = [float(text.rstrip("★")) for text in column(page, 3)]
     assert values == sorted(values, reverse=True)
     assert header.get_attribute("aria-sort") == "descending"
     header.find_element("tag name", "button").click()
-    assert [float(text.rstrip("★")) for text in column(page, 1)] == sorted(values)
+    assert [float(text.rstrip("★")) for text in column(page, 3)] == sorted(values)
     assert header.get_attribute("aria-sort") == "ascending"
-    difference = page.find_elements("css selector", "#main-table thead th button")[5]
+    difference = page.find_elements("css selector", "#main-table thead th button")[3]
     for _ in range(2):
         difference.click()
         assert column(page, 0)[-1] == "lightgcn-without"
     page.find_elements("css selector", "#main-table thead th button")[0].click()
     assert column(page, 0) == sorted(column(page, 0))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_first_screen_has_the_verdict_a_word_per_row_and_the_plot(page: Any, width: int, height: int) -> None:
+    resize(page, width, height)
+    shown = page.execute_script(
+        "const inside = e => { const b = e.getBoundingClientRect();"
+        "return b.top >= 0 && b.bottom <= innerHeight && b.left >= 0 && b.right <= innerWidth && b.width > 0 };"
+        "const rows = [...document.querySelectorAll('#main-table tbody tr')];"
+        "return [[document.querySelector('#headline')], rows.map(r => r.cells[0].querySelector('bdi')),"
+        "rows.map(r => r.cells[1].querySelector('bdi')), rows.map(r => r.querySelector('.strip'))]"
+        ".map(those => those.map(inside))"
+    )
+    assert [len(those) for those in shown] == [1, 5, 5, 5]
+    assert all(all(those) for those in shown)
+    assert column(page, 1) == ["worse", "undecided", "baseline", "better", "better"]
+
+
+def test_a_long_table_can_be_filtered(page: Any) -> None:
+    field = page.find_element("css selector", ".filter input")
+    table = field.find_element("xpath", "./parent::label/following-sibling::div[1]/table")
+    visible = "return [...arguments[0].tBodies[0].rows].filter(r => r.getBoundingClientRect().height).length"
+    page.execute_script("arguments[0].closest('details')?.setAttribute('open', '')", field)
+    before = page.execute_script(visible, table)
+    wanted = table.find_elements("css selector", "tbody tr")[0].text.split()[0]
+    field.send_keys(wanted.upper())
+    assert 0 < page.execute_script(visible, table) < before
+    field.clear()
+    field.send_keys("nobody is called so")
+    assert page.execute_script(visible, table) == 0
 
 
 def test_nothing_an_llm_wrote_is_run(page: Any) -> None:

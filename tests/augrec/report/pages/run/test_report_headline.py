@@ -48,10 +48,13 @@ def test_a_clear_gain_is_called_better() -> None:
 
 def test_no_difference_is_not_called_equality() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0))
-    assert found.lead.endswith(": equivalent: within ± 0.0084.")
+    assert found.lead.endswith(": equivalent.")
+    assert found.evidence.endswith(" Equivalent: within ± 0.0084.")
     unsure = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0), equivalence_margin=0.001)
-    assert ": undecided: neither a difference nor equivalence is shown; these users are likely to show" in unsure.lead
-    assert "equal" not in unsure.lead.replace("equivalence", "")
+    assert unsure.lead.endswith(": undecided.")
+    why = " Undecided: neither a difference nor equivalence is shown; these users are likely to show"
+    assert why in unsure.evidence
+    assert "equal" not in unsure.evidence.replace("equivalence", "")
 
 
 def test_a_loss_is_called_a_loss() -> None:
@@ -61,15 +64,14 @@ def test_a_loss_is_called_a_loss() -> None:
 
 def test_a_gain_that_training_again_may_lose_says_so() -> None:
     found = headline(variant("llmrec-without", 0, 0), variant("llmrec-smollm2", 0.05, 0.1))
-    assert (
-        "undecided: ahead over users for these trained models, but not over seeds, so training again may not repeat it"
-        in found.lead
-    )
+    assert found.lead.endswith(": undecided.")
+    why = "ahead over users for these trained models, but not over seeds, so training again may not repeat it"
+    assert why in found.evidence
 
 
 def test_one_seed_says_that_seeds_are_untested() -> None:
     found = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=1))
-    assert "untested over seeds (fewer than two seeds in common)" in found.lead
+    assert "untested over seeds (fewer than two seeds in common)" in found.evidence
     assert found.details[-1].startswith("With 1 seed the spread")
 
 
@@ -94,13 +96,13 @@ def test_a_closed_form_is_judged_alike_with_one_seed_and_with_five(gain: float, 
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_nothing_is_better_while_a_test_is_missing(seeds: int) -> None:
     found = headline(variant("llmrec-without", 0, seeds=1), variant("llmrec-smollm2", 0.05, seeds=seeds))
-    assert "undecided: ahead over users, but untested over seeds" in found.lead
+    assert "Undecided: ahead over users, but untested over seeds" in found.evidence
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
 def test_users_alone_decide_between_two_that_draw_nothing(seeds: int) -> None:
     found = headline(closed_form("popularity", 0, seeds), closed_form("ease", 0.05, seeds))
-    assert "better: neither draws anything, so the users alone decide" in found.lead
+    assert "Better: neither draws anything, so the users alone decide" in found.evidence
     assert "over seeds" not in found.evidence
 
 
@@ -120,9 +122,9 @@ def test_a_control_that_only_an_uncorrected_p_beats_is_not_beaten() -> None:
     claim = variant("llmrec-smollm2", 0.05)
     without, control = variant("llmrec-without", 0), above("llmrec-shuffled", claim, -0.01, p=0.03)
     others = [above(f"llmrec-random-{place}", claim, -0.01, p=0.9) for place in range(3)]
-    assert "is better than the control" in headline(without, claim, control).details[0]
+    assert headline(without, claim, control).controls[0].judged.word == "better"
     found = headline(without, claim, control, *others)
-    assert not any("is better than the control" in sentence for sentence in found.details)
+    assert not any(one.judged.word == "better" for one in found.controls)
     assert "llmrec-shuffled" in found.lead.partition("But")[2]
 
 
@@ -137,29 +139,34 @@ def test_the_claim_is_judged_by_the_corrected_p() -> None:
 def test_a_control_that_does_as_well_takes_the_claim_back() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-shuffled", 0.053))
     assert "But llmrec-shuffled is equivalent to it." in found.lead
-    assert "This run does not show that the content" in found.details[0]
+    assert found.controls[0].reading.startswith("Does not show that the content")
 
 
 def test_a_control_that_is_beaten_supports_the_claim() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.1), variant("llmrec-heuristic", 0.05))
     assert "But" not in found.lead
-    assert "is better than the control llmrec-heuristic" in found.details[0]
-    assert "This supports that the LLM adds anything to simple rules." in found.details[0]
+    (control,) = found.controls
+    assert (control.control, control.judged.word) == ("llmrec-heuristic", "better")
+    assert control.reading == "Supports that the LLM adds anything to simple rules."
+    assert control.mean == pytest.approx(0.4, abs=0.1)
 
 
 def test_a_control_that_wins_refutes_the_claim() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1))
-    assert "llmrec-smollm2 is worse than the control llmrec-random" in found.details[0]
-    assert "This run speaks against the claim that the content" in found.details[0]
+    (control,) = found.controls
+    assert (control.control, control.judged.word) == ("llmrec-random", "worse")
+    assert control.reading.startswith("Speaks against the claim that the content")
 
 
 def test_a_control_that_wins_for_these_trainings_only_is_not_said_to_win() -> None:
     found = headline(
         variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("llmrec-random", 0.1, spread=0.12)
     )
-    assert "is undecided beside the control llmrec-random: behind over users" in found.details[0]
-    assert "but not over seeds" in found.details[0]
-    assert "This run does not show that the content" in found.details[0]
+    (control,) = found.controls
+    assert (control.control, control.judged.word) == ("llmrec-random", "undecided")
+    assert control.judged.why.startswith("behind over users")
+    assert "but not over seeds" in control.judged.why
+    assert control.reading.startswith("Does not show that the content")
 
 
 def test_a_simple_baseline_on_top_is_named() -> None:
@@ -185,20 +192,14 @@ def test_the_plan_decides_what_is_claim_and_control_whatever_the_names() -> None
     }
     found = headline(*(variant(name, 0) for name in plan), plan=plan)
     assert found.lead.startswith("b reaches")
-    controls = [sentence for sentence in found.details if "control" in sentence]
-    assert [sentence.split(" the control ")[1].replace(":", " ").split(" ")[0] for sentence in controls] == [
-        "a",
-        "cc",
-        "ddd",
-        "eeee",
-    ]
+    assert [one.control for one in found.controls] == ["a", "cc", "ddd", "eeee"]
     profiles = ["the content of the user profiles", "the edges and user profiles help"]
     at_stake = [*profiles, "the LLM adds", "the augmentation helps"]
-    assert all(text in sentence for text, sentence in zip(at_stake, controls, strict=True))
+    assert all(text in one.reading for text, one in zip(at_stake, found.controls, strict=True))
 
 
 def test_the_options_win_over_the_plan() -> None:
     plan = {name: PlannedVariant("llmrec", "smollm2") for name in ("base", "one", "other")}
     found = headline(*(variant(name, 0) for name in plan), plan=plan, claim="other", controls=("one",))
     assert found.lead.startswith("other reaches")
-    assert "the control one" in found.details[0]
+    assert [one.control for one in found.controls] == ["one"]

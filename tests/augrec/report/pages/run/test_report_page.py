@@ -38,11 +38,25 @@ def test_the_page_is_one_well_formed_file_without_outside_parts(page: str) -> No
     assert reader.tags.count("script") == 1
     assert not {"img", "link", "iframe", "object"} & set(reader.tags)
     outside = [v for n, v in reader.attributes if n in ("src", "href", "xlink:href") and not (v or "").startswith("#")]
-    assert outside == []
+    assert all(re.fullmatch(r"tables/[a-z0-9-]+\.(csv|md|tex)", link or "") for link in outside)
     assert "@import" not in page
     assert "metadata" not in page
-    sections = {"run", "results", "training", "written", "examples", "requests", "provenance"}
-    assert sections <= set(reader.ids)
+    sections = ["results", "run", "training", "written", "examples", "requests", "provenance", "glossary"]
+    assert [name for name in reader.ids if name in sections] == sections
+
+
+def test_every_table_lies_beside_the_page_in_three_notations(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    run = make_run()
+    write_report(RunFolder(run), options, config, variants=variants)
+    links = set(re.findall(r'href="(tables/[^"]+)"', (run / "report" / "index.html").read_text(encoding="utf-8")))
+    assert {f"tables/{path.name}" for path in (run / "report" / "tables").iterdir()} == links
+    assert {"tables/main-table.csv", "tables/tests-table.tex", "tables/controls-table.md"} <= links
+    header, *rows = (run / "report" / "tables" / "main-table.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("variant,verdict,recall@20,difference,")
+    assert [row.split(",")[0] for row in rows] == variants
+    summary = read_json(run / "report" / "results.json")["summary"]
+    means = {one["variant"]: one["mean"] for one in summary if one["metric"] == "recall@20"}
+    assert {row.split(",")[0]: float(row.split(",")[2]) for row in rows} == means
 
 
 def test_every_reference_inside_the_figures_is_defined(page: str) -> None:
