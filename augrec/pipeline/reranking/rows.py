@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -92,10 +92,11 @@ class Rows:
         out = self.files.reranked(row.name, self.training.seed)
         base = read_training(self.files.training(self.training.variant, self.training.seed))
         judged = {split: self._judgement(side, row) for split, side in self.sides.items()}
-        weights = self._weights(row, judged)
+        grid = self._grid(row, judged)
+        weights = self._weights(row, grid)
         results = {split: self._result(side, judged[split], weights) for split, side in self.sides.items()}
         test, lists = results["test"]
-        made = self._made_with(row, weights) | self._among_asked(test)
+        made = self._made_with(row, weights) | {"grid": _plain(grid)} | self._among_asked(test)
         metrics = self._metrics(row, base, {split: found for split, (found, _) in results.items()}, made)
         users = np.arange(self.dataset.n_users, dtype=np.int32)
         out.root.mkdir(parents=True, exist_ok=True)
@@ -136,20 +137,24 @@ class Rows:
         """bool [n], whose lists were asked about in any task: the others stay as they are in every row."""
         return np.logical_or.reduce([answers.asked for answers in side.answers.values()])
 
-    def _weights(self, row: Row, judged: Mapping[Split, Judgement]) -> Weights:
+    def _grid(self, row: Row, judged: Mapping[Split, Judgement]) -> list[tuple[Weights, float]]:
+        """What the monitor is on validation with all weights that may be chosen; none where they are given."""
+        given = row.control in WITHOUT_CHOICE or self.options.aggregation == "uniform" or "valid" not in self.sides
+        found = []
+        for b1, b2 in [] if given else product(self.options.grid, repeat=2):
+            weights, side = Weights(b1, b2, self.options.reading), self.sides["valid"]
+            value = self._evaluated(side, self._blended(side, judged["valid"], weights), [self.monitor.k or 1])
+            found.append((weights, value.mean[str(self.monitor)]))
+        return found
+
+    def _weights(self, row: Row, grid: Sequence[tuple[Weights, float]]) -> Weights:
         """The weights of a row: given, or the best on validation; of equally good ones the smallest."""
-        if row.control in WITHOUT_CHOICE or self.options.aggregation == "uniform":
+        if not grid:
             return Weights(everybody=1.0 if row.control == "alone" else UNIFORM)
-        if "valid" not in self.sides:
-            return Weights(everybody=UNIFORM)
-        side, best, value = self.sides["valid"], None, math.nan
-        for b1, b2 in product(self.options.grid, repeat=2):
-            weights = Weights(b1, b2, self.options.reading)
-            found = self._evaluated(side, self._blended(side, judged["valid"], weights), [self.monitor.k or 1])
-            mean = found.mean[str(self.monitor)]
-            if best is None or self.monitor.better(mean, value):
+        best, value = grid[0]
+        for weights, mean in grid[1:]:
+            if self.monitor.better(mean, value):
                 best, value = weights, mean
-        assert best is not None
         return best
 
     def _blended(self, side: Side, judged: Judgement, weights: Weights) -> RankedLists:
@@ -246,6 +251,11 @@ class Rows:
             return True
         options = generation.task_options(row.task, generation.sources[self.options.source])
         return bool(options.labels) or options.sampling.temperature == 0
+
+
+def _plain(grid: Sequence[tuple[Weights, float]]) -> list[list[float | None]]:
+    """b1, b2 and the value of each point, as JSON values."""
+    return [[weights.b1, weights.b2, value if math.isfinite(value) else None] for weights, value in grid]
 
 
 def _written(lists: RankedLists, n_users: int) -> Iterator[Any]:

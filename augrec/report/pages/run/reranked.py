@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,11 +24,13 @@ class Reranked:
     Attributes:
         answers: how the answers to each task are, by variant.
         rows: the weights of each row, and what it does to the lists that were asked about.
+        grid: what validation says of all weights that might have been chosen for what is claimed.
         sentence: how many users were asked about.
     """
 
     answers: Table | None
     rows: Table | None
+    grid: Table | None
     sentence: str
 
 
@@ -41,8 +44,12 @@ def read_reranked(path: Path, options: ReportOptions) -> Reranked | None:
         return None
     content = read_json(path, remedy=RERANK_AGAIN)
     try:
-        made = [_Made(**{field.name: row[field.name] for field in fields(_Made)}) for row in content["rows"]]
-        return Reranked(_answers(made, int(content["list_size"])), _rows(made, options.primary), _sentence(made))
+        made = [
+            _Made(**{field.name: row[field.name] for field in fields(_Made) if field.name in row})
+            for row in content["rows"]
+        ]
+        tables = _answers(made, int(content["list_size"])), _rows(made, options.primary), _grid(made)
+        return Reranked(*tables, _sentence(made))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError("the file does not hold what the stage writes", where=path, remedy=RERANK_AGAIN) from None
 
@@ -64,6 +71,8 @@ class _Made:
     answers: Mapping[str, Mapping[str, float | None]]
     among_asked: Mapping[str, float | None]
     unchanged: Mapping[str, float | None]
+    grid: Sequence[Sequence[float | None]] = ()
+    """b1, b2 and the monitor on validation; folders of earlier versions have none."""
 
 
 def _sentence(made: Sequence[_Made]) -> str:
@@ -139,6 +148,27 @@ def _rows(made: Sequence[_Made], metric: str) -> Table | None:
         "among the users who were asked about"
     )
     return table("reranked-rows", caption, columns, rows)
+
+
+def _grid(made: Sequence[_Made]) -> Table | None:
+    """A row for each b1 of what is claimed, a column for each b2 (Llama4Rec, Figure 4), the mean over seeds."""
+    rows, cutoffs, monitors = [], list[float](), set[str]()
+    for name, own in _grouped([one for one in made if one.task and not one.control and one.grid]):
+        values = defaultdict[tuple[float, float], list[float | None]](list)
+        for one in own:
+            monitors.add(str(one.chosen_by))
+            for b1, b2, value in one.grid:
+                values[float(b1 or 0), float(b2 or 0)].append(value)
+        cutoffs = sorted({b2 for _, b2 in values})
+        for b1 in sorted({b1 for b1, _ in values}):
+            cells = [_number(_mean(values[b1, b2]), 4) for b2 in cutoffs]
+            rows.append([word(name), Cell(f"{b1:g}", b1), *cells])
+    columns = (*words("row"), *numbers("b1", *(f"b2 = {b2:g}" for b2 in cutoffs)))
+    caption = (
+        f"What validation says of all weights that might have been chosen: {', '.join(sorted(monitors))} of all users, "
+        "the mean over seeds. The test split is judged with the chosen ones alone"
+    )
+    return table("reranked-grid", caption, columns, rows) if rows else None
 
 
 def _grouped(made: Sequence[_Made]) -> Iterator[tuple[str, list[_Made]]]:

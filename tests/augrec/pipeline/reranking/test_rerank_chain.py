@@ -182,6 +182,7 @@ def test_no_other_weights_of_the_grid_are_better_on_validation(finished: Path) -
         row for row in read_json(files.rerank_summary)["rows"] if (row["row"], row["seed"]) == ("base+ranking", 2)
     )
     assert values[own["b1"], own["b2"]] == pytest.approx(max(values.values()))
+    assert {(b1, b2): value for b1, b2, value in own["grid"]} == pytest.approx(values)
     assert read_training(files.reranked("base+ranking", 2)).valid["ndcg@5"] == pytest.approx(max(values.values()))
 
 
@@ -256,6 +257,8 @@ def test_the_page_shows_rows_controls_and_how_answers_are(finished: Path) -> Non
     assert "the control base+ranking-shuffled" in page
     assert "rather than how much is moved in a list" in page
     assert "All 40 users of the test split were asked about" in page
+    assert "ndcg@5 of all users, the mean over seeds" in page
+    assert "b2 = 0.9" in page
     results = read_json(RunFolder(finished).results)
     assert {pair["control"] for pair in results["controls"]} == set(ROWS[1:])
 
