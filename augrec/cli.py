@@ -22,6 +22,7 @@ from augrec.pipeline.executors.slurm.commands import register as register_cluste
 from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import say
+from augrec.pipeline.recommend.commands import register as register_recommend
 
 app = typer.Typer(
     name="augrec",
@@ -175,6 +176,7 @@ def _check_stages(names: list[str] | None) -> None:
 register_stage_commands(app)
 register_cluster_commands(app)
 register_tuning_commands(app)
+register_recommend(app)
 
 
 @app.command()

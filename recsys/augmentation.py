@@ -58,6 +58,25 @@ class FeatureMatrix:
         first[index[::-1]] = np.arange(len(dense))[::-1]
         return cls(dense[first], index, mask)
 
+    def followed_by(self, count: int, rows: np.ndarray | None = None, known: np.ndarray | None = None) -> FeatureMatrix:
+        """The matrix with `count` more ids behind the last one, whose vectors are missing unless they are given.
+
+        Args:
+            count: of the new ids.
+            rows: float32 [count, d].
+            known: bool [count], which of `rows` are there; all unless given.
+        """
+        if rows is None:
+            rows, known = np.zeros((count, self.dim), dtype=np.float32), np.zeros(count, dtype=np.bool_)
+        mask = np.ones(count, dtype=np.bool_) if known is None else known
+        added = np.concatenate([np.zeros((1, self.dim), dtype=np.float32), rows[mask]]).astype(np.float32)
+        places = len(self.values) + np.where(mask, np.cumsum(mask), 0)
+        return FeatureMatrix(
+            np.concatenate([self.values, added]),
+            np.concatenate([self.index, places]).astype(np.int64),
+            np.concatenate([self.mask, mask]),
+        )
+
     @property
     def rows(self) -> int:
         """The number of ids, n."""

@@ -49,6 +49,13 @@ def accelerator_for(training: TrainingOptions) -> Accelerator:
         raise UsageError(f"training.precision: {error}", remedy="set training.precision=no") from error
 
 
+def device_named(wanted: str) -> torch.device:
+    """The device of an option such as `training.device`; `auto` is the first GPU, else the CPU."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
 @contextmanager
 def own_randomness_and_threads(seed: int, threads: int | None) -> Iterator[None]:
     """Inside the block torch's global generators start from `seed` and it uses `threads`; outside nothing changed.

@@ -296,6 +296,10 @@ class RunFolder:
         """What every row of re-ranking was made with: weights, counts of answers, agreement."""
         return self.rerank / "summary.json"
 
+    def recommendations(self, name: str) -> Path:
+        """A file of lists that somebody asked for."""
+        return self.root / "recommendations" / name
+
     @property
     def report(self) -> Path:
         """The folder of the page and its numbers."""

@@ -14,7 +14,7 @@ from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
 from recsys.evaluation.judgement import judgement
 from recsys.evaluation.next_item import of_next_item
-from recsys.evaluation.ranking import Tally, recommended
+from recsys.evaluation.ranking import Tally, hidden_splits, recommended
 from recsys.evaluation.result import Evaluation
 from recsys.options import EvaluationOptions, Judged
 
@@ -64,9 +64,8 @@ def ranked_lists(
     if not len(how.users):
         raise AugrecError(f"no user has a {split} interaction", remedy="check dataset.split and dataset.k_core")
     chunks = recommended(
-        *(how.allowed(scores), dataset, split, how.users, length),
-        mask_train=how.mask_train,
-        mask_valid_at_test=how.mask_valid_at_test,
+        *(how.allowed(scores), dataset, how.users, length),
+        hidden=hidden_splits(split, how.mask_train, how.mask_valid_at_test),
         official=how.official,
         tie_seed=options.tie_seed,
         chunk=options.chunk,

@@ -62,9 +62,8 @@ def evaluate(
     users = np.flatnonzero(n_positives) if users is None else users[n_positives[users] > 0]
     tally = Tally(dataset, split, cutoffs, official=official, device=device)
     lists = recommended(
-        *(scores, dataset, split, users, max(cutoffs)),
-        mask_train=mask_train,
-        mask_valid_at_test=mask_valid_at_test,
+        *(scores, dataset, users, max(cutoffs)),
+        hidden=hidden_splits(split, mask_train, mask_valid_at_test),
         tie_seed=tie_seed,
         chunk=chunk,
         official=official,
@@ -78,12 +77,10 @@ def evaluate(
 def recommended(
     scores: Scores,
     dataset: Dataset,
-    split: str,
     users: np.ndarray,
     length: int,
     *,
-    mask_train: bool = True,
-    mask_valid_at_test: bool = False,
+    hidden: Sequence[str],
     tie_seed: int = 0,
     chunk: int | None = None,
     official: bool = False,
@@ -94,10 +91,10 @@ def recommended(
     Args:
         users: int64 [n], whose lists are wanted, in this order.
         length: of the lists; cut to the number of items.
+        hidden: the splits whose items are no candidates, see `hidden_splits`.
         (the others as in `evaluate`)
     """
     n_users, n_items = dataset.n_users, dataset.n_items
-    hidden = hidden_splits(split, mask_train, mask_valid_at_test)
     masks = [(dataset.pairs(name)[:, 1], dataset.starts(name)) for name in hidden]
     ties = TieBreak.lower_id_first(n_users, n_items) if official else TieBreak.seeded(n_users, n_items, tie_seed)
     chunk = chunk or default_chunk(n_items)

@@ -29,7 +29,7 @@ from recsys.batches.unowned import UnownedItems
 from recsys.gather import lookup
 from recsys.graph.smoothing import SmoothingGraph
 from recsys.linear_layer import xavier_linear
-from recsys.models.base import EmbeddingRecommender, Fitted
+from recsys.models.base import EmbeddingRecommender, Fitted, Newcomer
 from recsys.models.parts.inner_products import inner_products
 from recsys.models.parts.modalities import modalities_of
 
@@ -94,6 +94,11 @@ class AlphaRec(EmbeddingRecommender):
         features = modalities_of(options.family, side, options)
         side.check(dataset.n_users, dataset.n_items)
         return cls(dataset.train, dataset.n_users, dataset.n_items, list(features.values()), options, generator)
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: items, whose text the network maps and whom no neighbour smooths."""
+        return frozenset({"item"})
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """See `EmbeddingRecommender.forward`: at length 1, so that inner products are cosines."""

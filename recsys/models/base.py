@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Objective = Callable[[Any], dict[str, Tensor]]
 """Named terms of a batch."""
+Newcomer = Literal["user", "item"]
+"""Somebody or something that was not there when a model was trained."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Recommender(nn.Module, ABC):
 
     Persistent buffers and parameters are what model.safetensors keeps.
     """
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """Whom it can score without another training: users by their interactions, items by their features.
+
+        Such a model, built on data that the newcomers have joined, takes the state that was trained without them, and
+        says of everybody else what it said before.
+        """
+        return frozenset()
 
     @abstractmethod
     def fit(self, job: FitJob) -> Fitted:

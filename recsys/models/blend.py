@@ -28,7 +28,7 @@ from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
 from recsys.evaluation.judgement import judgement
 from recsys.evaluation.ranking import evaluate
-from recsys.models.base import Fitted, Recommender
+from recsys.models.base import Fitted, Newcomer, Recommender
 from recsys.models.build import build_model
 from recsys.models.options.blend import BlendOptions
 from recsys.models.parts.histories import Histories
@@ -73,6 +73,11 @@ class Blend(Recommender):
         """See `recsys.models.build`."""
         members = [build_model(dataset, side, member, generator) for member in options.members.values()]
         return cls(dataset.train, dataset.n_users, dataset.n_items, members, standardise=options.standardise)
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: whom all of its members can."""
+        return frozenset.intersection(*(cast(Recommender, member).inductive for member in self.members))
 
     def fit(self, job: FitJob) -> Fitted:
         """Trains the members, reads them in, and chooses the weights; see `Recommender.fit`.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recsys.batches.base import Queries
-from recsys.models.base import ClosedFormRecommender
+from recsys.models.base import ClosedFormRecommender, Newcomer
 
 if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
@@ -32,6 +32,11 @@ class Popularity(ClosedFormRecommender):
     def __init__(self, n_items: int) -> None:
         super().__init__()
         self.register_buffer("counts", torch.zeros(n_items))
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: users, who get everybody's list."""
+        return frozenset({"user"})
 
     @classmethod
     def build(

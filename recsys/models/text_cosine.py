@@ -22,7 +22,7 @@ from torch import Tensor
 
 from augrec.artefacts.errors import DataError
 from recsys.batches.base import Queries
-from recsys.models.base import ClosedFormRecommender
+from recsys.models.base import ClosedFormRecommender, Newcomer
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 
@@ -59,7 +59,7 @@ class TextCosine(ClosedFormRecommender):
             users = torch.stack([_unit(matrix) for matrix in profiles]).mean(dim=0)
         self.widths = [matrix.dim for matrix in items]
         self.register_buffer("items", rows, persistent=False)
-        self.register_buffer("users", users.float(), persistent=self.history)
+        self.register_buffer("users", users.float(), persistent=False)
 
     @classmethod
     def build(
@@ -74,9 +74,16 @@ class TextCosine(ClosedFormRecommender):
         items = modalities_of(options.family, side, options)
         side.check(dataset.n_users, dataset.n_items)
         if options.user == "history":
-            return cls(dataset.n_users, list(items.values()))
+            model = cls(dataset.n_users, list(items.values()))
+            model.compute(dataset)  # nothing is learned, so that nothing is kept
+            return model
         alike = _alike(side.user, items, options)
         return cls(dataset.n_users, alike, list(side.user.values()))
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: items by their texts, users by those of their items where `history`."""
+        return frozenset({"user", "item"} if self.history else {"item"})
 
     @torch.no_grad()
     def compute(self, dataset: Dataset) -> None:

@@ -26,7 +26,7 @@ from augrec.artefacts.files import digest, read_json
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.run_folder import TrainingFolder
 from recsys.batches.base import Queries
-from recsys.models.base import Fitted, Recommender
+from recsys.models.base import Fitted, Newcomer, Recommender
 from recsys.models.build import build_model
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.tuned import TunedOptions
@@ -64,6 +64,11 @@ class Tuned(Recommender):
     def build(cls, dataset: Dataset, side: SideInformation, options: TunedOptions, generator: torch.Generator) -> Tuned:
         """See `recsys.models.build`."""
         return cls(options, lambda model: build_model(dataset, side, model, generator))
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: whom the chosen model can."""
+        return cast(Recommender, self.model).inductive
 
     def fit(self, job: FitJob) -> Fitted:
         """Tries the values, and takes the best model in; see `Recommender.fit`.

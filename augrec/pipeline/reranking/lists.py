@@ -16,6 +16,7 @@ from augrec.pipeline.training import Training, uses_side
 from recsys.augmentation import SideInformation
 from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
+from recsys.device import device_named
 from recsys.evaluation.judgement import judgement
 from recsys.evaluation.lists import RankedLists, ranked_lists
 from recsys.models.base import Recommender
@@ -35,7 +36,7 @@ def write_lists(training: Training, split: Split) -> None:
     side = SideInformation()
     if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)
-    device = _device(config.training.device)
+    device = device_named(config.training.device)
     recommender = restore(training.out, dataset, model, side).to(device)
     if model.judged is Judged.RATING:
         lists, scores = _rated(recommender, dataset, split, device)
@@ -94,9 +95,3 @@ def _rated(
         rated = np.concatenate([recommender.rate(part.to(device)).double().cpu().numpy() for part in parts])
     order = np.lexsort((pairs[:, 1], -rated, pairs[:, 0]))
     return UserItems.build(pairs[order, 0], pairs[order, 1], dataset.n_users), rated[order]
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)

@@ -14,7 +14,7 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.memory import physical_memory, size_in_words
 from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
-from recsys.models.base import ClosedFormRecommender
+from recsys.models.base import ClosedFormRecommender, Newcomer
 from recsys.models.parts.histories import Histories
 
 BLOCK = 2**22  # entries of W that may be in memory in float64 at a time
@@ -57,6 +57,11 @@ class ItemItem(ClosedFormRecommender):
             self._require(8 * n_items * self.neighbours)
             self.register_buffer("columns", torch.zeros(n_items, self.neighbours, dtype=torch.int32))
             self.register_buffer("values", torch.zeros(n_items, self.neighbours))
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: users, by X_u."""
+        return frozenset({"user"})
 
     def _require(self, size: int) -> None:
         there = physical_memory()

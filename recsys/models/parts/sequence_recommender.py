@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recsys.batches.base import Queries, Split
 from recsys.batches.sequences import HIDDEN, Sequences, Windows
 from recsys.gather import lookup
-from recsys.models.base import TrainedRecommender, embedding_table
+from recsys.models.base import Newcomer, TrainedRecommender, embedding_table
 from recsys.models.parts.dropout import dropout
 from recsys.objectives.info_nce import log_sums
 
@@ -54,6 +54,11 @@ class SequenceRecommender(TrainedRecommender):
         self.contexts = nn.ModuleDict(
             {"valid": Sequences.of(dataset), "test": Sequences.of(dataset, ("train", "valid"))}
         )
+
+    @property
+    def inductive(self) -> frozenset[Newcomer]:
+        """See `Recommender.inductive`: users, by the order of their items."""
+        return frozenset({"user"})
 
     def hide_items(self, generator: torch.Generator) -> None:
         """Lets windows hold hidden items; what stands for them is drawn."""
