@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from augment.accounting.energy import EnergyMeter, add_energy, energy_of
+from augment.accounting.energy import add_energy, energy_of
 from augment.accounting.roofline import Peaks, roofline
 from augment.accounting.summary import SECONDS_ARE, seconds_of
 from augment.accounting.timeline import spent
@@ -30,6 +30,7 @@ from augment.store.table import merge
 from augment.store.under_way import UnderWay
 from augment.tasks import Task, card_of
 from augment.waves import Waves
+from augrec.artefacts.energy import EnergyMeter
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.source_folder import SourceFolder

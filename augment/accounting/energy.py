@@ -1,92 +1,19 @@
-"""Energy that NVIDIA devices used between two moments, by the counters that NVML keeps in them.
-
-The counters are of whole devices: what others run on them meanwhile is counted too. Where there is no NVML, no device
-or no counter (before Volta), energy is None; nothing here fails.
-"""
+"""Energy that a source's answers took: a small file for each process that answered, see `augrec.artefacts.energy`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.energy import add_joules, joules_in
 from augrec.artefacts.source_folder import SourceFolder
-
-
-class EnergyMeter:
-    """Joules of the devices that this process may use, from entering to leaving.
-
-    Attributes:
-        joules: what they used; None before the end, and where it cannot be known.
-    """
-
-    def __init__(self) -> None:
-        self.joules: float | None = None
-        self._start: dict[str, int] | None = None
-
-    def __enter__(self) -> EnergyMeter:
-        self._start = millijoules()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.joules = used(self._start, millijoules())
 
 
 def add_energy(folder: Path, shard: int, joules: float | None) -> None:
     """Adds to what a source used, in a small file of each process that is replaced whole."""
-    if joules is not None:
-        path = SourceFolder(folder).note("energy", shard)
-        before = read_json(path)["joules"] if path.exists() else 0.0
-        write_json(path, {"joules": before + joules})
+    add_joules(SourceFolder(folder).note("energy", shard), joules)
 
 
 def energy_of(folder: Path) -> float | None:
     """Joules of a source over all its processes; None where nothing counted them."""
-    parts = [read_json(path)["joules"] for path in SourceFolder(folder).notes("energy")]
+    parts = [joules for path in SourceFolder(folder).notes("energy") if (joules := joules_in(path)) is not None]
     return sum(parts) if parts else None
-
-
-def used(start: Mapping[str, int] | None, end: Mapping[str, int] | None) -> float | None:
-    """Joules between two readings; None where one is missing, differs in devices, or a counter began anew."""
-    if not start or not end or start.keys() != end.keys() or any(end[name] < start[name] for name in start):
-        return None
-    return sum(end[name] - start[name] for name in start) / 1000
-
-
-def millijoules() -> dict[str, int] | None:
-    """The counter of every device that `CUDA_VISIBLE_DEVICES` leaves visible, by UUID; None where there are none."""
-    try:
-        with _nvml() as nvml:
-            devices = list(_visible(nvml, os.environ.get("CUDA_VISIBLE_DEVICES")))
-            return {
-                str(nvml.nvmlDeviceGetUUID(device)): nvml.nvmlDeviceGetTotalEnergyConsumption(device)
-                for device in devices
-            }
-    except Exception:  # a driver may answer anything, and no measurement is worth a generation
-        return None
-
-
-@contextmanager
-def _nvml() -> Iterator[Any]:
-    nvml = import_module("pynvml")
-    nvml.nvmlInit()
-    try:
-        yield nvml
-    finally:
-        nvml.nvmlShutdown()
-
-
-def _visible(nvml: Any, named: str | None) -> Iterator[Any]:
-    """Handles of the devices that the variable names, by number or UUID; of all where it is not set."""
-    if named is None:
-        yield from (nvml.nvmlDeviceGetHandleByIndex(place) for place in range(nvml.nvmlDeviceGetCount()))
-        return
-    for name in filter(None, (part.strip() for part in named.split(","))):
-        yield nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else nvml.nvmlDeviceGetHandleByUUID(name)

@@ -316,6 +316,11 @@ class RunFolder:
         return self.report / "tables"
 
     @property
+    def checklist(self) -> Path:
+        """What the folder answers of what a reader needs to repeat the run, as Markdown."""
+        return self.report / "checklist.md"
+
+    @property
     def results(self) -> Path:
         """The page's numbers."""
         return self.report / "results.json"

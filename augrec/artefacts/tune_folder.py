@@ -28,6 +28,11 @@ class TuneFolder:
         return self.root / "settings.json"
 
     @property
+    def energy(self) -> Path:
+        """Joules of the devices while the model was trained, over all attempts, where the driver counts them."""
+        return self.root / "energy.json"
+
+    @property
     def losses(self) -> Path:
         """The loss as the training went, see `augrec.artefacts.loss_curve`."""
         return self.root / "loss.jsonl"

@@ -66,6 +66,10 @@ class ReportOptions(Options):
     baseline's primary metric. Two variants are called equivalent when they are shown to differ by less. Declare it
     before the run; the page prints it."""
 
+    co2_g_per_kwh: float | None = Field(default=None, gt=0)
+    """Grams of CO2 equivalent for a kilowatt-hour of the grid that the devices ran on, e.g. 250, by which energy is
+    told as emissions; null tells energy alone. It differs by country and hour: take your grid's own figure."""
+
     seed: int = Field(default=0, ge=0)
     """Seed of the resamples and of the choice of examples."""
 

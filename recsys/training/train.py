@@ -19,6 +19,7 @@ import pyarrow as pa
 from safetensors.torch import save_file
 
 from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.energy import EnergyMeter
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path, read_json, write_json, write_parquet
 from augrec.artefacts.metrics import Metric
@@ -159,9 +160,10 @@ class TrainingProcess:
         snapshot = (ShardedSnapshot if self.shard else Snapshot)(job.out, {**self.identity, **self.options}, team)
         reset_peak_memory(self.accelerator.device)
         begun = time.monotonic()
-        log_path = TrainingFolder(job.out).log if team.main else Path(os.devnull)
+        log_path, resumed = TrainingFolder(job.out).log if team.main else Path(os.devnull), snapshot.exists()
         with (
-            log_path.open("a" if snapshot.exists() else "w", encoding="utf-8", buffering=1) as log_file,
+            EnergyMeter() as meter,
+            log_path.open("a" if resumed else "w", encoding="utf-8", buffering=1) as log_file,
             own_randomness_and_threads(seeded(job.seed, "layers").initial_seed(), self.training.threads),
         ):
             log: Log = lambda line: print(line, file=log_file)  # noqa: E731
@@ -177,6 +179,7 @@ class TrainingProcess:
             if test is not None:
                 log("test  " + "  ".join(f"{name} {value:.5f}" for name, value in test.mean.items()))
         metrics = team.decide(self._metrics(recommender, fitted, valid, test, seconds))
+        metrics["energy_joules"] = None if resumed else meter.joules
         _write(job.out, recommender, test, metrics, team, keep=self.training.keep_checkpoint)
         snapshot.discard()
         team.gather(None)  # nobody goes on before the files are there

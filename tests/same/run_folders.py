@@ -19,7 +19,17 @@ KEYS = {"records.parquet": ("key",)}
 """Columns that name versions and settings beside the content, and may change with either."""
 ORDER = ("task", "entity", "question", "user", "rank", "item")
 """What rows are sorted by, as far as a table has it."""
-MEASURED = ("seconds", "seconds_per_epoch", "peak_memory_mb", "energy", "fingerprint", "version", "versions", "device")
+MEASURED = (
+    "seconds",
+    "seconds_per_epoch",
+    "peak_memory_mb",
+    "energy",
+    "energy_joules",
+    "fingerprint",
+    "version",
+    "versions",
+    "device",
+)
 """Fields of JSON files that no two runs share."""
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Report(Stage):
-    """Writes `audit.json`, `report/results.json` and `report/index.html`; refuses when the audit finds a violation."""
+    """Writes `audit.json`, and results.json, checklist.md and index.html below `report/`.
+
+    It refuses when the audit finds a violation.
+    """
 
     name = "report"
     help = "Audit the run and write results.json and index.html."
@@ -64,7 +67,7 @@ class Report(Stage):
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """See `Stage.outputs`."""
-        return [run.files.results, run.files.page]
+        return [run.files.results, run.files.checklist, run.files.page]
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from augrec.artefacts.energy import EnergyMeter, add_joules
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.progress import Ticker, progress
@@ -53,8 +54,12 @@ def launch(
     """
     files.outcome.unlink(missing_ok=True)
     settings.write(files.settings)
-    with files.log.open("ab") as log, _running(command(environment, files, accelerate), log) as process:
-        failed = _follow(process)
+    meter = EnergyMeter()
+    try:
+        with meter, files.log.open("ab") as log, _running(command(environment, files, accelerate), log) as process:
+            failed = _follow(process)
+    finally:
+        add_joules(files.energy, meter.joules)
     if failed is not None:
         kind = UsageError if process.returncode == UsageError.exit_code else AugrecError
         raise kind(str(failed.get("what")), where=failed.get("where") or files.log, remedy=failed.get("remedy"))

@@ -88,3 +88,28 @@ def listed(names: Sequence[str]) -> str:
 def counted(number_of: int, singular: str, plural: str | None = None) -> str:
     """1 seed, 5 seeds."""
     return f"{count(number_of)} {singular if number_of == 1 else plural or singular + 's'}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, with a true minus and without an exponent from a billionth to a billion."""
+    if value is None:
+        return DASH
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1e-9 <= abs(value) < 1e9:
+        text = f"{float(text):.12f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+def energy(joules: float | None) -> str:
+    """Joules as watt-hours or kilowatt-hours."""
+    if joules is None:
+        return DASH
+    hours = joules / 3600
+    return f"{significant(hours / 1000)} kWh" if hours >= 1000 else f"{significant(hours)} Wh"
+
+
+def grams(value: float | None) -> str:
+    """Grams or kilograms."""
+    if value is None:
+        return DASH
+    return f"{significant(value / 1000)} kg" if value >= 1000 else f"{significant(value)} g"

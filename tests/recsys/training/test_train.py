@@ -72,9 +72,8 @@ def run(
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
     """metrics.json without what may differ between two runs of the same training."""
-    kept = {
-        name: value for name, value in metrics.items() if name not in ("seconds", "seconds_per_epoch", "peak_memory_mb")
-    }
+    measured = ("seconds", "seconds_per_epoch", "peak_memory_mb", "energy_joules")
+    kept = {name: value for name, value in metrics.items() if name not in measured}
     history = [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in kept["history"]]
     return {**kept, "history": history}
 

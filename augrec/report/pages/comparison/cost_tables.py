@@ -6,7 +6,7 @@ from augrec.report.measures.cost import Cost
 from augrec.report.pages.comparison.legend import arm_looks, source_looks
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, word, words
-from augrec.report.render.wording import DASH, count, seconds
+from augrec.report.render.wording import DASH, count, energy, seconds, significant
 
 
 def money(value: float | None) -> str:
@@ -14,24 +14,6 @@ def money(value: float | None) -> str:
     if value is None:
         return DASH
     return f"{value:,.2f}".replace(",", "\u202f") if value >= 1 else significant(value)
-
-
-def significant(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, with a true minus and without an exponent from a billionth to a billion."""
-    if value is None:
-        return DASH
-    text = f"{value:.{digits}g}"
-    if "e" in text and 1e-9 <= abs(value) < 1e9:
-        text = f"{float(text):.12f}".rstrip("0").rstrip(".")
-    return text.replace("-", "−")
-
-
-def energy(joules: float | None) -> str:
-    """Joules as watt-hours or kilowatt-hours."""
-    if joules is None:
-        return DASH
-    hours = joules / 3600
-    return f"{significant(hours / 1000)} kWh" if hours >= 1000 else f"{significant(hours)} Wh"
 
 
 def charges_listed(results: ComparisonResults) -> list[tuple[str, str]]:

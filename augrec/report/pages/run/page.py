@@ -12,10 +12,12 @@ from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
+from augrec.report.measures.spending import read_spending
 from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
 from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.options import ReportOptions
+from augrec.report.pages.run.checklist import Checklist, read_checklist
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.explained import variants_table
 from augrec.report.pages.run.facts import Facts, read_facts
@@ -38,6 +40,7 @@ from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
 from augrec.report.pages.run.troubles import failures, repairs, without_failures
 from augrec.report.pages.run.tuning import Tuning, read_tuning
+from augrec.report.pages.spending import spending_table
 from augrec.report.render.glossary import TERMS
 from augrec.report.render.html import Head, page, write_tables
 from augrec.report.render.tables import Table
@@ -67,7 +70,7 @@ def write_report(
     plan: Mapping[str, PlannedVariant] | None = None,
     stages: Sequence[str] | None = None,
 ) -> None:
-    """Writes `report/results.json`, `report/index.html` and `report/tables/` into a run folder, reading nothing else.
+    """Writes results.json, checklist.md, index.html and tables/ below `report/` of a run folder, reading nothing else.
 
     Args:
         run: the run folder.
@@ -95,9 +98,12 @@ def write_report(
     controls = [(claim.name, control.name) for control in roles.controls(claim)] if claim else []
     results = summarise(trained, options, controls)
     tables: list[Table] = []
-    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages), tables)
+    made_by = [path.parent.name for path in run.stage_markers()] if stages is None else stages
+    checklist = read_checklist(run, config, trained, options, [name for name in made_by if name != run.report.name])
+    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages), tables, checklist)
     write_tables(run.report_tables, tables)
     write_json(run.results, results_json(trained, results, options))
+    write_text(run.checklist, checklist.markdown())
     write_text(run.page, shown)
 
 
@@ -110,6 +116,7 @@ def render(
     facts: Facts,
     tuning: Tuning | None = None,
     tables: list[Table] | None = None,
+    checklist: Checklist | None = None,
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped. `tables` is given all it shows."""
     headline = find_headline(trained, results, options, roles)
@@ -139,6 +146,12 @@ def render(
         "primary_figure": primary_figure(trained, results, options),
         "reranked": reranked,
         "tuning": tuning,
+        "checklist": checklist,
+        "checklist_file": run.checklist.name,
+        "spending": spending_table(
+            read_spending(run, {draw.name: list(draw.metrics) for one in trained.values() for draw in one.each_draw}),
+            options.co2_g_per_kwh,
+        ),
         "curves": curve_figures(curves, options.primary),
         "without_curves": [
             name
