@@ -94,10 +94,12 @@ def run(
     """Run the whole chain; finished stages are skipped."""
     from augrec.pipeline.config import read_config
     from augrec.pipeline.executors.chain import run_all
+    from augrec.pipeline.preflight.checks import begin, look_at_run
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
+    begin(look_at_run(job), config)
     with job.stop.listening():
         stages = run_all(job, force=force or [], console=console(), workers=workers)
     answer(
@@ -118,11 +120,14 @@ def experiment(
 ) -> None:
     """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
     from augrec.artefacts.study_folder import ExperimentFolder
+    from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.studies.experiment.plan import read_experiment
     from augrec.pipeline.studies.experiment.run import run_experiment
+    from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
     plan = read_experiment(config, overrides)
+    begin(look_at_plan(plan, download=download), config)
     _, failures = run_experiment(plan, console=console(), force=force or [], download=download)
     folder = ExperimentFolder(plan.experiment.folder)
     failed = AugrecError(
@@ -151,11 +156,14 @@ def compare(
 ) -> None:
     """Judge augmentations side by side: downstream, by their text, by their cost."""
     from augrec.artefacts.study_folder import ComparisonFolder
+    from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.studies.comparison.plan import read_compare
     from augrec.pipeline.studies.comparison.run import run_compare
+    from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
     plan = read_compare(config, overrides)
+    begin(look_at_plan(plan, download=download), config)
     page = run_compare(plan, console=console(), force=force or [], download=download)
     folder = ComparisonFolder(plan.folder)
     answer(
@@ -237,20 +245,32 @@ def clean(
 @app.command()
 def validate(
     configs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[CONFIG]...", help="Files or folders; configs/ by default.")
+        list[str] | None,
+        typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Files or folders; configs/ by default. Overrides."),
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look for the data, models and memory that its stages need, too.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", metavar="FILE", help="With --deep: the cluster that it is for.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Check config files without running anything."""
+    from augrec.pipeline.executors.slurm.profile import read_profile
     from augrec.pipeline.studies.config_files import check_files, render
 
-    found = check_files(file for path in configs or [Path("configs")] for file in _yaml_files(path))
-    wrong = [file for file in found if file.error is not None]
+    overrides = [text for text in configs or () if "=" in text and not Path(text).exists()]
+    named = [Path(text) for text in configs or () if text not in overrides] or [Path("configs")]
+    cluster = read_profile(profile) if profile else None
+    files = (file for place in named for file in _yaml_files(place))
+    found = check_files(files, overrides, deep=deep, profile=cluster)
+    wrong = [file for file in found if not file.ok]
     answer(
         [file.as_json() for file in found],
         lambda out: render(found, out),
-        brief=[f"{file.path}  wrong\n{file.error}" for file in wrong],
+        brief=[file.in_words() for file in wrong],
         exit_code=UsageError.exit_code if wrong else 0,
     )
 

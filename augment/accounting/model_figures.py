@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from augrec.artefacts.files import read_json
-from augrec.artefacts.model_files import model_config, read_tensor_header
+from augrec.artefacts.model_files import model_config, read_tensor_header, weight_files
 
 WHOLE = ("F64", "F32", "F16", "BF16")
 """Formats in which one stored element is one parameter; others are quantised, and may hold several."""
@@ -81,7 +80,7 @@ def _read(folder: Path) -> Figures:
 def _weights(folder: Path, tied: bool) -> tuple[int, int]:
     """(parameters, bytes) of a folder's weights."""
     parameters = size = 0
-    for path in _files(folder):
+    for path in weight_files(folder):
         for name, tensor in _header(path).items():
             if tied and name == "lm_head.weight":
                 continue
@@ -93,14 +92,6 @@ def _weights(folder: Path, tied: bool) -> tuple[int, int]:
     if not parameters:
         raise _Unknown("there are no safetensors to count")
     return parameters, size
-
-
-def _files(folder: Path) -> list[Path]:
-    """The files that are loaded; a folder may hold the same weights a second time under another name."""
-    for index in sorted(folder.glob("*.safetensors.index.json")):
-        return sorted(folder / name for name in set(read_json(index)["weight_map"].values()))
-    whole = folder / "model.safetensors"
-    return [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
 
 
 def _header(path: Path) -> dict[str, Any]:

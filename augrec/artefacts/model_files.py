@@ -26,6 +26,19 @@ def is_quantised(folder: Path) -> bool:
     return bool((model_config(folder) or {}).get("quantization_config"))
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors that are loaded; a folder may hold the same weights a second time under another name.
+
+    Raises:
+        ValueError, LookupError, OSError: its index cannot be read.
+    """
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        weights = parse_json(index.read_text(encoding="utf-8"))["weight_map"]
+        return sorted(folder / name for name in set(weights.values()))
+    whole = folder / "model.safetensors"
+    return [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
+
+
 def read_tensor_header(path: Path) -> dict[str, dict[str, Any]] | None:
     """Tensor name -> its entry (dtype, shape, data_offsets) in the header of a safetensors file.
 

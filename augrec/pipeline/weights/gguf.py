@@ -18,6 +18,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,18 +111,29 @@ def is_whole(folder: Path) -> bool:
     return (folder / SOURCE_FILE).is_file() and not missing_parts(folder)
 
 
+def check_readable(source: Path) -> None:
+    """Raises DataError where a file, or a part of it, is missing, cut short or no GGUF, or nothing here reads it."""
+    _require_reader(source)
+    for part in parts_of(source):
+        try:
+            header = read_header(part)
+        except _UNREADABLE as error:
+            raise DataError(f"cannot read this GGUF file ({error})", where=part, remedy="download it again") from error
+        check_whole(part, header)
+
+
+def _require_reader(source: Path) -> None:
+    if find_spec("gguf") is None:
+        raise DataError("GGUF weights need the gguf package", where=source, remedy="python -m pip install 'gguf>=0.17'")
+
+
 def convert(source: Path, folder: Path) -> None:
     """Writes a GGUF file's weights and tokenizer into a folder, as bfloat16 safetensors.
 
     Raises:
         DataError: see `converted`.
     """
-    try:
-        import gguf  # noqa: F401
-    except ImportError:
-        raise DataError(
-            "GGUF weights need the gguf package", where=source, remedy="python -m pip install 'gguf>=0.17'"
-        ) from None
+    _require_reader(source)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from augrec.artefacts.cache import cache_folder
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.weights.folders import hash_folder, missing_parts
-from augrec.pipeline.weights.gguf import converted, gguf_sha256
+from augrec.pipeline.weights.gguf import check_readable, converted, gguf_sha256
 from augrec.pipeline.weights.hashes import HashCache
 from augrec.pipeline.weights.hub import snapshot_of
 from augrec.pipeline.weights.packages import PREFIX, locate
@@ -55,10 +55,28 @@ def resolve(name: str, *, cache: Path | None = None) -> ResolvedModel:
     path, source = _find(name)
     if path.suffix == ".gguf":
         return ResolvedModel(converted(path, root / "models", hashes), name, gguf_sha256(path, hashes), source)
+    _require_whole(name, path)
+    return ResolvedModel(path, name, hash_folder(path, hashes), source)
+
+
+def find_model(name: str) -> Path:
+    """The folder or GGUF file of a model, looked at by names, headers and sizes: nothing is hashed or converted.
+
+    Raises:
+        UsageError, DataError: as `resolve`, but for what only shows when a GGUF file is converted.
+    """
+    path, _ = _find(name)
+    if path.suffix == ".gguf":
+        check_readable(path)
+    else:
+        _require_whole(name, path)
+    return path
+
+
+def _require_whole(name: str, path: Path) -> None:
     missing = missing_parts(path)
     if missing:
         raise DataError(f"the model folder lacks {', '.join(missing)}", where=path, remedy=_completion(name, path))
-    return ResolvedModel(path, name, hash_folder(path, hashes), source)
 
 
 def resolve_path(name: str) -> Path:

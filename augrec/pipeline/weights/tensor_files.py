@@ -1,17 +1,21 @@
-"""safetensors files by their headers: is the file as long as its tensors, and holds it what an index promises?"""
+"""Files of weights by their headers: is a file as long as its tensors, and holds it what an index promises?"""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from augrec.artefacts.model_files import header_bytes, read_tensor_header
 
 POINTER = b"version https://git-lfs"
+ARCHIVE = b"PK\x03\x04"
 
 
 def shard_faults(path: Path, weight_map: Mapping[str, str] | None = None) -> str:
-    """What is wrong with a file of weights, in words; "" where nothing is, or where it is not safetensors.
+    """What is wrong with a file of weights, in words; "" where nothing is, or where it does not say.
+
+    A pickled file is a zip archive, whose last bytes list what is in it; older ones say nothing.
 
     Args:
         path: the file.
@@ -19,7 +23,8 @@ def shard_faults(path: Path, weight_map: Mapping[str, str] | None = None) -> str
     """
     header = read_tensor_header(path)
     if header is None:
-        return ""
+        cut_short = begins_with(path, ARCHIVE) and not zipfile.is_zipfile(path)
+        return f"the end of {path.name} ({path.stat().st_size:,} bytes are there)" if cut_short else ""
     ends = [entry["data_offsets"][1] for entry in header.values()]
     length = header_bytes(path) + max(ends, default=0)
     if path.stat().st_size < length:
@@ -33,5 +38,10 @@ def shard_faults(path: Path, weight_map: Mapping[str, str] | None = None) -> str
 
 def is_pointer(path: Path) -> bool:
     """Whether the file only names the weights that Git LFS would put in its place."""
+    return begins_with(path, POINTER)
+
+
+def begins_with(path: Path, start: bytes) -> bool:
+    """Whether these are the first bytes of a file."""
     with path.open("rb") as file:
-        return file.read(len(POINTER)) == POINTER
+        return file.read(len(start)) == start

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.errors import DataError
 from recsys.data.options import TableOptions
-from recsys.data.readers.contents import FETCH, contents, suffixes
+from recsys.data.readers.contents import FETCH, Buffer, contents, suffixes
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited
 from recsys.data.readers.fields import require_columns
 from recsys.data.readers.json_records import read_flat, read_records
@@ -72,18 +72,9 @@ def _separated(
     path: Path, options: TableOptions, kind: str, required: list[str], wanted: list[str] | None, notes: list[str]
 ) -> pd.DataFrame:
     data = contents(path, options.encoding)
-    own_names = options.columns.get(path.name)
-    usual = SEPARATORS[kind]
-    layout, names = _layout(usual, options, header=own_names is None), list(own_names or ())
-    if own_names is None:
-        for separator in dict.fromkeys((usual, *POSSIBLE)) if options.separator is None else ():
-            other = _layout(separator, options, header=True)
-            if set(required) <= set(header_fields(data, other)):
-                layout = other
-                break
-        names = header_fields(data, layout)
-        if layout.separator != usual and options.separator is None:
-            notes.append(f"{path.name}: the header shows that {layout.separator!r} separates the fields")
+    layout, names = layout_and_names(data, path, options, kind, required)
+    if layout.separator != SEPARATORS[kind] and options.separator is None and layout.header:
+        notes.append(f"{path.name}: the header shows that {layout.separator!r} separates the fields")
     remedy = (
         f"{NAMES}, and check source.table.separator; a file without a header gets its names from source.table.columns"
     )
@@ -93,6 +84,31 @@ def _separated(
     table = read_delimited(data, path, layout, unnamed, wanted, notes=notes)
     columns = [name for name in table.column_names if not name.startswith("\0")]  # pandas' index has no name
     return table.select(columns).to_pandas()
+
+
+def layout_and_names(
+    data: Buffer, path: Path, options: TableOptions, kind: str, required: Iterable[str]
+) -> tuple[Layout, list[str]]:
+    """How the fields of a text file are told apart, and the names of its columns.
+
+    Args:
+        data: the file, or its beginning.
+        path: its name, by which `options.columns` may give the names.
+        options: how it is written.
+        kind: the ending of its name, one of `SEPARATORS`.
+        required: columns it must have: the separator is the one by which the header has most of them.
+    """
+    own_names, usual = options.columns.get(path.name), SEPARATORS[kind]
+    if own_names is not None:
+        return _layout(usual, options, header=False), list(own_names)
+    if options.separator is not None:
+        layout = _layout(options.separator, options, header=True)
+        return layout, header_fields(data, layout)
+    layouts = [_layout(separator, options, header=True) for separator in dict.fromkeys((usual, *POSSIBLE))]
+    layouts = [layout for layout in layouts if len(layout.separator) == 1 or not layout.quoted]
+    wanted = set(required)
+    layout = max(layouts, key=lambda layout: len(wanted & set(header_fields(data, layout))))
+    return layout, header_fields(data, layout)
 
 
 def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:

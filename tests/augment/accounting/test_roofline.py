@@ -74,8 +74,9 @@ def test_every_device_is_a_plausible_one() -> None:
     names = [name for entry in entries for name in entry["names"]]
     assert len(set(names)) == len(names)
     for entry in entries:
-        assert set(entry) == {"names", "flops", "bytes_per_second", "source"}
+        assert set(entry) == {"names", "flops", "bytes_per_second", "memory", "source"}
         assert 50 < entry["flops"] / entry["bytes_per_second"] < 500
+        assert 0.01 < entry["memory"] / entry["bytes_per_second"] < 0.1  # seconds to read all of it
     assert known_peaks("NVIDIA H200 MIG 1g.18gb") is None
 
 

@@ -37,10 +37,13 @@ def submit(
     from augrec.pipeline.config import read_config
     from augrec.pipeline.executors.slurm.profile import read_profile
     from augrec.pipeline.executors.slurm.submit import submit as hand_over
+    from augrec.pipeline.preflight.checks import begin, look_at_run
+    from augrec.pipeline.preflight.cluster import look_for_slurm
     from augrec.pipeline.stages.base import Run
 
-    cluster = read_profile(profile)
-    hand_over(Run(read_config(config, overrides)), cluster, dry_run=dry_run, console=terminal())
+    cluster, run = read_profile(profile), Run(read_config(config, overrides))
+    begin([*look_at_run(run, profile=cluster), *(() if dry_run else look_for_slurm())], config)
+    hand_over(run, cluster, dry_run=dry_run, console=terminal())
 
 
 def status(

@@ -11,6 +11,7 @@ from rich.console import Console
 from augrec.pipeline.doctor import checks, slurm
 from tests.kit.fake_trainer import write_environment
 from tests.kit.machine_speed import patience
+from tests.kit.tiny_llama import write_llama
 
 
 @pytest.fixture
@@ -71,6 +72,19 @@ def test_a_missing_base_part_fails_with_its_command(installed):
     assert found["no-such-part"].remedy == "python -m pip install 'no-such-part>=2.0'"
     assert "only-with-extra" not in found
     assert checks.exit_code(sections) == 1
+
+
+def test_a_half_downloaded_model_is_not_usable(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    write_llama(tmp_path / "models--whole--model" / "snapshots" / ("0" * 40))
+    half = write_llama(tmp_path / "models--half--model" / "snapshots" / ("1" * 40))
+    (half / "model.safetensors").write_bytes((half / "model.safetensors").read_bytes()[:-9])
+    found = rows(checks.collect())
+    assert found["hub cache"].value.startswith("whole/model (")
+    assert (found["half/model"].state, "the end of model.safetensors" in found["half/model"].value) == ("wrong", True)
+    assert "hf download half/model" in found["half/model"].remedy
 
 
 @pytest.mark.parametrize(
@@ -196,14 +210,6 @@ def test_without_slurm_the_way_around_it_is_told(bare_path):
 def test_every_gap_comes_with_a_remedy(bare_path):
     gaps = [row for row in rows(checks.collect()).values() if row.state in ("missing", "wrong")]
     assert all(row.remedy for row in gaps)
-
-
-def test_the_hub_cache_is_listed(tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    (tmp_path / "models--Qwen--Qwen3-8B").mkdir()
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert rows(checks.collect())["hub cache"].value.startswith("Qwen/Qwen3-8B")
 
 
 def test_json_holds_the_same_facts():

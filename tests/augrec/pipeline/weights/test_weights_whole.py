@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.numpy import save_file
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.model_files import read_tensor_header
-from augrec.pipeline.weights import resolve
+from augrec.pipeline.weights import find_model, resolve
 from augrec.pipeline.weights.hashes import HashCache
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
@@ -70,6 +71,31 @@ def test_a_whole_snapshot_is_read_whatever_its_refs(hub: Path, tmp_path: Path, c
     model = resolve(name, cache=tmp_path)
     assert model.path == hub / "snapshots" / COMMIT
     assert model.source == f"hub some/model@{COMMIT}"
+
+
+@pytest.mark.parametrize(("kept", "fault"), [(None, ""), (-30, "lacks the end of pytorch_model.bin")])
+def test_a_pickled_file_that_is_cut_short_is_refused(
+    folder: Path, tmp_path: Path, kept: int | None, fault: str
+) -> None:
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+    with zipfile.ZipFile(folder / "pytorch_model.bin", "w") as archive:  # as torch.save writes
+        archive.writestr("archive/data.pkl", b"weights" * 100)
+    (folder / "pytorch_model.bin").write_bytes((folder / "pytorch_model.bin").read_bytes()[:kept])
+    if not fault:
+        assert find_model(str(folder)) == folder
+        return
+    with pytest.raises(DataError, match=fault):
+        find_model(str(folder))
+
+
+def test_finding_a_model_reads_no_weights(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+    assert find_model(str(folder)) == folder
+    assert not (tmp_path / "cache").exists()
+    (folder / SHARDS[1]).unlink()
+    with pytest.raises(DataError, match=f"lacks {SHARDS[1]}"):
+        find_model(str(folder))
 
 
 def test_two_snapshots_without_refs_have_to_be_told_apart(hub: Path, tmp_path: Path) -> None:

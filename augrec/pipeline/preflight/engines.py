@@ -1,0 +1,145 @@
+"""Engines: can they be started here, do their models fit into the GPUs, and does a server answer?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from augment.accounting.devices import devices_called
+from augment.engines.memory import MemoryNeed, UnknownSize
+from augment.engines.openai.options import OpenAIOptions
+from augment.engines.registry import ENGINES
+from augment.engines.vllm.number_format import built_for_cpu
+from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.gpus import query_gpus
+from augrec.artefacts.memory import memory_limit, physical_memory, size_in_words
+from augrec.artefacts.processor import CPUINFO
+from augrec.pipeline.doctor.checks import NVIDIA_SMI_SECONDS, gpu_rows, vllm_row
+from augrec.pipeline.preflight.findings import Finding
+from augrec.pipeline.preflight.models import engine_key, sources_asked
+from augrec.pipeline.stages import STAGES
+from augrec.pipeline.stages.base import Run
+from augrec.pipeline.weights import find_model
+
+VLLM = "vllm"
+SECONDS_TO_ANSWER = 3.0
+"""How long a server may take to say that it is there."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that engines may run on: how it is called, and its bytes."""
+
+    called: str
+    memory: float
+
+
+def gpus_here() -> list[Gpu]:
+    """The GPUs of this machine that say how much memory they have."""
+    try:
+        listed = query_gpus(("name", "memory.total"), NVIDIA_SMI_SECONDS) or []
+    except (subprocess.SubprocessError, OSError):
+        return []
+    return [Gpu(f"{name} ({int(mib) / 1024:.0f} GiB)", int(mib) * 2.0**20) for name, mib in listed if mib.isdigit()]
+
+
+def gpus_called(name: str) -> list[Gpu]:
+    """The kinds of GPU that a cluster's word for one may mean; the smallest memory first."""
+    sizes = sorted({device.memory for device in devices_called(name)})
+    return [Gpu(f"{size / 1e9:.0f} GB ({name})", size) for size in sizes]
+
+
+def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Finding]:
+    """What keeps the engines of a run from starting.
+
+    Args:
+        run: the run.
+        gpus: what they would run on; empty where nobody knows.
+        here: whether they run on this machine.
+    """
+    kinds: dict[str, str] = {}
+    for name, source in sources_asked(run).items():
+        engine: Any = source.engine
+        kinds.setdefault(engine.kind, name)
+        if engine.loads_weights:
+            yield from _look_at_memory(name, engine, gpus, on_cpu=here and not gpus and built_for_cpu())
+        if isinstance(engine, OpenAIOptions):
+            yield from _look_at_server(run, name, engine)
+    if here and VLLM in kinds:
+        row = vllm_row(gpu_rows(), CPUINFO)
+        if row.state != "ok":
+            yield Finding("problem", row.value, f"{engine_key(kinds[VLLM])}.kind", row.remedy)
+
+
+def _look_at_memory(name: str, engine: Any, gpus: list[Gpu], *, on_cpu: bool) -> Iterator[Finding]:
+    try:
+        folder = find_model(engine.model)
+    except AugrecError:
+        return  # said of the model
+    key = engine_key(name)
+    if folder.suffix == ".gguf":
+        yield Finding("fact", "its size is known when the GGUF file has been converted", f"{key}.model")
+        return
+    try:
+        need = ENGINES.find(engine.kind).memory_need(engine, folder)
+    except UnknownSize as unknown:
+        yield Finding("fact", f"whether it fits into a GPU is not known: {unknown}", f"{key}.model")
+        return
+    if need is None:
+        return
+    if need.most_tokens is not None and need.longest > need.most_tokens:
+        what = f"{need.longest:,} tokens, and the model takes {need.most_tokens:,}"
+        yield Finding("problem", what, f"{key}.max_model_len", f"set it to {need.most_tokens} or less")
+    yield _on_cpu(need, key) if on_cpu else _on_gpus(need, key, gpus)
+
+
+def _on_cpu(need: MemoryNeed, key: str) -> Finding:
+    """Weights that are no smaller than in two bytes a number, against the memory of this machine."""
+    there = min(filter(None, (memory_limit(), physical_memory())), default=None)
+    size = f"its weights take {size_in_words(need.weights)} or more"
+    if there is None or need.weights < there:
+        has = "" if there is None else f", and this machine has {size_in_words(there)} of memory"
+        return Finding("fact", f"{size}{has}", f"{key}.model")
+    what = f"{size}, and this machine, whose processor would run it, has {size_in_words(there)} of memory"
+    return Finding("problem", what, f"{key}.model", "take a smaller model, or a machine with a GPU")
+
+
+def _on_gpus(need: MemoryNeed, key: str, gpus: list[Gpu]) -> Finding:
+    """Against the smallest of the GPUs; where none is known, what would be large enough."""
+    if not gpus:
+        smallest = need.smallest_gpu()
+        fits = f"needs GPUs of {smallest} GB or more" if smallest else "fits into no GPU that is known here"
+        return Finding("fact", f"{fits}: {need.parts()}", f"{key}.model")
+    gpu = min(gpus, key=lambda gpu: gpu.memory)
+    if need.full_requests(gpu.memory):
+        return Finding("fact", need.on(gpu.memory, gpu.called), f"{key}.model")
+    remedy = "raise tensor_parallel, lower max_model_len or max_num_seqs, or take a smaller or quantised model"
+    return Finding("problem", need.on(gpu.memory, gpu.called), f"{key}.model", remedy)
+
+
+def _look_at_server(run: Run, name: str, engine: OpenAIOptions) -> Iterator[Finding]:
+    """Whether the key of a server is there, and, as long as it has something to answer, the server itself."""
+    key, variable = engine_key(name), engine.api_key_env
+    if variable and not os.environ.get(variable):
+        yield Finding(
+            "problem", f"the variable {variable} is not set, or empty", f"{key}.api_key_env", f"export {variable}=..."
+        )
+        return
+    if STAGES["augment"].marker(run) is not None:
+        return
+    import httpx
+
+    headers = {"Authorization": f"Bearer {os.environ[variable]}"} if variable else {}
+    address = f"{engine.base_url.rstrip('/')}/models"
+    remedy = "start it before the stage augment, or correct the address"
+    try:
+        answer = httpx.get(address, headers=headers, timeout=SECONDS_TO_ANSWER, trust_env=False)
+    except httpx.HTTPError as error:
+        what = f"nothing answers at {address} ({type(error).__name__})"
+        yield Finding("caution", what, f"{key}.base_url", remedy)
+        return
+    if answer.status_code in (401, 403):
+        yield Finding("caution", f"the server refuses the key ({answer.status_code})", f"{key}.api_key_env", "check it")
