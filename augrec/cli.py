@@ -23,6 +23,7 @@ from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.recommend.commands import register as register_recommend
+from augrec.pipeline.preview.command import register as register_preview
 
 app = typer.Typer(
     name="augrec",
@@ -185,6 +186,7 @@ register_stage_commands(app)
 register_cluster_commands(app)
 register_tuning_commands(app)
 register_recommend(app)
+register_preview(app)
 
 
 @app.command()

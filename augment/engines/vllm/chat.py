@@ -73,6 +73,10 @@ class Chat:
             messages = (Message("user", f"{system}\n\n{rest[0].content}"), *rest[1:])
         return self._apply(messages)
 
+    def text(self, messages: Messages) -> str:
+        """The prompt as the model reads it, with the template's own marks."""
+        return str(self._tokenizer.decode(list(self.tokens(messages))))
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """Hashes of what turns messages into tokens: the tokenizer's files, and the template as it is applied."""

@@ -22,7 +22,7 @@ from augrec.pipeline.preflight.findings import Finding
 from augrec.pipeline.preflight.models import engine_key, sources_asked
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.weights import find_model
+from augrec.pipeline.weights import find_folder
 
 VLLM = "vllm"
 SECONDS_TO_ANSWER = 3.0
@@ -76,11 +76,11 @@ def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Findin
 
 def _look_at_memory(name: str, engine: Any, gpus: list[Gpu], *, on_cpu: bool) -> Iterator[Finding]:
     try:
-        folder = find_model(engine.model)
+        folder = find_folder(engine.model)
     except AugrecError:
         return  # said of the model
     key = engine_key(name)
-    if folder.suffix == ".gguf":
+    if folder is None:
         yield Finding("fact", "its size is known when the GGUF file has been converted", f"{key}.model")
         return
     try:

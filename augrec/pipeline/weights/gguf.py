@@ -62,8 +62,8 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
             template.
     """
     sha256 = gguf_sha256(source, hashes)
-    place = models / "_".join(f"{name}-{minor_version(name)}" for name in DECISIVE)
-    folder = place / f"{model_stem(source)}-{sha256[:12]}"
+    folder = _conversion(source, models, sha256)
+    place = folder.parent
     if is_whole(folder):
         return folder
     models.mkdir(parents=True, exist_ok=True)
@@ -89,6 +89,18 @@ def converted(source: Path, models: Path, hashes: HashCache) -> Path:
             with contextlib.suppress(OSError):
                 place.rmdir()  # it is empty where the conversion failed
     return folder
+
+
+def converted_before(source: Path, models: Path, hashes: HashCache) -> Path | None:
+    """The folder that `converted` would return at once; None where it would convert."""
+    folder = _conversion(source, models, gguf_sha256(source, hashes))
+    return folder if is_whole(folder) else None
+
+
+def _conversion(source: Path, models: Path, sha256: str) -> Path:
+    """The place of a file's conversion."""
+    place = models / "_".join(f"{name}-{minor_version(name)}" for name in DECISIVE)
+    return place / f"{model_stem(source)}-{sha256[:12]}"
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from augrec.artefacts.cache import cache_folder
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.weights.folders import hash_folder, missing_parts
-from augrec.pipeline.weights.gguf import check_readable, converted, gguf_sha256
+from augrec.pipeline.weights.gguf import check_readable, converted, converted_before, gguf_sha256
 from augrec.pipeline.weights.hashes import HashCache
 from augrec.pipeline.weights.hub import snapshot_of
 from augrec.pipeline.weights.packages import PREFIX, locate
@@ -71,6 +71,18 @@ def find_model(name: str) -> Path:
     else:
         _require_whole(name, path)
     return path
+
+
+def find_folder(name: str, *, cache: Path | None = None) -> Path | None:
+    """The folder that a model is loaded from; None for a GGUF file that was not converted yet. Nothing is converted.
+
+    Raises:
+        UsageError, DataError: as `find_model`.
+    """
+    path, root = find_model(name), cache_folder(cache)
+    if path.suffix != ".gguf":
+        return path
+    return converted_before(path, root / "models", HashCache(root / "hashes.json"))
 
 
 def _require_whole(name: str, path: Path) -> None:

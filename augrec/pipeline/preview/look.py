@@ -1,0 +1,263 @@
+"""A run's prompts source by source, and what each source will take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augment.accounting.devices import devices_called
+from augment.accounting.model_figures import Figures, model_figures
+from augment.accounting.roofline import Peaks, known_peaks
+from augment.catalog import Catalog
+from augment.options import GenerationOptions
+from augment.preview.questions import Preview, Reader, TaskPreview, asked_users, sampled_entities
+from augment.preview.stand_ins import hints_by_popularity, popular_lists
+from augment.prompts.presentation import Presentation
+from augment.tasks import Task
+from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.names import suggestion
+from augrec.artefacts.tasks import Edges, Ranking, Rating
+from augrec.pipeline.preflight.engines import gpus_here
+from augrec.pipeline.preview.data import Material, answers_of, material
+from augrec.pipeline.preview.estimate import Estimate, estimate, read_measured, require_measured
+from augrec.pipeline.stages.base import Run
+from augrec.pipeline.weights import find_folder
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a preview is asked for.
+
+    Args:
+        source, task: only these; None for all.
+        user, item: whose prompts are shown, by the ids of the data's source; None: those that the seed draws.
+        show: users and items whose prompts are shown, of each task.
+        sample: users and items of which the estimate is made.
+        gpu: a kind of GPU, for what it can do at most.
+        like: a finished run, for its measured rate.
+        tokenizer: a model's folder, for engines whose model is not here.
+    """
+
+    source: str | None = None
+    task: str | None = None
+    user: str | None = None
+    item: str | None = None
+    show: int = 1
+    sample: int = 20
+    gpu: str | None = None
+    like: Path | None = None
+    tokenizer: Path | None = None
+
+
+@dataclass(frozen=True)
+class SourcePreview:
+    """One source.
+
+    Args:
+        source: its name.
+        engine: the kind of its engine.
+        model: that is asked, if any.
+        notes: what is to be known of how this was made.
+        tasks: what it is asked.
+        estimate: what that takes; None for a source that asks nobody.
+    """
+
+    source: str
+    engine: str
+    model: str | None
+    notes: tuple[str, ...]
+    tasks: tuple[TaskPreview, ...] = ()
+    estimate: Estimate | None = None
+
+
+def look(run: Run, asked: Asked) -> list[SourcePreview]:
+    """The prompts of a run and what they will take. No engine is started, and nothing is written into the run folder.
+
+    Raises:
+        UsageError: a source, a task, a user or an item that is named is not there.
+        AugrecError: the data cannot be prepared.
+    """
+    generation = run.config.generation
+    if generation is None:
+        raise UsageError("the config has no section `generation`, so nobody is asked anything", where=run.config.name)
+    sources = _named(asked.source, generation.sources, "source")
+    if asked.task is not None:
+        tasks = {task: None for name in sources for task in generation.sources[name].tasks}
+        _named(asked.task, tasks, "task")
+    with material(run) as there:
+        return [_look_at(run, name, generation, there, asked) for name in sources]
+
+
+def _named(name: str | None, known: Any, what: str) -> list[str]:
+    if name is None:
+        return list(known)
+    if name not in known:
+        raise UsageError(
+            f"there is no {what} '{name}'", remedy=f"{suggestion(name, list(known))}one of {', '.join(known)}"
+        )
+    return [name]
+
+
+def _look_at(run: Run, name: str, generation: GenerationOptions, there: Material, asked: Asked) -> SourcePreview:
+    source = generation.sources[name]
+    engine: Any = source.engine
+    model = getattr(engine, "model", None)
+    if engine.replays:
+        return SourcePreview(name, engine.kind, model, (f"copies the records of {engine.records} and asks nobody",))
+    if not source.tasks:
+        return SourcePreview(name, engine.kind, model, ("is asked nothing before the stage rerank",))
+    reader, notes = _reader(engine, asked.tokenizer)
+    if not engine.writes_text:
+        notes.append("answers by rules: no prompt is read by anybody")
+    if not there.own:
+        notes.append("the data were prepared for this preview and are not kept")
+    catalog = there.catalog.presented(Presentation(generation.item_text, source.titles, run.config.seed))
+    catalog.require_titles()
+    users = asked_users(catalog, source, run.config.seed)
+    chosen = _Chosen(catalog, users, asked, run.config.seed)
+    shown, stand_ins = _with_stand_ins(catalog, there, chosen, run)
+    answers = answers_of(run, name, {"user": catalog.n_users, "item": catalog.n_items}) if there.own else {}
+    preview = Preview(shown, users, source, generation, run.config.seed, reader, answers)
+    previewed = []
+    for task in preview.tasks:
+        if asked.task in (None, task.name):
+            stands = [words for what, words in stand_ins.items() if what in _shows(task)]
+            previewed.append(preview.of(task, chosen.sampled(task), chosen.shown(task), stands))
+    return SourcePreview(
+        name, engine.kind, model, tuple(notes), tuple(previewed), _estimated(run, name, engine, previewed, asked)
+    )
+
+
+def _reader(engine: Any, tokenizer: Path | None) -> tuple[Reader, list[str]]:
+    """Counts tokens by the model's tokenizer where one is at hand; and what is to be known of it."""
+    context = getattr(engine, "max_model_len", None)
+    if tokenizer is None and engine.loads_weights:
+        tokenizer = Path(engine.tokenizer) if getattr(engine, "tokenizer", None) else _folder_of(engine.model)
+    if tokenizer is None:
+        return Reader(None, context), ["no tokenizer is at hand: tokens are letters / 4, and nothing is shortened"]
+    from augment.engines.vllm.chat import Chat  # brings transformers
+
+    return Reader(Chat(tokenizer, getattr(engine, "chat_template_kwargs", {})), context), []
+
+
+def _folder_of(model: str) -> Path | None:
+    try:
+        return find_folder(model)
+    except AugrecError:
+        return None
+
+
+class _Chosen:
+    """Whose prompts are made, and whose are shown."""
+
+    def __init__(self, catalog: Catalog, users: np.ndarray, asked: Asked, seed: int) -> None:
+        self._users, self._n_items, self._asked, self._seed = users, catalog.n_items, asked, seed
+        self._named = {
+            "user": _entity(catalog, "user", asked.user),
+            "item": _entity(catalog, "item", asked.item),
+        }
+
+    def sampled(self, task: Task) -> list[int]:
+        """Those of which the estimate is made."""
+        return sampled_entities(task, self._users, self._n_items, self._asked.sample, self._seed)
+
+    def shown(self, task: Task) -> list[int]:
+        """Those whose prompts are shown."""
+        named = self._named[task.about]
+        if named is not None:
+            return [named]
+        if any(other is not None for other in self._named.values()):
+            return []  # somebody else was asked for
+        drawn = sampled_entities(
+            task, self._users, self._n_items, max(self._asked.sample, self._asked.show), self._seed
+        )
+        return drawn[: self._asked.show]
+
+    def users(self) -> list[int]:
+        """All users whose prompts may be made."""
+        drawn = np.random.default_rng(self._seed).permutation(int(self._users.sum()))
+        some = np.flatnonzero(self._users)[drawn[: max(self._asked.sample, self._asked.show)]].tolist()
+        named = self._named["user"]
+        return sorted({*some, *([] if named is None else [named])})
+
+
+def _entity(catalog: Catalog, about: Any, source_id: str | None) -> int | None:
+    if source_id is None:
+        return None
+    found = catalog.ids.find(about, source_id)
+    if found is None:
+        few = ", ".join(catalog.source_ids(about)[:5])
+        raise UsageError(
+            f"no {about} of the prepared data has the id '{source_id}'",
+            remedy=f"ids are those of the data's source, e.g. {few}; filters may have left this one out",
+        )
+    return int(found)
+
+
+def _with_stand_ins(catalog: Catalog, there: Material, chosen: _Chosen, run: Run) -> tuple[Catalog, dict[str, str]]:
+    """The catalogue with lists and hints, and in words which of them stand in for what is not there."""
+    stand_ins: dict[str, str] = {}
+    users = chosen.users()
+    lists = popular_lists(catalog, users, max(run.config.candidates.size, 50))
+    if run.config.base is not None and not there.has_hints:
+        catalog.hints = hints_by_popularity(catalog, lists)
+        stand_ins["hints"] = "hints: the next user for the similar one, popularity for predictions"
+    if not catalog.has_candidates:
+        catalog = catalog.listing(popular_lists(catalog, users, run.config.candidates.size))
+        stand_ins["candidates"] = "candidates: the most popular items that the user does not know"
+    return catalog, stand_ins
+
+
+def _shows(task: Task) -> Iterator[str]:
+    """What a task's prompts show of earlier stages."""
+    if task.options.needs_hints:
+        yield "hints"
+    of_candidates = isinstance(task.gives, Edges) and task.gives.among == "candidates"
+    if of_candidates or isinstance(task.gives, Ranking | Rating):
+        yield "candidates"
+
+
+def _estimated(run: Run, name: str, engine: Any, tasks: Sequence[TaskPreview], asked: Asked) -> Estimate:
+    model = getattr(engine, "model", None)
+    if not engine.writes_text:
+        return estimate(tasks, None, None, "rules take no time to speak of")
+    if asked.like is not None:
+        return estimate(tasks, require_measured(asked.like, name, model), None, "")
+    measured = read_measured(run.folder, name, model)
+    if measured is not None and asked.gpu is None:
+        return estimate(tasks, measured, None, "")
+    bound, unknown = _bound(engine, asked.gpu)
+    return estimate(tasks, None, bound, f"rate unknown: {unknown}")
+
+
+def _bound(engine: Any, gpu: str | None) -> tuple[tuple[Figures, Peaks, int, int] | None, str]:
+    """What a device can do at most with the engine's model, or why that is not known."""
+    if not engine.loads_weights:
+        return None, "the model and the device of a server are not known here; --like RUN names a run to go by"
+    peaks = _peaks(engine, gpu)
+    if peaks is None:
+        return None, "no GPU is named or known here; --gpu NAME names one, --like RUN a run to go by"
+    folder = _folder_of(engine.model)
+    figures = model_figures(folder) if folder else {"unknown": "it is not there, or was not converted yet"}
+    if "unknown" in figures:
+        return None, f"the model's size is not known: {figures['unknown']}"
+    return (Figures(**figures), peaks, engine.gpus, engine.max_num_seqs), ""
+
+
+def _peaks(engine: Any, gpu: str | None) -> Peaks | None:
+    """Of the named kind of GPU, of the options, or of the GPU here."""
+    if gpu is not None:
+        found = devices_called(gpu)
+        if not found:
+            raise UsageError(
+                f"no GPU is called '{gpu}'", remedy="name e.g. h100, h200, a100-80gb, l40s, or as its driver does"
+            )
+        return min((device.peaks for device in found), key=lambda peaks: (peaks.flops, peaks.bytes_per_second))
+    if engine.peaks:
+        return Peaks(*engine.peaks)
+    names = [one.called.rpartition(" (")[0] for one in gpus_here()]
+    return next((peaks for name in names if (peaks := known_peaks(name))), None)
