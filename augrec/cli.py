@@ -14,6 +14,7 @@ import typer
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.plugins import load_plugins
+from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
@@ -22,8 +23,8 @@ from augrec.pipeline.executors.slurm.commands import register as register_cluste
 from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import say
-from augrec.pipeline.recommend.commands import register as register_recommend
 from augrec.pipeline.preview.command import register as register_preview
+from augrec.pipeline.recommend.commands import register as register_recommend
 
 app = typer.Typer(
     name="augrec",
@@ -187,6 +188,7 @@ register_cluster_commands(app)
 register_tuning_commands(app)
 register_recommend(app)
 register_preview(app)
+register_description(app)
 
 
 @app.command()
