@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from augrec.pipeline.recommend.restored import Restored, scores_by_rating
-from recsys.evaluation.judgement import Judgement, judgement
+from recsys.evaluation.judgement import judgement
 from recsys.evaluation.ranking import Scores, hidden_splits, recommended
 from recsys.evaluation.top_items import Top
 from recsys.options import EvaluationOptions, Judged
@@ -50,20 +50,20 @@ def recommendation_lists(
         AugrecError: the scores of a user hold NaN.
     """
     dataset, model = restored.dataset, restored.model
-    how: Judgement | None = None
     scores: Scores
     if restored.judged is Judged.RATING:
-        scores, tested = partial(scores_by_rating, restored), HIDDEN["train"]
+        official, tested, scores = False, HIDDEN["train"], partial(scores_by_rating, restored)
     else:
         how = judgement(dataset, "test", restored.judged, options)
-        scores, tested = how.allowed(model.scorer(how.context)), hidden_splits("test", True, how.mask_valid_at_test)
+        tested = hidden_splits("test", True, how.mask_valid_at_test)
+        official, scores = how.official, how.allowed(model.scorer(how.context))
     titles = dataset.items["title"] if "title" in dataset.items.column_names else None
     for block, top in recommended(
         *(scores, dataset, users, k),
         hidden=HIDDEN[exclude] if exclude else tested,
         tie_seed=options.tie_seed,
         chunk=options.chunk,
-        official=how is not None and how.official,
+        official=official,
         device=restored.device,
     ):
         yield _table(block, top, dataset.users["source_id"], dataset.items["source_id"], titles)
