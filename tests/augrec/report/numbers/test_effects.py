@@ -30,6 +30,14 @@ def test_the_detectable_difference_is_found_four_times_out_of_five() -> None:
         assert 0.75 < np.mean(found) < 0.85
 
 
+def test_two_pairs_are_enough_for_the_closed_form_of_one_degree_of_freedom() -> None:
+    """There t's quantiles are tan(pi (q - 1/2)), and the standard error of (0, .2) is .1."""
+    differences = np.array([0.0, 0.2])
+    assert standardised(differences) == pytest.approx(math.sqrt(0.5))
+    quantiles = [math.tan(math.pi * (q - 0.5)) for q in (0.975, 0.8)]
+    assert detectable(differences, 0.05) == pytest.approx(0.1 * sum(quantiles))
+
+
 def test_more_power_and_fewer_users_need_a_larger_difference() -> None:
     differences = np.random.default_rng(2).normal(0, 1, 400)
     usual, sure, few = (

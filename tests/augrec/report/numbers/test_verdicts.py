@@ -42,8 +42,9 @@ def test_a_difference_counts_when_both_tests_were_carried_out_and_both_say_so(
 ) -> None:
     compared = replace(SHOWN, difference=difference, p_users_holm=p_users, p_seeds=p_seeds)
     opposite = {"better": "worse", "worse": "better"}
-    assert verdict(compared, "recall@20", alpha=0.05).word == word
-    assert verdict(compared, "rmse", alpha=0.05).word == opposite.get(word, word)
+    found, turned = verdict(compared, "recall@20", alpha=0.05), verdict(compared, "rmse", alpha=0.05)
+    assert (found.word, turned.word) == (word, opposite.get(word, word))
+    assert (found.sign, turned.sign) == {"better": (1, -1), "worse": (-1, 1), "undecided": (0, 0)}[word]
 
 
 @pytest.mark.parametrize(("metric", "side"), [("recall@20", "ahead"), ("rmse", "behind")])
@@ -60,7 +61,8 @@ def test_users_alone_decide_where_neither_draws_anything() -> None:
     fixed = replace(SHOWN, p_seeds=None, p_equivalence_seeds=None)
     assert verdict(fixed, "recall@20", 0.05).word == "undecided"
     fixed = replace(fixed, fixed=True)
-    assert verdict(fixed, "recall@20", 0.05).word == "better"
+    assert verdict(fixed, "recall@20", 0.05).sentence == "better: neither draws anything, so the users alone decide"
+    assert verdict(SHOWN, "recall@20", 0.05).sentence == "better"
     assert verdict(replace(fixed, p_users_holm=0.3), "recall@20", 0.05).word == "undecided"
     assert verdict(replace(fixed, p_equivalence_users_holm=0.01), "recall@20", 0.05).word == "equivalent"
 
