@@ -250,8 +250,9 @@ def test_two_pairs_are_enough() -> None:
     assert found.p == pytest.approx(2 / 4)  # of ++, +-, -+, -- two are as far from zero
 
 
-def test_equivalence_is_the_larger_of_two_one_sided_tests() -> None:
-    first, second = pairs(40, 0.01)
+@pytest.mark.parametrize("n", [2, 40])
+def test_equivalence_is_the_larger_of_two_one_sided_tests(n: int) -> None:
+    first, second = pairs(n, 0.01)
     for margin in (0.005, 0.02, 0.1):
         too_high = stats.ttest_1samp(first - second, margin, alternative="less").pvalue
         too_low = stats.ttest_1samp(first - second, -margin, alternative="greater").pvalue
@@ -277,3 +278,17 @@ def test_a_constant_difference_is_equivalent_when_it_is_smaller_than_the_margin(
     assert equivalence_t(base + 0.01, base, 0.02).p == 0
     assert equivalence_t(base - 0.03, base, 0.02).p == 1
     assert "fewer than two seeds" in (equivalence_t(base[:1], base[:1], 0.02, "seeds").reason or "")
+
+
+@pytest.mark.parametrize(("margin", "p"), [(0.25, 0.0), (0.125, 1.0), (0.0625, 1.0)])
+def test_a_difference_that_never_varies_is_equivalent_only_where_it_is_below_the_margin(
+    margin: float, p: float
+) -> None:
+    base = np.arange(9.0)
+    assert equivalence_t(base + 0.125, base, margin).p == p
+
+
+def test_as_many_signs_are_drawn_as_are_said_to_be() -> None:
+    """The least p-value of users who all differ alike is one of the draws and the one observed."""
+    [found] = sign_flips(np.ones((60, 1)), np.random.default_rng(0))
+    assert found.p == 1 / 10_000
