@@ -1,14 +1,14 @@
 """Pair: which of two items without an interaction a user would like more (Llama4Rec, section on ranking augmentation).
 
-The pair joins the triplets that a ranking model is trained on. Deviations from the authors' prompt, which is not
-published: items carry a letter, and the letter's probability is read, which gives the answer that greedy decoding would
+The pair joins the triplets that a ranking model is trained on; a user may be asked about several. Deviations from the
+authors' prompt, which is not published: items carry a letter, and the letter's probability is read, which gives the answer that greedy decoding would
 give and a confidence beside it. Both orders are asked; where they disagree the model prefers a place and not an item,
 and the record fails as `orders_disagree`, which is counted and gives no triplet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -39,6 +39,9 @@ class PairOptions(HintOptions):
     `top`. The last two need a section `base`."""
     top: int = Field(default=10, ge=2, le=1000)
     """Of `pair_source: top_m`: how many of the base recommender's items are drawn from, as far as it lists them."""
+    pairs_per_user: int = Field(default=1, ge=1, le=100)
+    """How many pairs a user is asked about, of which no two share an item: a question, a record and a triplet each. How
+    many the paper has is not said; a file that the authors left behind has one."""
     both_orders: bool = True
     """Whether a pair is asked in both orders, and kept where these agree."""
     disagreeing: Literal["drop", "average"] = "drop"
@@ -74,34 +77,41 @@ class Pair(Task):
         self.options: PairOptions = options
         self._context = context
         self._unseen = UnseenItems(context.catalog, f"{context.seed}/pair")
+        self.most_questions = options.pairs_per_user
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
-        """See Task. A user without history, or without two items to compare, cannot be asked about."""
+        """The question about the first pair; see `questions`."""
+        return next(self.questions(entity, drop))
+
+    def questions(self, entity: UserEntity, drop: int = 0) -> Iterator[Draft]:
+        """See Task: one for each pair. A user without history, or without two items to compare, cannot be asked."""
         if not entity.history:
             raise Impossible("no_history: the user has no training interaction")
-        pair = self._pair(entity)
-        if len(pair) < 2:
-            raise Impossible(f"too_few_items: the user has {len(pair)} to compare")
+        items = self._items(entity)
+        if len(items) < 2:
+            raise Impossible(f"too_few_items: the user has {len(items)} to compare")
         history = entity.history[-self._context.max_history :][drop:]
-        seed, ids = self._context.seed, self._context.catalog.ids
-        orders = several(drawn(pair, entity.user, seed, ids), 1 + self.options.both_orders, entity.user, seed, ids)
-        first, *others = (self._asked(entity, history, shown, drop) for shown in orders)
-        return replace(first, others=tuple(others))
+        seed, ids, alone = self._context.seed, self._context.catalog.ids, self.most_questions == 1
+        for number in range(len(items) // 2):
+            pair = items[2 * number : 2 * number + 2]
+            orders = several(drawn(pair, entity.user, seed, ids), 1 + self.options.both_orders, entity.user, seed, ids)
+            first, *others = (self._asked(entity, history, shown, drop) for shown in orders)
+            yield replace(first, others=tuple(others), question="" if alone else f"pair-{number + 1}")
 
-    def _pair(self, entity: UserEntity) -> tuple[Item, ...]:
-        """The two items that are asked about."""
+    def _items(self, entity: UserEntity) -> tuple[Item, ...]:
+        """The items of all pairs, those of a pair side by side; of more pairs the first ones are the same."""
         if entity.asked:
             return entity.asked[:2]
-        catalog, source = self._context.catalog, self.options.pair_source
+        catalog, source, count = self._context.catalog, self.options.pair_source, 2 * self.options.pairs_per_user
         if source == "random":
-            chosen = self._unseen.draw(entity.user, 2)
+            chosen = self._unseen.draw(entity.user, count)
         else:
             listed = [] if catalog.hints is None else catalog.hints.listed.of(entity.user).tolist()
-            chosen = listed[:2]
+            chosen = listed[:count]
             if source == "top_m":
                 whom = catalog.ids.of("user", entity.user)
                 name, stream = (lambda item: catalog.ids.of("item", item)), f"{self._context.seed}/pair/{whom}"
-                chosen = sample(listed[: self.options.top], 2, name, stream)
+                chosen = sample(listed[: self.options.top], count, name, stream)
         return tuple(catalog.item(item) for item in chosen)
 
     def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:

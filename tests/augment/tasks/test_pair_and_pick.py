@@ -54,6 +54,21 @@ def test_questions_are_about_items_without_a_training_interaction(context: Conte
     assert asked >= ({5, 6} if name == "pick" else set()), "held-out items are drawn like any"
 
 
+@pytest.mark.parametrize("source", ["random", "top2", "top_m"])
+def test_more_pairs_share_no_item_and_begin_with_the_same(context: Context, source: str) -> None:
+    listing(context.catalog, [[(user + k) % N_ITEMS for k in range(7, 17)] for user in range(N_USERS)])
+    user = context.catalog.user(0)
+    one, three = (
+        list(task_of(context, "pair", pair_source=source, pairs_per_user=count).questions(user)) for count in (1, 3)
+    )
+    assert [draft.question for draft in one] == [""]
+    assert [draft.question for draft in three] == ["pair-1", "pair-2", "pair-3"]
+    assert three[0].messages == one[0].messages
+    assert len({item for draft in three for item in draft.shown_candidates}) == 6
+    most = list(task_of(context, "pair", pair_source=source, pairs_per_user=100).questions(user))
+    assert len(most) == (5 if source != "random" else (N_ITEMS - 5) // 2), "as many as there are"
+
+
 @pytest.mark.parametrize("name", CHOICES)
 def test_both_orders_show_the_same_items_under_other_letters(context: Context, name: str) -> None:
     draft = task_of(context, name).draft(context.catalog.user(3))
