@@ -1,9 +1,9 @@
 """Pair: which of two items without an interaction a user would like more (Llama4Rec, section on ranking augmentation).
 
 The pair joins the triplets that a ranking model is trained on; a user may be asked about several. Deviations from the
-authors' prompt, which is not published: items carry a letter, and the letter's probability is read, which gives the answer that greedy decoding would
-give and a confidence beside it. Both orders are asked; where they disagree the model prefers a place and not an item,
-and the record fails as `orders_disagree`, which is counted and gives no triplet.
+authors' prompt, which is not published: items carry a letter, and the letter's probability is read, which gives the
+answer that greedy decoding would give and a confidence beside it. Both orders are asked; where they disagree the model
+prefers a place and not an item, and the record fails as `orders_disagree`, which is counted and gives no triplet.
 """
 
 from __future__ import annotations
