@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.metadata
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -71,3 +74,36 @@ def beyond_the_edge(page: Any) -> list[str]:
         ".filter(e => e.getBoundingClientRect().right > edge).map(e => e.outerHTML.slice(0, 80))"
     )
     return found
+
+
+def look(page: Any, width: int, scheme: str) -> None:
+    """Sets the width of the window in CSS pixels, and whether the reader wants it light or dark."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds against accessibility in the page as shown, with everything unfolded: rule and element."""
+    try:
+        package = importlib.metadata.distribution("axe-playwright-python")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("axe-core is missing: python -m pip install --no-deps axe-playwright-python==0.1.8")
+    axe = Path(str(package.locate_file("axe_playwright_python/axe.min.js"))).read_text(encoding="utf-8")
+    page.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.execute_script(axe)
+    found: list[str] = page.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.flatMap(v =>"
+        "v.nodes.map(n => `${v.id}: ${n.html.slice(0, 120)} ${n.failureSummary.slice(0, 200)}`))),"
+        "e => done([String(e)]))"
+    )
+    return found
+
+
+def printed_pages(page: Any) -> int:
+    """How many sheets of A4 the page takes on paper."""
+    inches = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": False}
+    pdf = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", inches)["data"])
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))

@@ -65,7 +65,6 @@ def page(
     *,
     styles: Sequence[Path] = (),
     scripts: Sequence[Path] = (),
-    images: bool = False,
     tables: list[Table] | None = None,
 ) -> str:
     """The whole page as HTML. All text is escaped, and what acts unseen in it is shown.
@@ -76,7 +75,6 @@ def page(
         head: what stands above the sections.
         content: what the template is given.
         styles, scripts: files that are added to those of every page.
-        images: whether it shows image files that lie beside it.
         tables: is given every table that the page shows and links to, for `write_tables`; None: none is linked.
     """
     environment = environment_of(folder, tables=tables)
@@ -86,7 +84,7 @@ def page(
     )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = [
-        "default-src 'none'", *(["img-src 'self'"] if images else []), "style-src 'unsafe-inline'",
+        "default-src 'none'", "style-src 'unsafe-inline'",
         f"script-src 'sha256-{digest}'", "base-uri 'none'", "form-action 'none'",
     ]  # fmt: skip
     return environment.get_template(template).render(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from augrec.report.measures.cost import Cost
+from augrec.report.measures.cost import Cost, Gain
+from augrec.report.numbers.verdicts import verdict
+from augrec.report.pages.comparison.headline import ALL
 from augrec.report.pages.comparison.legend import arm_looks, source_looks
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.tables import Cell, Column, Table, named, numbers, table, word, words
@@ -75,15 +77,28 @@ def per_cost_table(results: ComparisonResults) -> Table | None:
             _percents(gain.improvement_percent),
             Cell(significant(gain.device_hours), gain.device_hours),
             Cell(money(gain.usd), gain.usd, (f"as {gain.price_model}",) if gain.price_model else ()),
-            _percents(gain.percent_per_device_hour),
-            _percents(gain.percent_per_usd),
+            *(_percents(value) if _is_gain(results, gain) else Cell(note=NO_GAIN) for value in rates),
         ]
         for gain in results.per_cost
+        for rates in [(gain.percent_per_device_hour, gain.percent_per_usd)]
     ]
     columns = words("arm", "recommender", "metric")
     columns += numbers("improvement", "device hours", "USD", "gain per|device hour", "gain per|USD")
     baseline = arms.get(results.baseline, results.baseline)
-    return table("per-cost-table", f"Improvement over “{baseline}” for what it cost", columns, rows)
+    notes = [f"A rate ({DASH} elsewhere) stands where the verdict over all users is better: {NO_GAIN}."]
+    return table("per-cost-table", f"Improvement over “{baseline}” for what it cost", columns, rows, notes)
+
+
+NO_GAIN = "what is not shown to be a gain has none for each hour"
+
+
+def _is_gain(results: ComparisonResults, gain: Gain) -> bool:
+    """Whether the arm is better than the baseline in the metric, over all users."""
+    for judged in results.judged_by(gain.recommender):
+        if judged.arm == gain.arm:
+            versus = judged.versus(ALL, gain.metric, results.baseline)
+            return versus is not None and verdict(versus, gain.metric, results.alpha).word == "better"
+    return False
 
 
 def _percents(value: float | None) -> Cell:

@@ -24,7 +24,7 @@ def count_facts(results: ComparisonResults) -> Pairs:
 
 def protocol_facts(results: ComparisonResults) -> Pairs:
     """How the data was filtered and split."""
-    return [(_words(name), _shown(value)) for name, value in (results.data.protocol or {}).items()]
+    return [(_words(name), _shown(value, name)) for name, value in (results.data.protocol or {}).items()]
 
 
 def run_facts(results: ComparisonResults) -> Pairs:
@@ -56,11 +56,14 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, named: str = "") -> str:
+    """A value in words; a seed is a name and no amount, so that its thousands are not set apart."""
     if isinstance(value, list):
-        return ", ".join(_shown(part) for part in value) or DASH
+        return ", ".join(_shown(part, named) for part in value) or DASH
     if isinstance(value, dict):
-        return ", ".join(f"{_words(name)} {_shown(part)}" for name, part in value.items()) or DASH
+        return ", ".join(f"{_words(name)} {_shown(part, name)}" for name, part in value.items()) or DASH
+    if "seed" in named and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return count(value) or DASH

@@ -110,13 +110,13 @@ def budgets(results: ComparisonResults) -> str:
         counts: dict[int, list[str]] = {}
         for judged in results.judged_by(name):
             if judged.tuned:
-                counts.setdefault(len(judged.tuned), []).append(arms[judged.arm])
+                counts.setdefault(len(judged.tuned), []).append(arms.get(judged.arm, judged.arm))
         if len(counts) > 1:
             each = "; ".join(f"{counted(trials, 'trial')}: {', '.join(counts[trials])}" for trials in counts)
             words.append(f"under {judges[name]} unequal budgets: {each}")
         elif counts:
             words.append(f"{counted(next(iter(counts)), 'trial')} for every arm with texts under {judges[name]}")
-    without = [arms[judged.arm] for judged in results.downstream if not judged.tuned]
+    without = [arms.get(judged.arm, judged.arm) for judged in results.downstream if not judged.tuned]
     more = f" Nothing to weigh, and so no trial: {', '.join(dict.fromkeys(without))}." if without else ""
     return f"Budget of the tuning: {'; '.join(words) or 'nothing was tuned'}.{more}"
 

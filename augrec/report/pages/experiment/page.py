@@ -14,7 +14,7 @@ from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.experiment.across import NOTE, across, across_table
 from augrec.report.pages.experiment.options import Table
-from augrec.report.pages.experiment.plots import draw_bars, draw_lines
+from augrec.report.pages.experiment.plots import bars_on_page, draw_bars, draw_lines, lines_on_page
 from augrec.report.pages.experiment.results import Results, results_json
 from augrec.report.pages.experiment.tables import (
     block_markdown,
@@ -146,21 +146,25 @@ def _html(
                 replace(means_table(block), name=f"{stem(block)}-means", caption="By variant"),
                 tests_table(block),
                 users_table(block),
-                tables[block.table].plot,
+                bars_on_page(block, stem(block)) if tables[block.table].plot else None,
                 times_table(stem(block), block.title, block.times),
             )
             for block in blocks
         ],
         "together": together,
         "sweeps": {
-            name: (lines[0].title, replace(sweep_table(name, lines), name=f"{name}-table", caption="By value"))
+            name: (
+                lines[0].title,
+                lines_on_page(lines, f"sweep-{name}"),
+                replace(sweep_table(name, lines), name=f"{name}-table", caption="By value"),
+            )
             for name, lines in sweeps.items()
         },
         "searched": searched,
         "runs": _runs(study),
         "failures": study.failures,
     }
-    return page("experiment.html.j2", HERE, head, content, styles=[HERE / "experiment.css"], images=True)
+    return page("experiment.html.j2", HERE, head, content, styles=[HERE / "experiment.css"])
 
 
 def _runs(study: Study) -> list[tuple[str, str, str]]:

@@ -55,7 +55,7 @@ def user_examples(
         answers = [_answer(source, found.get(user, []), titles) for source, found in written.items()]
         examples.append(
             Example(
-                name=f"User {users['source_id'][user].as_py()}",
+                name=user_name(users, user),
                 own=_own(users, user),
                 history=tuple(titles[item] for item in history[-HISTORY_SHOWN:]),
                 history_length=len(history),
@@ -117,6 +117,11 @@ def _scores(scores: list[Any], titles: list[str]) -> tuple[str, ...]:
     pairs = [pair for pair in scores if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
     known = [(item, value) for item, value in pairs if 0 <= item < len(titles) and isinstance(value, int | float)]
     return tuple(f"{titles[item]} {value:.0%}" for item, value in known[:SCORES_SHOWN])
+
+
+def user_name(users: pa.Table, user: int) -> str:
+    """What the page calls a user: the source's id."""
+    return f"User {users['source_id'][user].as_py()}"
 
 
 def _own(table: pa.Table, row: int) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -77,7 +77,7 @@ def _sentence(variant: Trained, roles: Roles) -> str:
         parts[0] += " alone"
     else:
         by = f"the language model of the source {planned.source}"
-        by = by if planned.source in roles.llm_sources else f"the source {planned.source}, which is no language model"
+        by = by if planned.source in roles.llm_sources else f"the source {planned.source}, which is no language model,"
         parts[0] += f" and from what {by} wrote"
     treated = [TREATED.get(how, f"its {{}} {how}").format(_in_words(task)) for task, how in planned.changed.items()]
     parts += [listed(treated)] if treated else []

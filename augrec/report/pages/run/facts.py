@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -48,6 +49,7 @@ class Facts:
     stages: Table | None
     summaries: dict[str, dict[str, Any]]
     provenance: list[Group]
+    files: Pairs
     config: str
 
     @property
@@ -97,6 +99,7 @@ def read_facts(
         stages=_stages(markers),
         summaries={name: sources.get(name) or {} for name in engines},
         provenance=read_provenance(run, dataset, engines, stages),
+        files=_files(RunFolder(run)),
         config=as_yaml(config),
     )
 
@@ -120,6 +123,25 @@ def as_yaml(config: dict[str, Any]) -> str:
     """The resolved config as YAML, in its own order."""
     plain = json.loads(json.dumps(config, default=str))
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _files(run: RunFolder) -> Pairs:
+    """What lies beside the page and may be opened: (what it is, the link from the page)."""
+    named = [
+        ("the config", run.config),
+        ("every number of this page", run.results),
+        ("what the audit found", run.audit_json),
+        ("the data set's counts and hashes", run.dataset_json),
+        ("interactions and their splits", run.interactions),
+        ("requests, tokens and times by source", run.summary),
+    ]
+    records = [task.records for source in run.sources() for task in source.tasks()]
+    named += [(f"records of {path.parent.parent.name}, {path.parent.name}", path) for path in records]
+    return [
+        (name, quote(Path("..", path.relative_to(run.root)).as_posix()))
+        for name, path in named
+        if path.exists() or path == run.results
+    ]
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -22,10 +22,12 @@ from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.explained import variants_table
 from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
+from augrec.report.pages.run.groups import groups_table, kinds_of_users
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves, user_figures
 from augrec.report.pages.run.reranked import read_reranked
 from augrec.report.pages.run.roles import PlannedVariant, Roles
+from augrec.report.pages.run.single_users import single_users
 from augrec.report.pages.run.tables import (
     controls_table,
     genres_table,
@@ -158,19 +160,22 @@ def render(
             for name in trained
             if name not in {curve.name for curve in curves} and not (name in roles.plan and roles.plan[name].reranked)
         ],
-        **_written(run, facts, options),
+        **_written(run, facts, options, roles),
     }
     return page("report.html.j2", HERE, head, content, tables=tables)
 
 
-def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, Any]:
-    """What the sources wrote: distributions and examples. The examples depend on the seed alone."""
+def _written(run: RunFolder, facts: Facts, options: ReportOptions, roles: Roles) -> dict[str, Any]:
+    """What the sources wrote, whom the variants serve, and examples. The random ones depend on the seed alone."""
     sources = [name for name, _, _ in facts.sources]
     records, cards = read_records(run.root, sources), read_cards(run, sources)
     of = {about: {key: rows for key, rows in records.items() if cards[key].about == about} for about in ABOUT}
     items, users = read_side_table(run.items, "item"), read_side_table(run.users, "user")
-    trained = read_interactions(run.interactions, users.num_rows, items.num_rows, splits=("train",), times=True)
-    histories = trained.histories("train", users.num_rows)
+    trained = read_interactions(run.interactions, users.num_rows, items.num_rows, splits=("train", "test"), times=True)
+    histories, held_out = (trained.histories(split, users.num_rows) for split in ("train", "test"))
+    baseline = roles.trained[options.baseline]
+    judged = baseline.users[np.isfinite(baseline.per_user[options.primary])]
+    groups = kinds_of_users(trained.of("train"), trained.of("test"), users.num_rows, items.num_rows, judged)
     genres, shares = genre_shares(records, histories, items, facts.dataset.get("genres") or [])
     n, rng = options.examples, np.random.default_rng(options.seed)
     spreads, speeds = read_spreads(run.root, facts.summaries), read_throughput(run.root, facts.llm_sources)
@@ -178,6 +183,8 @@ def _written(run: RunFolder, facts: Facts, options: ReportOptions) -> dict[str, 
     item = item_examples(of["item"], items, n, rng)
     failed, repaired = failures(records, rng), repairs(records, rng)
     return {
+        "groups": groups_table(roles.trained, groups, options),
+        "single_users": single_users(roles, histories, held_out, items, users, n, options.seed),
         "genre_figure": genre_figure(genres, shares) if genres else None,
         "genres": genres_table(genres, shares),
         "fields": count_values(records),

@@ -95,8 +95,13 @@ def controls_table(found: Sequence[ControlFinding], claim: str, options: ReportO
 
 def _best(trained: dict[str, Trained], results: Results, metric: str) -> float | None:
     """The best mean of a column; None where fewer than two variants have one."""
-    means = [mean for name in trained if (mean := results.estimates[name, metric].mean) is not None]
-    return Metric.parse(metric).best(means) if len(means) > 1 else None
+    return best_of([results.estimates[name, metric].mean for name in trained], metric)
+
+
+def best_of(means: Sequence[float | None], metric: str) -> float | None:
+    """The best of some means by the direction of the metric; None where there are fewer than two."""
+    known = [mean for mean in means if mean is not None]
+    return Metric.parse(metric).best(known) if len(known) > 1 else None
 
 
 def _versus(name: str, results: Results, options: ReportOptions) -> list[Cell]:

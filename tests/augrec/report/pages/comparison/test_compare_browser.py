@@ -10,7 +10,7 @@ import page_content
 import pytest
 
 from augrec.report.pages.comparison.page import write_page
-from tests.kit.html_pages import beyond_the_edge
+from tests.kit.html_pages import beyond_the_edge, violations
 
 pytestmark = pytest.mark.browser
 
@@ -230,3 +230,9 @@ def luminance(colour: list[int]) -> float:
     parts = [value / 255 for value in colour[:3]]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it(show: Any, width: int, scheme: str) -> None:
+    assert violations(show(width=width, scheme=scheme)) == []

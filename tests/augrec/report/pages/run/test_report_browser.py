@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.html_pages import beyond_the_edge
+from tests.kit.html_pages import beyond_the_edge, look, printed_pages, violations
 
 pytestmark = pytest.mark.browser
 
@@ -173,6 +173,23 @@ def test_text_stands_out_in_light_and_dark(page: Any, scheme: str) -> None:
             assert contrast(found[text], found[ground]) >= 4.5, (scheme, text, ground)
     for series in names[6:]:
         assert contrast(found[series], found["paper"]) >= 3, (scheme, series)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it(page: Any, width: int, scheme: str) -> None:
+    look(page, width, scheme)
+    assert violations(page) == []
+
+
+def test_what_nobody_can_read_is_found(page: Any) -> None:
+    faulty = "document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor"
+    page.execute_script(faulty)
+    assert [one.partition(":")[0] for one in violations(page)] == ["color-contrast"]
+
+
+def test_on_paper_it_takes_less_than_eight_sheets(page: Any) -> None:
+    assert 1 < printed_pages(page) < 8
 
 
 def contrast(first: str, second: str) -> float:
