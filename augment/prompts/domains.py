@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from augrec.artefacts.domains import DomainName
+from augrec.artefacts.domains import DomainName, DomainWords
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Domain:
     @property
     def creators(self) -> str:
         """The creator's plural."""
-        return f"{self.creator}s"
+        by_consonant = self.creator.endswith("y") and self.creator[-2:-1] not in "aeiou"
+        return f"{self.creator[:-1]}ies" if by_consonant else f"{self.creator}s"
 
     @property
     def liked_creators(self) -> str:
@@ -121,10 +122,32 @@ DOMAINS: dict[DomainName, Domain] = {
     "games": Domain("game", "games", "liked to play", "developer", digits=True),
     "music": Domain("album", "albums", "liked", "artist", digits=True),
     "businesses": Domain("place", "places", "liked to visit", "brand", digits=True),
+    "clothes": Domain("garment", "clothes", "liked to wear", "brand", digits=True),
+    "news": Domain("news story", "news stories", "read", "publisher", digits=True),
+    "recipes": Domain("recipe", "recipes", "liked to cook", "cook", digits=True),
+    "jobs": Domain("job", "jobs", "applied for", "employer", digits=True),
 }
 ANYTHING = Domain("item", "items", "liked", "maker", digits=True)
 
 
-def domain_named(name: str | None) -> Domain:
-    """The domain of a data set; an unknown one is spoken of as items and makers."""
-    return next((domain for known, domain in DOMAINS.items() if known == name), ANYTHING)
+def domain_named(stored: str | Mapping[str, str] | None) -> Domain:
+    """The words for the items of a data set.
+
+    Args:
+        stored: what `dataset.json` keeps: a known name; another word for many items, whose singular is guessed; words
+            of a config (`augrec.artefacts.domains.DomainWords`); or None, and they are items with makers.
+    """
+    if stored is None:
+        return ANYTHING
+    if isinstance(stored, Mapping):
+        return Domain(**DomainWords.model_validate(stored).model_dump(), digits=True)
+    known = next((domain for name, domain in DOMAINS.items() if name == stored), None)
+    return known or Domain(singular(stored), stored, "liked", "maker", digits=True)
+
+
+def singular(many: str) -> str:
+    """One of many, by the commonest rules of English; the word itself where none of them applies."""
+    for ending, one in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ss", "ss")):
+        if many.endswith(ending):
+            return many.removesuffix(ending) + one
+    return many.removesuffix("s")

@@ -46,6 +46,19 @@ def matched(
     return [f"{len(missing):,} of {len(source_ids):,} {about}s have no row in {name}, e.g. {examples}"]
 
 
+def coverage(source_ids: np.ndarray, described: pd.Series, about: str, tables: Mapping[str, Path]) -> list[str]:
+    """A line on how many users or items were found in their table, and how many of its rows are of nobody here; none
+    without a table. Arguments as for `matched`."""
+    if not len(described) or not len(source_ids):
+        return []
+    table = tables.get(f"{about}s", f"the table of {about}s")
+    found = int(pd.Index(source_ids).isin(pd.Index(described)).sum())
+    name = table.name if isinstance(table, Path) else table
+    others = len(described) - found
+    of_others = f"; {others:,} of its rows are of {about}s that have no interaction left" if others else ""
+    return [f"{found:,} of {len(source_ids):,} {about}s were found in {name}{of_others}"]
+
+
 def _strangers(
     source_ids: np.ndarray,
     missing: np.ndarray,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
-from augrec.artefacts.domains import DomainName
+from augrec.artefacts.domains import Domain
 from augrec.artefacts.names import Title
 from augrec.artefacts.options import Options
 
@@ -273,8 +273,10 @@ class DatasetOptions(Options):
     """Name shown in reports."""
     source: SourceOptions
     """Where the raw data lies."""
-    domain: DomainName = "movies"
-    """What the items are; selects prompts and answer models."""
+    domain: Domain = "movies"
+    """What the items are, in the words of prompts and in the names of answer fields: movies, books, games, music,
+    businesses, clothes, news, recipes, jobs; any other word for many items (`wines`: a wine, wines, liked, maker); or
+    `{one: wine, many: wines, liked: liked to drink, creator: winery}`."""
     licence: str | None = None
     """Terms of the data, copied into dataset.json and the report; None takes what the reader knows."""
     period: Period | None = None

@@ -16,7 +16,7 @@ from augrec.artefacts.files import sha256_file, write_parquet
 from augrec.artefacts.interactions import DETAILS
 from recsys.data.dataset_files import in_order, interaction_table, write_dataset
 from recsys.data.filters import filtered
-from recsys.data.matching import matched
+from recsys.data.matching import coverage, matched
 from recsys.data.options import DatasetOptions, GlobalTemporalSplit
 from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
@@ -30,7 +30,9 @@ LONGEST_INTEGER = 18
 """Letters of a whole number that surely fits into 64 bits."""
 
 
-def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict[str, Any]:
+def prepare(
+    raw: RawData, options: DatasetOptions, out: Path, seed: int, told: list[str] | None = None
+) -> dict[str, Any]:
     """Writes interactions.parquet, items.parquet, users.parquet and, last, dataset.json; returns what the latter holds.
 
     Users and items without an interaction left are dropped and counted; of a source that keeps everyone, only those
@@ -39,6 +41,13 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
 
     `notes` of dataset.json holds what a person should know of the data, one line each: what was left out or missing,
     and how times and texts were read.
+
+    Args:
+        raw: what was read.
+        options: the protocol.
+        out: the folder.
+        seed: of samples and splits.
+        told: gets lines that are not kept: which ids were found in their tables.
 
     Raises:
         DataError: nothing is left, nothing is held out, the tables of users or items describe others than those of the
@@ -64,6 +73,9 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
     if not raw.keeps_everyone:
         notes += matched(items, item_side.ids, "item", raw.tables, options.least_described)
         notes += matched(users, user_side.ids, "user", raw.tables, options.least_described)
+        if told is not None:
+            told += coverage(items, item_side.ids, "item", raw.tables)
+            told += coverage(users, user_side.ids, "user", raw.tables)
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
@@ -91,7 +103,7 @@ def prepare(raw: RawData, options: DatasetOptions, out: Path, seed: int) -> dict
             "files": {name: sha256_file(path) for name, path in sorted(raw.files.items())},
         },
         "licence": options.licence or raw.licence,
-        "domain": options.domain,
+        "domain": options.domain if isinstance(options.domain, str) else options.domain.model_dump(),
         "protocol": {
             **({"period": options.period.model_dump(mode="json")} if options.period else {}),
             "min_rating": options.min_rating,

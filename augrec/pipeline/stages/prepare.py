@@ -51,8 +51,10 @@ class Prepare(Stage):
         from recsys.data.readers.registry import read
 
         options = run.config.dataset
-        meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed)
-        return {**meta["counts"], "notes": [*meta["notes"], *_item_text_notes(run, run.files.items)]}
+        told: list[str] = []
+        meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed, told)
+        notes = [*meta["notes"], *told, *_gaps(meta), *_domain_notes(run), *_item_text_notes(run, run.files.items)]
+        return {**meta["counts"], "notes": notes}
 
     def notes(self, details: dict[str, Any]) -> list[str]:
         """See `Stage.notes`: what was noticed in the data."""
@@ -110,6 +112,29 @@ class Prepare(Stage):
             alone = details[f"{name}_without_train"]
             text += f", {alone:,} {name} without a training interaction" if alone else ""
         return text
+
+
+def _gaps(meta: dict[str, Any]) -> list[str]:
+    """A line on what is not known of items and of users, by column; titles have a line of their own."""
+    lines = []
+    for about, missing in meta["missing"].items():
+        named = [f"{name} ({count:,})" for name, count in missing.items() if name != "title"]
+        lines += [f"of {meta['counts'][about]:,} {about} some lack: {', '.join(named)}"] if named else []
+    return lines
+
+
+def _domain_notes(run: Run) -> list[str]:
+    """A line on the words of prompts where they are guessed from one for many items."""
+    from augment.prompts.domains import DOMAINS, domain_named
+
+    domain = run.config.dataset.domain
+    if run.config.generation is None or not isinstance(domain, str) or domain in DOMAINS:
+        return []
+    words = domain_named(domain)
+    return [
+        f"prompts speak of a {words.one}, of {words.many} that somebody {words.liked}, and of its {words.creator}; "
+        "dataset.domain: {one: ..., many: ..., liked: ..., creator: ...} says it otherwise"
+    ]
 
 
 def _item_text_notes(run: Run, path: Path) -> list[str]:

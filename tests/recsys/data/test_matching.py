@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from augrec.artefacts.errors import DataError
-from recsys.data.matching import matched
+from recsys.data.matching import coverage, matched
 
 TABLES = {"interactions": Path("clicks.csv"), "items": Path("items.csv")}
 
@@ -43,3 +43,19 @@ def test_a_table_of_a_few_may_be_allowed_but_not_of_none() -> None:
     assert match(["x", "y", "z"], ["x", "b"], 0.3) == ["2 of 3 items have no row in items.csv, e.g. 'y', 'z'"]
     with pytest.raises(DataError, match="no id is in common"):
         match(["x"], ["b"], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        (["a", "b", "c"], ["3 of 3 items were found in items.csv"]),
+        (
+            ["a", "b", "y", "z"],
+            ["2 of 3 items were found in items.csv; 2 of its rows are of items that have no interaction left"],
+        ),
+        ([], []),
+    ],
+)
+def test_who_was_found_is_told(theirs: list[str], expected: list[str]) -> None:
+    ours = np.array(["a", "b", "c"], dtype=object)
+    assert coverage(ours, pd.Series(theirs, dtype=str), "item", TABLES) == expected

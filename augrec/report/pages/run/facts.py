@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import yaml
 
+from augrec.artefacts.domains import domain_in_words
 from augrec.artefacts.files import read_json
 from augrec.artefacts.named import matrix_facts, named_sources
 from augrec.artefacts.run_folder import RunFolder
@@ -79,7 +80,7 @@ def read_facts(
     markers = _markers(run, stages)
     source = dataset.get("source") or {}
     data = [("name", dataset.get("name")), ("format", source.get("format")), ("read from", source.get("path"))]
-    data += [("licence", dataset.get("licence")), ("domain", dataset.get("domain"))]
+    data += [("licence", dataset.get("licence")), ("domain", domain_in_words(dataset.get("domain")))]
     audit = _optional(RunFolder(run).audit_json)
     return Facts(
         dataset=dataset,

@@ -63,10 +63,17 @@ def test_each_thing_is_one_line_on_the_console_and_stored(folder: Path) -> None:
         "items: HTML tags and entities removed from title (9)",
         "3 of 12 items have no title",
     ]
-    assert set(expected) <= {line.strip() for line in prepare(folder).splitlines()}
+    told = ["11 of 12 items were found in items.csv", "of 12 items some lack: description (2)"]
+    assert {*expected, *told} <= {line.strip() for line in prepare(folder).splitlines()}
     stored = json.loads((folder / "runs" / "shop" / "dataset" / "dataset.json").read_text())
     assert stored["notes"] == expected
     assert stored["missing"] == {"items": {"title": 3, "description": 2}, "users": {}}
+
+
+def test_guessed_words_of_prompts_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "prompts speak of" not in prepare(folder)
+    monkeypatch.setitem(CONFIG["dataset"], "domain", "wines")
+    assert "prompts speak of a wine, of wines that somebody liked, and of its maker" in prepare(folder)
 
 
 def test_text_that_prompts_will_lack_is_said(folder: Path) -> None:
