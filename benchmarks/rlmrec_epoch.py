@@ -7,9 +7,10 @@ random texts of 1,536 numbers, batches of 4,096. The published structure is in `
 the same steps: three layers, dropped edges, noise, contrasts, alignment. An epoch is its draw of negatives plus as many
 steps as there are batches, by the best of N steps of either, taken in turns; one thread, CPU time. AutoCF's steps that
 draw new graphs are measured apart and counted as often as they occur. `bank` is how many
-texts of users, positives and negatives, or of hidden nodes, a step compares; with `all` the loss is the published one,
-and its time is that of matrix products which nothing can leave out, so it is not judged. `--memory` runs each form in a
-process of its own and says how much memory a step needs beyond what lies there before it.
+texts of users, positives and negatives, or of hidden nodes, a step compares; with `all` the loss is the published one.
+Most of its time is that of matrix products which nothing can leave out (`benchmarks.rlmrec_products`, timed beside it),
+so it is not judged. `--memory` runs each form in a process of its own and says how much memory a step needs beyond what
+lies there before it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.result import Result, add_json_option, report, run
+from benchmarks.rlmrec_products import Products, con_products, gen_products
 from benchmarks.rlmrec_released import (
     ALIGNERS,
     BACKBONES,
@@ -228,6 +230,7 @@ def measure(
         results += [
             Result.unjudged(f"negatives, {form}", 1e3 * t, "CPU-ms", "an epoch's") for form, t in drawing.items()
         ]
+        results += least_of_exact(dataset, side, aligners, batches, rounds)
         for backbone in models:
             for aligner in aligners:
                 best = dict.fromkeys(forms(aligner), 0.0)
@@ -246,6 +249,30 @@ def measure(
                     results.append(Result.unjudged(f"{kind}: epoch", own, "CPU-s", "one thread"))
                     results.append(_ratio(f"{kind}: faster", released / own, aligner, bank))
     return results
+
+
+def least_of_exact(
+    dataset: Dataset, side: SideInformation, aligners: Sequence[str], batches: int, rounds: int
+) -> list[Result]:
+    """What the products of the exact losses take alone, and how many operations they are."""
+    results: list[Result] = []
+    for aligner, products in products_of(dataset, side).items():
+        if aligner in aligners:
+            seconds = best_cpu_seconds({aligner: products.work}, rounds + 1)[aligner]
+            about = f"an epoch, at {products.operations / seconds / 1e9:.0f} GFLOP a second"
+            results += [
+                Result.unjudged(f"{aligner}, bank all: its products", products.operations / 1e9, "GFLOP", "a step"),
+                Result.unjudged(f"{aligner}, bank all: its products alone", batches * seconds, "CPU-s", about),
+            ]
+    return results
+
+
+def products_of(dataset: Dataset, side: SideInformation) -> dict[str, Products]:
+    """By aligner, of the first batch of an epoch."""
+    length, first = side.user["profile"].dim, next(_endless(_sampler(dataset)))
+    items = len(torch.cat([first.positive, first.negative]).unique())
+    hidden = int(HIDDEN * (dataset.n_users + dataset.n_items))
+    return {"con": con_products(dataset.n_users + items, length, DIM), "gen": gen_products(hidden, length, DIM)}
 
 
 def _ratio(name: str, value: float, aligner: str, bank: str) -> Result:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import rlmrec_epoch, rlmrec_released, rlmrec_released_autocf
-from benchmarks.rlmrec_epoch import data, forms, measure, ours, published
+from benchmarks.rlmrec_epoch import data, forms, measure, ours, products_of, published
 from recsys.augmentation import SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
@@ -77,6 +78,16 @@ def test_every_form_is_measured_and_the_exact_ones_of_texts_are_not_judged(
     out = tmp_path / "out.json"
     rlmrec_epoch.main(["--rounds", "1", "--model", "gccf", "--aligner", "none", "--json", str(out)])
     assert {"gccf, none: faster"} == {r["name"] for r in json.loads(out.read_text()) if r["ok"] is not None}
+
+
+@pytest.mark.parametrize("aligner", ["con", "gen"])
+def test_operations_of_the_products_are_those_that_torch_counts(
+    small: tuple[Dataset, SideInformation], aligner: str
+) -> None:
+    products = products_of(*small)[aligner]
+    with FlopCounterMode(display=False) as counter:
+        products.work()
+    assert products.operations == counter.get_total_flops()
 
 
 def test_steps_that_draw_graphs_are_counted_as_often_as_they_occur() -> None:
