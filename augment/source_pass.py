@@ -117,10 +117,13 @@ class Pass:
         if self._engine is not None:  # it starts before the clock of the progress display does
             with waiting(f"{title}  starting the engine"):
                 self._engine.start()
+        left = self._ahead(questions)
+        if left < len(questions):
+            say(f"{title}  {len(questions) - left:,} kept, {left:,} to go")
         self.started = True
         self._made_by = write_description(self._store.folder, self._maker)
         pulse = self._engine.pulse if self._engine else None
-        with self._timeline, progress(title, self._ahead(questions), "requests", pulse) as ticker:
+        with self._timeline, progress(title, left, "requests", pulse, whole=len(questions)) as ticker:
             for block in chain([first], blocks):
                 missing = self._missing(block)
                 self._remaining.meet(len(block), len(missing))

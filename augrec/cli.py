@@ -21,7 +21,7 @@ from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
 from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
-from augrec.pipeline.host.stopping import Stopped
+from augrec.pipeline.host.stopping import Stopped, Stopper
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
 from augrec.pipeline.recommend.commands import register as register_recommend
@@ -128,9 +128,10 @@ def experiment(
     from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
-    plan = read_experiment(config, overrides)
+    plan, stop = read_experiment(config, overrides), Stopper()
     begin(look_at_plan(plan, download=download), config)
-    _, failures = run_experiment(plan, console=console(), force=force or [], download=download)
+    with stop.listening():
+        _, failures = run_experiment(plan, console=console(), force=force or [], download=download, stop=stop)
     folder = ExperimentFolder(plan.experiment.folder)
     failed = AugrecError(
         f"{len(failures)} of the experiment's steps failed; their rows say why",
@@ -164,9 +165,10 @@ def compare(
     from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
-    plan = read_compare(config, overrides)
+    plan, stop = read_compare(config, overrides), Stopper()
     begin(look_at_plan(plan, download=download), config)
-    page = run_compare(plan, console=console(), force=force or [], download=download)
+    with stop.listening():
+        page = run_compare(plan, console=console(), force=force or [], download=download, stop=stop)
     folder = ComparisonFolder(plan.folder)
     answer(
         {"comparison": folder.root, "page": page, "results": folder.results},
@@ -210,6 +212,29 @@ def audit(
 
 
 @app.command()
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of a run, an experiment or a comparison, e.g. runs/demo.")
+    ],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look until nobody is at work in it; exit 1 where it is not done then.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show how far a run, an experiment or a comparison is: what is done, running, failed and missing."""
+    from augrec.pipeline import standing
+
+    found = standing.watch(folder, console()) if watch else standing.standing(folder)
+    answer(
+        found,
+        lambda out: out.print(standing.shown(found)),
+        brief=standing.brief(found),
+        exit_code=int(watch and found.state != "done"),
+    )
+
+
+@app.command()
 def distant(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
     hops: Annotated[int, typer.Option(help="Far is more than so many hops away: 3 or 5.")] = 3,
@@ -244,6 +269,19 @@ def clean(
         lambda out: render(listed, out, deleted=yes),
         brief=[run_folder / leftover.path for leftover in listed],
     )
+
+
+@app.command()
+def du(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, an experiment or a comparison.")],
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what of a folder takes the disk, by stage and source or variant, and the caches that all runs share."""
+    from augrec.pipeline.disk_use import disk_use, render
+
+    found = disk_use(folder)
+    answer(found, lambda out: render(found, out), brief=[f"{use.bytes}\t{use.part}" for use in found.parts])
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, cast
 
 from augment.engines.base import Engine
@@ -41,7 +41,7 @@ class StoppableEngine(Engine):
 
     def start(self) -> None:
         """See Engine."""
-        with self._polled(), self._shielded():
+        with self._stop_first(), self._polled(), self._shielded():
             self._inner.start()
         self._check()
 
@@ -61,12 +61,21 @@ class StoppableEngine(Engine):
         """See Engine."""
         self._check()
         answers = cast("Any", self._inner.run(requests))
-        with self._polled(), closing(answers):
+        with self._stop_first(), self._polled(), closing(answers):
             for completion in answers:
                 self.answered += 1
                 yield completion
                 if not self.exact:
                     self._check()
+
+    @contextmanager
+    def _stop_first(self) -> Iterator[None]:
+        """An engine whose own processes were ended by Ctrl-C as well has not failed."""
+        try:
+            yield
+        except Exception:
+            self._check()
+            raise
 
     def pulse(self) -> str:
         """See Engine."""

@@ -88,6 +88,16 @@ def remove_scraps(folder: Path) -> None:
         scrap.unlink(missing_ok=True)
 
 
+def tree_size(path: Path) -> int:
+    """The bytes of a file, or of everything in a folder; links count as what they are. What is gone meanwhile is 0."""
+    size = 0
+    for file in [path] if path.is_symlink() or not path.is_dir() else path.rglob("*"):
+        with suppress(FileNotFoundError):
+            if file.is_symlink() or not file.is_dir():
+                size += file.lstat().st_size
+    return size
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -67,6 +67,15 @@ def hold(path: Path, refusal: str, *, shared: bool = False, wait: bool = False, 
         os.close(handle)
 
 
+def holder(path: Path) -> Owner | None:
+    """Who holds a lock alone, as far as its file names somebody that may be alive."""
+    try:
+        owner = read_owner(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return owner if owner is not None and owner.life() != "dead" else None
+
+
 @dataclass(frozen=True)
 class _Other:
     """Who holds a lock, as far as known."""

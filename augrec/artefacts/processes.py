@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 
 from augrec.artefacts.plugins import load_plugins
@@ -12,6 +13,7 @@ from augrec.artefacts.plugins import load_plugins
 
 def begin_child() -> None:
     """What a process does first that was started to do a part of another one's work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its children in order
     end_with_parent()
     load_plugins()
 

@@ -6,6 +6,7 @@ Lines come every ten seconds, whether or not a unit was finished meanwhile: slow
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import threading
@@ -15,15 +16,24 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Column
 
+from augrec.artefacts.run_log import AtWork, heard, log_line, show, silent_for
+
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_NOTES = 1.0
+SECONDS_BETWEEN_STATES = 2.0
+"""How often others are told how it stands."""
 SECONDS_BEFORE_SAID = 1.0
 QUIET = "AUGREC_QUIET"
 """The variable of the environment that is 1 while nothing is to be said of progress, in child processes too."""
+
+
+_steps: list[str] = []
+_counting: list[object] = []
+"""What gives lines of its own at present."""
 
 
 class Ticker(Protocol):
@@ -55,42 +65,34 @@ def is_quiet() -> bool:
     return os.environ.get(QUIET) == "1"
 
 
+def clock(seconds: float) -> str:
+    """A time as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
 def say(text: str) -> None:
-    """One line on stderr, at once; nothing where the user wants it quiet."""
+    """One line on stderr, at once, and in the log; on stderr not where the user wants it quiet."""
+    log_line(text)
     if not is_quiet():
         print(text, file=sys.stderr, flush=True)
 
 
-class _Bar:
-    def __init__(self, bar: RichProgress, task: int, total: int, pulse: Callable[[], str] | None) -> None:
-        self._bar, self._task, self._total, self._pulse = bar, task, total, pulse
-        self._started, self._done, self._note = time.monotonic(), 0, ""
+class _Count:
+    """What is finished of what there is, with what earlier runs finished; its lines come every ten seconds.
 
-    def advance(self, done: int = 1) -> None:
-        self._done += done
-        rate = rate_in_words(self._done, time.monotonic() - self._started)
-        self._bar.update(self._task, advance=done, rate=rate)  # type: ignore[arg-type]
+    Args:
+        title, total, unit, pulse, whole: see `progress`.
+        shown: whether lines go to stderr too.
+    """
 
-    def skip(self, done: int = 1) -> None:
-        self._total -= done
-        self._bar.update(self._task, total=self._total)  # type: ignore[arg-type]
-
-    def expect(self, left: int) -> None:
-        self.skip(self._total - self._done - left)
-
-    def note(self, text: str) -> None:
-        self._note = text
-        self.look()
-
-    def look(self) -> None:
-        """Shows the note, and the life sign of the work where it gives one."""
-        self._bar.update(self._task, note=_joined(self._note, self._pulse))  # type: ignore[arg-type]
-
-
-class _Lines:
-    def __init__(self, title: str, total: int, unit: str, pulse: Callable[[], str] | None) -> None:
-        self._title, self._total, self._unit, self._pulse = title, total, unit, pulse
+    def __init__(
+        self, title: str, total: int, unit: str, pulse: Callable[[], str] | None, whole: int | None, *, shown: bool
+    ) -> None:
+        self._title, self._total, self._unit, self._pulse, self._whole = title, total, unit, pulse, whole
+        self._shown = shown
         self._started = self._printed = time.monotonic()
+        self._written = -math.inf
         self._done, self._note = 0, ""
         self._lock = threading.Lock()
 
@@ -108,64 +110,125 @@ class _Lines:
         self._note = text
 
     def look(self) -> None:
-        """Prints a line when the last is long enough ago."""
+        """Prints a line when the last is long enough ago, and tells others how it stands."""
         with self._lock:
             now = time.monotonic()
-            if now - self._printed < SECONDS_BETWEEN_LINES:
-                return
-            self._printed = now
-        self.print()
+            line, state = now - self._printed >= SECONDS_BETWEEN_LINES, now - self._written >= SECONDS_BETWEEN_STATES
+            self._printed, self._written = (now if line else self._printed), (now if state else self._written)
+        if line:
+            self.print()
+        if state:
+            self.tell()
 
     def print(self, *, ended: bool = False) -> None:
         seconds = time.monotonic() - self._started
-        rate = rate_in_words(self._done, seconds)
-        left = (
-            f"ETA {(self._total - self._done) * seconds / self._done:.0f} s" if self._done else f"for {seconds:.0f} s"
-        )
+        left = f"ETA {clock(self.seconds_left or 0)}" if self._done else f"for {seconds:.0f} s"
+        done, whole = self.counted
         parts = (
-            f"{self._done}/{self._total} {self._unit}",
-            rate,
+            f"{done}/{whole} {self._unit}",
+            rate_in_words(self._done, seconds),
             f"took {seconds:.0f} s" if ended else left,
-            _joined(self._note, None if ended else self._pulse),
+            joined(self._note, None if ended else self._pulse),
         )
-        say("  ".join((self._title, *(part for part in parts if part))))
+        line = "  ".join((self._title, *(part for part in parts if part)))
+        (say if self._shown else log_line)(line)
+
+    def tell(self) -> None:
+        done, whole = self.counted
+        each = (time.monotonic() - self._started) / self._done if self._done else None
+        note = joined(self._note, self._pulse)
+        show(AtWork(self._title, done, whole, self._unit, each, self.seconds_left, note))
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """What is finished, and what there is."""
+        whole = self._total if self._whole is None else self._whole
+        return max(whole - (self._total - self._done), 0), whole
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By what was finished since this began."""
+        if not self._done:
+            return None
+        return (self._total - self._done) * (time.monotonic() - self._started) / self._done
 
 
-def _joined(note: str, pulse: Callable[[], str] | None) -> str:
+class _Bar(_Count):
+    """The same with a bar on a terminal; its lines go to the log alone."""
+
+    def __init__(
+        self, title: str, total: int, unit: str, pulse: Callable[[], str] | None, whole: int | None, bar: RichProgress
+    ) -> None:
+        super().__init__(title, total, unit, pulse, whole, shown=False)
+        self._bar = bar
+        self._task = bar.add_task(f"{title} ({unit})", total=total, rate="", left="", note="")
+
+    def look(self) -> None:
+        """See `_Count.look`; draws the bar anew."""
+        done, whole = self.counted
+        left = "" if self.seconds_left is None else f"ETA {clock(self.seconds_left)}"
+        rate = rate_in_words(self._done, time.monotonic() - self._started)
+        note = joined(self._note, self._pulse)
+        self._bar.update(self._task, completed=done, total=whole, rate=rate, left=left, note=note)  # type: ignore[arg-type]
+        heard()
+        super().look()
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        self.look()
+
+
+def joined(note: str, pulse: Callable[[], str] | None) -> str:
+    """A note, and the life sign of the work where it gives one."""
     return ", ".join(part for part in (note, pulse() if pulse else "") if part)
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str, pulse: Callable[[], str] | None = None) -> Iterator[Ticker]:
+def progress(
+    title: str, total: int, unit: str, pulse: Callable[[], str] | None = None, *, whole: int | None = None
+) -> Iterator[Ticker]:
     """Shows progress of `total` units on stderr while the block runs.
 
     Args:
         title: what is done.
-        total: how many units.
+        total: how many units are to be finished now.
         unit: what is counted, in the plural.
         pulse: a short life sign of the work, shown while no unit is finished, too. Called on another thread.
+        whole: how many units there are with those that earlier runs finished; they say nothing of the rate.
     """
     console = Console(stderr=True)
     if not console.is_terminal or is_quiet():
-        lines = _Lines(title, total, unit, pulse)
-        with _every(max(SECONDS_BETWEEN_LINES, 1.0), lines.look):
+        lines = _Count(title, total, unit, pulse, whole, shown=True)
+        with _ticking(lines):
             yield lines
         lines.print(ended=True)
         return
-    fixed, flexible = Column(no_wrap=True, min_width=8), Column(no_wrap=True, ratio=1)
     columns = (
         TextColumn("[bold]{task.description}", table_column=Column(no_wrap=True)),
         BarColumn(bar_width=16),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
-        TextColumn("ETA"),
-        TimeRemainingColumn(table_column=fixed),
-        TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=flexible),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=11)),
+        TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=Column(no_wrap=True, ratio=1)),
     )
     with RichProgress(*columns, console=console, expand=True) as bar:
-        ticker = _Bar(bar, bar.add_task(f"{title} ({unit})", total=total, rate="", note=""), total, pulse)
-        with _every(SECONDS_BETWEEN_NOTES, ticker.look):
+        ticker = _Bar(title, total, unit, pulse, whole, bar)
+        with _ticking(ticker):
             yield ticker
+    ticker.print(ended=True)
+
+
+@contextmanager
+def _ticking(count: _Count) -> Iterator[None]:
+    """Looks at a count every second while the block runs; at the end it is told how far it came, however it ended."""
+    count.tell()
+    _counting.append(count)
+    try:
+        with _every(SECONDS_BETWEEN_NOTES, count.look):
+            yield
+    finally:
+        _counting.remove(count)
+        count.tell()
 
 
 @contextmanager
@@ -179,12 +242,44 @@ def waiting(what: str) -> Iterator[None]:
 
         def sign() -> None:
             seconds = time.monotonic() - began
-            passed = f"  {seconds:.0f} s" if seconds > SECONDS_BETWEEN_LINES else ""
+            line = what + (f"  {seconds:.0f} s" if seconds > SECONDS_BETWEEN_LINES else "")
+            log_line(line)
+            show(AtWork(what))
             if not is_quiet():
-                print(f"{what}{passed}", file=out, flush=True)
+                print(line, file=out, flush=True)
 
-        with _every(SECONDS_BETWEEN_LINES, sign, first=SECONDS_BEFORE_SAID):
+        _counting.append(sign)
+        try:
+            with _every(SECONDS_BETWEEN_LINES, sign, first=SECONDS_BEFORE_SAID):
+                yield
+        finally:
+            _counting.remove(sign)
+
+
+@contextmanager
+def signs_of_life(title: str) -> Iterator[None]:
+    """Says every ten seconds that work goes on while nothing else is said of it, and what `step` named last."""
+    began = time.monotonic()
+    _steps.append("")
+
+    def sign() -> None:
+        if not _counting and silent_for() >= SECONDS_BETWEEN_LINES:
+            doing = f"  {_steps[-1]}" if _steps[-1] else ""
+            say(f"{title}{doing}  at work for {time.monotonic() - began:.0f} s")
+            show(AtWork(title, note=_steps[-1]))
+
+    heard()
+    try:
+        with _every(SECONDS_BETWEEN_NOTES, sign):
             yield
+    finally:
+        _steps.pop()
+
+
+def step(text: str) -> None:
+    """Names what is done now, for the signs of life of the work it belongs to."""
+    if _steps:
+        _steps[-1] = text
 
 
 @contextmanager

@@ -331,6 +331,21 @@ class RunFolder:
         return self.root / "audit.json"
 
     @property
+    def log(self) -> Path:
+        """Every line that was said of the run, command by command."""
+        return self.root / "run.log"
+
+    @property
+    def at_work(self) -> Path:
+        """The folder of what processes are at, see `augrec.artefacts.run_log`."""
+        return self.root / ".at-work"
+
+    @property
+    def seconds(self) -> Path:
+        """What each stage took when it last ran."""
+        return self.root / ".seconds.json"
+
+    @property
     def slurm(self) -> Path:
         """Job scripts and logs."""
         return self.root / "slurm"

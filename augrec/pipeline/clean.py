@@ -22,6 +22,7 @@ from rich.table import Table
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.files import tree_size
 from augrec.artefacts.matrices import ANY_BLOCKS, ANY_MATRIX, matrix_of
 from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.named import named_matrices
@@ -105,7 +106,7 @@ def leftovers(run: Run) -> list[Leftover]:
     scraps = {path: "left by a process that was killed" for pattern in SCRAPS for path in _below(run.folder, pattern)}
     reasons = {**scraps, **_set_aside(run), **_trials(run), **unnamed}
     outermost = [path for path in sorted(reasons) if not any(above in reasons for above in path.parents)]
-    return [Leftover(path.relative_to(run.folder), reasons[path], _size(path)) for path in outermost]
+    return [Leftover(path.relative_to(run.folder), reasons[path], tree_size(path)) for path in outermost]
 
 
 def _require_run(folder: Path) -> None:
@@ -276,11 +277,6 @@ def _below(folder: Path, pattern: str) -> Iterator[Path]:
             yield path
     for inner in _folders(folder):
         yield from _below(inner, pattern)
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [inner for inner in path.rglob("*") if not inner.is_dir()]
-    return sum(file.lstat().st_size for file in files)
 
 
 def _delete(path: Path) -> None:

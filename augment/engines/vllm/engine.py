@@ -7,6 +7,7 @@ finished, without ports, servers or a call that returns only when all is done.
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -39,10 +40,12 @@ class TokenCount:
     Attributes:
         read: prompt tokens of the requests that have begun to be answered.
         written: tokens of answers.
+        seconds: what it took to compute them.
     """
 
     def __init__(self) -> None:
         self.read = self.written = 0
+        self.seconds = 0.0
         self._flying: dict[str, int] = {}
 
     def count(self, output: Any) -> None:
@@ -58,8 +61,11 @@ class TokenCount:
             self._flying[name] = written
 
     def in_words(self) -> str:
-        """ "read 5,120 tokens, wrote 812"."""
-        return f"read {self.read:,} tokens, wrote {self.written:,}"
+        """ "read 5,120 tokens (412/s), wrote 812 (65/s)"; no rates before anything took time."""
+        read, wrote = f"read {self.read:,} tokens", f"wrote {self.written:,}"
+        if not self.seconds:
+            return f"{read}, {wrote}"
+        return f"{read} ({self.read / self.seconds:,.0f}/s), {wrote} ({self.written / self.seconds:,.0f}/s)"
 
 
 class VllmEngine(Engine):
@@ -256,10 +262,12 @@ class VllmEngine(Engine):
         threads = self._started.threads if self._started else None
         if threads is not None:
             threads.look()
+        began = time.monotonic()
         try:
             outputs = engine.step()
         except Exception as error:
             raise self._stopped(error) from error
+        self._tokens.seconds += time.monotonic() - began
         for output in outputs:
             request = flying.get(output.request_id)
             if request is None:

@@ -12,10 +12,12 @@ from typing import Any
 from rich.console import Console
 
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, sha256_file
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.files import digest, read_json, sha256_file, write_json
 from augrec.artefacts.locks import hold
-from augrec.artefacts.run_folder import LOCK, MARKER
+from augrec.artefacts.progress import clock, signs_of_life
+from augrec.artefacts.run_folder import LOCK, MARKER, RunFolder
+from augrec.artefacts.run_log import kept
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.local import Local
@@ -55,10 +57,11 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         check_folders(run, forced)
         save_config(run.config, run.files.config)
         stages = registry.chain(run.config)
+        took = _last_seconds(run)
         return [
             run_stage(
                 stage, run, stage.name in forced, f"[{position}/{len(stages)}] {stage.name:<10}", console,
-                workers=workers,
+                workers=workers, ahead=_ahead(took, stages[position - 1 :]),
             )
             for position, stage in enumerate(stages, start=1)
         ]  # fmt: skip
@@ -92,9 +95,26 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int 
 
 
 def run_stage(
-    stage: Stage, run: Run, force: bool, label: str, console: Console, *, workers: int | None = None
+    stage: Stage,
+    run: Run,
+    force: bool,
+    label: str,
+    console: Console,
+    *,
+    workers: int | None = None,
+    ahead: float | None = None,
 ) -> Outcome:
-    """Runs one stage unless it is finished and unchanged; says on the console which, and why."""
+    """Runs one stage unless it is finished and unchanged; says on the console which, and why.
+
+    Args:
+        stage: the stage.
+        run: the run; the stages before are finished.
+        force: run it from nothing.
+        label: begins its lines.
+        console: where they go.
+        workers: processes that do pieces beside each other; None leaves it to the stage.
+        ahead: seconds that it and the stages after it took when they last ran; None where that is not known.
+    """
     watch = Stopwatch()
     if force:
         stage.clear(run)
@@ -108,17 +128,34 @@ def run_stage(
         _say_unchanged(stage, marker, label, console)
         stage.check_details(run, marker.details)
         return Outcome(stage.name, False, stage.summary(marker.details))
-    console.print(f"{label} running: {reason}", markup=False, highlight=False)
+    before = "" if ahead is None else f"   (all from here to the end took {clock(ahead)} last time)"
+    console.print(f"{label} running: {reason}{before}", markup=False, highlight=False)
     stage.remove_marker(run)
-    Local(workers).prepare(run, stage)
-    details = stage.finish(run)
+    with signs_of_life(stage.name):
+        Local(workers).prepare(run, stage)
+        details = stage.finish(run)
     for note in stage.notes(details):
         text = visible(note)  # ids and titles are anybody's
         console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)
     stage.complete(run, identity, details, watch.seconds())
+    write_json(run.files.seconds, _last_seconds(run) | {stage.name: round(watch.seconds(), 1)})
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
     stage.check_details(run, details)
     return Outcome(stage.name, True, stage.summary(details))
+
+
+def _last_seconds(run: Run) -> dict[str, float]:
+    """What each stage took when it last ran, with those that have no marker now."""
+    try:
+        found = read_json(run.files.seconds) if run.files.seconds.exists() else {}
+        return {str(name): float(seconds) for name, seconds in found.items()}
+    except (AugrecError, AttributeError, TypeError, ValueError):
+        return {}  # a hint that is damaged is none
+
+
+def _ahead(took: dict[str, float], stages: list[Stage]) -> float | None:
+    """What these stages took together; None where one of them never ran."""
+    return sum(took[stage.name] for stage in stages) if all(stage.name in took for stage in stages) else None
 
 
 def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
@@ -232,14 +269,18 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     It is released when the process dies, however it dies.
     """
-    with _locked(folder, "another augrec process is working on this run"):
+    files = RunFolder(folder)
+    with (
+        _locked(folder, "another augrec process is working on this run"),
+        kept(files.log, files.at_work, header=True, only_one=True),
+    ):
         yield
 
 
 @contextmanager
 def beside_others(folder: Path) -> Iterator[None]:
     """Holds a share of the lock: any number of array tasks may, as long as no whole run is at work."""
-    with _locked(folder, "a whole run is at work in this folder", shared=True):
+    with _locked(folder, "a whole run is at work in this folder", shared=True), kept(None, RunFolder(folder).at_work):
         yield
 
 

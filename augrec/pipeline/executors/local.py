@@ -13,8 +13,9 @@ from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.gpus import visible_gpus
-from augrec.artefacts.progress import progress
+from augrec.artefacts.progress import progress, say
 from augrec.artefacts.run_folder import FAILURES
+from augrec.artefacts.run_log import kept
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.pieces import InOrder, TryAgain, give_up, waves, within_limit
 from augrec.pipeline.host.attempts import job_id
@@ -71,7 +72,7 @@ class Local:
         _refuse_launcher()
         pieces, place = stage.pieces(run), stage.folder(run) / FAILURES
         for wave in waves(pieces):
-            self._beside_each_other(run, stage, [piece for piece in wave if not piece.done()])
+            self._beside_each_other(run, stage, [piece for piece in wave if not piece.done()], len(wave))
             if self.failures:
                 write_json(place, self.failures)
                 count = sum(not piece.done() for piece in wave)
@@ -87,19 +88,26 @@ class Local:
         """Does the pieces that are not done yet, of one wave; see `InOrder.do`."""
         _refuse_launcher()
         waiting, lost = within_limit([piece for piece in pieces if not piece.done()], self.attempts)
-        self._beside_each_other(run, stage, waiting)
+        self._beside_each_other(run, stage, waiting, len(pieces) - len(lost))
         failed = [piece for piece in waiting if piece.name in self.failures]
         if self.attempts and any(piece.attempts.tries(job_id()) < self.attempts for piece in failed):
             raise TryAgain("\n".join(f"{name} failed: {problem}" for name, problem in self.failures.items()))
         give_up(lost + failed)
 
-    def _beside_each_other(self, run: Run, stage: Stage, waiting: list[Piece]) -> None:
-        """Fills `failures`."""
+    def _beside_each_other(self, run: Run, stage: Stage, waiting: list[Piece], everything: int) -> None:
+        """Fills `failures`; `everything` counts what is done already, too."""
         if not waiting:
             return
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "0")) or len(waiting)
         workers = min(stage.processes(run, self.workers) or 1, len(waiting), cores)
-        bar = progress(stage.name, len(waiting), stage.pieces_name) if not stage.resources.costly_start else None
+        kept = everything - len(waiting)
+        if kept:
+            say(f"{stage.name}  {kept} kept, {len(waiting)} to go")
+        bar = (
+            progress(stage.name, len(waiting), stage.pieces_name, whole=everything)
+            if not stage.resources.costly_start
+            else None
+        )
 
         with bar or nullcontext() as ticker:
 
@@ -176,7 +184,8 @@ def work_off(share: Share) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
     console = terminal(stderr=True) if share.stage.resources.costly_start else None  # else `Local` shows a bar
     run = Run(share.config, beside=share.beside)
-    with confined(run.folder):
+    log = run.files.log if run.files.log.exists() else None  # the parent's
+    with confined(run.folder), kept(log, run.files.at_work):
         InOrder(console).do(run, share.stage, share.pieces)
 
 

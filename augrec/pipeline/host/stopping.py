@@ -1,4 +1,4 @@
-"""Ending a run on SIGUSR1 or SIGTERM: what is finished is kept, and the exit code asks for another go.
+"""Ending a run on SIGUSR1, SIGTERM or Ctrl-C: what is finished is kept, and the exit code asks for another go.
 
 A cluster announces the end of a job by SIGUSR1 (as `--signal=B:USR1@300` asks) and takes a job away by SIGTERM. Work
 that is answered piece by piece looks at `requested` between two pieces; anything else is interrupted where it is,
@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 
 AGAIN = 75
 """The exit code for "try again" (EX_TEMPFAIL): the batch script puts the job back into the queue."""
-GRACE_SECONDS = {signal.SIGUSR1: 60.0, signal.SIGTERM: 15.0}
-"""How long a piece of work may take to end. SLURM kills 30 s after SIGTERM."""
+GRACE_SECONDS = {signal.SIGUSR1: 60.0, signal.SIGTERM: 15.0, signal.SIGINT: 15.0}
+"""How long a piece of work may take to end. SLURM kills 30 s after SIGTERM; a second Ctrl-C ends it at once."""
 LAST_SECONDS = 10.0
 
 
@@ -52,7 +52,8 @@ class Stopper:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        handlers: dict[signal.Signals, Any] = dict.fromkeys(GRACE_SECONDS, self._on_request)
+        wanted = (number for number in GRACE_SECONDS if number != signal.SIGINT or _minds_ctrl_c())
+        handlers: dict[signal.Signals, Any] = dict.fromkeys(wanted, self._on_request)
         handlers[signal.SIGALRM] = self._on_alarm
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
@@ -91,11 +92,15 @@ class Stopper:
 
     def _on_request(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
+            if number == signal.SIGINT:
+                self._interrupt()
             return
         self.requested = signal.Signals(number).name
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS[signal.Signals(number)])
         if not self._polling:
             self._interrupt()
+        if number == signal.SIGINT:
+            os.write(2, b"\nstopping when what is under way is finished; Ctrl-C again stops at once\n")
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         if self._late:
@@ -111,3 +116,8 @@ class Stopper:
 
     def _stopped(self) -> Stopped:
         return Stopped(self.requested or "a signal")
+
+
+def _minds_ctrl_c() -> bool:
+    """A shell lets what runs in the background ignore it."""
+    return signal.getsignal(signal.SIGINT) != signal.SIG_IGN

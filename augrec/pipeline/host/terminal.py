@@ -8,15 +8,21 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from augrec.artefacts.run_log import log_line
 from augrec.artefacts.visible import visible
 
 
 class Terminal(Console):
-    """A console whose lines show what would act unseen, and whose text is no markup unless asked."""
+    """A console whose lines show what would act unseen, and whose text is no markup unless asked.
+
+    Lines, but no tables, are kept in the log of the run that is worked on.
+    """
 
     def print(self, *objects: Any, **how: Any) -> None:
         """See Console."""
         shown = [visible(part) if isinstance(part, str) else part for part in objects]
+        if all(isinstance(part, str) for part in shown):
+            log_line(" ".join(map(str, shown)))
         super().print(*shown, **({"markup": False} | how))
 
 

@@ -14,6 +14,7 @@ from augrec.artefacts.files import read_json, write_text
 from augrec.artefacts.run_folder import FAILURES, RunFolder
 from augrec.pipeline.config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
+from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
@@ -42,6 +43,7 @@ class CellRunner:
         force: names of stages to run again from nothing.
         download: whether the data set may be fetched from its publisher.
         others: run folders whose finished stages and trainings are copied when they are the same.
+        stop: whether the process was asked to stop.
         keep_going: whether a failure becomes an entry of `failures`, so that what does not depend on it goes on; else
             it is raised.
 
@@ -60,8 +62,10 @@ class CellRunner:
         download: bool = False,
         others: Sequence[Path] = (),
         keep_going: bool = False,
+        stop: Stopper | None = None,
     ) -> None:
         self.cell, self.console = cell, console
+        self.stop = stop or Stopper()
         there = {stage.name for stage in chain(cell.config)}
         self.shared = [name for name in SHARED if name in there]
         self.steps = [name for name in steps if name in there or name not in STAGES]
@@ -102,7 +106,7 @@ class CellRunner:
         return f"[{self.steps.index(step) + 1}/{len(self.steps)}] {step:<10}"
 
     def _steps(self, search: Callable[[Run], Config] | None) -> None:
-        run = Run(self.cell.config, self.download)
+        run = Run(self.cell.config, self.download, stop=self.stop)
         run.files.begin()
         for name in self.shared:
             with self._recorded(name):
@@ -143,13 +147,13 @@ class CellRunner:
 
     def _fitting(self) -> Run:
         """The run with as many trainings side by side as fit into memory."""
-        run = Run(self.config, self.download)
+        run = Run(self.config, self.download, stop=self.stop)
         fitting = workers_that_fit(run)
         if fitting >= default_workers(self.config):
             return run
         self.config = self.config.model_copy(update={"workers": fitting})
         self.say("train", f"{fitting} at a time, for want of memory")
-        return Run(self.config, self.download)
+        return Run(self.config, self.download, stop=self.stop)
 
     def _train(self, run: Run) -> None:
         """The train stage; where the study keeps going, single trainings that fail are recorded, the others kept."""

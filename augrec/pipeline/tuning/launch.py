@@ -14,7 +14,7 @@ from typing import IO, Any
 from augrec.artefacts.energy import EnergyMeter, add_joules
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json
-from augrec.artefacts.progress import Ticker, progress
+from augrec.artefacts.progress import Ticker, progress, say
 from augrec.artefacts.tune_folder import TuneFolder
 from augrec.pipeline.host.stopping import AGAIN, Stopped
 from augrec.pipeline.tuning import start
@@ -134,8 +134,10 @@ def _follow(process: subprocess.Popen[str]) -> dict[str, Any] | None:
     if "steps" not in begun:
         return begun.get("failed")
     done = int(begun["done"])
-    with progress("tune", int(begun["steps"]), "steps") as ticker:
-        ticker.skip(done)
+    steps = int(begun["steps"])
+    if done:
+        say(f"tune  {done} kept, {steps - done} to go")
+    with progress("tune", steps - done, "steps", whole=steps) as ticker:
         for fact in facts:
             if "failed" in fact:
                 failed: dict[str, Any] = fact["failed"]

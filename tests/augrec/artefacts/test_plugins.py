@@ -123,7 +123,7 @@ def config(folder: Path) -> Path:
 
 
 def states(packages: Path, run: Path) -> dict[str, str]:
-    rows = json.loads(augrec(packages, "status", "--json", str(run)))["answer"]
+    rows = json.loads(augrec(packages, "status", "--json", str(run)))["answer"]["stages"]
     return {f"{row['stage']} {row['group']}".strip(): row["state"] for row in rows}
 
 

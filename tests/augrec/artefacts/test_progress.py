@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,22 @@ def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "took" in lines[-1]
 
 
+def test_what_was_kept_counts_and_says_nothing_of_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    seconds = iter(range(0, 1000, 10))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(seconds)))
+    with progress("augment llm", 122, "requests", whole=269) as ticker:
+        ticker.advance(2)
+        ticker.expect(100)
+        ticker.advance(0)
+    first, second = capsys.readouterr().err.splitlines()[:2]
+    assert first.startswith("augment llm  149/269 requests  ")
+    assert second.startswith("augment llm  169/269 requests  ")
+    assert "s each  ETA 0:" in first
+
+
 def test_a_quiet_task_prints_only_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("train", 2, "trainings") as ticker:
         ticker.advance(2)
@@ -48,14 +65,14 @@ def test_before_the_first_unit_there_is_a_life_sign_and_no_promise(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
-    signs = iter(["read 64 tokens", "read 128 tokens"])
+    signs = (f"read {64 * looks} tokens" for looks in count(1))
     with progress("augment llm", 9, "requests", pulse=lambda: next(signs)) as ticker:
         ticker.advance(0)
         ticker.advance(0)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("augment llm  0/9 requests  ")
-    assert lines[0].endswith("read 64 tokens")
-    assert lines[1].endswith("read 128 tokens")
+    read = [int(line.split()[-2]) for line in lines[:2]]
+    assert 0 < read[0] < read[1], "asked again for every line"
     assert not any(word in line for word in ("ETA", "inf", "nan", "/s ") for line in lines)
 
 

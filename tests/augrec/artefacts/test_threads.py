@@ -100,3 +100,5 @@ def test_tokens_count_before_a_request_is_finished_and_only_once() -> None:
     assert (count.read, count.written) == (200, 9)
     count.count(output("b", 2))  # asked again under the same name
     assert (count.read, count.written) == (300, 11)
+    count.seconds = 2.0
+    assert count.in_words() == "read 300 tokens (150/s), wrote 11 (6/s)"

@@ -51,7 +51,7 @@ def test_the_status_of_a_run_whatever_its_path(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["status", "--json", "--", name])
     assert result.exit_code == 0, result.output
-    found = {row["stage"]: row["state"] for row in json.loads(result.stdout)["answer"]}
+    found = {row["stage"]: row["state"] for row in json.loads(result.stdout)["answer"]["stages"]}
     assert list(found.values())[:5] == ["done"] * 5
     monkeypatch.chdir("/")
     assert states(folder) == found

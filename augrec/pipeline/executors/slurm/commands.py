@@ -1,4 +1,4 @@
-"""The commands for clusters: submit, status, logs."""
+"""The commands for clusters: submit, logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import say, terminal
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
@@ -18,7 +17,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...",
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    commands: tuple[Callable[..., None], ...] = (submit, status, logs)
+    commands: tuple[Callable[..., None], ...] = (submit, logs)
     for command in commands:
         app.command()(command)
 
@@ -44,20 +43,6 @@ def submit(
     cluster, run = read_profile(profile), Run(read_config(config, overrides))
     begin([*look_at_run(run, profile=cluster), *(() if dry_run else look_for_slurm())], config)
     hand_over(run, cluster, dry_run=dry_run, console=terminal())
-
-
-def status(
-    run_folder: RunFolder,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Show how far a run is: what is done, running, failed and missing, per stage."""
-    from augrec.pipeline.executors.slurm import status as standing
-    from augrec.pipeline.saved_run import run_at_home
-
-    with run_at_home(run_folder) as run:
-        rows = standing.collect(run)
-    answer(rows, lambda out: standing.render(rows, out), brief=standing.brief(rows))
 
 
 def logs(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from rich.console import Console
 from rich.table import Table
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.progress import clock
 from augrec.pipeline.executors.chain import stale_reason
 from augrec.pipeline.executors.pieces import waves
 from augrec.pipeline.executors.slurm import controller
@@ -36,6 +37,10 @@ class Row:
     failed: str = ""
     missing: str = ""
     """What is neither done nor running; failed ones are among them."""
+    records: int | None = None
+    """Of a source that is being answered on this machine, or was until it was stopped."""
+    records_of: int | None = None
+    """How many there will be."""
     seconds_left: float | None = None
     """By the rate of what is done; None where nothing is."""
     jobs: str = ""
@@ -137,30 +142,22 @@ def _shown(run: Run, queued: list[controller.Queued] | None) -> dict[str, str]:
     return {stage: "; ".join(counted) for stage, counted in lines.items()}
 
 
-def render(rows: list[Row], console: Console) -> None:
+def table(rows: Sequence[Row]) -> Table:
     """The rows as a table."""
     table = Table(box=None, pad_edge=False)
     for title in ("stage", "state", "done", "running", "failed", "missing", "time left", "in the queue"):
         table.add_column(title, overflow="fold")
     for row in rows:
         count = f"{row.done}/{row.total}" if row.total else ""
+        if row.records is not None:
+            count = f"{row.records:,} of {row.records_of:,} records"
         name = f"  {row.group}" if row.group else row.stage
-        shown = (name, row.state, count, row.running, row.failed, row.missing, _clock(row.seconds_left), row.jobs)
-        table.add_row(*cells(*shown))
-    console.print(table)
-    for row in rows:
-        if row.open or row.note:
-            name = f"{row.stage} {row.group}".strip()
-            console.print(f"{name}: {row.open or row.note}", markup=False, highlight=False)
+        left = "" if row.seconds_left is None else clock(row.seconds_left)
+        table.add_row(*cells(name, row.state, count, row.running, row.failed, row.missing, left, row.jobs))
+    return table
 
 
-def brief(rows: list[Row]) -> list[str]:
-    """A line for each stage: its name and its state."""
-    return [f"{row.stage}\t{row.state}" for row in rows if not row.group]
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What is left of groups, and why a state cannot be known, a line each."""
+    named = ((f"{row.stage} {row.group}".strip(), row.open or row.note) for row in rows)
+    return [f"{name}: {text}" for name, text in named if text]

@@ -11,6 +11,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
@@ -25,7 +26,12 @@ STEPS = ("import", *SHARED, *AFTER_SHARED, "compare")
 
 
 def run_compare(
-    plan: ComparisonPlan, *, console: Console, force: list[str] | None = None, download: bool = False
+    plan: ComparisonPlan,
+    *,
+    console: Console,
+    force: list[str] | None = None,
+    download: bool = False,
+    stop: Stopper | None = None,
 ) -> Path:
     """Runs what is not finished of a comparison; returns its page. Can be killed at any moment and called again.
 
@@ -34,6 +40,7 @@ def run_compare(
         console: where the lines go.
         force: names of stages to run again from nothing.
         download: whether the data set may be fetched from its publisher.
+        stop: whether the process was asked to stop.
     """
     from augrec.pipeline.studies.comparison.measure import write_comparison
 
@@ -48,7 +55,7 @@ def run_compare(
         runner.say("search", f"done in {timer.seconds():.0f} s   {trials}")
         return plan.tuned(plan.cell, _chosen(plan, tunings))
 
-    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download)
+    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download, stop=stop)
     RunFolder(plan.folder).check_layout()
     with exclusive(plan.folder):
         options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}

@@ -12,6 +12,7 @@ from augrec.artefacts.files import write_json
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
 from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
@@ -23,7 +24,12 @@ from augrec.report.study import Failure, SearchResult
 
 
 def run_experiment(
-    plan: ExperimentPlan, *, console: Console, force: Iterable[str] = (), download: bool = False
+    plan: ExperimentPlan,
+    *,
+    console: Console,
+    force: Iterable[str] = (),
+    download: bool = False,
+    stop: Stopper | None = None,
 ) -> tuple[list[Outcome], list[Failure]]:
     """Runs every cell and writes `failures.json`, the tables, plots and pages; returns what happened.
 
@@ -34,6 +40,7 @@ def run_experiment(
         console: where the lines go.
         force: names of stages to run again from nothing, in every cell.
         download: whether a data set may be fetched from its publisher.
+        stop: whether the process was asked to stop.
     """
     from augrec.report.pages.experiment.page import write_pages
 
@@ -46,7 +53,7 @@ def run_experiment(
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
             console.print(heading, markup=False, highlight=False, style="bold")
             others = [*(before.cell.folder for before in outcomes), *runs_below(plan.experiment.reuse)]
-            outcomes.append(_run_cell(plan, cell, others, set(force), download, console))
+            outcomes.append(_run_cell(plan, cell, others, set(force), download, console, stop))
         failures = [failure for outcome in outcomes for failure in outcome.failures]
         if failures:
             write_json(files.failures, [asdict(failure) for failure in failures])
@@ -57,10 +64,16 @@ def run_experiment(
 
 
 def _run_cell(
-    plan: ExperimentPlan, cell: Cell, others: list[Path], force: set[str], download: bool, console: Console
+    plan: ExperimentPlan,
+    cell: Cell,
+    others: list[Path],
+    force: set[str],
+    download: bool,
+    console: Console,
+    stop: Stopper | None,
 ) -> Outcome:
     steps = [*SHARED, *(name for name in AFTER_SHARED if name != "search" or plan.experiment.search)]
-    runner = CellRunner(cell, steps, console, force=force, download=download, others=others, keep_going=True)
+    runner = CellRunner(cell, steps, console, force=force, download=download, others=others, keep_going=True, stop=stop)
     searched: list[SearchResult] = []
 
     def search(run: Run) -> Config:

@@ -19,7 +19,7 @@ import numpy as np
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.metrics import Metric
-from augrec.artefacts.progress import progress
+from augrec.artefacts.progress import progress, say
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
@@ -147,8 +147,9 @@ def run_trials(studies: Sequence[Study], workers: int) -> int:
     if finished == budget:
         return 0
     open_trials: dict[tuple[str, int], Trial] = {}
-    with progress("search", budget, "trials") as ticker:
-        ticker.skip(finished)
+    if finished:
+        say(f"search  {finished} kept, {budget - finished} to go")
+    with progress("search", budget - finished, "trials", whole=budget) as ticker:
 
         def opened(study: Study) -> Iterator[Step]:
             """First trainings of new trials, as many as may be open."""

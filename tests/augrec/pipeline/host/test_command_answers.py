@@ -26,6 +26,7 @@ ANSWERING = (
     "experiment",
     "status",
     "doctor",
+    "du",
     "models",
     "clean",
     "distant",
@@ -53,7 +54,7 @@ def test_a_stage_and_what_is_said_of_it_later(shell: Shell) -> None:
     assert (stage["stage"], stage["ran"], "interactions" in stage["summary"]) == ("prepare", True, True)
     assert shell.object("prepare", "toy.yaml")["answer"]["stages"][0]["ran"] is False
     run = said["answer"]["run"]
-    stages = {row["stage"]: row["state"] for row in shell.object("status", run)["answer"]}
+    stages = {row["stage"]: row["state"] for row in shell.object("status", run)["answer"]["stages"]}
     assert stages["prepare"] == "done"
     checks = shell.object("audit", run)["answer"]
     assert checks["violations"] == 0

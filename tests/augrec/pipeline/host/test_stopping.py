@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from augment.engines.heuristic import HeuristicEngine
 from augment.engines.stoppable import StoppableEngine
-from augrec.pipeline.host.stopping import Stopper
+from augment.messages import Completion
+from augrec.pipeline.host.stopping import Stopped, Stopper
 from tests.kit.machine_speed import patience
 
 BEGIN = """
@@ -37,7 +39,7 @@ def run(code: str) -> tuple[int, str]:
 ROOT = Path(__file__).parents[4]
 
 
-@pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGTERM", "SIGINT"])
 def test_work_that_does_not_look_is_interrupted(name: str) -> None:
     code = f"""
 with stop.listening():
@@ -49,7 +51,8 @@ with stop.listening():
             print("taken for a failure")
     except Stopped as stopped:
         print(stopped.exit_code, stopped.what)
-print(signal.getsignal(signal.{name}) == signal.SIG_DFL, signal.getitimer(signal.ITIMER_REAL))
+before = signal.default_int_handler if "{name}" == "SIGINT" else signal.SIG_DFL
+print(signal.getsignal(signal.{name}) == before, signal.getitimer(signal.ITIMER_REAL))
 """
     assert run(code) == (0, f"75 stopped by {name}\nTrue (0.0, 0.0)\n")
 
@@ -66,6 +69,44 @@ with stop.listening():
         print("stopped")
 """
     assert run(code) == (0, "a whole piece SIGUSR1\nstopped\n")
+
+
+def test_ctrl_c_twice_does_not_wait_for_a_piece() -> None:
+    code = """
+with stop.listening(), stop.polled():
+    os.kill(me, signal.SIGINT)
+    print(stop.requested, flush=True)
+    try:
+        os.kill(me, signal.SIGINT)
+        signal.pause()
+    except Stopped as stopped:
+        print(stopped.what)
+"""
+    said = "\nstopping when what is under way is finished; Ctrl-C again stops at once\n"
+    assert run(code) == (0, f"SIGINT\nstopped by SIGINT\n{said}")
+
+
+def test_what_runs_in_the_background_goes_on_ignoring_ctrl_c() -> None:
+    code = """
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with stop.listening():
+    os.kill(me, signal.SIGINT)
+    print(stop.requested)
+"""
+    assert run(code) == (0, "None\n")
+
+
+def test_an_engine_that_ctrl_c_ended_too_has_not_failed() -> None:
+    stop = Stopper()
+
+    class Ended(HeuristicEngine):
+        def run(self, requests: object) -> Iterator[Completion]:
+            stop.requested = "SIGINT"
+            raise RuntimeError("the engine's process is gone")
+            yield
+
+    with pytest.raises(Stopped, match="SIGINT"):
+        list(StoppableEngine(Ended(), check=stop.check).run([]))
 
 
 def test_a_piece_that_takes_too_long_is_interrupted_and_then_ended() -> None:

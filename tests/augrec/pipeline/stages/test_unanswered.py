@@ -18,7 +18,7 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_one
-from augrec.pipeline.executors.slurm.status import collect, render
+from augrec.pipeline.executors.slurm.status import collect, notes, table
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_run import silent
@@ -76,8 +76,8 @@ def augment(run: Run) -> None:
 
 
 def status(run: Run) -> str:
-    out = io.StringIO()
-    render(collect(run), Console(file=out, width=200))
+    rows, out = collect(run), io.StringIO()
+    Console(file=out, width=200).print(table(rows), *notes(rows), sep="\n")
     return out.getvalue()
 
 

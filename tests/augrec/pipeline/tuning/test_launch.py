@@ -41,7 +41,9 @@ def test_what_came_of_it_is_read_and_counts_as_long_as_the_settings_are_the_same
     files = TuneFolder(tmp_path / "tune")
     assert finished_training(files, settings) is None
     assert launch(interpreter(tmp_path, body), settings, files)["steps"] == 2
-    assert "3/3 steps" in capsys.readouterr().err, "two were finished before"
+    said = capsys.readouterr().err
+    assert "tune  2 kept, 3 to go" in said
+    assert "5/5 steps" in said
     assert finished_training(files, settings) is not None
     assert TrainerSettings.read(files.settings) == settings
     files.outcome.write_text(json.dumps({"fingerprint": "another"}))

@@ -18,6 +18,7 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
+from augrec.pipeline.standing import standing
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
@@ -108,6 +109,16 @@ def test_every_arm_is_judged_by_every_recommender_in_every_group(found: dict[str
         one_is_enough = row["recommender"] == "ease" and row["arm"] != "shuffled"  # a closed form, given nothing drawn
         assert row["seeds"] == ([1] if one_is_enough else [1, 2])
         assert row["groups"]["all"]["recall@10"]["mean"] is not None
+
+
+def test_it_is_done_in_all_its_stages_and_open_without_its_results(plan: ComparisonPlan) -> None:
+    done = standing(plan.folder)
+    assert (done.kind, done.state) == ("comparison", "done")
+    assert [row.state for row in done.stages if row.stage == "compare"] == ["done"]
+    results = plan.folder / "compare.json"
+    kept = results.rename(plan.folder / "kept.json")
+    assert standing(plan.folder).state == "open"
+    kept.rename(results)
 
 
 def test_means_are_those_of_the_trainings(plan: ComparisonPlan, found: dict[str, Any]) -> None:

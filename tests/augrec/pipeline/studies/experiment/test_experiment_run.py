@@ -12,6 +12,7 @@ from rich.console import Console
 
 from augrec.artefacts.files import read_json
 from augrec.cli import main
+from augrec.pipeline.standing import standing
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 from augrec.report.study import Failure
@@ -80,12 +81,17 @@ def test_an_experiment_from_data_to_pages(experiment_with_data: Path) -> None:
     lines = list(csv.DictReader((out / "tables" / "main-data.csv").open()))
     assert {line["variant"] for line in lines} == {"graph", "popular", "broken"}
 
+    states = {member.folder.relative_to(out).as_posix(): member.state for member in standing(out).members}
+    assert states == {"data/small": "open", "data/large": "open"}
+    assert "failed" in (out / "data" / "small" / "run.log").read_text()
     before = (out / "results.json").read_bytes()
     mended, failures = go(experiment_with_data, "models.broken.training.lr=0.01")
     assert failures == []
     assert not (out / "failures.json").exists()
     assert mended.count("skipped, unchanged") == 8  # all four stages before training, in both settings
     assert mended.count("report") >= 2
+    found = standing(out)
+    assert (found.state, [member.state for member in found.members]) == ("done", ["done", "done"])
     again, _ = go(experiment_with_data, "models.broken.training.lr=0.01")
     assert again.count("skipped, unchanged") == 12
     assert json.loads(before)["tables"][0]["rows"][0] == read_json(out / "results.json")["tables"][0]["rows"][0]
