@@ -12,6 +12,7 @@ from augment.engines.options import EngineOptions
 from augment.engines.registry import ENGINES, EngineKind
 from augment.prompts.presentation import ItemTextOptions, Titles
 from augment.replay.options import ReplayOptions
+from augment.samples import UsersBy
 from augment.tasks import LLMREC, TASKS
 from augment.tasks.base import TaskOptions
 from augment.tasks.order import waves
@@ -34,6 +35,9 @@ class SourceOptions(Options):
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""
+    users_by: UsersBy = "random"
+    """Which users those are. random: drawn; tail: those with the fewest training interactions first, of whom a text can
+    tell a graph the most; head: those with the most. More users add to fewer."""
     titles: Titles = "as-is"
     """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""

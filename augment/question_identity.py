@@ -55,7 +55,7 @@ def question_identity(
             "tasks": {task.name: [task.options.model_dump(mode="json"), _own_code(task)] for task in tasks},
             "answers": {task: found.identity for task, found in answers.items()},
             "history": generation.max_history,
-            "users": source.users,
+            "users": [source.users, source.users_by],
             "engine": [maker.identity, maker.context, hashes],
             "options": source.engine.model_dump(mode="json"),
             "files": source.engine.file_hashes(),

@@ -21,7 +21,7 @@ from augment.engines.base import Engine
 from augment.engines.heuristic import RULE_ENGINE
 from augment.hashes import engine_seed, refusal_key, request_key, shard_of
 from augment.messages import MASKED, Control, Draft, Messages, Record, Request
-from augment.samples import sample
+from augment.samples import UsersBy, by_degree
 from augment.source_ids import POSITIONS, SourceIds
 from augment.tasks.base import Impossible, Task
 from augrec.artefacts.tasks import About
@@ -130,17 +130,20 @@ class Questions:
                 yield from self._ask(asked, number)
 
 
-def drawn_users(catalog: Catalog, number: int | None, seed: int) -> np.ndarray | None:
+def drawn_users(catalog: Catalog, number: int | None, seed: int, by: UsersBy = "random") -> np.ndarray | None:
     """True for the first `number` users, among the askable, in an order that the seed fixes; None for all users.
 
     A user's place in that order depends on nobody else but by who is askable, so that fewer users are some of more, and
-    users who come or go change it for nobody else. Where only those with a list are asked, `None` is all of these.
+    users who come or go change it for nobody else. Where only those with a list are asked, `None` is all of these. By
+    `tail` and `head` the order begins with the shortest and with the longest training histories.
     """
     if number is None:
         return catalog.askable if catalog.listed_only else None
     names = catalog.source_ids("user")
     known = np.flatnonzero(catalog.askable).tolist()
-    return np.isin(np.arange(catalog.n_users), sample(known, number, names.__getitem__, f"{seed}/asked"))
+    lengths = catalog.history_lengths
+    ranks = {"random": None, "tail": lengths, "head": -lengths}[by]
+    return np.isin(np.arange(catalog.n_users), by_degree(known, number, ranks, names.__getitem__, f"{seed}/asked"))
 
 
 def asker(catalog: Catalog, engine: Engine, seed: int) -> Ask:

@@ -115,7 +115,7 @@ def run_source(
             if started:
                 write_description(folder, maker)
             running.close()  # an engine's memory is free while tables are merged
-            users = drawn_users(catalog, source.users, seed)
+            users = drawn_users(catalog, source.users, seed, source.users_by)
             summary = _merged(passes, store, maker, tables, None if users is None else int(users.sum()))
             for task in tasks:
                 summary["tasks"].get(task.name, {}).update(waves.summary(task))

@@ -68,7 +68,7 @@ class Waves:
         """The questions of a wave, in the shards of a store."""
         source, catalog = self._source, self._catalog
         ask = self._maker.questions if isinstance(self._maker, Replay) else asker(catalog, self._maker, self._drawn)
-        users, longest = drawn_users(catalog, source.users, self._seed), self._generation.max_history
+        users, longest = drawn_users(catalog, source.users, self._seed, source.users_by), self._generation.max_history
         return Questions(catalog, self.tasks(wave), ask, store.total, store.selected, users, longest)
 
     def asked_keys(self, wave: int) -> AskedKeys:

@@ -24,6 +24,7 @@ from augrec.artefacts.registry import rebuild
 from augrec.artefacts.tasks import Text
 from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
 from augrec.pipeline.base_options import BaseOptions, check_hints, check_monitor
+from augrec.pipeline.budget import Budget
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
 from augrec.pipeline.explain import explain
@@ -67,6 +68,9 @@ class Augmentation(Options):
     their number and the users: `random-candidates` draws their items from those that the same record showed, so that
     only the choice among them is lost; `random` draws unseen items uniformly, so that the list is lost too; `shuffled`
     gives every user those of another. The data's own attributes are always given."""
+    asked: Budget | None = None
+    """Only what the source says of so many users, as if it had been asked about them alone; of everybody unless given.
+    Answers about items are given whole."""
     edge_positives: PositiveInt = 1
     """Of scored edges (`generation.tasks.edges.mode: score`): how many of a user's likeliest candidates become edges,
     each against the least likely one. Other records hold one edge."""

@@ -21,6 +21,7 @@ from augrec.artefacts.named import group_matrices, named_records
 from augrec.artefacts.source_folder import TaskFolder
 from augrec.artefacts.tasks import About, TaskCard, read_card
 from augrec.artefacts.treatments import AS_IS, INTERACTIONS, NONE, SHUFFLED, allowed, is_drawn, treatment
+from augrec.pipeline.asked_users import asked_users, edges_of, insertions_of, vectors_of
 from augrec.pipeline.attribute_nodes import NodeTable, told_alike
 from augrec.pipeline.draws import (
     exchanged,
@@ -87,16 +88,25 @@ def side_information(run: Path, variant: Variant, dataset: Dataset, seed: int) -
     if variant.source is not None:
         matrices = _matrices_by_task(run, variant.source)
         texts = _Texts(dataset)
+        asked = None if variant.asked is None else asked_users(variant.asked, dataset)
         for task, card in _given(run, variant):
             rng, how = stream(seed, card.name), treatment(variant.model_dump(), card.name)
             if isinstance(card.gives, kinds.Edges):
-                parts.edges.append(_edges(read_edges(task.records, variant), how, dataset, rng))
+                edges = _edges(read_edges(task.records, variant), how, dataset, rng)
+                parts.edges.append(edges if asked is None else edges_of(edges, asked))
             elif isinstance(card.gives, kinds.Insertions):
                 picks = _edges(read_picks(task.records), how, dataset, rng)
-                parts.insertions.append(placed(picks, dataset, stream(seed, f"{card.name} places")))
+                places = placed(picks, dataset, stream(seed, f"{card.name} places"))
+                parts.insertions.append(places if asked is None else insertions_of(places, asked))
             elif isinstance(card.gives, kinds.Text):
-                parts.add_text(card, texts.treated(matrices.get(card.name, {}), how, card.about, rng))
+                told = texts.treated(matrices.get(card.name, {}), how, card.about, rng)
+                if asked is not None and card.about == "user":
+                    told = [vectors_of(matrix, asked) for matrix in told]
+                parts.add_text(card, told)
             elif isinstance(card.gives, kinds.Attributes):
+                if asked is not None and card.about == "user":
+                    what = f"{card.name} gives attributes of users, which `asked` cannot leave out for some of them"
+                    raise UsageError(what, remedy="leave `asked` out, or this task by change")
                 parts.add_attributes(task, card, _informative(matrices.get(card.name, {})), rng, how, dataset)
     return parts.side(drawn=is_drawn(variant.model_dump()))
 

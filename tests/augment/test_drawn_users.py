@@ -101,3 +101,19 @@ def test_more_users_later_ask_only_the_new_ones(catalog: Catalog, records: Any, 
     assert {request.draft.entity for request in engines[0].asked} == drawn(catalog, 4, 4)
     assert {request.draft.entity for request in engines[1].asked} == drawn(catalog, 9, 4) - drawn(catalog, 4, 4)
     assert len(records()["user_profile"]) == 9
+
+
+def test_tail_begins_with_the_shortest_histories_and_head_with_the_longest() -> None:
+    lengths = np.array([3, 1, 0, 2, 1, 5, 1])
+    history = UserItems(np.concatenate([[0], np.cumsum(lengths)]), np.zeros(lengths.sum(), np.int64))
+    catalog = Catalog(pa.table({"item": [0], "title": ["A"]}), history, None, domain_named("books"), ())
+    for seed in (1, 2):
+        tail, head = drawn_users(catalog, 4, seed, "tail"), drawn_users(catalog, 2, seed, "head")
+        assert tail is not None
+        assert head is not None
+        assert np.flatnonzero(tail).tolist() == [1, 3, 4, 6]
+        assert np.flatnonzero(head).tolist() == [0, 5]
+    few = [
+        np.flatnonzero(users).tolist() for s in range(20) if (users := drawn_users(catalog, 1, s, "tail")) is not None
+    ]
+    assert {user for users in few for user in users} == {1, 4, 6}, "who have equally many are drawn"

@@ -30,7 +30,8 @@ def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, Source
             source=arm.source,
             model=summaries.get(arm.source or "", NOT_RECORDED).model,
             change=changes(arm.model_dump()),
-            users=_asked(config, arm.source),
+            users=arm.asked.users if arm.asked is not None else _asked(config, arm.source),
+            users_by=_order(config, arm),
             note=arm.note,
         )
         for name, arm in plan.compare.arms.items()
@@ -52,6 +53,15 @@ def kind_of(plan: ComparisonPlan, config: Config, arm: Arm, summaries: Mapping[s
         return "rule"
     published = {str(ComparisonFolder(plan.folder).published(name)) for name in plan.compare.published}
     return "published" if engine.replays and str(engine.records) in published else "llm"
+
+
+def _order(config: Config, arm: Arm) -> str | None:
+    """In which order the users were chosen that an arm has texts of; None where it has those of all."""
+    if arm.asked is not None:
+        return arm.asked.by
+    if _asked(config, arm.source) is None or config.generation is None:
+        return None
+    return config.generation.sources[str(arm.source)].users_by
 
 
 def _asked(config: Config, source: str | None) -> int | None:

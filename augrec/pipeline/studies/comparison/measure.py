@@ -25,6 +25,8 @@ from augrec.pipeline.studies.comparison.text_measures import TextMeasures, local
 from augrec.report.measures.cost import Cost, cost, per_cost
 from augrec.report.measures.downstream import Downstream, Tuning, groups_of
 from augrec.report.measures.examples import examples_of
+from augrec.report.measures.local_models import read_local_models
+from augrec.report.measures.spending import read_spending
 from augrec.report.pages.comparison.headline import headline
 from augrec.report.pages.comparison.markdown import write_markdown
 from augrec.report.pages.comparison.page import write_page
@@ -132,6 +134,11 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         ),
         provenance=_provenance(plan, config, folder, texts),
         seconds=round(seconds, 1),
+        local_models=read_local_models(folder.summary, {name: name for name in compare.models.each})
+        if compare.models
+        else (),
+        spending=read_spending(folder, {name: config.seeds_of(name) for name in config.variants}),
+        co2_g_per_kwh=compare.co2_g_per_kwh,
     )
 
 

@@ -11,6 +11,7 @@ from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import Augmentation, Variant
+from augrec.pipeline.studies.comparison.local_models import LocalModels, with_model_arms
 from augrec.report.options import Margin
 
 
@@ -96,7 +97,9 @@ class Compare(Options):
     """Released augmentations by name. `engine: {kind: replay, records: NAME}` replays one; a source of that name is
     made where the base has none."""
     arms: Named[Arm] = Field(min_length=2)
-    """What is compared."""
+    """What is compared; those of `models` are added."""
+    models: LocalModels | None = None
+    """Several language models that are asked the same, an arm each, and what they give within budgets of users."""
     recommenders: Named[RecommenderOptions] = Field(min_length=1)
     """What judges."""
     baseline: str
@@ -123,6 +126,8 @@ class Compare(Options):
     equivalence_margin: Margin = 0.02
     """The smallest difference that matters, as a share of the mean of the arm that another is tested against: .02 is
     2 %. Arms are called equivalent when they are shown to differ by less. Declare it before the run."""
+    co2_g_per_kwh: float | None = Field(None, gt=0)
+    """Grams of CO2 equivalent for a kilowatt-hour of your grid, by which energy is told as emissions."""
     price: str = "gpt-3.5-turbo-0125"
     """The entry of the price list that an improvement per dollar is reckoned with."""
 
@@ -130,6 +135,8 @@ class Compare(Options):
     def folder(self) -> Path:
         """The comparison's folder."""
         return self.output or Path("runs") / self.name
+
+    _model_arms = model_validator(mode="before")(with_model_arms)
 
     @field_validator("item_vectors")
     @classmethod

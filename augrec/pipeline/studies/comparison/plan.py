@@ -13,6 +13,7 @@ from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.controls import given_texts
+from augrec.pipeline.studies.comparison.local_models import add_model_sources
 from augrec.pipeline.studies.comparison.options import Arm, Compare, Release, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.subject import Values
@@ -130,6 +131,9 @@ def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Valu
     raw = copy.deepcopy(dict(base))
     raw["name"], raw["output"], raw["seeds"] = compare.name, str(compare.folder), list(compare.seeds)
     _replay_published(compare, raw)
+    if compare.models is not None:
+        probed = {name for pair in compare.memorisation for name in (pair.named, pair.anonymous)}
+        add_model_sources(compare.models, {arm.source for arm in compare.arms.values()} | probed, raw)
     models, variants = raw.setdefault("models", {}), {}
     for name, recommender in compare.recommenders.items():
         for arm, options in compare.arms.items():
@@ -148,6 +152,7 @@ def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Valu
         "alpha": compare.alpha,
         "bootstrap": compare.bootstrap,
         "equivalence_margin": compare.equivalence_margin,
+        "co2_g_per_kwh": compare.co2_g_per_kwh,
     }
     return raw
 

@@ -94,7 +94,9 @@ class TextMeasures:
         return {
             name: profiles[arm.source]
             for name, arm in self._compare.arms.items()
-            if arm.source in profiles and treatment(arm.model_dump(), profiles[arm.source].task) == AS_IS
+            if arm.source in profiles
+            and arm.asked is None
+            and treatment(arm.model_dump(), profiles[arm.source].task) == AS_IS
         }
 
     def intrinsic(self) -> tuple[Intrinsic, ...]:

@@ -12,6 +12,7 @@ from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.alignment import alignment_table
 from augrec.report.pages.comparison.cost_tables import cost_table, per_cost_table
 from augrec.report.pages.comparison.facts import count_facts, data_facts, protocol_facts, run_facts
+from augrec.report.pages.comparison.model_curves import budgets_table, models_table
 from augrec.report.pages.comparison.result_tables import (
     against_table,
     arms_table,
@@ -30,6 +31,7 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
 )
 from augrec.report.pages.edges import edges_table
+from augrec.report.pages.spending import spending_table
 from augrec.report.render.safe_text import beginning, code, one_line, plain
 from augrec.report.render.tables import Table
 from augrec.report.render.text_tables import markdown
@@ -64,6 +66,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
         yield from _group(results, group, n)
     if results.groups and (users := users_table(results, results.groups[0], 0)) is not None:
         yield from _section("How users differ", [users])
+    if results.local_models:
+        yield from _section("The local models", [models_table(results), budgets_table(results)])
     yield from _section("What was compared", [arms_table(results), recommenders_table(results)])
     facts = (*data_facts(results), *count_facts(results), *protocol_facts(results))
     yield from _list(f"{plain(name)}: {plain(value)}" for name, value in facts)
@@ -77,7 +81,8 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     verdicts = [(check.source, check.verdict) for check in results.leak]
     verdicts += [(probe.named, probe.verdict) for probe in results.memorisation]
     yield from _list(f"{plain(source)}: {plain(verdict)}" for source, verdict in verdicts)
-    yield from _section("Cost", [cost_table(results), per_cost_table(results)])
+    spent = spending_table(results.spending, results.co2_g_per_kwh)
+    yield from _section("Cost", [cost_table(results), per_cost_table(results), spent])
     yield from _examples(results)
     yield from _provenance(results)
 

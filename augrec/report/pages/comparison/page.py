@@ -22,6 +22,7 @@ from augrec.report.pages.comparison.facts import (
     versions_facts,
 )
 from augrec.report.pages.comparison.legend import arm_looks, legend_of, source_looks
+from augrec.report.pages.comparison.model_curves import budget_figures, budgets_table, models_table, size_figures
 from augrec.report.pages.comparison.plots import forest, tuning_figures, user_figures
 from augrec.report.pages.comparison.result_tables import (
     against_table,
@@ -44,6 +45,7 @@ from augrec.report.pages.comparison.text_tables import (
     task_name,
 )
 from augrec.report.pages.edges import edges_table
+from augrec.report.pages.spending import spending_table
 from augrec.report.render.html import Head, page
 from augrec.report.render.legend import Look
 from augrec.report.render.safe_text import beginning
@@ -72,13 +74,18 @@ def render(results: ComparisonResults) -> str:
         findings=results.headline.details,
         family=results.family,
         words=definitions(results.alpha, results.equivalence_margin),
-        sections=SECTIONS,
+        sections=[section for section in SECTIONS if section[0] != MODELS or results.local_models],
     )
     shown = {
         "c": results,
         **_results(results),
         **_texts(results),
         **{facts.__name__: facts(results) for facts in _FACTS},
+        "models": models_table(results),
+        "sizes": size_figures(results),
+        "budgets": budgets_table(results),
+        "budget_figures": budget_figures(results),
+        "spending": spending_table(results.spending, results.co2_g_per_kwh),
         "cost": cost_table(results),
         "per_cost": per_cost_table(results),
         "examples": _examples(results),
@@ -87,8 +94,10 @@ def render(results: ComparisonResults) -> str:
     return page("compare.html.j2", HERE, head, shown, styles=[HERE / "compare.css"], scripts=[HERE / "compare.js"])
 
 
+MODELS = "models"
 SECTIONS = (
     ("results", "Results"),
+    (MODELS, "Local models"),
     ("compared", "What was compared"),
     ("tuning", "Tuning"),
     ("texts", "The texts"),

@@ -21,12 +21,14 @@ from augrec.report.measures.edge_worth import EdgeWorth
 from augrec.report.measures.examples import Example
 from augrec.report.measures.intrinsic import Intrinsic
 from augrec.report.measures.leak import Leak
+from augrec.report.measures.local_models import LocalModel
 from augrec.report.measures.memorisation import Memorisation
 from augrec.report.measures.position import Position
+from augrec.report.measures.spending import Spending
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
 
-SCHEMA = 5
+SCHEMA = 6
 COMPARE_AGAIN = "run `augrec compare` again with this version"
 
 Kind = Literal["published", "llm", "rule", "control", "none"]
@@ -41,7 +43,8 @@ class ArmFacts:
         kind: see `LEGEND` in `legend.py`.
         source, model: whose texts, and what wrote them; None without.
         change: task -> how its answers were treated, where that is not as they are.
-        users: how many users the source was asked about; None for all.
+        users: how many users the source was asked about, or the arm is given the texts of; None for all.
+        users_by: in which order they were chosen; None for all.
         note: what a reader has to know of it.
     """
 
@@ -53,6 +56,7 @@ class ArmFacts:
     change: dict[str, str]
     users: int | None
     note: str | None
+    users_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,9 @@ class ComparisonResults:
     examples: tuple[Example, ...]
     provenance: Provenance
     seconds: float
+    local_models: tuple[LocalModel, ...] = ()
+    spending: tuple[Spending, ...] = ()
+    co2_g_per_kwh: float | None = None
 
     @cached_property
     def arm_titles(self) -> dict[str, str]:

@@ -134,3 +134,45 @@ def test_files_of_other_kinds_are_sent_to_their_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="augrec run"):
         read_compare(run)
     assert check_file(write(tmp_path)) == "comparison, 4 arms x 1 recommenders"
+
+
+MODELS = {
+    "like": "rule",
+    "each": {
+        "small": {"model": "a.gguf", "title": "Small"},
+        "large": {"model": "b.gguf", "engine": {"max_num_seqs": 4}},
+    },
+    "against": ["rule"],
+    "budgets": [{"users": 5, "by": "tail"}, {"users": 5, "by": "random"}],
+}
+ENGINE = {"kind": "vllm", "model": "pattern.gguf", "max_num_seqs": 8}
+
+
+def with_models(tmp_path: Path, **changes: Any) -> ComparisonPlan:
+    base = toy_config(
+        "data", BASE, {"generation": {"sources": {"pattern": {"engine": ENGINE, "tasks": ["user_profile"]}}}}
+    )
+    return read(tmp_path, base=base, models={**MODELS, "like": "pattern", **changes})
+
+
+def test_models_are_asked_the_same_an_arm_each_and_budgets_ask_nothing_again(tmp_path: Path) -> None:
+    plan = with_models(tmp_path)
+    made = [*("small", "small-tail-5", "small-random-5"), *("large", "large-tail-5", "large-random-5")]
+    assert list(plan.compare.arms)[-6:] == made
+    generation = plan.cell.config.generation
+    assert generation is not None
+    assert set(generation.sources) == {"gpt", "rule", "small", "large"}, "the pattern is not asked itself"
+    small, large = (generation.sources[name].engine.model_dump() for name in ("small", "large"))
+    assert (small["model"], small["max_num_seqs"]) == ("a.gguf", 8)
+    assert (large["model"], large["max_num_seqs"]) == ("b.gguf", 4)
+    variants = plan.cell.config.variants
+    assert variants["llmrec+small"].asked is None
+    assert variants["llmrec+large-tail-5"].source == "large"
+    assert variants["llmrec+large-tail-5"].asked.model_dump() == {"users": 5, "by": "tail"}  # type: ignore[union-attr]
+    assert plan.compare.arms["small"].against == ("rule",)
+    assert plan.compare.arms["small-tail-5"].title == "Small, 5 users, tail"
+
+
+def test_a_pattern_that_is_no_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"models\.like: 'patern' is not a source.*did you mean 'pattern'"):
+        with_models(tmp_path, like="patern")

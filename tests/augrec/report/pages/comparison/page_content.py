@@ -72,7 +72,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
     """Seven arms, two recommenders, five groups: every list is filled."""
     rng = np.random.default_rng(seed)
     return {
-        "schema": 5,
+        "schema": 6,
         "name": "netflix",
         "title": "Whose text helps the recommender?",
         "created": "2026-03-01T12:00:00+00:00",
@@ -382,7 +382,7 @@ def minimal() -> dict[str, Any]:
         "examples",
     )
     return {
-        "schema": 5, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
+        "schema": 6, "name": "one", "title": "", "created": "2026-03-01T12:00:00+00:00", "augrec_version": "0.1.0",
         "headline": {"lead": "There is one arm, so there is nothing to compare.", "evidence": "", "details": []},
         "data": {"name": "", "licence": None, "counts": {}, "protocol": {}, "profiled_users": None},
         "arms": [arm | {"change": {}, "users": None}],
