@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "rlmrec_epoch": [],
     "rating_models": [],
     "sasrec_epoch": [],
+    "bert4rec_epoch": [],
     "scale": [],
     "answered": [],
     "reading": [],

@@ -1,0 +1,146 @@
+"""How much faster is an epoch of BERT4Rec than in the structure of published code?
+
+    python -m benchmarks.bert4rec_epoch [--json FILE] [--rounds N] [--users N]
+
+The data of `benchmarks.sasrec_epoch`, which are as large as MovieLens-1M; embeddings of 64, two blocks, the latest 50
+items, half of them hidden, dropout .2, softmax over all items, batches of 256, Adam. The published structure is in
+`benchmarks.bert4rec_published`. First both are given the same weights, and the loss of the same batch and its gradients
+are compared. An epoch is every user once, with its batches; without them it is a step. CPU time, one thread, the best
+of N rounds in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.bert4rec_published import IGNORED, PublishedBert4Rec, published_batches
+from benchmarks.result import Result, add_json_option, report, run
+from benchmarks.sasrec_epoch import (
+    BATCH,
+    BLOCKS,
+    DIM,
+    DROPOUT,
+    LARGEST_DIFFERENCE,
+    LENGTH,
+    USERS,
+    apart,
+    data,
+    padded,
+    sequences_of,
+    stepping,
+)
+from benchmarks.timing import best_cpu_seconds, one_thread
+from recsys.augmentation import SideInformation
+from recsys.batches.cloze import ClozeBatches
+from recsys.batches.sequences import InsertedSequences, Sequences, TrainingWindows
+from recsys.data.dataset import Dataset
+from recsys.models.build import build_model
+from recsys.models.registry import FAMILIES
+from recsys.models.sequential.bert4rec import BERT4Rec
+from recsys.seeds import seeded
+
+HIDE, FASTER = 0.5, 1.5
+
+
+def ours(dataset: Dataset, dropout: float = DROPOUT) -> BERT4Rec:
+    """A model with the benchmark's settings."""
+    given = {"dim": DIM, "length": LENGTH, "blocks": BLOCKS, "dropout": dropout, "hide": HIDE, "hide_newest": 0.0}
+    options = FAMILIES["bert4rec"].options.model_validate(given)
+    model = build_model(dataset, SideInformation(), options, seeded(0, "parameters"))
+    assert isinstance(model, BERT4Rec)
+    return model.train()
+
+
+def batches(dataset: Dataset) -> ClozeBatches:
+    """Those of an epoch."""
+    sequences = InsertedSequences(Sequences.of(dataset), None, 0.0, seeded(0, "insertions"))
+    windows = TrainingWindows(
+        sequences, span=LENGTH, overlap=0, every=False, batch_size=BATCH, generator=seeded(0, "windows")
+    )
+    return ClozeBatches(windows, rate=HIDE, newest=0.0, generator=seeded(0, "sampler"))
+
+
+def differences(dataset: Dataset) -> dict[str, float]:
+    """The largest difference, relative to the largest value, of loss and gradients of one batch without dropout."""
+    model, published = ours(dataset, 0.0), PublishedBert4Rec(dataset.n_items, DIM, LENGTH, BLOCKS, 0.0)
+    published.take(model)
+    batch = next(batches(dataset).epoch())
+    items, hidden = padded(batch.targets, batch.shown), padded(batch.hidden.long(), batch.shown) == 2  # counted from 1
+    loss = model.loss(batch)["cloze"]
+    theirs = published.loss(np.where(hidden, dataset.n_items + 1, items), np.where(hidden, items, IGNORED))
+    loss.backward()
+    theirs.backward()
+    assert published.items.weight.grad is not None
+    assert model.hidden_item is not None
+    pairs = {
+        "loss": (loss.detach(), theirs.detach()),
+        "gradient of items": (model.item_embedding.grad, published.items.weight.grad[1:-1]),
+        "gradient of positions": (model.position_embedding.grad, published.positions.weight.grad),
+        "gradient of what stands for the hidden": (model.hidden_item.grad, published.items.weight.grad[-1]),
+    }
+    return {name: apart(found, _there(expected)) for name, (found, expected) in pairs.items()}
+
+
+def _there(gradient: torch.Tensor | None) -> torch.Tensor:
+    assert gradient is not None
+    return gradient
+
+
+def epochs(dataset: Dataset, rounds: int) -> list[Result]:
+    """Epochs and steps of both structures."""
+    model, published = ours(dataset), PublishedBert4Rec(dataset.n_items, DIM, LENGTH, BLOCKS, DROPOUT)
+    move, their_move = stepping(model), stepping(published)
+    source, sequences, rng = batches(dataset), sequences_of(dataset), np.random.default_rng(0)
+    batch = next(source.epoch())
+    theirs = next(published_batches(sequences, dataset.n_items, LENGTH, BATCH, HIDE, rng))
+
+    def epoch() -> None:
+        for drawn in source.epoch():
+            move(model.loss(drawn)["cloze"])
+
+    def their_epoch() -> None:
+        for drawn in published_batches(sequences, dataset.n_items, LENGTH, BATCH, HIDE, rng):
+            their_move(published.loss(*drawn))
+
+    found = best_cpu_seconds(
+        {
+            "epoch": epoch,
+            "their epoch": their_epoch,
+            "step": lambda: move(model.loss(batch)["cloze"]),
+            "their step": lambda: their_move(published.loss(*theirs)),
+        },
+        rounds,
+    )
+    return [
+        Result.unjudged("an epoch", found["epoch"], "s", "for scale"),
+        Result.at_least("an epoch, published structure / ours", found["their epoch"] / found["epoch"], FASTER, "x"),
+        Result.unjudged("a step, published structure / ours", found["their step"] / found["step"], "x", "no batches"),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bert4rec_epoch", description=(__doc__ or "").splitlines()[0]
+    )
+    add_json_option(parser)
+    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: %(default)s)")
+    parser.add_argument("--users", type=int, default=USERS, help="default: %(default)s")
+    given = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    with one_thread():
+        dataset = data(given.users)
+        results = [
+            Result.at_most(f"{name} of equal weights, published structure", value, LARGEST_DIFFERENCE, "relative")
+            for name, value in differences(dataset).items()
+        ]
+        results += epochs(dataset, given.rounds)
+    return report("An epoch of BERT4Rec", results, given.json)
+
+
+if __name__ == "__main__":
+    run(main)
