@@ -1,7 +1,7 @@
 """Augrec: LLM augmentation for recommenders, offline, on open weights, with controls and tests built in.
 
-What stands here is the public Python API. A name is loaded when it is used first, so that importing the package costs
-next to nothing.
+What stands here is the public Python API, see docs/python.md. A name is loaded when it is used first, so that importing
+the package costs next to nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from augrec.api.data import prepare as prepare
+    from augrec.api.judging import compare as compare
+    from augrec.api.judging import evaluate as evaluate
+    from augrec.api.lists import recommend as recommend
+    from augrec.api.runs import load_run as load_run
+    from augrec.api.texts import embed as embed
+    from augrec.api.training import recommenders as recommenders
+    from augrec.api.training import train as train
     from augrec.artefacts.errors import AugrecError as AugrecError
+    from augrec.artefacts.records import Records as Records
     from augrec.pipeline.config import Config as Config
     from augrec.pipeline.config import read_config as read_config
     from recsys.data.dataset import Dataset as Dataset
@@ -22,9 +31,33 @@ _HOMES = {
     "AugrecError": "augrec.artefacts.errors",
     "Config": "augrec.pipeline.config",
     "Dataset": "recsys.data.dataset",
+    "Records": "augrec.artefacts.records",
+    "compare": "augrec.api.judging",
+    "embed": "augrec.api.texts",
+    "evaluate": "augrec.api.judging",
+    "load_run": "augrec.api.runs",
+    "prepare": "augrec.api.data",
     "read_config": "augrec.pipeline.config",
+    "recommend": "augrec.api.lists",
+    "recommenders": "augrec.api.training",
+    "train": "augrec.api.training",
 }
-__all__ = ["AugrecError", "Config", "Dataset", "__version__", "read_config"]
+__all__ = [
+    "AugrecError",
+    "Config",
+    "Dataset",
+    "Records",
+    "__version__",
+    "compare",
+    "embed",
+    "evaluate",
+    "load_run",
+    "prepare",
+    "read_config",
+    "recommend",
+    "recommenders",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

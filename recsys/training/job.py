@@ -72,7 +72,7 @@ class TrainingJob:
     @property
     def deterministic(self) -> bool:
         """Whether every seed gives the same: nothing is drawn by the model, nor is any part of `side`."""
-        return not self.side.drawn and not self.training.noise and not _draws(self.model)
+        return not self.side.drawn and not self.training.noise and not draws(self.model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +129,8 @@ class FitJob(TrainingJob):
         return explained(phase, self.memory)
 
 
-def _draws(model: FamilyOptions) -> bool:
+def draws(model: FamilyOptions) -> bool:
     """Whether a model of these options draws anything: parameters, batches, or those of a component."""
     if model.components:
-        return any(_draws(component) for component in model.components.values())
+        return any(draws(component) for component in model.components.values())
     return issubclass(FAMILIES.find(model.family).model_class(), TrainedRecommender)

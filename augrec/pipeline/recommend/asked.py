@@ -71,44 +71,68 @@ def read_users(path: Path, dataset: Dataset, newcomers: Newcomers) -> Asked:
             remedy=f"{suggestion(USER, map(str, frame.columns))}call it so: 'user', and 'item' for histories",
         )
     users = ids_of(frame[USER], path, Rows(), notes).to_numpy()
+    items = ids_of(frame[ITEM], path, Rows(), notes).to_numpy() if ITEM in frame else None
+    asked = ask(users, items, dataset, path, newcomers)
+    return replace(asked, notes=(*notes, *asked.notes))
+
+
+def ask(
+    users: np.ndarray,
+    items: np.ndarray | None,
+    dataset: Dataset,
+    where: Path | str,
+    newcomers: Newcomers | None = None,
+) -> Asked:
+    """Users by their source ids, once each; beside each of them, if any, the source id of an item, oldest first.
+
+    Args:
+        users: text [n].
+        items: text [n]; None where nothing is told of what users did.
+        dataset: without the newcomers.
+        where: the ids stand, for messages.
+        newcomers: items that are new.
+
+    Raises:
+        DataError: a user without interactions is not known, or no interaction is with an item that is known.
+    """
+    newcomers = newcomers or Newcomers()
     known = _places(dataset.users["source_id"].to_pylist(), users)
-    if ITEM not in frame:
+    if items is None:
         if (known < 0).any():
             place = int(np.argmax(known < 0))
             raise DataError(
-                f"the run knows no user {users[place]!r} (nor {int((known < 0).sum()) - 1} others of the file)",
-                where=Rows().where(path, place),
+                f"the data know no user {users[place]!r} (nor {int((known < 0).sum()) - 1} others that are named)",
+                where=Rows().where(where, place) if isinstance(where, Path) else where,
                 remedy="give what new users did: a table with columns user and item, an interaction a row",
             )
-        return Asked(pd.unique(known), newcomers, tuple(notes))
-    items = ids_of(frame[ITEM], path, Rows(), notes).to_numpy()
+        return Asked(pd.unique(known), newcomers)
     ids = [*dataset.items["source_id"].to_pylist(), *newcomers.items["source_id"].to_pylist()]
-    return _with_histories(path, dataset, newcomers, users, known, _places(ids, items), notes)
+    return _with_histories(where, dataset, newcomers, users, known, _places(ids, items))
 
 
 def _with_histories(
-    path: Path,
+    where: Path | str,
     dataset: Dataset,
     newcomers: Newcomers,
     users: np.ndarray,
     known: np.ndarray,
     items: np.ndarray,
-    notes: list[str],
 ) -> Asked:
-    told = items >= 0
+    told, notes = items >= 0, list[str]()
+    name = where.name if isinstance(where, Path) else where
     if not told.all():
-        notes.append(f"{path.name}: {int((~told).sum()):,} of {len(told):,} rows name items that the run does not know")
+        notes.append(f"{name}: {int((~told).sum()):,} of {len(told):,} rows name items that the data do not know")
     new = pd.unique(users[(known < 0) & told])
     lost = len(pd.unique(users[known < 0])) - len(new)
     if lost:
-        notes.append(f"{path.name}: {lost:,} new users have no item that the run knows, and get no list")
+        notes.append(f"{name}: {lost:,} new users have no item that the data know, and get no list")
     joined = np.where(known < 0, dataset.n_users + _places(list(new), users), known)
     joined[(known < 0) & ~np.isin(users, new)] = -1
     asked = pd.unique(joined[joined >= 0])
     if not len(asked):
         raise DataError(
-            "none of its rows names an item that the run knows",
-            where=path,
+            "none of its rows names an item that the data know",
+            where=where,
             remedy="use the ids of the data's source, as the column source_id of dataset/items.parquet has them",
         )
     pairs = np.stack([joined[told], items[told]], axis=1)

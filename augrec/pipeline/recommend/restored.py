@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,16 +63,44 @@ def restored(run: Run, training: Training, dataset: Dataset, newcomers: Newcomer
     side = SideInformation()
     if uses_side(config, variant):
         side = side_information(training.run_folder, variant, dataset, training.seed)
-    model = restore(training.out, dataset, options, side)
-    new = _kinds(newcomers)
-    if new:
-        _require_inductive(model, options, new, training.variant)
-        if "item" in new:
-            newcomers = _with_vectors(run, training, options, side, dataset, newcomers)
-        dataset, side = newcomers.join(dataset), newcomers.side(side)
-        model = restore(training.out, dataset, options, side)
+    embedded = partial(_with_vectors, run, training, options, side, dataset)
+    model, dataset = joined_model(training.variant, training.out, options, dataset, side, newcomers, embedded=embedded)
     device = device_named(config.training.device)
     return Restored(model.to(device), dataset, options.judged, device)
+
+
+def joined_model(
+    name: str,
+    folder: Path,
+    options: FamilyOptions,
+    dataset: Dataset,
+    side: SideInformation,
+    newcomers: Newcomers,
+    *,
+    embedded: Callable[[Newcomers], Newcomers] | None = None,
+) -> tuple[Recommender, Dataset]:
+    """A trained model on its data with the newcomers in them, and these data.
+
+    Args:
+        name: the model's, for messages.
+        folder: of the training.
+        options, dataset, side: what it was trained with.
+        newcomers: only some models can score them without another training.
+        embedded: gives new items their vectors.
+
+    Raises:
+        UsageError: the model cannot score the newcomers.
+        DataError: the training kept no model.
+    """
+    model = restore(folder, dataset, options, side)
+    new = _kinds(newcomers)
+    if not new:
+        return model, dataset
+    _require_inductive(model, options, new, name)
+    if embedded is not None and "item" in new:
+        newcomers = embedded(newcomers)
+    joined = newcomers.join(dataset)
+    return restore(folder, joined, options, newcomers.side(side)), joined
 
 
 def _kinds(newcomers: Newcomers) -> set[str]:

@@ -16,7 +16,7 @@ from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
 if TYPE_CHECKING:
     from embed.matrices import Encoder
-    from embed.options import FeatureFileOptions
+    from embed.options import EmbeddingOptions, FeatureFileOptions
     from embed.replayed import VectorSource
 
 
@@ -147,15 +147,17 @@ def embed_groups(run: Run) -> list[str]:
 
 
 def encoder_of(run: Run) -> Encoder | None:
-    """The embedding model, loaded when a text has to be encoded; None where the config names none."""
+    """The embedding model of a run; None where the config names none."""
+    return None if run.config.embedding is None else encoder_for(run.config.embedding)
+
+
+def encoder_for(options: EmbeddingOptions) -> Encoder:
+    """The embedding model of some options, loaded when a text has to be encoded."""
     from augrec.pipeline.weights.resolve import resolve
     from augrec.pipeline.weights.staging import staged
     from embed.encoder import SentenceEncoder
     from embed.lexical import LexicalEncoder
 
-    options = run.config.embedding
-    if options is None:
-        return None
     if options.lexical:
         return LexicalEncoder(options)
     model = resolve(options.model)

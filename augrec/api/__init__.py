@@ -1,0 +1,1 @@
+"""What `import augrec` offers: the parts of a run without its config and folder, for a notebook or a script."""

@@ -1,0 +1,161 @@
+"""Trained models judged on held-out interactions, and compared in one word each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from augrec.api.training import TrainedModel
+from augrec.artefacts.errors import UsageError
+from augrec.artefacts.metrics import Metric
+from augrec.report.numbers.comparison import Comparison, corrected
+from augrec.report.numbers.comparison import compare as compare_pair
+from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.verdicts import Word, evidence, verdict
+from augrec.report.options import Inference
+from recsys.batches.base import Split
+from recsys.evaluation.result import Evaluation
+from recsys.options import EvaluationOptions
+from recsys.training.distributed import SINGLE_PROCESS
+from recsys.training.judge import Judge
+from recsys.training.memory import Explanation
+
+PREFERRED = ("ndcg@10", "recall@20", "rmse")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What a model's seeds give on a split.
+
+    Attributes:
+        name: the model's.
+        split: on which.
+        by_seed: seed -> the values per user and their means.
+        deterministic: whether the model draws nothing, so that every seed gives the same.
+    """
+
+    name: str
+    split: str
+    by_seed: Mapping[int, Evaluation]
+    deterministic: bool
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """metric -> the mean over users and seeds."""
+        tables = [one.mean for one in self.by_seed.values()]
+        return {metric: float(np.mean([table[metric] for table in tables])) for metric in tables[0]}
+
+    def trained(self) -> Trained:
+        """As the numbers of a report are made from."""
+        per_seed = {seed: dict(one.per_user) for seed, one in self.by_seed.items()}
+        tables = list(per_seed.values())
+        users = np.arange(len(next(iter(tables[0].values()))))
+        metrics = {
+            seed: {"model": self.name, "test": dict(one.mean), "deterministic": self.deterministic}
+            for seed, one in self.by_seed.items()
+        }
+        per_user = {metric: np.mean([table[metric] for table in tables], axis=0) for metric in tables[0]}
+        return Trained(self.name, metrics, users, per_user, per_seed)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One model beside the baseline in one metric.
+
+    Attributes:
+        name, baseline, metric: which.
+        word: better, worse, equivalent or undecided.
+        why: the word and its reason, in a sentence.
+        evidence: the numbers behind it: difference, interval, p-values after correction.
+        comparison: all numbers.
+    """
+
+    name: str
+    baseline: str
+    metric: str
+    word: Word
+    why: str
+    evidence: str
+    comparison: Comparison
+
+    def __str__(self) -> str:
+        return f"{self.name} against {self.baseline}, {self.metric}: {self.why} ({self.evidence})"
+
+
+def evaluate(
+    model: TrainedModel,
+    *,
+    split: Split = "test",
+    cutoffs: Sequence[int] = (10, 20),
+    protocol: str = "standard",
+) -> Evaluated:
+    """Ranks all items (or rates all pairs) for every user with held-out interactions, with every seed of a model.
+
+    Args:
+        model: trained.
+        split: "test", which is looked at once, when everything is chosen; or "valid".
+        cutoffs: the k of recall@k and its siblings.
+        protocol: see `recsys.options.EvaluationOptions`.
+
+    Raises:
+        AugrecError: nobody has an interaction in the split.
+    """
+    options = EvaluationOptions.model_validate({"cutoffs": tuple(cutoffs), "protocol": protocol})
+    data = model.dataset
+    size = Explanation(n_users=data.n_users, n_items=data.n_items, n_edges=len(data.train), candidates=data.n_items)
+    found = {}
+    for seed in model.seeds:
+        judge = Judge(
+            *(model.recommender(seed), model.options.judged, data, model.training, options, SINGLE_PROCESS, size)
+        )
+        found[seed] = judge(split)
+    deterministic = all(result.deterministic for result in model.results.values())
+    return Evaluated(model.name, split, found, deterministic)
+
+
+def compare(
+    baseline: Evaluated,
+    *others: Evaluated,
+    metric: str | None = None,
+    alpha: float = 0.05,
+    margin: float = 0.02,
+) -> tuple[Compared, ...]:
+    """Says of each model whether it is better, worse, equivalent or undecided beside a baseline, as reports do.
+
+    Better and worse need a difference that is shown over users, after Holm's correction over all that are compared
+    here, and over seeds; equivalent needs one that is shown to be below the margin, in the same way.
+
+    Args:
+        baseline: what the others are compared with.
+        others: at least one.
+        metric: one that all have per user; ndcg@10, recall@20 or rmse unless given.
+        alpha: the level; intervals cover 1 - alpha.
+        margin: the smallest difference that matters, as a share of the baseline's mean; declare it beforehand.
+
+    Raises:
+        UsageError: nothing is to be compared, two have one name, or a metric is missing.
+    """
+    everybody = (baseline, *others)
+    names = [one.name for one in everybody]
+    if not others or len(set(names)) < len(names) or len({one.split for one in everybody}) > 1:
+        raise UsageError(
+            f"compare() got {', '.join(names)}",
+            remedy="give a baseline and others, evaluated on one split, each with a name of its own: train(..., name=)",
+        )
+    shared = set.intersection(*({*next(iter(one.by_seed.values())).per_user} for one in everybody))
+    chosen = metric or next((name for name in PREFERRED if name in shared), None)
+    if chosen is None or chosen not in shared:
+        raise UsageError(f"not all have {metric or PREFERRED[0]} per user", where="metric",
+                         remedy=f"one of {', '.join(sorted(shared))}")  # fmt: skip
+    inference = Inference(alpha=alpha, margin=margin)
+    trained = {one.name: one.trained() for one in everybody}
+    pairs = {name: compare_pair(trained[name], trained[names[0]], [chosen], inference) for name in names[1:]}
+    judged = corrected(pairs)
+    return tuple(_compared(name, names[0], chosen, judged[name][chosen], alpha) for name in names[1:])
+
+
+def _compared(name: str, baseline: str, metric: str, found: Comparison, alpha: float) -> Compared:
+    decided = verdict(found, str(Metric.parse(metric)), alpha)
+    return Compared(name, baseline, metric, decided.word, decided.sentence, evidence(found, alpha), found)

@@ -1,0 +1,82 @@
+"""Top-k lists of a trained model, or of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from augrec.api.runs import LoadedRun
+from augrec.api.training import TrainedModel
+from augrec.artefacts.errors import DataError
+from augrec.pipeline.recommend.asked import Asked, ask, everybody
+from augrec.pipeline.recommend.choice import chosen_training
+from augrec.pipeline.recommend.lists import Exclude, recommendation_lists
+from augrec.pipeline.recommend.restored import Restored, joined_model
+from augrec.pipeline.recommend.run import tables
+from augrec.pipeline.saved_run import run_at_home
+from recsys.data.dataset import Dataset
+from recsys.device import device_named
+from recsys.options import EvaluationOptions
+
+Users = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+def recommend(
+    model: TrainedModel | LoadedRun | Path | str,
+    users: Users | None = None,
+    *,
+    k: int = 20,
+    variant: str | None = None,
+    seed: int | None = None,
+    exclude: Exclude | None = None,
+) -> pa.Table:
+    """The best items of users, best first, by the ids of the data's source.
+
+    Args:
+        model: what `train` gave, or a run or its folder.
+        users: source ids; or, of each, the source ids of items, oldest first: all that is known of a new user, and what
+            a known one did since. Only some families know newcomers, see docs/exchange.md. None is everybody.
+        k: items per user.
+        variant: of a run; the best on validation unless named.
+        seed: the first unless named.
+        exclude: "train", "valid" or "test": what a user has up to this split is no candidate; as the test evaluation
+            has it unless named.
+
+    Returns:
+        Columns user, rank (1 is the best), item, score and, where items have titles, title.
+
+    Raises:
+        UsageError: the family knows no newcomers.
+        DataError: a user is not known, or no training has finished.
+    """
+    if isinstance(model, TrainedModel):
+        asked = _asked(model.dataset, users)
+        chosen = model.seeds[0] if seed is None else seed
+        ready = _ready(model, chosen, asked)
+        blocks = recommendation_lists(ready, asked.users, k, options=EvaluationOptions(), exclude=exclude)
+        return pa.concat_tables(blocks)
+    with run_at_home(model.folder if isinstance(model, LoadedRun) else Path(model)) as run:
+        choice = chosen_training(run, variant, seed)
+        asked = _asked(Dataset.load(run.files.dataset), users)
+        return pa.concat_tables(tables(run, choice, asked, k, exclude))
+
+
+def _asked(dataset: Dataset, users: Users | None) -> Asked:
+    if users is None:
+        return everybody(dataset)
+    if not users:
+        raise DataError("no user was asked for", where="users", remedy="name one, or leave `users` out for everybody")
+    pairs = [(user, item) for user, items in users.items() for item in items] if isinstance(users, Mapping) else None
+    names = [user for user, _ in pairs] if pairs is not None else users
+    items = None if pairs is None else np.array([item for _, item in pairs], dtype=object)
+    return ask(np.array(names, dtype=object), items, dataset, "users")
+
+
+def _ready(model: TrainedModel, seed: int, asked: Asked) -> Restored:
+    folder = model.of_seed(seed)
+    recommender, dataset = joined_model(model.name, folder, model.options, model.dataset, model.side, asked.newcomers)
+    device = device_named(model.training.device)
+    return Restored(recommender.to(device), dataset, model.options.judged, device)

@@ -1,0 +1,38 @@
+"""Texts as vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from augrec.pipeline.config import validated
+from augrec.pipeline.stages.embed import encoder_for
+from embed.options import EmbeddingOptions
+
+
+def embed(texts: Sequence[str | None], model: str | None = None, **options: Any) -> np.ndarray:
+    """Vectors of texts, by a model on this machine; nothing is downloaded.
+
+    Args:
+        texts: n of them; None is a missing one.
+        model: a folder, `pkg:<distribution>/<path>`, a hub id in the local cache, or "tfidf"; the default of a config's
+            `embedding.model` unless given.
+        options: further ones of `embed.options.EmbeddingOptions`, such as `device="cpu"`.
+
+    Returns:
+        float32 [n, d]; a missing text has zeros, which `train(..., item_features=...)` takes for missing.
+
+    Raises:
+        DataError: the model is not there or broken.
+    """
+    given = options if model is None else {**options, "model": model}
+    encoder = encoder_for(validated(given, EmbeddingOptions, "embed()", "arguments"))
+    distinct = sorted({text for text in texts if text is not None})
+    vectors = encoder.encode(distinct)
+    places = {text: row for row, text in enumerate(distinct)}
+    rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+    there = [place for place, text in enumerate(texts) if text is not None]
+    rows[there] = vectors[[places[text] for text in texts if text is not None]]
+    return rows

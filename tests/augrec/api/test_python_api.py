@@ -1,0 +1,166 @@
+"""The names of `import augrec`: what they give is what the stages and pages of a run give, and examples run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import augrec
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
+from recsys.models.registry import FAMILIES
+
+EXAMPLES = Path(augrec.__file__).parents[1] / "examples"
+DOCUMENT = EXAMPLES.parent / "docs" / "python.md"
+
+
+def clicks() -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    rows = [
+        (f"u{user}", f"i{item}", 5 - place) for user in range(20) for place, item in enumerate(rng.permutation(15)[:6])
+    ]
+    return pd.DataFrame(rows, columns=["who", "what", "stars"])
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    return augrec.prepare(clicks(), user="who", item="what", rating="stars")
+
+
+def test_pandas_and_arrow_give_the_same_split(data: Any) -> None:
+    again = augrec.prepare(pa.Table.from_pandas(clicks()), user="who", item="what", rating="stars")
+    for split in ("train", "valid", "test"):
+        np.testing.assert_array_equal(data.pairs(split), again.pairs(split))
+        assert data.ratings(split).tolist() == again.ratings(split).tolist()
+    table = clicks().set_index(["who", "what"])["stars"]
+    users, items = data.users["source_id"].to_pylist(), data.items["source_id"].to_pylist()
+    assert [table[users[user], items[item]] for user, item in data.train] == data.ratings("train").tolist()
+
+
+def test_a_data_set_may_be_kept(tmp_path: Path) -> None:
+    kept = augrec.prepare(clicks(), user="who", item="what", folder=tmp_path / "data", k_core=2, seed=4)
+    again = augrec.Dataset.load(tmp_path / "data")
+    np.testing.assert_array_equal(kept.train, again.train)
+
+
+def test_a_closed_form_is_computed_once_and_a_trained_model_for_every_seed(data: Any) -> None:
+    assert augrec.train(data, "ease", seeds=4).seeds == (1,)
+    graph = augrec.train(data, "lightgcn", dim=4, seeds=[3, 8], training={"epochs": 2, "device": "cpu"})
+    assert graph.seeds == (3, 8)
+    assert set(graph.results) == {3, 8}
+    assert graph.results[3].test == {}, "nobody has looked at test"
+    one, other = (graph.recommender(seed).state_dict()["user_embedding"] for seed in (3, 8))
+    assert not np.array_equal(one, other)
+
+
+def test_a_list_is_what_the_evaluation_judged(data: Any) -> None:
+    model = augrec.train(data, "item_knn")
+    found = augrec.evaluate(model, cutoffs=(5,)).by_seed[1].per_user["recall@5"]
+    listed = augrec.recommend(model, k=5).to_pandas().groupby("user")["item"].apply(set)
+    users, items = data.users["source_id"].to_pylist(), data.items["source_id"].to_pylist()
+    for user, name in enumerate(users):
+        truth = {items[item] for owner, item in data.test if owner == user}
+        assert not truth or len(listed[name] & truth) / len(truth) == pytest.approx(found[user])
+
+
+def test_newcomers_come_as_a_mapping(data: Any) -> None:
+    model = augrec.train(data, "ease")
+    source = data.users["source_id"][3].as_py()
+    told = [data.items["source_id"][item].as_py() for user, item in data.train if user == 3]
+    new = augrec.recommend(model, {"new": told}, k=4, exclude="train")
+    old = augrec.recommend(model, [source], k=4, exclude="train")
+    assert new["item"].to_pylist() == old["item"].to_pylist()
+    assert set(new["user"].to_pylist()) == {"new"}
+    with pytest.raises(UsageError, match="graph, of the family lightgcn, knows no new users"):
+        augrec.recommend(
+            augrec.train(data, "lightgcn", dim=4, seeds=1, training={"epochs": 1}, name="graph"), {"n": told}
+        )
+
+
+def test_verdicts_are_corrected_over_all_that_are_compared(data: Any) -> None:
+    judged = [augrec.evaluate(augrec.train(data, name)) for name in ("popularity", "ease", "item_knn")]
+    alone = augrec.compare(judged[0], judged[1], metric="recall@10")
+    both = augrec.compare(*judged, metric="recall@10")
+    assert [row.name for row in both] == ["ease", "item_knn"]
+    assert {row.word for row in both} <= {"better", "worse", "equivalent", "undecided"}
+    assert str(both[0]).startswith("ease against popularity, recall@10: ")
+    assert both[0].comparison.p_users == alone[0].comparison.p_users
+    assert both[0].comparison.p_users_holm >= alone[0].comparison.p_users_holm
+    expected = judged[1].mean["recall@10"] - judged[0].mean["recall@10"]
+    assert both[0].comparison.difference == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda data: augrec.train(data, "lightgnc"), "did you mean 'lightgcn'"),
+        (lambda data: augrec.train(data, "ease", lambda_=3), "lambda_"),
+        (lambda data: augrec.train(data, "ease", training={"epoch": 3}), "epochs"),
+        (lambda data: augrec.train(data, "lightgcn", seeds=[]), "no seed"),
+        (lambda data: augrec.recommend(augrec.train(data, "ease"), ["nobody"]), "know no user 'nobody'"),
+        (lambda data: augrec.compare(augrec.evaluate(augrec.train(data, "ease"))), "a baseline and others"),
+        (lambda data: augrec.prepare(clicks(), user="who", item="whet"), "what"),
+        (lambda data: augrec.prepare(clicks(), user="who", item="what", split="rondom"), "split"),
+    ],
+)
+def test_mistakes_are_named(call: Any, message: str, data: Any) -> None:
+    with pytest.raises((UsageError, DataError)) as caught:
+        call(data)
+    assert message in str(caught.value)
+
+
+def test_texts_become_rows_and_missing_ones_zeros() -> None:
+    rows = augrec.embed(["red shoes", None, "blue shoes", "red shoes"], "tfidf", fewest_texts=1)
+    assert rows.dtype == np.float32
+    assert not rows[1].any()
+    np.testing.assert_array_equal(rows[0], rows[3])
+    assert not np.array_equal(rows[0], rows[2])
+
+
+def test_all_families_are_listed() -> None:
+    assert [family["family"] for family in augrec.recommenders()] == list(FAMILIES)
+
+
+@pytest.mark.slow
+def test_a_run_is_read_and_compared_as_its_page_does(finished_run: Path) -> None:
+    run = augrec.load_run(finished_run)
+    assert ("rule", "user_profile") in run.answers
+    records = run.records("rule", "user_profile")
+    assert isinstance(records, augrec.Records)
+    assert len(records) == run.dataset.n_users
+    row = next(one for one in read_json(RunFolder(finished_run).results)["summary"]
+               if (one["variant"], one["metric"]) == ("popular", "recall@10"))  # fmt: skip
+    (found,) = augrec.compare(run.evaluated("base"), run.evaluated("popular"), metric="recall@10")
+    assert found.comparison.difference == pytest.approx(row["difference"])
+    assert found.comparison.p_users == pytest.approx(row["p_users"])
+    table = run.metrics().to_pandas()
+    means = table[(table["variant"] == "popular") & (table["split"] == "test") & (table["metric"] == "recall@10")]
+    assert means["value"].mean() == pytest.approx(row["mean"])
+    listed = augrec.recommend(run, ["7"], variant="popular", k=3)
+    assert listed["rank"].to_pylist() == [1, 2, 3]
+    with pytest.raises(UsageError, match="did you mean 'rule/user_profile'"):
+        run.records("rule", "user_profil")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_run(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    runpy.run_path(str(path), run_name="__main__")
+    assert re.search(r"against \w+, \S+: (better|worse|equivalent|undecided)", capsys.readouterr().out)
+
+
+def test_the_document_runs_and_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile("\n".join(blocks), str(DOCUMENT), "exec"), {"__name__": "document"})
+    missing = [name for name in augrec.__all__ if f"`{name}" not in text and name != "__version__"]
+    assert missing == []
+    assert capsys.readouterr().out
