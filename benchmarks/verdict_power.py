@@ -16,9 +16,10 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from augrec.report.numbers.comparison import compare, corrected
 from augrec.report.numbers.intervals import intervals
@@ -29,8 +30,8 @@ from benchmarks.result import Result, add_json_option, report, run
 
 METRIC = "recall@20"
 EFFECTS = (0.0, 0.01, 0.02, 0.04, 0.08)
-SIZES = ((1_000, 5), (5_000, 3), (5_000, 5), (5_000, 10))
-"""(users, seeds) of the studies."""
+SIZES = {1_000: (5,), 5_000: (3, 5, 10)}
+"""Users of the studies, and seeds; those of fewer seeds are the first of more."""
 MARGIN, LEVEL = 0.02, 0.05
 ALIKE, LUCK = 0.9, 0.01
 MOST_ITEMS = 8
@@ -49,45 +50,61 @@ class World:
         self.rng = rng
         self.items = rng.integers(1, MOST_ITEMS + 1, users)
         self.owner = np.repeat(np.arange(users), self.items)
-        self.chance = rng.beta(1, 5, users)[self.owner]
+        self.chance = rng.beta(1, 5, users)
         self.latent = rng.standard_normal(len(self.owner))
 
-    def recall(self, gain: float) -> np.ndarray:
-        """One training's recall of every user, whose mean over trainings is (1 + gain) times that of no gain."""
-        level = np.minimum(1.0, self.chance * (1 + gain + self.rng.normal(0, LUCK)))
+    def recalls(self, gain: float, seeds: int) -> np.ndarray:
+        """[seeds, users]: recall of several trainings, whose mean is (1 + gain) times that of no gain."""
+        return np.stack([self._recall(gain) for _ in range(seeds)])
+
+    def _recall(self, gain: float) -> np.ndarray:
+        level = special.ndtri(np.minimum(1.0, self.chance * (1 + gain + self.rng.normal(0, LUCK))))
         own = self.rng.standard_normal(len(self.owner))
-        hits = np.sqrt(ALIKE) * self.latent + np.sqrt(1 - ALIKE) * own < stats.norm.ppf(level)
+        hits = np.sqrt(ALIKE) * self.latent + np.sqrt(1 - ALIKE) * own < level[self.owner]
         return np.bincount(self.owner, hits) / self.items
 
-    def variant(self, name: str, gain: float, seeds: int) -> Trained:
-        """Several trainings as the report reads them."""
-        tables = {seed: {METRIC: self.recall(gain)} for seed in range(seeds)}
-        metrics = {seed: {"test": {METRIC: float(table[METRIC].mean())}} for seed, table in tables.items()}
-        per_user = {METRIC: np.mean([table[METRIC] for table in tables.values()], axis=0)}
-        return Trained(name, metrics, np.arange(len(self.items)), per_user, tables)
+
+def variant(name: str, recalls: np.ndarray) -> Trained:
+    """Trainings [seeds, users] as the report reads them."""
+    tables = {seed: {METRIC: values} for seed, values in enumerate(recalls)}
+    metrics = {seed: {"test": {METRIC: float(values.mean())}} for seed, values in enumerate(recalls)}
+    return Trained(name, metrics, np.arange(recalls.shape[1]), {METRIC: recalls.mean(axis=0)}, tables)
 
 
-def words(effect: float, users: int, seeds: int, studies: int, rng: np.random.Generator) -> Counter[str]:
-    """How often each verdict is said of a single comparison."""
-    said: Counter[str] = Counter()
+def word_of(better: np.ndarray, base: np.ndarray) -> str:
+    """The verdict on a single comparison of trainings [seeds, users]."""
+    found = compare(variant("better", better), variant("base", base), [METRIC], NO_RESAMPLES)
+    return verdict(corrected({"pair": found})["pair"][METRIC], METRIC, LEVEL).word
+
+
+@dataclass
+class Counts:
+    """What came of the studies of one size.
+
+    Attributes:
+        said: effect -> how often each verdict was said.
+        covered: how many 95 % intervals covered no effect: over users and seeds, and with the trainings held fixed.
+    """
+
+    said: dict[float, Counter[str]] = field(default_factory=lambda: {effect: Counter() for effect in EFFECTS})
+    covered: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+
+def simulate(users: int, seeds: Sequence[int], studies: int, rng: np.random.Generator) -> dict[int, Counts]:
+    """Studies of so many users, by their seeds. Effects of one study are measured against the same baseline."""
+    counts = {number: Counts() for number in seeds}
     for _ in range(studies):
         world = World(users, rng)
-        better, base = (world.variant(name, gain, seeds) for name, gain in (("better", effect), ("base", 0.0)))
-        found = corrected({"pair": compare(better, base, [METRIC], NO_RESAMPLES)})["pair"][METRIC]
-        said[verdict(found, METRIC, LEVEL).word] += 1
-    return said
-
-
-def coverage(users: int, seeds: int, studies: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The share of 95 % intervals that cover no effect: over users and seeds, and with the trainings held fixed."""
-    covered = np.zeros(2)
-    for _ in range(studies):
-        world = World(users, rng)
-        difference = np.stack([world.recall(0.0) - world.recall(0.0) for _ in range(seeds)])[None, :, :, None]
-        for place, values in enumerate((difference, difference.mean(axis=1, keepdims=True))):
-            found = intervals(values, 400, LEVEL, rng)
-            covered[place] += found.low[0] <= 0 <= found.high[0]
-    return tuple(covered / studies)  # type: ignore[return-value]
+        base = world.recalls(0.0, max(seeds))
+        better = {effect: world.recalls(effect, max(seeds)) for effect in EFFECTS}
+        for number, of_size in counts.items():
+            for effect, recalls in better.items():
+                of_size.said[effect][word_of(recalls[:number], base[:number])] += 1
+            difference = (better[0.0] - base)[None, :number, :, None]
+            for place, values in enumerate((difference, difference.mean(axis=1, keepdims=True))):
+                found = intervals(values, 400, LEVEL, rng)
+                of_size.covered[place] += found.low[0] <= 0 <= found.high[0]
+    return counts
 
 
 def tolerated(rate: float, studies: int) -> float:
@@ -98,22 +115,29 @@ def tolerated(rate: float, studies: int) -> float:
 def measure(studies: int) -> list[Result]:
     """Every size and effect."""
     rng = np.random.default_rng(20)
+    return [
+        result
+        for users, seeds in SIZES.items()
+        for number, counts in simulate(users, seeds, studies, rng).items()
+        for result in _results(f"{users:,} users, {number} seeds", counts, studies)
+    ]
+
+
+def _results(size: str, counts: Counts, studies: int) -> list[Result]:
     results = []
-    for users, seeds in SIZES:
-        for effect in EFFECTS:
-            said = words(effect, users, seeds, studies, rng)
-            for word in WORDS:
-                name, rate = f"{users:,} users, {seeds} seeds, effect {effect:.0%}: {word}", said[word] / studies
-                wrong = (effect == 0 and word in ("better", "worse")) or (effect >= MARGIN and word == "equivalent")
-                if wrong or (effect > 0 and word == "worse"):
-                    results.append(Result.at_most(name, rate, tolerated(LEVEL, studies), "share"))
-                else:
-                    results.append(Result.unjudged(name, rate, "share", "power, not a mistake"))
-        both, fixed = coverage(users, seeds, studies, rng)
-        name = f"{users:,} users, {seeds} seeds: 95 % intervals"
-        least = 1 - tolerated(LEVEL + 0.02, studies)
-        results.append(Result.at_least(f"{name} over users and seeds cover", both, least, "share"))
-        results.append(Result.unjudged(f"{name} over users alone cover", fixed, "share", "what it is compared with"))
+    for effect, said in counts.said.items():
+        for word in WORDS:
+            name, rate = f"{size}, effect {effect:.0%}: {word}", said[word] / studies
+            wrong = (effect == 0 and word in ("better", "worse")) or (effect >= MARGIN and word == "equivalent")
+            if wrong or (effect > 0 and word == "worse"):
+                results.append(Result.at_most(name, rate, tolerated(LEVEL, studies), "share"))
+            else:
+                results.append(Result.unjudged(name, rate, "share", "power, not a mistake"))
+    both, fixed = counts.covered / studies
+    least = 1 - tolerated(LEVEL + 0.02, studies)
+    name = f"{size}: 95 % intervals"
+    results.append(Result.at_least(f"{name} over users and seeds cover", both, least, "share"))
+    results.append(Result.unjudged(f"{name} over users alone cover", fixed, "share", "what it is compared with"))
     return results
 
 

@@ -346,6 +346,11 @@ class RunFolder:
         return self.root / ".seconds.json"
 
     @property
+    def alignment(self) -> Path:
+        """What probes of texts found, by the content of texts and interactions; may be deleted."""
+        return self.root / "alignment.json"
+
+    @property
     def slurm(self) -> Path:
         """Job scripts and logs."""
         return self.root / "slurm"

@@ -2,17 +2,27 @@
 
 What is probed is what is embedded: the items' own text, and for each source and task the texts of one entity put
 together. Vectors are TF-IDF, whatever model embeds them later, so that the answer is about texts and ids alone.
+
+A probe takes seconds, and audit, report and comparison ask the same: what one found is kept in the folder by the
+content of texts and interactions and by the code of the probe, and counts as long as these are the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from pydantic import TypeAdapter, ValidationError
 
+from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import digest, read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import About
+from augrec.pipeline.code_identity import code_identity
 from augrec.report.measures.alignment import Alignment, alignment
 from augrec.report.measures.tf_idf import tf_idf_rows
 from embed.records import texts_of_items, texts_of_source
@@ -43,10 +53,29 @@ def probe_texts(
     Raises:
         DataError: a file of texts is missing or damaged.
     """
-    return tuple(
-        alignment(of, about, vectors, train)
-        for of, about, vectors in text_vectors(run, tasks, n_users, n_items, columns)
-    )
+    known, used, probes = _kept(run.alignment), {}, []
+    made_of = [code_identity((alignment.__module__, tf_idf_rows.__module__)), _digest_of(train)]
+    for of, about, texts in _texts(run, tasks, n_users, n_items, columns):
+        key = digest([*made_of, about, digest(texts)])
+        found = known.get(key) or alignment(of, about, tf_idf_rows([text or "" for text in texts]), train)
+        used[key] = found
+        probes.append(replace(found, of=of))
+    if used.keys() != known.keys():
+        write_json(run.alignment, {key: asdict(found) for key, found in used.items()})
+    return tuple(probes)
+
+
+def _kept(path: Path) -> dict[str, Alignment]:
+    """What was found before, by what it was found of; nothing where the file does not hold what this version keeps."""
+    try:
+        return TypeAdapter(dict[str, Alignment]).validate_python(read_json(path)) if path.exists() else {}
+    except (DataError, ValidationError):
+        return {}
+
+
+def _digest_of(pairs: np.ndarray) -> str:
+    """A hash of interactions, int [m, 2], in their order."""
+    return hashlib.sha256(np.ascontiguousarray(pairs, dtype="<i8").tobytes()).hexdigest()
 
 
 def text_vectors(

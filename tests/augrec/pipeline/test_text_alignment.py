@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from rich.console import Console
 
+from augrec.artefacts.files import read_parquet, write_parquet
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline import text_alignment as module
 from augrec.pipeline.exchange.findings import render
 from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
 from augrec.pipeline.text_alignment import OWN, alignment_lines, probe_texts
-from augrec.report.measures.alignment import Verdict
+from augrec.report.measures.alignment import Alignment, Verdict, alignment
 from augrec.report.pages.alignment import read_alignments
 from tests.kit.prepared_data import N_ITEMS, N_USERS, write_prepared
 
@@ -72,3 +75,30 @@ def test_the_text_of_the_data_is_probed_and_sources_without_texts_are_passed_ove
     (found,) = probe_texts(RunFolder(tmp_path), {"nobody": ["edges"]}, train, n_users=N_USERS, n_items=N_ITEMS)
     assert (found.of, found.about, found.verdict) == (OWN, "item", "undecided")
     assert alignment_lines([found]) == [f"{OWN} ({found.entities} items by tf-idf): undecided: {found.why}"]
+
+
+def test_a_probe_is_kept_by_content_and_made_again_where_text_or_interactions_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_prepared(tmp_path)
+    run, made = RunFolder(tmp_path), []
+
+    def watched(*args: Any, **options: Any) -> Alignment:
+        made.append(args[0])
+        return alignment(*args, **options)
+
+    monkeypatch.setattr(module, "alignment", watched)
+    train = np.array([(user, item) for user in range(N_USERS) for item in range(user % 3, N_ITEMS, 3)])
+    sizes = {"n_users": N_USERS, "n_items": N_ITEMS}
+    first = probe_texts(run, {}, train, **sizes)  # type: ignore[arg-type]
+    assert probe_texts(run, {}, train, **sizes) == first  # type: ignore[arg-type]
+    assert made == [OWN]
+    probe_texts(run, {}, train[1:], **sizes)  # type: ignore[arg-type]
+    table = read_parquet(run.items)
+    titles = table["title"].to_pylist()
+    write_parquet(run.items, table.set_column(table.column_names.index("title"), "title", [["other", *titles[1:]]]))
+    probe_texts(run, {}, train[1:], **sizes)  # type: ignore[arg-type]
+    assert len(made) == 3
+    run.alignment.write_text("{}x")
+    assert probe_texts(run, {}, train[1:], **sizes)[0].of == OWN  # type: ignore[arg-type]
+    assert len(made) == 4, "a damaged file is no error, and nothing of it is believed"
