@@ -8,13 +8,16 @@ its own. 0.5 is chance.
 What may be known of held-out items is what training tells of them: interests last. A profile made of training alone
 says how much that is: the mean of the vectors of the user's training items, of all or of those that the prompt showed,
 whichever ranks held-out items higher. It ranks its own items as far above those held out as being shown is worth. A
-source is suspicious when it ranks held-out items above that profile by more than `SHARE` of this worth: texts that only
-knew training, TF-IDF of the history among them, say no more of held-out items than the history itself.
+source is suspicious when two things are shown, each by the end of an interval and so with enough users to show it: it
+ranks held-out items above that profile by more than `SHARE` of this worth, and as high as the training items
+themselves, within that margin. A difference that is merely not found is no evidence of either. Texts that only knew
+training, TF-IDF of the history among them, say no more of held-out items than the history itself; those that rank them
+higher, but still below training items, know the world, or a few held-out items, and are said to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +106,7 @@ def leak(
     percentile = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
     both = means["train"] - means["test"]
     gap = _estimate(both[~np.isnan(both)], rng)
-    excess, beyond, room = _beyond(means, explained, rng)
+    excess, beyond, room, behind = _beyond(means, explained, rng)
     known = ~np.isnan(np.stack([means[name] for name in SPLITS])).all(axis=0)
     return Leak(
         source=source,
@@ -117,7 +120,7 @@ def leak(
         gap_high=gap.high,
         explained={name: _estimate(explained[name][~np.isnan(explained[name])], rng).mean for name in SPLITS},
         excess=excess,
-        verdict=verdict(percentile["train"], gap, beyond, room),
+        verdict=verdict(percentile["train"], gap, beyond, room, behind),
     )
 
 
@@ -149,9 +152,10 @@ def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
 
 def _beyond(
     means: dict[str, np.ndarray], explained: dict[str, np.ndarray], rng: np.random.Generator
-) -> tuple[Estimate, list[Estimate], Estimate]:
-    """How far test items stand above what training explains; the same less the margin, for test and valid items; and
-    how far, less the margin, training items stand above what is explained of test items."""
+) -> tuple[Estimate, list[Estimate], Estimate, list[Estimate]]:
+    """How far test items stand above what training explains; the same less the margin, for test and valid items; how
+    far, less the margin, training items stand above what is explained of test items; and how far, less the margin,
+    training items stand above test and valid items."""
     margins = {}
     for name in ("test", "valid"):
         worth = explained["train"] - explained[name]
@@ -161,7 +165,13 @@ def _beyond(
     excess = {name: values[~np.isnan(values)] for name, values in excess.items()}
     room = means["train"] - explained["test"] - margins["test"]
     beyond = [_estimate(values - margins[name], rng) for name, values in excess.items()]
-    return _estimate(excess["test"], rng), beyond, _estimate(room[~np.isnan(room)], rng)
+    behind = [means["train"] - means[name] - margin for name, margin in margins.items()]
+    return (
+        _estimate(excess["test"], rng),
+        beyond,
+        _estimate(room[~np.isnan(room)], rng),
+        [_estimate(values[~np.isnan(values)], rng) for values in behind],
+    )
 
 
 def percentiles(
@@ -201,7 +211,9 @@ def _ranked(scores: np.ndarray, rivals: np.ndarray, *, among: bool) -> np.ndarra
     return (below + upto - among) / 2 / number if number else np.full(len(scores), 0.5)
 
 
-def verdict(train: Estimate, gap: Estimate, beyond: Iterable[Estimate], room: Estimate) -> str:
+def verdict(
+    train: Estimate, gap: Estimate, beyond: Sequence[Estimate], room: Estimate, behind: Sequence[Estimate]
+) -> str:
     """What the figures say, by a fixed rule on their intervals.
 
     Args:
@@ -209,13 +221,22 @@ def verdict(train: Estimate, gap: Estimate, beyond: Iterable[Estimate], room: Es
         gap: train minus test.
         beyond: how far held-out items stand above what training explains and the margin, by split.
         room: how far training items do, which is how far a leak could lift the others.
+        behind: how far training items stand above held-out ones and the margin, in the order of `beyond`.
     """
     if train.low is None:
         return "Too few users to tell."
-    if any(above.low is not None and above.low > 0 for above in beyond):
+    higher = [above.low is not None and above.low > 0 for above in beyond]
+    as_high = [below.high is not None and below.high < 0 for below in behind]
+    if any(both == (True, True) for both in zip(higher, as_high, strict=True)):
         return (
-            "Suspicious: held-out items rank higher than the training items of their users can explain, as they would "
-            "if prompts had shown them."
+            "Suspicious: held-out items rank as high as training items, and higher than the training items of their "
+            "users can explain, as they would if prompts had shown them."
+        )
+    if any(higher):
+        return (
+            "More than training explains, less than being shown: held-out items rank higher than training histories "
+            "alone would rank them, and are not shown to rank as high as training items. A model that knows the items "
+            "does that; so would prompts that showed a few of them."
         )
     if train.low <= 0.5:
         return "No signal: training items rank no higher than chance, so these vectors cannot show a leak."

@@ -106,14 +106,17 @@ def test_the_rule_of_the_verdict() -> None:
         return Estimate(mean, low, None if low is None else low + 0.1)
 
     none, high, gap, nothing, room = at(None, None), at(0.8, 0.7), at(0.2, 0.1), at(-0.1, -0.2), at(0.1, 0.05)
-    assert verdict(none, none, [none, none], none).startswith("Too few")
-    assert verdict(at(0.5, 0.5), gap, [nothing, none], room).startswith("No signal")
-    for leaked in ([room, nothing], [nothing, room]):
-        assert verdict(high, gap, leaked, room).startswith("Suspicious")
-        assert verdict(at(0.5, 0.5), gap, leaked, room).startswith("Suspicious")
-    assert verdict(high, none, [none, none], none).startswith("Training items rank above chance")
-    assert verdict(high, gap, [nothing, nothing], at(0.1, -0.01)).startswith("Too coarse")
-    assert verdict(high, gap, [at(0.1, 0.0), nothing], room).startswith("No sign of a leak")
+    unknown, apart, near, wide = [none, none], [gap, gap], at(-0.15, -0.2), Estimate(-0.1, -0.3, 0.1)
+    assert verdict(none, none, unknown, none, unknown).startswith("Too few")
+    assert verdict(at(0.5, 0.5), gap, [nothing, none], room, apart).startswith("No signal")
+    for leaked, behind in (([room, nothing], [near, gap]), ([nothing, room], [gap, near])):
+        assert verdict(high, gap, leaked, room, behind).startswith("Suspicious")
+        assert verdict(at(0.5, 0.5), gap, leaked, room, behind).startswith("Suspicious")
+        for no_evidence in (apart, unknown, [wide, wide], behind[::-1]):
+            assert verdict(high, gap, leaked, room, no_evidence).startswith("More than training explains")
+    assert verdict(high, none, unknown, none, unknown).startswith("Training items rank above chance")
+    assert verdict(high, gap, [nothing, nothing], at(0.1, -0.01), [near, near]).startswith("Too coarse")
+    assert verdict(high, gap, [at(0.1, 0.0), nothing], room, apart).startswith("No sign of a leak")
 
 
 def world(seed: int, n_users: int = 250, n_items: int = 300) -> tuple[Splits, list[str], list[list[str]]]:
