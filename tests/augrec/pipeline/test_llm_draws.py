@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 
-from augment.engines.base import Engine, EngineInputs
-from augment.engines.options import EngineOptions
-from augment.engines.registry import ENGINES, EngineKind
 from augment.hashes import draw_seed
-from augment.messages import Completion, Request
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
@@ -23,38 +19,14 @@ from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.llm_draws import with_draws
 from augrec.pipeline.stages.base import Run
-from tests.kit.fake_engine import honest
+from tests.kit.dice_engine import dice
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_run import advance
 
 
-class DiceOptions(EngineOptions):
-    """Answers by the seed of a request alone, within its grammar."""
-
-    kind: Literal["dice"] = "dice"
-    """Which engine."""
-
-
-class DiceEngine(Engine):
-    def __init__(self) -> None:
-        self.identity: dict[str, Any] = {"engine": "dice"}
-        self.block = 8
-
-    def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        for request in requests:
-            yield Completion(request, honest(request, requests), "stop", request.draft.answer)
-
-    def describe(self) -> dict[str, Any]:
-        return {**self.identity, "model": "two dice", "llm": True}
-
-
-def build(options: DiceOptions, inputs: EngineInputs) -> DiceEngine:
-    return DiceEngine()
-
-
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    with ENGINES.including(EngineKind(DiceOptions, __name__)):
+    with dice():
         yield
 
 
