@@ -55,6 +55,10 @@ class ReportOptions(Options):
     examples: int = Field(default=4, ge=0, le=100)
     """Users and items shown side by side, drawn with `seed`."""
 
+    hide_users: bool = False
+    """Keep the source's ids of users, their histories and what the data say of them from pages, which then call them by
+    pseudonyms. What a language model wrote of a user stays, and may name what they liked."""
+
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Significance level; intervals cover 1 - alpha."""
 

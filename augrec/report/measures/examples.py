@@ -13,6 +13,7 @@ from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table, titles_of
 from augrec.report.measures.source_records import SourceRecords
+from augrec.report.user_names import UserNames
 
 HISTORY = 8
 HISTORY_CHARACTERS = 160
@@ -34,7 +35,7 @@ class ExampleText:
 
 @dataclass(frozen=True)
 class Example:
-    """One user by source id: the latest training items, oldest first, and what every arm says."""
+    """One user by source id or pseudonym: the latest training items, oldest first, and what every arm says."""
 
     user: str
     history: tuple[str, ...]
@@ -48,6 +49,7 @@ def examples_of(
     users: np.ndarray,
     histories: UserItems,
     profile_text: ProfileText,
+    hide_users: bool = False,
 ) -> tuple[Example, ...]:
     """A few users side by side.
 
@@ -58,16 +60,17 @@ def examples_of(
         users: ids of those to draw from.
         histories: training items of every user, oldest first.
         profile_text: what a profile's fields say as one text.
+        hide_users: whether users go by pseudonyms and without their histories.
     """
     rng = np.random.default_rng([0, 0xE8])
     drawn = np.sort(rng.choice(users, min(number, len(users)), replace=False))
     items, people = read_side_table(run.items, "item"), read_side_table(run.users, "user")
-    names = item_names(items)
+    names, called = item_names(items), UserNames(people, histories, hide_users)
     return tuple(
         Example(
-            user=str(people["source_id"][user].as_py()),
-            history=tuple(names[item] for item in histories.of(user)[-HISTORY:].tolist()),
-            texts=tuple(_text(arm, records, user, profile_text) for arm, records in arms.items()),
+            user=called.of(user),
+            history=called.shown([names[item] for item in histories.of(user)[-HISTORY:].tolist()]),
+            texts=tuple(_text(arm, records, user, profile_text, called) for arm, records in arms.items()),
         )
         for user in drawn.tolist()
     )
@@ -86,13 +89,13 @@ def item_names(items: pa.Table) -> list[str]:
     ]
 
 
-def _text(arm: str, records: SourceRecords, user: int, profile_text: ProfileText) -> ExampleText:
+def _text(arm: str, records: SourceRecords, user: int, profile_text: ProfileText, called: UserNames) -> ExampleText:
     """All that an arm says of a user, as it is embedded: the answers to several questions are put together."""
     rows, answers = records.rows_of.get(user, []), records.answers_about(user)
     if not rows:
         return ExampleText(arm, None, "not asked about this user")
     if not answers:
-        return ExampleText(arm, None, records.reasons[rows[0]] or "failed")
+        return ExampleText(arm, None, called.reason(records.reasons[rows[0]] or "failed"))
     text = " ".join(filter(None, map(profile_text, answers)))
     return ExampleText(arm, _cut(text, TEXT_CHARACTERS), None) if text else ExampleText(arm, None, "says nothing")
 

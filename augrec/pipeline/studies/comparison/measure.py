@@ -131,6 +131,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
             np.arange(texts.n_users) if profiled is None else profiled,
             texts.interactions.histories("train", texts.n_users),
             profile_text,
+            compare.hide_users,
         ),
         provenance=_provenance(plan, config, folder, texts),
         seconds=round(seconds, 1),

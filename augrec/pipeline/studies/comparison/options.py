@@ -96,6 +96,8 @@ class Compare(Options):
     published: Named[Release] = Field(default_factory=dict)
     """Released augmentations by name. `engine: {kind: replay, records: NAME}` replays one; a source of that name is
     made where the base has none."""
+    hide_users: bool = False
+    """Keep the source's ids of users and their histories from the pages, see `report.hide_users` of a run."""
     arms: Named[Arm] = Field(min_length=2)
     """What is compared; those of `models` are added."""
     models: LocalModels | None = None

@@ -149,6 +149,7 @@ def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Valu
         "primary": compare.metrics[0],
         "secondary": list(compare.metrics[1:]),
         "title": compare.title or compare.name,
+        "hide_users": compare.hide_users,
         "alpha": compare.alpha,
         "bootstrap": compare.bootstrap,
         "equivalence_margin": compare.equivalence_margin,

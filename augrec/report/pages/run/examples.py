@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.records import StoredRecord
 from augrec.artefacts.side_tables import titles_of
 from augrec.report.pages.run.generated import Records
+from augrec.report.user_names import UserNames
 
 HISTORY_SHOWN = 12
 TEXT_SHOWN = 600
@@ -43,21 +45,27 @@ class Example:
 
 
 def user_examples(
-    records: Records, histories: UserItems, items: pa.Table, users: pa.Table, n: int, rng: np.random.Generator
+    records: Records,
+    histories: UserItems,
+    items: pa.Table,
+    users: pa.Table,
+    n: int,
+    rng: np.random.Generator,
+    names: UserNames,
 ) -> list[Example]:
     """`n` users drawn from those that some source wrote about; `records` are those about users, `histories` what they
-    have in training, oldest first."""
+    have in training, oldest first, and `names` what they are called."""
     titles = titles_of(items)
     written = _by_entity(records)
     examples = []
     for user in _draw(written, n, rng):
         history = histories.of(user).tolist()
-        answers = [_answer(source, found.get(user, []), titles) for source, found in written.items()]
+        answers = [_answer(source, found.get(user, []), titles, names.reason) for source, found in written.items()]
         examples.append(
             Example(
-                name=user_name(users, user),
-                own=_own(users, user),
-                history=tuple(titles[item] for item in history[-HISTORY_SHOWN:]),
+                name=f"User {names.of(user)}",
+                own=names.own(_own(users, user)),
+                history=names.shown([titles[item] for item in history[-HISTORY_SHOWN:]]),
                 history_length=len(history),
                 answers=tuple(answer for answer in answers if answer),
             )
@@ -91,7 +99,9 @@ def _draw(written: dict[str, dict[int, list[StoredRecord]]], n: int, rng: np.ran
     return sorted(rng.choice(entities, min(n, len(entities)), replace=False).tolist()) if entities else []
 
 
-def _answer(source: str, records: list[StoredRecord], titles: list[str]) -> Answer | None:
+def _answer(
+    source: str, records: list[StoredRecord], titles: list[str], told: Callable[[str], str] = str
+) -> Answer | None:
     if not records:
         return None
     lines: list[tuple[str, tuple[str, ...]]] = []
@@ -99,7 +109,7 @@ def _answer(source: str, records: list[StoredRecord], titles: list[str]) -> Answ
     text = ""
     for record in records:
         if record.fields is None:
-            failed, text = record.reason or "no reason given", record.text[:TEXT_SHOWN]
+            failed, text = told(record.reason or "no reason given"), record.text[:TEXT_SHOWN]
             continue
         for name, value in record.fields.items():
             if name in EDGE_LABELS and isinstance(value, int):
@@ -117,11 +127,6 @@ def _scores(scores: list[Any], titles: list[str]) -> tuple[str, ...]:
     pairs = [pair for pair in scores if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
     known = [(item, value) for item, value in pairs if 0 <= item < len(titles) and isinstance(value, int | float)]
     return tuple(f"{titles[item]} {value:.0%}" for item, value in known[:SCORES_SHOWN])
-
-
-def user_name(users: pa.Table, user: int) -> str:
-    """What the page calls a user: the source's id."""
-    return f"User {users['source_id'][user].as_py()}"
 
 
 def _own(table: pa.Table, row: int) -> tuple[tuple[str, tuple[str, ...]], ...]:

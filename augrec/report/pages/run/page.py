@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,13 @@ from augrec.report.pages.run.tables import (
 )
 from augrec.report.pages.run.throughput import read_throughput
 from augrec.report.pages.run.tokens import read_spreads, spread_figures
-from augrec.report.pages.run.troubles import failures, repairs, without_failures
+from augrec.report.pages.run.troubles import failures, repairs, without_failures, without_users
 from augrec.report.pages.run.tuning import Tuning, read_tuning
 from augrec.report.pages.spending import spending_table
 from augrec.report.render.glossary import TERMS
 from augrec.report.render.html import Head, page, write_tables
 from augrec.report.render.tables import Table
+from augrec.report.user_names import UserNames, without_examples
 
 ABOUT = ("user", "item")
 HERE = Path(__file__).parent
@@ -93,6 +95,9 @@ def write_report(
     draws = {name: planned.draws for name, planned in plan.items() if planned.draws}
     trained = read_trained(run, options, seeds, reranked_rows, draws)
     facts = read_facts(run.root, trained, config, stages)
+    if options.hide_users:
+        notes = without_examples(facts.dataset.get("notes") or [])
+        facts = replace(facts, dataset={**facts.dataset, "notes": notes})
     cards = read_cards(run, [name for name, _, _ in facts.sources])
     kinds = {task: card.gives.kind for (_, task), card in cards.items()}
     roles = Roles(trained, options, plan, facts.llm_sources, kinds)
@@ -179,12 +184,15 @@ def _written(run: RunFolder, facts: Facts, options: ReportOptions, roles: Roles)
     genres, shares = genre_shares(records, histories, items, facts.dataset.get("genres") or [])
     n, rng = options.examples, np.random.default_rng(options.seed)
     spreads, speeds = read_spreads(run.root, facts.summaries), read_throughput(run.root, facts.llm_sources)
-    user = user_examples(of["user"], histories, items, users, n, rng)
+    names = UserNames(users, histories, options.hide_users)
+    user = user_examples(of["user"], histories, items, users, n, rng, names)
     item = item_examples(of["item"], items, n, rng)
     failed, repaired = failures(records, rng), repairs(records, rng)
+    if names.hide:
+        failed, repaired = (without_users(found, of["user"], names) for found in (failed, repaired))
     return {
         "groups": groups_table(roles.trained, groups, options),
-        "single_users": single_users(roles, histories, held_out, items, users, n, options.seed),
+        "single_users": single_users(roles, histories, held_out, items, names, n, options.seed),
         "genre_figure": genre_figure(genres, shares) if genres else None,
         "genres": genres_table(genres, shares),
         "fields": count_values(records),

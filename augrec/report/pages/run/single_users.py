@@ -14,9 +14,10 @@ import pyarrow as pa
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.side_tables import titles_of
 from augrec.report.numbers.variants import Trained
-from augrec.report.pages.run.examples import HISTORY_SHOWN, user_name
+from augrec.report.pages.run.examples import HISTORY_SHOWN
 from augrec.report.pages.run.roles import Roles
 from augrec.report.render.wording import number, signed
+from augrec.report.user_names import UserNames
 
 ROWS_SHOWN = 12
 """Variants beside a user."""
@@ -46,14 +47,15 @@ class SingleUser:
 
 
 def single_users(
-    roles: Roles, train: UserItems, test: UserItems, items: pa.Table, users: pa.Table, n: int, seed: int
+    roles: Roles, train: UserItems, test: UserItems, items: pa.Table, names: UserNames, n: int, seed: int
 ) -> list[SingleUser]:
     """At most `n` users of each kind; none where nothing is claimed.
 
     Args:
         roles: the variants, and what they are here for.
         train, test: the items of every user, oldest first.
-        items, users: the side tables.
+        items: their side table.
+        names: what users are called.
         n: users of each kind.
         seed: of the random ones.
     """
@@ -72,12 +74,12 @@ def single_users(
         history, held_out = train.of(user).tolist(), test.of(user).tolist()
         found.append(
             SingleUser(
-                name=user_name(users, user),
+                name=f"User {names.of(user)}",
                 why=why,
                 difference=signed(gain),
-                history=tuple(titles[item] for item in history[-HISTORY_SHOWN:]),
+                history=names.shown([titles[item] for item in history[-HISTORY_SHOWN:]]),
                 history_length=len(history),
-                held_out=tuple(titles[item] for item in held_out[:HISTORY_SHOWN]),
+                held_out=names.shown([titles[item] for item in held_out[:HISTORY_SHOWN]]),
                 held_out_length=len(held_out),
                 values=tuple((name, number(_value(roles.trained[name], user, metric))) for name in shown),
             )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from augrec.artefacts.records import StoredRecord
 from augrec.report.pages.run.generated import Records
 from augrec.report.render.wording import counted
+from augrec.report.user_names import UserNames
 
 EXAMPLES = 3
 TEXT_SHOWN = 300
@@ -22,7 +23,8 @@ COMMONEST = 10
 class Case:
     """One record: the reason or the repair in full, and the beginning of what the LLM wrote, untrusted."""
 
-    entity: int
+    entity: int | str
+    """Its contiguous id, or a user's pseudonym."""
     told: str
     text: str
     cut: bool
@@ -52,6 +54,28 @@ def repairs(records: Records, rng: np.random.Generator) -> list[Trouble]:
     for key in dict.fromkeys((trouble.source, trouble.task) for trouble in found):
         shown += [trouble for trouble in found if (trouble.source, trouble.task) == key][:COMMONEST]
     return shown
+
+
+def without_users(
+    troubles: Iterable[Trouble], about_users: Collection[tuple[str, str]], names: UserNames
+) -> list[Trouble]:
+    """The same with pseudonyms for users, and without what a reason says after its code: it may name them.
+
+    Args:
+        troubles: failures.
+        about_users: (source, task) of those that are about users.
+        names: what users are called.
+    """
+    return [
+        replace(trouble, cases=tuple(_hidden(case, names) for case in trouble.cases))
+        if (trouble.source, trouble.task) in about_users
+        else trouble
+        for trouble in troubles
+    ]
+
+
+def _hidden(case: Case, names: UserNames) -> Case:
+    return replace(case, entity=names.of(int(case.entity)), told=names.reason(case.told))
 
 
 NO_REASON = "no reason given"

@@ -15,6 +15,7 @@ from augrec.report.pages.run.explained import explain
 from augrec.report.pages.run.groups import groups_table, kinds_of_users
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.single_users import single_users
+from augrec.report.user_names import UserNames
 
 N_USERS, N_ITEMS = 90, 30
 OPTIONS = ReportOptions(baseline="base", primary="recall@10", secondary=())
@@ -75,7 +76,7 @@ def test_single_users_are_few_and_different_and_extreme_where_they_say_so(world)
     of_users = [UserItems.build(pairs[:, 0], pairs[:, 1], N_USERS) for pairs in (train, test)]
     items = pa.table({"title": [f"Film {n}" for n in range(N_ITEMS)], "source_id": [str(n) for n in range(N_ITEMS)]})
     users = pa.table({"source_id": [f"u{n}" for n in range(N_USERS)]})
-    found = single_users(roles, *of_users, items, users, 4, seed=1)
+    found = single_users(roles, *of_users, items, UserNames(users, of_users[0], False), 4, seed=1)
     assert len({one.name for one in found}) == len(found) == 12
     gains = trained["llm"].per_user["recall@10"] - trained["base"].per_user["recall@10"]
     order = np.argsort(-gains[5:]) + 5
@@ -84,7 +85,12 @@ def test_single_users_are_few_and_different_and_extreme_where_they_say_so(world)
     first = int(found[0].name.removeprefix("User u"))
     assert found[0].held_out == tuple(f"Film {item}" for owner, item in test if owner == first)
     assert [name for name, _ in found[0].values] == ["llm", "base"]
-    assert single_users(roles, *of_users, items, users, 0, seed=1) == []
+    hidden = UserNames(users, of_users[0], True)
+    assert single_users(roles, *of_users, items, hidden, 0, seed=1) == []
+    behind = single_users(roles, *of_users, items, hidden, 4, seed=1)
+    assert [one.values for one in behind] == [one.values for one in found]
+    assert all(one.history == one.held_out == () and one.history_length for one in behind)
+    assert not {one.name for one in behind} & {one.name for one in found}
 
 
 @pytest.mark.parametrize(
