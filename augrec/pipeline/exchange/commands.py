@@ -51,11 +51,30 @@ def export_llmrec_command(
     ] = False,
 ) -> None:
     """LLMRec's released layout, so that its authors' code trains on this run's augmentation."""
-    from augrec.pipeline.exchange.export_llmrec import EXPORT_FILE, export_llmrec
+    from augrec.pipeline.exchange.export_llmrec import export_llmrec
+    from augrec.pipeline.exchange.exported import EXPORT_FILE
     from augrec.pipeline.exchange.findings import render
 
     written = export_llmrec(run, out, source, zero_image=zero_image)
     render(written, out, terminal(), EXPORT_FILE)
+
+
+@export_app.command("records")
+def export_records_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables.")],
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")
+    ] = None,
+) -> None:
+    """What sources answered, as Parquet with a column for each field and the ids of the data's source."""
+    from augrec.pipeline.exchange.export_records import export_records
+
+    for table in export_records(run, out, sources=sources or (), tasks=tasks or ())["tables"]:
+        terminal().print(f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns")
 
 
 @export_app.callback()

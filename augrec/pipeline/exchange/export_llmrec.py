@@ -14,18 +14,17 @@ import scipy.sparse as sp
 
 from augment.prompts.domains import domain_named
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json, write_npy, write_text
 from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.export_written import write_attributes, write_edges, write_profiles
-from augrec.pipeline.exchange.exported import ExportedRun, as_csv, own_rows, source_named
+from augrec.pipeline.exchange.exported import EXPORT_FILE, ExportedRun, as_csv, claim_folder, own_rows, source_named
 from augrec.pipeline.exchange.pickles import write_pickle
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Findings
 
-EXPORT_FILE = "export.json"
 SPLIT_FILES = {"train": "train.json", "valid": "val.json", "test": "test.json"}
 
 
@@ -49,14 +48,12 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
     dataset = Dataset.load(RunFolder(folder).dataset)
     domain = domain_named(read_json(RunFolder(folder).dataset_json).get("domain"))
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)
-    if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
-        raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
+    claim_folder(out)
     with confined(out):
         return _write(run, out, zero_image)
 
 
 def _write(run: ExportedRun, out: Path, zero_image: bool) -> dict[str, Any]:
-    (out / EXPORT_FILE).unlink(missing_ok=True)
     folder, dataset, notes = run.folder, run.dataset, Findings()
     text = run.matrix(f"{DATA_GROUP}/text", f"{FEATURES_GROUP}/text")
     if text is None:

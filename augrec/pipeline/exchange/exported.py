@@ -15,6 +15,20 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.side import DATA_GROUP
 from recsys.data.dataset import Dataset
 
+EXPORT_FILE = "export.json"
+"""Written last into what is exported; says what it is."""
+
+
+def claim_folder(out: Path) -> None:
+    """Makes sure that a folder may be written to, and that it does not say to be whole while it is.
+
+    Raises:
+        UsageError: it holds something else than an earlier export.
+    """
+    if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
+        raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
+    (out / EXPORT_FILE).unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class ExportedRun:
