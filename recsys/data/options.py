@@ -196,6 +196,11 @@ class LeaveLastOut(Options):
 
     kind: Literal["leave_last_out"]
     """Selects this split."""
+    ties: Literal["id", "hashed", "file"] = "id"
+    """Which of several interactions at one time is the later one: that of the item with the larger id; `hashed`, drawn
+    with the seed by the names of user and item; `file`, the one that stands later in the file, as in published code
+    that sorts by time. Where ids rise as items are less popular, as MovieLens', `id` holds out the least popular ones:
+    every figure is lower. Only with `file` does the order of the rows matter."""
 
 
 class TemporalSplit(Options):

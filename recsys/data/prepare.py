@@ -17,7 +17,7 @@ from augrec.artefacts.interactions import DETAILS
 from recsys.data.dataset_files import in_order, interaction_table, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
-from recsys.data.options import DatasetOptions, GlobalTemporalSplit
+from recsys.data.options import DatasetOptions, GlobalTemporalSplit, LeaveLastOut
 from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
@@ -37,7 +37,8 @@ def prepare(
 
     Users and items without an interaction left are dropped and counted; of a source that keeps everyone, only those
     whose interactions a filter took. Ids follow the source ids: in numeric order when all are whole numbers, else in
-    text order. The same raw data, options and seed give the same files, whatever the order of the rows in the source.
+    text order. The same raw data, options and seed give the same files, whatever the order of the rows in the source
+    (unless `split.ties: file` asks for it).
 
     `notes` of dataset.json holds what a person should know of the data, one line each: what was left out or missing,
     and how times and texts were read.
@@ -57,7 +58,10 @@ def prepare(
     user_codes, all_users = _codes(raw, "user")
     item_codes, all_items = _codes(raw, "item")
     usable, notes = _usable(raw, options)
-    kept, dropped = filtered(usable.assign(user=user_codes, item=item_codes), options, sample_rng)
+    usable = usable.assign(user=user_codes, item=item_codes)
+    if isinstance(options.split, LeaveLastOut) and options.split.ties == "file":
+        usable["place"] = np.arange(len(usable))
+    kept, dropped = filtered(usable, options, sample_rng)
     if isinstance(options.split, GlobalTemporalSplit):
         kept, unknown = cut_in_time(kept, options.split, options.source.path)
         dropped |= unknown

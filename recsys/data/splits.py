@@ -1,7 +1,7 @@
 """Interactions divided into train (0), valid (1) and test (2), user by user or as a whole.
 
 Frames have int64 columns user and item, one row per pair, sorted by (user, item), so the result depends on the
-interactions and the seed only, not on the order of any file.
+interactions and the seed only, not on the order of any file; unless a split asks for it (`ties: file`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def split_interactions(
     which are taken as they are, and in those by interaction, where two may be held out in any way.
 
     Args:
-        interactions: user, item and, for splits by time, timestamp; split for given ones and those cut in time already.
+        interactions: user, item and, for splits by time, timestamp; split for given ones and those cut in time already;
+            place, of the row in its file, for one whose equal times follow the file.
         split: the options.
         rng: decides random splits; not drawn from otherwise.
         source: names the data in errors.
@@ -69,10 +70,14 @@ def split_interactions(
         parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
         return _items_into_train(parts, items, keys)
     require_times(interactions, split, source)
-    ranks, counts = _rank_within(users, interactions["timestamp"].to_numpy(), items), _counts(users)
+    times, counts = interactions["timestamp"].to_numpy(), _counts(users)
     if isinstance(split, TemporalSplit):
-        return _by_ratio(ranks, counts, split.ratios), 0
-    return _last_out(ranks, counts), 0
+        return _by_ratio(_rank_within(users, times, items), counts, split.ratios), 0
+    if split.ties == "file":
+        times = _places(times, interactions["place"].to_numpy())
+    elif split.ties == "hashed":
+        times = _places(times, hashed_pairs(users, items, source_ids, rng.bytes(16)))
+    return _last_out(_rank_within(users, times, items), counts), 0
 
 
 def require_times(interactions: pd.DataFrame, split: Split, source: str) -> None:
@@ -190,6 +195,13 @@ def ordered(groups: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarr
         if span < np.iinfo(np.int64).max // (int(groups.max()) + 1):
             return np.argsort(groups * span + (keys - keys.min()), kind="stable")
     return np.lexsort((items, keys, groups))
+
+
+def _places(times: np.ndarray, ties: np.ndarray) -> np.ndarray:
+    """int64 [m]: each row's place in order of (time, tie)."""
+    places = np.empty(len(times), dtype=np.int64)
+    places[np.lexsort((ties, times))] = np.arange(len(times))
+    return places
 
 
 def _counts(users: np.ndarray) -> np.ndarray:

@@ -189,3 +189,19 @@ def test_recbole_reviews_are_found_by_their_name(read_files: Callable) -> None:
     rows = read_files("recbole", {"x.inter": header + lines}).interactions
     assert rows["review"].iloc[0] == 'So "good" it is'
     assert pd.isna(rows["review"].iloc[1])
+
+
+def test_equal_times_follow_the_file_where_it_is_asked_for(tmp_path: Path, options: Callable) -> None:
+    raw = raw_data(5)
+    raw.interactions["timestamp"] = 7
+    raw.interactions["rating"] = 5.0
+    once = raw.interactions.drop_duplicates(["user", "item"])
+    raw = replace(raw, interactions=once.sample(frac=1.0, random_state=1).reset_index(drop=True))
+    last = raw.interactions.groupby("user")["item"].last().to_dict()
+    chosen = options(k_core=0, split={"kind": "leave_last_out", "ties": "file"})
+    prepare(raw, chosen, tmp_path / "dataset", 4)
+    dataset = Dataset.load(tmp_path / "dataset")
+    names = {about: getattr(dataset, f"{about}s")["source_id"].to_pylist() for about in ("user", "item")}
+    found = {names["user"][user]: names["item"][item] for user, item in dataset.pairs("test").tolist()}
+    assert found == last
+    assert "place" not in pq.read_schema(tmp_path / "dataset" / "interactions.parquet").names

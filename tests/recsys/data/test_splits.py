@@ -158,6 +158,20 @@ def test_leave_last_out_by_time_then_item() -> None:
     assert run(frame, LAST)[0].tolist() == [VALID, TRAIN, TRAIN, TEST, TEST, TRAIN, TRAIN]
 
 
+def test_the_last_of_equal_times_is_the_larger_id_or_stands_later_in_the_file_or_is_drawn() -> None:
+    rows = [(user, item, 30, place) for user in range(40) for item, place in ((1, 9), (2, 7), (3, 8), (4, 6))]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "place"])
+    frame.loc[frame["item"] == 4, "timestamp"] = 20
+    at = {ties: LeaveLastOut(kind="leave_last_out", ties=ties) for ties in ("id", "file", "hashed")}
+    assert run(frame, at["id"])[0][:4].tolist() == [TRAIN, VALID, TEST, TRAIN]
+    assert run(frame, at["file"])[0][:4].tolist() == [TEST, TRAIN, VALID, TRAIN]
+    parts = run(frame, at["hashed"])[0].reshape(40, 4)
+    assert (parts[:, 3] == TRAIN).all(), "an earlier one is never held out before a later one"
+    assert {tuple(user) for user in parts[:, :3].tolist()} >= {(VALID, TRAIN, TEST), (TEST, TRAIN, VALID)}
+    assert (parts == run(frame, at["hashed"])[0].reshape(40, 4)).all()
+    assert (parts != run(frame, at["hashed"], seed=1)[0].reshape(40, 4)).any()
+
+
 @given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=10), seed=st.integers(0, 50))
 def test_temporal_split_cuts_at_the_floors(counts: list[int], seed: int) -> None:
     frame = frame_of(counts, seed=seed)
