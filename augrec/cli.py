@@ -235,6 +235,45 @@ def status(
 
 
 @app.command()
+def across(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="COMPARISON...", help="Folders of finished comparisons, two or more.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder that is given the table as Markdown, CSV and LaTeX.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put the same arms of comparisons over several data sets together: each effect, and their random-effects mean."""
+    from augrec.artefacts.study_folder import ComparisonFolder
+    from augrec.report.pages.comparison.across import across_comparisons, table_across
+    from augrec.report.pages.comparison.results import read_results
+    from augrec.report.render.html import write_tables
+    from augrec.report.render.text_tables import markdown
+
+    read = [(folder, read_results(ComparisonFolder(folder).results)) for folder in folders]
+    names = [results.data.name or results.name for _, results in read]
+    found = {
+        name if names.count(name) == 1 else str(folder): results
+        for name, (folder, results) in zip(names, read, strict=True)
+    }
+    rows = across_comparisons(found)
+    table = table_across(found, rows)
+    if table is None:
+        raise UsageError(
+            "the comparisons share no arm", remedy="arms are the same where their names in the configs are"
+        )
+    if out is not None:
+        write_tables(out, [table])
+    answer(
+        {"data_sets": list(found), "rows": rows},
+        lambda screen: screen.print(markdown(table), markup=False, highlight=False, soft_wrap=True),
+        brief=[f"{row.label}\t{row.metric}\t{row.together.mean if row.together else ''}" for row in rows],
+    )
+
+
+@app.command()
 def distant(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
     hops: Annotated[int, typer.Option(help="Far is more than so many hops away: 3 or 5.")] = 3,

@@ -12,7 +12,8 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.numbers.verdicts import definitions
-from augrec.report.pages.experiment.across import NOTE, across, across_table
+from augrec.report.pages.across import NOTE, across_table
+from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import bars_on_page, draw_bars, draw_lines, lines_on_page
 from augrec.report.pages.experiment.results import Results, results_json

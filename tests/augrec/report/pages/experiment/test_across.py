@@ -8,7 +8,8 @@ import pytest
 
 from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.synthesis import random_effects
-from augrec.report.pages.experiment.across import across, across_table
+from augrec.report.pages.across import across_table
+from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.values import Block, Row, Value
 from augrec.report.render.text_tables import csv, latex, markdown
 
