@@ -90,19 +90,21 @@ def run(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes that share shards and trainings."),
     ] = None,
+    hooks: Annotated[bool, typer.Option("--hooks", help="Call the config's hooks when it is done or failed.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the whole chain; finished stages are skipped."""
     from augrec.pipeline.config import read_config
     from augrec.pipeline.executors.chain import run_all
+    from augrec.pipeline.hooks import hooked
     from augrec.pipeline.preflight.checks import begin, look_at_run
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
     begin(look_at_run(job), config)
-    with job.stop.listening():
+    with job.stop.listening(), hooked(job.config.hooks, job.config.name, job.folder, allowed=hooks):
         stages = run_all(job, force=force or [], console=console(), workers=workers)
     answer(
         {"run": job.folder, "page": job.files.page, "results": job.files.results, "stages": stages},

@@ -96,6 +96,11 @@ class TrainingFolder:
         return self.root / "attempts.jsonl"
 
     @property
+    def tracked(self) -> Path:
+        """Which trackers were told of it."""
+        return self.root / "tracked.json"
+
+    @property
     def noise(self) -> Path:
         """The false interactions that it was trained on beside those of the data set, where it was."""
         return self.root / "noise.parquet"
@@ -329,6 +334,11 @@ class RunFolder:
     def audit_json(self) -> Path:
         """What every check of the audit found."""
         return self.root / "audit.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The event files of TensorBoard, a folder for each training."""
+        return self.root / "tensorboard"
 
     @property
     def log(self) -> Path:

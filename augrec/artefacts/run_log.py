@@ -24,6 +24,9 @@ from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.owners import Owner, owner_of, this_process
 from augrec.artefacts.visible import visible
 
+MODULES = ("__main__.py", "cli.py")
+"""What the command is called where Python is given the module."""
+
 
 @dataclass(frozen=True)
 class AtWork:
@@ -81,7 +84,8 @@ def kept(log: Path | None, states: Path, *, header: bool = False, only_one: bool
     try:
         if header:
             now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-            command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            program = Path(sys.argv[0]).name
+            command = shlex.join(["augrec" if program in MODULES else program, *sys.argv[1:]])
             _append(opened, f"# {now}  augrec {_version()}  {visible(command)}")
         yield
         if only_one:

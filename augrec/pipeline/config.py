@@ -28,10 +28,12 @@ from augrec.pipeline.budget import Budget
 from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
 from augrec.pipeline.explain import explain
+from augrec.pipeline.hooks import Hooks
 from augrec.pipeline.llm_draws import draw_name, with_draws
 from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
 from augrec.pipeline.reranking.problems import reranking_problems
 from augrec.pipeline.start_from import StartFrom
+from augrec.pipeline.trackers import TrackerName
 from augrec.pipeline.tuning.options import TuneOptions, check_tuned
 from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
@@ -132,6 +134,9 @@ class Config(Options):
     rerank: RerankOptions | None = None
     """Lets a language model judge what trained variants list; null: nothing is re-ranked."""
     report: ReportOptions
+    report_to: tuple[TrackerName, ...] = ()
+    """Trackers that are told of every finished training: `tensorboard` (files in the run folder), `mlflow`, `wandb`."""
+    hooks: Hooks = Hooks()
 
     @property
     def folder(self) -> Path:
@@ -453,7 +458,7 @@ def without_places(config: Config) -> dict[str, Any]:
     Files and weights that are read from outside are identified by their content, in the stages that read them.
     """
     plain = as_plain(config)
-    for key in ("output", "workers"):
+    for key in ("output", "workers", "report_to", "hooks"):
         del plain[key]
     _drop_paths(config, plain)
     plain["dataset"] = data_without_places(config.dataset)

@@ -115,6 +115,9 @@ class Local:
                 if problem is not None:
                     self.failures[share.name] = problem
                     _note_failure(share.pieces, problem)
+                if problem is None:
+                    for piece in share.pieces:
+                        stage.finished(run, piece)
                 if ticker is not None:
                     if problem is None:
                         ticker.note(f"{share.name}  {stage.result(share.pieces[0])}")

@@ -13,6 +13,7 @@ from augrec.pipeline.preflight.engines import gpus_here, look_at_engines
 from augrec.pipeline.preflight.findings import Finding, require
 from augrec.pipeline.preflight.models import look_for_models
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.trackers import TRACKERS
 
 if TYPE_CHECKING:
     from augrec.pipeline.executors.slurm.profile import Profile
@@ -27,9 +28,18 @@ def look_at_run(run: Run, *, profile: Profile | None = None, coming: Collection[
         coming: folders of records that an earlier step of a study makes.
     """
     gpus = gpus_here() if profile is None else gpus_of(profile)
-    found = [*look_at_data(run), *look_for_models(run, coming)]
+    found = [*look_at_data(run), *look_for_models(run, coming), *_look_for_trackers(run)]
     found += look_at_engines(run, gpus, here=profile is None)
     return found + ([] if profile is None else [*look_at_profile(run, profile)])
+
+
+def _look_for_trackers(run: Run) -> list[Finding]:
+    kinds = [TRACKERS.find(name) for name in dict.fromkeys(run.config.report_to)]
+    return [
+        Finding("problem", f"{kind.name} is not installed", "report_to", f"python -m pip install {kind.package}")
+        for kind in kinds
+        if kind.missing
+    ]
 
 
 def begin(findings: Iterable[Finding], where: Path) -> None:

@@ -212,6 +212,10 @@ class Stage(ABC):
         """
         return wanted if wanted is not None and wanted > 1 else 0
 
+    def finished(self, run: Run, piece: Piece) -> None:
+        """Told, in the process that has the run, of a piece that was just finished."""
+        return
+
     def result(self, piece: Piece) -> str:
         """What a finished piece came to, in a few words for the progress display."""
         return "done"

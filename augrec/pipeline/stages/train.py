@@ -105,8 +105,12 @@ class Train(Stage):
         monitor = piece.training.config.training.monitor
         return f"valid {monitor} {piece.training.metrics()['valid'][monitor]:.4f}"
 
+    def finished(self, run: Run, piece: Piece) -> None:
+        """See `Stage.finished`: trackers are told of a training at once."""
+        _tell_trackers(run, [run.files.training(piece.group, piece.number)])
+
     def finish(self, run: Run) -> dict[str, Any]:
-        """See `Stage.finish`.
+        """See `Stage.finish`; trackers are told of what they have not been told of.
 
         Raises:
             AugrecError: trainings are not finished.
@@ -115,6 +119,7 @@ class Train(Stage):
         missing = [f"{training.variant}/seed-{training.seed}" for training in wanted if not training.finished()]
         if missing:
             raise AugrecError(f"these trainings are not finished: {', '.join(missing)}", where=self.folder(run))
+        _tell_trackers(run, [TrainingFolder(training.out) for training in wanted])
         seeds = {training.seed for training in wanted}
         read = {path for training in wanted for path in training.reads}
         return {
@@ -141,6 +146,14 @@ class Train(Stage):
         """See `Stage.summary`."""
         trainings, variants, seeds = (_counted(details, name) for name in ("trainings", "variants", "seeds"))
         return f"{trainings} ({variants} x {seeds})"
+
+
+def _tell_trackers(run: Run, trainings: list[TrainingFolder]) -> None:
+    if run.config.report_to:
+        from augrec.pipeline.config import as_plain
+        from augrec.pipeline.trackers import record_trainings
+
+        record_trainings(run.config.report_to, run.config.name, run.files, as_plain(run.config), trainings)
 
 
 def _counted(details: dict[str, Any], name: str) -> str:

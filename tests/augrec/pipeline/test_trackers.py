@@ -1,0 +1,141 @@
+"""Trackers are told of every finished training once, and stop none; hooks are called where the user says so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.config import read_config, without_places
+from augrec.pipeline.hooks import Hooks, hooked
+from augrec.pipeline.preflight.checks import look_at_run
+from augrec.pipeline.stages.base import Run
+from augrec.pipeline.trackers import TRACKERS, Recorded, TrackerKind, record_trainings
+from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import advance, open_run
+
+told: list[Recorded] = []
+
+
+class Recording:
+    """A tracker that remembers what it was told, and refuses while there is a file called `refuse` in the run."""
+
+    def __init__(self, files: RunFolder) -> None:
+        self._files = files
+
+    def record(self, training: Recorded) -> None:
+        if (self._files.root / "refuse").exists():
+            raise ConnectionError("no route\x1b[2J")
+        told.append(training)
+
+
+@pytest.fixture
+def trained(run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A finished run, with a tracker that records here."""
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    told.clear()
+    known = dict(TRACKERS) | {"mlflow": TrackerKind("mlflow", "numpy", Recording)}
+    monkeypatch.setattr(TRACKERS, "find", known.__getitem__)
+    return Run(read_config(run_copy / "config.yaml", [f"output={run_copy}", "report_to=[mlflow]"]))
+
+
+def test_every_training_is_recorded_once_with_its_epochs(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def finish() -> None:
+        trained.files.stage_marker("train").unlink()
+        advance(trained, "train")
+
+    (trained.folder / "refuse").touch()
+    finish()
+    assert told == []
+    assert "mlflow: not recorded (ConnectionError: no route [2J); the same" in capsys.readouterr().err
+
+    (trained.folder / "refuse").unlink()
+    finish()
+    variants = ("base", "llmrec", "popular", "shuffled")
+    assert sorted(training.name for training in told) == [f"{name}/seed-{n}" for name in variants for n in (1, 2)]
+    one = next(training for training in told if training.name == "llmrec/seed-1")
+    metrics = read_json(trained.files.training("llmrec", 1).metrics)
+    assert [epoch for epoch, _ in one.epochs] == [1, 2, 3]
+    assert one.epochs[1][1]["loss"] == metrics["history"][1]["loss"]
+    assert one.epochs[1][1]["valid/recall@10"] == metrics["history"][1]["valid"]["recall@10"]
+    assert one.final["test/ndcg@5"] == metrics["test"]["ndcg@5"]
+    assert (one.config["seed"], one.config["variant"], one.config["training.lr"]) == (1, "llmrec", 0.01)
+    assert json.loads(json.dumps(dict(one.config))) == one.config
+
+    finish()
+    assert len(told) == 8, "each training once"
+
+
+def test_tensorboard_reads_what_was_written(trained: Run) -> None:
+    pytest.importorskip("tensorboard", reason="python -m pip install tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = trained.files.training("llmrec", 2)
+    for _ in range(2):  # told anew, it replaces what it wrote
+        folder.tracked.unlink(missing_ok=True)
+        record_trainings(["tensorboard"], "toy", trained.files, {"seed": 7}, [folder])
+    events = EventAccumulator(str(trained.files.tensorboard / "llmrec" / "seed-2")).Reload()
+    metrics = read_json(folder.metrics)
+    losses = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert losses == [(epoch["epoch"], pytest.approx(epoch["loss"])) for epoch in metrics["history"]]
+    (final,) = events.Scalars("final/test/recall@10")
+    assert final.value == pytest.approx(metrics["test"]["recall@10"])
+
+
+def test_a_library_that_is_missing_is_named_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("augrec.pipeline.trackers.installed_version", lambda name: None)
+    content = toy_config(write_toy_data(tmp_path / "data"), {"report_to": ["wandb"]})
+    (found,) = [finding for finding in look_at_run(open_run(tmp_path, content)) if finding.where == "report_to"]
+    assert (found.level, found.what) == ("problem", "wandb is not installed")
+    assert found.remedy == "python -m pip install wandb"
+
+
+def test_who_is_told_is_no_part_of_a_result(tmp_path: Path) -> None:
+    plain = read_config(write_config(tmp_path / "a.yaml", toy_config("data")))
+    told_of = {"report_to": ["tensorboard", "mlflow"], "hooks": {"done": ["true"]}}
+    other = read_config(write_config(tmp_path / "b.yaml", toy_config("data", told_of)))
+    assert without_places(plain) == without_places(other)
+
+
+def hook(place: Path) -> tuple[str, ...]:
+    """A command that writes down what it is told."""
+    code = (
+        "import json, os, sys; facts = {k: v for k, v in os.environ.items() if k.startswith('AUGREC_')};"
+        "json.dump(facts, open(sys.argv[1], 'w'))"
+    )
+    return sys.executable, "-c", code, str(place)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("too small")])
+def test_a_hook_is_told_of_the_outcome(tmp_path: Path, error: ValueError | None) -> None:
+    hooks = Hooks(done=hook(tmp_path / "done"), failed=hook(tmp_path / "failed"))
+    expected = nullcontext() if error is None else pytest.raises(ValueError, match="too small")
+    with expected, hooked(hooks, "toy", tmp_path / "run", allowed=True):
+        if error is not None:
+            raise error
+    outcome, other = ("done", "failed") if error is None else ("failed", "done")
+    facts = read_json(tmp_path / outcome)
+    assert (facts["AUGREC_OUTCOME"], facts["AUGREC_NAME"], facts["AUGREC_ERROR"]) == (outcome, "toy", str(error or ""))
+    assert facts["AUGREC_PAGE"] == str(tmp_path / "run" / "report" / "index.html")
+    assert not (tmp_path / other).exists()
+
+
+def test_hooks_of_a_config_are_not_called_unasked_and_their_troubles_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with hooked(Hooks(done=hook(tmp_path / "done")), "toy", tmp_path, allowed=False):
+        pass
+    assert not (tmp_path / "done").exists()
+    assert "--hooks calls them" in capsys.readouterr().err
+    for command, said in ((("no-such-program",), "No such file"), ((sys.executable, "-c", "exit(3)"), "exit status 3")):
+        with hooked(Hooks(done=command), "toy", tmp_path, allowed=True):
+            pass
+        assert said in capsys.readouterr().err
