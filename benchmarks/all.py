@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "sampling": [],
     "evaluation": [],
     "llmrec_step": [],
+    "item_models": [],
     "epoch": [],
     "rlmrec_epoch": [],
     "rating_models": [],

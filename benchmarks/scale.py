@@ -10,19 +10,17 @@ all edges, BPR over a batch, backward, Adam. Each size runs in a process of its 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from augrec.artefacts.errors import AugrecError
+from benchmarks.fresh import in_a_fresh_process, resident_bytes
 from benchmarks.result import Result, add_json_option, report, run
-from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
+from benchmarks.timing import best_seconds, device, peak_bytes
 from recsys.batches.triplets import Triplets
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
@@ -70,7 +68,7 @@ def measure(n_users: int, rounds: int) -> Measured:
     """In this process, which should be fresh."""
     where, n_items = device(), n_users // USERS_PER_ITEM
     edges = random_edges(n_users, n_items)
-    before = _resident()
+    before = resident_bytes()
     generator = torch.Generator().manual_seed(0)
     model = LightGCN(edges, n_users, n_items, LightGcnOptions(dim=DIM, layers=LAYERS), generator).to(where)
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
@@ -93,39 +91,10 @@ def measure(n_users: int, rounds: int) -> Measured:
     return Measured(n_users, n_items, len(edges), times["step"], times["products"], memory)
 
 
-def _resident() -> int:
-    """Bytes this process holds now, where the system tells; else the most it ever held."""
-    try:
-        import psutil
-
-        return psutil.Process().memory_info().rss
-    except ImportError:
-        return peak_bytes()
-
-
-def served(n_users: int, rounds: int, end: Connection) -> None:
-    """`measure` in a child process."""
-    with one_thread():
-        measure(100, 1)  # loads what is loaded at first use, which is no part of the memory of a size
-        end.send(measure(n_users, rounds))
-
-
-def in_a_fresh_process(n_users: int, rounds: int) -> Measured:
-    """`measure` where nothing else was held before."""
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    worker = context.Process(target=served, args=(n_users, rounds, theirs))
-    worker.start()
-    theirs.close()
-    try:
-        return mine.recv()
-    except EOFError:
-        raise AugrecError(
-            f"the process for {n_users:,} users ended early (exit status {worker.exitcode})",
-            remedy="give it more memory, or leave this size out with --users",
-        ) from None
-    finally:
-        worker.join()
+def after_loading(n_users: int, rounds: int) -> Measured:
+    """`measure` after a small one, which loads what is loaded at first use and is no part of the memory of a size."""
+    measure(100, 1)
+    return measure(n_users, rounds)
 
 
 def results_of(sizes: Sequence[Measured]) -> list[Result]:
@@ -175,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--users", type=int, nargs="+", default=USERS, metavar="N", help="the sizes")
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    sizes = [in_a_fresh_process(n_users, given.rounds) for n_users in sorted(given.users)]
+    sizes = [in_a_fresh_process(after_loading, n_users, given.rounds) for n_users in sorted(given.users)]
     return report(f"Scale, {device().type}, one thread", results_of(sizes), given.json)
 
 

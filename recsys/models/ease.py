@@ -9,9 +9,11 @@ Normalization Necessary for Linear Recommenders?", SIGIR 2025, found to matter; 
 `diagonal` g: B_ij = -P_ij / P_jj^g. Ridge regression without a constraint has the scores X P X^T X = X - lambda X P,
 and EASE among users in place of items, C X with C_uv = -Q_uv / Q_uu and Q = (X X^T + lambda I)^-1, has X_u - (X P)_u /
 Q_uu: among the items that a user does not have both rank as -X P. So g = 0 is either of them, and g = 1 is EASE.
-Deviations: none at the defaults. The inverse is taken in float64 by Cholesky; scores are float32.
-Cost: time n_items^3, and at the peak 2 matrices of n_items^2 float64 (10,000 items: 1.6 GB; 3 of them on a GPU) beside
-the one of float32 that is kept.
+Deviations: none at the defaults. The inverse is taken by Cholesky. On the CPU, from 2,048 items on, in float32 and in
+the memory of B, and in float64 where a product with vectors shows that float32 does not do (see `ZeroDiagonalRidge`);
+else in float64. Scores are float32.
+Cost: time n_items^3. Memory 4 n_items^2 bytes (10,000 items: 0.4 GB) in float32; in float64 at the peak 2 matrices of
+n_items^2 (1.6 GB; 3 of them on a GPU) beside the one of float32 that is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
     from recsys.data.dataset import Dataset
     from recsys.models.options.ease import EaseOptions
 
-BYTES_PER_PAIR = 3 * 8 + 4
+BYTES_PER_PAIR = 3 * 8 + 4  # in float64; float32 needs B alone
+SINGLE = 2048  # items from which float32 is tried: fewer are inverted in float64 within a second
+PROBES = 8  # vectors that P (X^T X + lambda I) has to leave as they are
+OFF = 1e-3  # of a probe's deviation, by which an entry may move; float32 gives 1e-5 where lambda is of use
 FEWEST_ALONE = 0.1  # share of rows with nothing beside the diagonal from which it pays to leave them out
 ROWS = 1024  # of a matrix of n_items^2, worked on at a time
 
@@ -40,9 +45,13 @@ ROWS = 1024  # of a matrix of n_items^2, worked on at a time
 class ZeroDiagonalRidge(ItemItem):
     """Item-item weights learned by ridge regression with a zero diagonal; see `ItemItem`.
 
+    float32 keeps as many digits of P as the matrix is well conditioned. Whether they are enough is not guessed: random
+    vectors are multiplied by the matrix before, and by P after, and have to come back.
+
     Args:
         l2: lambda.
         activity, diagonal: a and g of the module.
+        bytes_per_pair: see `ItemItem`.
     """
 
     def __init__(
@@ -54,22 +63,48 @@ class ZeroDiagonalRidge(ItemItem):
         *,
         activity: float = 0.0,
         diagonal: float = 1.0,
+        bytes_per_pair: int = BYTES_PER_PAIR,
     ) -> None:
-        super().__init__(edges, n_users, n_items, bytes_per_pair=BYTES_PER_PAIR)
+        super().__init__(edges, n_users, n_items, bytes_per_pair=bytes_per_pair)
         self.l2, self.activity, self.diagonal = l2, activity, diagonal
 
     @torch.no_grad()
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`."""
-        self.weigh(self.inverse(incidence(dataset)))
+        x = incidence(dataset)
+        if not self.weights.is_cuda and self.n_items >= SINGLE and self.inverted_in_place(x):
+            self.weigh(self.weights)
+            return
+        self.require(BYTES_PER_PAIR * self.n_items**2)
+        self.weigh(self.inverse(x))
 
     def weigh(self, inverse: Tensor) -> None:
-        """B from P, float64 [n_items, n_items], which is left as it is."""
+        """B from P [n_items, n_items]: float64, which is left as it is, or `weights` itself."""
         scale = -inverse.diagonal().pow(self.diagonal)
         for start in range(0, self.n_items, ROWS):
             part = slice(start, start + ROWS)
-            self.weights[part] = inverse[part].div(scale).to(self.weights)
+            torch.div(inverse[part], scale, out=self.weights[part])
         self.weights.fill_diagonal_(0.0)
+
+    def inverted_in_place(self, x: sp.csr_array) -> bool:
+        """Makes `weights` P in float32; False where P is off, or the matrix not positive definite in float32."""
+        by_item, rows = sp.csr_array(x.T), self.weighed(x)
+        for start in range(0, self.n_items, ROWS):
+            part = slice(start, start + ROWS)
+            self.weights[part] = torch.from_numpy((by_item[part] @ rows).toarray())
+        self.regularise(self.weights)
+        probes = torch.randn(self.n_items, PROBES, generator=torch.Generator().manual_seed(0))
+        images = self.weights @ probes
+        try:
+            inverted(self.weights)
+        except ArithmeticError:
+            return False
+        off = (self.weights @ images).sub_(probes).square_().mean(dim=1).sqrt_()  # of each row, as the probes' are 1
+        return bool(off.max() <= OFF)  # NaN is off
+
+    def weighed(self, x: sp.csr_array) -> sp.csr_array:
+        """V X."""
+        return sp.csr_array(self.importance(x) @ x) if self.activity else x
 
     def importance(self, x: sp.csr_array) -> sp.dia_array:
         """V, float64 [n_users, n_users]: how much each user's row counts."""
@@ -80,8 +115,7 @@ class ZeroDiagonalRidge(ItemItem):
     def inverse(self, x: sp.csr_array) -> Tensor:
         """(X^T V X + what keeps B small)^-1, float64 [n_items, n_items] on the model's device."""
         try:
-            rows = self.importance(x) @ x if self.activity else x
-            gram = torch.from_numpy((x.T @ rows).toarray()).to(self.weights.device)
+            gram = torch.from_numpy((sp.csr_array(x.T) @ self.weighed(x)).toarray()).to(self.weights.device)
             self.regularise(gram)
             return inverted(gram)
         except (MemoryError, RuntimeError, ArithmeticError) as error:
@@ -91,41 +125,46 @@ class ZeroDiagonalRidge(ItemItem):
             ) from error
 
     def regularise(self, gram: Tensor) -> None:
-        """Adds to X^T V X (float64 [n_items, n_items], in place) what keeps B small."""
+        """Adds to X^T V X ([n_items, n_items], in place) what keeps B small."""
         gram.diagonal().add_(self.l2)
 
 
 def inverted(matrix: Tensor) -> Tensor:
-    """The inverse of a symmetric, positive definite float64 matrix, which is overwritten on the CPU.
+    """The inverse of a symmetric, positive definite matrix, in its place on the CPU if it is contiguous.
 
     There LAPACK works in place, in a third of the time that torch takes for its copies. Rows with nothing beside the
     diagonal, such as those of items without training interactions, are inverted by themselves.
 
+    Args:
+        matrix: float64, or float32 on the CPU.
+
     Raises:
-        RuntimeError or ArithmeticError: the matrix is not positive definite.
+        RuntimeError or ArithmeticError: the matrix is not positive definite; what is in it is of no use then.
     """
-    alone = (matrix.count_nonzero(dim=1) == 1) & (matrix.diagonal() > 0)
+    entries = torch.cat([part.count_nonzero(dim=1) for part in matrix.split(ROWS)])
+    alone = (entries == 1) & (matrix.diagonal() > 0)
     if FEWEST_ALONE * len(matrix) <= alone.sum() < len(matrix):
         met = (~alone).nonzero().ravel()
-        block = matrix.index_select(0, met).index_select(1, met)
-        result = matrix.diagonal().reciprocal().diag()
-        result[met[:, None], met] = inverted(block)
-        return result
+        block = inverted(matrix.index_select(0, met).index_select(1, met))
+        matrix.diagonal().reciprocal_()
+        matrix[met[:, None], met] = block
+        return matrix
     if matrix.is_cuda:
         return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    matrix = matrix.contiguous()
     columns = matrix.numpy().T  # the same matrix, in LAPACK's order
-    factor, failed = lapack.dpotrf(columns, lower=1, clean=0, overwrite_a=1)
+    potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (columns,))
+    factor, failed = potrf(columns, lower=1, clean=0, overwrite_a=1)
     if not failed:
-        columns, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        _, failed = potri(factor, lower=1, overwrite_c=1)
     if failed:
         raise ArithmeticError(f"LAPACK stopped at column {failed}: not positive definite")
-    result = torch.from_numpy(columns.T)
-    for start in range(0, len(result), ROWS):  # the half that LAPACK left alone
+    for start in range(0, len(matrix), ROWS):  # the half that LAPACK left alone
         part = slice(start, start + ROWS)
-        own = result[part, part].triu()
-        result[part, part] = own + own.triu(1).T
-        result[start + ROWS :, part] = result[part, start + ROWS :].T
-    return result
+        own = matrix[part, part].triu()
+        matrix[part, part] = own + own.triu(1).T
+        matrix[start + ROWS :, part] = matrix[part, start + ROWS :].T
+    return matrix
 
 
 class Ease(ZeroDiagonalRidge):
@@ -141,4 +180,5 @@ class Ease(ZeroDiagonalRidge):
             options.l2,
             activity=options.activity,
             diagonal=options.diagonal,
+            bytes_per_pair=4,
         )

@@ -48,9 +48,12 @@ class ItemKnn(Similarity):
         by_item = sp.csr_array(x.T)
         norm = np.sqrt(np.asarray(x.sum(axis=0)).ravel())
 
-        def block(part: slice) -> sp.coo_array:
-            shared = (by_item[part] @ x).tocoo()
-            shared.data /= norm[part][shared.row] * norm[shared.col] + self.shrink
+        def block(part: slice) -> sp.csr_array:
+            shared = by_item[part] @ x
+            norms = norm[shared.indices]
+            norms *= np.repeat(norm[part], np.diff(shared.indptr))
+            norms += self.shrink
+            shared.data /= norms
             return shared
 
         return block

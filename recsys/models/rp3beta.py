@@ -56,9 +56,9 @@ class Rp3beta(Similarity):
         to_users = sp.csr_array(sp.diags_array(item_degree**-self.alpha) @ x.T)
         penalty = item_degree**-self.beta
 
-        def block(part: slice) -> sp.coo_array:
-            walks = (to_users[part] @ to_items).tocoo()
-            walks.data *= penalty[walks.col]
+        def block(part: slice) -> sp.csr_array:
+            walks = to_users[part] @ to_items
+            walks.data *= penalty[walks.indices]
             return walks
 
         return block

@@ -18,8 +18,9 @@ from recsys.models.base import ClosedFormRecommender, Newcomer
 from recsys.models.parts.histories import Histories
 
 BLOCK = 2**22  # entries of W that may be in memory in float64 at a time
+TOGETHER = 4  # entries of a row of which the largest is looked at, as its largest are looked for
 
-Rows = Callable[[slice], sp.coo_array]
+Rows = Callable[[slice], sp.csr_array]
 
 
 class ItemItem(ClosedFormRecommender):
@@ -51,10 +52,10 @@ class ItemItem(ClosedFormRecommender):
         self.neighbours = None if neighbours is None else min(neighbours, n_items)
         self.histories = Histories(edges, n_users, n_items)
         if self.neighbours is None:
-            self._require(bytes_per_pair * n_items**2)
+            self.require(bytes_per_pair * n_items**2)
             self.register_buffer("weights", torch.zeros(n_items, n_items))
         else:
-            self._require(8 * n_items * self.neighbours)
+            self.require(8 * n_items * self.neighbours)
             self.register_buffer("columns", torch.zeros(n_items, self.neighbours, dtype=torch.int32))
             self.register_buffer("values", torch.zeros(n_items, self.neighbours))
 
@@ -63,7 +64,8 @@ class ItemItem(ClosedFormRecommender):
         """See `Recommender.inductive`: users, by X_u."""
         return frozenset({"user"})
 
-    def _require(self, size: int) -> None:
+    def require(self, size: int) -> None:
+        """Raises an AugrecError where this machine has less memory than `size` bytes."""
         there = physical_memory()
         if there is not None and size > there:
             name = type(self).__name__
@@ -91,9 +93,9 @@ class Similarity(ItemItem):
         """See `ClosedFormRecommender.compute`. Of equal entries in a row, those of lower item ids are kept."""
         rows = self.rows(incidence(dataset))
         for start, block in self._blocks(rows):
-            own = block.row + start == block.col
-            block.data[own] = 0.0
             part = slice(start, start + block.shape[0])
+            own = np.arange(part.start, part.stop, dtype=block.indices.dtype)
+            block.data[np.repeat(own, np.diff(block.indptr)) == block.indices] = 0.0
             if self.neighbours is None:
                 self.weights[part] = torch.from_numpy(block.toarray().astype(np.float32)).to(self.weights)
             else:
@@ -101,7 +103,7 @@ class Similarity(ItemItem):
                 self.columns[part] = torch.from_numpy(columns).to(self.columns)
                 self.values[part] = torch.from_numpy(values).to(self.values)
 
-    def _blocks(self, rows: Rows) -> Iterator[tuple[int, sp.coo_array]]:
+    def _blocks(self, rows: Rows) -> Iterator[tuple[int, sp.csr_array]]:
         step = max(1, BLOCK // max(self.n_items, 1))
         for start in range(0, self.n_items, step):
             yield start, rows(slice(start, min(start + step, self.n_items)))
@@ -109,22 +111,45 @@ class Similarity(ItemItem):
 
 def incidence(dataset: Dataset) -> sp.csr_array:
     """X, float64 [n_users, n_items]: 1 for each training interaction."""
-    users, items = dataset.train.T
+    users, items = dataset.train.T.astype(np.int32)  # half the bytes that a product of matrices reads
     return sp.coo_array((np.ones(len(users)), (users, items)), shape=(dataset.n_users, dataset.n_items)).tocsr()
 
 
-def largest(block: sp.coo_array, k: int) -> tuple[np.ndarray, np.ndarray]:
+def largest(block: sp.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns (int32) and values (float32) of the k largest positive entries of each row, [n, k].
 
     Zeros where there are fewer. Largest first; equal ones (in float32: rounding makes no order) by lower column.
     """
     values = block.data.astype(np.float32)
-    positive = values > 0
-    row, column, values = block.row[positive], block.col[positive], values[positive]
+    least = np.repeat(_least_of_largest(values, block.indptr, k), np.diff(block.indptr))
+    kept = (values >= least).nonzero()[0]  # a few more than k of each row
+    column, values = block.indices[kept], values[kept]
+    row = np.searchsorted(block.indptr, kept, side="right") - 1
     order = np.lexsort((column, -values, row))
     row, column, values = row[order], column[order], values[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    kept = place < k
+    place = np.arange(len(row)) - np.searchsorted(row, np.arange(block.shape[0]))[row]
+    first = place < k
     columns, tops = np.zeros((block.shape[0], k), np.int32), np.zeros((block.shape[0], k), np.float32)
-    columns[row[kept], place[kept]], tops[row[kept], place[kept]] = column[kept], values[kept]
+    columns[row[first], place[first]], tops[row[first], place[first]] = column[first], values[first]
     return columns, tops
+
+
+def _least_of_largest(values: np.ndarray, starts: np.ndarray, k: int) -> np.ndarray:
+    """float32 [n], positive: what at least k entries of a row reach, if so many are positive, and not many more.
+
+    Rows begin at `starts`. Those of about one length are put below each other, and of `TOGETHER` entries the largest
+    speaks for all: the k-th largest of these is reached by k entries.
+    """
+    lengths = np.diff(starts)
+    result = np.full(len(lengths), np.finfo(np.float32).smallest_subnormal)
+    classes = np.ceil(np.log2(np.maximum(lengths, 1))).astype(int)
+    for width in np.unique(classes[lengths > k * TOGETHER]):
+        rows = ((classes == width) & (lengths > k * TOGETHER)).nonzero()[0]
+        longest = -(-lengths[rows].max() // TOGETHER) * TOGETHER
+        places = starts[rows, None] + np.arange(longest, dtype=starts.dtype)
+        padded = values.take(places, mode="clip")
+        padded[np.arange(longest) >= lengths[rows, None]] = 0.0  # and not an entry of the next row
+        groups = padded.reshape(len(rows), TOGETHER, -1).max(axis=1)
+        least = torch.from_numpy(groups).topk(k, sorted=False).values.amin(dim=1).numpy()
+        result[rows] = np.maximum(result[rows], least)
+    return result

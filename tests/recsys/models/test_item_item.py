@@ -11,6 +11,7 @@ from augrec.artefacts.errors import AugrecError, DataError
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
+from recsys.models import ease
 from recsys.models.build import build_model
 from recsys.models.ease import Ease, inverted
 from recsys.models.ease_text import EaseText, KeptInverse
@@ -115,7 +116,7 @@ def test_item_item_models_equal_loops_for_any_number_of_neighbours_and_block(
 
 
 def test_ties_keep_the_lower_ids_largest_first() -> None:
-    block = sp.coo_array(np.array([[0.5, 1.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 2.0, 0.0]]))
+    block = sp.csr_array(np.array([[0.5, 1.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0], [-1.0, 0.0, 2.0, 0.0]]))
     columns, values = largest(block, 2)
     assert columns.tolist() == [[1, 0], [0, 0], [2, 0]]
     assert values.tolist() == [[1.0, 0.5], [0.0, 0.0], [2.0, 0.0]]
@@ -331,6 +332,26 @@ def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
     torch.testing.assert_close(matrix @ inverse, torch.eye(size, dtype=torch.float64), atol=1e-10, rtol=0)
     with pytest.raises(ArithmeticError, match="not positive definite"):
         inverted(-matrix)
+
+
+@pytest.mark.parametrize(("l2", "single"), [(20.0, True), (1e-4, False)])
+def test_ease_in_float32_is_that_of_float64_or_is_not_used(
+    l2: float, single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 users x 150 items, so that without lambda the matrix has no inverse; items 140 to 149 are nobody's."""
+    rng = np.random.default_rng(4)
+    train = np.argwhere(rng.random((60, 140)) < 0.2)
+    empty = np.empty((0, 2), dtype=np.int64)
+    wide = Dataset.from_arrays(60, 150, train, empty, empty)
+    exact, small = Ease(train, 60, 150, l2), Ease(train, 60, 150, l2, bytes_per_pair=4)
+    exact.compute(wide)
+    monkeypatch.setattr(ease, "SINGLE", 100)
+    doubled: list[int] = []
+    monkeypatch.setattr(small, "require", doubled.append)
+    small.compute(wide)
+    assert doubled == ([] if single else [ease.BYTES_PER_PAIR * 150**2])
+    torch.testing.assert_close(small.weights, exact.weights, atol=1e-6 if single else 0.0, rtol=0)
+    assert not small.weights[140:].any()
 
 
 def test_items_that_meet_nobody_are_inverted_by_themselves() -> None:
