@@ -25,6 +25,7 @@ from augrec.pipeline.host.stopping import Stopped, Stopper
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
 from augrec.pipeline.recommend.commands import register as register_recommend
+from augrec.pipeline.shipped_configs import configs_app
 
 app = typer.Typer(
     name="augrec",
@@ -421,6 +422,7 @@ def doctor(
     )
 
 
+app.add_typer(configs_app, name="configs")
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
 app.add_typer(requests_app, name="requests")
