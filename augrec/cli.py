@@ -14,6 +14,7 @@ import typer
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.plugins import load_plugins
+from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
@@ -104,7 +105,8 @@ def run(
 
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
-    begin(look_at_run(job), config)
+    with signs_of_life("looking for what the stages need"):
+        begin(look_at_run(job), config)
     with job.stop.listening(), hooked(job.config.hooks, job.config.name, job.folder, allowed=hooks):
         stages = run_all(job, force=force or [], console=console(), workers=workers)
     answer(
@@ -132,7 +134,8 @@ def experiment(
 
     _check_stages(force)
     plan, stop = read_experiment(config, overrides), Stopper()
-    begin(look_at_plan(plan, download=download), config)
+    with signs_of_life("looking for what the stages need"):
+        begin(look_at_plan(plan, download=download), config)
     with stop.listening():
         _, failures = run_experiment(plan, console=console(), force=force or [], download=download, stop=stop)
     folder = ExperimentFolder(plan.experiment.folder)
@@ -169,7 +172,8 @@ def compare(
 
     _check_stages(force)
     plan, stop = read_compare(config, overrides), Stopper()
-    begin(look_at_plan(plan, download=download), config)
+    with signs_of_life("looking for what the stages need"):
+        begin(look_at_plan(plan, download=download), config)
     with stop.listening():
         page = run_compare(plan, console=console(), force=force or [], download=download, stop=stop)
     folder = ComparisonFolder(plan.folder)
@@ -205,7 +209,8 @@ def audit(
     """Prove that only training interactions were used, and that the artefacts of a run fit together."""
     from augrec.pipeline.audit import audit_run, render
 
-    findings = audit_run(run_folder)
+    with signs_of_life("audit"):
+        findings = audit_run(run_folder)
     answer(
         findings.as_json(),
         lambda out: render(findings, out),

@@ -115,6 +115,13 @@ def run_stage(
         workers: processes that do pieces beside each other; None leaves it to the stage.
         ahead: seconds that it and the stages after it took when they last ran; None where that is not known.
     """
+    with signs_of_life(stage.name):
+        return _run_stage(stage, run, force, label, console, workers, ahead)
+
+
+def _run_stage(
+    stage: Stage, run: Run, force: bool, label: str, console: Console, workers: int | None, ahead: float | None
+) -> Outcome:
     watch = Stopwatch()
     if force:
         stage.clear(run)
@@ -131,9 +138,8 @@ def run_stage(
     before = "" if ahead is None else f"   (all from here to the end took {clock(ahead)} last time)"
     console.print(f"{label} running: {reason}{before}", markup=False, highlight=False)
     stage.remove_marker(run)
-    with signs_of_life(stage.name):
-        Local(workers).prepare(run, stage)
-        details = stage.finish(run)
+    Local(workers).prepare(run, stage)
+    details = stage.finish(run)
     for note in stage.notes(details):
         text = visible(note)  # ids and titles are anybody's
         console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)

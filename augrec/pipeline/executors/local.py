@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.cores import usable_cores
@@ -103,8 +106,10 @@ class Local:
         kept = everything - len(waiting)
         if kept:
             say(f"{stage.name}  {kept} kept, {len(waiting)} to go")
+        logs = {piece.name: stage.log_of(piece) for piece in waiting}
+        epochs = partial(last_epoch, logs, time.time())
         bar = (
-            progress(stage.name, len(waiting), stage.pieces_name, whole=everything)
+            progress(stage.name, len(waiting), stage.pieces_name, epochs, whole=everything)
             if not stage.resources.costly_start
             else None
         )
@@ -112,6 +117,8 @@ class Local:
         with bar or nullcontext() as ticker:
 
             def done(share: Share, result: None, problem: str | None) -> Iterable[Share]:
+                for piece in share.pieces:
+                    logs.pop(piece.name, None)
                 if problem is not None:
                     self.failures[share.name] = problem
                     _note_failure(share.pieces, problem)
@@ -130,6 +137,33 @@ class Local:
             except Stopped as stop:
                 _note_stop(waiting, stop)
                 raise
+
+
+def last_epoch(logs: Mapping[str, Path | None], since: float) -> str:
+    """What the training that spoke last says of its last epoch, e.g. "llmrec/seed-1 epoch 3 loss 1.06241".
+
+    Args:
+        logs: of trainings that are not finished, by what these are called; those that are not there yet say nothing.
+        since: only what was written later counts, in seconds since 1970.
+    """
+    newest, spoke = max(((_written(log), name) for name, log in list(logs.items())), default=(0.0, ""))
+    if newest < since:
+        return ""
+    log = logs.get(spoke)
+    if log is None:
+        return ""  # it has just ended
+    with suppress(OSError):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        epoch = next((line for line in reversed(lines) if line.startswith("epoch ")), None)
+        return " ".join([spoke, *epoch.split("  ")[:2]]) if epoch else f"{spoke} in its first epoch"
+    return ""
+
+
+def _written(path: Path | None) -> float:
+    """When a file was last written, in seconds since 1970; 0 where it is not there."""
+    with suppress(OSError):
+        return path.stat().st_mtime if path is not None else 0.0
+    return 0.0
 
 
 def _shares(run: Run, stage: Stage, waiting: list[Piece], workers: int) -> Iterator[list[Share]]:

@@ -212,6 +212,10 @@ class Stage(ABC):
         """
         return wanted if wanted is not None and wanted > 1 else 0
 
+    def log_of(self, piece: Piece) -> Path | None:
+        """The file in which a training says how far it is while it goes on, a line each epoch; None for other work."""
+        return None
+
     def finished(self, run: Run, piece: Piece) -> None:
         """Told, in the process that has the run, of a piece that was just finished."""
         return

@@ -98,6 +98,11 @@ class BaseRecommender(Stage):
         """See `Stage.processes`: as many as the cores and the threads of a training allow, where nothing was said."""
         return wanted or default_workers(run.config)
 
+    def log_of(self, piece: Piece) -> Path | None:
+        """See `Stage.log_of`."""
+        assert isinstance(piece, BasePiece)
+        return piece.training.folder.log if piece.training else None
+
     def finish(self, run: Run) -> dict[str, Any]:
         """See `Stage.finish`: what the trained models say, as files.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json
+from augrec.artefacts.progress import step
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.stages.base import Run, Stage
 
@@ -52,7 +53,10 @@ class Prepare(Stage):
 
         options = run.config.dataset
         told: list[str] = []
-        meta = prepare(read(options, _source_folder(run)), options, self.folder(run), run.config.seed, told)
+        step("reading the data set")
+        raw = read(options, _source_folder(run))
+        step("filtering and splitting")
+        meta = prepare(raw, options, self.folder(run), run.config.seed, told)
         notes = [*meta["notes"], *told, *_gaps(meta), *_domain_notes(run), *_item_text_notes(run, run.files.items)]
         return {**meta["counts"], "notes": notes}
 

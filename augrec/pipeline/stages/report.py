@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.progress import step
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.treatments import changes
 from augrec.pipeline.stages.base import Run, Stage
@@ -50,7 +51,9 @@ class Report(Stage):
         from augrec.pipeline.config import as_plain
         from augrec.report.pages.run.page import write_report
 
+        step("auditing")
         audit = audit_run(run.folder)
+        step("comparing variants, and writing the page")
         if audit.violations:
             command = f"augrec audit {shlex.quote(str(run.folder))}"
             raise AugrecError(

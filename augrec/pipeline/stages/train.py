@@ -105,6 +105,11 @@ class Train(Stage):
         monitor = piece.training.config.training.monitor
         return f"valid {monitor} {piece.training.metrics()['valid'][monitor]:.4f}"
 
+    def log_of(self, piece: Piece) -> Path | None:
+        """See `Stage.log_of`."""
+        assert isinstance(piece, TrainingPiece)
+        return TrainingFolder(piece.training.out).log if piece.training else None
+
     def finished(self, run: Run, piece: Piece) -> None:
         """See `Stage.finished`: trackers are told of a training at once."""
         _tell_trackers(run, [run.files.training(piece.group, piece.number)])

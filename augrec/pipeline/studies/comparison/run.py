@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
@@ -63,7 +64,8 @@ def run_compare(
         _import(plan, runner)
         runner.run(search)
         timer = Stopwatch()
-        page = write_comparison(plan, Run(runner.config, download), tuned, watch.seconds())
+        with signs_of_life("compare"):
+            page = write_comparison(plan, Run(runner.config, download), tuned, watch.seconds())
         runner.say("compare", f"done in {timer.seconds():.0f} s   compare.json, compare.md, {page.name}")
     return page
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from augrec.artefacts.files import write_json
+from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
@@ -59,7 +60,8 @@ def run_experiment(
             write_json(files.failures, [asdict(failure) for failure in failures])
         else:
             files.failures.unlink(missing_ok=True)
-        write_pages(study_of(plan, outcomes), plan.experiment.tables)
+        with signs_of_life("tables and plots"):
+            write_pages(study_of(plan, outcomes), plan.experiment.tables)
     return outcomes, failures
 
 
