@@ -133,7 +133,7 @@ def _results(size: str, counts: Counts, studies: int) -> list[Result]:
                 results.append(Result.at_most(name, rate, tolerated(LEVEL, studies), "share"))
             else:
                 results.append(Result.unjudged(name, rate, "share", "power, not a mistake"))
-    both, fixed = counts.covered / studies
+    both, fixed = (float(share) for share in counts.covered / studies)
     least = 1 - tolerated(LEVEL + 0.02, studies)
     name = f"{size}: 95 % intervals"
     results.append(Result.at_least(f"{name} over users and seeds cover", both, least, "share"))

@@ -28,7 +28,10 @@ ORDER = {"tail": "-", "random": ":", "head": "--"}
 
 @dataclass(frozen=True)
 class Gain:
-    """Relative difference to the baseline in the primary metric, with its interval; x is what it is drawn over."""
+    """Relative difference to the baseline in the primary metric; its interval is the page's simultaneous one.
+
+    x is what it is drawn over.
+    """
 
     x: float
     mean: float
@@ -147,7 +150,7 @@ def _gain(results: ComparisonResults, arm: str, judge: str, x: float) -> Gain | 
         return None
     low, high = (
         end / versus.reference if end is not None and versus.reference else None
-        for end in (versus.ci_low, versus.ci_high)
+        for end in (versus.family_low, versus.family_high)
     )
     return Gain(x, versus.relative, low, high)
 

@@ -30,6 +30,7 @@ ANSWERING = (
     "models",
     "clean",
     "distant",
+    "across",
     "prepare",
 )
 

@@ -54,7 +54,7 @@ def test_gains_are_relative_differences_with_the_interval_of_the_comparison() ->
     assert versus.reference is not None
     assert row.cells[3].text == "tail"
     assert row.cells[4].value == versus.relative
-    assert row.cells[5].value == pytest.approx(versus.ci_low / versus.reference)  # type: ignore[operator]
+    assert row.cells[5].value == pytest.approx(versus.family_low / versus.reference)  # type: ignore[operator]
     shuffled = results.arm_titles["shuffled"]
     assert shuffled not in [row.cells[0].text for row in found.rows], "a control of a model is none of its budgets"
 
