@@ -30,8 +30,8 @@ class SourceOptions(Options):
     """What answers."""
     tasks: tuple[str, ...] = LLMREC
     """What it is asked while augmenting: edges, user_profile, item_attributes, item_profile, reasons, pair, pick,
-    ranking, rating. A replayed source: whatever its records answer. None for a source that re-ranks and does nothing
-    else."""
+    ranking, rating, catalogue_entry. A replayed source: whatever its records answer. None for a source that re-ranks
+    and does nothing else."""
     users: int | None = Field(default=None, ge=1)
     """Asked about so many users only, drawn with the run's seed among those with a history; the others have no record.
     The same users for every source with this number, and some of those with a larger one. null: all users."""

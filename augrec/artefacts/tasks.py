@@ -100,7 +100,13 @@ class Rating(Kind):
     kind: Literal["rating"] = "rating"
 
 
-Gives = Annotated[Text | Attributes | Edges | Insertions | Ranking | Rating, Field(discriminator="kind")]
+class Entry(Kind):
+    """What a model knows by heart of an item; it is judged, and no recommender is given it."""
+
+    kind: Literal["entry"] = "entry"
+
+
+Gives = Annotated[Text | Attributes | Edges | Insertions | Ranking | Rating | Entry, Field(discriminator="kind")]
 
 
 class TaskCard(Options):

@@ -140,6 +140,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         else (),
         spending=read_spending(folder, {name: config.seeds_of(name) for name in config.variants}),
         co2_g_per_kwh=compare.co2_g_per_kwh,
+        coverage=texts.coverage(),
     )
 
 

@@ -16,7 +16,7 @@ from augrec.artefacts.matrices import matrix_of, read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
-from augrec.artefacts.tasks import Edges, Text, read_card
+from augrec.artefacts.tasks import Edges, Entry, Text, read_card
 from augrec.artefacts.treatments import AS_IS, treatment
 from augrec.pipeline.config import Config
 from augrec.pipeline.studies.comparison.options import Compare
@@ -25,6 +25,7 @@ from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency, consistency
+from augrec.report.measures.coverage import Coverage, coverage
 from augrec.report.measures.edge_worth import EdgeWorth
 from augrec.report.measures.intrinsic import Intrinsic, intrinsic
 from augrec.report.measures.leak import Leak, leak
@@ -173,6 +174,13 @@ class TextMeasures:
             for task in tasks
             if (named := self.records.get((pair.named, task))) and (hidden := self.records.get((pair.anonymous, task)))
         )
+
+    def coverage(self) -> tuple[Coverage, ...]:
+        """Of every source that was asked for entries of the catalogue."""
+        names = [name for name in ("title", "year", "genres") if name in self._items.column_names]
+        catalogue = {name: self._items[name].to_pylist() for name in names}
+        asked = [records for key, records in self.records.items() if isinstance(self._cards[key].gives, Entry)]
+        return tuple(one for records in asked if (one := coverage(records, catalogue)) is not None)
 
     @cached_property
     def histories(self) -> dict[int, list[list[str]]] | None:

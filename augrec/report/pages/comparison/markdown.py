@@ -25,6 +25,7 @@ from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_tables import (
     agreement_table,
     consistency_table,
+    coverage_table,
     intrinsic_table,
     leak_table,
     memorisation_table,
@@ -77,7 +78,7 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     yield from _section("The texts", texts)
     yield from _section("Texts and ids", [alignment_table(results.alignment)])
     yield from _list(f"{plain(probe.of)}: {probe.verdict}: {plain(probe.why)}" for probe in results.alignment)
-    yield from _section("Leak and memory", [leak_table(results), memorisation_table(results)])
+    yield from _section("Leak and memory", [leak_table(results), memorisation_table(results), coverage_table(results)])
     verdicts = [(check.source, check.verdict) for check in results.leak]
     verdicts += [(probe.named, probe.verdict) for probe in results.memorisation]
     yield from _list(f"{plain(source)}: {plain(verdict)}" for source, verdict in verdicts)

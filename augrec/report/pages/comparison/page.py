@@ -38,6 +38,7 @@ from augrec.report.pages.comparison.text_tables import (
     agreement_matrices,
     agreement_table,
     consistency_table,
+    coverage_table,
     intrinsic_table,
     leak_table,
     memorisation_table,
@@ -144,6 +145,7 @@ def _texts(results: ComparisonResults) -> dict[str, object]:
         "leak": leak_table(results),
         "leak_figure": leak_figure(results),
         "memorisation": memorisation_table(results),
+        "coverage": coverage_table(results),
         "source_looks": source_looks(results),
     }
 

@@ -16,6 +16,7 @@ from augrec.report.measures.agreement import Agreement
 from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency
 from augrec.report.measures.cost import Cost, Gain
+from augrec.report.measures.coverage import Coverage
 from augrec.report.measures.downstream import GroupSize, Judgement
 from augrec.report.measures.edge_worth import EdgeWorth
 from augrec.report.measures.examples import Example
@@ -168,6 +169,7 @@ class ComparisonResults:
     local_models: tuple[LocalModel, ...] = ()
     spending: tuple[Spending, ...] = ()
     co2_g_per_kwh: float | None = None
+    coverage: tuple[Coverage, ...] = ()
 
     @cached_property
     def arm_titles(self) -> dict[str, str]:

@@ -209,3 +209,24 @@ def _matrix_cell(pair: Agreement) -> tuple[Cell, float]:
     under += [] if pair.exact is None else [f"equal {percent(pair.exact)}"]
     shade = pair.cosine if pair.cosine is not None else pair.exact
     return Cell(number(pair.cosine, 2), pair.cosine, tuple(under)), min(1.0, max(0.0, shade or 0.0))
+
+
+def coverage_table(results: ComparisonResults) -> Table | None:
+    """What each model completes of the catalogue by heart, beside its answers at other items."""
+    looks = source_looks(results)
+    rows = [
+        [
+            named(one.source, looks),
+            Cell(count(one.items), one.items),
+            *(
+                Cell(percent_1(share), share, (f"elsewhere {percent_1(chance)}",))
+                for share, chance in (
+                    (one.titles, one.chance_titles), (one.years, one.chance_years), (one.genres, one.chance_genres)
+                )
+            ),
+        ]
+        for one in results.coverage
+    ]  # fmt: skip
+    columns = (*words("source"), *numbers("items", "titles|exact", "years|exact", "genres|overlap"))
+    notes = ["Asked for by the number alone, beside a few other lines. Elsewhere: the same answers at other items."]
+    return table("coverage-table", "What the models complete of the catalogue by heart", columns, rows, notes)
