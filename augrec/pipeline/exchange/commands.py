@@ -77,6 +77,40 @@ def export_records_command(
         terminal().print(f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns")
 
 
+@export_app.command("recbole")
+def export_recbole_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; RecBole calls the data as it is called.")],
+    vectors: Annotated[
+        list[str] | None, typer.Option("--vector", metavar="GROUP/FIELD", help="These matrices; all unless named.")
+    ] = None,
+    no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Interactions and tables alone.")] = False,
+) -> None:
+    """RecBole's atomic files with the run's split and vectors, and the settings to read them."""
+    from augrec.pipeline.exchange.export_recbole import SETTINGS, export_recbole
+
+    written = export_recbole(run, out, vectors=[] if no_vectors else vectors or None)
+    terminal().print(f"{out / SETTINGS}: {written['counts']['train']:,} training interactions, "
+                     f"{len(written['matrices'])} matrices")  # fmt: skip
+
+
+@export_app.command("model")
+def export_model_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="The best on validation unless named.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Its first training unless named.")] = None,
+    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also write what the source calls users.")] = False,
+) -> None:
+    """A trained model: model.safetensors, what its rows mean, and a card."""
+    from augrec.pipeline.exchange.export_model import export_model
+
+    written = export_model(run, out, variant=variant, seed=seed, user_ids=user_ids)
+    terminal().print(f"{out}: {written['variant']}/seed-{written['seed']}, {written['why']}")
+
+
 @export_app.callback()
 def _export() -> None:
     """Write a run for other people's code."""
