@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,6 +138,10 @@ class TaskPreview:
     bytes: float
     stand_ins: tuple[str, ...]
     shown: tuple[Shown, ...]
+
+    def asked_again(self, times: int) -> TaskPreview:
+        """The same about so many lists of every user."""
+        return replace(self, requests=times * self.requests, refused=times * self.refused, bytes=times * self.bytes)
 
 
 class Preview:

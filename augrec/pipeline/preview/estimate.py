@@ -22,7 +22,7 @@ class Measured:
     Args:
         place: the run folder.
         device: what it ran on, where that is known.
-        tasks: by name, of each `requests`, `seconds`, `prompt_tokens` and `completion_tokens`.
+        tasks: by name, of each `requests`, `attempts`, `seconds`, `prompt_tokens` and `completion_tokens`.
     """
 
     place: str
@@ -33,6 +33,11 @@ class Measured:
         """Mean tokens that were written for a request of a task; None where it was not asked."""
         known = self.tasks.get(task)
         return known["completion_tokens"] / known["requests"] if known else None
+
+    def attempts(self, task: str) -> float:
+        """How often a request of a task was asked on average; once where it was not asked then."""
+        known = self.tasks.get(task)
+        return max(1.0, known["attempts"] / known["requests"]) if known else 1.0
 
     def seconds(self, task: TaskPreview) -> float:
         """What as many requests of a task take; by tokens, read and written alike, where it was not asked then."""
@@ -124,7 +129,10 @@ def estimate(
         task.requests * (task.written if measured is None else measured.written(task.task) or task.written)
         for task in tasks
     ]
-    prompts = [task.requests * task.prompt_tokens[1] for task in tasks]
+    prompts = [
+        task.requests * task.prompt_tokens[1] * (1.0 if measured is None else measured.attempts(task.task))
+        for task in tasks
+    ]
     seconds, by = None, unknown
     if measured is not None:
         seconds = sum(measured.seconds(task) for task in tasks)

@@ -13,7 +13,7 @@ from augment.accounting.devices import devices_called
 from augment.accounting.model_figures import Figures, model_figures
 from augment.accounting.roofline import Peaks, known_peaks
 from augment.catalog import Catalog
-from augment.options import GenerationOptions
+from augment.options import GenerationOptions, SourceOptions
 from augment.preview.questions import Preview, Reader, TaskPreview, asked_users, sampled_entities
 from augment.preview.stand_ins import hints_by_popularity, popular_lists
 from augment.prompts.presentation import Presentation
@@ -24,8 +24,11 @@ from augrec.artefacts.tasks import Edges, Ranking, Rating
 from augrec.pipeline.preflight.engines import gpus_here
 from augrec.pipeline.preview.data import Material, answers_of, material
 from augrec.pipeline.preview.estimate import Estimate, estimate, read_measured, require_measured
+from augrec.pipeline.reranking.asking import asked_about_lists
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.rerank import SPLITS
 from augrec.pipeline.weights import find_folder
+from recsys.options import Judged
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,11 @@ def look(run: Run, asked: Asked) -> list[SourcePreview]:
     if generation is None:
         raise UsageError("the config has no section `generation`, so nobody is asked anything", where=run.config.name)
     sources = _named(asked.source, generation.sources, "source")
+    parts = [part for name in sources for part in _parts(run, name, generation)]
     if asked.task is not None:
-        tasks = {task: None for name in sources for task in generation.sources[name].tasks}
-        _named(asked.task, tasks, "task")
+        _named(asked.task, {task: None for part in parts for task in part.source.tasks}, "task")
     with material(run) as there:
-        return [_look_at(run, name, generation, there, asked) for name in sources]
+        return [_look_at(run, part, there, asked) for part in parts if part.asks(asked.task)]
 
 
 def _named(name: str | None, known: Any, what: str) -> list[str]:
@@ -102,15 +105,53 @@ def _named(name: str | None, known: Any, what: str) -> list[str]:
     return [name]
 
 
-def _look_at(run: Run, name: str, generation: GenerationOptions, there: Material, asked: Asked) -> SourcePreview:
-    source = generation.sources[name]
+@dataclass(frozen=True)
+class _Part:
+    """What a source is asked in one stage.
+
+    Args:
+        name: of the source.
+        source, generation: what is asked.
+        lists: how many items of a list are judged, in the stage rerank; None while augmenting.
+        times: how many lists every user has.
+        notes: what is to be known of it.
+    """
+
+    name: str
+    source: SourceOptions
+    generation: GenerationOptions
+    lists: int | None = None
+    times: int = 1
+    notes: tuple[str, ...] = ()
+
+    def asks(self, task: str | None) -> bool:
+        """Whether it asks anything that is wanted."""
+        return task is None or task in self.source.tasks
+
+
+def _parts(run: Run, name: str, generation: GenerationOptions) -> Iterator[_Part]:
+    """What a source is asked while augmenting, and about lists of trained models."""
+    config, source = run.config, generation.sources[name]
+    if source.tasks or config.rerank is None:
+        yield _Part(name, source, generation)
+    if config.rerank is None or config.rerank.source != name:
+        return
+    size, trainings = config.rerank.list_size, sum(len(config.seeds_of(each)) for each in config.rerank.variants)
+    notes = [f"rerank: every user is asked about the lists of {trainings} trainings on {len(SPLITS)} splits"]
+    if any(config.models[config.variants[each].model].judged is Judged.RATING for each in config.rerank.variants):
+        notes.append(f"a list of ratings is as long as a user has held-out items; here it has {size}")
+    asked, generation = asked_about_lists(config, size)
+    yield _Part(name, asked, generation, size, trainings * len(SPLITS), tuple(notes))
+
+
+def _look_at(run: Run, part: _Part, there: Material, asked: Asked) -> SourcePreview:
+    name, source, generation = part.name, part.source, part.generation
     engine: Any = source.engine
     model = getattr(engine, "model", None)
     if engine.replays:
         return SourcePreview(name, engine.kind, model, (f"copies the records of {engine.records} and asks nobody",))
-    if not source.tasks:
-        return SourcePreview(name, engine.kind, model, ("is asked nothing before the stage rerank",))
     reader, notes = _reader(engine, asked.tokenizer)
+    notes += part.notes
     if not engine.writes_text:
         notes.append("answers by rules: no prompt is read by anybody")
     if not there.own:
@@ -119,14 +160,15 @@ def _look_at(run: Run, name: str, generation: GenerationOptions, there: Material
     catalog.require_titles()
     users = asked_users(catalog, source, run.config.seed)
     chosen = _Chosen(catalog, users, asked, run.config.seed)
-    shown, stand_ins = _with_stand_ins(catalog, there, chosen, run)
+    shown, stand_ins = _with_stand_ins(catalog, there, chosen, run, part.lists)
     answers = answers_of(run, name, {"user": catalog.n_users, "item": catalog.n_items}) if there.own else {}
     preview = Preview(shown, users, source, generation, run.config.seed, reader, answers)
     previewed = []
     for task in preview.tasks:
         if asked.task in (None, task.name):
             stands = [words for what, words in stand_ins.items() if what in _shows(task)]
-            previewed.append(preview.of(task, chosen.sampled(task), chosen.shown(task), stands))
+            once = preview.of(task, chosen.sampled(task), chosen.shown(task), stands)
+            previewed.append(once.asked_again(part.times))
     return SourcePreview(
         name, engine.kind, model, tuple(notes), tuple(previewed), _estimated(run, name, engine, previewed, asked)
     )
@@ -198,15 +240,28 @@ def _entity(catalog: Catalog, about: Any, source_id: str | None) -> int | None:
     return int(found)
 
 
-def _with_stand_ins(catalog: Catalog, there: Material, chosen: _Chosen, run: Run) -> tuple[Catalog, dict[str, str]]:
-    """The catalogue with lists and hints, and in words which of them stand in for what is not there."""
+def _with_stand_ins(
+    catalog: Catalog, there: Material, chosen: _Chosen, run: Run, size: int | None
+) -> tuple[Catalog, dict[str, str]]:
+    """The catalogue with lists and hints, and in words which of them stand in for what is not there.
+
+    Args:
+        catalog: as prompts show it.
+        there: what the run has.
+        chosen: whose prompts are made.
+        run: the run.
+        size: of the lists of trained models that are judged; None: candidates are shown.
+    """
     stand_ins: dict[str, str] = {}
     users = chosen.users()
     lists = popular_lists(catalog, users, max(run.config.candidates.size, 50))
     if run.config.base is not None and not there.has_hints:
         catalog.hints = hints_by_popularity(catalog, lists)
         stand_ins["hints"] = "hints: the next user for the similar one, popularity for predictions"
-    if not catalog.has_candidates:
+    if size is not None:
+        catalog = catalog.listing(popular_lists(catalog, users, size))
+        stand_ins["candidates"] = "lists of trained models: the most popular items that the user does not know"
+    elif not catalog.has_candidates:
         catalog = catalog.listing(popular_lists(catalog, users, run.config.candidates.size))
         stand_ins["candidates"] = "candidates: the most popular items that the user does not know"
     return catalog, stand_ins

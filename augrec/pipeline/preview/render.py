@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -54,14 +55,16 @@ def _lines(shown: Shown) -> list[str]:
 
 
 def _render_estimate(preview: SourcePreview, estimate: Estimate, console: Console) -> None:
-    table = Table(title=f"What {preview.source} takes, by a sample; tokens of prompt and answer", title_justify="left")
-    for heading in ("task", "about", "sample", "requests", "refused", "prompt", "longest", "answer", "at most"):
+    sampled = max((task.sampled for task in preview.tasks), default=0)
+    title = f"What {preview.source} takes, by a sample of {sampled}; tokens of a prompt and of an answer"
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for heading in ("task", "about", "requests", "refused", "prompt", "longest", "answer", "most"):
         table.add_column(heading, justify="left" if heading in ("task", "about") else "right")
     for task in preview.tasks:
         _, mean, longest = task.prompt_tokens
-        numbers = (task.sampled, task.requests, task.refused, round(mean), longest, round(task.written))
+        numbers = (task.requests, task.refused, round(mean), longest, round(task.written), task.most_written)
         about = f"{task.entities:,} {task.about}s"
-        table.add_row(*cells(task.task, about, *(f"{number:,}" for number in (*numbers, task.most_written))))
+        table.add_row(*cells(task.task, about, *(f"{number:,}" for number in numbers)))
     console.print(table)
     console.print(
         f"{estimate.requests:,} requests, {estimate.prompt_tokens:,.0f} tokens to read, "

@@ -37,7 +37,7 @@ def ask_about(training: Training, there: RerankingFolder, engine: Engine | None,
     catalog = Catalog.load(files.dataset, base=files.base if config.base else None).listing(
         *first_of(lists, size, dataset.n_users)
     )
-    source, generation = _asked(config, size)
+    source, generation = asked_about_lists(config, size)
     summary = run_source(
         *(catalog, title, source, generation), folder=there.answers.root, seed=config.seed, engine=engine
     )
@@ -46,7 +46,7 @@ def ask_about(training: Training, there: RerankingFolder, engine: Engine | None,
     return summary
 
 
-def _asked(config: Any, size: int) -> tuple[SourceOptions, GenerationOptions]:
+def asked_about_lists(config: Any, size: int) -> tuple[SourceOptions, GenerationOptions]:
     """The source with the tasks of the section, and lists of its length in the settings of tasks that show lists."""
     options, generation = config.rerank, config.generation
     source = generation.sources[options.source].model_copy(update={"tasks": options.tasks, "users": options.users})

@@ -132,9 +132,25 @@ def test_answers_that_are_not_there_are_marked(tmp_path: Path, toy_data: Path) -
     assert brief([preview])[0].endswith("\tunknown")
 
 
+def test_lists_of_trained_models_are_asked_about_for_every_training_and_split(tmp_path: Path, toy_data: Path) -> None:
+    judge = {"engine": {"kind": "heuristic"}, "tasks": []}
+    patch = {
+        "generation": {"sources": {"judge": judge}},
+        "seeds": [1, 2, 3],
+        "rerank": {"variants": ["popular"], "source": "judge", "list_size": 4, "tasks": ["ranking"]},
+    }
+    run = opened(tmp_path, toy_data, patch)
+    preview = only(look(run, Asked(sample=5)))
+    (task,) = preview.tasks
+    assert any("the lists of 3 trainings on 2 splits" in note for note in preview.notes)
+    assert task.requests == task.entities * 3 * 2
+    assert task.stand_ins[0].startswith("lists of trained models")
+    assert task.shown[0].messages[-1].content.count("Film") >= 4
+
+
 def test_an_earlier_run_says_how_long_it_takes(tmp_path: Path, toy_data: Path, tiny: Patch) -> None:
     run = opened(tmp_path, toy_data, tiny)
-    earlier = {"requests": 10, "seconds": 5.0, "prompt_tokens": 1000, "completion_tokens": 200}
+    earlier = {"requests": 10, "attempts": 12, "seconds": 5.0, "prompt_tokens": 1000, "completion_tokens": 200}
     summary = {
         "sources": {"llm": {"engine": {"device": "a card"}, "tasks": {"edges": earlier, "item_attributes": earlier}}}
     }
@@ -147,6 +163,8 @@ def test_an_earlier_run_says_how_long_it_takes(tmp_path: Path, toy_data: Path, t
     assert preview.estimate is not None
     assert preview.estimate.seconds == pytest.approx(expected)
     assert preview.estimate.by.endswith("on a card")
+    asked = sum(task.requests * task.prompt_tokens[1] * (1 if task is profile else 1.2) for task in preview.tasks)
+    assert preview.estimate.prompt_tokens == pytest.approx(asked)
     bound = only(look(run, Asked(gpu="h200", sample=4))).estimate
     assert bound is not None
     assert bound.seconds is not None
