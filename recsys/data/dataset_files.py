@@ -45,7 +45,7 @@ def write_dataset(
     remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
     notes: Sequence[str] = ()
     if interactions is None:
-        write_parquet(files.interactions, interaction_table(in_order(kept)))
+        write_parquet(files.interactions, interaction_table(kept, order_of(kept)))
     else:
         notes = interactions(files.interactions)
     write_parquet(files.items, items)
@@ -62,23 +62,24 @@ def write_dataset(
     return meta
 
 
-def in_order(kept: pd.DataFrame) -> pd.DataFrame:
-    """Interactions (user, item, split as a code, perhaps timestamp) as interactions.parquet has them: in order of user,
-    split, time and item."""
+def order_of(kept: pd.DataFrame) -> np.ndarray:
+    """int64 [m]: interactions (user, item, split as a code, perhaps timestamp) as interactions.parquet has them, in
+    order of user, split, time and item."""
     items = kept["item"].to_numpy(np.int64)
     groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
     by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
     times = kept["timestamp"].to_numpy() if "timestamp" in kept else np.zeros(len(kept), np.int64)
-    return kept.iloc[by_item[ordered(groups[by_item], times[by_item], items[by_item])]]
+    return by_item[ordered(groups[by_item], times[by_item], items[by_item])]
 
 
-def interaction_table(rows: pd.DataFrame) -> pa.Table:
-    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`."""
-    columns = {"user": pa.array(rows["user"], pa.int32()), "item": pa.array(rows["item"], pa.int32())}
+def interaction_table(kept: pd.DataFrame, order: np.ndarray) -> pa.Table:
+    """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`; `order` is
+    that of the rows. Columns are put in order one by one, so that no second frame is held."""
+    columns = {name: pa.array(kept[name].take(order), pa.int32()) for name in ("user", "item")}
     for name, kind in DETAILS.items():
-        if name in rows:
-            columns[name] = pa.array(rows[name], kind, from_pandas=True)
-    codes = pa.array(rows["split"], pa.int8())
+        if name in kept:
+            columns[name] = pa.array(kept[name].take(order), kind, from_pandas=True)
+    codes = pa.array(kept["split"].take(order), pa.int8())
     columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
     return pa.table(columns)
 

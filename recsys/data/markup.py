@@ -56,7 +56,8 @@ def without_markup(texts: pa.Array) -> tuple[pa.Array, int]:
 
 def blank_is_null(texts: pa.Array) -> pa.Array:
     """An array of strings in which those of nothing but blanks are null."""
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
+    blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
+    return pc.if_else(blank, pa.scalar(None, texts.type), texts) if pc.any(blank).as_py() else texts
 
 
 def _without_tag(match: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_parquet
 from augrec.artefacts.interactions import DETAILS
-from recsys.data.dataset_files import in_order, interaction_table, write_dataset
+from recsys.data.dataset_files import interaction_table, order_of, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
 from recsys.data.options import DatasetOptions, GlobalTemporalSplit, LeaveLastOut
@@ -68,6 +68,7 @@ def prepare(
     kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
     kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
     del usable, user_codes, item_codes  # as large as the source
+    raw = raw.without_interactions()
     users, items = (
         ids.take(pa.array(at)).to_numpy(False) for ids, at in ((all_users, kept_users), (all_items, kept_items))
     )
@@ -86,16 +87,17 @@ def prepare(
     order = order_in_time(kept)
     notes += time_notes(order)
 
+    absent = {
+        "users_without_interactions": _absent(user_side.ids, all_users, users),
+        "items_without_interactions": _absent(item_side.ids, all_items, items),
+    }
     item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
+    del item_side, user_side, items, users, all_items, all_users  # the texts once more
     if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
         item_table, cleaned_items = cleaned(item_table, "item")
         user_table, cleaned_users = cleaned(user_table, "user")
         notes += cleaned_items + cleaned_users
     notes += untitled_notes(item_table)
-    absent = {
-        "users_without_interactions": _absent(user_side.ids, raw.interactions["user"], users),
-        "items_without_interactions": _absent(item_side.ids, raw.interactions["item"], items),
-    }
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
         notes.append(f"left out, because no interaction is left: {counts}")
@@ -135,11 +137,12 @@ def prepare(
 
 def _write_interactions(raw: RawData, kept: pd.DataFrame, path: Path) -> list[str]:
     """Writes interactions.parquet, with the reviews; a line where HTML was removed from them."""
-    ordered_rows = in_order(kept)
-    table = interaction_table(ordered_rows)
+    order = order_of(kept)
+    table = interaction_table(kept, order)
     if raw.later is not None and "written" in kept:
-        rows = ordered_rows["row"].to_numpy()
+        rows = kept["row"].to_numpy()[order]
         places = np.argsort(rows)
+        del order
         changed = write_reviewed(path, table, raw.later.reviews(rows[places]), places)
         return [f"interactions: HTML tags and entities removed from review ({changed:,})"] if changed else []
     notes: list[str] = []
@@ -246,7 +249,7 @@ def _order_of_ids(ids: pa.Array) -> np.ndarray:
     return pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy().astype(np.int64)
 
 
-def _absent(described: pd.Series, seen: pd.Series, kept: np.ndarray) -> int:
+def _absent(described: pd.Series, seen: pa.Array, kept: np.ndarray) -> int:
     """How many ids of the source, from either file, have no interaction left."""
-    ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), codes_and_ids(seen)[1]])
+    ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), seen])
     return len(ids.unique()) - len(kept)

@@ -70,7 +70,7 @@ class _Spool:
     def lay_down(self, texts: Iterable[str | None], places: np.ndarray) -> None:
         """Writes the texts, the i-th of them as number `places[i]`; None is no text."""
         end = 0
-        for place, text in zip(places.tolist(), texts, strict=True):
+        for place, text in zip(places, texts, strict=True):  # no list of them: 40 bytes each
             if text is not None:
                 data = text.encode()
                 self._file.write(data)

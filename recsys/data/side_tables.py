@@ -22,13 +22,12 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         source_ids: [n] the kept ids in contiguous order. One that `side` does not describe gets nulls (empty lists).
     """
     places = pd.Index(side[name]).get_indexer(pd.Index(source_ids))
-    rows = side.drop(columns=name).take(np.maximum(places, 0)) if len(side) else side.drop(columns=name)
-    known = pd.Series(places >= 0, index=rows.index) if len(side) else pd.Series(dtype=bool)
+    known = places >= 0
     columns = {
         name: pa.array(np.arange(len(source_ids)), pa.int32()),
         "source_id": pa.array(source_ids, pa.string()),
     }
-    for column in rows.columns:
+    for column in side.columns.drop(name):  # one after the other: texts are large, and each is copied on its way
         if column in columns:
             raise DataError(
                 f"the side column {column!r} of {name}s has a name Augrec uses", remedy="rename it in the source"
@@ -36,7 +35,9 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         if not len(side):
             values = pa.nulls(len(source_ids), pa.string())
         else:
-            values = _arrow(rows[column].where(known, None) if not known.all() else rows[column], column)
+            cells = side[column].take(np.maximum(places, 0))
+            values = _arrow(cells if known.all() else cells.where(pd.Series(known, index=cells.index), None), column)
+            del cells
         columns[column] = _without_placeholders(values) if column == "genres" else values
     return pa.table(columns)
 
@@ -89,8 +90,9 @@ def _arrow(column: pd.Series, name: str) -> pa.Array:
 
 
 def _strings(column: pd.Series) -> pa.Array:
-    texts = column.where(column.notna(), None)
+    texts = column
     if column.dtype == object:
+        texts = column.where(column.notna(), None)
         texts = texts.map(lambda value: value if value is None or isinstance(value, str) else str(value))
     array = pa.array(texts, pa.string(), from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

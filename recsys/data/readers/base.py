@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -66,6 +66,10 @@ class RawData:
     """What a person should know of how the files were read, one short line each."""
     later: Later | None = None
     """Reads reviews and side tables after the filters; `items` and `users` have no rows then."""
+
+    def without_interactions(self) -> RawData:
+        """All but the interactions, for who has taken from them what stays: they are as large as the source."""
+        return replace(self, interactions=pd.DataFrame(columns=self.interactions.columns))  # a slice would keep them
 
     def side(self, about: str, ids: np.ndarray) -> SideRows:
         """What is known of the items or users with these ids (str)."""

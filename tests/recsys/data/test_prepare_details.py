@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from augrec.artefacts.interactions import SPLITS
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare
-from recsys.data.readers.base import RawData
+from recsys.data.readers.base import RawData, SideRows, nothing_known
 from recsys.data.readers.registry import read
 
 KINDS = ["random", "hashed", "leave_last_out", "temporal"]
@@ -122,6 +124,29 @@ def test_equal_rows_but_for_the_review_are_one_whatever_their_order(tmp_path: Pa
         tables.append(pq.read_table(tmp_path / str(place) / "interactions.parquet"))
     assert tables[0].equals(tables[1])
     assert details(Dataset.load(tmp_path / "0")) == latest(replace(raw, interactions=both))
+
+
+def test_the_source_is_not_held_while_what_was_written_is_read(tmp_path: Path, options: Callable) -> None:
+    raw = raw_data()
+    frame = raw.interactions.drop(columns="review").assign(
+        row=np.arange(len(raw.interactions), dtype=np.int32), written=np.uint32(1)
+    )
+    held = weakref.ref(frame)
+
+    class Watching:
+        def side(self, about: str, ids: np.ndarray) -> SideRows:
+            gc.collect()
+            assert held() is None
+            return SideRows(nothing_known(about), nothing_known(about)[about])
+
+        def reviews(self, rows: np.ndarray) -> Iterator[str | None]:
+            return (f"written in row {row}" for row in rows)
+
+    sources = [replace(raw, interactions=frame, later=Watching())]
+    del raw, frame
+    prepare(sources.pop(), options(), tmp_path, 0)
+    written = pq.read_table(tmp_path / "interactions.parquet")["review"].to_pylist()
+    assert len(set(written)) == len(written)
 
 
 def test_reviews_lose_their_markup(tmp_path: Path, options: Callable) -> None:
