@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.executors.commands import Overrides
 from augrec.pipeline.host.answers import Json, Quiet, answer
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from recsys.data.options import DatasetOptions
 
 RECBOLE_FILES = "*.inter"
-PREPARED = "dataset.json"
 
 
 def register(app: typer.Typer) -> None:
@@ -64,9 +64,9 @@ def options_of(place: str, overrides: list[str] | None, layout: str | None) -> t
     if place.endswith((".yaml", ".yml")):
         return _options_of_config(Path(place), overrides), True
     folder = resolve_path(place)
-    if (folder / "dataset" / PREPARED).is_file():
-        folder = folder / "dataset"
-    if layout is None and (folder / PREPARED).is_file():
+    if RunFolder(folder).dataset_json.is_file():
+        folder = RunFolder(folder).dataset
+    if layout is None and DatasetFolder(folder).about.is_file():
         layout = "augrec"
     if layout is None and folder.is_dir() and any(folder.glob(RECBOLE_FILES)):
         layout = "recbole"

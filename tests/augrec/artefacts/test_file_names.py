@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGES = ("augrec", "augment", "embed", "recsys", "benchmarks")
 FOLDERS = tuple(ROOT / "augrec" / "artefacts" / f"{name}_folder.py" for name in ("run", "base", "source", "study"))
 OTHERS = {
-    "augment/accounting/model_figures.py": {"model.safetensors"},  # of Hugging Face's folders of weights
+    "augrec/artefacts/model_files.py": {"model.safetensors"},  # of Hugging Face's folders of weights
 }
 """Files of somebody else's that are called the same."""
 
