@@ -21,7 +21,7 @@ from typing import Any
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_json
-from augrec.artefacts.owners import Owner, owner_of, this_process
+from augrec.artefacts.owners import Owner, here, owner_of, this_process
 from augrec.artefacts.visible import visible
 
 MODULES = ("__main__.py", "cli.py")
@@ -43,6 +43,8 @@ class AtWork:
     """By what this process finished; None before it finished anything."""
     seconds_left: float | None = None
     note: str = ""
+    part: bool = False
+    """Whether it does a part of the stage, and other processes the rest: its count says nothing of the whole."""
     time: float = 0.0
     """When this was written, in seconds since 1970."""
     process: Owner | None = None
@@ -60,6 +62,7 @@ class _Open:
     log: int | None
     """The open file; None where lines are somebody else's affair."""
     state: Path
+    part: bool
 
 
 _opened: list[_Open] = []
@@ -67,18 +70,18 @@ _spoken = [time.monotonic()]
 
 
 @contextmanager
-def kept(log: Path | None, states: Path, *, header: bool = False, only_one: bool = False) -> Iterator[None]:
+def kept(log: Path | None, states: Path, *, header: bool = False, whole: bool = False) -> Iterator[None]:
     """Keeps what is said while the block runs, also in the folders of blocks around it.
 
     Args:
         log: the file that lines are appended to; None for none.
         states: the folder of present states.
         header: whether a command begins here.
-        only_one: whether nobody else works on the folder: states that others left are taken away, and at the end, where
-            it is no error, this one's and those of the processes that it started.
+        whole: whether nobody else works on the folder: states that others left are taken away, and at the end, where it
+            is no error, those of the processes that this one started. Otherwise it does a part.
     """
-    opened = _Open(_appended(log), states / f"{os.getpid()}.json")
-    if only_one:
+    opened = _Open(_appended(log), states / f"{here().host}-{os.getpid()}.json", not whole)
+    if whole:
         _clear(states)
     _opened.append(opened)
     try:
@@ -88,7 +91,9 @@ def kept(log: Path | None, states: Path, *, header: bool = False, only_one: bool
             command = shlex.join(["augrec" if program in MODULES else program, *sys.argv[1:]])
             _append(opened, f"# {now}  augrec {_version()}  {visible(command)}")
         yield
-        if only_one:
+        with suppress(OSError):
+            opened.state.unlink(missing_ok=True)
+        if whole:
             _clear(states)
     except BaseException as error:
         if header:
@@ -121,9 +126,9 @@ def show(state: AtWork) -> None:
     """Writes what this process is at, for whoever looks at the innermost of the folders that it works on."""
     if not _opened:
         return
-    content = asdict(state) | {"time": round(time.time(), 1), "process": this_process(shared=False).place()}
+    mine, now = _opened[-1], {"time": round(time.time(), 1), "process": this_process(shared=False).place()}
     with suppress(OSError, AugrecError):
-        write_json(_opened[-1].state, content)
+        write_json(mine.state, asdict(state) | now | {"part": mine.part})
 
 
 def read_states(states: Path) -> list[AtWork]:

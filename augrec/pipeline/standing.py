@@ -88,11 +88,11 @@ def _of_run(folder: Path) -> Standing:
 
 
 def _counted(row: status.Row, work: tuple[AtWork, ...]) -> status.Row:
-    """A source's row with records instead of whole shards, where its processes say how many there are."""
-    mine = [state for state in work if row.group and state.total and state.title == f"{row.stage} {row.group}"]
-    if not mine or row.state == "done":
-        return row
-    return replace(row, records=sum(state.done for state in mine), records_of=sum(state.total for state in mine))
+    """A source's row with records instead of whole shards, where one process answers all of them."""
+    for state in work:
+        if row.group and not state.part and state.total and state.title == f"{row.stage} {row.group}":
+            return row if row.state == "done" else replace(row, records=state.done, records_of=state.total)
+    return row
 
 
 def _at_work(folder: Path) -> tuple[bool, tuple[AtWork, ...]]:

@@ -278,7 +278,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     files = RunFolder(folder)
     with (
         _locked(folder, "another augrec process is working on this run"),
-        kept(files.log, files.at_work, header=True, only_one=True),
+        kept(files.log, files.at_work, header=True, whole=True),
     ):
         yield
 

@@ -44,7 +44,7 @@ def test_why_a_command_ended_is_the_last_line(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "now").write_text("a file in the way")
-    with kept(tmp_path / "log", tmp_path / "now", header=True, only_one=True), progress("x", 1, "things") as ticker:
+    with kept(tmp_path / "log", tmp_path / "now", header=True, whole=True), progress("x", 1, "things") as ticker:
         ticker.advance()
     assert read_states(tmp_path / "now") == []
 
@@ -79,7 +79,7 @@ with kept(None, Path({str(tmp_path / "now")!r})), progress("augment llm", 122, "
     assert (state.done, state.alive) == (167, False)
     (tmp_path / "now" / "7.json").write_text('{"title": 3')
     assert len(read_states(tmp_path / "now")) == 1, "a file that is torn is nobody's"
-    with kept(None, tmp_path / "now", only_one=True):
+    with kept(None, tmp_path / "now", whole=True):
         assert read_states(tmp_path / "now") == []
 
 

@@ -40,8 +40,18 @@ def test_a_finished_run_is_done_in_all_its_stages(run: RunFolder) -> None:
 def test_records_are_counted_while_a_source_is_answered_and_after_it_was_killed(run: RunFolder) -> None:
     run.stage_marker("augment").unlink()
     with kept(None, run.at_work):
-        show(AtWork("augment rule", 147, 269, "requests", 0.26, 32.0, "read 43,197 tokens"))
-        now = standing(run.root)
+        show(AtWork("augment rule", 20, 40, "requests"))
+        assert "20 of 40 requests" in printed(run.root)
+        assert "40 records" not in printed(run.root), "a part of the shards is not all of them"
+
+    def killed_at_147() -> None:
+        with kept(None, run.at_work, whole=True):
+            show(AtWork("augment rule", 147, 269, "requests", 0.26, 32.0, "read 43,197 tokens"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed_at_147()
+    now = standing(run.root)  # the process that wrote it is this one
     assert now.state == "running"
     row = next(row for row in now.stages if row.group == "rule")
     assert (row.records, row.records_of) == (147, 269)
