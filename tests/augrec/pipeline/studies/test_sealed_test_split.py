@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def test_sealed_data_are_the_same_data_without_the_test_split(toy_data: Path, tm
     run = open_run(tmp_path, toy_config(toy_data))
     advance(run, "prepare")
     whole, read = Dataset.load(run.files.dataset), Dataset.load(run.files.dataset, test=False)
-    for data in (read, whole.sealed(), whole.without(np.arange(len(whole.train)) % 2 == 0).sealed()):
+    sent = pickle.loads(pickle.dumps(whole.sealed()))  # as to the processes of one training
+    for data in (read, sent, whole.sealed(), whole.without(np.arange(len(whole.train)) % 2 == 0).sealed()):
         assert data.is_sealed
         assert data.splits == ("train", "valid")
         assert data.valid.tolist() == whole.valid.tolist()

@@ -140,6 +140,24 @@ def realistic(seed: int = 3) -> dict[str, Any]:
             "config": {},
         },
         "seconds": 5230.0,
+        "local_models": [
+            {
+                "arm": "smollm2", "source": "smollm2", "parameters": 134_515_008, "weight_bytes": 269_030_016.0,
+                "requests": 1000, "valid": 996, "first": 981, "prompt_tokens": 438_854, "completion_tokens": 72_507,
+                "seconds": 540.0, "devices": 1, "energy_joules": None,
+            },
+        ],
+        "spending": [
+            {"what": "generation by smollm2", "pieces": 1, "seconds": 540.0} | {"energy_joules": 6.2e4, "counted": 1},
+            {"what": "reported trainings", "pieces": 42, "seconds": 4210.0} | {"energy_joules": None, "counted": 0},
+        ],
+        "co2_g_per_kwh": 250.0,
+        "coverage": [
+            {
+                "source": "smollm2", "items": 990, "titles": 0.012, "years": 0.21, "genres": 0.3,
+                "chance_titles": 0.001, "chance_years": 0.04, "chance_genres": 0.22,
+            },
+        ],
     }  # fmt: skip
 
 
@@ -154,7 +172,7 @@ def _arm(name: str) -> dict[str, Any]:
         "model": model,
         "change": changed,
         "users": users,
-    } | {"note": note}
+    } | {"note": note, "users_by": None if users is None else "random"}
 
 
 def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[str, Any]:
