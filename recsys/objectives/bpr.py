@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +45,22 @@ def batch_l2(
 
 def rows_l2(rows: Sequence[Tensor], kind: Literal["squared", "norm"]) -> Tensor:
     """The penalty of `batch_l2` on rows of a batch, [b, d] each. Scalar."""
-    parts = [part.square().sum() / 2 if kind == "squared" else part.norm() for part in rows]
+    parts = [_HalfSquares.apply(part) if kind == "squared" else part.norm() for part in rows]
     return torch.stack(parts).sum() / len(rows[0])
+
+
+class _HalfSquares(torch.autograd.Function):
+    """Half the sum of the squares of a matrix, with the bits of autograd's gradient in one pass, not in three."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return rows.square().sum() / 2
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
+        (rows,) = ctx.saved_tensors
+        return rows * slope
 
 
 def parameter_l2(parameters: Iterable[Tensor]) -> Tensor:

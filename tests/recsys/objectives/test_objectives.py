@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
-from recsys.objectives.bpr import batch_l2, bpr
+from recsys.objectives.bpr import batch_l2, bpr, rows_l2
 from recsys.objectives.two_views import two_views
 
 
@@ -57,6 +57,19 @@ def test_the_penalty_counts_a_row_as_often_as_it_occurs(kind: str) -> None:
     squares = [math.fsum(dot(row, row) for row in part) for part in chosen]
     expected_penalty = sum(squares) / 2 / 3 if kind == "squared" else sum(map(math.sqrt, squares)) / 3
     assert penalty.item() == pytest.approx(expected_penalty, rel=1e-6)
+
+
+def test_the_penalty_has_the_gradient_of_its_formula_to_the_bit() -> None:
+    parts = [rows(seed, 5, 3).float().requires_grad_() for seed in range(3)]
+    (0.3 * rows_l2(parts, "squared")).backward()
+    plain = [part.detach().clone().requires_grad_() for part in parts]
+    (0.3 * torch.stack([part.square().sum() / 2 for part in plain]).sum() / 5).backward()
+    for found, expected in zip(parts, plain, strict=True):
+        assert found.grad is not None
+        assert expected.grad is not None
+        assert torch.equal(found.grad, expected.grad)
+    doubles = [rows(seed, 4, 2).requires_grad_() for seed in range(3)]
+    assert torch.autograd.gradgradcheck(lambda *given: rows_l2(given, "squared"), doubles)
 
 
 def test_a_row_looked_up_twice_gets_both_gradients() -> None:
