@@ -1,6 +1,7 @@
 """How much faster is an epoch of RLMRec's models than in the structure of the published code?
 
-    python -m benchmarks.rlmrec_epoch [--json FILE] [--rounds N] [--users N] [--model NAME] [--aligner NAME] [--memory]
+    python -m benchmarks.rlmrec_epoch [--json FILE] [--rounds N] [--users N] [--text N] [--model NAME] [--aligner NAME]
+        [--memory]
 
 Sizes of its Amazon-book: 11,000 users, 9,332 items, 120,464 interactions with a skew like there, embeddings of 32,
 random texts of 1,536 numbers, batches of 4,096. The published structure is in `benchmarks.rlmrec_released`. Both take
@@ -300,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="steps of which the best counts")
     parser.add_argument("--users", type=int, default=USERS, metavar="N", help="items and interactions grow with them")
+    parser.add_argument("--text", type=int, default=TEXT, metavar="N", help="numbers in the vector of a text")
     parser.add_argument("--model", action="append", default=[], choices=RELEASED, help="may be repeated; default all")
     parser.add_argument("--aligner", action="append", default=[], choices=ALIGNERS, help="may be repeated; default all")
     parser.add_argument("--memory", action="store_true", help="measure memory in place of time")
@@ -309,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.memory:
         results = measure_memory(given.users, *chosen)
     else:
-        results = measure(*data(*_grown(given.users)), *chosen, given.rounds)
+        results = measure(*data(*_grown(given.users), given.text), *chosen, given.rounds)
     return report(f"Epochs of RLMRec's models, {given.users:,} users", results, given.json)
 
 
