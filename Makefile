@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
 VENV ?= .venv
 TUNE_VENV ?= .venv-tune
+DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo tune-env test same architecture style format bench mutants sparse lock clean
+.PHONY: help setup demo tune-env test same architecture docs style format bench mutants sparse lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +29,11 @@ same: setup ## Prove that results are those of another revision (BASE=revision, 
 
 architecture: setup ## Draw the picture of docs/architecture.md from the imports
 	$(BIN)/python docs/architecture_picture.py
+
+docs: setup ## Build the site of the documents into site/ (fails on a link that leads nowhere)
+	@DOCS_VENV=$(DOCS_VENV) requirements/docs.sh
+	$(BIN)/python docs/reference.py docs/reference
+	$(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 style: setup ## Check format, lint, types, the dependency rule, and that no import goes round
 	$(BIN)/ruff format --check .
@@ -55,4 +61,4 @@ lock: setup ## Resolve the pins of all environments again from pyproject.toml
 	PYTHON=$(BIN)/python requirements/lock.sh
 
 clean: ## Remove the environment, caches and runs
-	rm -rf $(VENV) $(TUNE_VENV) runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TUNE_VENV) $(DOCS_VENV) site docs/reference runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

