@@ -77,6 +77,25 @@ def export_records_command(
         terminal().print(f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns")
 
 
+@export_app.command("dataset")
+def export_dataset_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")
+    ] = None,
+    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also say what the source calls users.")] = False,
+) -> None:
+    """What sources answered, as a folder for `datasets`: tables, the prompts' templates, and a card."""
+    from augrec.pipeline.exchange.export_dataset import export_dataset
+
+    written = export_dataset(run, out, sources=sources or (), tasks=tasks or (), user_ids=user_ids)
+    terminal().print(f"{out}: {len(written['tables'])} tables, {written['prompts']} templates of prompts")
+
+
 @export_app.command("recbole")
 def export_recbole_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],

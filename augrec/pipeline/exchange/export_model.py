@@ -100,7 +100,7 @@ def _card(choice: Choice, result: TrainingResult, described: Mapping[str, Any], 
     head = {"library_name": "augrec", "tags": ["recommender", described["family"]], "license": "other"}
     front = "\n".join(f"{name}: {json.dumps(value)}" for name, value in head.items())
     given = described["augmentation"]
-    augmentation = "nothing that a language model wrote" if given is None else _code(json.dumps(given))
+    augmentation = "nothing that a language model wrote" if given is None else code_span(json.dumps(given))
     rows = "\n".join(
         f"| {metric} | {_shown(result.valid.get(metric))} | {_shown(result.test.get(metric))} |"
         for metric in dict.fromkeys([*result.valid, *result.test])
@@ -109,14 +109,14 @@ def _card(choice: Choice, result: TrainingResult, described: Mapping[str, Any], 
 {front}
 ---
 
-# {_code(result.variant)}
+# {code_span(result.variant)}
 
 {family.title} ({family.paper}), one training with seed {result.seed}, selected on validation and tested once. Taken
-from its run as: {_code(choice.why)}.
+from its run as: {code_span(choice.why)}.
 
-- Data: {_code(str(data.get("name")))}, {counts.get("users", 0):,} users, {counts.get("items", 0):,} items,
+- Data: {code_span(str(data.get("name")))}, {counts.get("users", 0):,} users, {counts.get("items", 0):,} items,
   {counts.get("train", 0):,} training interactions.
-- Terms of the data: {_code(str(licence))}. They bind the weights as far as these repeat the data; this card grants
+- Terms of the data: {code_span(str(licence))}. They bind the weights as far as these repeat the data; this card grants
   nothing.
 - Given beside interactions: {augmentation}.
 - Row i of a table of items is the item i of `items.parquet`, with the id of the data's source. What users are called
@@ -141,6 +141,6 @@ def _shown(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.4f}"
 
 
-def _code(text: str) -> str:
-    """Text of others as code, in which Markdown and HTML mean nothing."""
+def code_span(text: str) -> str:
+    """For a card: text of others as code, in which Markdown and HTML mean nothing."""
     return f"`{' '.join(text.replace('`', chr(39)).split())}`"

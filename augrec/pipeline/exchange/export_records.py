@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import atomic_path, write_json
+from augrec.artefacts.files import atomic_path, remove_file, write_json
 from augrec.artefacts.named import named_records, named_sources
 from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.records import RECORD_SCHEMA, Records, StoredRecord, read_records
@@ -77,17 +77,46 @@ def export_records(
     """
     run = RunFolder(folder)
     run.check_layout()
-    chosen = _chosen(run, sources, tasks)
-    claim_folder(out)
-    names = Names.of(run)
+    chosen = chosen_tasks(run, sources, tasks)
+    earlier = claim_folder(out)
     with confined(out):
-        tables = [_exported(task, names, out) for task in chosen]
+        remove_tables(out, earlier)
+        tables = write_records(run, chosen, out)
         written = {"layout": "records", "tables": tables}
         write_json(out / EXPORT_FILE, written)
     return written
 
 
-def _chosen(run: RunFolder, sources: Sequence[str], tasks: Sequence[str]) -> list[TaskFolder]:
+def write_records(
+    run: RunFolder, tasks: Iterable[TaskFolder], out: Path, *, user_ids: bool = True
+) -> list[dict[str, Any]]:
+    """Writes the table of each task.
+
+    Args:
+        run: whose they are.
+        tasks: see `chosen_tasks`.
+        out: the folder.
+        user_ids: whether tables about users say what the source calls them.
+
+    Returns:
+        What export.json says of each.
+    """
+    names = Names.of(run)
+    return [_exported(task, names, out, user_ids) for task in tasks]
+
+
+def remove_tables(out: Path, earlier: Mapping[str, Any]) -> None:
+    """Removes the tables of an earlier export, which may have held more; nothing outside of the folder."""
+    for table in earlier.get("tables", ()):
+        remove_file(out / table["file"])
+
+
+def chosen_tasks(run: RunFolder, sources: Sequence[str], tasks: Sequence[str]) -> list[TaskFolder]:
+    """The tasks with records, of these sources and of these names; all where none is named.
+
+    Raises:
+        UsageError: there is no such source or task, or no records at all.
+    """
     there = [TaskFolder(path.parent) for source in named_sources(run.root) for path in named_records(run.root, source)]
     for option, wanted, known in (
         ("--source", sources, {task.root.parent.name for task in there}),
@@ -110,7 +139,7 @@ def _chosen(run: RunFolder, sources: Sequence[str], tasks: Sequence[str]) -> lis
     return found
 
 
-def _exported(task: TaskFolder, names: Names, out: Path) -> dict[str, Any]:
+def _exported(task: TaskFolder, names: Names, out: Path, user_ids: bool) -> dict[str, Any]:
     """Writes the table of a task; what export.json says of it."""
     card = read_card(task.card)
     records = read_records(task.records, entities=len(names.ids[card.about]))
@@ -118,7 +147,8 @@ def _exported(task: TaskFolder, names: Names, out: Path) -> dict[str, Any]:
     path = out / source / f"{task.name}.parquet"
     types = answer_types(records)
     with atomic_path(path) as temporary:
-        tables = _tables(records, card, names, types)
+        hidden = [] if user_ids or card.about == "item" else [f"user{IDS}"]
+        tables = (table.drop_columns(hidden) for table in _tables(records, card, names, types))
         first = next(tables)
         schema = first.schema
         with pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.exchange.export_dataset import export_dataset
 from augrec.pipeline.exchange.export_model import export_model
 from augrec.pipeline.exchange.export_recbole import export_recbole
 from recsys.data.dataset import Dataset
@@ -63,6 +64,25 @@ def test_recbole_gets_the_vectors_of_those_that_have_one(finished_run: Path, tmp
         assert read.index.tolist() == [name for row, name in enumerate(ids) if row not in set(about["missing"])]
         found = np.array([[float(number) for number in text.split()] for text in read], dtype=np.float32)
         np.testing.assert_array_equal(found, np.delete(matrix, about["missing"], axis=0))
+
+
+@pytest.mark.slow
+def test_answers_come_with_their_prompts_and_a_card_that_datasets_reads(finished_run: Path, tmp_path: Path) -> None:
+    written = export_dataset(finished_run, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert {one["data_files"] for one in front["configs"]} == {one["file"] for one in written["tables"]}
+    for one in front["configs"]:
+        source, task = one["config_name"].split("-", 1)
+        rows = pd.read_parquet(tmp_path / "out" / one["data_files"])
+        records = pd.read_parquet(RunFolder(finished_run).source(source).task(task).records)
+        assert rows["key"].tolist() == records["key"].tolist()
+        assert "user_source_id" not in rows
+    assert {path.name for path in (tmp_path / "out" / "prompts").iterdir()} >= {"edges.j2", "system.j2"}
+    assert '"engine": "heuristic"' in card
+    export_dataset(finished_run, tmp_path / "out", tasks=["user_profile"], user_ids=True)
+    profiles = pd.read_parquet(tmp_path / "out" / "rule" / "user_profile.parquet")
+    assert profiles["user_source_id"].tolist() == pd.read_parquet(RunFolder(finished_run).users)["source_id"].tolist()
 
 
 @pytest.mark.slow

@@ -96,6 +96,8 @@ def test_items_of_an_answer_stand_beside_the_sources_ids(run: Path, tmp_path: Pa
     assert edge["user_source_id"] == "u4"
     assert (edge["answer_positive_source_id"], edge["answer_negative_source_id"]) == ("s7", "s1")
     assert edge["answer_scores_source_ids"] == ["s7", "s1"]
+    export_records(run, tmp_path / "out", tasks=["ranking"])
+    assert [path.name for path in (tmp_path / "out").rglob("*.parquet")] == ["ranking.parquet"]
     first, failed = pq.read_table(tmp_path / "out" / "llm" / "ranking.parquet").to_pylist()
     assert first["answer_order_source_ids"] == ["s2", "s0", None]
     assert failed["answer_order_source_ids"] is None
