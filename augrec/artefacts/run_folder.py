@@ -214,6 +214,10 @@ class RunFolder:
         """The base recommender, which hints are made by."""
         return BaseFolder(self.root / "base")
 
+    def base_trainings(self) -> list[TrainingFolder]:
+        """The trainings of the base recommender that have a folder, finished or not."""
+        return [TrainingFolder(path) for path in sorted(self.base.trainings.glob("*")) if path.is_dir()]
+
     @property
     def tune(self) -> TuneFolder:
         """The instruction tuning of the language model."""

@@ -51,6 +51,11 @@ class ExperimentFolder:
         return self.root / TABLES
 
     @property
+    def trials_csv(self) -> Path:
+        """Every trial of every search, with full precision."""
+        return self.tables / "trials.csv"
+
+    @property
     def plots(self) -> Path:
         """The folder of plots."""
         return self.root / PLOTS
@@ -100,6 +105,10 @@ class TrialFolder:
     def training(self, seed: int) -> TrainingFolder:
         """The folder of its training with a search seed, there or not."""
         return TrainingFolder(self.root / f"seed-{seed}")
+
+    def trainings(self) -> list[TrainingFolder]:
+        """Those that have a folder, finished or not."""
+        return [TrainingFolder(path) for path in sorted(self.root.glob("seed-*")) if path.is_dir()]
 
     @property
     def failure(self) -> Path:

@@ -62,11 +62,9 @@ def read_spending(run: RunFolder, trained: Mapping[str, Iterable[int]]) -> tuple
     if marker.exists():
         taken, joules = (read_json(marker).get("details") or {}).get("seconds"), joules_in(run.tune.energy)
         found.append(Spending("instruction tuning", 1, taken, joules, int(joules is not None)))
-    first = [run.candidates_model.metrics, *sorted(run.base.trainings.glob("*/metrics.json"))]
+    first = [run.candidates_model.metrics, *(training.metrics for training in run.base_trainings())]
     models = [SearchFolder(path) for path in sorted(run.search.glob("*")) if path.is_dir()]
-    trials = [
-        path for model in models for trial in model.trials() for path in sorted(trial.root.glob("seed-*/metrics.json"))
-    ]
+    trials = [training.metrics for model in models for trial in model.trials() for training in trial.trainings()]
     own = [run.training(variant, seed).metrics for variant, seeds in trained.items() for seed in seeds]
     kinds = {"candidates and base recommender": first, "search for options": trials, "reported trainings": own}
     return (*found, *(spent for what, paths in kinds.items() if (spent := _trainings(what, paths)) is not None))

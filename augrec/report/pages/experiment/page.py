@@ -67,7 +67,7 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
         if tables[block.table].plot:
             draw_bars(block, files.plots / stem(block))
     if (trials := trials_table(study)) is not None:
-        write_text(files.tables / "trials.csv", csv(trials))
+        write_text(files.trials_csv, csv(trials))
     sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
     for name, of_sweep in sweeps.items():
         write_text(files.tables / f"{name}.csv", csv(sweep_values(name, of_sweep)))
