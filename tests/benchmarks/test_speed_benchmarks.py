@@ -43,6 +43,13 @@ def test_both_forms_of_a_step_have_one_loss_and_one_trajectory() -> None:
         assert ours.step() == pytest.approx(plain.step(), rel=1e-5)
 
 
+def test_the_least_of_a_step_counts_a_user_and_an_item_once() -> None:
+    _, _, batch = llmrec_step.data(SIZES)
+    user, positive, negative = (part[:9].tolist() for part in (batch.user, batch.positive, batch.negative))
+    assert llmrec_step.distinct_rows(batch, 9) == len(set(user)) + len({*positive, *negative})
+    assert llmrec_step.least(SIZES, 1) > 0
+
+
 def test_scale_measures_a_step() -> None:
     small, large = (scale.measure(n, 1) for n in (50, 100))
     assert small.step > small.products > 0
