@@ -20,18 +20,21 @@ from augrec.pipeline.weights import resolve_path
 
 
 def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
-    """The same of every run of a study: what all of them lack is said once, other things with the run's name."""
+    """What the runs of a study would lack, each thing once; with the names of the runs where not all lack it."""
     coming: list[Path] = []
     found: list[Finding] = []
     if isinstance(plan, ComparisonPlan):
         for name, release in plan.compare.published.items():
             coming.append(ComparisonFolder(plan.folder).published(name))
             found += refusals(f"published.{name}", partial(resolve_path, plan.place_of(release)))
-    cells = {cell.name: look_at_run(Run(cell.config, download), coming=coming) for cell in plan.cells}
-    shared = set.intersection(*map(set, cells.values()))
-    found += dict.fromkeys(finding for findings in cells.values() for finding in findings if finding in shared)
-    for name, findings in cells.items():
-        found += [replace(each, where=f"{each.where} ({name})") for each in findings if each not in shared]
+    runs: dict[Finding, list[str]] = {}
+    for cell in plan.cells:
+        for finding in look_at_run(Run(cell.config, download), coming=coming):
+            names = runs.setdefault(finding, [])
+            names += [] if cell.name in names else [cell.name]
+    for finding, names in runs.items():
+        some = f" ({', '.join(names)})" if len(names) < len(plan.cells) else ""
+        found.append(replace(finding, where=f"{finding.where}{some}"))
     return found
 
 
