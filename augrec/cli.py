@@ -17,6 +17,7 @@ from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
+from augrec.pipeline.exchange.commands import register as register_push
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
@@ -196,6 +197,7 @@ register_stage_commands(app)
 register_cluster_commands(app)
 register_tuning_commands(app)
 register_recommend(app)
+register_push(app)
 register_preview(app)
 register_description(app)
 

@@ -12,6 +12,12 @@ from augrec.pipeline.host.terminal import terminal
 import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
 
+
+def register(app: typer.Typer) -> None:
+    """Adds `augrec push`."""
+    app.command("push")(push_command)
+
+
 requests_app = typer.Typer(
     help="Ask a source's questions by batch files instead of a server.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -128,6 +134,23 @@ def export_model_command(
 
     written = export_model(run, out, variant=variant, seed=seed, user_ids=user_ids)
     terminal().print(f"{out}: {written['variant']}/seed-{written['seed']}, {written['why']}")
+
+
+def push_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What export dataset or export model wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Upload what is listed.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="A repository that is made is public.")] = False,
+) -> None:
+    """Upload an exported folder to a hub; without --yes, say what would go where."""
+    from augrec.pipeline.exchange.push import push
+
+    done = push(folder, repository, yes=yes, public=public)
+    out = terminal()
+    for name, size in done.files:
+        out.print(f"{size:>14,}  {name}")
+    where = f"{done.endpoint}, {done.kind} {done.repository}"
+    out.print(f"uploaded: {done.url}" if done.url else f"nothing was uploaded; --yes uploads this to {where}")
 
 
 @export_app.callback()
