@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from augrec.pipeline.schema import config_schema
+from augrec.pipeline.studies.search.spaces import Space
 from docs import reference
 
 ROOT = Path(__file__).parents[1]
@@ -143,9 +144,12 @@ def configs(path: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_key_of_a_config_exists(path: Path) -> None:
-    """A block is a whole config or a section of one; all its keys stand in one place of a schema."""
+    """A block is a whole config, a section of one, or a search space; all its keys stand in one place of a schema."""
     places = [
-        (one, root) for root in SCHEMAS.values() for one in (root, *root["$defs"].values()) if "properties" in one
+        (one, root)
+        for root in (*SCHEMAS.values(), Space.model_json_schema())
+        for one in (root, *root["$defs"].values())
+        if "properties" in one
     ]
     wrong = []
     for content in configs(path):

@@ -62,7 +62,7 @@ def prepare(
         DataError: a column is missing or holds what it must not, nothing is left, or nothing is held out.
     """
     source = scratch_folder("table")
-    columns: dict[str, Any] = {"interactions": "interactions.parquet", "user": user, "item": item, "rating": rating}
+    columns: dict[str, Any] = {"user": user, "item": item, "rating": rating}
     for about, frame in (("interactions", interactions), ("items", items), ("users", users)):
         if frame is not None:
             pq.write_table(_arrow(frame), source / f"{about}.parquet")

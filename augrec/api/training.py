@@ -153,4 +153,4 @@ def _matrices(features: Features | None) -> dict[str, FeatureMatrix]:
 
 
 def _of_seed(folder: Path, seed: int) -> Path:
-    return folder / f"seed-{seed}"
+    return folder / str(seed)

@@ -21,7 +21,7 @@ from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages.base import Run
 from recsys.models.registry import FAMILIES
 
-WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
+CARD, CONFIG = "README.md", "config.json"
 
 
 def export_model(
@@ -58,7 +58,7 @@ def _write(run: Run, choice: Choice, files: TrainingFolder, out: Path, user_ids:
     result, about = read_training(files), read_json(run.files.dataset_json)
     variant = run.config.variants[choice.training.variant]
     options = run.config.models[variant.model]
-    with atomic_path(out / WEIGHTS) as temporary:
+    with atomic_path(out / files.model.name) as temporary:
         shutil.copyfile(files.model, temporary)
     described = {
         "family": options.family,
@@ -72,14 +72,15 @@ def _write(run: Run, choice: Choice, files: TrainingFolder, out: Path, user_ids:
         "test": _numbers(result.test),
     }
     write_json(out / CONFIG, described)
-    write_parquet(out / "items.parquet", read_side_table(run.files.items, "item", columns=["source_id", "title"]))
+    write_parquet(out / run.files.items.name, read_side_table(run.files.items, "item", columns=["source_id", "title"]))
+    users = out / run.files.users.name
     if user_ids:
-        write_parquet(out / "users.parquet", read_side_table(run.files.users, "user", columns=["source_id"]))
-    elif (out / "users.parquet").exists():
-        (out / "users.parquet").unlink()
+        write_parquet(users, read_side_table(run.files.users, "user", columns=["source_id"]))
+    elif users.exists():
+        users.unlink()
     write_text(out / CARD, _card(choice, result, described, user_ids))
     written = {"layout": "model", "variant": result.variant, "seed": result.seed, "why": choice.why,
-               "sha256": sha256_file(out / WEIGHTS), "user_ids": user_ids}  # fmt: skip
+               "sha256": sha256_file(out / files.model.name), "user_ids": user_ids}  # fmt: skip
     write_json(out / EXPORT_FILE, written)
     return written
 
