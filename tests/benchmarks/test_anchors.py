@@ -104,7 +104,7 @@ def test_texts_are_embedded_once_for_the_same_texts(folder: Path, monkeypatch: p
     class Fake:
         def __init__(self, options: Any, path: Path, sha256: str) -> None:
             self.settings = {"model_sha256": sha256}
-            self.dim, self.pooling = 3, "mean"
+            self.dim, self.pooling, self.block = 3, "mean", 64
 
         def encode(self, texts: Sequence[str], ticker: Any = None) -> np.ndarray:
             encoded.append(len(texts))
