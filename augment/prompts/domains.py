@@ -53,6 +53,11 @@ class Domain:
     examples: tuple[Example, ...] = ()
 
     @property
+    def a_one(self) -> str:
+        """One of them with its article: "a movie", "an album"."""
+        return f"{'an' if self.one[:1].casefold() in set('aeiou') else 'a'} {self.one}"
+
+    @property
     def known_facts(self) -> dict[str, Fact]:
         """Everything that may be asked about an item, by the field of the answer."""
         return {self.creator: Fact("by name", named=True), "country": Fact(), "language": Fact(), **self.facts}

@@ -46,6 +46,12 @@ def test_another_word_for_many_is_enough(many: str, one: str) -> None:
     assert (domain.one, domain.many, domain.liked, domain.creator) == (one, many, "liked", "maker")
 
 
+def test_one_of_them_has_its_article() -> None:
+    assert [domain_named(name).a_one for name in ("movies", "music", "Operas", None)] == [
+        *("a movie", "an album", "an Opera", "an item")
+    ]
+
+
 def test_words_of_ones_own_reach_the_prompt(tmp_path: Path) -> None:
     words = {"one": "wine", "many": "wines", "liked": "liked to drink", "creator": "winery"}
     source = {"format": "recbole", "path": "p"}

@@ -171,7 +171,8 @@ def test_the_built_in_templates_read_the_same_in_the_sandbox(tmp_path: Path) -> 
     for path in BUILT_IN.glob("*.j2"):
         (tmp_path / path.name).write_text(path.read_text())
     item = {"title": "Heat", "year": 1995, "genres": ["Crime", "Drama"], "excerpt": "A heist."}
-    domain = {"many": "movies", "one": "movie", "liked": "liked", "creator": "director", "liked_creators": "directors"}
+    domain = {"many": "movies", "one": "movie", "a_one": "a movie", "liked": "liked", "creator": "director"}
+    domain["liked_creators"] = "directors"
     values = {
         "history": [item] * 3,
         "candidates": [item] * 2,
