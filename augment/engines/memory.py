@@ -44,6 +44,10 @@ class MemoryNeed:
         room = memory * self.fraction - self.weights - self.working
         return max(0, math.floor(room / self.one_request))
 
+    def cannot_start(self, memory: float) -> bool:
+        """Whether a GPU is too small for what is counted alone, whatever the estimate of the working memory says."""
+        return memory * self.fraction < self.weights + self.one_request
+
     def on(self, memory: float, called: str) -> str:
         """Whether it fits, in words.
 
@@ -53,7 +57,8 @@ class MemoryNeed:
         """
         held = self.full_requests(memory)
         if not held:
-            return f"does not fit into {called}, of which {self.fraction:.0%} is used: {self.parts()}"
+            fits = "does not fit" if self.cannot_start(memory) else "may not fit"
+            return f"{fits} into {called}, of which {self.fraction:.0%} is used: {self.parts()}"
         room = f"room for {min(held, self.requests):,} of max_num_seqs {self.requests:,} such requests at once"
         return f"fits into {called}: {self.parts()}; {room}"
 

@@ -18,7 +18,7 @@ from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import memory_limit, physical_memory, size_in_words
 from augrec.artefacts.processor import CPUINFO
 from augrec.pipeline.doctor.checks import NVIDIA_SMI_SECONDS, gpu_rows, vllm_row
-from augrec.pipeline.preflight.findings import Finding
+from augrec.pipeline.preflight.findings import Finding, Level
 from augrec.pipeline.preflight.models import engine_key, sources_asked
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
@@ -117,7 +117,8 @@ def _on_gpus(need: MemoryNeed, key: str, gpus: list[Gpu]) -> Finding:
     if need.full_requests(gpu.memory):
         return Finding("fact", need.on(gpu.memory, gpu.called), f"{key}.model")
     remedy = "raise tensor_parallel, lower max_model_len or max_num_seqs, or take a smaller or quantised model"
-    return Finding("problem", need.on(gpu.memory, gpu.called), f"{key}.model", remedy)
+    level: Level = "problem" if need.cannot_start(gpu.memory) else "caution"  # an estimate stops nobody
+    return Finding(level, need.on(gpu.memory, gpu.called), f"{key}.model", remedy)
 
 
 def _look_at_server(run: Run, name: str, engine: OpenAIOptions) -> Iterator[Finding]:

@@ -107,7 +107,10 @@ def test_it_fits_from_the_size_on_at_which_one_request_has_room(tmp_path: Path) 
     assert (found.full_requests(least * 0.999), found.full_requests(least * 1.001)) == (0, 1)
     assert found.smallest_gpu() == next(size for size in COMMON_SIZES if size * 1e9 >= least) == 24
     assert found.on(80e9, "80 GB").startswith("fits into 80 GB: weights 14.96 GiB")
+    counted = (found.weights + found.one_request) / found.fraction
     assert "does not fit into 16 GB" in found.on(16e9, "16 GB")
+    assert found.on(counted * 0.999, "A").startswith("does not fit into A")
+    assert found.on(counted * 1.001, "B").startswith("may not fit into B")
     assert need(model(tmp_path, LLAMA_70B, 405e9)).smallest_gpu() is None
 
 
