@@ -21,6 +21,7 @@ import os, signal, subprocess, sys
 from augrec.pipeline.host.stopping import Stopped, Stopper
 stop = Stopper()
 me = os.getpid()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it, as jobs behind `&` do
 """
 
 

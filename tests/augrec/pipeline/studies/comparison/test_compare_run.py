@@ -152,13 +152,17 @@ def test_trials_never_saw_the_test_split(plan: ComparisonPlan) -> None:
 
 
 def test_tuning_chooses_the_same_where_reading_a_test_interaction_raises(
-    plan: ComparisonPlan, forbid: Callable[[], None]
+    plan: ComparisonPlan, forbid: Callable[[], None], tmp_path: Path
 ) -> None:
     chosen = {path.parent.name: read_json(path) for path in plan.folder.glob("search/*/best.json")}
-    for folder in plan.folder.glob("search/*"):
-        shutil.rmtree(folder)
+    search, kept = plan.folder / "search", tmp_path / "search"
+    shutil.move(search, kept)
     forbid()
-    tuned, ran = tune(plan, 1)
+    try:
+        tuned, ran = tune(plan, 1)
+    finally:
+        shutil.rmtree(search, ignore_errors=True)
+        shutil.move(kept, search)  # the same seconds for the tests that follow
     assert ran == 16
     assert {name: tuning.scale for name, tuning in tuned.items()} == {
         name: next(iter(best["options"].values())) for name, best in chosen.items()
