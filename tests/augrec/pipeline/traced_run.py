@@ -28,7 +28,9 @@ from augrec.pipeline.training import code_of, train_one
 ROOT = Path(augrec.__file__).parent.parent
 EXCEPTED = {
     "embed": {"augment.options"},  # is asked which sources bring vectors, which their values say
-    "report": {"recsys.options"},  # turns the config, which is identified by its values, into plain values
+    # The first turns the config, which is identified by its values, into plain values; the others make identities (of
+    # what a probe of texts found, which is kept), no outputs.
+    "report": {"recsys.options", "augrec.artefacts.cache", "augrec.pipeline.import_closure"},
 }
 
 
