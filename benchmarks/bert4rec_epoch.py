@@ -11,29 +11,26 @@ of N rounds in turns.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from benchmarks.bert4rec_published import IGNORED, PublishedBert4Rec, published_batches
-from benchmarks.result import Result, add_json_option, report, run
+from benchmarks.result import Result, run
 from benchmarks.sasrec_epoch import (
     BATCH,
     BLOCKS,
     DIM,
     DROPOUT,
-    LARGEST_DIFFERENCE,
     LENGTH,
-    USERS,
     apart,
-    data,
+    beside_published,
     padded,
     sequences_of,
     stepping,
 )
-from benchmarks.timing import best_cpu_seconds, one_thread
+from benchmarks.timing import best_cpu_seconds
 from recsys.augmentation import SideInformation
 from recsys.batches.cloze import ClozeBatches
 from recsys.batches.sequences import InsertedSequences, Sequences, TrainingWindows
@@ -124,22 +121,7 @@ def epochs(dataset: Dataset, rounds: int) -> list[Result]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.bert4rec_epoch", description=(__doc__ or "").splitlines()[0]
-    )
-    add_json_option(parser)
-    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: %(default)s)")
-    parser.add_argument("--users", type=int, default=USERS, help="default: %(default)s")
-    given = parser.parse_args(arguments)
-    torch.manual_seed(0)
-    with one_thread():
-        dataset = data(given.users)
-        results = [
-            Result.at_most(f"{name} of equal weights, published structure", value, LARGEST_DIFFERENCE, "relative")
-            for name, value in differences(dataset).items()
-        ]
-        results += epochs(dataset, given.rounds)
-    return report("An epoch of BERT4Rec", results, given.json)
+    return beside_published(arguments, "BERT4Rec", __doc__, differences, (epochs,))
 
 
 if __name__ == "__main__":

@@ -221,10 +221,24 @@ def cornac(dataset: Dataset, rounds: int) -> list[Result]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+def beside_published(
+    arguments: Sequence[str] | None,
+    model: str,
+    about: str | None,
+    differences: Callable[[Dataset], dict[str, float]],
+    measures: Sequence[Callable[[Dataset, int], list[Result]]],
+) -> int:
+    """The command line of a sequential model's benchmark beside published structures; returns the exit status.
+
+    Args:
+        arguments: of the command line; None takes the process's.
+        model: how it is called, and in lower case the benchmark after it.
+        about: the benchmark's docstring.
+        differences: by what loss and gradients of equal weights differ, by name.
+        measures: each of the data and the number of rounds.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sasrec_epoch", description=(__doc__ or "").splitlines()[0]
+        prog=f"python -m benchmarks.{model.lower()}_epoch", description=(about or "").splitlines()[0]
     )
     add_json_option(parser)
     parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: %(default)s)")
@@ -237,9 +251,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Result.at_most(f"{name} of equal weights, published structure", value, LARGEST_DIFFERENCE, "relative")
             for name, value in differences(dataset).items()
         ]
-        results += epochs(dataset, given.rounds)
-        results += cornac(dataset, given.rounds)
-    return report("An epoch of SASRec", results, given.json)
+        for measure in measures:
+            results += measure(dataset, given.rounds)
+    return report(f"An epoch of {model}", results, given.json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return beside_published(arguments, "SASRec", __doc__, differences, (epochs, cornac))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all, run_one
+from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.base_recommender import BasePiece
 from tests.kit.toy_config import EMBEDDING, RULES, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 
@@ -65,6 +67,17 @@ def advance(run: Run, *stages: str, force: bool = False) -> str:
     if not stages:
         run_all(run, console=Console(file=said))
     return said.getvalue()
+
+
+def make_base(run: Run) -> None:
+    """Prepares the data and does the stage `base` piece by piece in this process, without one for each piece."""
+    advance(run, "prepare")
+    stage = STAGES["base"]
+    for piece in stage.pieces(run):
+        assert isinstance(piece, BasePiece)
+        assert piece.training is not None
+        piece.training.do(beside_others=False)
+    stage.finish(run)
 
 
 def finish_toy_run(root: Path) -> None:

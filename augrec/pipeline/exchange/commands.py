@@ -27,6 +27,9 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A source whose en
 Override = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The published folder.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the artefacts.")]
+Exported = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")]
+Sources = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")]
 
 
 @import_app.command("llmrec")
@@ -49,7 +52,7 @@ def import_rlmrec_command(folder: Folder, out: Out) -> None:
 
 @export_app.command("llmrec")
 def export_llmrec_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    run: Exported,
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the files.")],
     source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Whose augmentation.")] = None,
     zero_image: Annotated[
@@ -67,14 +70,10 @@ def export_llmrec_command(
 
 @export_app.command("records")
 def export_records_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    run: Exported,
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables.")],
-    sources: Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")
-    ] = None,
+    sources: Sources = None,
+    tasks: Tasks = None,
 ) -> None:
     """What sources answered, as Parquet with a column for each field and the ids of the data's source."""
     from augrec.pipeline.exchange.export_records import export_records
@@ -85,14 +84,10 @@ def export_records_command(
 
 @export_app.command("dataset")
 def export_dataset_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    run: Exported,
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
-    sources: Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")
-    ] = None,
+    sources: Sources = None,
+    tasks: Tasks = None,
     user_ids: Annotated[bool, typer.Option("--user-ids", help="Also say what the source calls users.")] = False,
 ) -> None:
     """What sources answered, as a folder for `datasets`: tables, the prompts' templates, and a card."""
@@ -104,7 +99,7 @@ def export_dataset_command(
 
 @export_app.command("recbole")
 def export_recbole_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")],
+    run: Exported,
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; RecBole calls the data as it is called.")],
     vectors: Annotated[
         list[str] | None, typer.Option("--vector", metavar="GROUP/FIELD", help="These matrices; all unless named.")

@@ -20,11 +20,9 @@ from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.hints import audit_base, audit_similar
 from augrec.pipeline.audit.insertions import audit_insertions, wrong_picks
 from augrec.pipeline.audit.interactions import read_split
-from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base_recommender import BasePiece
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
-from tests.kit.toy_run import advance, open_run
+from tests.kit.toy_run import make_base, open_run
 
 SECTIONS = """
 models: {mf: {family: mf_bpr, dim: 4}, popular: {training: {monitor: recall@10}}}
@@ -38,13 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose base was made in this process."""
     root = tmp_path_factory.mktemp("hints")
     run = open_run(root, toy_config(write_toy_data(root / "data"), SECTIONS))
-    advance(run, "prepare")
-    stage = STAGES["base"]
-    for piece in stage.pieces(run):
-        assert isinstance(piece, BasePiece)
-        assert piece.training is not None
-        piece.training.do(beside_others=False)
-    stage.finish(run)
+    make_base(run)
     return run.folder
 
 
