@@ -66,6 +66,21 @@ def start_browser(profile: Path) -> Any:
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
 
 
+def open_page(browser: Any, page: Path) -> Any:
+    """Opens a page of this machine, and comes back when its script has run.
+
+    `get` alone may come back before: on a busy machine the driver can take the document that is being left for the new
+    one.
+    """
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    address = page.as_uri()
+    browser.get(address)
+    there = "return location.href === arguments[0] && document.readyState === 'complete'"
+    WebDriverWait(browser, 60).until(lambda opened: opened.execute_script(there, address))
+    return browser
+
+
 def beyond_the_edge(page: Any) -> list[str]:
     """The beginnings of those elements that stick out of the window; what scrolls by itself is left out."""
     found: list[str] = page.execute_script(

@@ -10,7 +10,7 @@ import page_content
 import pytest
 
 from augrec.report.pages.comparison.page import write_page
-from tests.kit.html_pages import beyond_the_edge, violations
+from tests.kit.html_pages import beyond_the_edge, open_page, violations
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ def show(browser: Any, pages: dict[str, Path]) -> Any:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
         for log in ("browser", "performance"):
             browser.get_log(log)
-        browser.get(pages[name].as_uri())
+        open_page(browser, pages[name])
         return browser
 
     yield opened

@@ -10,7 +10,7 @@ import pytest
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.page import write_pages
 from augrec.report.study import Named, Study, StudyRun, StudyVariant, Swept
-from tests.kit.html_pages import beyond_the_edge, look, violations
+from tests.kit.html_pages import beyond_the_edge, look, open_page, violations
 
 pytestmark = pytest.mark.browser
 SEEDS = (0, 1, 2)
@@ -30,7 +30,7 @@ def page(make_run, variants, browser) -> Any:  # type: ignore[no-untyped-def]
     table = Table(title="Table 1", metrics=("recall@20", "ndcg@20"), baseline="lightgcn-without", bootstrap=100)
     write_pages(study, {"main": table})
     look(browser, 1280, "light")
-    browser.get((folder / "index.html").as_uri())
+    open_page(browser, folder / "index.html")
     return browser
 
 

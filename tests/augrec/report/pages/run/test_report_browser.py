@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.html_pages import beyond_the_edge, look, printed_pages, violations
+from tests.kit.html_pages import beyond_the_edge, look, open_page, printed_pages, violations
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +20,7 @@ def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[n
     run: Path = make_run()
     write_report(RunFolder(run), options, config, variants=variants)
     resize(browser, 1280)
-    browser.get((run / "report" / "index.html").as_uri())
+    open_page(browser, run / "report" / "index.html")
     return browser
 
 
