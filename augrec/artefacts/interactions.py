@@ -16,8 +16,10 @@ from augrec.artefacts.files import read_parquet
 
 SPLITS = ("train", "valid", "test")
 """A split's code is its place here."""
-DETAILS = {"rating": pa.float32(), "timestamp": pa.int64(), "review": pa.large_string()}
-"""The columns that an interaction may have beside user, item (int32) and split, and their types."""
+DETAILS = {"rating": pa.float32(), "timestamp": pa.int64(), "review": pa.large_string(), "place": pa.int32()}
+"""The columns that an interaction may have beside user, item (int32) and split, and their types. `place` counts the
+interactions of a user in order of time, from 0 and over all splits; it is there where equal times are not in order of
+items."""
 PREPARE_AGAIN = "run `augrec prepare` again to write the dataset folder anew"
 
 
@@ -58,8 +60,9 @@ class Interactions:
     """int64 [m, 2] of (user, item), unique."""
     codes: np.ndarray
     """int64 [m], the place of each interaction's split in `SPLITS`."""
-    times: np.ndarray | None = None
-    """int64 [m] seconds since 1970; None where they were not read, or one of them is not known."""
+    clock: np.ndarray | None = None
+    """int64 [m], rising in a user's order of time: places, or seconds since 1970 where the data have no places; None
+    where they were not read, or one of them is not known."""
 
     def of(self, split: str) -> np.ndarray:
         """int64 [m, 2], the pairs of one split."""
@@ -69,13 +72,13 @@ class Interactions:
         """The items of every user in one split, oldest first; in order of their ids where times are not known."""
         chosen = self.codes == SPLITS.index(split)
         pairs = self.pairs[chosen]
-        order = by_time(pairs, None if self.times is None else self.times[chosen])
+        order = by_time(pairs, None if self.clock is None else self.clock[chosen])
         return UserItems.build(pairs[order, 0], pairs[order, 1], n_users)
 
 
-def by_time(pairs: np.ndarray, times: np.ndarray | None) -> np.ndarray:
-    """int64 [m]: the rows of `pairs` (int64 [m, 2]) in order of (user, time, item), or (user, item) without times."""
-    keys = (pairs[:, 1], pairs[:, 0]) if times is None else (pairs[:, 1], times, pairs[:, 0])
+def by_time(pairs: np.ndarray, clock: np.ndarray | None) -> np.ndarray:
+    """int64 [m]: the rows of `pairs` (int64 [m, 2]) in order of (user, clock, item), or (user, item) without times."""
+    keys = (pairs[:, 1], pairs[:, 0]) if clock is None else (pairs[:, 1], clock, pairs[:, 0])
     return np.lexsort(keys)
 
 
@@ -94,14 +97,14 @@ def read_interactions(
         path: `interactions.parquet`.
         n_users, n_items: rows of the tables of users and items.
         splits: those that are read.
-        times: whether timestamps are read, too.
+        times: whether the order in time is read, too.
         remedy: what to do about a file that is wrong.
 
     Raises:
         DataError: the file is missing or damaged, lacks a column, has another split, an id without a row, or a pair
             twice, within a split or across those that are read.
     """
-    wanted = ["user", "item", "split", *(["timestamp"] if times else [])]
+    wanted = ["user", "item", "split", *(["timestamp", "place"] if times else [])]
     rows = None if tuple(splits) == SPLITS else pc.field("split").isin(list(splits))
     table = read_parquet(path, columns=wanted, rows=rows, remedy=remedy)
     missing = sorted({"user", "item", "split"} - set(table.column_names))
@@ -113,8 +116,9 @@ def read_interactions(
     check_pairs(pairs, n_users, n_items, path, remedy)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     clock = None
-    if times and "timestamp" in table.column_names and not table["timestamp"].null_count:
-        clock = table["timestamp"].to_numpy().astype(np.int64)[order]
+    known = [name for name in ("place", "timestamp") if name in table.column_names and not table[name].null_count]
+    if times and known:
+        clock = table[known[0]].to_numpy().astype(np.int64)[order]
     return Interactions(pairs[order], codes[order].astype(np.int64), clock)
 
 

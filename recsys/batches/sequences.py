@@ -76,20 +76,20 @@ class Sequences(nn.Module):
 
     @classmethod
     def of(cls, dataset: Dataset, splits: Sequence[str] = ("train",)) -> Sequences:
-        """The interactions of some splits in order of (user, time, item).
+        """The interactions of some splits in the order that the data have in time (`Dataset.clock`).
 
         Raises:
             DataError: the data have no times.
         """
-        times = [dataset.timestamps(split) for split in splits]
-        if any(part is None for part in times):
+        clocks = [dataset.clock(split) for split in splits]
+        if any(part is None for part in clocks):
             raise DataError(
                 "a model of sequences needs the times of interactions, and the data have none",
                 where=dataset.folder,
                 remedy="name the column that holds them (dataset.source), or choose a model that needs no order",
             )
         pairs = np.concatenate([dataset.pairs(split) for split in splits])
-        pairs = pairs[by_time(pairs, np.concatenate([part for part in times if part is not None]))]
+        pairs = pairs[by_time(pairs, np.concatenate([part for part in clocks if part is not None]))]
         starts = np.searchsorted(pairs[:, 0], np.arange(dataset.n_users + 1))
         return cls(torch.from_numpy(pairs[:, 1].copy()), torch.from_numpy(starts))
 

@@ -35,8 +35,8 @@ class Dataset:
     """Interactions by split and the tables of items and users.
 
     `train`, `valid` and `test` are int64 [m, 2] (user, item), unique, sorted by (user, item). Row i of `items` and
-    `users` describes the item or user with contiguous id i. Ratings, times and texts are aligned with the pairs of
-    their split; those of a folder are read when they are first asked for.
+    `users` describes the item or user with contiguous id i. Ratings, times, places and texts are aligned with the pairs
+    of their split; those of a folder are read when they are first asked for.
 
     Data may be `sealed`: who then asks for the test interactions, or for anything about them, is told `SealedSplit`.
     All that chooses (a training until its evaluation, a search, base, candidates, weights) is given such data.
@@ -53,7 +53,7 @@ class Dataset:
     folder: Path | None = None
     """Where ratings, times and texts lie; None where `known` holds them."""
     known: Mapping[tuple[str, str], pa.Array] = field(default_factory=dict)
-    """Ratings, times and texts by (column, split), where there is no folder."""
+    """Ratings, times, texts and places by (column, split), where there is no folder."""
 
     @classmethod
     def load(cls, folder: Path, *, test: bool = True) -> Dataset:
@@ -87,20 +87,21 @@ class Dataset:
         ratings: Sequence[np.ndarray] | None = None,
         timestamps: Sequence[np.ndarray] | None = None,
         texts: Sequence[Sequence[str | None]] | None = None,
+        places: Sequence[np.ndarray] | None = None,
         items: pa.Table | None = None,
         users: pa.Table | None = None,
         meta: dict[str, Any] | None = None,
     ) -> Dataset:
         """Builds a data set from pairs [m, 2] in any order, checked as `load` checks files.
 
-        Without `items` and `users` the tables hold ids only. `ratings`, `timestamps` and `texts` hold one sequence per
-        split (train, valid, test), aligned with the pairs as they are handed in.
+        Without `items` and `users` the tables hold ids only. `ratings`, `timestamps`, `texts` and `places` hold one
+        sequence per split (train, valid, test), aligned with the pairs as they are handed in.
         """
         parts = [np.asarray(part, dtype=np.int64).reshape(-1, 2) for part in (train, valid, test)]
         check_pairs(np.concatenate(parts), n_users, n_items, "the given arrays (train, valid, test in one)")
         orders = [np.lexsort((part[:, 1], part[:, 0])) for part in parts]
         known = {}
-        for (name, kind), columns in zip(DETAILS.items(), (ratings, timestamps, texts), strict=True):
+        for (name, kind), columns in zip(DETAILS.items(), (ratings, timestamps, texts, places), strict=True):
             for split, column, order in zip(SPLITS, columns or (), orders, strict=columns is not None):
                 known[name, split] = pa.array(column, kind, from_pandas=True).take(pa.array(order))
         train, valid, test = (part[order] for part, order in zip(parts, orders, strict=True))
@@ -133,8 +134,8 @@ class Dataset:
         return UserItems.build(pairs[:, 0], pairs[:, 1], self.n_users).starts
 
     def by_time(self, split: str) -> np.ndarray:
-        """int64 [m]: the rows of `pairs(split)` in order of (user, time, item), or (user, item) without times."""
-        return by_time(self.pairs(split), self.timestamps(split))
+        """int64 [m]: the rows of `pairs(split)` in order of (user, clock, item), or (user, item) without times."""
+        return by_time(self.pairs(split), self.clock(split))
 
     def ratings(self, split: str) -> np.ndarray | None:
         """float32 [m], aligned with `pairs(split)`: NaN where one has no rating; None where the data have none."""
@@ -143,6 +144,19 @@ class Dataset:
     def timestamps(self, split: str) -> np.ndarray | None:
         """int64 [m] seconds since 1970, aligned with `pairs(split)`; None where the data have no times."""
         return getattr(self, f"{self._checked(split)}_timestamps")
+
+    def places(self, split: str) -> np.ndarray | None:
+        """int32 [m], aligned with `pairs(split)`: each one's place among all of its user's in order of time; None where
+        equal times are in order of items (`split.ties`)."""
+        return self._numbers("place", split)
+
+    def clock(self, split: str) -> np.ndarray | None:
+        """int64 [m], aligned with `pairs(split)`: rises in a user's order of time, over all splits; None without times.
+
+        Whoever asks what came before what asks this: times alone leave open which of several at one time was first.
+        """
+        places = self.places(split)
+        return self.timestamps(split) if places is None else places.astype(np.int64)
 
     def texts(self, split: str) -> pa.Array | None:
         """What users wrote, a string or null for each of `pairs(split)`; None where the data have no texts.
@@ -158,7 +172,7 @@ class Dataset:
             rows: bool [m], aligned with `train`: True for those that are left out.
         """
         known = {}
-        for name in ("rating", "timestamp"):
+        for name in ("rating", "timestamp", "place"):
             for split in self.splits:
                 column = self._detail(name, split)
                 if column is not None:

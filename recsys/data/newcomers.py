@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
+from augrec.artefacts.interactions import DETAILS, SPLITS
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 
@@ -39,18 +40,21 @@ class Newcomers:
         train = np.concatenate([dataset.train, later])
         order = np.lexsort((train[:, 1], train[:, 0]))
         splits, known = {"train": train[order]}, {}
-        clock = dataset.timestamps("train")
-        if clock is not None:
-            ends = [int(times.max(initial=0)) for name in ("train", "valid", "test")
-                    if (times := dataset.timestamps(name)) is not None]  # fmt: skip
-            times = np.concatenate([clock, max(ends) + 1 + np.arange(len(later))])
-            known["timestamp", "train"] = pa.array(times[order], pa.int64())
+        clocks = {"timestamp": dataset.timestamps, "place": dataset.places}
+        for column, clock in clocks.items():
+            times = clock("train")
+            if times is not None:
+                ends = [int(of.max(initial=0)) for name in SPLITS if (of := clock(name)) is not None]
+                times = np.concatenate([times, max(ends) + 1 + np.arange(len(later))])
+                known[column, "train"] = pa.array(times[order], DETAILS[column])
         for name in ("valid", "test"):
-            held_out, times = dataset.pairs(name), dataset.timestamps(name)
+            held_out = dataset.pairs(name)
             kept = ~np.isin(_keys(held_out, n_items), _keys(later, n_items))
             splits[name] = held_out[kept]
-            if times is not None:
-                known["timestamp", name] = pa.array(times[kept], pa.int64())
+            for column, clock in clocks.items():
+                times = clock(name)
+                if times is not None:
+                    known[column, name] = pa.array(times[kept], DETAILS[column])
         return replace(
             dataset,
             n_users=n_users,

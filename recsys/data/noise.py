@@ -83,7 +83,7 @@ def with_false_interactions(dataset: Dataset, pairs: np.ndarray) -> Dataset:
     """The data set with more training interactions; they have no rating, and reviews of the data set are left out.
 
     Where interactions have times, a false one has that of its user's latest training interaction, or of the earliest
-    of all where the user has none.
+    of all where the user has none; so it is with places.
 
     Args:
         dataset: without them.
@@ -94,16 +94,19 @@ def with_false_interactions(dataset: Dataset, pairs: np.ndarray) -> Dataset:
     """
     if not len(pairs):
         return dataset
-    ratings, times = ([getattr(dataset, of)(split) for split in dataset.splits] for of in ("ratings", "timestamps"))
+    ratings, times, places = (
+        [getattr(dataset, of)(split) for split in dataset.splits] for of in ("ratings", "timestamps", "places")
+    )
     if ratings[0] is not None:
         ratings[0] = np.append(ratings[0], np.full(len(pairs), np.nan, np.float32))
-    if times[0] is not None:
-        latest = np.full(dataset.n_users, times[0].min(initial=np.iinfo(np.int64).max))
-        np.maximum.at(latest, dataset.train[:, 0], times[0])
-        times[0] = np.append(times[0], latest[pairs[:, 0]])
+    for clock in (times, places):
+        if clock[0] is not None:
+            latest = np.full(dataset.n_users, clock[0].min(initial=np.iinfo(clock[0].dtype).max))
+            np.maximum.at(latest, dataset.train[:, 0], clock[0])
+            clock[0] = np.append(clock[0], latest[pairs[:, 0]])
     nothing = np.zeros((0, 2), np.int64)
     if dataset.is_sealed:
-        ratings, times = [*ratings, nothing[:, 0]], [*times, nothing[:, 0]]
+        ratings, times, places = ([*columns, nothing[:, 0]] for columns in (ratings, times, places))
     with_false = Dataset.from_arrays(
         dataset.n_users,
         dataset.n_items,
@@ -112,6 +115,7 @@ def with_false_interactions(dataset: Dataset, pairs: np.ndarray) -> Dataset:
         nothing if dataset.is_sealed else dataset.test,
         ratings=None if ratings[0] is None else ratings,
         timestamps=None if times[0] is None else times,
+        places=None if places[0] is None else places,
         items=dataset.items,
         users=dataset.users,
         meta=dataset.meta,

@@ -17,13 +17,13 @@ from augrec.artefacts.interactions import DETAILS
 from recsys.data.dataset_files import interaction_table, order_of, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
-from recsys.data.options import DatasetOptions, GlobalTemporalSplit, LeaveLastOut
+from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut
 from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, side_table
 from recsys.data.split_times import cut_in_time, order_in_time, time_notes
-from recsys.data.splits import require_parts, split_interactions
+from recsys.data.splits import places_in_time, require_parts, split_interactions
 
 _INTEGER = r"\A-?[0-9]+\z"
 LONGEST_INTEGER = 18
@@ -60,7 +60,7 @@ def prepare(
     usable, notes = _usable(raw, options)
     usable = usable.assign(user=user_codes, item=item_codes)
     if isinstance(options.split, LeaveLastOut) and options.split.ties == "file":
-        usable["place"] = np.arange(len(usable))
+        usable["file_row"] = np.arange(len(usable))
     kept, dropped = filtered(usable, options, sample_rng)
     if isinstance(options.split, GlobalTemporalSplit):
         kept, unknown = cut_in_time(kept, options.split, options.source.path)
@@ -81,6 +81,10 @@ def prepare(
         if told is not None:
             told += coverage(items, item_side.ids, "item", raw.tables)
             told += coverage(users, user_side.ids, "user", raw.tables)
+    if isinstance(options.split, LeaveLastOut) and options.split.ties != "id":
+        kept["place"] = places_in_time(kept, options.split, split_rng, options.source.path, (users, items))
+    elif "place" in kept and not isinstance(options.split, GivenSplit):
+        kept = kept.drop(columns="place")  # of the run that the data come from; this split has an order of its own
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 

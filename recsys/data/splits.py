@@ -41,7 +41,7 @@ def split_interactions(
 
     Args:
         interactions: user, item and, for splits by time, timestamp; split for given ones and those cut in time already;
-            place, of the row in its file, for one whose equal times follow the file.
+            place, where equal times are not in order of items (`places_in_time`).
         split: the options.
         rng: decides random splits; not drawn from otherwise.
         source: names the data in errors.
@@ -73,11 +73,35 @@ def split_interactions(
     times, counts = interactions["timestamp"].to_numpy(), _counts(users)
     if isinstance(split, TemporalSplit):
         return _by_ratio(_rank_within(users, times, items), counts, split.ratios), 0
+    ranks = interactions["place"].to_numpy() if "place" in interactions else _rank_within(users, times, items)
+    return _last_out(ranks, counts), 0
+
+
+def places_in_time(
+    interactions: pd.DataFrame,
+    split: LeaveLastOut,
+    rng: np.random.Generator,
+    source: str,
+    source_ids: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """int32 [m]: each interaction's place among its user's in order of time, from 0; equal times as `split.ties` says.
+
+    Args:
+        interactions: user, item and timestamp; file_row, where equal times follow the file.
+        split: the options.
+        rng: decides `hashed`; not drawn from otherwise.
+        source, source_ids: see `split_interactions`.
+
+    Raises:
+        DataError: the interactions have no times.
+    """
+    require_times(interactions, split, source)
+    users, items, times = (interactions[name].to_numpy() for name in ("user", "item", "timestamp"))
     if split.ties == "file":
-        times = _places(times, interactions["place"].to_numpy())
+        times = _ordered_by(times, interactions["file_row"].to_numpy())
     elif split.ties == "hashed":
-        times = _places(times, hashed_pairs(users, items, source_ids, rng.bytes(16)))
-    return _last_out(_rank_within(users, times, items), counts), 0
+        times = _ordered_by(times, hashed_pairs(users, items, source_ids, rng.bytes(16)))
+    return _rank_within(users, times, items).astype(np.int32)
 
 
 def require_times(interactions: pd.DataFrame, split: Split, source: str) -> None:
@@ -197,7 +221,7 @@ def ordered(groups: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarr
     return np.lexsort((items, keys, groups))
 
 
-def _places(times: np.ndarray, ties: np.ndarray) -> np.ndarray:
+def _ordered_by(times: np.ndarray, ties: np.ndarray) -> np.ndarray:
     """int64 [m]: each row's place in order of (time, tie)."""
     places = np.empty(len(times), dtype=np.int64)
     places[np.lexsort((ties, times))] = np.arange(len(times))

@@ -2,8 +2,8 @@
 
 What a model knows when it is asked is the user's context: the training interactions in a query of "valid", those and
 the validation interactions in a query of "test". Of several held-out interactions the first in time is the next one
-(the lower item id where times are equal) and the later ones are items like any other. With one right item per user
-recall@k is the hit rate, and so only that is given.
+(the lower item id where times are equal and the data have no order of these) and the later ones are items like any
+other. With one right item per user recall@k is the hit rate, and so only that is given.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def next_items(dataset: Dataset, split: str) -> np.ndarray:
         raise ValueError(f"split is valid or test, not {split!r}")
     pairs = dataset.pairs(split)
     later = np.append(False, pairs[1:, 0] == pairs[:-1, 0])[: len(pairs)]
-    if later.any() and dataset.timestamps(split) is None:
+    if later.any() and dataset.clock(split) is None:
         raise DataError(
             f"user {int(pairs[np.argmax(later), 0])} has several {split} interactions and there are no times, so "
             "nothing says which item is the next one",

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
@@ -25,10 +26,8 @@ def read_split(folder: Path) -> Split:
     n_items = read_parquet(files.items).num_rows
     pairs = {name: frame.loc[frame["split"] == name, ["user", "item"]].to_numpy(dtype=np.int64) for name in SPLITS}
     train = frame[frame["split"] == "train"]
-    keys = (
-        ["user", "timestamp", "item"] if "timestamp" in train and train["timestamp"].notna().all() else ["user", "item"]
-    )
-    train = train.sort_values(keys)
+    clock = [name for name in ("place", "timestamp") if name in train and train[name].notna().all()][:1]
+    train = train.sort_values(["user", *clock, "item"])
     history = {int(user): items.astype(int).tolist() for user, items in train.groupby("user")["item"]}
     return Split(n_users, n_items, pairs, history)
 
@@ -62,15 +61,32 @@ def audit_dataset(folder: Path, split: Split) -> list[Check]:
     ]
     packed = b"".join(struct.pack("<iiB", *triple) for triple in sorted(zip(*everything.T, labels, strict=True)))
     same = hashlib.sha256(packed).hexdigest() == meta["split_sha256"]
+    placed = read_parquet(files.interactions, columns=["user", "item", "timestamp", "place"])
     return [
         Check("ids are contiguous", split.n_users + split.n_items, tuple(ids)),
         Check("interactions name known users and items", len(everything), broken(outside, pair)),
         Check("splits are disjoint and free of duplicates", len(everything), broken(repeated, pair)),
         Check("counts as recorded", len(counts_found), tuple(wrong_counts)),
+        *([_places_follow_times(placed)] if {"timestamp", "place"} <= set(placed.column_names) else []),
         Check(
             "split hash as recorded", len(everything), () if same else (f"dataset.json says {meta['split_sha256']}",)
         ),
     ]
+
+
+def _places_follow_times(interactions: pa.Table) -> Check:
+    """Places tell the interactions of a user apart, and none comes before one of an earlier time."""
+    frame = interactions.to_pandas()
+    problems = []
+    for user, own in frame.sort_values(["user", "place"]).groupby("user"):
+        places, times, items = (own[name].tolist() for name in ("place", "timestamp", "item"))
+        problems += [
+            f"user {user}: item {items[at + 1]} stands at place {places[at + 1]} after item {items[at]} at "
+            f"{places[at]}, and their times are {times[at + 1]} and {times[at]}"
+            for at in range(len(places) - 1)
+            if not (places[at] < places[at + 1] and times[at] <= times[at + 1])
+        ]
+    return Check("places follow times", len(frame), tuple(problems))
 
 
 def audit_graph(folder: Path, split: Split) -> list[Check]:

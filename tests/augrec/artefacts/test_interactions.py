@@ -41,7 +41,7 @@ def test_splits_and_histories_are_those_of_a_loop(
     path = written(tmp_path_factory.mktemp("i") / "interactions.parquet", rows, times=times)
     read = read_interactions(path, N_USERS, N_ITEMS, times=True)
     alone = read_interactions(path, N_USERS, N_ITEMS, splits=("train",), times=True)
-    assert (read.times is None) == (not times)
+    assert (read.clock is None) == (not times)
     for split in SPLITS:
         expected = sorted((user, item) for user, item, name, _ in rows if name == split)
         assert [tuple(pair) for pair in read.of(split).tolist()] == expected
@@ -63,7 +63,7 @@ def test_times_count_only_where_every_interaction_has_one(tmp_path: Path) -> Non
     )
     pq.write_table(table, path)
     read = read_interactions(path, 1, 4, times=True)
-    assert read.times is None
+    assert read.clock is None
     assert read.histories("train", 1).of(0).tolist() == [1, 3]
 
 

@@ -229,4 +229,3 @@ def test_equal_times_follow_the_file_where_it_is_asked_for(tmp_path: Path, optio
     names = {about: getattr(dataset, f"{about}s")["source_id"].to_pylist() for about in ("user", "item")}
     found = {names["user"][user]: names["item"][item] for user, item in dataset.pairs("test").tolist()}
     assert found == last
-    assert "place" not in pq.read_schema(tmp_path / "dataset" / "interactions.parquet").names

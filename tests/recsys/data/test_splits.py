@@ -20,7 +20,7 @@ from recsys.data.options import (
     Split,
     TemporalSplit,
 )
-from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, require_parts, split_interactions
+from recsys.data.splits import FEW_USERS, TEST, TRAIN, VALID, places_in_time, require_parts, split_interactions
 
 NAMES = (np.array([f"u{user}" for user in range(60)]), np.array([f"i{item}" for item in range(60)]))
 RANDOM, HASHED, WHOLE, LAST, BY_TIME = (
@@ -159,17 +159,23 @@ def test_leave_last_out_by_time_then_item() -> None:
 
 
 def test_the_last_of_equal_times_is_the_larger_id_or_stands_later_in_the_file_or_is_drawn() -> None:
-    rows = [(user, item, 30, place) for user in range(40) for item, place in ((1, 9), (2, 7), (3, 8), (4, 6))]
-    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "place"])
+    rows = [(user, item, 30, row) for user in range(40) for item, row in ((1, 9), (2, 7), (3, 8), (4, 6))]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "file_row"])
     frame.loc[frame["item"] == 4, "timestamp"] = 20
-    at = {ties: LeaveLastOut(kind="leave_last_out", ties=ties) for ties in ("id", "file", "hashed")}
-    assert run(frame, at["id"])[0][:4].tolist() == [TRAIN, VALID, TEST, TRAIN]
-    assert run(frame, at["file"])[0][:4].tolist() == [TEST, TRAIN, VALID, TRAIN]
-    parts = run(frame, at["hashed"])[0].reshape(40, 4)
+
+    def parts_by(ties: str, seed: int = 0) -> np.ndarray:
+        split = LeaveLastOut.model_validate({"kind": "leave_last_out", "ties": ties})
+        placed = frame.assign(place=places_in_time(frame, split, np.random.default_rng(seed), "here", NAMES))
+        assert {tuple(sorted(places)) for _, places in placed.groupby("user")["place"]} == {(0, 1, 2, 3)}
+        return run(placed, split)[0].reshape(40, 4)
+
+    assert run(frame, LAST)[0][:4].tolist() == parts_by("id")[0].tolist() == [TRAIN, VALID, TEST, TRAIN]
+    assert parts_by("file")[0].tolist() == [TEST, TRAIN, VALID, TRAIN]
+    parts = parts_by("hashed")
     assert (parts[:, 3] == TRAIN).all(), "an earlier one is never held out before a later one"
     assert {tuple(user) for user in parts[:, :3].tolist()} >= {(VALID, TRAIN, TEST), (TEST, TRAIN, VALID)}
-    assert (parts == run(frame, at["hashed"])[0].reshape(40, 4)).all()
-    assert (parts != run(frame, at["hashed"], seed=1)[0].reshape(40, 4)).any()
+    assert (parts == parts_by("hashed")).all()
+    assert (parts != parts_by("hashed", seed=1)).any()
 
 
 @given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=10), seed=st.integers(0, 50))

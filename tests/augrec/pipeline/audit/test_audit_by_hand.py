@@ -190,6 +190,30 @@ def test_counts_and_the_hash_of_the_split_are_compared_with_what_was_recorded(ru
     assert violations(run) == {"split hash as recorded": [f"dataset.json says {meta['split_sha256']}"]}
 
 
+def test_places_are_held_against_times(run: RunFolder) -> None:
+    rows = read_parquet(run.interactions).to_pylist()
+    own = [at for at, row in enumerate(rows) if row["user"] == rows[0]["user"]]
+    clock, places = np.arange(len(rows)), np.arange(len(rows))
+
+    def said() -> list[str]:
+        columns = {"timestamp": pa.array(clock), "place": pa.array(places, pa.int32())}
+        table = pa.Table.from_pylist(rows)
+        write_parquet(run.interactions, pa.table({name: table[name] for name in table.column_names} | columns))
+        return next(
+            list(check.violations) for check in audit_run(run.root).checks if check.name == "places follow times"
+        )
+
+    assert said() == []
+    clock[own[:2]] = 0  # equal times are in any order
+    places[own[:2]] = places[own[:2]][::-1]
+    assert said() == []
+    clock[own[0]] = clock[own[2]] + 1
+    assert len(said()) == 1
+    assert f"item {rows[own[2]]['item']} stands at place 2 after item {rows[own[0]]['item']} at 1" in said()[0]
+    clock[:], places[own[:2]] = 0, 0
+    assert len(said()) == 1
+
+
 def test_the_split_hash_does_not_depend_on_the_order_of_rows(run: RunFolder) -> None:
     edit(run.interactions, lambda rows: rows.reverse())
     assert violations(run) == {}
