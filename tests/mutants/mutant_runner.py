@@ -1,28 +1,34 @@
 """Plants small faults one at a time and says which of them no test notices.
 
-    python tests/mutants [MODULE ...] [--sample N] [--seed S] [--jobs J]
+    python tests/mutants [MODULE ...] [--at-most N] [--seed S] [--jobs J]
 
-Every mutant of a target's modules is run against that target's tests (targets.toml), in a process of its own. One that
-no test notices is a survivor: a test is missing, or it is equivalent and stands in equivalent.toml with the reason.
+Every mutant of a target's modules is run against that target's tests (targets.toml), in a process of its own: forked
+after the tests were collected where the fault can be planted in a loaded function (live_functions.py), else one that
+imports the module with it. The tests that reach its line come first, the fastest first (reached_lines.py), and all of
+them are asked before it is called a survivor: then a test is missing, or it is equivalent and stands in
+equivalent.toml with the reason. `--at-most` draws so many of each module, without those of equivalent.toml.
 Exit status 1 when there is a survivor without a reason, or a reason for what is no survivor any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
 import sys
-import time
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+import pytest
+from live_functions import LiveModule, Plant
 from mutations import Mutant, mutants
+from reached_lines import Reached, kept_at, read, record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -35,6 +41,9 @@ PRELOADED = ("hypothesis", "numpy", "pandas", "pyarrow.parquet", "pydantic", "py
 """Libraries that every child finds loaded; never a module of the project, which may be the one with the fault."""
 
 
+ARGUMENTS = ("-x", "-q", "--capture=sys", "-p", "no:cacheprovider", "--tb=no", "-o", "timeout=0")
+
+
 @dataclass(frozen=True)
 class Target:
     """Modules and the tests that answer for them."""
@@ -45,17 +54,17 @@ class Target:
 
     def mutants(self) -> Iterator[Mutant]:
         for module in self.modules:
-            for mutant in mutants(module, source_of(module)):
+            for mutant in mutants(module, file_of(module).read_text(encoding="utf-8")):
                 if not self.functions or mutant.function in self.functions:
                     yield mutant
 
 
-def source_of(module: str) -> str:
-    """The source of a module of the project, which is not imported, nor is any package around it."""
+def file_of(module: str) -> Path:
+    """Where the source of a module of the project is; it is not imported, nor is any package around it."""
     path = ROOT.joinpath(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
-            return candidate.read_text(encoding="utf-8")
+            return candidate
     raise SystemExit(f"targets.toml names {module}, which is no module")
 
 
@@ -74,8 +83,76 @@ class MutatedModule:
         return spec
 
 
-def run_tests(tests: Sequence[str], mutant: Mutant | None, seconds: float | None) -> int:
-    """Starts the tests in a child process, with a fault or without; returns its number."""
+class OneFault:
+    """A pytest plugin: tries the tests of one mutant in the order that notices it soonest."""
+
+    def __init__(self, mutant: Mutant, file: Path, reached: Reached) -> None:
+        self._mutant, self._file, self._reached = mutant, file, reached
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        order = self._reached.ordered([item.nodeid for item in items], self._file, self._mutant.line)
+        items[:] = [items[at] for at in order]
+
+
+class ManyFaults:
+    """A pytest plugin: after one collection, every mutant that loaded functions can take has its tests in a fork.
+
+    Args:
+        mutants: to be tried.
+        reached: what the tests run without a fault.
+        seconds: after which a mutant is taken to loop for ever.
+        jobs: forks at a time.
+        said: where the outcome of each mutant goes, by its position; None says that it needs an import of its own.
+    """
+
+    def __init__(
+        self,
+        mutants: Sequence[Mutant],
+        reached: Reached,
+        seconds: float,
+        jobs: int,
+        said: Callable[[int, str | None], None],
+    ) -> None:
+        self._mutants, self._reached, self._seconds, self._jobs, self._said = mutants, reached, seconds, jobs, said
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        modules = {}
+        for name in {mutant.module for mutant in self._mutants}:
+            file = file_of(name)
+            modules[name] = LiveModule(
+                file, file.read_text(encoding="utf-8"), self._reached.imported.get(str(file), ())
+            )
+        plants = [modules[mutant.module].plant(mutant) for mutant in self._mutants]
+        names = [item.nodeid for item in session.items]
+
+        def start(at: int) -> int:
+            mutant, plant = self._mutants[at], plants[at]
+            assert plant is not None
+            order = self._reached.ordered(names, file_of(mutant.module), mutant.line)
+            return forked(lambda: self._try(plant, [session.items[number] for number in order]), self._seconds)
+
+        for at, plant in enumerate(plants):
+            if plant is None:
+                self._said(at, None)
+        for at, how in in_turns([at for at, plant in enumerate(plants) if plant is not None], start, self._jobs):
+            self._said(at, how)
+        return True
+
+    @staticmethod
+    def _try(plant: Plant, items: Sequence[pytest.Item]) -> int:
+        plant()
+        session = items[0].session
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return 1
+        return 0
+
+
+def forked(work: Callable[[], int], seconds: float | None) -> int:
+    """Starts work in a child process, silent and in a group of its own; returns its number."""
     child = os.fork()
     if child:
         return child
@@ -87,14 +164,17 @@ def run_tests(tests: Sequence[str], mutant: Mutant | None, seconds: float | None
         signal.setitimer(signal.ITIMER_REAL, seconds)  # its signal ends the process
     status = 70
     try:
-        import pytest
-
-        assert not any(name.partition(".")[0] in PACKAGES for name in sys.modules), "a module of the project is loaded"
-        if mutant is not None:
-            sys.meta_path.insert(0, MutatedModule(mutant))
-        status = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=0"]))
+        status = work()
     finally:
         os._exit(status)
+
+
+def with_tests(tests: Sequence[str], plugin: object, mutant: Mutant | None = None) -> int:
+    """Runs tests in this process, whose project is not loaded yet, with a fault or without; pytest's status."""
+    assert not any(name.partition(".")[0] in PACKAGES for name in sys.modules), "a module of the project is loaded"
+    if mutant is not None:
+        sys.meta_path.insert(0, MutatedModule(mutant))
+    return int(pytest.main([*tests, *ARGUMENTS], plugins=[plugin]))
 
 
 def outcome(status: int) -> str:
@@ -104,26 +184,74 @@ def outcome(status: int) -> str:
     return NOTICED if os.WEXITSTATUS(status) else SURVIVED
 
 
-def judged(target: Target, chosen: Iterable[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Every mutant with its outcome, `jobs` at a time."""
-    began = time.monotonic()
-    _, status = os.waitpid(run_tests(target.tests, None, None), 0)
-    if outcome(status) != SURVIVED:
-        raise SystemExit(
-            f"the tests of {', '.join(target.modules)} fail, or none runs, without any fault: mend them first"
-        )
-    limit = max(LEAST_SECONDS, SLOWEST * (time.monotonic() - began))
-    running: dict[int, Mutant] = {}
-    waiting = iter(chosen)
+def in_turns(numbers: Iterable[int], start: Callable[[int], int], jobs: int) -> Iterator[tuple[int, str]]:
+    """Every number with the outcome of the process that was started for it, `jobs` at a time."""
+    running: dict[int, int] = {}
+    waiting = iter(numbers)
     while True:
-        while len(running) < jobs and (mutant := next(waiting, None)) is not None:
-            running[run_tests(target.tests, mutant, limit)] = mutant
+        while len(running) < jobs and (at := next(waiting, None)) is not None:
+            running[start(at)] = at
         if not running:
             return
         child, status = os.wait()
+        if child not in running:
+            continue
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # what the tests themselves started
         yield running.pop(child), outcome(status)
+
+
+def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """Every mutant with its outcome, `jobs` at a time."""
+    files = [file_of(module) for module in target.modules]
+    kept = kept_at(ROOT, PACKAGES, target.modules, target.tests)
+    if not kept.is_file():
+        os.waitpid(forked(lambda: record(target.tests, ARGUMENTS, files, kept), None), 0)
+    if not kept.is_file():
+        raise SystemExit(
+            f"the tests of {', '.join(target.modules)} fail, or none runs, without any fault: mend them first"
+        )
+    reached = read(kept)
+    limit = max(LEAST_SECONDS, SLOWEST * reached.total)
+    by_import = []
+    reader, writer = os.pipe()
+
+    def say(at: int, how: str | None) -> None:
+        os.write(writer, (json.dumps([at, how]) + "\n").encode())
+
+    child = forked(lambda: with_tests(target.tests, ManyFaults(chosen, reached, limit, jobs, say)), None)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        for line in lines:
+            at, how = json.loads(line)
+            if how is None:
+                by_import.append(at)
+            else:
+                yield chosen[at], how
+    os.waitpid(child, 0)
+
+    def start(at: int) -> int:
+        mutant = chosen[at]
+        plugin = OneFault(mutant, file_of(mutant.module), reached)
+        return forked(lambda: with_tests(target.tests, plugin, mutant), limit)
+
+    for at, how in in_turns(by_import, start, jobs):
+        yield chosen[at], how
+
+
+def drawn(
+    mutants: Iterable[Mutant], most: int, seed: int, without: Container[tuple[str, str, str, str]]
+) -> list[Mutant]:
+    """At most so many mutants of every module, without those whose reason is known, in the order of the source."""
+    by_module: dict[str, list[Mutant]] = {}
+    for mutant in mutants:
+        if mutant.place not in without:
+            by_module.setdefault(mutant.module, []).append(mutant)
+    picked = []
+    for module, those in by_module.items():
+        numbers = random.Random(f"{seed} {module}").sample(range(len(those)), min(most, len(those)))
+        picked += [those[number] for number in sorted(numbers)]
+    return picked
 
 
 def equivalents() -> dict[tuple[str, str, str, str], str]:
@@ -135,7 +263,7 @@ def equivalents() -> dict[tuple[str, str, str, str], str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python tests/mutants", description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("modules", nargs="*", help="only these modules")
-    parser.add_argument("--sample", type=int, help="at most so many mutants of each target")
+    parser.add_argument("--at-most", type=int, metavar="N", help="so many mutants of each module, drawn with the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args(arguments)
@@ -149,9 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target = Target(**entry)
         if options.modules:
             target = Target([name for name in target.modules if name in options.modules], target.tests)
-        chosen = list(target.mutants())
-        if options.sample and len(chosen) > options.sample:
-            chosen = random.Random(options.seed).sample(chosen, options.sample)
+        chosen = every = list(target.mutants())
+        if options.at_most:
+            chosen = drawn(every, options.at_most, options.seed, reasons)
         counts = {NOTICED: 0, ENDLESS: 0, SURVIVED: 0, "equivalent": 0}
         for mutant, how in judged(target, chosen, options.jobs) if chosen else ():
             if how == SURVIVED and mutant.place in reasons:
@@ -166,8 +294,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 unexplained += 1
                 print(f"no survivor, and yet in equivalent.toml: {mutant.place}", flush=True)
         if chosen:
-            print(f"{', '.join(target.modules)}: " + ", ".join(f"{n} {how}" for how, n in counts.items()), flush=True)
-    if not options.modules and not options.sample:
+            share = f"{len(chosen)} of {len(every)} mutants: " if len(chosen) < len(every) else ""
+            kinds = ", ".join(f"{n} {how}" for how, n in counts.items())
+            print(f"{', '.join(target.modules)}: {share}{kinds}", flush=True)
+    if not options.modules and not options.at_most:
         for place in reasons.keys() - used:
             unexplained += 1
             print(f"in equivalent.toml, and no mutant any more: {place}")
