@@ -362,7 +362,7 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
 
     Args:
         path: the YAML file.
-        overrides: dotted keys with YAML values, e.g. `dataset.k_core=10` or `seeds=[1,2]`.
+        overrides: dotted keys with YAML values, e.g. `dataset.k_core=10` or `seeds=[1,2]`; null removes a section.
 
     Raises:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
@@ -444,7 +444,10 @@ def _override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise UsageError(f"'{step}' in '{key}' is a value, not a section", where=override)
         section = inner
-    section[path[-1]] = value
+    if value is None and isinstance(section.get(path[-1]), dict):
+        del section[path[-1]]
+    else:
+        section[path[-1]] = value
 
 
 def as_plain(config: Config) -> dict[str, Any]:

@@ -111,6 +111,15 @@ def test_overrides_replace_values_and_leave_the_rest(config_file: Path) -> None:
     assert as_plain(config)["dataset"]["name"] == "toy"
 
 
+def test_null_removes_a_named_section(config_file: Path) -> None:
+    with_another = ["models.other={family: lightgcn}", "variants.other={model: other}"]
+    assert "other" in read_config(config_file, with_another).variants
+    assert read_config(config_file, [*with_another, "variants.other=null", "models.other=null"]) == read_config(
+        config_file
+    )
+    assert "'other' is not defined in `models`" in problem(config_file, *with_another, "models.other=null")
+
+
 def test_a_key_given_twice_is_refused(config_file: Path) -> None:
     config_file.write_text(MINIMAL + "seed: 1\nseed: 2\n")
     assert "the key 'seed' is given twice" in problem(config_file)
