@@ -52,6 +52,8 @@ class CatalogueEntry(Task):
 
     def __init__(self, context: Context, options: CatalogueEntryOptions) -> None:
         self.options: CatalogueEntryOptions = options
+        self._kind = Entry(lines=options.lines)
+        self.gives = self._kind  # type: ignore[misc]
         self._context, catalog = context, context.catalog
         if catalog.presentation.titles == "anonymous":
             raise UsageError(
@@ -77,10 +79,9 @@ class CatalogueEntry(Task):
 
     def draft(self, entity: Item, drop: int = 0) -> Draft:
         """See Task. Without a language model the entry before is said again, which is what chance looks like."""
-        catalog, count = self._context.catalog, self.options.lines
-        first = max(0, min(entity.item - count, catalog.n_items - count - 1))
-        places = [place for place in range(first, min(first + count + 1, catalog.n_items)) if place != entity.item]
-        shown = [(self._number(place), catalog.item(place)) for place in places[:count]]
+        catalog = self._context.catalog
+        places = self._kind.shown(entity.item, catalog.n_items)
+        shown = [(self._number(place), catalog.item(place)) for place in places]
         before = catalog.item(places[-1] if places else entity.item)
         messages = self._context.prompts.messages(
             "catalogue_entry.j2",

@@ -1,7 +1,8 @@
-"""Energy that NVIDIA devices used between two moments, by the counters that NVML keeps in them.
+"""Energy that the machine used between two moments, by its own counters: NVIDIA devices', and the CPU's.
 
-The counters are of whole devices: what others run on them meanwhile is counted too. Where there is no NVML (package
-`nvidia-ml-py`), no device or no counter (before Volta), energy is None; nothing here fails. A CPU's is not counted.
+Devices are counted by NVML (package `nvidia-ml-py`; none before Volta), the CPU as `cpu_energy` says. The counters are
+of whole devices and packages: what others run on them meanwhile is counted too. Where there is none of a kind, the
+other alone is counted; where there is neither, energy is None. Nothing here fails.
 """
 
 from __future__ import annotations
@@ -14,28 +15,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from augrec.artefacts.cpu_energy import POWERCAP, PackageMeter
 from augrec.artefacts.files import read_json, write_json
 
 
 class EnergyMeter:
-    """Joules of the devices that this process may use, from entering to leaving.
+    """Joules of the devices that this process may use and of the CPU, from entering to leaving.
 
     Attributes:
-        joules: what they used; None before the end, and where it cannot be known.
+        joules: what they used; None before the end, where nothing counts, and where a counter was lost on the way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, powercap: Path = POWERCAP) -> None:
         self.joules: float | None = None
         self._start: dict[str, int] | None = None
+        self._packages = PackageMeter(powercap)
 
     def __enter__(self) -> EnergyMeter:
         self._start = millijoules()
+        self._packages.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.joules = used(self._start, millijoules())
+        parts = []
+        packages = self._packages.stop()
+        if self._packages.counts:
+            parts.append(packages)
+        if self._start:
+            parts.append(used(self._start, millijoules()))
+        known = [part for part in parts if part is not None]
+        self.joules = sum(known) if known and len(known) == len(parts) else None
 
 
 def add_joules(path: Path, joules: float | None) -> None:

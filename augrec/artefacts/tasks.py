@@ -104,6 +104,14 @@ class Entry(Kind):
     """What a model knows by heart of an item; it is judged, and no recommender is given it."""
 
     kind: Literal["entry"] = "entry"
+    lines: int = Field(5, ge=1)
+    """How many other lines of the catalogue a prompt shows."""
+
+    def shown(self, item: int, n_items: int) -> list[int]:
+        """The items whose lines a prompt about this one shows: those before it, for the first items the first ones."""
+        first = max(0, min(item - self.lines, n_items - self.lines - 1))
+        places = [place for place in range(first, min(first + self.lines + 1, n_items)) if place != item]
+        return places[: self.lines]
 
 
 Gives = Annotated[Text | Attributes | Edges | Insertions | Ranking | Rating | Entry, Field(discriminator="kind")]

@@ -1,7 +1,7 @@
 """What a run spent: seconds, and energy where the devices count it, for generation, tuning, search and training.
 
-Energy is that of accelerators by their own counters; of a CPU, and of what was trained before energy was recorded,
-nothing is known and nothing is guessed. CO2 equivalents are energy times a factor of the grid, which the config gives.
+Energy is that of devices and CPU packages by their own counters; where none could be read nothing is known and nothing
+is guessed. CO2 equivalents are energy times a factor of the grid, which the config gives.
 """
 
 from __future__ import annotations

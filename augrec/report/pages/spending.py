@@ -21,7 +21,7 @@ def spending_table(spent: Sequence[Spending], grams_per_kwh: float | None) -> Ta
         ]
         for one in spent
     ]
-    notes = ["Energy is that of accelerators by their own counters; a dash: nobody counted it, as on a CPU."]
+    notes = ["Energy is that of devices and CPU packages by their own counters; a dash: no counter could be read."]
     if any(one.counted for one in spent):
         factor = "no factor of the grid is given" if grams_per_kwh is None else f"{grams_per_kwh:g} g CO2e per kWh"
         notes.append(f"Emissions: {factor} (co2_g_per_kwh).")

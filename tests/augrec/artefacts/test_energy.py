@@ -43,25 +43,39 @@ def driver(**more: Any) -> SimpleNamespace:
 
 @pytest.mark.parametrize(("visible", "joules"), [(None, 1.0), ("1", 0.5), ("GPU-a", 0.5), ("0, 1", 1.0), ("", None)])
 def test_the_meter_reads_the_devices_that_are_visible(
-    monkeypatch: pytest.MonkeyPatch, visible: str | None, joules: float | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, joules: float | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", driver())
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with EnergyMeter() as meter:
+    with EnergyMeter(tmp_path) as meter:
         assert meter.joules is None
     assert meter.joules == joules
 
 
-def test_a_meter_without_a_driver_says_nothing_and_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_and_packages_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", driver())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    package = tmp_path / "intel-rapl:0"
+    package.mkdir()
+    for name, content in (("name", "package-0"), ("max_energy_range_uj", "9000000"), ("energy_uj", "8000000")):
+        (package / name).write_text(content)
+    with EnergyMeter(tmp_path) as meter:
+        (package / "energy_uj").write_text("1500000")
+    assert meter.joules == 0.5 + 2.5
+
+
+def test_a_meter_without_a_driver_says_nothing_and_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no driver")
 
     for module in (None, driver(nvmlInit=broken), driver(nvmlDeviceGetTotalEnergyConsumption=broken)):
         monkeypatch.setitem(sys.modules, "pynvml", module)
         assert millijoules() is None
-        with pytest.raises(KeyError), EnergyMeter() as meter:
+        with pytest.raises(KeyError), EnergyMeter(tmp_path) as meter:
             raise KeyError
         assert meter.joules is None
 

@@ -179,8 +179,12 @@ class TextMeasures:
         """Of every source that was asked for entries of the catalogue."""
         names = [name for name in ("title", "year", "genres") if name in self._items.column_names]
         catalogue = {name: self._items[name].to_pylist() for name in names}
-        asked = [records for key, records in self.records.items() if isinstance(self._cards[key].gives, Entry)]
-        return tuple(one for records in asked if (one := coverage(records, catalogue)) is not None)
+        asked = [
+            (records, gives)
+            for key, records in self.records.items()
+            if isinstance(gives := self._cards[key].gives, Entry)
+        ]
+        return tuple(one for records, gives in asked if (one := coverage(records, catalogue, gives)) is not None)
 
     @cached_property
     def histories(self) -> dict[int, list[list[str]]] | None:

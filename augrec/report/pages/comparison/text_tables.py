@@ -212,21 +212,26 @@ def _matrix_cell(pair: Agreement) -> tuple[Cell, float]:
 
 
 def coverage_table(results: ComparisonResults) -> Table | None:
-    """What each model completes of the catalogue by heart, beside its answers at other items."""
+    """What each model completes of the catalogue by heart, beside the same answers at items nearby."""
     looks = source_looks(results)
     rows = [
         [
             named(one.source, looks),
             Cell(count(one.items), one.items),
             *(
-                Cell(percent_1(share), share, (f"elsewhere {percent_1(chance)}",))
+                Cell(percent_1(share), share, (f"nearby {percent_1(chance)}",))
                 for share, chance in (
                     (one.titles, one.chance_titles), (one.years, one.chance_years), (one.genres, one.chance_genres)
                 )
             ),
+            Cell(percent_1(one.copied), one.copied),
         ]
         for one in results.coverage
     ]  # fmt: skip
-    columns = (*words("source"), *numbers("items", "titles|exact", "years|exact", "genres|overlap"))
-    notes = ["Asked for by the number alone, beside a few other lines. Elsewhere: the same answers at other items."]
+    columns = (*words("source"), *numbers("items", "titles|exact", "years|exact", "genres|overlap", "copied|titles"))
+    notes = [
+        "Asked for by the number alone, beside a few other lines. Nearby: each answer judged at the next item of the "
+        "catalogue whose line its prompt did not show, which is what guessing from those shown gives. Copied: the "
+        "title is that of a line shown."
+    ]
     return table("coverage-table", "What the models complete of the catalogue by heart", columns, rows, notes)

@@ -266,7 +266,7 @@ def _cost(
         yield Item(
             f"energy of {spent.what}",
             used,
-            "no counter: NVIDIA devices with nvidia-ml-py installed have one, CPUs have not",
+            "no counter was read: NVIDIA devices have one (nvidia-ml-py), and CPUs on Linux, who may read it (RAPL)",
         )
         if used is not None:
             emitted = co2_grams(spent.energy_joules, factor)

@@ -155,7 +155,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
         "coverage": [
             {
                 "source": "smollm2", "items": 990, "titles": 0.012, "years": 0.21, "genres": 0.3,
-                "chance_titles": 0.001, "chance_years": 0.04, "chance_genres": 0.22,
+                "chance_titles": 0.001, "chance_years": 0.04, "chance_genres": 0.22, "copied": 0.31,
             },
         ],
     }  # fmt: skip
