@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from augment.accounting.endpoints import endpoints_of
 from augment.accounting.energy import add_energy, energy_of
 from augment.accounting.roofline import Peaks, roofline
 from augment.accounting.summary import SECONDS_ARE, seconds_of
@@ -69,6 +70,7 @@ def run_source(
         "recomputed": how many stored records were computed again, "recomputed_alike": how many gave the same text,
         "grammar_seconds": what the engine spent on grammars by kind, summed over all runs, {} where it does not say,
         "energy_joules": of the devices while generating, summed over all runs, None where none counts it,
+        "endpoints": what each server was asked and gave by its address, summed over all runs; only where there are any,
         "open": where some were not answered, how many by task and reason; they have no record and are asked next time,
         before anything that quotes the answers of their wave,
         "damaged": where there were some, how many stored lines were set aside and asked again,
@@ -178,7 +180,9 @@ def _merged(
         summaries[task] = tally.summary(seconds_of(store.folder, task)) | asked
         tallies.append(tally)
     described, made = engines_of(store.folder, maker, tallies)
-    write_json(SourceFolder(store.folder).engine_json, described | {"engines": made})
+    servers = endpoints_of(store.folder)
+    told = {"endpoints": servers} if servers else {}
+    write_json(SourceFolder(store.folder).engine_json, described | {"engines": made} | told)
     return {
         "engine": described,
         "engines": made,
@@ -189,6 +193,7 @@ def _merged(
         "recomputed_alike": 0,
         "grammar_seconds": spent(store.folder),
         "energy_joules": energy_of(store.folder),
+        **told,
     }
 
 

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 
+from augment.accounting.endpoints import Accounts, EndpointNote
 from augment.accounting.remaining import Remaining
 from augment.accounting.summary import Seconds
 from augment.accounting.timeline import Timeline
@@ -72,6 +73,7 @@ class Pass:
         files = SourceFolder(store.folder)
         self._seconds = Seconds(files.note("seconds", store.selected[0]))
         self._timeline = Timeline(files.note("timeline", store.selected[0]), self._grammar_seconds)
+        self._endpoints = EndpointNote(files.note("endpoints", store.selected[0]), self._accounts)
         self._failed = 0
         self.asked: dict[str, dict[str, int]] = {"max_tokens": {}, "prompts_per_attempt": {}}
         self.present = {task: KeyTable() for task in self._tasks}
@@ -123,7 +125,7 @@ class Pass:
         self.started = True
         self._made_by = write_description(self._store.folder, self._maker)
         pulse = self._engine.pulse if self._engine else None
-        with self._timeline, progress(title, left, "requests", pulse, whole=len(questions)) as ticker:
+        with self._timeline, self._endpoints, progress(title, left, "requests", pulse, whole=len(questions)) as ticker:
             for block in chain([first], blocks):
                 missing = self._missing(block)
                 self._remaining.meet(len(block), len(missing))
@@ -246,7 +248,8 @@ class Pass:
         with self._under_way.asking(keys) if self._under_way else nullcontext():
             for record, busy in records_of(engine, self._tasks, requests, self._attempts, leave_open):
                 self._seconds.add(record.task, busy)
-                self._seconds.share_every(SECONDS_BETWEEN_SHARES)
+                if self._seconds.share_every(SECONDS_BETWEEN_SHARES):
+                    self._endpoints.write()
                 self._timeline.add(record)
                 if record.key in self._store:
                     self.recomputed += 1
@@ -260,6 +263,9 @@ class Pass:
             reasons = self.open.setdefault(request.task, {})
             code = reason.partition(",")[0] if reason.startswith("server_error") else reason.partition(":")[0]
             reasons[code] = reasons.get(code, 0) + 1
+
+    def _accounts(self) -> Accounts:
+        return self._engine.accounts() if self._engine else {}
 
     def _grammar_seconds(self) -> dict[str, float]:
         return self._maker.describe().get("grammar_seconds") or {}

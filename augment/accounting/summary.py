@@ -86,10 +86,12 @@ class Seconds:
         """Says that a request of a task was answered after `busy` seconds in the batch."""
         self._busy[task] += max(busy, 1e-6)
 
-    def share_every(self, seconds: float) -> None:
-        """Shares when the last time is this long ago."""
-        if time.monotonic() - self._mark >= seconds:
+    def share_every(self, seconds: float) -> bool:
+        """Shares when the last time is this long ago; whether it did."""
+        due = time.monotonic() - self._mark >= seconds
+        if due:
             self.share()
+        return due
 
     def share(self) -> None:
         """Gives the time since the last call among the tasks answered meanwhile, and writes the file."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from augment.accounting.endpoints import Accounts
 from augment.messages import Completion, Messages, Request
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.source_folder import SourceFolder
@@ -100,6 +101,10 @@ class Engine(ABC):
     def pulse(self) -> str:
         """What it did so far in words, for engines whose answers may take minutes; asked on another thread."""
         return ""
+
+    def accounts(self) -> Accounts:
+        """What each server was asked and gave since the engine started; empty for engines that ask none."""
+        return {}
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

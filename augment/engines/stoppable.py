@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, cast
 
+from augment.accounting.endpoints import Accounts
 from augment.engines.base import Engine
 from augment.messages import Completion, Messages, Request
 
@@ -80,6 +81,10 @@ class StoppableEngine(Engine):
     def pulse(self) -> str:
         """See Engine."""
         return self._inner.pulse()
+
+    def accounts(self) -> Accounts:
+        """See Engine."""
+        return self._inner.accounts()
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""

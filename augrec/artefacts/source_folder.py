@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Note = Literal["energy", "open", "seconds", "timeline", "under_way"]
+Note = Literal["endpoints", "energy", "open", "seconds", "timeline", "under_way"]
 """What a process notes: joules while generating, what is unanswered, seconds by task, rates over time, what it asks."""
 RECORDS, SHARDS = "records.parquet", "shards"
 
@@ -154,5 +154,5 @@ class SourceFolder:
 
     def of_records(self) -> list[Path]:
         """What says something of the records beside the shards, as far as it is there."""
-        names = ("seconds", "timeline", "energy")
+        names = ("seconds", "timeline", "energy", "endpoints")
         return [path for path in (*(self.root / name for name in names), self.engine_json) if path.exists()]

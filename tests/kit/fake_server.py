@@ -16,20 +16,32 @@ Answer = Callable[["Asked"], Any]
 
 
 class Asked:
-    """One request as the server saw it: `number` counts how often this very prompt was sent."""
+    """One request as the server saw it: `number` counts how often this very prompt was sent.
+
+    A `canary` is what an engine asks for its own sake; it is `free` where it may be answered as the server likes.
+    """
 
     def __init__(self, body: dict[str, Any], headers: Any, number: int, path: str) -> None:
         self.body, self.headers, self.number = body, headers, number
         self.path = path
-        self.schema = body["response_format"]["json_schema"]["schema"]
-        self.canary = "canary" in self.schema.get("properties", {}) or "canary" in str(self.schema)
+        self.free = "response_format" not in body
+        self.schema = {} if self.free else body["response_format"]["json_schema"]["schema"]
+        self.canary = self.free or "canary" in str(self.schema)
 
 
 class FakeServer:
-    """Chat completions on the loopback. `answer(asked)` is a text, a body, (status, body, headers), or None to hang."""
+    """Chat completions on the loopback. `answer(asked)` is a text, a body, (status, body, headers), or None to hang.
+
+    Attributes:
+        likeliest: the log-probabilities of the first token of a free answer, by token; empty: it gives none.
+        longest: what it lists as the most tokens of a request; None: it lists no models.
+    """
 
     def __init__(self) -> None:
         self.answer: Answer = self.honest
+        self.likeliest: dict[str, float] = {}
+        self.longest: int | None = None
+        self.dead = False
         self.asked: list[Asked] = []
         self.at_once = self.most_at_once = 0
         self.released = threading.Event()
@@ -42,17 +54,39 @@ class FakeServer:
             def do_POST(self) -> None:
                 server.handle(self)
 
+            def do_GET(self) -> None:
+                listed = [{"id": "m", "max_model_len": server.longest}]
+                server._reply(self, (200, {"data": listed}, {}) if server.longest else (404, {}, {}))
+
             def log_message(self, *arguments: object) -> None:
                 return None
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._handler = Handler
+        self._listen(0)
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    def _listen(self, port: int) -> None:
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self.released.set()
+        if not self.dead:
+            self._stop()
+
+    def die(self) -> None:
+        """As `kill -9` does: nobody listens, and what is under way ends without an answer."""
+        self.dead = True
+        self._stop()
+
+    def come_back(self) -> None:
+        """Listens again at the same address."""
+        self.dead = False
+        self._listen(self._http.server_port)
+
+    def _stop(self) -> None:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -62,19 +96,32 @@ class FakeServer:
         return json.dumps(legal(asked.schema, random.Random(asked.body["seed"])), ensure_ascii=False)
 
     def handle(self, http: BaseHTTPRequestHandler) -> None:
+        if self.dead:  # a connection from before
+            http.close_connection = True
+            return
         body = json.loads(http.rfile.read(int(http.headers["Content-Length"])))
         with self._lock:
-            name = json.dumps([body["messages"], body["seed"]])
+            name = json.dumps([body["messages"], body.get("seed")])
             self._seen[name] += 1
             asked = Asked(body, http.headers, self._seen[name], http.path)
             self.asked.append(asked)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            self._reply(http, self.answer(asked) if not asked.canary else self.honest(asked))
+            said = self._freely() if asked.free else self.honest(asked) if asked.canary else self.answer(asked)
+            if self.dead:
+                http.close_connection = True
+            else:
+                self._reply(http, said)
         finally:
             with self._lock:
                 self.at_once -= 1
+
+    def _freely(self) -> dict[str, Any]:
+        tops = [{"token": token, "logprob": value} for token, value in self.likeliest.items()]
+        said = completion("Hello")
+        said["choices"][0]["logprobs"] = {"content": [{"top_logprobs": tops}]} if tops else None
+        return said
 
     def _reply(self, http: BaseHTTPRequestHandler, said: Any) -> None:
         if said is None:  # hangs until the test is over

@@ -135,7 +135,7 @@ def read_scores(listed: Sequence[tuple[str, float]], labels: Sequence[str], opti
     if not listed:
         doubt = UsageError(
             f"the server gives no log-probabilities for model '{options.model}', and edges are to be scored",
-            where=options.base_url,
+            where=options.address,
             remedy="set generation.tasks.edges.mode: choose, or use a server and a model with `logprobs`",
         )
         return Scores((), problem="no_logprobs: the answer holds no log-probabilities", doubt=doubt)

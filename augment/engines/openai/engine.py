@@ -1,25 +1,26 @@
 """Any OpenAI-compatible server: `vllm serve` on another machine first, paid APIs where the config names one.
 
-Questions fly side by side, at most `concurrency` of them, and each answer is handed on as it arrives. Silence is never
-a failure of a request: it stays unanswered, and `give_up` silent ones in a row, over all blocks, end the run. What the
-server refuses is held back until it has answered another request of the same task: if it refuses all, the run ends.
+Questions fly side by side, at most `concurrency` of them at each server, and each answer is handed on as it arrives;
+`augment.engines.openai.endpoints` says which server is asked. Silence is never a failure of a request: it stays
+unanswered, and `give_up` silent ones in a row, over all blocks, end the run. What is refused is held back until another
+request of the same task was answered: if all are refused, the run ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from augment.accounting.endpoints import Accounts
 from augment.engines.base import Engine, EngineFailed, EngineInputs
-from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_SYSTEM, CANARY_TOKENS, held, system_left_out
 from augment.engines.openai.dialect import Scores, answer_text, chat_payload, read_scores, scoring_payload
-from augment.engines.openai.http import KEPT, Reply, Server
+from augment.engines.openai.endpoints import Endpoints
+from augment.engines.openai.http import KEPT, Reply
 from augment.engines.openai.options import OpenAIOptions
-from augment.messages import Completion, FinishReason, Message, Request, Sampling
+from augment.messages import Completion, FinishReason, Request
 from augrec.artefacts.errors import AugrecError
 
 BLOCKS = 64
@@ -49,9 +50,10 @@ class OpenAIEngine(Engine):
             "dialect": options.dialect,
             "extra_body": options.extra_body,
         }
-        self.block = options.concurrency * BLOCKS
+        self._most_flying = sum(one.concurrency for one in options.each)
+        self.block = self._most_flying * BLOCKS
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: Server | None = None
+        self._endpoints: Endpoints | None = None
         self._checked = False
         self._fingerprints: set[str] = set()
         self._silent = 0
@@ -61,47 +63,19 @@ class OpenAIEngine(Engine):
         self._doubts: dict[str, AugrecError] = {}
 
     def __exit__(self, *raised: object) -> None:
-        if self._loop is not None and self._server is not None:
-            self._loop.run_until_complete(self._server.close())
+        if self._loop is not None and self._endpoints is not None:
+            self._loop.run_until_complete(self._endpoints.close())
             self._loop.close()
-        self._loop = self._server = None
+        self._loop = self._endpoints = None
         self._checked = False
 
     def start(self) -> None:
         """See Engine. Asks what cannot be answered within a schema: a server that ignores schemas is found out here."""
         if self._checked:
             return
-        self._server = Server(self._options)
+        self._endpoints = Endpoints(self._options)
         self._loop = asyncio.new_event_loop()
-        room = int(CANARY_TOKENS * self._options.slack)
-        counts = []
-        for prompt in CANARY_PROMPTS:
-            system = (Message("system", CANARY_SYSTEM),) if prompt == CANARY_PROMPTS[-1] else ()
-            messages = (*system, Message("user", prompt))
-            payload = chat_payload(
-                self._options, messages, json.dumps(CANARY), "canary", room, Sampling(temperature=0.0)
-            )
-            reply = self._loop.run_until_complete(self._server.ask(payload, prompt, patient=False))
-            if reply.answer is None:
-                raise reply.doubt or EngineFailed(
-                    f"the server does not answer ({reply.reason})", where=self._options.base_url, remedy=KEPT
-                )
-            text, _ = answer_text(reply.answer, self._options)
-            if not held(text, compact=False):
-                raise EngineFailed(
-                    f"the server does not hold answers to their schema: it wrote {text[:80]!r} where only "
-                    '{"canary": "amber"} or {"canary": "cobalt"} were possible',
-                    where=self._options.base_url,
-                    remedy="use a server that honours response_format json_schema, as vLLM does",
-                )
-            counts.append(reply.answer.usage.prompt)
-        if system_left_out(counts):
-            raise EngineFailed(
-                f"the server leaves out the system text: it counts {counts[-1]} tokens with "
-                f"{len(CANARY_SYSTEM.split())} words of it, and {max(counts[:-1])} without",
-                where=self._options.base_url,
-                remedy="start it with a chat template that has a system role (vllm serve --chat-template FILE)",
-            )
+        self._loop.run_until_complete(self._endpoints.start())
         self._checked = True
 
     def check_labels(self, labels: Sequence[str]) -> None:
@@ -111,34 +85,46 @@ class OpenAIEngine(Engine):
         """See Engine. Raises AugrecError when the server refuses everything or stops answering."""
         self.start()
         assert self._loop is not None
+        assert self._endpoints is not None
         waiting = iter(requests)
         flying: set[asyncio.Task[Outcome]] = set()
+        returned = self._loop.create_task(self._endpoints.returned())
         try:
             while True:
-                while len(flying) < self._options.concurrency and (request := next(waiting, None)) is not None:
+                while len(flying) < self._endpoints.capacity and (request := next(waiting, None)) is not None:
                     flying.add(self._loop.create_task(self._answer(request)))
                 if not flying:
                     yield from self._release()
                     return
-                done, flying = self._loop.run_until_complete(asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))
+                awaited = asyncio.wait({*flying, returned}, return_when=asyncio.FIRST_COMPLETED)
+                self._loop.run_until_complete(awaited)
+                if returned.done():
+                    returned = self._loop.create_task(self._endpoints.returned())
+                done = {task for task in flying if task.done()}
+                flying -= done
                 for task in sorted(done, key=_trouble):
                     yield from self._judged(task.result())
         finally:
-            for task in flying:
-                task.cancel()
-            if flying:
-                self._loop.run_until_complete(asyncio.gather(*flying, return_exceptions=True))
+            begun: list[asyncio.Task[Any]] = [*flying, returned]
+            for one in begun:
+                one.cancel()
+            self._loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
 
     def describe(self) -> dict[str, Any]:
         """See Engine. Holds no key."""
         return {
             **self.identity,
             "llm": True,
-            "base_url": self._options.base_url,
+            **({"base_url": self._options.base_url} if self._options.base_url else {}),
             "concurrency": self._options.concurrency,
             "system_fingerprints": sorted(self._fingerprints),
-            "retried": dict(sorted(self._server.retried.items())) if self._server else {},
+            "retried": dict(sorted(self._endpoints.retried.items())) if self._endpoints else {},
         }
+
+    def accounts(self) -> Accounts:
+        """See Engine."""
+        each = self._endpoints.each if self._endpoints else ()
+        return {str(endpoint.options.base_url): endpoint.counts for endpoint in each}
 
     def _judged(self, outcome: Outcome) -> Iterator[Completion]:
         """Hands on what is certain: an answer, silence, and refusals once the server answers others of their task."""
@@ -152,7 +138,7 @@ class OpenAIEngine(Engine):
             refused = self._refused.setdefault(task, [])
             refused.append(completion)
             # Refusals come faster than answers, of which as many may be under way as may fly.
-            if len(refused) >= self._options.give_up + 4 * self._options.concurrency:
+            if len(refused) >= self._options.give_up + 4 * self._most_flying:
                 raise outcome.doubt
         else:
             self._silent = 0
@@ -175,15 +161,15 @@ class OpenAIEngine(Engine):
         if self._silent >= self._options.give_up:
             raise EngineFailed(
                 f"the server stopped answering: {self._silent} requests in a row failed, the last with {last.error!r}",
-                where=self._options.base_url,
+                where=self._options.address,
                 remedy=f"see to the server; {KEPT}",
             )
 
     async def _answer(self, request: Request) -> Outcome:
         """What becomes of a request."""
-        assert self._server is not None
+        assert self._endpoints is not None
         began = time.monotonic()
-        reply = await self._server.ask(self.payload(request), request.name)
+        reply = await self._endpoints.ask(self.payload(request), request.name)
         return self._outcome(request, reply, time.monotonic() - began)
 
     def payload(self, request: Request) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from augment.engines.base import EngineFailed
 from augment.engines.openai.options import OpenAIOptions
@@ -42,6 +42,8 @@ AGAIN = frozenset({408, 409, 425, 429})
 TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len")
 REFUSED = ("content_filter", "content_policy", "content policy", "content management policy", "responsibleai")
 NO_MONEY = ("insufficient_quota", "exceeded your current quota")
+SECONDS_TO_CONNECT = 30.0
+"""A machine that is gone does not even refuse; less than an answer may take."""
 KEPT = "finished records are kept: run the same command again"
 
 
@@ -57,8 +59,29 @@ class Reply:
     """What a refusal means when the server refuses every request; None where it can only concern this one."""
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """Why one question got no answer, where another try can help."""
+
+    reason: str
+    wait: float | None = None
+    """Seconds that the server asks to wait."""
+    connection: Literal["refused", "lost"] | None = None
+    """Whether nobody was there, or whoever was there went away while it was asked."""
+    busy: bool = False
+    """Whether the server only has too much to do."""
+
+
+class ServerSilent(EngineFailed):
+    """A server that cannot be reached or gives no answer, however often it is asked."""
+
+
 class Server:
-    """An OpenAI-compatible server. Opens no socket before the first question."""
+    """An OpenAI-compatible server. Opens no socket before the first question.
+
+    Args:
+        options: of this server: with a `base_url`.
+    """
 
     def __init__(self, options: OpenAIOptions) -> None:
         import httpx
@@ -70,53 +93,81 @@ class Server:
         limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
         headers |= {"Accept-Encoding": "identity"}
         self._client = httpx.AsyncClient(
-            headers=headers, timeout=httpx.Timeout(options.timeout), limits=limits, trust_env=False
+            headers=headers,
+            timeout=httpx.Timeout(options.timeout, connect=min(options.timeout, SECONDS_TO_CONNECT)),
+            limits=limits,
+            trust_env=False,
         )
-        self._url = f"{options.base_url.rstrip('/')}/chat/completions"
+        self._url = f"{str(options.base_url).rstrip('/')}/chat/completions"
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._client.aclose()
 
-    async def ask(self, payload: dict[str, Any], name: str, *, patient: bool = True) -> Reply:
-        """Sends one question, again where that can help.
+    async def ask(self, payload: dict[str, Any], name: str, *, tries: int) -> Reply:
+        """Sends one question, again where that can help, as of an engine that begins.
 
         Args:
             payload: the body.
             name: of the request; decides how waits are spread.
-            patient: whether a server that cannot be reached at all is tried again.
+            tries: how often.
+
+        Raises:
+            ServerSilent: nobody is there.
+            AugrecError: the server refuses in a way that it would refuse every request.
+        """
+        draw = random.Random(name)
+        for attempt in range(tries):
+            found = await self.once(payload)
+            if isinstance(found, Reply):
+                return found
+            if found.connection == "refused":
+                raise self._unreachable(found.reason.partition(": ")[2])
+            if attempt + 1 < tries:
+                await asyncio.sleep(self.wait(attempt, found.wait, draw))
+        return Reply(None, f"{found.reason}, {tries} times", lost=True)
+
+    async def once(self, payload: dict[str, Any]) -> Reply | Trouble:
+        """Sends one question once.
 
         Raises:
             AugrecError: the server refuses in a way that it would refuse every request.
         """
         import httpx
 
-        draw = random.Random(name)
-        for attempt in range(self._options.retries + 1):
-            wait = None
-            try:
-                status, headers, data = await self._post(payload)
-                if status == 200:
-                    return Reply(read_reply(read_json(data)))
-                settled = self._settled(status, data)
-                if settled is not None:
-                    return settled
-                reason = f"server_error: status {status}"
-                wait = _retry_after(headers)
-            except (httpx.TimeoutException, TimeoutError):
-                reason = f"timeout: no answer within {self._options.timeout:g} s"
-            except httpx.ConnectError as error:
-                if not patient:
-                    raise self._unreachable(error) from None
-                reason = f"server_unreachable: {self._clean(str(error))}"
-            except httpx.HTTPError as error:
-                reason = f"connection_lost: {type(error).__name__}"
-            except Broken as broken:
-                reason = f"broken_body: {self._clean(str(broken))}"
-            self.retried[reason.partition(":")[0]] += 1
-            if attempt < self._options.retries:
-                await asyncio.sleep(self._wait(attempt, wait, draw))
-        return Reply(None, f"{reason}, {self._options.retries + 1} times", lost=True)
+        try:
+            status, headers, data = await self._post(payload)
+            if status == 200:
+                return Reply(read_reply(read_json(data)))
+            settled = self._settled(status, data)
+            if settled is not None:
+                return settled
+            trouble = Trouble(f"server_error: status {status}", _retry_after(headers), busy=status == 429)
+        except httpx.ConnectTimeout:
+            trouble = Trouble("server_unreachable: no connection in time", connection="refused")
+        except (httpx.TimeoutException, TimeoutError):
+            trouble = Trouble(f"timeout: no answer within {self._options.timeout:g} s")
+        except httpx.ConnectError as error:
+            trouble = Trouble(f"server_unreachable: {self._clean(str(error))}", connection="refused")
+        except httpx.HTTPError as error:
+            trouble = Trouble(f"connection_lost: {type(error).__name__}", connection="lost")
+        except Broken as broken:
+            trouble = Trouble(f"broken_body: {self._clean(str(broken))}")
+        self.retried[trouble.reason.partition(":")[0]] += 1
+        return trouble
+
+    async def longest(self) -> int | None:
+        """Tokens of the longest prompt and answer that the server lists for the model; None where it does not say."""
+        import httpx
+
+        try:
+            answer = await self._client.get(f"{str(self._options.base_url).rstrip('/')}/models")
+            listed = read_json(answer.content[:MOST_BYTES]).get("data")
+            found = next(one for one in listed if one.get("id") == self._options.model)
+        except (httpx.HTTPError, Broken, AttributeError, TypeError, StopIteration):
+            return None
+        most = found.get("max_model_len")
+        return most if isinstance(most, int) and not isinstance(most, bool) else None
 
     async def _post(self, payload: dict[str, Any]) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and unpacked body of one answer that is whole within `timeout` and not longer than it may."""
@@ -135,7 +186,7 @@ class Server:
             unpacked(bytes(data), response.headers.get("Content-Encoding", "")),
         )
 
-    def _wait(self, attempt: int, asked: float | None, draw: random.Random) -> float:
+    def wait(self, attempt: int, asked: float | None, draw: random.Random) -> float:
         """Seconds until the next attempt: doubling, spread so that not all return at once, never less than told."""
         own = self._options.backoff * 2**attempt * (0.5 + draw.random())
         return min(max(own, asked or 0.0), self._options.longest_wait)
@@ -152,10 +203,10 @@ class Server:
             raise ends
         return refusal(status, message, read_code(body), options, self._url)
 
-    def _unreachable(self, error: Exception) -> AugrecError:
-        return EngineFailed(
-            f"no server can be reached ({self._clean(str(error))})",
-            where=self._options.base_url,
+    def _unreachable(self, error: str) -> AugrecError:
+        return ServerSilent(
+            f"no server can be reached ({error})",
+            where=self._options.address,
             remedy="start it, e.g. `vllm serve MODEL`, or mend `base_url`",
         )
 
@@ -180,12 +231,12 @@ def ended(status: int, message: str, code: str, options: OpenAIOptions, url: str
         key = f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
         return EngineFailed(
             f"the server refuses the key (status {status})",
-            where=options.base_url,
+            where=options.address,
             remedy=f"it was sent {key}; export a valid key there and run again",
         )
     if status == 402 or (status == 429 and any(mark in f"{message} {code}".casefold() for mark in NO_MONEY)):
         remedy = "mend it with whoever runs the server; " + KEPT
-        return EngineFailed(f"the account may ask no more ({answer})", where=options.base_url, remedy=remedy)
+        return EngineFailed(f"the account may ask no more ({answer})", where=options.address, remedy=remedy)
     if status in (404, 405) or 300 <= status < 400:
         return EngineFailed(
             f"the server knows no model '{options.model}' or no such address ({answer})",

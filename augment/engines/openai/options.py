@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from augment.engines.options import EngineOptions
+from augrec.artefacts.options import Options
+
+MOST_ENDPOINTS = 64
+
+
+def _address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an address such as http://gpu7:8000/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("holds a name, a password or a query; name the key's variable in api_key_env instead")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class EndpointOptions(Options):
+    """One of several servers of the same model."""
+
+    base_url: Address
+    """Address up to the version, e.g. http://gpu7:8000/v1."""
+    api_key_env: Variable | None = None
+    """Name of the environment variable that holds its key. None: that of the engine."""
+    concurrency: int | None = Field(default=None, ge=1, le=4096)
+    """Requests under way at once there. None: as many as the engine says."""
 
 
 class OpenAIOptions(EngineOptions):
-    """A server that speaks OpenAI's chat completions, e.g. `vllm serve`. The only engine that opens a socket."""
+    """Servers that speak OpenAI's chat completions, e.g. `vllm serve`. The only engine that opens a socket."""
 
     kind: Literal["openai"] = "openai"
     """Which engine."""
     changes_no_answer: ClassVar[frozenset[str]] = frozenset(
         {
-            *("base_url", "api_key_env", "concurrency", "timeout", "retries", "backoff", "longest_wait", "give_up"),
+            *("base_url", "endpoints", "api_key_env", "concurrency"),  # which of the servers of one model
+            *("timeout", "retries", "backoff", "longest_wait", "give_up"),
             "record_unanswered",  # whether to go on without some answers
         }
     )
-    base_url: str
+    base_url: Address | None = None
     """Address up to the version, e.g. http://gpu7:8000/v1."""
+    endpoints: tuple[EndpointOptions, ...] = Field(default=(), max_length=MOST_ENDPOINTS)
+    """Instead of base_url: several servers of the same model, which share the requests by how fast they answer. What
+    one leaves unanswered is asked at the others. Which of them answered is no part of a record's identity."""
     model: str
     """The name the server gives the model."""
     revision: str | None = None
     """What is known of the weights behind that name; part of every request's key, so change it when they change."""
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    api_key_env: Variable | None = None
     """Name of the environment variable that holds the key. The key itself is never written anywhere."""
     dialect: Literal["vllm", "openai"] = "vllm"
     """vllm: top_k and repetition_penalty are sent too. openai: OpenAI's own parameters only, and the answer's schema
@@ -35,11 +66,11 @@ class OpenAIOptions(EngineOptions):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """More parameters for every request, e.g. {"chat_template_kwargs": {"enable_thinking": false}}."""
     concurrency: int = Field(default=64, ge=1, le=4096)
-    """Requests under way at once."""
+    """Requests under way at once, at each endpoint."""
     timeout: float = Field(default=300.0, gt=0.0)
     """Seconds to wait for an answer."""
     retries: int = Field(default=6, ge=0, le=50)
-    """How often a request is sent again after 429, 5xx, a timeout or a lost connection."""
+    """How often a request is sent again, to each endpoint, after 429, 5xx, a timeout or a lost connection."""
     backoff: float = Field(default=1.0, gt=0.0)
     """Seconds before the first repetition; doubled each time. `Retry-After` can only make it longer."""
     longest_wait: float = Field(default=120.0, gt=0.0)
@@ -52,12 +83,32 @@ class OpenAIOptions(EngineOptions):
     slack: float = Field(default=2.0, ge=1.0)
     """Room for an answer, in multiples of the longest compact text its schema allows: servers may write white space."""
 
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, address: str) -> str:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not an address such as http://gpu7:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("holds a name, a password or a query; name the key's variable in api_key_env instead")
-        return address
+    @model_validator(mode="after")
+    def _somewhere(self) -> OpenAIOptions:
+        if (self.base_url is None) == (not self.endpoints):
+            raise ValueError("say either base_url, or endpoints for several servers of the same model")
+        addresses = [endpoint.base_url.rstrip("/") for endpoint in self.endpoints]
+        twice = sorted({address for address in addresses if addresses.count(address) > 1})
+        if twice:
+            raise ValueError(f"endpoints names {', '.join(twice)} more than once; raise its concurrency instead")
+        return self
+
+    @property
+    def each(self) -> tuple[OpenAIOptions, ...]:
+        """One for every server, with its own `base_url`, key and concurrency."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "base_url": endpoint.base_url,
+                    "endpoints": (),
+                    "api_key_env": endpoint.api_key_env or self.api_key_env,
+                    "concurrency": endpoint.concurrency or self.concurrency,
+                }
+            )
+            for endpoint in self.endpoints
+        ) or (self,)
+
+    @property
+    def address(self) -> str:
+        """Where the servers are, for messages."""
+        return self.base_url or ", ".join(endpoint.base_url for endpoint in self.endpoints)

@@ -122,25 +122,32 @@ def _on_gpus(need: MemoryNeed, key: str, gpus: list[Gpu]) -> Finding:
 
 
 def _look_at_server(run: Run, name: str, engine: OpenAIOptions) -> Iterator[Finding]:
-    """Whether the key of a server is there, and, as long as it has something to answer, the server itself."""
-    key, variable = engine_key(name), engine.api_key_env
-    if variable and not os.environ.get(variable):
-        yield Finding(
-            "problem", f"the variable {variable} is not set, or empty", f"{key}.api_key_env", f"export {variable}=..."
-        )
-        return
-    if STAGES["augment"].marker(run) is not None:
-        return
+    """Whether the keys of servers are there, and, as long as they have something to answer, the servers themselves."""
+    key, waited = engine_key(name), STAGES["augment"].marker(run) is None
+    for number, server in enumerate(engine.each):
+        place = f"{key}.endpoints.{number}" if engine.endpoints else key
+        variable = server.api_key_env
+        if variable and not os.environ.get(variable):
+            what = f"the variable {variable} is not set, or empty"
+            yield Finding("problem", what, f"{place}.api_key_env", f"export {variable}=...")
+        elif waited:
+            yield from _ask_server(server, place)
+
+
+def _ask_server(server: OpenAIOptions, place: str) -> Iterator[Finding]:
+    """Whether a server says that it is there."""
     import httpx
 
+    variable = server.api_key_env
     headers = {"Authorization": f"Bearer {os.environ[variable]}"} if variable else {}
-    address = f"{engine.base_url.rstrip('/')}/models"
+    address = f"{str(server.base_url).rstrip('/')}/models"
     remedy = "start it before the stage augment, or correct the address"
     try:
         answer = httpx.get(address, headers=headers, timeout=SECONDS_TO_ANSWER, trust_env=False)
     except httpx.HTTPError as error:
         what = f"nothing answers at {address} ({type(error).__name__})"
-        yield Finding("caution", what, f"{key}.base_url", remedy)
+        yield Finding("caution", what, f"{place}.base_url", remedy)
         return
     if answer.status_code in (401, 403):
-        yield Finding("caution", f"the server refuses the key ({answer.status_code})", f"{key}.api_key_env", "check it")
+        what = f"the server refuses the key ({answer.status_code})"
+        yield Finding("caution", what, f"{place}.api_key_env", "check it")

@@ -20,6 +20,7 @@ from augrec.report.pages.alignment import alignment_table, read_alignments
 from augrec.report.pages.edges import edges_table, read_edge_worths
 from augrec.report.pages.run.device_limits import Limit, read_limits
 from augrec.report.pages.run.provenance import Group, read_provenance
+from augrec.report.pages.run.servers import servers_table
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
 from augrec.report.render.wording import count, counted, percent, rate, seconds
 from augrec.report.sources import is_llm
@@ -42,6 +43,7 @@ class Facts:
     embeddings: Table | None
     requests: Table | None
     limits: list[Limit]
+    servers: Table | None
     audit: Pairs | None
     alignment: Table | None
     edges: Table | None
@@ -92,6 +94,7 @@ def read_facts(
         embeddings=_embeddings(run),
         requests=_requests(sources),
         limits=read_limits(sources),
+        servers=servers_table(sources),
         audit=_audit(audit) if RunFolder(run).audit_json.exists() else None,
         alignment=alignment_table(read_alignments(audit)),
         edges=edges_table(read_edge_worths(audit)),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from asked_server import options, requests, stored, whole_source
 from pydantic import ValidationError
 
 from augment.catalog import Catalog
@@ -20,9 +21,8 @@ from augment.engines.base import EngineFailed, EngineInputs
 from augment.engines.openai.engine import OpenAIEngine
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import build_engine
-from augment.messages import Record, Request
+from augment.messages import Record
 from augment.options import GenerationOptions
-from augment.requests import ask
 from augment.runner import run_source
 from augment.store.open_requests import read_open
 from augment.tasks import TASKS
@@ -34,21 +34,9 @@ from tests.kit.machine_speed import patience
 KEY = "sk-very-secret-0123456789"
 
 
-def options(server: FakeServer, **changes: Any) -> OpenAIOptions:
-    """Quick to ask again; patient, because a server on a busy machine may take a second to answer and does not hang."""
-    quick = {"backoff": 0.001, "longest_wait": 0.004, "timeout": 60.0, "retries": 3, "concurrency": 4}
-    return OpenAIOptions.model_validate({"base_url": server.url, "model": "m"} | quick | changes)
-
-
 def impatient(kind: str = "hangs") -> dict[str, float]:
     """Options for a server that hangs: time to answer for one that does not, and no more."""
     return {"timeout": patience(0.5)} if kind == "hangs" else {}
-
-
-def requests(context: Context, engine: OpenAIEngine, task: str = "user_profile", count: int = 12) -> list[Request]:
-    made = TASKS[task](context, TASKS[task].Options())
-    asked = [next(ask(made, user, context.catalog.user(user), engine, seed=0)) for user in range(count)]
-    return [request for request in asked if isinstance(request, Request)]
 
 
 def records(
@@ -302,30 +290,6 @@ MISBEHAVIOURS: dict[str, Any] = {
     "ignores the schema": completion("Sure! Here is a profile."),
 }
 SILENT = {"fails": "server_error: status 500", "hangs": "timeout", "closes mid-body": "connection_lost"}
-
-
-def whole_source(
-    server: FakeServer,
-    catalog: Catalog,
-    out: Path,
-    engine: OpenAIEngine | None = None,
-    attempts: int = 1,
-    **changes: Any,
-) -> dict[str, Any]:
-    """Profiles of all users by the server, as a run asks for them."""
-    settings = options(server, **{"retries": 2, "give_up": 8, "concurrency": 6} | changes).model_dump()
-    source = {"engine": settings, "tasks": ["user_profile"]}
-    generation = GenerationOptions.model_validate({"sources": {"api": source}, "shards": 1, "attempts": attempts})
-    return run_source(
-        catalog, "api", generation.sources["api"], generation,
-        folder=out, seed=0, engine=engine,
-    )  # fmt: skip
-
-
-def stored(out: Path) -> list[dict[str, Any]]:
-    """The lines of all shards, users by number."""
-    rows = [json.loads(line) for path in out.glob("*/shards/*.jsonl") for line in path.open("rb")]
-    return [row | {"entity": int(row["entity"].removeprefix("u"))} for row in rows]
 
 
 def hard(server: FakeServer, trouble: Any) -> Answer:
