@@ -37,6 +37,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "reading": [],
     "verdict_power": [],
     "augmentation": [],
+    "tuned_weights": [],
     "anchors": ["{}"],
 }
 """Names and arguments, in the order in which they run; {} is a folder that cannot be shipped."""

@@ -59,5 +59,5 @@ class TuneFolder:
 
     @property
     def model(self) -> Path:
-        """A whole model with its tokenizer; only with `method: full`."""
+        """A whole model with its tokenizer; only with `method: full`, or where the adapter is merged."""
         return self.root / "model"

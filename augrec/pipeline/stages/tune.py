@@ -11,7 +11,7 @@ from augrec.pipeline.stages.base import Run, Stage
 
 
 class Tune(Stage):
-    """Writes `tune/instructions.jsonl`, `tune/loss.jsonl`, and `tune/adapter/` or `tune/model/`.
+    """Writes `tune/instructions.jsonl`, `tune/loss.jsonl`, and `tune/adapter/`, `tune/model/` or both.
 
     The training itself is a program in an environment of its own, which this process starts and follows. It is done
     anew only when what decides the weights has changed: the tokens that are taught, the base model, the options. Broken
@@ -115,6 +115,7 @@ class Tune(Stage):
             dtype=options.dtype,
             gradient_checkpointing=options.gradient_checkpointing,
             lora=options.lora.model_dump() if options.method == "lora" else None,
+            merge=options.merge,
             checkpoint_steps=options.checkpoint_steps,
             deepspeed=None if options.deepspeed is None else str(options.deepspeed.absolute()),
             attention=options.attention,
@@ -131,9 +132,13 @@ class Tune(Stage):
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """See `Stage.outputs`: the instructions, the loss curve, and the files of the adapter or model."""
-        files = run.files.tune
-        made = files.adapter if _is_lora(run) else files.model
-        return [files.instructions, files.losses, *sorted(path for path in made.rglob("*") if path.is_file())]
+        from augrec.pipeline.tuning.instructions import tune_options
+        from augrec.pipeline.tuning.settings import made
+
+        files, options = run.files.tune, tune_options(run.config)
+        folders = made(files, options.method, merge=options.merge)
+        weights = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return [files.instructions, files.losses, *weights]
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
@@ -154,9 +159,3 @@ def base_model(run: Run) -> Any:
     from augrec.pipeline.weights.resolve import resolve
 
     return resolve(tune_options(run.config).model)
-
-
-def _is_lora(run: Run) -> bool:
-    from augrec.pipeline.tuning.instructions import tune_options
-
-    return tune_options(run.config).method == "lora"

@@ -27,8 +27,7 @@ SECONDS_TO_END = 60.0
 
 def finished_training(files: TuneFolder, settings: TrainerSettings) -> dict[str, Any] | None:
     """What came of a training with these very settings; None where it was not finished."""
-    made = files.adapter if settings.method == "lora" else files.model
-    if not files.outcome.exists() or not made.is_dir():
+    if not files.outcome.exists() or not all(folder.is_dir() for folder in settings.made(files)):
         return None
     outcome: dict[str, Any] = read_json(files.outcome, remedy="delete this file; the model is trained again")
     return outcome if outcome.get("fingerprint") == settings.fingerprint else None

@@ -41,6 +41,10 @@ class TuneOptions(Options):
     method: Method = "lora"
     """lora trains an adapter, full all weights."""
     lora: LoraOptions = LoraOptions()
+    merge: bool = False
+    """Add the adapter to the base model's weights and serve those. On a CPU vLLM computes an adapter many times slower
+    than the model (it gathers its matrices anew for every token); on a GPU an adapter costs little, and one base model
+    serves any number of them."""
     epochs: float = Field(default=3.0, gt=0.0, le=1000.0)
     """Passes over the instructions."""
     learning_rate: float | None = Field(default=None, gt=0.0)
@@ -84,6 +88,8 @@ class TuneOptions(Options):
         if self.batch_size % self.micro_batch_size:
             raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size "
                              f"({self.micro_batch_size})")  # fmt: skip
+        if self.merge and self.method != "lora":
+            raise ValueError(f"merge: method {self.method} trains no adapter that could be merged; leave it out")
         return self
 
 

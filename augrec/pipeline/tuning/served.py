@@ -15,6 +15,7 @@ def served(engine: EngineOptions, run: Run) -> EngineOptions:
     """The options of an engine with the tuned model in its place, where they ask for it (`tuned: true`)."""
     if not engine.uses_tuned:
         return engine
-    if tune_options(run.config).method == "lora":
+    options = tune_options(run.config)
+    if options.method == "lora" and not options.merge:
         return engine.with_tuned(adapter=run.files.tune.adapter)
     return engine.with_tuned(model=run.files.tune.model)

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
+from augrec.artefacts.tune_folder import TuneFolder
 
 Method = Literal["lora", "full"]
 NO_IDENTITY = ("model", "folder", "deepspeed", "checkpoint_steps", "log_steps")
 """Fields that are places, or that change nothing of what is learnt."""
+
+
+def made(files: TuneFolder, method: Method, *, merge: bool) -> list[Path]:
+    """The folders that a training leaves: an adapter, a whole model, or both."""
+    return [files.model] if method == "full" else [files.adapter, files.model] if merge else [files.adapter]
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class TrainerSettings:
         dtype: of the computation; auto is bfloat16 on a GPU that has it, else float32.
         gradient_checkpointing: computes activations twice instead of keeping them.
         lora: of an adapter: rank, alpha and dropout of its matrices.
+        merge: whether the adapter is added to the base model's weights, too.
         checkpoint_steps: steps between two checkpoints.
         log_steps: steps between two points of the loss curve.
         deepspeed: a DeepSpeed config.
@@ -56,6 +63,7 @@ class TrainerSettings:
     dtype: str = "auto"
     gradient_checkpointing: bool = False
     lora: dict[str, float] | None = None
+    merge: bool = False
     checkpoint_steps: int = 50
     log_steps: int = 1
     deepspeed: str | None = None
@@ -68,6 +76,10 @@ class TrainerSettings:
         values = {name: value for name, value in asdict(self).items() if name not in NO_IDENTITY}
         deepspeed = None if self.deepspeed is None else sha256_file(Path(self.deepspeed))
         return digest(values | {"deepspeed": deepspeed})
+
+    def made(self, files: TuneFolder) -> list[Path]:
+        """The folders that this training leaves."""
+        return made(files, self.method, merge=self.merge)
 
     def write(self, path: Path) -> None:
         """Writes the settings."""

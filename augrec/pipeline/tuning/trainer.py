@@ -110,6 +110,8 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
         return AGAIN
     _save(trainer, tokenizer, settings, files)
     if trainer.is_world_process_zero():
+        if settings.merge:
+            _merge(tokenizer, settings, files)
         points = read_losses(files.losses)
         write_json(
             files.outcome,
@@ -346,6 +348,26 @@ def _save(trainer: Any, tokenizer: Any, settings: TrainerSettings, files: TuneFo
     else:
         (half / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
         tokenizer.save_pretrained(str(half))
+    _put(half, place)
+
+
+def _merge(tokenizer: Any, settings: TrainerSettings, files: TuneFolder) -> None:
+    """The base model with the adapter in its weights, W + (alpha / r) B A, added in float32, stored as the base is."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base: Any = AutoModelForCausalLM.from_pretrained(settings.model, dtype="auto", local_files_only=True)
+    stored = base.dtype
+    merged: Any = PeftModel.from_pretrained(base.float(), str(files.adapter)).merge_and_unload()
+    half = files.model.with_name(f".{files.model.name}.half")
+    shutil.rmtree(half, ignore_errors=True)
+    merged.to(stored).save_pretrained(str(half))
+    tokenizer.save_pretrained(str(half))
+    _put(half, files.model)
+
+
+def _put(half: Path, place: Path) -> None:
+    """Puts a folder that is whole where its readers look."""
     remove_scraps(half)
     shutil.rmtree(place, ignore_errors=True)
     half.rename(place)

@@ -197,21 +197,22 @@ def test_a_source_is_asked_with_what_was_tuned_and_knows_it_by_its_content(
     assert augment.Augment().section(run)["files"]["tuned"] != before["files"]["tuned"]
 
 
-def test_all_weights_are_served_as_a_model_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("patch", [{"method": "full"}, {"merge": True}])
+def test_whole_weights_are_served_as_a_model_of_their_own(tmp_path: Path, patch: dict[str, object]) -> None:
     model = str(tmp_path / "llama")
     generation = {"generation": {"sources": {"tuned": {"engine": {"kind": "vllm", "model": model, "tuned": True}}}}}
-    patch = {"tune": {"method": "full"}, "embedding": {"model": "m"}}
-    run = open_run(tmp_path, content(tmp_path, generation, patch))
+    run = open_run(tmp_path, content(tmp_path, generation, {"tune": patch, "embedding": {"model": "m"}}))
     engine: Any = augment.answering_source(run, "tuned").engine
     assert (engine.lora, engine.model) == (None, str(run.files.tune.model))
     assert run.config.tune is not None
-    assert run.config.tune.highest_rate == 2e-5
+    assert run.config.tune.highest_rate == (2e-5 if patch.get("method") == "full" else 2e-4)
 
 
 @pytest.mark.parametrize(
     ("patch", "complaint"),
     [
         ("base: null", "add a section `base`"),
+        ("tune: {method: full, merge: true}", "trains no adapter that could be merged"),
         ("tune: {batch_size: 6}", "must be a multiple of micro_batch_size"),
         ("tune: {instructions: {tasks: [edges]}}", "'edges' is no task with an answer"),
         ("generation: {sources: {a: {engine: {kind: vllm, model: other, tuned: true}}}}", "'other' is not what"),

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_what_came_of_it_is_read_and_counts_as_long_as_the_settings_are_the_same
     assert "5/5 steps" in said
     assert finished_training(files, settings) is not None
     assert TrainerSettings.read(files.settings) == settings
+    merged = replace(settings, merge=True)
+    with pytest.raises(AugrecError, match="ended with exit status 0"):
+        launch(interpreter(tmp_path, body), merged, files)
+    files.model.mkdir()
+    assert finished_training(files, merged) is not None, "an adapter and what it was merged into"
     files.outcome.write_text(json.dumps({"fingerprint": "another"}))
     assert finished_training(files, settings) is None
 

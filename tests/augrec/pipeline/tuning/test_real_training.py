@@ -120,6 +120,28 @@ def test_all_weights_become_a_model_folder(settings: TrainerSettings, tmp_path: 
     assert read_json(files.model / "config.json")["model_type"] == "llama"
 
 
+def test_a_merged_adapter_is_the_model_with_the_adapter_in_its_weights(
+    settings: TrainerSettings, tmp_path: Path
+) -> None:
+    files = TuneFolder(Path(settings.folder))
+    launch(tune_environment(), replace(settings, merge=True, epochs=1), files)
+    base, merged = (load_file(Path(folder) / "model.safetensors") for folder in (settings.model, files.model))
+    adapter = load_file(files.adapter / "adapter_model.safetensors")
+    changed = set()
+    for name, weight in merged.items():
+        pair = [adapter.get(f"base_model.model.{name.removesuffix('.weight')}.lora_{side}.weight") for side in "AB"]
+        if pair[0] is None or pair[1] is None:
+            np.testing.assert_array_equal(weight, base[name])
+        else:
+            changed.add(name)
+            np.testing.assert_allclose(weight, base[name] + 8 / 4 * pair[1] @ pair[0], rtol=1e-5, atol=1e-6)
+    assert len(changed) == len(adapter) / 2 > 0
+    prompt = (Message("user", "sun"),)
+    assert Chat(resolve(str(files.model), cache=tmp_path).path, {}).tokens(prompt) == Chat(settings.model, {}).tokens(
+        prompt
+    )
+
+
 def test_what_the_trainer_refuses_is_told_by_the_run(settings: TrainerSettings) -> None:
     uneven = replace(settings, batch_size=6)
     with pytest.raises(AugrecError, match=r"batch of 6(.|\n)*multiple of 4"):
