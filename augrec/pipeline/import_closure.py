@@ -97,7 +97,7 @@ def import_closure(entries: Iterable[str]) -> Closure:
         if path is None or name in modules or name in NOT_COUNTED:
             continue
         files[name] = path
-        modules[name] = _source(path.read_bytes(), registry=name in REGISTRIES)
+        modules[name] = _source(path, registry=name in REGISTRIES)
         waiting += _with_packages(name)
         for level, module, names in modules[name].imports:
             base = ".".join(part for part in (_above(name, path, level), module) if part)
@@ -116,7 +116,7 @@ def imports_of(module: str) -> list[str]:
     if path is None:
         raise ModuleNotFoundError(module)
     found: set[str] = set()
-    for level, name, names in _source(path.read_bytes(), registry=False).imports:
+    for level, name, names in _source(path, registry=False).imports:
         base = ".".join(part for part in (_above(module, path, level), name) if part)
         if base.partition(".")[0] not in PACKAGES:
             continue
@@ -152,6 +152,7 @@ def _root(package: str) -> Path | None:
     return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
 
 
+@cache
 def _file(module: str) -> Path | None:
     """The source file of a module, or None where there is no such module."""
     top, *rest = module.split(".")
@@ -200,8 +201,13 @@ def _data_below(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _source(content: bytes, *, registry: bool) -> Source:
-    """What counts of a file, remembered by its content: parsing the whole project takes seconds."""
+@cache
+def _source(path: Path, *, registry: bool) -> Source:
+    """What counts of a file, remembered by its content: parsing the whole project takes seconds.
+
+    A process reads each file once: its stages and trainings share most of them.
+    """
+    content = path.read_bytes()
     key = f"{_FORMAT}:{'registry' if registry else 'module'}:{hashlib.sha256(content).hexdigest()}"
     memory = _memory()
     if key not in memory.known:
@@ -294,6 +300,6 @@ def _memory() -> _Memory:
 
 
 def forget() -> None:
-    """Forgets where files lie and what was parsed; the file in the cache folder stays."""
-    for cached in (_root, _data_below, _memory_at):
+    """Forgets where files lie and what was read and parsed; the file in the cache folder stays."""
+    for cached in (_root, _file, _source, _data_below, _memory_at):
         cached.cache_clear()
