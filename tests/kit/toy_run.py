@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ from filelock import FileLock
 from rich.console import Console
 
 from augrec.pipeline.config import read_config
+from augrec.pipeline.executors import local
 from augrec.pipeline.executors.chain import run_all, run_one
-from augrec.pipeline.stages import STAGES
+from augrec.pipeline.host.workers import Done, reason
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.stages.base_recommender import BasePiece
 from tests.kit.toy_config import EMBEDDING, RULES, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 
@@ -59,32 +61,51 @@ def open_run(root: Path, content: Mapping[str, Any], overrides: Sequence[str] = 
     return Run(read_config(path, [f"output={root / 'run'}", *overrides]))
 
 
-def advance(run: Run, *stages: str, force: bool = False) -> str:
-    """Runs stages in this process, all of them if none is named; what the console shows."""
+def advance(run: Run, *stages: str, force: bool = False, processes: bool = False) -> str:
+    """Runs stages, all of them if none is named; what the console shows.
+
+    Args:
+        run: the run.
+        stages: their names.
+        force: runs them from nothing.
+        processes: whether trainings have processes of their own, as a user's have. Each spends seconds on imports, so a
+            test that is about something else does without.
+    """
     said = io.StringIO()
-    for stage in stages:
-        run_one(run, stage, force=force, console=Console(file=said))
-    if not stages:
-        run_all(run, console=Console(file=said))
+    with nullcontext() if processes else in_this_process():
+        for stage in stages:
+            run_one(run, stage, force=force, console=Console(file=said))
+        if not stages:
+            run_all(run, console=Console(file=said))
     return said.getvalue()
 
 
-def make_base(run: Run) -> None:
-    """Prepares the data and does the stage `base` piece by piece in this process, without one for each piece."""
-    advance(run, "prepare")
-    stage = STAGES["base"]
-    for piece in stage.pieces(run):
-        assert isinstance(piece, BasePiece)
-        assert piece.training is not None
-        piece.training.do(beside_others=False)
-    stage.finish(run)
+@contextmanager
+def in_this_process() -> Iterator[None]:
+    """While the block runs, what stages would give to processes of their own is done here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "run_tasks", one_by_one)
+        yield
+
+
+def one_by_one(work: Callable[[Any], Any], tasks: Iterable[Any], workers: int, done: Done[Any]) -> None:
+    """What `run_tasks` does, without processes, which take seconds to start."""
+    waiting = deque(tasks)
+    while waiting:
+        task = waiting.popleft()
+        try:
+            result = work(task)
+        except Exception as error:
+            waiting.extend(done(task, None, reason(error)))
+        else:
+            waiting.extend(done(task, result, None))
 
 
 def finish_toy_run(root: Path) -> None:
     """Runs the whole chain into root/run, over root/toy.yaml and root/data; looks weights up in root/cache."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AUGREC_CACHE", str(root / "cache"))
-        advance(open_run(root, finished_config(write_toy_data(root / "data"))))
+        advance(open_run(root, finished_config(write_toy_data(root / "data"))), processes=True)
 
 
 def built_once(name: str, build: Callable[[Path], object], base: Path, *, shared: bool) -> Path:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_training
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages.base import Run
-
-
-def run_in_process(config: Path, *overrides: str) -> None:
-    run_all(Run(read_config(config, list(overrides))), console=Console(file=io.StringIO(), width=250))
+from tests.kit.toy_run import advance
 
 
 def test_its_term_is_learned_and_other_trainings_stay(finished_run: Path, tmp_path: Path) -> None:
@@ -28,7 +22,7 @@ def test_its_term_is_learned_and_other_trainings_stay(finished_run: Path, tmp_pa
     for kind in ("con", "gen"):
         model = f"{{family: lightgcn, dim: 8, layers: 1, released: true, aligner: {{kind: {kind}, bank: 8}}}}"
         added += [f"models.by_{kind}={model}", f"variants.by_{kind}={{model: by_{kind}, source: rule}}"]
-    run_in_process(finished_run.parent / "toy.yaml", f"output={run}", *added)
+    advance(Run(read_config(finished_run.parent / "toy.yaml", [f"output={run}", *added])))
     for kind in ("con", "gen"):
         history = read_training(RunFolder(run).training(f"by_{kind}", 1)).details["history"]
         assert set(history[0]["terms"]) == {"bpr", "l2", kind}
@@ -39,6 +33,7 @@ def test_its_term_is_learned_and_other_trainings_stay(finished_run: Path, tmp_pa
 def test_without_a_source_there_is_nothing_to_align_with(finished_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
     model = "models.aligned={family: lightgcn, dim: 8, aligner: {kind: con}}"
+    overrides = [f"output={run}", model, "variants.aligned={model: aligned}"]
     with pytest.raises(AugrecError, match="needs user features") as caught:
-        run_in_process(finished_run.parent / "toy.yaml", f"output={run}", model, "variants.aligned={model: aligned}")
+        advance(Run(read_config(finished_run.parent / "toy.yaml", overrides)))
     assert caught.value.remedy

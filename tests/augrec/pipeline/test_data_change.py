@@ -10,9 +10,8 @@ import pytest
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.stages.base import Run
-from tests.kit.toy_run import silent
+from tests.kit.toy_run import advance
 
 pytestmark = pytest.mark.slow
 
@@ -88,14 +87,13 @@ def test_only_what_changed_is_asked_and_the_way_back_asks_nothing(
     def run(output: Path, changed: bool, whole: bool = True) -> Shown:
         write_shop(tmp_path / "data", more=changed and change != "k_core")
         overrides = ["dataset.k_core=4"] if changed and change == "k_core" else []
-        run, console = Run(read_config(config, [f"output={output}", *overrides])), silent()
+        run = Run(read_config(config, [f"output={output}", *overrides]))
         if whole:
-            run_all(run, console=console)
+            advance(run)
             assert audit_run(output).violations == 0
             assert (output / "report" / "index.html").exists()
         else:
-            for stage in ("prepare", "candidates", "augment"):
-                run_one(run, stage, force=False, console=console)
+            advance(run, "prepare", "candidates", "augment")
         return shown(output)
 
     before = run(folder, False, whole=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 import shutil
 import subprocess
@@ -11,21 +10,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rich.console import Console
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_config import write_config
+from tests.kit.toy_run import advance
 from tests.kit.waiting import wait_until
 
 
 def run_in_process(config: Path, *overrides: str) -> str:
-    shown = io.StringIO()
-    run_all(Run(read_config(config, list(overrides))), console=Console(file=shown, width=250))
-    return shown.getvalue()
+    return advance(Run(read_config(config, list(overrides))))
 
 
 def values(run: Path) -> dict[tuple, float | None]:

@@ -32,7 +32,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.report.pages.run.facts import read_facts
 from augrec.report.pages.run.generated import read_records
 from tests.kit.toy_data import write_toy_data
-from tests.kit.toy_run import silent
+from tests.kit.toy_run import in_this_process, silent
 
 Narrow = Callable[[dict[str, Any]], None]
 
@@ -61,10 +61,11 @@ def narrowed(finished_run: Path, run_copy: Path, tmp_path: Path, cache: None) ->
 def go(run: Run, *stages: str) -> str:
     shown = io.StringIO()
     console = Console(file=shown, width=250)
-    if not stages:
-        run_all(run, console=console)
-    for name in stages:
-        run_stage(STAGES[name], run, False, name, console)
+    with in_this_process():
+        if not stages:
+            run_all(run, console=console)
+        for name in stages:
+            run_stage(STAGES[name], run, False, name, console)
     return shown.getvalue()
 
 

@@ -22,7 +22,7 @@ from augrec.pipeline.audit.insertions import audit_insertions, wrong_picks
 from augrec.pipeline.audit.interactions import read_split
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
-from tests.kit.toy_run import make_base, open_run
+from tests.kit.toy_run import advance, open_run
 
 SECTIONS = """
 models: {mf: {family: mf_bpr, dim: 4}, popular: {training: {monitor: recall@10}}}
@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose base was made in this process."""
     root = tmp_path_factory.mktemp("hints")
     run = open_run(root, toy_config(write_toy_data(root / "data"), SECTIONS))
-    make_base(run)
+    advance(run, "prepare", "base")
     return run.folder
 
 

@@ -19,7 +19,7 @@ from augrec.pipeline.tuning.instructions import make_instructions
 from tests.kit.chat_folders import write_tokenizer
 from tests.kit.toy_config import toy_config
 from tests.kit.toy_data import write_toy_data
-from tests.kit.toy_run import make_base, open_run
+from tests.kit.toy_run import advance, open_run
 
 SECTIONS = """
 models: {mf: {family: mf_bpr, dim: 4}, popular: {training: {monitor: recall@10}}}
@@ -68,7 +68,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
         "instructions": {"tasks": ["pair", "ranking", "rating"], "count": 20, "positives": 2, "list_size": 6},
     }
     run = open_run(root, toy_config(write_toy_data(root / "data"), SECTIONS, {"tune": tune}))
-    make_base(run)
+    advance(run, "prepare", "base")
     run.files.tune.root.mkdir(parents=True)
     made = make_instructions(run, Chat(root / "llama", {}))
     write_instructions(run.files.tune.instructions, made.instructions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from rich.console import Console
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, sha256_file, write_json
@@ -20,11 +18,11 @@ from augrec.artefacts.matrices import read_field
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Variant, read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
-from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
+from tests.kit.toy_run import advance
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 FIELDS = ["country", "director", "language", "title", "user_profile", "year"]
@@ -70,11 +68,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     return make
 
 
-def advance(run: Run, *stages: str) -> str:
-    said = io.StringIO()
-    for stage in stages or ("prepare", "candidates", "augment", "embed"):
-        run_one(run, stage, force=False, console=Console(file=said))
-    return said.getvalue()
+def proceed(run: Run, *stages: str) -> str:
+    return advance(run, *(stages or ("prepare", "candidates", "augment", "embed")))
 
 
 def test_the_published_vectors_themselves_without_an_embedding_model(
@@ -82,7 +77,7 @@ def test_the_published_vectors_themselves_without_an_embedding_model(
 ) -> None:
     run = make_run(release)
     assert run.config.embedding is None
-    advance(run)
+    proceed(run)
     out = run.folder / "embed" / "gpt35"
     assert sorted(path.stem for path in out.glob("*.npy")) == FIELDS
     for field in FIELDS:
@@ -132,7 +127,7 @@ def test_other_ids_are_matched_by_source_id_and_strangers_masked(
     release: Path, make_run: Callable[..., Run], tmp_path: Path
 ) -> None:
     run = make_run(release, rearranged(release, tmp_path / "other"))
-    advance(run)
+    proceed(run)
     theirs, _ = read_field(release / "embed" / "published" / "director")
     ours, about = read_field(run.folder / "embed" / "gpt35" / "director")
     ids = [row["source_id"] for row in pq.read_table(run.folder / "dataset" / "items.parquet").to_pylist()]
@@ -158,7 +153,7 @@ def test_missing_vectors_and_failed_records_are_masked(imported: Path, make_run:
     table[5] |= {"status": "failed", "reason": "not_published", "fields": None, "fallback": "masked"}
     pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(path)), path)
     run = make_run(imported)
-    advance(run)
+    proceed(run)
     ours, told = read_field(run.folder / "embed" / "gpt35" / "user_profile")
     assert told["missing"] == [3, 5]
     assert not ours[[3, 5]].any()
@@ -167,7 +162,7 @@ def test_missing_vectors_and_failed_records_are_masked(imported: Path, make_run:
 
 def test_the_audit_finds_a_wrong_copy(release: Path, make_run: Callable[..., Run]) -> None:
     run = make_run(release)
-    advance(run)
+    proceed(run)
     path = run.folder / "embed" / "gpt35" / "director.npy"
     values = np.load(path)
     values[[0, 1]] = values[[1, 0]] + 1
@@ -193,40 +188,40 @@ def test_the_audit_finds_a_wrong_copy(release: Path, make_run: Callable[..., Run
 
 def test_the_stage_follows_the_content_of_the_vectors(imported: Path, make_run: Callable[..., Run]) -> None:
     run = make_run(imported)
-    advance(run)
-    assert "skipped, unchanged" in advance(run, "embed")
+    proceed(run)
+    assert "skipped, unchanged" in proceed(run, "embed")
     path = imported / "embed" / "published" / "director.npy"
     values = np.load(path)
     values[0, 0] += 1
     np.save(path, values)
     assert any("copied from another version" in text for c in audit_run(run.folder).checks for text in c.violations)
-    assert "skipped, unchanged" in advance(run, "augment"), "the text is the same"
-    assert "vectors.gpt35.published/director.npy" in advance(run, "embed")
+    assert "skipped, unchanged" in proceed(run, "augment"), "the text is the same"
+    assert "vectors.gpt35.published/director.npy" in proceed(run, "embed")
     np.testing.assert_array_equal(np.load(run.folder / "embed" / "gpt35" / "director.npy"), values)
 
 
 @pytest.mark.parametrize("match", ["source_id", "position"])
 def test_faults_name_the_file(imported: Path, make_run: Callable[..., Run], match: str) -> None:
     run = make_run(imported, match=match)
-    advance(run, "prepare", "candidates", "augment")
+    proceed(run, "prepare", "candidates", "augment")
     stem = imported / "embed" / "published" / "director"
     values, about = read_field(stem)
     values = values.copy()
     np.save(stem.with_suffix(".npy"), values[:, :3])
     with pytest.raises(DataError, match="its JSON says"):
-        advance(run, "embed")
+        proceed(run, "embed")
     np.save(stem.with_suffix(".npy"), values[:7])
     write_json(stem.with_suffix(".json"), about | {"rows": 7})
     with pytest.raises(DataError, match="7 rows do not reach row 149"):
-        advance(run, "embed")
+        proceed(run, "embed")
     values[2, 2] = np.nan
     np.save(stem.with_suffix(".npy"), values)
     write_json(stem.with_suffix(".json"), about)
     with pytest.raises(DataError, match=r"row 2 .* holds NaN"):
-        advance(run, "embed")
+        proceed(run, "embed")
     (imported / "embed" / "published" / "user_profile.npy").unlink()
     with pytest.raises(UsageError, match="without vectors for user_profile"):
-        advance(run, "embed")
+        proceed(run, "embed")
 
 
 def test_a_variant_trains_on_them(release: Path, make_run: Callable[..., Run], tmp_path: Path) -> None:
@@ -243,7 +238,7 @@ def test_a_variant_trains_on_them(release: Path, make_run: Callable[..., Run], t
     config["variants"]["llmrec"] = {"model": "llmrec", "source": "gpt35"}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
-    advance(run, "prepare", "candidates", "augment", "embed", "train")
+    proceed(run, "prepare", "candidates", "augment", "embed", "train")
     assert (run.folder / "train" / "llmrec" / "seed-1" / "metrics.json").exists()
 
 
@@ -251,7 +246,7 @@ def test_only_the_tasks_asked_for(release: Path, make_run: Callable[..., Run], t
     make_run(release)
     overrides = [f"output={tmp_path / 'run'}", "generation.sources.gpt35.tasks=[user_profile]"]
     run = Run(read_config(tmp_path / "run.yaml", overrides))
-    advance(run)
+    proceed(run)
     assert [path.stem for path in (run.folder / "embed" / "gpt35").glob("*.npy")] == ["user_profile"]
 
 

@@ -17,14 +17,13 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
-from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.executors.local import gpu_shares
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_config import write_config
-from tests.kit.toy_run import finished_config, silent
+from tests.kit.toy_run import advance, finished_config
 
 
 class ParrotOptions(EngineOptions):
@@ -89,7 +88,7 @@ def run_of(config: Path, *overrides: str) -> Run:
 @pytest.mark.slow
 def test_it_answers_a_whole_run(config: Path) -> None:
     run = run_of(config, "seeds=[1]", "workers=1", "training.epochs=1")
-    run_all(run, console=silent())
+    advance(run)
     source = run.folder / "augment" / "rule"
     for task in ("edges", "user_profile", "item_attributes"):
         records = read_parquet(source / task / "records.parquet")

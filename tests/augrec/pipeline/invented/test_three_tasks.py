@@ -34,7 +34,7 @@ from augrec.artefacts.tasks import About, Edges, Gives, Text, read_card
 from augrec.cli import app
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Config, read_config
-from augrec.pipeline.executors.chain import run_all, run_one
+from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.side import side_information
@@ -208,7 +208,7 @@ def config(invented: None, root: Path, config_file: Path) -> Config:
 
 @pytest.fixture(scope="module")
 def run(config: Config) -> Path:
-    run_all(Run(config), console=silent())
+    advance(Run(config))
     return config.folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -111,9 +110,6 @@ class Level(ClosedFormRecommender):
 
 FOLLOWS = Family(FollowsOptions, f"{__name__}:Follows", "general", "Follows", "nobody")
 LEVEL = Family(LevelOptions, f"{__name__}:Level", "general", "Level", "nobody")
-if multiprocessing.parent_process() is not None:  # a worker, which imports this file for the options it is sent
-    FAMILIES.register(FOLLOWS)
-    FAMILIES.register(LEVEL)
 
 BASE = """
 models:

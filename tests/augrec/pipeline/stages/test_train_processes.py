@@ -34,7 +34,7 @@ def test_trainings_of_two_processes_are_rows_like_any_other(
 ) -> None:
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
     run = open_run(tmp_path, toy_config(toy_data, SECTIONS))
-    advance(run)
+    advance(run, processes=True)
     found = {name: read_json(run.folder / "train" / name / "seed-1" / "metrics.json") for name in run.config.variants}
     assert {name: metrics["processes"] for name, metrics in found.items()} == {
         "one": 1, "two": 2, "split": 2, "popular": 1,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from augrec.pipeline.host.workers import reason
 from tests.kit.held_out_rows import forbid_test_rows
 from tests.kit.toy_config import toy_config, write_config
+from tests.kit.toy_run import one_by_one
 
 BASE = """
 candidates: {model: graph}
@@ -53,26 +51,11 @@ def experiment_with_data(experiment_file: Path, toy_data: Path) -> Path:
     return experiment_file
 
 
-def in_this_process(
-    work: Callable[[Any], Any], tasks: Iterable[Any], workers: int, done: Callable[..., Iterable[Any]]
-) -> None:
-    """What `run_tasks` does, without processes, which take seconds to start."""
-    waiting = deque(tasks)
-    while waiting:
-        task = waiting.popleft()
-        try:
-            result = work(task)
-        except Exception as error:
-            waiting.extend(done(task, None, reason(error)))
-        else:
-            waiting.extend(done(task, result, None))
-
-
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings and trials run in this process."""
-    monkeypatch.setattr("augrec.pipeline.executors.local.run_tasks", in_this_process)
-    monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", in_this_process)
+    monkeypatch.setattr("augrec.pipeline.executors.local.run_tasks", one_by_one)
+    monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", one_by_one)
 
 
 @pytest.fixture
