@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from augrec.artefacts.errors import AugrecError, DataError
 from benchmarks.parity import compare, main
+from benchmarks.result import run
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "llmrec"
@@ -135,15 +137,30 @@ def test_unusable_files_say_why(
         (["nowhere", str(EXPECTED)], 1, "nowhere"),
     ],
 )
-def test_command_line_errors(tmp_path: Path, arguments: list[str], status: int, text: str) -> None:
+def test_command_line_errors(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run(partial(main, arguments))
+    assert ended.value.code == status
+    assert text in capsys.readouterr().err
+
+
+def test_the_command_is_a_program(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.parity", *arguments],
+        [sys.executable, "-m", "benchmarks.parity", str(RELEASE), "nowhere.npz"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == status
-    assert text in done.stderr
+    assert done.returncode == 1
+    assert "nowhere.npz" in done.stderr
     assert "Traceback" not in done.stderr

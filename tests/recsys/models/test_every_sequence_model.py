@@ -24,6 +24,7 @@ from recsys.models.registry import FAMILIES
 from recsys.options import EvaluationOptions, Judged, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.job import FitJob
+from recsys.training.launch import launch
 from recsys.training.restore import restore
 from recsys.training.train import train
 from tests.kit.families import learning
@@ -32,7 +33,7 @@ from tests.recsys.models.sequence_reference import N_ITEMS, cycles
 EVERY = learning(Judged.NEXT_ITEM)
 USERS = 24
 QUICK = TrainingOptions(
-    epochs=120, batch_size=7, lr=0.01, threads=1, device="cpu", monitor="ndcg@5", patience=120, evaluate_every=5
+    epochs=120, batch_size=7, lr=0.01, threads=1, device="cpu", monitor="ndcg@5", patience=6, evaluate_every=5
 )
 
 SLOWER: dict[str, dict[str, object]] = {"bert4rec": {"lr": 0.003, "epochs": 300, "patience": 300}}
@@ -222,13 +223,29 @@ def test_insertions_are_learned_from_where_the_rate_lets_them_in(
         run(tmp_path, options(name), SideInformation(insertions=Insertions.from_rows(np.array([[1, 12, 0]]))))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
-def test_two_processes_train_what_one_trains(name: str, tmp_path: Path) -> None:
+def shared_out(name: str) -> FamilyOptions:
     """Without dropout, which each process draws for itself, and without a contrast, which is of a share's rows."""
     alone = {"contrast": 0.0} if "contrast" in FAMILIES[name].options.model_fields else {}
-    model = options(name, dropout=0.0, **alone)
-    one, two = (run(tmp_path / str(size), model, epochs=3, processes=size) for size in (1, 2))
+    return options(name, dropout=0.0, **alone)
+
+
+def as_rank(out: Path, ticker: object) -> None:
+    for name in EVERY:
+        run(out / name, shared_out(name), epochs=3)
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes trained, by name of the family."""
+    out = tmp_path_factory.mktemp("two")
+    launch(as_rank, (out,), processes=2, device="cpu", threads=1)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_two_processes_train_what_one_trains(name: str, by_two: Path, tmp_path: Path) -> None:
+    one, two = run(tmp_path, shared_out(name), epochs=3), read_json(by_two / name / "metrics.json")
     assert (one["processes"], two["processes"]) == (1, 2)
     for left, right in zip(one["history"], two["history"], strict=True):
         assert left["terms"] == pytest.approx(right["terms"], rel=2e-4)
