@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recsys.data.options import DatasetOptions, Format
-from recsys.data.readers.base import RawData, Reader
+
+if TYPE_CHECKING:  # it loads pandas, and most who ask for the module of a format read nothing
+    from recsys.data.readers.base import RawData, Reader
 
 READERS: dict[Format, str] = {
     "recbole": "recsys.data.readers.recbole:read",
