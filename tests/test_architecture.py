@@ -22,11 +22,15 @@ def test_the_import_contracts_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("module", ["augrec.cli", "augrec.pipeline.config", "recsys.data.options", "augment.options"])
+@pytest.mark.parametrize(
+    "module",
+    ["augrec.cli", "augrec.pipeline.config", "recsys.data.readers.registry", "recsys.data.options", "augment.options"],
+)
 def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
     code = (
         f"import sys, {module}\n"
         "heavy = {'torch', 'vllm', 'transformers', 'sentence_transformers', 'matplotlib', 'datasets', 'scipy'}\n"
+        "heavy |= {'pandas'}\n"
         "print(' '.join(sorted(heavy & set(sys.modules))))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
