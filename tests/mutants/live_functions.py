@@ -44,7 +44,7 @@ class LiveModule:
         self._imported = {*imported}
         self._live: dict[tuple[str, int], list[FunctionType]] = {}
         for thing in gc.get_objects():
-            if isinstance(thing, FunctionType) and thing.__code__.co_filename == str(file):
+            if type(thing) is FunctionType and thing.__code__.co_filename == str(file):
                 code = thing.__code__
                 self._live.setdefault((code.co_qualname, code.co_firstlineno), []).append(thing)
 

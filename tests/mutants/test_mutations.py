@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import signal
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-from mutant_runner import MutatedModule, outcome
+from mutant_runner import HERE, ROOT, MutatedModule, equivalents, file_of, outcome
 from mutations import mutants
 
 
@@ -61,3 +63,12 @@ def test_a_fault_reaches_who_imports_the_module(tmp_path: Path, monkeypatch: pyt
 )
 def test_only_a_green_run_lets_a_mutant_survive(status: int, expected: str) -> None:
     assert outcome(status) == expected
+
+
+def test_targets_name_modules_and_tests_that_are_there_and_reasons_are_of_lines_that_are() -> None:
+    targets = tomllib.loads((HERE / "targets.toml").read_text(encoding="utf-8"))["target"]
+    lines = {}
+    for module in {module for target in targets for module in target["modules"]}:
+        lines[module] = {line.strip() for line in ast.unparse(ast.parse(file_of(module).read_text())).splitlines()}
+    assert [test for target in targets for test in target["tests"] if not (ROOT / test).is_file()] == []
+    assert [place for place in equivalents() if place[2] not in lines.get(place[0], ())] == []

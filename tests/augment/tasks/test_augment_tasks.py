@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,13 @@ def test_candidate_order_is_drawn_per_user_and_per_seed(context: Context) -> Non
     assert order(7, 3) != order(8, 3)
     first = [order(seed, 0).index(0) for seed in range(300)]
     assert all(30 <= first.count(place) <= 75 for place in range(6)), "the best candidate is shown everywhere alike"
+
+
+def test_users_with_the_same_candidates_see_them_in_orders_of_their_own(context: Context) -> None:
+    entity = context.catalog.user(3)
+    drafts = [Edges(context, EdgesOptions()).draft(replace(entity, user=user)) for user in range(8)]
+    assert len({draft.shown_candidates for draft in drafts}) > 5
+    assert len({frozenset(draft.shown_candidates) for draft in drafts}) == 1
 
 
 def test_most_and_least_cannot_be_the_same(context: Context) -> None:

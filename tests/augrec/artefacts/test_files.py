@@ -60,6 +60,22 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_content_is_on_the_disk_before_a_file_has_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, fsync = tmp_path / "file.txt", os.fsync
+    synced = []
+
+    def noted(handle: int) -> None:
+        what = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append((what == tmp_path, what.stat().st_size if what.is_file() else 0, path.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_text(path, "whole")
+    assert synced == [(False, 5, False), (True, 0, True)]
+
+
 def test_new_files_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
