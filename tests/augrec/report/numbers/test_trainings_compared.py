@@ -98,6 +98,34 @@ def test_with_draws_false_alarms_are_as_rare_as_promised(of_draw: float, of_seed
     assert np.mean(alarms) < 0.085
 
 
+@pytest.mark.parametrize(
+    ("of_draw", "of_seed", "largest"), [(0.03, 0.03, "together"), (0.2, 0.0, "draws"), (0.0, 0.2, "seeds")]
+)
+def test_with_draws_the_test_is_that_of_the_mean_squares_in_loops(of_draw: float, of_seed: float, largest: str) -> None:
+    rng = np.random.default_rng(7)
+    table = 0.05 + of_draw * np.array([[-1.0], [0.3], [0.7]]) + of_seed * np.array([-1.0, 0.2, 0.5, 0.3])
+    left = rng.normal(0, 0.02, table.shape)
+    table += left - left.mean(axis=0) - left.mean(axis=1, keepdims=True) + left.mean()
+    mean, (draws, seeds) = sum(map(sum, table.tolist())) / table.size, table.shape
+    in_draw, in_seed = [row.mean() for row in table], [column.mean() for column in table.T]
+    of = {
+        "draws": seeds * sum((one - mean) ** 2 for one in in_draw) / (draws - 1),
+        "seeds": draws * sum((one - mean) ** 2 for one in in_seed) / (seeds - 1),
+    }
+    both = sum((table[d, s] - in_draw[d] - in_seed[s] + mean) ** 2 for d in range(draws) for s in range(seeds))
+    both /= (draws - 1) * (seeds - 1)
+    of["together"] = of["draws"] + of["seeds"] - both
+    spread = of["draws"] ** 2 / (draws - 1) + of["seeds"] ** 2 / (seeds - 1) + both**2 / ((draws - 1) * (seeds - 1))
+    degrees = {"draws": draws - 1, "seeds": seeds - 1, "together": of["together"] ** 2 / spread}[largest]
+    assert of[largest] == max(of.values())
+    error = (of[largest] / table.size) ** 0.5
+    found = trainings(drawn("a", 0.3 + table), trained("b", dict.fromkeys(range(seeds), 0.3)))
+    assert found.difference().p == pytest.approx(2 * stats.t.sf(abs(mean) / error, degrees))
+    assert found.equivalence(0.06).p == pytest.approx(stats.t.sf((0.06 - abs(mean)) / error, degrees))
+    wanted = (stats.t.isf(0.025, degrees) + stats.t.isf(0.2, degrees)) * error
+    assert found.detectable(0.05) == pytest.approx(wanted)
+
+
 def test_means_of_draws_are_means_and_keep_every_draw() -> None:
     table = np.array([[0.2, 0.4], [0.3, 0.5], [0.7, 0.9]])
     found = drawn("a", table)
