@@ -53,10 +53,11 @@ def read_summaries(path: Path) -> Mapping[str, SourceSummary]:
         path: R/augment/summary.json; without the file nothing was recorded.
     """
     content = read_json(path) if path.exists() else {}
-    return {name: _summary(entry) for name, entry in (content.get("sources") or {}).items()}
+    return {name: summary_of(entry) for name, entry in (content.get("sources") or {}).items()}
 
 
-def _summary(entry: Mapping[str, Any]) -> SourceSummary:
+def summary_of(entry: Mapping[str, Any]) -> SourceSummary:
+    """Of what the runner of a source counted of it."""
     engine, tasks = entry.get("engine") or {}, entry.get("tasks") or {}
     model = engine.get("model") or engine.get("engine")
     return SourceSummary(

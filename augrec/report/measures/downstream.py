@@ -7,7 +7,7 @@ only is judged where it had a say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,6 +195,7 @@ class Downstream:
         draws: variant -> the variants it was trained as, one for each draw of its source; others were drawn once.
         seeds: variant -> its training seeds.
         tuned: (arm, recommender) -> what was tried and chosen, of those that were tuned.
+        reranked: those of the variants that are rows of re-ranking.
     """
 
     def __init__(
@@ -205,10 +206,15 @@ class Downstream:
         seeds: Mapping[str, list[int]],
         tuned: Mapping[tuple[str, str], Tuning],
         draws: Mapping[str, Sequence[str]] | None = None,
+        reranked: Collection[str] = (),
     ) -> None:
         self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
         self.trained: dict[str, Trained] = {
-            variant: read_draws(run, variant, (draws or {}).get(variant, [variant]), wanted, by_seed=design.metrics)
+            variant: read_draws(
+                *(run, variant, (draws or {}).get(variant, [variant]), wanted),
+                by_seed=design.metrics,
+                reranked=variant in reranked,
+            )
             for variant, wanted in seeds.items()
         }
 

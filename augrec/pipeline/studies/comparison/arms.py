@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augrec.artefacts.files import read_json
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
+from augrec.pipeline.reranking.options import Row
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.report.pages.comparison.results import ArmFacts, Kind
-from augrec.report.sources import NOT_RECORDED, SourceSummary
+from augrec.report.pages.run.explained import ORDERED
+from augrec.report.sources import NOT_RECORDED, SourceSummary, summary_of
 
 
 def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, SourceSummary]) -> tuple[ArmFacts, ...]:
-    """What each arm is.
+    """What each arm is, those of re-ranked lists last.
 
     Args:
         plan: the comparison.
         config: its run config.
         summaries: what the augment stage recorded, by source.
     """
-    return tuple(
+    arms = tuple(
         ArmFacts(
             name=name,
             title=arm.title or name,
@@ -35,6 +39,35 @@ def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, Source
             note=arm.note,
         )
         for name, arm in plan.compare.arms.items()
+    )
+    titles = {arm.name: arm.title for arm in arms}
+    return arms + tuple(_of_lists(name, row, config, titles) for name, row in plan.reranked().items())
+
+
+def _of_lists(name: str, row: Row, config: Config, titles: Mapping[str, str]) -> ArmFacts:
+    """An arm whose lists are those of another one in another order; `titles` are of the arms."""
+    assert config.rerank is not None
+    answered = RunFolder(config.folder).reranking(
+        config.rerank.variants[0], config.seeds_of(config.rerank.variants[0])[0], "test"
+    )
+    summary = summary_of(read_json(answered.summary))
+    how = f"by the answers to {row.task}" if row.control is None else ORDERED[row.control]
+    asked = config.rerank.users
+    some = (
+        ""
+        if asked is None or row.task is None
+        else f"; {asked} users of a split were asked about, the others' lists stay"
+    )
+    return ArmFacts(
+        name=name,
+        title=titles[row.variant] + name.removeprefix(row.variant),
+        kind="control" if row.control is not None else "llm" if summary.llm else "rule",
+        source=config.rerank.source if row.task else None,
+        model=summary.model if row.task else None,
+        change={row.task: row.control} if row.task and row.control else {},
+        users=None,
+        note=f"The first {config.rerank.list_size} items of the lists of {titles[row.variant]} {how}{some}",
+        lists_of=row.variant,
     )
 
 

@@ -26,6 +26,7 @@ from augrec.report.measures.cost import Cost, cost, per_cost
 from augrec.report.measures.downstream import Downstream, Tuning, groups_of
 from augrec.report.measures.examples import examples_of
 from augrec.report.measures.local_models import read_local_models
+from augrec.report.measures.reranking import read_reranking
 from augrec.report.measures.spending import read_spending
 from augrec.report.pages.comparison.headline import headline
 from augrec.report.pages.comparison.markdown import write_markdown
@@ -73,9 +74,11 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         plan.design(),
         folder,
         variants,
-        {name: config.seeds_of(name) for name in config.shown_variants()},
+        {name: config.seeds_of(name) for name in config.shown_variants()}
+        | {name: config.seeds_of(row.variant) for name, row in config.reranked.items()},
         {pair: tuned[variant] for pair, variant in variants.items() if variant in tuned},
         {name: config.draws_of(name) for name in config.shown_variants()},
+        config.reranked,
     )
     groups = groups_of(downstream.test_users, texts.train_counts(), profiled)
     sizes = tuple(group.size() for group in groups)
@@ -119,7 +122,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         per_cost=per_cost(
             judgements,
             costs,
-            {arm.name: arm.source for arm in arms if arm.kind in ("llm", "published")},
+            {arm.name: arm.source for arm in arms if arm.kind in ("llm", "published") and arm.lists_of is None},
             baseline=compare.baseline,
             metrics=compare.metrics,
             price_model=compare.price,
@@ -141,6 +144,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         spending=read_spending(folder, {name: config.seeds_of(name) for name in config.variants}),
         co2_g_per_kwh=compare.co2_g_per_kwh,
         coverage=texts.coverage(),
+        reranking=read_reranking(folder.rerank_summary) if config.rerank else None,
     )
 
 

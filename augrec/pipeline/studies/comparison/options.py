@@ -100,6 +100,10 @@ class Compare(Options):
     """Keep the source's ids of users and their histories from the pages, see `report.hide_users` of a run."""
     arms: Named[Arm] = Field(min_length=2)
     """What is compared; those of `models` are added."""
+    reranked: tuple[str, ...] = ()
+    """Arms whose lists a language model re-ranks under every recommender, as the section `rerank` of the base says (it
+    needs no `variants`). Each row that this makes is an arm of the page: `none+ranking`, and its controls
+    `none+ranking-shuffled`, `none+random`. Without, nothing is re-ranked, whatever the base does."""
     models: LocalModels | None = None
     """Several language models that are asked the same, an arm each, and what they give within budgets of users."""
     recommenders: Named[RecommenderOptions] = Field(min_length=1)
@@ -107,7 +111,8 @@ class Compare(Options):
     baseline: str
     """The arm every other arm is tested against."""
     claim: str | None = None
-    """The arm the headline is about; the first one of a language model unless given."""
+    """The arm the headline is about, or a row of re-ranking such as `none+ranking`; the first one of a language model
+    unless given."""
     seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
     """Training seeds of what is reported."""
     tuning_seed: int = Field(1001, ge=0)
@@ -163,9 +168,13 @@ class Compare(Options):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Compare:
-        for key, name in (("baseline", self.baseline), ("claim", self.claim)):
+        rows = [arm for arm in self.reranked if (self.claim or "").startswith(f"{arm}+")]  # read_compare knows which
+        named = (("baseline", self.baseline), *(("reranked", arm) for arm in self.reranked))
+        for key, name in (*named, *(() if rows else (("claim", self.claim),))):
             if name is not None and name not in self.arms:
                 raise ValueError(f"{key}: '{name}' is not one of the arms ({', '.join(self.arms)})")
+        if len(set(self.reranked)) < len(self.reranked):
+            raise ValueError("reranked: an arm is listed twice")
         for name, arm in self.arms.items():
             for other in arm.against:
                 if other not in self.arms or other == name:

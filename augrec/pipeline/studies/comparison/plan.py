@@ -13,6 +13,7 @@ from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config, read_sections, validated
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.controls import given_texts
+from augrec.pipeline.reranking.options import Row, rows_of
 from augrec.pipeline.studies.comparison.local_models import add_model_sources
 from augrec.pipeline.studies.comparison.options import Arm, Compare, Release, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan
@@ -50,7 +51,7 @@ class ComparisonPlan(Plan):
         return [
             (variant, arm, recommender)
             for (arm, recommender), variant in self.variants().items()
-            if self._has_texts(self.compare.arms[arm])
+            if arm in self.compare.arms and self._has_texts(self.compare.arms[arm])
         ]
 
     def _has_texts(self, arm: Arm) -> bool:
@@ -60,21 +61,32 @@ class ComparisonPlan(Plan):
         return bool(given_texts(arm.model_dump(), source, "user"))
 
     def variants(self) -> dict[tuple[str, str], str]:
-        """(arm, recommender) -> the variant's name in the run, by recommender."""
+        """(arm, recommender) -> the name in the run, of a variant or of a row of re-ranking, by recommender."""
         return {
             (arm, recommender): variant_name(arm, recommender)
             for recommender in self.compare.recommenders
-            for arm in self.compare.arms
+            for arm in (*self.compare.arms, *self.reranked())
         }
+
+    def reranked(self) -> dict[str, Row]:
+        """The arms that re-ranking adds, called like their rows but for the recommender: `none+ranking`. A row's
+        `variant` is the arm whose lists it judges."""
+        options, arms = self.cell.config.rerank, self.compare.reranked
+        lists = None if options is None else options.model_copy(update={"variants": arms})
+        return {row.name: row for row in rows_of(lists)}
 
     def design(self) -> Design:
         """What is compared with what."""
-        compare = self.compare
+        compare, rows = self.compare, self.reranked()
+        of_lists = {
+            name: (row.variant, *(other for other, control in rows.items() if _is_control(control, row)))
+            for name, row in rows.items()
+        }
         return Design(
-            arms=tuple(compare.arms),
+            arms=(*compare.arms, *rows),
             recommenders=tuple(compare.recommenders),
             baseline=compare.baseline,
-            against={name: arm.against for name, arm in compare.arms.items()},
+            against={name: arm.against for name, arm in compare.arms.items()} | of_lists,
             metrics=compare.metrics,
             alpha=compare.alpha,
             bootstrap=compare.bootstrap,
@@ -109,7 +121,16 @@ def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPl
             )
     config = validated(composed(compare, base), Config, path)
     _check_memorisation(compare, config, path)
-    return ComparisonPlan(compare, path, base, [Cell("data", "base", config)])
+    plan = ComparisonPlan(compare, path, base, [Cell("data", "base", config)])
+    if compare.claim is not None and compare.claim not in (known := plan.design().arms):
+        raise UsageError(f"claim: '{compare.claim}' is not one of the arms ({', '.join(known)})", where=path)
+    return plan
+
+
+def _is_control(row: Row, claimed: Row) -> bool:
+    """Whether a row is a control of what another claims: of the same lists, by the same answers or by nobody's."""
+    same = row.variant == claimed.variant and row.task in (claimed.task, None)
+    return same and claimed.control is None and row.control is not None
 
 
 def _check_memorisation(compare: Compare, config: Config, path: Path) -> None:
@@ -142,7 +163,10 @@ def composed(compare: Compare, base: Mapping[str, Any], tuned: Mapping[str, Valu
             models[variant] = merged(models[recommender.model], options_tried)
             variants[variant] = options.variant(variant, recommender.seeds).model_dump(mode="json")
     raw["variants"] = variants
-    raw["training"] = {"keep_checkpoint": False, **(raw.get("training") or {}), "monitor": compare.metrics[0]}
+    listed = [variant_name(arm, name) for name in compare.recommenders for arm in compare.reranked]
+    raw["rerank"] = {**(raw.get("rerank") or {}), "variants": listed} if listed else None
+    kept = {"keep_checkpoint": bool(listed)}  # lists are made by the trained models
+    raw["training"] = {**kept, **(raw.get("training") or {}), "monitor": compare.metrics[0]}
     first = next(iter(compare.recommenders))
     raw["report"] = {
         "baseline": variant_name(compare.baseline, first),

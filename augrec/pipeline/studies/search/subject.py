@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augrec.pipeline.config import Config
+from recsys.options import TrainingOverrides
 
 Values = Mapping[str, Any]
 """Options of a model by dotted key."""
@@ -30,6 +31,11 @@ class Subject:
 
     def narrowed(self, options: Values) -> Config:
         """The config of a trial: one variant with the search's seeds, whose checkpoints nobody needs."""
-        config = self.config({**options, "training.keep_checkpoint": False})
+        config = self.config(options)
         variant = config.variants[self.variant].model_copy(update={"seeds": None})
-        return config.model_copy(update={"variants": {self.variant: variant}, "seeds": list(self.seeds)})
+        model = config.models[self.model]
+        own = (model.training or TrainingOverrides()).model_copy(update={"keep_checkpoint": False})
+        models = {**config.models, self.model: model.model_copy(update={"training": own})}
+        return config.model_copy(
+            update={"models": models, "variants": {self.variant: variant}, "seeds": list(self.seeds), "rerank": None}
+        )

@@ -32,6 +32,7 @@ from augrec.report.pages.comparison.text_tables import (
     position_table,
 )
 from augrec.report.pages.edges import edges_table
+from augrec.report.pages.reranked import reranked
 from augrec.report.pages.spending import spending_table
 from augrec.report.render.safe_text import beginning, code, one_line, plain
 from augrec.report.render.tables import Table
@@ -73,6 +74,10 @@ def _parts(results: ComparisonResults) -> Iterator[str]:
     facts = (*data_facts(results), *count_facts(results), *protocol_facts(results))
     yield from _list(f"{plain(name)}: {plain(value)}" for name, value in facts)
     yield from _section("Tuning", [tuning_table(results)])
+    if results.reranking is not None:
+        lists = reranked(results.reranking, results.primary)
+        yield from _section("Re-ranking", [lists.rows, lists.grid, lists.answers])
+        yield plain(lists.sentence)
     texts = [intrinsic_table(results), agreement_table(results), consistency_table(results), position_table(results)]
     texts.append(edges_table(results.edge_worth))
     yield from _section("The texts", texts)

@@ -46,6 +46,7 @@ from augrec.report.pages.comparison.text_tables import (
     task_name,
 )
 from augrec.report.pages.edges import edges_table
+from augrec.report.pages.reranked import reranked
 from augrec.report.pages.spending import spending_table
 from augrec.report.render.html import Head, page
 from augrec.report.render.legend import Look
@@ -67,6 +68,7 @@ def write_page(results: ComparisonResults, path: Path) -> None:
 def render(results: ComparisonResults) -> str:
     """The whole page as HTML; all text is escaped, and none acts unseen."""
     results = results.shown()
+    left_out = {name for name, there in ((MODELS, results.local_models), (RERANKED, results.reranking)) if not there}
     head = Head(
         results.title or results.name,
         kicker=results.data.name or "A comparison",
@@ -75,7 +77,7 @@ def render(results: ComparisonResults) -> str:
         findings=results.headline.details,
         family=results.family,
         words=definitions(results.alpha, results.equivalence_margin),
-        sections=[section for section in SECTIONS if section[0] != MODELS or results.local_models],
+        sections=[section for section in SECTIONS if section[0] not in left_out],
     )
     shown = {
         "c": results,
@@ -86,6 +88,7 @@ def render(results: ComparisonResults) -> str:
         "sizes": size_figures(results),
         "budgets": budgets_table(results),
         "budget_figures": budget_figures(results),
+        "reranked": None if results.reranking is None else reranked(results.reranking, results.primary),
         "spending": spending_table(results.spending, results.co2_g_per_kwh),
         "cost": cost_table(results),
         "per_cost": per_cost_table(results),
@@ -96,11 +99,13 @@ def render(results: ComparisonResults) -> str:
 
 
 MODELS = "models"
+RERANKED = "reranked"
 SECTIONS = (
     ("results", "Results"),
     (MODELS, "Local models"),
     ("compared", "What was compared"),
     ("tuning", "Tuning"),
+    (RERANKED, "Re-ranking"),
     ("texts", "The texts"),
     ("alignment", "Texts and ids"),
     ("leak", "Leak and memory"),

@@ -25,6 +25,7 @@ from augrec.report.measures.leak import Leak
 from augrec.report.measures.local_models import LocalModel
 from augrec.report.measures.memorisation import Memorisation
 from augrec.report.measures.position import Position
+from augrec.report.measures.reranking import Reranking
 from augrec.report.measures.spending import Spending
 from augrec.report.numbers.comparison import describe_family
 from augrec.report.render.safe_text import cleaned
@@ -46,6 +47,7 @@ class ArmFacts:
         change: task -> how its answers were treated, where that is not as they are.
         users: how many users the source was asked about, or the arm is given the texts of; None for all.
         users_by: in which order they were chosen; None for all.
+        lists_of: the arm whose lists it has in another order; None where a recommender was given something.
         note: what a reader has to know of it.
     """
 
@@ -58,6 +60,7 @@ class ArmFacts:
     users: int | None
     note: str | None
     users_by: str | None = None
+    lists_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class ComparisonResults:
     spending: tuple[Spending, ...] = ()
     co2_g_per_kwh: float | None = None
     coverage: tuple[Coverage, ...] = ()
+    reranking: Reranking | None = None
 
     @cached_property
     def arm_titles(self) -> dict[str, str]:

@@ -13,11 +13,13 @@ from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
+from augrec.report.measures.reranking import read_reranking
 from augrec.report.measures.spending import read_spending
 from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
 from augrec.report.numbers.variants import Trained, read_trained
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.options import ReportOptions
+from augrec.report.pages.reranked import reranked
 from augrec.report.pages.run.checklist import Checklist, read_checklist
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.explained import variants_table
@@ -26,7 +28,6 @@ from augrec.report.pages.run.generated import count_values, genre_shares, read_c
 from augrec.report.pages.run.groups import groups_table, kinds_of_users
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves, user_figures
-from augrec.report.pages.run.reranked import read_reranked
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.single_users import single_users
 from augrec.report.pages.run.tables import (
@@ -127,7 +128,8 @@ def render(
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped. `tables` is given all it shows."""
     headline = find_headline(trained, results, options, roles)
-    reranked = read_reranked(run.rerank_summary, options) if any(one.reranked for one in roles.plan.values()) else None
+    judged = read_reranking(run.rerank_summary) if any(one.reranked for one in roles.plan.values()) else None
+    lists = None if judged is None else reranked(judged, options.primary)
     curves = training_curves(trained, options.primary)
     head = Head(
         options.title,
@@ -137,7 +139,7 @@ def render(
         findings=headline.details,
         family=results.family,
         words=definitions(options.alpha, options.equivalence_margin),
-        sections=[section for section in SECTIONS if reranked or section[0] != RERANKED],
+        sections=[section for section in SECTIONS if lists or section[0] != RERANKED],
     )
     content = {
         "options": options,
@@ -151,7 +153,7 @@ def render(
         "spread": users_table(results, options),
         "user_figures": user_figures(results, options),
         "primary_figure": primary_figure(trained, results, options),
-        "reranked": reranked,
+        "reranked": lists,
         "tuning": tuning,
         "checklist": checklist,
         "checklist_file": run.checklist.name,

@@ -158,6 +158,7 @@ def realistic(seed: int = 3) -> dict[str, Any]:
                 "chance_titles": 0.001, "chance_years": 0.04, "chance_genres": 0.22, "copied": 0.31,
             },
         ],
+        "reranking": {"list_size": 10, "rows": [_reranked(None), _reranked("shuffled")]},
     }  # fmt: skip
 
 
@@ -172,7 +173,27 @@ def _arm(name: str) -> dict[str, Any]:
         "model": model,
         "change": changed,
         "users": users,
-    } | {"note": note, "users_by": None if users is None else "random"}
+    } | {"note": note, "users_by": None if users is None else "random", "lists_of": None}
+
+
+def _reranked(control: str | None) -> dict[str, Any]:
+    told = {"questions": 200.0, "failed": 3.0, "repaired": 0.0, "like_shown": 0.4, "place_variance": 5.25}
+    return {
+        "row": f"llmrec+none+ranking{'' if control is None else f'-{control}'}",
+        "variant": "llmrec+none",
+        "task": "ranking",
+        "control": control,
+        "b1": 0.3,
+        "b2": 0.5,
+        "chosen_by": "ndcg@10",
+        "alpha": {"mean": 0.2, "least": 0.15, "most": 0.3},
+        "users": 13187,
+        "asked": 100,
+        "answers": {"valid": told, "test": told},
+        "among_asked": {"recall@20": 0.0821},
+        "unchanged": {"recall@20": 0.0813},
+        "grid": [[0.3, 0.5, 0.0361], [0.5, 0.5, 0.0352]],
+    }
 
 
 def _downstream(arm: str, recommender: str, rng: np.random.Generator) -> dict[str, Any]:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json
-from augrec.report.options import ReportOptions
+from augrec.report.measures.reranking import Numbers, RerankedRow, Reranking
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, counted, number, percent
-
-RERANK_AGAIN = "run `augrec rerank CONFIG` again"
 
 
 @dataclass(frozen=True)
@@ -34,48 +28,18 @@ class Reranked:
     sentence: str
 
 
-def read_reranked(path: Path, options: ReportOptions) -> Reranked | None:
-    """The section of a run, from `rerank/summary.json`; None where nothing was re-ranked.
+def reranked(found: Reranking, metric: str) -> Reranked:
+    """The section.
 
-    Raises:
-        DataError: the file says something else.
+    Args:
+        found: what the stage wrote.
+        metric: the primary one.
     """
-    if not path.exists():
-        return None
-    content = read_json(path, remedy=RERANK_AGAIN)
-    try:
-        made = [
-            _Made(**{field.name: row[field.name] for field in fields(_Made) if field.name in row})
-            for row in content["rows"]
-        ]
-        tables = _answers(made, int(content["list_size"])), _rows(made, options.primary), _grid(made)
-        return Reranked(*tables, _sentence(made))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError("the file does not hold what the stage writes", where=path, remedy=RERANK_AGAIN) from None
+    made = found.rows
+    return Reranked(_answers(made, found.list_size), _rows(made, metric), _grid(made), _sentence(made))
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A row of one training, as the file has it."""
-
-    row: str
-    variant: str
-    task: str | None
-    control: str | None
-    b1: float | None
-    b2: float | None
-    chosen_by: str | None
-    alpha: Mapping[str, float | None]
-    users: int
-    asked: int
-    answers: Mapping[str, Mapping[str, float | None]]
-    among_asked: Mapping[str, float | None]
-    unchanged: Mapping[str, float | None]
-    grid: Sequence[Sequence[float | None]] = ()
-    """b1, b2 and the monitor on validation; folders of earlier versions have none."""
-
-
-def _sentence(made: Sequence[_Made]) -> str:
+def _sentence(made: Sequence[RerankedRow]) -> str:
     asked, users = made[0].asked, made[0].users
     if asked == users:
         return f"All {counted(users, 'user')} of the test split were asked about."
@@ -85,7 +49,7 @@ def _sentence(made: Sequence[_Made]) -> str:
     )
 
 
-def _answers(made: Sequence[_Made], size: int) -> Table | None:
+def _answers(made: Sequence[RerankedRow], size: int) -> Table | None:
     """One row for each variant and task, over seeds and both splits."""
     rows = []
     for name, own in _grouped([one for one in made if one.task and not one.control]):
@@ -118,13 +82,13 @@ def _answers(made: Sequence[_Made], size: int) -> Table | None:
     return table("reranked-answers", caption, columns, rows)
 
 
-def _rows(made: Sequence[_Made], metric: str) -> Table | None:
+def _rows(made: Sequence[RerankedRow], metric: str) -> Table | None:
     """One row for each row of the results: weights by seed, and the metric among who was asked about."""
     rows = []
     for name, own in _grouped(made):
         chosen = [(one.b1, one.b2) for one in own if one.b1 is not None]
         weights = ", ".join(dict.fromkeys(f"{b1:g} {b2:g}" for b1, b2 in chosen)) if chosen else "given"
-        ends = [_ends([one.alpha[key] for one in own], best) for key, best in (("least", min), ("most", max))]
+        ends = _end([one.alpha.least for one in own], min), _end([one.alpha.most for one in own], max)
         alpha = DASH if None in ends else f"{number(ends[0], 2)} to {number(ends[1], 2)}"
         before = _mean([one.unchanged.get(metric) for one in own])
         after = _mean([one.among_asked.get(metric) for one in own])
@@ -132,8 +96,8 @@ def _rows(made: Sequence[_Made], metric: str) -> Table | None:
             [
                 word(name),
                 word(weights),
-                Cell(alpha, _mean([one.alpha["mean"] for one in own])),
-                _number(_mean([one.alpha["mean"] for one in own]), 2),
+                Cell(alpha, _mean([one.alpha.mean for one in own])),
+                _number(_mean([one.alpha.mean for one in own]), 2),
                 _number(before, 4),
                 _number(after, 4),
             ]
@@ -150,7 +114,7 @@ def _rows(made: Sequence[_Made], metric: str) -> Table | None:
     return table("reranked-rows", caption, columns, rows)
 
 
-def _grid(made: Sequence[_Made]) -> Table | None:
+def _grid(made: Sequence[RerankedRow]) -> Table | None:
     """A row for each b1 of what is claimed, a column for each b2 (Llama4Rec, Figure 4), the mean over seeds."""
     rows, cutoffs, monitors = [], list[float](), set[str]()
     for name, own in _grouped([one for one in made if one.task and not one.control and one.grid]):
@@ -158,7 +122,7 @@ def _grid(made: Sequence[_Made]) -> Table | None:
         for one in own:
             monitors.add(str(one.chosen_by))
             for b1, b2, value in one.grid:
-                values[float(b1 or 0), float(b2 or 0)].append(value)
+                values[b1, b2].append(value)
         cutoffs = sorted({b2 for _, b2 in values})
         for b1 in sorted({b1 for b1, _ in values}):
             cells = [_number(_mean(values[b1, b2]), 4) for b2 in cutoffs]
@@ -171,14 +135,14 @@ def _grid(made: Sequence[_Made]) -> Table | None:
     return table("reranked-grid", caption, columns, rows) if rows else None
 
 
-def _grouped(made: Sequence[_Made]) -> Iterator[tuple[str, list[_Made]]]:
+def _grouped(made: Sequence[RerankedRow]) -> Iterator[tuple[str, list[RerankedRow]]]:
     """The seeds of each row, in the order of the rows."""
     names = dict.fromkeys(one.row for one in made)
     return ((name, [one for one in made if one.row == name]) for name in names)
 
 
-def _total(told: Sequence[Mapping[str, Any]], key: str) -> int:
-    return sum(int(one[key]) for one in told)
+def _total(told: Sequence[Numbers], key: str) -> int:
+    return sum(int(one.get(key) or 0) for one in told)
 
 
 def _share(part: int, whole: int) -> tuple[Cell]:
@@ -194,6 +158,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _ends(values: Sequence[float | None], best: Any) -> float | None:
+def _end(values: Sequence[float | None], best: Callable[[list[float]], float]) -> float | None:
     known = [value for value in values if value is not None]
     return best(known) if known else None
