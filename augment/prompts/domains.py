@@ -16,19 +16,26 @@ class Fact:
         asked: how a prompt explains it, after the name of the field.
         choices: the answers there are; none where it is written freely. "unknown" is an answer to everything.
         named: whether the answer is the name of a person or company, which the item's own title is not.
+        of_data: whether the answers there are are the genres of the data, where these have some.
     """
 
     asked: str = ""
     choices: tuple[str, ...] = ()
     named: bool = False
+    of_data: bool = False
 
 
 @dataclass(frozen=True)
 class Example:
-    """A worked example: an item as prompts show one, and what is known of it."""
+    """A worked example: an item as prompts show one, what is known of it, and the genres, shown unless asked for."""
 
     item: str
     known: Mapping[str, str]
+    genres: str = ""
+
+    def shown(self, *, genres: bool) -> str:
+        """The item as prompts show it."""
+        return f"{self.item}, {self.genres}" if genres and self.genres else self.item
 
 
 @dataclass(frozen=True)
@@ -78,14 +85,32 @@ PAGES = ("1-99", "100-199", "200-299", "300-399", "400-599", "600 or more")
 """Lengths of books: a number of pages differs from edition to edition, a range seldom does."""
 MOVIE_EXAMPLES = (
     Example(
-        "The Third Man (1949), Mystery/Thriller",
-        {"director": "Carol Reed", "star": "Joseph Cotten", "country": "United Kingdom", "language": "English"},
+        "The Third Man (1949)",
+        {
+            "director": "Carol Reed",
+            "star": "Joseph Cotten",
+            "country": "United Kingdom",
+            "language": "English",
+            "genre": "Thriller",
+        },
+        genres="Mystery/Thriller",
     ),
     Example(
-        "Ikiru (1952), Drama",
-        {"director": "Akira Kurosawa", "star": "Takashi Shimura", "country": "Japan", "language": "Japanese"},
+        "Ikiru (1952)",
+        {
+            "director": "Akira Kurosawa",
+            "star": "Takashi Shimura",
+            "country": "Japan",
+            "language": "Japanese",
+            "genre": "Drama",
+        },
+        genres="Drama",
     ),
-    Example("Holiday Tape 4 (1991), Comedy", dict.fromkeys(("director", "star", "country", "language"), "unknown")),
+    Example(
+        "Holiday Tape 4 (1991)",
+        dict.fromkeys(("director", "star", "country", "language", "genre"), "unknown"),
+        genres="Comedy",
+    ),
 )
 BOOK_EXAMPLES = (
     Example(
@@ -116,7 +141,10 @@ BOOK_EXAMPLES = (
 DOMAINS: dict[DomainName, Domain] = {
     "movies": Domain(
         *("movie", "movies", "liked", "director"),
-        facts={"star": Fact("the best known actor or actress, by name", named=True)},
+        facts={
+            "star": Fact("the best known actor or actress, by name", named=True),
+            "genre": Fact("the one that fits best", of_data=True),
+        },
         examples=MOVIE_EXAMPLES,
     ),
     "books": Domain(

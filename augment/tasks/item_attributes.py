@@ -1,7 +1,8 @@
 """Item attributes: facts about an item that the data set lacks (LLMRec, section 3.2).
 
 Llama4Rec asks for other facts (a movie's director and star, a book's genre and length) and shows worked examples:
-`fields` and `examples`. Each is an attribute like any, so that a model of ratings has it for a field.
+`fields` and `examples`. Each is an attribute like any, so that a model of ratings has it for a field. A movie's
+genre is one of the data's own; a question about a genre shows none, and pages hold the answers against the data's.
 
 Nothing here can check a fact. What can be checked is that the answer is a name and not a placeholder, the echo of
 the field's own name or the item's title, all of which the published data hold; those become "unknown".
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
     from augment.entities import Item
 
 
+GENRE = "genre"
+
+
 class ItemAttributesOptions(NamingOptions):
     """Asking for facts about an item."""
 
     fields: tuple[str, ...] = ()
     """What is asked for, e.g. [director, star] of movies or [genre, pages] of books, as Llama4Rec does. By default who
-    made an item, where, and in which language, as LLMRec does."""
+    made an item, where, and in which language, as LLMRec does. A movie's `genre` is one of the data's."""
     examples: int = Field(0, ge=0, le=3)
     """Worked examples before the question; of the last of three nothing is known, and the answer says so. Of movies and
     books there are some."""
@@ -71,7 +75,10 @@ class ItemAttributes(Task):
                     where="generation.tasks.item_attributes.fields",
                     remedy=f"choose from {', '.join(known)}",
                 )
-        return {name: known[name] for name in self.options.fields or (self._domain.creator, "country", "language")}
+        wanted = self.options.fields or (self._domain.creator, "country", "language")
+        facts = {name: known[name] for name in wanted}
+        genres = self._context.catalog.genres
+        return {name: replace(fact, choices=genres) if fact.of_data else fact for name, fact in facts.items()}
 
     def _shown(self) -> list[Example]:
         """The worked examples, with what is asked for of each."""
@@ -82,7 +89,17 @@ class ItemAttributes(Task):
                 remedy="set it to 0",
             )
         chosen = self._domain.examples[-self.options.examples :] if self.options.examples else ()
-        return [replace(one, known={name: one.known[name] for name in self._facts}) for one in chosen]
+        return [
+            Example(
+                one.shown(genres=GENRE not in self._facts), {n: self._answered(n, one.known[n]) for n in self._facts}
+            )
+            for one in chosen
+        ]
+
+    def _answered(self, name: str, value: str) -> str:
+        """A fact of a worked example as it may be answered here."""
+        choices = self._facts[name].choices
+        return value if not choices or value in choices else UNKNOWN
 
     def _type(self, name: str, fact: Fact) -> Any:
         if fact.choices:
@@ -91,6 +108,8 @@ class ItemAttributes(Task):
 
     def draft(self, entity: Item, drop: int = 0) -> Draft:
         """See Task. There is no history to drop."""
+        if GENRE in self._facts:
+            entity = replace(entity, genres=())
         if self.options.fields or self._examples:
             told = {"facts": self._facts, "examples": self._examples}
             messages = self._context.prompts.messages("item_facts.j2", domain=self._domain, item=entity, **told)

@@ -43,7 +43,8 @@ def test_the_facts_that_are_named_are_asked_for(tmp_path: Path, domain: str, fie
     _, question = asked(tmp_path, domain, fields=fields)
     assert list(question.answer.schema["properties"]) == list(fields)
     text = question.messages[1].content
-    assert text.endswith("\n" + f"{domain[:-1].capitalize()}: Title 03 (1983), Horror/Action")
+    genres = "" if "genre" in fields else ", Horror/Action"
+    assert text.endswith("\n" + f"{domain[:-1].capitalize()}: Title 03 (1983){genres}")
     assert all(name in text for name in fields)
     assert "unknown" in text
 
@@ -69,6 +70,20 @@ def test_every_example_has_every_fact_of_its_domain() -> None:
     for domain in DOMAINS.values():
         for example in domain.examples:
             assert set(example.known) == set(domain.known_facts)
+
+
+def test_a_movie_s_genre_is_one_of_the_data_s_own_which_the_question_does_not_show(tmp_path: Path) -> None:
+    _, question = asked(tmp_path, "movies", fields=("genre",), examples=3)
+    catalog = Catalog.load(tmp_path / "run" / "dataset")
+    assert catalog.item(3).genres == ("Horror", "Action")
+    for genre in (*catalog.genres, "unknown"):
+        assert question.answer.parse(json.dumps({"genre": genre})) == {"genre": genre}
+    with pytest.raises(Malformed):
+        question.answer.parse('{"genre":"Space opera"}')
+    text = question.messages[1].content
+    assert text.endswith("Title 03 (1983)")
+    assert f"({', '.join(catalog.genres)})" in text
+    assert not any("/" in line for line in text.split("\n")), "worked examples show none either"
 
 
 def test_the_length_of_a_book_is_one_of_the_ranges(tmp_path: Path) -> None:

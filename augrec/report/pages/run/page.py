@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
+from augrec.artefacts.tasks import Attributes, TaskCard
+from augrec.report.measures.attribute_accuracy import AttributeAccuracy, attribute_accuracy
 from augrec.report.measures.reranking import read_reranking
 from augrec.report.measures.spending import read_spending
 from augrec.report.numbers.results import Results, describe_tests, results_json, summarise
@@ -24,13 +27,14 @@ from augrec.report.pages.run.checklist import Checklist, read_checklist
 from augrec.report.pages.run.examples import item_examples, user_examples
 from augrec.report.pages.run.explained import variants_table
 from augrec.report.pages.run.facts import Facts, read_facts
-from augrec.report.pages.run.generated import count_values, genre_shares, read_cards, read_records
+from augrec.report.pages.run.generated import Records, count_values, genre_shares, read_cards, read_records
 from augrec.report.pages.run.groups import groups_table, kinds_of_users
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves, user_figures
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.single_users import single_users
 from augrec.report.pages.run.tables import (
+    accuracy_table,
     controls_table,
     genres_table,
     lengths_table,
@@ -172,6 +176,16 @@ def render(
     return page("report.html.j2", HERE, head, content, tables=tables)
 
 
+def _accuracies(
+    records: Records, cards: Mapping[tuple[str, str], TaskCard], items: pa.Table
+) -> Iterator[AttributeAccuracy]:
+    """Of every source of attributes."""
+    for (source, task), answered in records.items():
+        if isinstance(cards[source, task].gives, Attributes):
+            answers = {record.entity: record.fields for record in answered.values() if record.fields is not None}
+            yield from attribute_accuracy(source, answers, items)
+
+
 def _written(run: RunFolder, facts: Facts, options: ReportOptions, roles: Roles) -> dict[str, Any]:
     """What the sources wrote, whom the variants serve, and examples. The random ones depend on the seed alone."""
     sources = [name for name, _, _ in facts.sources]
@@ -198,6 +212,7 @@ def _written(run: RunFolder, facts: Facts, options: ReportOptions, roles: Roles)
         "genre_figure": genre_figure(genres, shares) if genres else None,
         "genres": genres_table(genres, shares),
         "fields": count_values(records),
+        "accuracy": accuracy_table(_accuracies(of["item"], cards, items)),
         "users": user,
         "items": item,
         "failures": failed,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from augrec.artefacts.metrics import Metric
+from augrec.report.measures.attribute_accuracy import AttributeAccuracy
 from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.results import Results
 from augrec.report.numbers.variants import Trained
@@ -159,6 +160,32 @@ def genres_table(genres: list[str], shares: dict[str, list[float]]) -> Table | N
         for n, genre in enumerate(genres)
     ]
     return table("genres-table", "Share of genre mentions", (*words("genre"), *numbers(*shares)), rows)
+
+
+def accuracy_table(found: Iterable[AttributeAccuracy]) -> Table | None:
+    """What sources say of items against the data's own columns."""
+    rows = []
+    for one in found:
+        interval = () if one.right.low is None else (f"{percent(one.right.low)} to {percent(one.right.high or 0)}",)
+        shares = (one.right_of_told, one.unknown, one.elsewhere, one.commonest)
+        rows.append(
+            [
+                word(one.source),
+                word(one.field),
+                word(one.column),
+                Cell(count(one.items), one.items),
+                Cell(percent(one.right.mean or 0), one.right.mean, interval),
+                *(Cell(DASH if share is None else percent(share), share) for share in shares),
+            ]
+        )
+    columns = words("source", "field", "column of the data")
+    columns += numbers("items", "right", "right of|what is said", "unknown", "at other|items", "commonest|value")
+    caption = (
+        "Answers about items that are the data's own value, or one of them, with the interval of 95 % over items; "
+        "beside it the same answers at other items, and the data's commonest value said of all. Where a prompt shows "
+        "the column, a right answer is a copy"
+    )
+    return table("accuracy-table", caption, columns, rows)
 
 
 def speed_table(speed: Throughput, number: int) -> Table | None:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from augrec.artefacts.files import read_json, sha256_file, write_json
+from augrec.artefacts.files import read_json, read_parquet, sha256_file, write_json, write_parquet
 from augrec.artefacts.records import StoredRecord
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.timelines import FINEST, Points
@@ -19,6 +20,7 @@ from augrec.report.pages.run.provenance import read_provenance
 from augrec.report.pages.run.throughput import PAUSE, RATES, rates, read_throughput
 from augrec.report.pages.run.tokens import read_spreads
 from augrec.report.pages.run.troubles import KIND_SHOWN, TEXT_SHOWN, failures, kind_of, repairs, without_failures
+from augrec.report.render.wording import percent
 
 BEGAN = 1_760_000_000.0
 STAGES = ("dataset", "candidates", "augment", "embed", "train")
@@ -53,6 +55,27 @@ def test_fewer_intervals_hold_the_same_requests() -> None:
     found = rates(points(*rows), BEGAN, most=50)
     assert len(found.at) <= 50
     assert float((found.values["requests"] * found.interval).sum()) == pytest.approx(sum(row[1] for row in rows))
+
+
+def test_attributes_are_held_against_the_data_s_own_columns(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    run = RunFolder(make_run())
+    write_report(run, options, config, variants=variants)
+    assert "Are the attributes right?" not in run.page.read_text(encoding="utf-8")
+    items = read_parquet(run.items)
+    said = {one.entity: one.fields for one in read_records(run.root, ["llm"])["llm", "item_attributes"].values()}
+    known = [
+        None if item % 3 == 0 else (said.get(item) or {}).get("director", "?") if item % 3 == 1 else "<b>Nobody</b>"
+        for item in range(items.num_rows)
+    ]
+    write_parquet(run.items, items.append_column("director", pa.array(known)))
+    write_report(run, options, config, variants=variants)
+    page = run.page.read_text(encoding="utf-8")
+    table = page[page.index("Are the attributes right?") :].partition("</table>")[0]
+    answered = [item for item in said if known[item] is not None and said[item]]
+    right = sum(item % 3 == 1 for item in answered) / len(answered)
+    assert f">{len(answered)}<" in table
+    assert percent(right) in table
+    assert "<b>Nobody" not in page
 
 
 def test_processes_are_one_line(make_run) -> None:  # type: ignore[no-untyped-def]
