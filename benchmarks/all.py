@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "verdict_power": [],
     "augmentation": [],
     "tuned_weights": [],
+    "speculation": [],
     "anchors": ["{}"],
 }
 """Names and arguments, in the order in which they run; {} is a folder that cannot be shipped."""

@@ -48,7 +48,7 @@ class OpenAIEngine(Engine):
             "model": options.model,
             "revision": options.revision,
             "dialect": options.dialect,
-            "extra_body": options.extra_body,
+            "extra_body": options.deciding,
         }
         self._most_flying = sum(one.concurrency for one in options.each)
         self.block = self._most_flying * BLOCKS
@@ -116,6 +116,7 @@ class OpenAIEngine(Engine):
             **self.identity,
             "llm": True,
             **({"base_url": self._options.base_url} if self._options.base_url else {}),
+            "extra_body": self._options.extra_body,
             "concurrency": self._options.concurrency,
             "system_fingerprints": sorted(self._fingerprints),
             "retried": dict(sorted(self._endpoints.retried.items())) if self._endpoints else {},

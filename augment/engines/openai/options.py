@@ -5,12 +5,28 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from augment.engines.options import EngineOptions
 from augrec.artefacts.options import Options
 
 MOST_ENDPOINTS = 64
+SENT_HERE = {
+    "model": "say `model` beside `extra_body`",
+    "messages": "they are the prompt",
+    **dict.fromkeys(("temperature", "top_p", "top_k", "repetition_penalty"), "say it in the task's `sampling`"),
+    "seed": "every request has a seed of its own, from the run's",
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "it follows from the answer's schema and `slack`"),
+    **dict.fromkeys(("response_format", "structured_outputs"), "it is the answer's schema"),
+    **dict.fromkeys(("logprobs", "top_logprobs"), "they are asked for where answers are scored"),
+    **dict.fromkeys(("stream", "stream_options"), "answers are read whole"),
+    "n": "one answer is read",
+}
+"""Parameters with the way to say them, or why there is none."""
+CHANGES_NOTHING = frozenset(
+    {"user", "metadata", "store", "service_tier", "priority", "request_id", "prompt_cache_key", "safety_identifier"}
+)
+"""Parameters that say who asks, what is kept of it and how soon it is answered."""
 
 
 def _address(address: str) -> str:
@@ -64,7 +80,8 @@ class OpenAIOptions(EngineOptions):
     """vllm: top_k and repetition_penalty are sent too. openai: OpenAI's own parameters only, and the answer's schema
     inside an object, because OpenAI takes no choice at the top."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """More parameters for every request, e.g. {"chat_template_kwargs": {"enable_thinking": false}}."""
+    """More parameters for every request, e.g. {"chat_template_kwargs": {"enable_thinking": false}}. All of them are
+    part of every request's key but those that are known to change no answer; what Augrec sends itself is refused."""
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Requests under way at once, at each endpoint."""
     timeout: float = Field(default=300.0, gt=0.0)
@@ -92,6 +109,19 @@ class OpenAIOptions(EngineOptions):
         if twice:
             raise ValueError(f"endpoints names {', '.join(twice)} more than once; raise its concurrency instead")
         return self
+
+    @field_validator("extra_body")
+    @classmethod
+    def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        for name in extra:
+            if name in SENT_HERE:
+                raise ValueError(f"{name} is sent by Augrec itself: {SENT_HERE[name]}")
+        return extra
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """Those of `extra_body` that may decide an answer."""
+        return {name: value for name, value in self.extra_body.items() if name not in CHANGES_NOTHING}
 
     @property
     def each(self) -> tuple[OpenAIOptions, ...]:

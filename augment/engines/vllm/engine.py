@@ -18,6 +18,7 @@ from typing import Any
 from augment.accounting.model_figures import model_figures
 from augment.engines.base import Engine, EngineFailed, EngineInputs
 from augment.engines.vllm.chat import Chat
+from augment.engines.vllm.extra import check_names
 from augment.engines.vllm.number_format import settled_format
 from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.start import Started, check_installed, identity, offline_environment, start
@@ -86,6 +87,7 @@ class VllmEngine(Engine):
         self, options: VllmOptions, model: Path, model_sha256: str, log: Path, pin: Path | None = None
     ) -> None:
         check_installed()
+        check_names(options.extra)
         self._format = settled_format(options, model, pin)
         options = options.model_copy(update={"dtype": self._format.dtype})
         self._options, self._model, self._log = options, model, log
@@ -128,6 +130,12 @@ class VllmEngine(Engine):
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """See Engine. Each must be one token where the model's answer begins."""
+        if self._options.speculative_config is not None:
+            raise UsageError(
+                "answers are to be scored, and with speculative_config vLLM gives no log-probabilities of labels",
+                where="speculative_config, in the engine's section",
+                remedy="leave it out of this source, or ask for answers as text (`mode: choose` of edges)",
+            )
         if len(labels) > MOST_LABELS:
             most = f"vLLM gives the log-probabilities of {MOST_LABELS} tokens"
             raise UsageError(f"{most}, and {len(labels)} are asked for")
@@ -204,6 +212,7 @@ class VllmEngine(Engine):
             "model": self._options.model,
             "revision": self._options.revision,
             **{name: value for name, value in self.identity.items() if name != "engine"},
+            **({"extra": self._options.extra} if self._options.extra else {}),
             "dtype_because": self._format.why,
             "max_num_seqs": self._options.max_num_seqs,
             "max_model_len": self._options.max_model_len,

@@ -25,6 +25,17 @@ class Adapter:
     sha256: str
     """Of its configuration and weights; whatever else lies in the folder changes no answer."""
 
+    def room(self, asked: int | None) -> int:
+        """The `max_lora_rank` that vLLM is told: what is asked for, or the least that holds it.
+
+        Raises:
+            UsageError: it does not fit into what is asked for.
+        """
+        if asked is not None and asked < self.max_rank:
+            what = f"the adapter needs max_lora_rank {self.max_rank}, and {asked} is configured"
+            raise UsageError(what, where=self.folder, remedy="raise max_lora_rank, or leave it out")
+        return asked or self.max_rank
+
 
 def read_adapter(folder: Path) -> Adapter:
     """The adapter in a local folder, as peft saves it.

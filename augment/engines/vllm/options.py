@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from augment.engines.options import EngineOptions
+from augment.engines.vllm.extra import refuse_own
 from augrec.artefacts.options import Options
 
 
@@ -18,6 +19,37 @@ class RooflineOptions(Options):
     """FLOP/s of dense matrices in the format that is computed in, e.g. 989e12."""
     bytes_per_second: float = Field(gt=0.0)
     """Bytes/s between the device's memory and its cores, e.g. 4.8e12."""
+
+
+class SpeculativeOptions(Options):
+    """Drafts of the next tokens that the model accepts or not, several in one step, without a second model."""
+
+    method: Literal["ngram", "suffix"]
+    """ngram: what followed the last tokens where they stand earlier in the prompt or the answer. suffix: the same by
+    suffix trees, of earlier answers too; needs the package arctic-inference."""
+    num_speculative_tokens: int = Field(default=4, ge=1, le=64)
+    """Most tokens of a draft."""
+    prompt_lookup_max: int = Field(default=4, ge=1)
+    """Most tokens that are looked for. Of ngram alone."""
+    prompt_lookup_min: int = Field(default=2, ge=1)
+    """Fewest tokens that are looked for. Of ngram alone."""
+    suffix_decoding_max_cached_requests: int = Field(default=0, ge=0)
+    """How many earlier answers drafts are taken from; 0 for none but the request's own text. Of suffix alone."""
+
+    @model_validator(mode="after")
+    def _of_its_method(self) -> SpeculativeOptions:
+        other = "suffix_" if self.method == "ngram" else "prompt_lookup_"
+        wrong = sorted(name for name in self.model_fields_set if name.startswith(other))
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: not of the method {self.method}")
+        if self.prompt_lookup_min > self.prompt_lookup_max:
+            raise ValueError("prompt_lookup_min must not be more than prompt_lookup_max")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """In vLLM's words."""
+        other = "suffix_" if self.method == "ngram" else "prompt_lookup_"
+        return {name: value for name, value in self.model_dump().items() if not name.startswith(other)}
 
 
 class VllmOptions(EngineOptions):
@@ -67,10 +99,15 @@ class VllmOptions(EngineOptions):
     """GPUs that share each layer."""
     pipeline_parallel: int = Field(default=1, ge=1)
     """Groups of GPUs that hold consecutive layers."""
+    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
+    """Number format of the key-value cache. auto: that of `dtype`, or what the weights ask for. fp8 holds twice as many
+    tokens in the same memory, and changes answers."""
     quantization: str | None = None
     """vLLM's name of a quantization method, e.g. "fp8"; None: what the weights say."""
     lora: Path | None = None
     """Folder of a LoRA adapter to apply."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] | None = None
+    """Room for an adapter's rank. None: the least that holds it."""
     tuned: bool = False
     """Answer with what the run's section `tune` made of `model`: its adapter, or its weights."""
     enforce_eager: bool | None = None
@@ -89,6 +126,12 @@ class VllmOptions(EngineOptions):
     """vLLM's batch-invariant kernels (NVIDIA, compute capability 8 and above): exact without fixed blocks."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, e.g. {"enable_thinking": false} for Qwen3."""
+    speculative_config: SpeculativeOptions | None = None
+    """Draft several tokens and have the model check them in one step. Answers are drawn from the same distribution, but
+    are others; measure whether it pays. Not for tasks that are scored."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """More options of vLLM by the names of its EngineArgs, e.g. {"attention_backend": "FLASHINFER"}. All of them are
+    part of every request's key but those that are known to change no answer; what has a key here is refused."""
     check_text: bool = True
     """Refuse a model to which plain English is a surprise when it starts: weights are missing, or the tokenizer is
     another model's. Off: for models that are random on purpose."""
@@ -105,6 +148,13 @@ class VllmOptions(EngineOptions):
             raise ValueError("max_num_batched_tokens must be at least max_num_seqs")
         if self.block_size is not None and self.block_size % 16:
             raise ValueError("block_size must be a multiple of 16")
+        refuse_own(self.extra)
+        drafted = self.speculative_config
+        if self.exact and drafted is not None and drafted.suffix_decoding_max_cached_requests:
+            raise ValueError(
+                "suffix_decoding_max_cached_requests: drafts from earlier answers make a block depend on those before "
+                "it; set it to 0, or exact: false"
+            )
         if self.tuned and self.lora is not None:
             raise ValueError("lora and tuned: name one of them; an engine applies one adapter")
         return self

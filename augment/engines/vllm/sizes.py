@@ -60,7 +60,7 @@ def memory_need(folder: Path, options: VllmOptions) -> MemoryNeed:
         return MemoryNeed(
             weights=_weights(folder, bool(config.get("tie_word_embeddings")), number, options) / options.gpus,
             working=_working(text, number, options),
-            one_request=_cache_of_a_request(text, number, options),
+            one_request=_cache_of_a_request(text, 1 if options.kv_cache_dtype.startswith("fp8") else number, options),
             longest=options.max_model_len,
             requests=options.max_num_seqs,
             fraction=options.gpu_memory_fraction,

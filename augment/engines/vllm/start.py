@@ -16,6 +16,7 @@ from typing import Any
 
 from augment.engines.grammar_probe import CANARY, CANARY_PROMPTS, CANARY_TOKENS, CANARY_WORDS, held
 from augment.engines.vllm.chat import Chat, tokenizer_sha256
+from augment.engines.vllm.extra import deciding
 from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.model_checks import ask, check_answers, check_files
 from augment.engines.vllm.options import VllmOptions
@@ -112,7 +113,16 @@ def identity(options: VllmOptions, model_sha256: str, model: Path | None = None)
         "chat_template_kwargs": options.chat_template_kwargs,
         "versions": minor_versions(packages),
         "converted_by": None if model is None else _converters(model),
+        **_unusual(options),
     }
+
+
+def _unusual(options: VllmOptions) -> dict[str, Any]:
+    """What is said of an engine only where it is not as it is by default, so that keys of usual ones stay."""
+    drafted, extra = options.speculative_config, deciding(options.extra)
+    said: dict[str, Any] = {} if options.kv_cache_dtype == "auto" else {"kv_cache_dtype": options.kv_cache_dtype}
+    said |= {} if drafted is None else {"speculative_config": drafted.settings()}
+    return said | ({"extra": extra} if extra else {})
 
 
 def _converters(model: Path) -> dict[str, str] | None:
@@ -230,8 +240,12 @@ def engine_settings(options: VllmOptions, model: Path, on_cpu: bool) -> dict[str
     settings |= {} if tokens is None else {"max_num_batched_tokens": tokens}
     settings |= {} if block_size is None else {"block_size": block_size}
     if options.lora is not None:
-        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": read_adapter(options.lora).max_rank}
-    return settings
+        rank = read_adapter(options.lora).room(options.max_lora_rank)
+        settings |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank}
+    settings |= {} if options.kv_cache_dtype == "auto" else {"kv_cache_dtype": options.kv_cache_dtype}
+    if options.speculative_config is not None:
+        settings["speculative_config"] = options.speculative_config.settings()
+    return settings | options.extra
 
 
 def _build(llm: Any, settings: dict[str, Any], log: Path) -> Any:

@@ -12,8 +12,10 @@ from augment.accounting.devices import devices_called
 from augment.engines.memory import MemoryNeed, UnknownSize
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import ENGINES
+from augment.engines.vllm.extra import check_names
 from augment.engines.vllm.number_format import built_for_cpu
-from augrec.artefacts.errors import AugrecError
+from augment.engines.vllm.options import VllmOptions
+from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import memory_limit, physical_memory, size_in_words
 from augrec.artefacts.processor import CPUINFO
@@ -68,6 +70,11 @@ def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Findin
             yield from _look_at_memory(name, engine, gpus, on_cpu=here and not gpus and built_for_cpu())
         if isinstance(engine, OpenAIOptions):
             yield from _look_at_server(run, name, engine)
+        if here and isinstance(engine, VllmOptions):
+            try:
+                check_names(engine.extra)
+            except UsageError as unknown:
+                yield Finding("problem", unknown.what, f"{engine_key(name)}.extra", unknown.remedy or "")
     if here and VLLM in kinds:
         row = vllm_row(gpu_rows(), CPUINFO)
         if row.state != "ok":
