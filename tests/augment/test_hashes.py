@@ -11,7 +11,7 @@ from pydantic import create_model
 
 from augment import hashes
 from augment.answers.answer import Answer, AnswerModel
-from augment.hashes import block_of, engine_seed, refusal_key, request_key, shard_of
+from augment.hashes import block_of, draw_seed, engine_seed, refusal_key, request_key, reviews_sha256, shard_of
 from augment.messages import Control, Draft, Message, Sampling
 from augment.source_ids import SourceIds
 
@@ -51,6 +51,10 @@ CHANGES: dict[str, Callable[[Draft], str]] = {
     "a history's item among the candidates": lambda draft: key(
         replace(draft, shown_history=(0,), shown_candidates=(1, 2, 3))
     ),
+    "the name of the question": lambda draft: key(replace(draft, question="b")),
+    "an item of a similar user": lambda draft: key(replace(draft, shown_similar=(1,))),
+    "the order of a similar user's items": lambda draft: key(replace(draft, shown_similar=(1, 0))),
+    "a review": lambda draft: key(replace(draft, shown_reviews=(1,))),
     "an item's source id": lambda draft: key(draft, ids=SourceIds(["u0", "u1"], ["z", "b", "c", "d"])),
 }
 OF_TEXT: dict[str, Callable[[], str]] = {
@@ -108,15 +112,21 @@ def test_what_decides_no_answer_is_in_no_key() -> None:
 def test_refusals_have_keys_of_who_and_why() -> None:
     parts = ({"engine": "e"}, "t", "user", "u0", "r", 0)
     others = ({"engine": "f"}, "u", "item", "u1", "s", 1)
-    keys = [refusal_key(*parts)]  # type: ignore[arg-type]
+    keys = [refusal_key(*parts), refusal_key(*parts, question="b")]  # type: ignore[arg-type]
     for place, other in enumerate(others):
         keys.append(refusal_key(*(*parts[:place], other, *parts[place + 1 :])))  # type: ignore[arg-type]
-    assert len(set(keys)) == 1 + len(others)
+    assert len(set(keys)) == 2 + len(others)
 
 
 def test_seeds_blocks_and_shards_follow_from_names() -> None:
     assert len({engine_seed(name, attempt) for name in ("a", "b") for attempt in (1, 2, 3)}) == 6
     assert all(0 <= engine_seed(name, 1) < 2**63 for name in map(str, range(99)))
+    draws = {draw_seed(seed, draw) for seed in (0, 5) for draw in (1, 2, 3)}
+    assert len(draws) == 6
+    assert {0, 5} <= draws
+    assert all(0 <= seed < 2**63 for seed in draws)
+    assert len({reviews_sha256(texts) for texts in (["a", "b"], ["b", "a"], ["ab"], [])}) == 4
+    assert reviews_sha256([]) == ""
     assert len({block_of(keys) for keys in (["a", "b"], ["b", "a"], ["ab"], ["a"], [])}) == 5
     assert len(block_of(["a"])) == 16
     shards = [[shard_of(about, f"x{n}", 7) for n in range(50)] for about in ("user", "item")]  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def test_it_is_the_sorted_records_and_nothing_else_lies_about(small_ranges: None
     ]
     assert (tally.requests, tally.ok, tally.stale, tally.prompt_tokens) == (21, 21, 3, 84)
     assert [path.name for path in (tmp_path / "edges").iterdir()] == ["records.parquet"]
+
+
+def test_questions_of_an_entity_are_in_order_of_their_names(small_ranges: None, tmp_path: Path) -> None:
+    records = [replace(record(entity), question=name, key=f"key{name}{entity}") for name in "cab" for entity in (9, 3)]
+    merge(records, {one.key for one in records}, tmp_path / "records.parquet")
+    found = [(one.entity, one.question) for one in told(tmp_path / "records.parquet")]
+    assert found == [(entity, name) for entity in (3, 9) for name in "abc"]
 
 
 def test_no_records_make_an_empty_table(tmp_path: Path) -> None:
