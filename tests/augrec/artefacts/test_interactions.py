@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.interactions import SPLITS, UserItems, read_detail, read_interactions
-from augrec.artefacts.ranked_lists import read_ranked_lists, write_ranked_lists
-from augrec.artefacts.side_tables import count_rows, read_side_table, read_source_ids
+from augrec.artefacts.ranked_lists import read_ranked_lists, read_scored_lists, write_ranked_lists
+from augrec.artefacts.side_tables import count_rows, read_side_table, read_source_ids, titles_of
 
 N_USERS, N_ITEMS = 5, 7
 ROWS = st.lists(
@@ -65,6 +65,15 @@ def test_times_count_only_where_every_interaction_has_one(tmp_path: Path) -> Non
     read = read_interactions(path, 1, 4, times=True)
     assert read.clock is None
     assert read.histories("train", 1).of(0).tolist() == [1, 3]
+
+
+def test_places_go_before_times_where_every_interaction_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "interactions.parquet"
+    columns = {"user": [0, 0, 0], "item": [3, 1, 2], "timestamp": [5, 6, 7], "split": ["train"] * 3}
+    for places, history in (([1, 2, 0], [2, 3, 1]), ([1, None, 0], [3, 1, 2])):
+        pq.write_table(pa.table(columns | {"place": pa.array(places, pa.int32())}), path)
+        assert read_interactions(path, 1, 4, times=True).histories("train", 1).of(0).tolist() == history
+        assert read_interactions(path, 1, 4).histories("train", 1).of(0).tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +148,18 @@ def test_ranked_lists_are_read_as_they_were_written(
     assert [read.of(user).tolist() for user in range(len(lists))] == lists
 
 
+@pytest.mark.parametrize("scores", [[0.5, 0.25, 0.125], None])
+def test_scores_stand_beside_their_items(tmp_path: Path, scores: list[float] | None) -> None:
+    path = tmp_path / "candidates.parquet"
+    lists = UserItems(np.array([0, 2, 2, 3]), np.array([4, 1, 4]))
+    write_ranked_lists(path, lists, None if scores is None else np.array(scores))
+    pq.write_table(pq.read_table(path)[::-1], path)
+    read, found = read_scored_lists(path, 3, N_ITEMS, remedy="again")
+    assert [read.of(user).tolist() for user in range(3)] == [[4, 1], [], [4]]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [np.nan] * 3 if scores is None else scores)
+
+
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [
@@ -181,3 +202,11 @@ def test_source_ids_stand_in_the_order_of_contiguous_ones(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="the users have no column 'source_id'") as error:
         read_source_ids(path, "user", remedy="name another folder")
     assert error.value.remedy == "name another folder"
+
+
+def test_an_item_is_called_by_its_title_and_year_or_by_its_source_id() -> None:
+    columns = {"source_id": ["a", "b", "c", "7"], "title": ["Alien", "Heat (1995)", None, "Up"]}
+    years = {"year": pa.array([1979, 1995, None, None])}
+    assert titles_of(pa.table(columns | years)) == ["Alien (1979)", "Heat (1995)", "item c", "Up"]
+    assert titles_of(pa.table(columns)) == ["Alien", "Heat (1995)", "item c", "Up"]
+    assert titles_of(pa.table({"source_id": ["a", "7"], "year": [1979, None]})) == ["a (1979)", "7"]
