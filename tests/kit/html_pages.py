@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
+SCRIPT_SECONDS = 110.0
+"""What a script may take on a busy machine; the driver itself gives up after 30, and the connection to it after 120."""
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update"),
     *("--disable-background-networking", "--disable-sync"),
@@ -63,7 +65,9 @@ def start_browser(profile: Path) -> Any:
         options.add_argument(flag)
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    browser.set_script_timeout(SCRIPT_SECONDS)
+    return browser
 
 
 def open_page(browser: Any, page: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from augrec.artefacts.files import write_json, write_parquet
+from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Attributes, Edges, TaskCard, Text, write_card
 from augrec.report.options import ReportOptions
 
@@ -260,39 +262,57 @@ def _markers(run: Path) -> None:
 MakeRun = Callable[..., Path]
 
 
+def _run(
+    root: Path,
+    variants: list[str] | None = None,
+    seeds: int = 3,
+    sources: tuple[str, ...] = ("llm", "heuristic"),
+) -> Path:
+    run = root / "runs" / "demo"
+    rng = np.random.default_rng(5)
+    _dataset(run, rng)
+    if sources:
+        _augment(run, sources, rng)
+    _train(run, VARIANTS if variants is None else variants, seeds, rng)
+    _markers(run)
+    (run / "config.yaml").write_text("name: demo\n", encoding="utf-8")
+    return run
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """`make_run(variants=, seeds=, sources=)` writes a run folder and returns it."""
-
-    def make(
-        variants: list[str] | None = None, seeds: int = 3, sources: tuple[str, ...] = ("llm", "heuristic")
-    ) -> Path:
-        run = tmp_path / "runs" / "demo"
-        rng = np.random.default_rng(5)
-        _dataset(run, rng)
-        if sources:
-            _augment(run, sources, rng)
-        _train(run, VARIANTS if variants is None else variants, seeds, rng)
-        _markers(run)
-        (run / "config.yaml").write_text("name: demo\n", encoding="utf-8")
-        return run
-
-    return make
+    return partial(_run, tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run without a page. Read only: a test that changes it makes its own."""
+    return _run(tmp_path_factory.mktemp("stored"))
+
+
+@pytest.fixture(scope="module")
+def reported(stored: Path, options: ReportOptions, config: dict[str, Any], variants: list[str]) -> Path:
+    """The same with its page."""
+    from augrec.report.pages.run.page import write_report
+
+    write_report(RunFolder(stored), options, config, variants=variants)
+    return stored
+
+
+@pytest.fixture(scope="module")
 def variants() -> list[str]:
     """The variants of the synthetic run in display order."""
     return list(VARIANTS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def options() -> ReportOptions:
     """Compares with the model that gets no augmentation; few resamples, to be fast."""
     return ReportOptions(baseline="lightgcn-without", bootstrap=300, examples=3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
     """A resolved config as plain values, with text that must be escaped."""
     return {"name": "demo", "seeds": [0, 1, 2], "note": "</pre><script>document.title='owned'</script>", "k": None}

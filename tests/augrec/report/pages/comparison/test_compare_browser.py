@@ -34,6 +34,7 @@ def show(browser: Any, pages: dict[str, Path]) -> Any:
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        browser.get("about:blank")  # the page as the test before left it has the same address
         for log in ("browser", "performance"):
             browser.get_log(log)
         open_page(browser, pages[name])

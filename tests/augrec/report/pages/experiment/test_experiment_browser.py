@@ -16,12 +16,11 @@ pytestmark = pytest.mark.browser
 SEEDS = (0, 1, 2)
 
 
-@pytest.fixture
-def page(make_run, variants, browser) -> Any:  # type: ignore[no-untyped-def]
-    run: Path = make_run()
-    folder = run.parent
+@pytest.fixture(scope="module")
+def written(stored: Path, variants: list[str]) -> Path:
+    folder = stored.parent
     of = {name: StudyVariant(name, "lightgcn", "general", SEEDS, SEEDS) for name in variants}
-    one = StudyRun("films", "warm", run, SEEDS, of, "same", 3.0, (), ())
+    one = StudyRun("films", "warm", stored, SEEDS, of, "same", 3.0, (), ())
     lines = {"lightgcn": ((0.1, "lightgcn-without"), (0.2, "lightgcn-llm"))}
     sweep = Swept("weight of the text", "models.llmrec.scale", ("recall@20", "ndcg@20"), lines)
     study = Study(
@@ -29,9 +28,14 @@ def page(make_run, variants, browser) -> Any:  # type: ignore[no-untyped-def]
     )
     table = Table(title="Table 1", metrics=("recall@20", "ndcg@20"), baseline="lightgcn-without", bootstrap=100)
     write_pages(study, {"main": table})
+    return folder / "index.html"
+
+
+@pytest.fixture
+def page(written: Path, browser: Any) -> Any:
     look(browser, 1280, "light")
-    open_page(browser, folder / "index.html")
-    return browser
+    browser.get("about:blank")  # the page as the test before left it has the same address
+    return open_page(browser, written)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

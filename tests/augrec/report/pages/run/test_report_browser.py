@@ -13,14 +13,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(make_run, options, config, variants, browser) -> Any:  # type: ignore[no-untyped-def]
-    from augrec.artefacts.run_folder import RunFolder
-    from augrec.report.pages.run.page import write_report
-
-    run: Path = make_run()
-    write_report(RunFolder(run), options, config, variants=variants)
+def page(reported: Path, browser: Any) -> Any:
     resize(browser, 1280)
-    open_page(browser, run / "report" / "index.html")
+    browser.get("about:blank")  # the page as the test before left it has the same address
+    open_page(browser, reported / "report" / "index.html")
     return browser
 
 

@@ -87,11 +87,10 @@ def test_processes_are_one_line(make_run) -> None:  # type: ignore[no-untyped-de
     assert speed.figure.count("<svg") == 2
 
 
-def test_runs_without_a_timeline_have_no_figure(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+def test_runs_without_a_timeline_have_no_figure(make_run, reported, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    assert "Speed over time" in (reported / "report" / "index.html").read_text(encoding="utf-8")
     run: Path = make_run()
-    write_report(RunFolder(run), options, config, variants=variants)
     page = run / "report" / "index.html"
-    assert "Speed over time" in page.read_text(encoding="utf-8")
     shutil.rmtree(run / "augment" / "llm" / "timeline")
     summary = read_json(run / "augment" / "summary.json")
     for task in summary["sources"]["llm"]["tasks"].values():
@@ -162,10 +161,8 @@ def test_repairs_are_counted_once_per_answer_whatever_they_quote() -> None:
     assert len(kind_of("word " * 90)) <= KIND_SHOWN
 
 
-def test_the_page_says_what_failed_and_what_did_not(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
-    run = make_run()
-    write_report(RunFolder(run), options, config, variants=variants)
-    text = (run / "report" / "index.html").read_text(encoding="utf-8")
+def test_the_page_says_what_failed_and_what_did_not(reported: Path) -> None:
+    text = (reported / "report" / "index.html").read_text(encoding="utf-8")
     assert "<bdi>heuristic</bdi>: no failures in 160 requests." in text
     section = text[text.index("<h3>Failures</h3>") : text.index("<h3>Audit</h3>")]
     assert section.count("<details") == 3 + 3 * 2 * 2

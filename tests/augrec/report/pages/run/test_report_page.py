@@ -25,11 +25,9 @@ from augrec.report.pages.run.plots import curve_figures, primary_figure, trainin
 from tests.kit.html_pages import PageReader
 
 
-@pytest.fixture
-def page(make_run, options, config, variants) -> str:  # type: ignore[no-untyped-def]
-    run = make_run()
-    write_report(RunFolder(run), options, config, variants=variants)
-    return (run / "report" / "index.html").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def page(reported: Path) -> str:
+    return (reported / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_is_one_well_formed_file_without_outside_parts(page: str) -> None:
@@ -46,16 +44,15 @@ def test_the_page_is_one_well_formed_file_without_outside_parts(page: str) -> No
     assert [name for name in reader.ids if name in sections] == sections
 
 
-def test_every_table_lies_beside_the_page_in_three_notations(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
-    run = make_run()
-    write_report(RunFolder(run), options, config, variants=variants)
-    links = set(re.findall(r'href="(tables/[^"]+)"', (run / "report" / "index.html").read_text(encoding="utf-8")))
-    assert {f"tables/{path.name}" for path in (run / "report" / "tables").iterdir()} == links
+def test_every_table_lies_beside_the_page_in_three_notations(reported: Path, page: str, variants: list[str]) -> None:
+    report = reported / "report"
+    links = set(re.findall(r'href="(tables/[^"]+)"', page))
+    assert {f"tables/{path.name}" for path in (report / "tables").iterdir()} == links
     assert {"tables/main-table.csv", "tables/tests-table.tex", "tables/controls-table.md"} <= links
-    header, *rows = (run / "report" / "tables" / "main-table.csv").read_text(encoding="utf-8").splitlines()
+    header, *rows = (report / "tables" / "main-table.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("variant,verdict,recall@20,difference,")
     assert [row.split(",")[0] for row in rows] == variants
-    summary = read_json(run / "report" / "results.json")["summary"]
+    summary = read_json(report / "results.json")["summary"]
     means = {one["variant"]: one["mean"] for one in summary if one["metric"] == "recall@20"}
     assert {row.split(",")[0]: float(row.split(",")[2]) for row in rows} == means
 
@@ -87,13 +84,11 @@ def test_letters_that_act_unseen_are_shown(make_run, options, config, variants) 
     assert not re.search("[\u202a-\u202e\u200b\x1b]", page)
 
 
-def test_the_same_run_gives_the_same_bytes(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
-    run = make_run()
-    pages = []
-    for _ in range(2):
-        write_report(RunFolder(run), options, config, variants=variants)
-        pages.append([(run / "report" / name).read_bytes() for name in ("index.html", "results.json")])
-    assert pages[0] == pages[1]
+def test_the_same_run_gives_the_same_bytes(reported, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    files = [reported / "report" / name for name in ("index.html", "results.json")]
+    before = [path.read_bytes() for path in files]
+    write_report(RunFolder(reported), options, config, variants=variants)
+    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.parametrize("gone", ["augment", "embed", "dataset/stage.json", "augment/summary.json", "candidates"])
@@ -144,15 +139,15 @@ def test_broken_fields_are_named_by_row(make_run, options, config, variants) -> 
         write_report(RunFolder(run), options, config, variants=variants)
 
 
-def test_examples_follow_the_seed_and_not_the_values(make_run, options, config, variants) -> None:  # type: ignore[no-untyped-def]
-    run = make_run()
-    chosen = []
-    for seed in (0, 0, 1):
-        write_report(RunFolder(run), options.model_copy(update={"seed": seed}), config, variants=variants)
-        text = (run / "report" / "index.html").read_text(encoding="utf-8")
-        chosen.append(re.findall(r'<h3 dir="auto">(User \d+)</h3>', text))
-    assert chosen[0] == chosen[1] != chosen[2]
-    assert len(chosen[0]) == options.examples
+def test_examples_follow_the_seed_and_not_the_values(make_run, page, options, config, variants) -> None:  # type: ignore[no-untyped-def]
+    run, texts = make_run(variants=variants[2:], seeds=1), [page]
+    for seed in (options.seed, options.seed + 1):
+        chosen = options.model_copy(update={"seed": seed})
+        write_report(RunFolder(run), chosen, config, variants=variants[2:])
+        texts.append((run / "report" / "index.html").read_text(encoding="utf-8"))
+    whole, other_values, other_seed = (re.findall(r'<h3 dir="auto">(User \d+)</h3>', text) for text in texts)
+    assert whole == other_values != other_seed
+    assert len(whole) == options.examples
 
 
 def test_genre_shares_by_a_naive_count(make_run) -> None:  # type: ignore[no-untyped-def]
