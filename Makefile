@@ -3,8 +3,9 @@ VENV ?= .venv
 TUNE_VENV ?= .venv-tune
 DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
+SHARED := $(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile
 
-.PHONY: help setup demo tune-env test same architecture docs style format bench mutants sparse lock clean
+.PHONY: help setup demo tune-env test coverage same architecture docs style format bench mutants sparse lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,9 +21,12 @@ tune-env: ## Install the environment of instruction tuning into .venv-tune (idem
 
 # The real engine and the real SLURM each want the whole machine; the rest shares its cores.
 test: setup style ## Lint, type-check and run every test
-	$(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= --durations 10
-	@echo "lines run by tests without a real engine or SLURM: $$($(BIN)/coverage report --format=total) %"
+	$(SHARED) --durations 10
 	$(BIN)/python -m pytest -m "vllm or slurm" --durations 5
+
+coverage: setup ## Say which share of the lines is run by tests without a real engine or SLURM
+	$(SHARED) --cov --cov-report=
+	@echo "lines run by tests without a real engine or SLURM: $$($(BIN)/coverage report --format=total) %"
 
 same: setup ## Prove that results are those of another revision (BASE=revision, HEAD by default)
 	$(BIN)/python tests/same $(BASE)
