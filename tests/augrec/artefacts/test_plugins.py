@@ -115,7 +115,7 @@ def config(folder: Path) -> Path:
         "models": {"mine": {"family": "lucky"}},
         "evaluation": {"cutoffs": [10]},
         "seeds": [1, 2],
-        "workers": 2,
+        "workers": 1,
         "variants": {"mine": {"model": "mine"}},
         "report": {"primary": "tops@10", "secondary": ["recall@10"]},
     }
@@ -135,7 +135,6 @@ def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_
     mine = read_training(run.training("mine", 1))
     assert mine.model == "lucky"
     assert 0 <= mine.test["tops@10"] <= 1
-    assert set(states(packages, run.root).values()) == {"done"}
 
     def edit(name: str) -> None:
         path = packages / "lucky" / f"{name}.py"
