@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,10 @@ MAY_SLEEP = {"kit/waiting.py", "augrec/pipeline/executors/slow/sitecustomize.py"
 """The helper that polls, and an engine that is slow on purpose."""
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[str, ast.Module]]:
+    paths = sorted(ROOT.rglob("*.py"))
+    return [(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def private(name: str) -> bool:
@@ -60,7 +61,7 @@ def sleeps(tree: ast.AST) -> list[int]:
 
 def _sleeps(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return ast.unparse(node.func).rpartition(".")[2] == SLEEP
+        return getattr(node.func, "attr", getattr(node.func, "id", "")) == SLEEP
     if isinstance(node, ast.Attribute):
         return node.attr == SLEEP and ast.unparse(node.value) in ("time", "asyncio")
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and f"time.{SLEEP}" in node.value
