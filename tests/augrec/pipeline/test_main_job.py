@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -89,18 +90,30 @@ def test_a_variant_that_is_gone_leaves_the_report(finished_run: Path, config: Pa
     assert (run / "train" / "popular" / "seed-1" / "metrics.json").exists()  # `augrec clean` deletes, nothing else
 
 
+def files_in(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+def killed_at(moment: int, command: list[str], run: Path) -> bool:
+    """Starts a run and kills it when there are so many files; False where it ended before. Seconds would be a guess."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until(
+            lambda: files_in(run) >= moment,
+            f"{moment} files",
+            between=0.05,
+            lost=lambda: process.poll() is not None and "the run has ended",
+        )
+        process.kill()
+    return process.returncode < 0
+
+
 def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(
     finished_run: Path, config: Path, tmp_path: Path
 ) -> None:
-    run, moments, killed = tmp_path / "killed", random.Random(3), 0
+    run = tmp_path / "killed"
     command = [sys.executable, "-m", "augrec.cli", "run", str(config), f"output={run}"]
-    for _ in range(4):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            try:
-                process.wait(timeout=moments.uniform(3, 9))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                killed += 1
+    moments = sorted(random.Random(3).sample(range(1, files_in(finished_run) - 20), 4))
+    killed = sum(killed_at(moment, command, run) for moment in moments)
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert killed > 0

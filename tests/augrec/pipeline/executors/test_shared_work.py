@@ -31,7 +31,7 @@ from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from tests.kit.machine_speed import patience
-from tests.kit.toy_run import silent
+from tests.kit.toy_run import in_this_process, silent
 from tests.kit.waiting import wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -71,8 +71,9 @@ def test_pieces_one_by_one_give_the_results_of_the_whole_chain(open_run: Run, fi
     names = [unit.name for unit in pieces_of(run, "train")]
     do_share(run, STAGES["train"], {"only": ",".join(names[:3])}, attempts=3, console=say)
     assert rows(run, "train") == {"llmrec": (2, ""), "shuffled": (1, "2"), "base": (0, "1-2"), "popular": (0, "1-2")}
-    do_share(run, STAGES["train"], {"only": ",".join(names)}, attempts=3, console=say)
-    run_all(run, console=say)
+    with in_this_process():
+        do_share(run, STAGES["train"], {"only": ",".join(names)}, attempts=3, console=say)
+        run_all(run, console=say)
     results = "report/results.json"
     assert read_json(run.folder / results) == read_json(finished_run / results)
 
