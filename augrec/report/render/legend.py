@@ -26,9 +26,9 @@ LOOKS = {
     look.kind: look
     for look in (
         Look("published", "text published with a paper", "◆", "D", SERIES[3]),
-        Look("llm", "text by an LLM", "●", "o", SERIES[0]),
-        Look("rule", "text by a rule, without an LLM", "■", "s", SERIES[2]),
-        Look("control", "control: text that cannot know the user", "△", "^", SERIES[1], filled=False),
+        Look("llm", "text, or an order of lists, by an LLM", "●", "o", SERIES[0]),
+        Look("rule", "text, or an order of lists, by a rule, without an LLM", "■", "s", SERIES[2]),
+        Look("control", "control: text, or an order, that cannot know the user", "△", "^", SERIES[1], filled=False),
         Look("none", "no text at all", "✕", "X", INK),
     )
 }

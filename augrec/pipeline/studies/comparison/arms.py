@@ -10,7 +10,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
-from augrec.pipeline.reranking.options import Row
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Row
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.report.pages.comparison.results import ArmFacts, Kind
@@ -47,21 +47,18 @@ def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, Source
 def _of_lists(name: str, row: Row, config: Config, titles: Mapping[str, str]) -> ArmFacts:
     """An arm whose lists are those of another one in another order; `titles` are of the arms."""
     assert config.rerank is not None
-    answered = RunFolder(config.folder).reranking(
-        config.rerank.variants[0], config.seeds_of(config.rerank.variants[0])[0], "test"
+    first = config.rerank.variants[0]
+    summary = summary_of(
+        read_json(RunFolder(config.folder).reranking(first, config.seeds_of(first)[0], "test").summary)
     )
-    summary = summary_of(read_json(answered.summary))
     how = f"by the answers to {row.task}" if row.control is None else ORDERED[row.control]
     asked = config.rerank.users
-    some = (
-        ""
-        if asked is None or row.task is None
-        else f"; {asked} users of a split were asked about, the others' lists stay"
-    )
+    some = "" if asked is None else f"; {asked} users of a split were asked about, the lists of the others stay"
+    blind = row.control is not None and row.control not in WITHOUT_CHOICE
     return ArmFacts(
         name=name,
         title=titles[row.variant] + name.removeprefix(row.variant),
-        kind="control" if row.control is not None else "llm" if summary.llm else "rule",
+        kind="control" if blind else "llm" if summary.llm else "rule",
         source=config.rerank.source if row.task else None,
         model=summary.model if row.task else None,
         change={row.task: row.control} if row.task and row.control else {},

@@ -30,7 +30,7 @@ generation:
   sources:
     rule: {engine: {kind: heuristic}, tasks: [user_profile]}
     judge: {engine: {kind: heuristic}, tasks: []}
-rerank: {source: judge, list_size: 6, controls: [random, shuffled]}
+rerank: {source: judge, list_size: 6, controls: [random, shuffled, alone]}
 models: {ease: {family: ease_text, alpha: 0, l2: 5}}
 training: {monitor: null}
 seeds: null
@@ -65,13 +65,15 @@ def test_reranked_lists_are_arms_beside_those_they_are_of(tmp_path: Path, embedd
     run_compare(plan, console=silent())
     files, found = RunFolder(plan.folder), read_json(plan.folder / "compare.json")
 
-    rows = [f"{arm}+{row}" for arm in ("none", "rule") for row in ("ranking", "ranking-shuffled", "random")]
+    rows = [
+        f"{arm}+{row}" for arm in ("none", "rule") for row in ("ranking", "ranking-shuffled", "ranking-alone", "random")
+    ]
     arms = {arm["name"]: arm for arm in found["arms"]}
     assert list(arms) == ["rule", "none", *rows]
     assert {name: arms[name]["lists_of"] for name in arms} == {"rule": None, "none": None} | {
         name: name.partition("+")[0] for name in rows
     }
-    assert [arms[name]["kind"] for name in rows[:3]] == ["rule", "control", "control"]
+    assert [arms[name]["kind"] for name in rows[:4]] == ["rule", "control", "rule", "control"]
     assert arms["none+ranking-shuffled"]["title"] == "no profiles+ranking-shuffled"
 
     judged = {row["arm"]: row for row in found["downstream"]}
@@ -83,7 +85,7 @@ def test_reranked_lists_are_arms_beside_those_they_are_of(tmp_path: Path, embedd
         assert values["recall@10"]["mean"] == pytest.approx(own["recall@10"]["mean"]), "the items are the same"
     assert [trial["scale"] for trial in judged["rule"]["tuned"]] == [0.5, 5]
     tests = {name: list(judged[name]["groups"]["all"]["ndcg@5"]["versus"]) for name in judged}
-    assert tests["none+ranking"] == ["none", "none+ranking-shuffled", "none+random"]
+    assert tests["none+ranking"] == ["none", "none+ranking-shuffled", "none+ranking-alone", "none+random"]
     assert tests["rule+random"] == ["none", "rule"]
 
     results = read_results(plan.folder / "compare.json")
