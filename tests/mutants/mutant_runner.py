@@ -34,6 +34,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NOTICED, SURVIVED, ENDLESS = "noticed", "survived", "endless"
 PACKAGES = ("augrec", "augment", "embed", "recsys")
+SOUND = -1
+"""In place of a mutant's position: no mutant at all."""
 SLOWEST = 8.0
 """A mutant whose tests take this many times as long as without it is taken to loop for ever."""
 LEAST_SECONDS = 30.0
@@ -104,6 +106,7 @@ class ManyFaults:
         seconds: after which a mutant is taken to loop for ever.
         jobs: forks at a time.
         said: where the outcome of each mutant goes, by its position; None says that it needs an import of its own.
+        sound_first: whether to see first that without a fault the tests pass in a fork and the other way round, too.
     """
 
     def __init__(
@@ -113,8 +116,11 @@ class ManyFaults:
         seconds: float,
         jobs: int,
         said: Callable[[int, str | None], None],
+        *,
+        sound_first: bool = False,
     ) -> None:
         self._mutants, self._reached, self._seconds, self._jobs, self._said = mutants, reached, seconds, jobs, said
+        self._sound_first = sound_first
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -133,6 +139,9 @@ class ManyFaults:
             order = self._reached.ordered(names, file_of(mutant.module), mutant.line)
             return forked(lambda: self._try(plant, [session.items[number] for number in order]), self._seconds)
 
+        if self._sound_first:
+            sound = forked(lambda: self._try(None, session.items[::-1]), self._seconds)
+            self._said(SOUND, outcome(os.waitpid(sound, 0)[1]))
         for at, plant in enumerate(plants):
             if plant is None:
                 self._said(at, None)
@@ -141,8 +150,9 @@ class ManyFaults:
         return True
 
     @staticmethod
-    def _try(plant: Plant, items: Sequence[pytest.Item]) -> int:
-        plant()
+    def _try(plant: Plant | None, items: Sequence[pytest.Item]) -> int:
+        if plant is not None:
+            plant()
         session = items[0].session
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -205,7 +215,7 @@ def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tupl
     """Every mutant with its outcome, `jobs` at a time."""
     files = [file_of(module) for module in target.modules]
     kept = kept_at(ROOT, PACKAGES, target.modules, target.tests)
-    if not kept.is_file():
+    if new := not kept.is_file():
         os.waitpid(forked(lambda: record(target.tests, ARGUMENTS, files, kept), None), 0)
     if not kept.is_file():
         raise SystemExit(
@@ -213,22 +223,38 @@ def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tupl
         )
     reached = read(kept)
     limit = max(LEAST_SECONDS, SLOWEST * reached.total)
-    by_import = []
+    by_import, told = [], 0
     reader, writer = os.pipe()
 
     def say(at: int, how: str | None) -> None:
         os.write(writer, (json.dumps([at, how]) + "\n").encode())
 
-    child = forked(lambda: with_tests(target.tests, ManyFaults(chosen, reached, limit, jobs, say)), None)
+    child = forked(
+        lambda: with_tests(target.tests, ManyFaults(chosen, reached, limit, jobs, say, sound_first=new)), None
+    )
     os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as lines:
-        for line in lines:
-            at, how = json.loads(line)
-            if how is None:
-                by_import.append(at)
-            else:
-                yield chosen[at], how
-    os.waitpid(child, 0)
+    try:
+        with os.fdopen(reader, encoding="utf-8") as lines:
+            for line in lines:
+                at, how = json.loads(line)
+                if at == SOUND:
+                    if how != SURVIVED:
+                        kept.unlink()
+                        raise SystemExit(f"the tests of {', '.join(target.modules)} pass in their own order alone")
+                    continue
+                told += 1
+                if how is None:
+                    by_import.append(at)
+                else:
+                    yield chosen[at], how
+        os.waitpid(child, 0)
+    except BaseException:
+        os.killpg(child, signal.SIGKILL)  # it leads a group of its own, which Ctrl-C does not reach
+        raise
+    if told < len(chosen):
+        raise SystemExit(
+            f"the tests of {', '.join(target.modules)} ended before {len(chosen) - told} mutants were tried"
+        )
 
     def start(at: int) -> int:
         mutant = chosen[at]
@@ -271,7 +297,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(ROOT))
     for name in PRELOADED:
         __import__(name)
-    sys.modules["torch"].set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     reasons, used, unexplained = equivalents(), set(), 0
     for entry in tomllib.loads((HERE / "targets.toml").read_text(encoding="utf-8"))["target"]:
         target = Target(**entry)
