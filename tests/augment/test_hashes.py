@@ -132,3 +132,17 @@ def test_seeds_blocks_and_shards_follow_from_names() -> None:
     shards = [[shard_of(about, f"x{n}", 7) for n in range(50)] for about in ("user", "item")]  # type: ignore[arg-type]
     assert shards[0] != shards[1]
     assert {*shards[0]} == set(range(7))
+
+
+def test_names_are_what_they_were() -> None:
+    """Stored answers are found by them, and lie in the shards that they name; a change raises SCHEME."""
+    others = ({}, {"question": "b"}, {"shown_similar": (1,)}, {"shown_reviews": (1,)})
+    assert [key(replace(SCORED, **other))[:16] for other in others] == [
+        "768194c084cbd220", "40d0f03edd91c954", "5f9632b34d784291", "15e4df9edeed4598",
+    ]  # fmt: skip
+    refused = {"engine": "e"}, "t", "user", "u0", "r", 0
+    assert refusal_key(*refused)[:16] == "2ec6858d5d7c98d3"
+    assert refusal_key(*refused, "b")[:16] == "f00e730375eed168"
+    assert block_of(["a", "b"]) == reviews_sha256(["a", "b"])[:16] == "0473ef2dc0d324ab"
+    assert (engine_seed("a", 1), draw_seed(5, 1), draw_seed(5, 2)) == (4294491576641134471, 5, 1217188664647230517)
+    assert [shard_of("user", f"x{n}", 7) for n in range(12)] == [2, 5, 3, 5, 2, 6, 5, 5, 5, 1, 0, 3]

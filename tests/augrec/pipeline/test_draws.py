@@ -21,7 +21,7 @@ from augrec.artefacts.tasks import write_card
 from augrec.pipeline.config import Variant
 from augrec.pipeline.draws import derangement, random_candidate_edges, random_edges, shuffled, shuffled_edges
 from augrec.pipeline.edges import read_edges
-from augrec.pipeline.side import side_information
+from augrec.pipeline.side import side_information, stream
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 
@@ -175,6 +175,26 @@ def test_a_part_is_drawn_alike_however_the_others_are_treated(run: Path, dataset
         side(run, dataset, user_profile="shuffled", edges="random", item_attributes="shuffled").user["profile"].dense()
     )
     assert (alone == beside).all()
+
+
+@pytest.mark.parametrize("how", ["shuffled", "random", "random-candidates"])
+def test_a_variant_is_given_the_edges_that_its_control_draws(run: Path, dataset: Dataset, how: str) -> None:
+    written = read_edges(run / "augment" / "llm" / "edges" / "records.parquet", Variant(model="m"))
+
+    def control(seed: int) -> Edges:
+        rng = stream(seed, "edges")
+        if how == "random-candidates":
+            return random_candidate_edges(written.edges, written.record, written.shown, rng)
+        return (shuffled_edges if how == "shuffled" else random_edges)(written.edges, dataset, rng)
+
+    whole, first, second = side(run, dataset), side(run, dataset, edges=how), side(run, dataset, 2, edges=how)
+    assert whole.edges is not None
+    assert first.edges is not None
+    assert second.edges is not None
+    assert columns(whole.edges) == columns(written.edges)
+    assert columns(first.edges) == columns(control(1))
+    assert columns(second.edges) == columns(control(2))
+    assert len({tuple(columns(edges)) for edges in (whole.edges, first.edges, second.edges)}) == 3
 
 
 @pytest.mark.parametrize(
