@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "scale": [],
     "answered": [],
     "reading": [],
+    "pages": [],
     "verdict_power": [],
     "augmentation": [],
     "tuned_weights": [],

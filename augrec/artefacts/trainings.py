@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow.parquet import read_schema
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.files import read_json, read_parquet, readable_parquet
 from augrec.artefacts.run_folder import TrainingFolder
 
 TRAIN_AGAIN = "run the train stage again: finished seeds are skipped"
+READ_AT_ONCE = 10_000
+"""Users of whom a training's metrics are all read together."""
 
 
 @dataclass(frozen=True)
@@ -83,28 +88,66 @@ def read_training(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> Training
 
 
 def read_per_user(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> PerUser:
-    """The per-user values of a training, sorted by user.
+    """The per-user values of a training, sorted by user. The values of a metric are read when they are asked for.
 
     Raises:
-        DataError: the file is missing or damaged, or a user occurs twice.
+        DataError: the file is missing or damaged, a user occurs twice, or values are not numbers; of damaged values
+            when they are asked for.
     """
     path = folder.per_user
     if not path.exists():
         what = "this training has no per-user metrics, so nothing can be tested"
         raise DataError(what, where=path, remedy=remedy)
-    table = read_parquet(path, remedy=remedy)
+    table = read_parquet(path, columns=["user"], remedy=remedy)
     if "user" not in table.column_names:
         raise DataError("the column 'user' is missing", where=path, remedy=remedy)
     users = table["user"].to_numpy().astype(np.int64)
-    order = np.argsort(users, kind="stable")
-    if len(np.unique(users)) != len(users):
-        raise DataError("a user occurs twice", where=path, remedy=remedy)
-    names = [name for name in table.column_names if name != "user"]
-    try:
-        values = {name: table[name].to_numpy()[order].astype(np.float64) for name in names}
-    except (TypeError, ValueError):
-        raise DataError("a metric's values are not numbers", where=path, remedy=remedy) from None
-    return PerUser(users[order], values)
+    order = None
+    if (users[1:] <= users[:-1]).any():
+        order = np.argsort(users, kind="stable")
+        users = users[order]
+        if (users[1:] == users[:-1]).any():
+            raise DataError("a user occurs twice", where=path, remedy=remedy)
+    return PerUser(users, StoredValues(path, order, remedy))
+
+
+class StoredValues(Mapping[str, np.ndarray]):
+    """metric -> float64 [n] of a file: of few users all of it is read and kept, of many a metric at a time.
+
+    What goes through many trainings, metric after metric, so reads each value once and holds one metric of them.
+    """
+
+    def __init__(self, path: Path, order: np.ndarray | None, remedy: str) -> None:
+        self._path, self._order, self._remedy = path, order, remedy
+        with readable_parquet(path, remedy=remedy):
+            schema = read_schema(path)
+        self._names = [name for name in schema.names if name != "user"]
+        if not all(
+            pa.types.is_floating(kind) or pa.types.is_integer(kind)
+            for kind in (schema.field(name).type for name in self._names)
+        ):
+            raise DataError("a metric's values are not numbers", where=path, remedy=remedy)
+        self._kept: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, metric: str) -> np.ndarray:
+        if metric not in self._kept:
+            if metric not in self._names:
+                raise KeyError(metric)
+            self._kept = self._read([metric])
+            if len(self._kept[metric]) <= READ_AT_ONCE:
+                self._kept |= self._read([name for name in self._names if name != metric])
+        return self._kept[metric]
+
+    def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        table = read_parquet(self._path, columns=names, remedy=self._remedy)
+        found = {name: table[name].to_numpy().astype(np.float64, copy=False) for name in names}
+        return found if self._order is None else {name: values[self._order] for name, values in found.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _means(values: Mapping[str, float | None]) -> dict[str, float]:

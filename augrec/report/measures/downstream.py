@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.numbers.comparison import Comparison, compare, corrected
-from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.comparison import Comparison, Comparisons, corrected
+from augrec.report.numbers.estimates import Estimates
+from augrec.report.numbers.resampling import Resampling
 from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained, read_draws
 from augrec.report.options import Inference
 
 THIRDS = ("tail", "middle", "head")
+Pair = tuple[str, str, str, str]
+"""A recommender, a group, an arm, and the arm it is compared with."""
 
 
 @dataclass(frozen=True)
@@ -226,26 +229,36 @@ class Downstream:
 
     def judgements(self, groups: list[Group]) -> tuple[Judgement, ...]:
         """Every arm under every recommender, in each group; what is compared is one family per metric."""
-        design, inference = self.design, self.design.inference
-        parts = {
-            (recommender, group.name, arm): self.trained[self.variants[arm, recommender]].among(group.users)
-            for recommender in design.recommenders
-            for group in groups
-            for arm in design.arms
-        }
+        design, drawn = self.design, Resampling(self.design.inference)
+        comparisons, estimates, spreads = Comparisons[Pair](drawn), Estimates(drawn), {}
+        for metric in design.metrics:  # of all trainings one after the other, so that each is read once
+            for group in groups:
+                for recommender in design.recommenders:
+                    parts = {
+                        arm: self.trained[self.variants[arm, recommender]].among(group.users, [metric])
+                        for arm in design.arms
+                    }
+                    for arm, part in parts.items():
+                        key = recommender, group.name, arm
+                        estimates.add((*key, metric), part, metric)
+                        if metric == design.metrics[0]:
+                            spreads[key] = user_spread(part, metric)
+                        for other in design.pairs()[arm]:
+                            comparisons.add((*key, other), part, parts[other], metric)
         compared = corrected(
             {
-                (*key, other): compare(part, parts[(*key[:2], other)], design.metrics, inference)
-                for key, part in parts.items()
-                for other in design.pairs()[key[2]]
+                (recommender, group.name, arm, other): comparisons.of((recommender, group.name, arm, other))
+                for recommender in design.recommenders
+                for group in groups
+                for arm in design.arms
+                for other in design.pairs()[arm]
             }
         )
 
         def value(recommender: str, group: str, arm: str, metric: str) -> MetricValue:
-            found = estimate(parts[recommender, group, arm], metric, inference)
+            found = estimates.of((recommender, group, arm, metric))
             versus = {other: compared[recommender, group, arm, other][metric] for other in design.pairs()[arm]}
-            part = parts[recommender, group, arm]
-            users = user_spread(part, metric) if metric == design.metrics[0] else None
+            users = spreads[recommender, group, arm] if metric == design.metrics[0] else None
             return MetricValue(found.mean, found.std, found.low, found.high, versus, users)
 
         judged = []

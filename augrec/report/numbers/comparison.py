@@ -1,25 +1,23 @@
 """What sets two variants apart in a metric, how large that is, and how sure.
 
-Every page goes the same way: `compare` each pair that it shows, `corrected` over all of them together, and
+Every page goes the same way: `Comparisons` of each pair that it shows, `corrected` over all of them together, and
 `augrec.report.numbers.verdicts.verdict` of each. Holm's correction is over one family per metric and test: all the
 comparisons in that metric that the page shows. The intervals beside them are simultaneous over the same family.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 from scipy import stats
 
 from augrec.report.numbers.effects import detectable, standardised
-from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import PairedValues, paired_values
-from augrec.report.numbers.statistics import equivalence_t, holm, paired_t, sign_flips
+from augrec.report.numbers.resampling import Resampling
+from augrec.report.numbers.statistics import equivalence_t, holm, paired_t
 from augrec.report.numbers.trainings import Trainings
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import Inference
@@ -95,38 +93,56 @@ CORRECTED = ("p_users", "p_users_randomisation", "p_seeds", "p_equivalence_users
 """The tests that have a family of their own for every metric."""
 
 
-def compare(first: Trained, second: Trained, metrics: Sequence[str], inference: Inference) -> dict[str, Comparison]:
-    """`first` minus `second` in each metric, over the users with a value in both and the seeds both were trained with.
+class Comparisons(Generic[Pair]):
+    """Comparisons that are made together: all are added, then resampled at once.
 
-    The tests over users take each user's mean over these seeds, and over the draws of a language model. Metrics without
-    per-user values (coverage) are tested over seeds and draws only.
+    Args:
+        resampling: whom they share their resamples with.
     """
-    pairs = {metric: found for metric in metrics if (found := paired_values(first, second, metric)) is not None}
-    words = [inference.seed, *_words(first.name), *_words(second.name)]
-    rng, signs = np.random.default_rng(words), np.random.default_rng([*words, 1])
-    over_users: dict[str, Comparison] = {}
-    for group in _of_same_shape(pairs):
-        differences = np.stack([pairs[metric].differences for metric in group], axis=3)
-        ends = intervals(differences, inference.bootstrap, inference.alpha, rng)
-        flips = sign_flips(differences.mean(axis=(0, 1)), signs, inference.flips)
-        for i, metric in enumerate(group):
-            over_users[metric] = replace(
-                _over_users(pairs[metric], inference),
-                ci_low=number_or_none(ends.low[i]),
-                ci_high=number_or_none(ends.high[i]),
-                error=number_or_none(ends.error[i]),
-                alpha=inference.alpha,
-                p_users_randomisation=flips[i].p,
-            )
-    return {metric: _with_seeds(over_users.get(metric), first, second, metric, inference) for metric in metrics}
+
+    def __init__(self, resampling: Resampling) -> None:
+        self._resampling, self._inference = resampling, resampling.inference
+        self._found: dict[Pair, dict[str, Comparison]] = {}
+        self._with_values: set[tuple[Pair, str]] = set()
+
+    def add(self, pair: Pair, first: Trained, second: Trained, metric: str) -> None:
+        """Adds `first` minus `second` in a metric, over the users with a value in both and the seeds both have.
+
+        The tests over users take each user's mean over these seeds, and over the draws of a language model. Metrics
+        without per-user values (coverage) are tested over seeds and draws only.
+        """
+        values, over_users = paired_values(first, second, metric), None
+        if values is not None:
+            over_users = _over_users(values, self._inference)
+            self._resampling.add(("difference", pair, metric), values.differences, differences=True)
+            self._with_values.add((pair, metric))
+        found = _with_seeds(over_users, first, second, metric, self._inference)
+        self._found.setdefault(pair, {})[metric] = found
+
+    def of(self, pair: Pair) -> dict[str, Comparison]:
+        """What was added of a pair, by metric in the order in which it was."""
+        return {metric: self._resampled(pair, metric, found) for metric, found in self._found[pair].items()}
+
+    def _resampled(self, pair: Pair, metric: str, found: Comparison) -> Comparison:
+        if (pair, metric) not in self._with_values:
+            return found
+        drawn = self._resampling.of(("difference", pair, metric))
+        return replace(
+            found,
+            ci_low=number_or_none(drawn.interval.low[0]),
+            ci_high=number_or_none(drawn.interval.high[0]),
+            error=number_or_none(drawn.interval.error[0]),
+            alpha=self._inference.alpha,
+            p_users_randomisation=drawn.flips.p if drawn.flips else None,
+        )
 
 
-def _of_same_shape(pairs: Mapping[str, PairedValues]) -> list[list[str]]:
-    """The metrics in groups that can be resampled together: with as many users and seeds."""
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for metric, pair in pairs.items():
-        groups.setdefault(pair.first.shape, []).append(metric)
-    return list(groups.values())
+def compare(first: Trained, second: Trained, metrics: Sequence[str], inference: Inference) -> dict[str, Comparison]:
+    """`first` minus `second` in each metric, see `Comparisons.add`."""
+    comparisons = Comparisons[str](Resampling(inference))
+    for metric in metrics:
+        comparisons.add("both", first, second, metric)
+    return comparisons.of("both")
 
 
 def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
@@ -268,11 +284,6 @@ def describe_family(sizes: Mapping[str, int]) -> str:
         "Holm's correction over users is over one family per metric: all comparisons in it that this page shows and "
         f"can test ({named}). The tests of equivalence are a second family of as many. {SIMULTANEOUS}"
     )
-
-
-def _words(name: str) -> list[int]:
-    """A name as integers, so that its random stream does not depend on which other variants there are."""
-    return list(hashlib.sha256(name.encode()).digest()[:8])
 
 
 def number_or_none(value: float) -> float | None:

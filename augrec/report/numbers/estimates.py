@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from augrec.report.numbers.comparison import number_or_none
-from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import paired_values
+from augrec.report.numbers.resampling import Resampling
 from augrec.report.numbers.variants import Trained
-from augrec.report.options import Inference
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,38 @@ class Estimate:
     high: float | None = None
 
 
-def estimate(trained: Trained, metric: str, inference: Inference | None = None) -> Estimate:
-    """The metric's mean over seeds with its spread.
+def estimate(trained: Trained, metric: str) -> Estimate:
+    """The metric's mean over seeds with its spread, without an interval."""
+    values = list(trained.values(metric).values())
+    return Estimate(number_or_none(trained.mean(metric)), spread(values), len(values))
+
+
+class Estimates:
+    """Estimates with intervals, resampled together.
 
     Args:
-        trained: the variant.
-        metric: its name.
-        inference: level, resamples and seed of the interval; None: without an interval.
+        resampling: whom they share their resamples with.
     """
-    values = list(trained.values(metric).values())
-    low, high = (None, None) if inference is None else _interval(trained, metric, inference)
-    return Estimate(number_or_none(trained.mean(metric)), spread(values), len(values), low, high)
 
+    def __init__(self, resampling: Resampling) -> None:
+        self._resampling = resampling
+        self._found: dict[Hashable, Estimate] = {}
+        self._with_values: set[Hashable] = set()
 
-def _interval(trained: Trained, metric: str, inference: Inference) -> tuple[float | None, float | None]:
-    """The interval of the metric's mean; one user has none."""
-    pair = paired_values(trained, trained, metric)
-    if pair is None:
-        return None, None
-    rng = np.random.default_rng(inference.seed)
-    found = intervals(pair.first[..., None], inference.bootstrap, inference.alpha, rng)
-    return number_or_none(found.low[0]), number_or_none(found.high[0])
+    def add(self, key: Hashable, trained: Trained, metric: str) -> None:
+        """Adds a metric of a variant under a key of its own."""
+        self._found[key] = estimate(trained, metric)
+        pair = paired_values(trained, trained, metric)
+        if pair is not None:
+            self._with_values.add(key)
+            self._resampling.add(("mean", key), pair.first, differences=False)
+
+    def of(self, key: Hashable) -> Estimate:
+        """The estimate; one user, or a metric that has no value per user, has no interval."""
+        if key not in self._with_values:
+            return self._found[key]
+        interval = self._resampling.of(("mean", key)).interval
+        return replace(self._found[key], low=number_or_none(interval.low[0]), high=number_or_none(interval.high[0]))
 
 
 def spread(values: list[float]) -> float | None:

@@ -42,7 +42,7 @@ def paired_values(first: Trained, second: Trained, metric: str) -> PairedValues 
     """
     if metric not in first.per_user or metric not in second.per_user:
         return None
-    _, mine, theirs = np.intersect1d(first.users, second.users, assume_unique=True, return_indices=True)
+    mine, theirs = _in_common(first.users, second.users)
     seeds = _seeds(first, second, metric)
     pairs = paired_draws(first, second)
     if seeds:
@@ -52,7 +52,17 @@ def paired_values(first: Trained, second: Trained, metric: str) -> PairedValues 
         one = np.stack([draw.per_user[metric][None, mine] for draw, _ in pairs])
         other = np.stack([draw.per_user[metric][None, theirs] for _, draw in pairs])
     known = np.isfinite(one).all(axis=(0, 1)) & np.isfinite(other).all(axis=(0, 1))
-    return PairedValues(one[:, :, known], other[:, :, known], len(seeds))
+    if not known.all():
+        one, other = one[:, :, known], other[:, :, known]
+    return PairedValues(one, other, len(seeds))
+
+
+def _in_common(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | slice]:
+    """Where the users in common stand in both; all users where they are the same, as they mostly are."""
+    if np.array_equal(first, second):
+        return slice(None), slice(None)
+    _, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+    return mine, theirs
 
 
 def paired_draws(first: Trained, second: Trained) -> list[tuple[Trained, Trained]]:

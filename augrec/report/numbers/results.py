@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from augrec.report.numbers.comparison import Comparison, compare, corrected, describe_family, family_sizes
+from augrec.report.numbers.comparison import Comparison, Comparisons, corrected, describe_family, family_sizes
 from augrec.report.numbers.effects import POWER
 from augrec.report.numbers.estimates import Estimate, estimate
+from augrec.report.numbers.resampling import Resampling
 from augrec.report.numbers.user_spread import SHARES, UserSpread, user_spread
 from augrec.report.numbers.variants import Trained, metric_order
 from augrec.report.numbers.verdicts import verdict
@@ -60,27 +61,27 @@ def summarise(trained: dict[str, Trained], options: ReportOptions, controls: Seq
     """
     metrics = sorted({m for v in trained.values() for run in v.metrics.values() for m in run["test"]}, key=metric_order)
     estimates = {(name, metric): estimate(variant, metric) for name, variant in trained.items() for metric in metrics}
-    baseline = trained[options.baseline]
-    versus = {
-        name: compare(variant, baseline, metrics, options.inference)
-        for name, variant in trained.items()
-        if variant is not baseline
-    }
-    primary = [options.primary]
-    shown = {(name, options.baseline): {options.primary: found[options.primary]} for name, found in versus.items()}
-    shown |= {
-        (claim, control): compare(trained[claim], trained[control], primary, options.inference)
-        for claim, control in controls
-    }
+    baseline, primary = trained[options.baseline], options.primary
+    comparisons = Comparisons[Names](Resampling(options.inference))
+    others = [(name, variant) for name, variant in trained.items() if variant is not baseline]
+    for metric in metrics:  # of all variants one after the other, so that each of them is read once
+        for name, variant in others:
+            comparisons.add((name, options.baseline), variant, baseline, metric)
+        if metric == primary:
+            for claim, control in controls:
+                comparisons.add((claim, control), trained[claim], trained[control], metric)
+    versus = {name: comparisons.of((name, options.baseline)) for name, _ in others}
+    shown = {(name, options.baseline): {primary: found[primary]} for name, found in versus.items()}
+    shown |= {pair: {primary: comparisons.of(pair)[primary]} for pair in controls}
     judged = corrected(shown)
     for name, found in versus.items():
-        found[options.primary] = judged[name, options.baseline][options.primary]
+        found[primary] = judged[name, options.baseline][primary]
     return Results(
         estimates,
         {(name, metric): found[metric] for name, found in versus.items() for metric in metrics},
-        {pair: judged[pair][options.primary] for pair in controls},
+        {pair: judged[pair][primary] for pair in controls},
         describe_family(family_sizes(shown)),
-        {name: spread for name, one in trained.items() if (spread := user_spread(one, options.primary)) is not None},
+        {name: spread for name, one in trained.items() if (spread := user_spread(one, primary)) is not None},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,20 +14,63 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import TRAIN_AGAIN, read_per_user, read_training
 from augrec.report.options import ReportOptions
 
+Values = Mapping[str, np.ndarray]
+"""metric -> a value per user."""
+
+
+class MeanValues(Values):
+    """The means of several tables of values, made when they are asked for; those of the last metric are kept."""
+
+    def __init__(self, tables: Sequence[Values]) -> None:
+        self._tables, self._names = tables, list(tables[0])
+        self._last: tuple[str, np.ndarray] | None = None
+
+    def __getitem__(self, metric: str) -> np.ndarray:
+        if self._last is None or self._last[0] != metric:
+            if metric not in self._names:
+                raise KeyError(metric)
+            self._last = metric, np.mean([table[metric] for table in self._tables], axis=0)
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class SomeValues(Values):
+    """Some metrics of a table of values."""
+
+    def __init__(self, table: Values, metrics: Collection[str]) -> None:
+        self._table, self._names = table, [name for name in table if name in metrics]
+
+    def __getitem__(self, metric: str) -> np.ndarray:
+        if metric not in self._names:
+            raise KeyError(metric)
+        return self._table[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
 
 @dataclass(frozen=True)
 class Trained:
     """One variant: `metrics[seed]` is its metrics.json; `per_user[metric]` the mean over seeds, NaN without truth.
 
     `by_seed[seed][metric]` are the values per user of one seed, of the metrics that were asked for: `among` needs them,
-    and what is said of users and seeds together.
+    and what is said of users and seeds together. Both may be read from files when they are asked for, where those of
+    the last metric are kept: who goes through many variants goes metric by metric.
     """
 
     name: str
     metrics: dict[int, dict[str, Any]]
     users: np.ndarray
-    per_user: dict[str, np.ndarray]
-    by_seed: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    per_user: Values
+    by_seed: Mapping[int, Values] = field(default_factory=dict)
     draws: tuple[Trained, ...] = ()
     """Its trainings on each of several draws of a language model, all with the same seeds; `metrics`, `per_user` and
     `by_seed` are then means over them. Empty where its augmentation was drawn once."""
@@ -57,20 +100,34 @@ class Trained:
         values = list(self.values(metric).values())
         return float(np.mean(values)) if values else float("nan")
 
-    def among(self, users: np.ndarray) -> Trained:
-        """The variant on some of the users (sorted ids): its metrics are means over these."""
-        rows = np.flatnonzero(np.isin(self.users, users))
-        by_seed = {seed: {name: values[rows] for name, values in table.items()} for seed, table in self.by_seed.items()}
-        metrics = {
+    def among(self, users: np.ndarray, metrics: Sequence[str] | None = None) -> Trained:
+        """The variant on some of the users (sorted ids), by some of its metrics: its metrics are means over these.
+
+        Args:
+            users: the ids.
+            metrics: those that are kept; None for all.
+        """
+        rows = _rows(self.users, users)
+
+        def part(values: Values) -> dict[str, np.ndarray]:
+            return {name: values[name][rows] for name in values if metrics is None or name in metrics}
+
+        by_seed = {seed: part(table) for seed, table in self.by_seed.items()}
+        tests = {
             seed: {
                 "test": {name: _mean(values) for name, values in table.items()},
                 "deterministic": self.deterministic,
             }
             for seed, table in by_seed.items()
         }
-        per_user = {name: values[rows] for name, values in self.per_user.items()}
-        draws = tuple(draw.among(users) for draw in self.draws)
-        return Trained(self.name, metrics, self.users[rows], per_user, by_seed, draws)
+        draws = tuple(draw.among(users, metrics) for draw in self.draws)
+        return Trained(self.name, tests, self.users[rows], part(self.per_user), by_seed, draws)
+
+
+def _rows(among: np.ndarray, users: np.ndarray) -> np.ndarray | slice:
+    """Where some users stand; all rows as a slice, which copies nothing."""
+    there = np.isin(among, users)
+    return slice(None) if there.all() else np.flatnonzero(there)
 
 
 def over_draws(name: str, draws: Sequence[Trained]) -> Trained:
@@ -87,11 +144,8 @@ def over_draws(name: str, draws: Sequence[Trained]) -> Trained:
             what = f"the draws {first.name!r} and {draw.name!r} were trained with other seeds or judged by other users"
             raise DataError(what, remedy=TRAIN_AGAIN)
     metrics = {seed: {**of_seed, "test": _mean_test(draws, seed)} for seed, of_seed in first.metrics.items()}
-    per_user = {metric: np.mean([draw.per_user[metric] for draw in draws], axis=0) for metric in first.per_user}
-    by_seed = {
-        seed: {metric: np.mean([draw.by_seed[seed][metric] for draw in draws], axis=0) for metric in table}
-        for seed, table in first.by_seed.items()
-    }
+    per_user = MeanValues([draw.per_user for draw in draws])
+    by_seed = {seed: MeanValues([draw.by_seed[seed] for draw in draws]) for seed in first.by_seed}
     return Trained(name, metrics, first.users, per_user, by_seed, tuple(draws))
 
 
@@ -200,7 +254,6 @@ def read_variant(
         seeds: those to read; None for all that are there.
         metrics: what the test split must have been evaluated with.
         by_seed: the metrics whose values per user are kept for every seed, and not only as their mean; None for all.
-            A metric takes 8 bytes for every user and seed.
         reranked: whether it is a row of re-ranking, of which all seeds are named.
 
     Raises:
@@ -220,11 +273,8 @@ def read_variant(
         if not np.array_equal(table.users, first.users) or table.values.keys() != first.values.keys():
             where = folder_of(name, seed).per_user
             raise DataError("users or metrics differ from the variant's other seeds", where=where, remedy=TRAIN_AGAIN)
-    per_user = {metric: np.mean([table.values[metric] for table in tables], axis=0) for metric in first.values}
+    values = [table.values for table in tables]
     details = {seed: dict(result.details) for seed, result in results.items()}
-    asked = first.values.keys() if by_seed is None else first.values.keys() & set(by_seed)
-    kept = {
-        seed: {metric: table.values[metric] for metric in first.values if metric in asked}
-        for seed, table in zip(wanted, tables, strict=True)
-    }
-    return Trained(name, details, first.users, per_user, kept)
+    asked = list(first.values) if by_seed is None else list(by_seed)
+    kept = {seed: SomeValues(one, asked) for seed, one in zip(wanted, values, strict=True)}
+    return Trained(name, details, first.users, MeanValues(values), kept)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from augrec.artefacts.metrics import Metric
-from augrec.report.numbers.comparison import CORRECTED, Comparison, compare, corrected, simultaneous
-from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.comparison import CORRECTED, Comparison, Comparisons, corrected, simultaneous
+from augrec.report.numbers.estimates import Estimates
+from augrec.report.numbers.resampling import Resampling
 from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained
 from augrec.report.numbers.verdicts import verdict
@@ -129,10 +130,16 @@ def values_of(
     """
     if found is None:
         return {metric: Value(paper=paper.get(metric)) for metric in metrics}
-    versus = compare(found, baseline, metrics, options.inference) if baseline is not None else {}
+    drawn = Resampling(options.inference)
+    comparisons, estimates = Comparisons[str](drawn), Estimates(drawn)
+    for metric in metrics:
+        estimates.add(metric, found, metric)
+        if baseline is not None:
+            comparisons.add("both", found, baseline, metric)
+    versus = comparisons.of("both") if baseline is not None else {}
     values = {}
     for metric in metrics:
-        measured = estimate(found, metric, options.inference)
+        measured = estimates.of(metric)
         values[metric] = Value(
             mean=measured.mean,
             std=measured.std,

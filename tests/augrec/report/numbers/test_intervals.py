@@ -11,9 +11,10 @@ import pytest
 from scipy import optimize, stats
 
 from augrec.report.numbers.comparison import Comparison, compare, corrected
-from augrec.report.numbers.estimates import estimate
+from augrec.report.numbers.estimates import Estimates
 from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import paired_values
+from augrec.report.numbers.resampling import Resampling
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import Inference
 
@@ -208,7 +209,9 @@ def test_seeds_that_spread_widen_the_interval_of_a_mean() -> None:
     )
     widths = []
     for one in (calm, wild):
-        found = estimate(one, "recall@20", Inference(bootstrap=400))
+        estimates = Estimates(Resampling(Inference(bootstrap=400)))
+        estimates.add("one", one, "recall@20")
+        found = estimates.of("one")
         assert found.low is not None
         assert found.high is not None
         widths.append(found.high - found.low)

@@ -54,21 +54,35 @@ def test_sign_flips_repeat_and_do_not_depend_on_their_blocks(monkeypatch: pytest
     difference = np.subtract(*pairs(50, 0.02))
     whole = flips(difference)
     assert flips(difference) == whole
-    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 56 * 100)
-    assert flips(difference) == pytest.approx(whole, abs=0.02)
+    monkeypatch.setattr("augrec.report.numbers.statistics.SIGNS_AT_ONCE", 7 * 10_048)  # blocks of seven users
+    assert flips(difference) == whole
+
+
+def test_sign_flips_of_a_column_do_not_depend_on_the_others() -> None:
+    columns = [np.subtract(*pairs(60, shift, seed)) for seed, shift in enumerate((0.0, 0.02, 0.04))]
+    columns.append(np.where(np.arange(60) < 5, 0.1, 0.0))  # few enough for all signs
+    assert flips(*columns) == [flips(column)[0] for column in columns]
+
+
+def test_sums_in_single_precision_move_a_p_value_by_less_than_one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    smooth = rng.normal(0.001, 0.1, 3000)
+    thirds = (
+        rng.integers(-3, 4, 3000) / 3 + rng.integers(0, 2, 3000) / 60
+    )  # as recall of few items: many sums are equal
+    columns = [smooth, thirds, np.where(rng.random(3000) < 0.9, 0.0, smooth), 1e-6 * smooth]
+    exact = flips(*columns, draws=4999)
+    monkeypatch.setattr("augrec.report.numbers.statistics.IN_SINGLE_PRECISION", 100)
+    for single, double in zip(flips(*columns, draws=4999), exact, strict=True):
+        assert single is not None
+        assert double is not None
+        assert 0 <= single - double <= 1.01 / 5000
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e6])
 def test_sign_flips_do_not_depend_on_the_unit(scale: float) -> None:
     tenths = np.array([1, 2, 3, -3, 4, -1, 2, 5])  # many sums are equal, but for rounding
     assert flips(tenths * (0.1 * scale)) == flips(tenths.astype(float))
-
-
-def test_all_sign_patterns_are_counted_once_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    column = np.subtract(*pairs(8, 0.05))
-    whole = flips(column)
-    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 8 * 12)  # 256 in blocks of 12, and four
-    assert flips(column) == whole
 
 
 def test_every_one_of_many_users_has_a_sign() -> None:
