@@ -53,16 +53,24 @@ def probe_texts(
     Raises:
         DataError: a file of texts is missing or damaged.
     """
-    known, used, probes = _kept(run.alignment), {}, []
+    known, used, probes, answered = _kept(run.alignment), {}, [], _answered_here(run)
     made_of = [code_identity((alignment.__module__, tf_idf_rows.__module__)), _digest_of(train)]
     for of, about, texts in _texts(run, tasks, n_users, n_items, columns):
         key = digest([*made_of, about, digest(texts)])
         found = known.get(key) or alignment(of, about, tf_idf_rows([text or "" for text in texts]), train)
         used[key] = found
-        probes.append(replace(found, of=of))
+        named = replace(found, of=of)
+        probes.append(named.with_ids_known() if of.partition(" ")[0] in answered else named)
     if used.keys() != known.keys():
         write_json(run.alignment, {key: asdict(found) for key, found in used.items()})
     return tuple(probes)
+
+
+def _answered_here(run: RunFolder) -> set[str]:
+    """The sources that the run asked itself, so that their texts stand at the ids that were asked about."""
+    sources = read_json(run.summary).get("sources") or {} if run.summary.exists() else {}
+    engines = {name: str((entry.get("engine") or {}).get("engine", "replay")) for name, entry in sources.items()}
+    return {name for name, engine in engines.items() if not engine.startswith("replay")}
 
 
 def _kept(path: Path) -> dict[str, Alignment]:

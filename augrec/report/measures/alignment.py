@@ -12,7 +12,7 @@ do, chance is set that much higher.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from augrec.report.measures.directions import Vectors, present, unit_rows
 from augrec.report.measures.meetings import FOUND, Histories, Meetings
 
 About = Literal["user", "item"]
-Verdict = Literal["aligned", "apart", "undecided"]
+Verdict = Literal["aligned", "apart", "unrelated", "undecided"]
 
 PERMUTATIONS = 499
 LEAST_PAIRS = 5_000
@@ -59,7 +59,8 @@ class Alignment:
         popularity: negative control: near by popularity.
         shuffled: negative control: near by the texts of others.
         verdict: `aligned`: those with near texts meet more than chance; `apart`: they do not, and texts that belong
-            here would be seen; `undecided`: neither can be said.
+            here would be seen; `unrelated`: the same of texts whose ids are known to be right; `undecided`: neither can
+            be said.
         why: the reason in words.
     """
 
@@ -73,6 +74,22 @@ class Alignment:
     shuffled: Meetings
     verdict: Verdict
     why: str
+
+    def with_ids_known(self) -> Alignment:
+        """What the same says of texts that stand at the very ids they were asked about: they are not apart from them.
+
+        Texts at other ids meet as by chance, and so do texts whose writer made up what sets them apart: histories
+        cannot tell the two, but whoever asked knows the ids.
+        """
+        if self.verdict != "apart":
+            return self
+        return replace(self, verdict="unrelated", why=f"{self.why.partition(':')[0]}: {NOISE}")
+
+
+NOISE = (
+    "each stands at the id that was asked about, so what these texts differ in says nothing that bears on who likes "
+    "what, be it made up or said of everybody alike"
+)
 
 
 def alignment(

@@ -72,6 +72,8 @@ def _below(p: float | None, alpha: float) -> bool | None:
 
 def _undecided(compared: Comparison, direction: int, users: bool | None, seeds: bool | None) -> str:
     """Why a comparison decides nothing."""
+    if compared.n_users and compared.share_above == 0 and compared.share_below == 0:
+        return _equal(compared)
     if users is None:
         return f"no test is possible ({compared.users_reason})"
     if users and seeds is None:
@@ -85,6 +87,15 @@ def _undecided(compared: Comparison, direction: int, users: bool | None, seeds: 
     if compared.detectable_users is not None:
         nothing += f"; these users are likely to show a difference of {number(compared.detectable_users)} or more"
     return nothing
+
+
+def _equal(compared: Comparison) -> str:
+    """Of two that give every user the same."""
+    equal = "every user has the same value with both, as they were trained"
+    if compared.margin is None:
+        return f"{equal}; all are zero, and of zero no share can be the margin of equivalence"
+    untested = compared.seeds_reason or "their seeds differ"
+    return f"{equal}; whether training again would repeat it is not shown ({untested})"
 
 
 def _side(direction: int) -> str:

@@ -15,8 +15,10 @@ from augrec.report.render.wording import count, number, p_value
 CAPTION = (
     "Whether those with near texts meet in training histories: how often, how often by popularity alone, and how many "
     "times chance that is; found: the least that would be found four times in five. Controls: near by half of the "
-    "histories, judged by the other half; near by popularity; the texts of others. ✗: does not belong to its ids"
+    "histories, judged by the other half; near by popularity; the texts of others. ✗ apart: texts of other ids, or "
+    "such as say nothing; ✗ unrelated: texts of these ids that say nothing which bears on who likes what"
 )
+NOT_ALIGNED = ("apart", "unrelated")
 
 _JSON = TypeAdapter(tuple[Alignment, ...])
 
@@ -38,7 +40,7 @@ def alignment_table(found: Iterable[Alignment]) -> Table | None:
             _times(one.texts),
             Cell(number(one.texts.detectable, 2), one.texts.detectable),
             *(_times(control) for control in (one.histories, one.popularity, one.shuffled)),
-            Cell(f"✗ {one.verdict}" if one.verdict == "apart" else one.verdict, one.verdict, note=one.why),
+            Cell(f"✗ {one.verdict}" if one.verdict in NOT_ALIGNED else one.verdict, one.verdict, note=one.why),
         ]
         for one in found
     ]

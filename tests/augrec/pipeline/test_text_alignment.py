@@ -11,13 +11,14 @@ import pytest
 import scipy.sparse as sp
 from rich.console import Console
 
-from augrec.artefacts.files import read_parquet, write_parquet
+from augrec.artefacts.files import read_parquet, write_json, write_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline import text_alignment as module
 from augrec.pipeline.exchange.findings import render
 from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
 from augrec.pipeline.text_alignment import OWN, alignment_lines, probe_texts
 from augrec.report.measures.alignment import Alignment, Verdict, alignment
+from augrec.report.measures.meetings import Meetings
 from augrec.report.pages.alignment import read_alignments
 from tests.kit.prepared_data import N_ITEMS, N_USERS, write_prepared
 
@@ -56,6 +57,25 @@ def test_an_import_says_whether_the_texts_belong_to_its_ids(tmp_path: Path, shuf
     console = Console(record=True, width=300)
     render(written, tmp_path / "out", console)
     assert f"published item_profile ({found.entities:,} items by tf-idf): {verdict}: " in console.export_text()
+
+
+@pytest.mark.parametrize(("engine", "verdict"), [("vllm", "unrelated"), ("replay of vllm", "apart"), (None, "apart")])
+def test_texts_that_the_run_asked_for_itself_are_never_at_foreign_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str | None, verdict: Verdict
+) -> None:
+    write_prepared(tmp_path)
+    run, train = RunFolder(tmp_path), np.argwhere(np.eye(N_USERS, N_ITEMS) > 0)
+    nothing = Meetings(9000, 100, 100.0, 0.98, 0.01, 0.9)
+    probed = Alignment("x", "item", "tf-idf", 9, nothing, nothing, nothing, nothing, "apart", "meet .98 times: foreign")
+    monkeypatch.setattr(module, "alignment", lambda *_: probed)
+    monkeypatch.setattr(module, "code_identity", lambda _: "same")
+    monkeypatch.setattr(module, "_texts", lambda *_: [("a item_profile", "item", ["text"]), (OWN, "item", ["own"])])
+    if engine is not None:
+        write_json(run.summary, {"sources": {"a": {"engine": {"engine": engine}}}})
+    source, own = probe_texts(run, {"a": ["item_profile"]}, train, n_users=N_USERS, n_items=N_ITEMS)
+    assert (source.verdict, own.verdict) == (verdict, "apart")
+    assert ("foreign" in source.why) == (verdict == "apart")
+    assert source.why.startswith("meet .98 times: ")
 
 
 def test_held_out_interactions_change_nothing(tmp_path: Path) -> None:

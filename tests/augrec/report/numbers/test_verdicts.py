@@ -77,6 +77,23 @@ def test_what_is_undecided_says_why() -> None:
     assert why(p_users_holm=0.3, detectable_users=0.25).endswith("are likely to show a difference of 0.2500 or more")
 
 
+@pytest.mark.parametrize(
+    ("seeds", "level", "why"),
+    [(1, 0.3, "not shown (fewer than two seeds in common)"), (2, 0.0, "all are zero"), (1, 0.0, "all are zero")],
+)
+def test_of_what_is_equal_for_everybody_it_is_said_and_what_is_not_known(seeds: int, level: float, why: str) -> None:
+    def one(name: str) -> Trained:
+        tables = {seed: {"recall@20": np.full(30, level)} for seed in range(seeds)}
+        metrics = {seed: {"test": {"recall@20": level}} for seed in range(seeds)}
+        return Trained(name, metrics, np.arange(30), {"recall@20": np.full(30, level)}, tables)
+
+    found = corrected({"pair": compare(one("a"), one("b"), ["recall@20"], Inference(bootstrap=100, flips=10))})
+    decided = verdict(found["pair"]["recall@20"], "recall@20", 0.05)
+    assert decided.word == "undecided"
+    assert decided.why.startswith("every user has the same value with both, as they were trained; ")
+    assert why in decided.why
+
+
 def test_each_word_is_defined_with_the_level_and_the_margin_that_were_declared() -> None:
     found = dict(definitions(0.1, 0.005))
     assert tuple(found) == WORDS
