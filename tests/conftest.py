@@ -101,6 +101,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{report.duration:.1f} s  {report.nodeid}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
+    """Thousands of small files, each a wait for the disk. What is no open file is an error as ever."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_for_small_tensors(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tests multiply small matrices, where a second thread costs more than it gives; the real engine keeps its own."""

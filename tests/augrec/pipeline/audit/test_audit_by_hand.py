@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,8 +54,7 @@ KNOWN = "prompts, where known, showed training history only"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a hundred runs need not outlive a power cut
+def run(tmp_path: Path) -> RunFolder:
     return RunFolder(write_run(tmp_path / "run"))
 
 
