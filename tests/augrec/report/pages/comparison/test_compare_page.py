@@ -226,6 +226,9 @@ def test_one_arm_with_nothing_known_still_reads_well() -> None:
 )
 def test_every_list_may_be_empty(content: dict[str, Any], empty: str) -> None:
     small = {"groups": content["groups"][:1], "recommenders": content["recommenders"][:1], "examples": []}
+    few = ("gpt35", "smollm2", "none")  # each arm has figures of its own
+    small["arms"] = [arm for arm in content["arms"] if arm["name"] in few]
+    small["downstream"] = [one for one in content["downstream"] if one["arm"] in few]
     PageReader(render(page_content.results(content | small | {empty: []})))
 
 
@@ -234,11 +237,9 @@ def test_everything_optional_may_be_missing(content: dict[str, Any]) -> None:
     assert "None" not in " ".join(reader.texts)
 
 
-def test_leak_figure_tells_what_it_shows(content: dict[str, Any]) -> None:
-    results = page_content.results(content)
-    svg = str(leak_figure(results))
+def test_leak_figure_tells_what_it_shows(content: dict[str, Any], page: str) -> None:
+    svg = str(leak_figure(page_content.results(content)))
     assert "gpt35-1000: train 68.0\u00a0%, valid 56.0\u00a0%, test 70.0\u00a0%" in svg
-    page = render(results)
     assert "test items lie as near as training items" in page
 
 
