@@ -243,25 +243,29 @@ class Endpoints:
             self._tell()
 
     def _await_return(self, endpoint: Endpoint) -> None:
-        self._returning[endpoint] = asyncio.get_running_loop().create_task(self._return(endpoint))
+        task = asyncio.get_running_loop().create_task(self._return(endpoint))
+        task.add_done_callback(lambda _: self._tell())  # whoever waits sees it, should it have broken off
+        self._returning[endpoint] = task
 
     async def _return(self, endpoint: Endpoint) -> None:
         """Examines a server that is away until it may be asked again."""
-        told = endpoint.away == NOT_EXAMINED
+        told = False
         for attempt in count():
+            tries = self._options.retries + 1 if endpoint.away == NOT_EXAMINED else 1
             try:
-                found = await examine(endpoint.server, endpoint.options, tries=1, compared=True)
+                found = await examine(endpoint.server, endpoint.options, tries=tries, compared=True)
             except AugrecError as problem:
                 silent = isinstance(problem, ServerSilent)
                 endpoint.away, endpoint.refused = problem.what, None if silent else problem
             else:
                 self._admit(endpoint, found)
             self._tell()
+            if not endpoint.away and told:
+                say(f"openai  {endpoint.options.base_url} is there again")
             if not endpoint.away or endpoint.barred:
                 return
             if not told:
-                others = len(self._there())
-                say(f"openai  {endpoint.options.base_url} is away, {others} left: {endpoint.away}")
+                say(f"openai  {endpoint.options.base_url} is away: {endpoint.away}")
                 told = True
             await asyncio.sleep(min(self._options.backoff * 2 ** min(attempt, 20), self._options.longest_wait))
 
@@ -281,13 +285,14 @@ class Endpoints:
         self._like = first, like
         if first is not endpoint:
             endpoint.counts.evidence = evidence(like, found)
-        if endpoint.away != NOT_EXAMINED and endpoint.counts.asked:
-            say(f"openai  {endpoint.options.base_url} is there again")
         endpoint.away, endpoint.refused = "", None
         self._back.set()
         self._back = asyncio.Event()
 
     def _raise_refusals(self) -> None:
+        for task in self._returning.values():
+            if task.done():
+                task.result()  # raises what nobody expected
         for endpoint in self.each:
             if endpoint.refused is not None:
                 raise endpoint.refused

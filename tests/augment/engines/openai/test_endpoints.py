@@ -167,6 +167,7 @@ def test_one_that_is_not_there_at_the_start_is_not_waited_for(
     with OpenAIEngine(options(servers[:2])) as engine:
         assert len(texts(list(engine.run(requests(context, engine))))) == 12
         assert answered(engine) == [0, 12]
+    assert f"{servers[0].url} is away: no server can be reached" in capfd.readouterr().err
 
 
 def test_none_that_is_there_is_an_error_at_once(servers: list[FakeServer]) -> None:
