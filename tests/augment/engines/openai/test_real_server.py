@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from asked_server import requests
 from scoring_reference import ForwardPass, among_labels, in_orders, scored
 from typer.testing import CliRunner
 
@@ -91,10 +92,9 @@ def healthy(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def server(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a running server that asks for the key."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
+@contextlib.contextmanager
+def serving(settings: list[str], log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address and process of a running server that asks for the key."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,7 +109,14 @@ def server(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ite
             lost=lambda: process.poll() is not None and "it has ended",
             more=lambda: log.read_text()[-3000:],
         )
-        yield f"{address}/v1"
+        yield f"{address}/v1", process
+
+
+@pytest.fixture(scope="module")
+def server(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the server that most tests ask."""
+    with serving(settings, tmp_path_factory.mktemp("server") / "server.log") as (address, _):
+        yield address
 
 
 @pytest.fixture
@@ -189,6 +196,30 @@ def test_a_wrong_name_is_refused(options: OpenAIOptions) -> None:
     engine = OpenAIEngine(options.model_copy(update={"model": "large"}))
     with engine, pytest.raises(AugrecError, match="knows no model 'large'"):
         engine.start()
+
+
+def test_what_a_killed_server_leaves_is_answered_by_the_other(
+    options: OpenAIOptions, settings: list[str], context: Context, tmp_path: Path
+) -> None:
+    """`kill -9` while requests are under way there: each is answered once, and both were the same model."""
+    with serving(settings, tmp_path / "second.log") as (address, process):
+        endpoints = [{"base_url": one} for one in (options.base_url, address)]
+        content = options.model_dump() | {"base_url": None, "endpoints": endpoints, "concurrency": 4}
+        with OpenAIEngine(OpenAIOptions.model_validate(content)) as engine:
+            asked = requests(context, engine)
+            found = []
+            for completion in engine.run(asked):
+                found.append(completion)
+                if len(found) == 3:
+                    os.killpg(process.pid, signal.SIGKILL)
+            first, second = engine.accounts().values()
+    assert sorted(one.request.name for one in found) == sorted(one.name for one in asked)
+    assert {one.finish_reason for one in found} == {"stop"}
+    assert (first.answered + second.answered, second.answered < 8) == (12, True)
+    assert second.failures.total() >= 1
+    assert sum(one.prompt_tokens for one in found) == first.prompt_tokens + second.prompt_tokens
+    assert "the same number of tokens" in first.evidence + second.evidence
+    assert "log-probabilities at most" in first.evidence + second.evidence
 
 
 @pytest.fixture
