@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "rating_models": [],
     "sasrec_epoch": [],
     "bert4rec_epoch": [],
+    "gpu": [],
     "scale": [],
     "answered": [],
     "reading": [],

@@ -40,11 +40,11 @@ class PublishedSasRec(nn.Module):
     def forward(self, shown: np.ndarray) -> Tensor:
         """The states of sequences, int64 [b, length], padded in front: [b, length, dim]."""
         steps = np.tile(np.arange(shown.shape[1]), [len(shown), 1])
-        rows = self.items(torch.from_numpy(shown)) * self.items.embedding_dim**0.5
-        rows = self.dropout(rows + self.positions(torch.from_numpy(steps)))
-        padding = torch.from_numpy(shown == 0)
+        rows = self.items(self._there(shown)) * self.items.embedding_dim**0.5
+        rows = self.dropout(rows + self.positions(self._there(steps)))
+        padding = self._there(shown == 0)
         rows = rows * ~padding[..., None]
-        itself = torch.eye(shown.shape[1], dtype=torch.bool)
+        itself = torch.eye(shown.shape[1], dtype=torch.bool, device=padding.device)
         later = ~torch.tril(torch.ones_like(itself))
         hidden = (later | padding[:, None]) & ~itself
         parts = (self.attention, self.inner, self.outer, self.attention_norms, self.network_norms)
@@ -59,12 +59,15 @@ class PublishedSasRec(nn.Module):
     def loss(self, shown: np.ndarray, targets: np.ndarray, negatives: np.ndarray) -> Tensor:
         """Of a batch; int64 [b, length] each."""
         states = self(shown)
-        right, wrong = ((states * self.items(torch.from_numpy(ids))).sum(-1) for ids in (targets, negatives))
-        chosen = np.where(targets != 0)
+        right, wrong = ((states * self.items(self._there(ids))).sum(-1) for ids in (targets, negatives))
+        chosen = self._there(targets != 0)
         criterion = nn.BCEWithLogitsLoss()
         return criterion(right[chosen], torch.ones_like(right[chosen])) + criterion(
             wrong[chosen], torch.zeros_like(wrong[chosen])
         )
+
+    def _there(self, ids: np.ndarray) -> Tensor:
+        return torch.from_numpy(ids).to(self.items.weight.device)
 
     def take(self, model: SASRec) -> None:
         """The weights of ours, which has `normalised: queries`; a left-out linear map is the identity."""
