@@ -45,8 +45,17 @@ class ItemKnn(Similarity):
 
     def rows(self, x: sp.csr_array) -> Rows:
         """See `Similarity.rows`."""
-        by_item = sp.csr_array(x.T)
         norm = np.sqrt(np.asarray(x.sum(axis=0)).ravel())
+        if self.shrink:
+            return self._shrunk(x, norm)
+        unit = sp.csr_array(
+            x @ sp.diags_array(1 / np.maximum(norm, 1.0))
+        )  # every column of length 1: their products are the cosines
+        by_item = sp.csr_array(unit.T)
+        return lambda part: by_item[part] @ unit
+
+    def _shrunk(self, x: sp.csr_array, norm: np.ndarray) -> Rows:
+        by_item = sp.csr_array(x.T)
 
         def block(part: slice) -> sp.csr_array:
             shared = by_item[part] @ x

@@ -52,13 +52,7 @@ class Rp3beta(Similarity):
     def rows(self, x: sp.csr_array) -> Rows:
         """See `Similarity.rows`."""
         user_degree, item_degree = (np.maximum(np.asarray(x.sum(axis=axis)).ravel(), 1.0) for axis in (1, 0))
-        to_items = sp.csr_array(sp.diags_array(user_degree**-self.alpha) @ x)
+        held_back = sp.diags_array(item_degree**-self.beta)
+        to_items = sp.csr_array(sp.diags_array(user_degree**-self.alpha) @ x @ held_back)
         to_users = sp.csr_array(sp.diags_array(item_degree**-self.alpha) @ x.T)
-        penalty = item_degree**-self.beta
-
-        def block(part: slice) -> sp.csr_array:
-            walks = to_users[part] @ to_items
-            walks.data *= penalty[walks.indices]
-            return walks
-
-        return block
+        return lambda part: to_users[part] @ to_items

@@ -22,10 +22,13 @@ class Histories(nn.Module):
     def __init__(self, edges: np.ndarray, n_users: int, n_items: int) -> None:
         super().__init__()
         self.n_items = n_items
-        ordered = edges[np.lexsort((edges[:, 1], edges[:, 0]))]
-        pointers = np.searchsorted(ordered[:, 0], np.arange(n_users + 1))
+        pairs = edges[:, 0] * n_items + edges[:, 1]
+        if (pairs[1:] < pairs[:-1]).any():
+            pairs.sort()  # one number each, which is several times as fast as two columns
+        pointers = np.searchsorted(pairs, n_items * np.arange(n_users + 1))
+        pairs %= max(n_items, 1)
         self.register_buffer("pointers", torch.from_numpy(pointers), persistent=False)
-        self.register_buffer("items", torch.from_numpy(ordered[:, 1].copy()), persistent=False)
+        self.register_buffer("items", torch.from_numpy(pairs), persistent=False)
 
     def of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The histories of `users` (int64 [b]) in one row: where each begins [b], then row and item [m]."""

@@ -16,9 +16,10 @@ from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models.base import ClosedFormRecommender, Newcomer
 from recsys.models.parts.histories import Histories
+from recsys.models.parts.largest_entries import largest
 
 BLOCK = 2**22  # entries of W that may be in memory in float64 at a time
-TOGETHER = 4  # entries of a row of which the largest is looked at, as its largest are looked for
+KEPT = 2**24  # bytes; nothing is written there
 
 Rows = Callable[[slice], sp.csr_array]
 
@@ -92,14 +93,15 @@ class Similarity(ItemItem):
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`. Of equal entries in a row, those of lower item ids are kept."""
         rows = self.rows(incidence(dataset))
+        np.empty(KEPT, dtype=np.int8)  # glibc keeps blocks of a size it saw freed: a third of the time was page faults
         for start, block in self._blocks(rows):
             part = slice(start, start + block.shape[0])
-            own = np.arange(part.start, part.stop, dtype=block.indices.dtype)
-            block.data[np.repeat(own, np.diff(block.indptr)) == block.indices] = 0.0
             if self.neighbours is None:
-                self.weights[part] = torch.from_numpy(block.toarray().astype(np.float32)).to(self.weights)
+                dense = block.toarray().astype(np.float32)
+                np.fill_diagonal(dense[:, start:], 0.0)
+                self.weights[part] = torch.from_numpy(dense).to(self.weights)
             else:
-                columns, values = largest(block, self.neighbours)
+                columns, values = largest(block, self.neighbours, start)
                 self.columns[part] = torch.from_numpy(columns).to(self.columns)
                 self.values[part] = torch.from_numpy(values).to(self.values)
 
@@ -113,43 +115,3 @@ def incidence(dataset: Dataset) -> sp.csr_array:
     """X, float64 [n_users, n_items]: 1 for each training interaction."""
     users, items = dataset.train.T.astype(np.int32)  # half the bytes that a product of matrices reads
     return sp.coo_array((np.ones(len(users)), (users, items)), shape=(dataset.n_users, dataset.n_items)).tocsr()
-
-
-def largest(block: sp.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns (int32) and values (float32) of the k largest positive entries of each row, [n, k].
-
-    Zeros where there are fewer. Largest first; equal ones (in float32: rounding makes no order) by lower column.
-    """
-    values = block.data.astype(np.float32)
-    least = np.repeat(_least_of_largest(values, block.indptr, k), np.diff(block.indptr))
-    kept = (values >= least).nonzero()[0]  # a few more than k of each row
-    column, values = block.indices[kept], values[kept]
-    row = np.searchsorted(block.indptr, kept, side="right") - 1
-    order = np.lexsort((column, -values, row))
-    row, column, values = row[order], column[order], values[order]
-    place = np.arange(len(row)) - np.searchsorted(row, np.arange(block.shape[0]))[row]
-    first = place < k
-    columns, tops = np.zeros((block.shape[0], k), np.int32), np.zeros((block.shape[0], k), np.float32)
-    columns[row[first], place[first]], tops[row[first], place[first]] = column[first], values[first]
-    return columns, tops
-
-
-def _least_of_largest(values: np.ndarray, starts: np.ndarray, k: int) -> np.ndarray:
-    """float32 [n], positive: what at least k entries of a row reach, if so many are positive, and not many more.
-
-    Rows begin at `starts`. Those of about one length are put below each other, and of `TOGETHER` entries the largest
-    speaks for all: the k-th largest of these is reached by k entries.
-    """
-    lengths = np.diff(starts)
-    result = np.full(len(lengths), np.finfo(np.float32).smallest_subnormal)
-    classes = np.ceil(np.log2(np.maximum(lengths, 1))).astype(int)
-    for width in np.unique(classes[lengths > k * TOGETHER]):
-        rows = ((classes == width) & (lengths > k * TOGETHER)).nonzero()[0]
-        longest = -(-lengths[rows].max() // TOGETHER) * TOGETHER
-        places = starts[rows, None] + np.arange(longest, dtype=starts.dtype)
-        padded = values.take(places, mode="clip")
-        padded[np.arange(longest) >= lengths[rows, None]] = 0.0  # and not an entry of the next row
-        groups = padded.reshape(len(rows), TOGETHER, -1).max(axis=1)
-        least = torch.from_numpy(groups).topk(k, sorted=False).values.amin(dim=1).numpy()
-        result[rows] = np.maximum(result[rows], least)
-    return result

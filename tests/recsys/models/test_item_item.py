@@ -19,7 +19,8 @@ from recsys.models.item_knn import ItemKnn
 from recsys.models.options.ease_text import EaseTextOptions
 from recsys.models.parts import item_item
 from recsys.models.parts.histories import Histories
-from recsys.models.parts.item_item import ItemItem, largest
+from recsys.models.parts.item_item import ItemItem
+from recsys.models.parts.largest_entries import largest
 from recsys.models.registry import FAMILIES
 from recsys.models.rp3beta import Rp3beta
 from recsys.seeds import seeded
@@ -120,6 +121,22 @@ def test_ties_keep_the_lower_ids_largest_first() -> None:
     columns, values = largest(block, 2)
     assert columns.tolist() == [[1, 0], [0, 0], [2, 0]]
     assert values.tolist() == [[1.0, 0.5], [0.0, 0.0], [2.0, 0.0]]
+
+
+@pytest.mark.parametrize(("k", "start"), [(1, None), (3, 0), (20, 40), (70, 5)])
+def test_rows_of_any_length_give_their_largest_entries_in_order(k: int, start: int | None) -> None:
+    """Rows of 0 to 3,000 entries with few distinct values, so that some are cut into many pieces and most are equal."""
+    rng = np.random.default_rng(6)
+    dense = np.zeros((9, 3000))
+    for row, length in zip(dense, (0, 1, 19, 20, 128, 129, 700, 2999, 3000), strict=True):
+        row[rng.choice(3000, length, replace=False)] = rng.integers(-2, 30, length) / 7
+    columns, values = largest(sp.csr_array(dense), k, start)
+    if start is not None:
+        np.fill_diagonal(dense[:, start:], 0.0)
+    for row, found, among in zip(dense, columns, values, strict=True):
+        order = sorted((row > 0).nonzero()[0].tolist(), key=lambda column, row=row: (-row[column], column))[:k]
+        assert found.tolist() == order + [0] * (k - len(order))
+        assert among.tolist() == [np.float32(row[column]) for column in order] + [0.0] * (k - len(order))
 
 
 def test_neighbours_do_not_depend_on_the_order_of_the_interactions(data: Dataset) -> None:
