@@ -3,7 +3,7 @@ VENV ?= .venv
 TUNE_VENV ?= .venv-tune
 DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
-SHARED := $(BIN)/python -m pytest -m "not vllm and not slurm" -n auto --maxprocesses 8 --dist loadfile
+SHARED := $(BIN)/python -m pytest -m "not vllm and not slurm and not ray" -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: help setup demo tune-env test coverage same architecture docs style format bench mutants sparse lock clean
 
@@ -19,14 +19,14 @@ demo: setup ## Run the main job on real parts: ML-100K, SmolLM2 in vLLM, MiniLM,
 tune-env: ## Install the environment of instruction tuning into .venv-tune (idempotent; 1.4 GB; only the stage tune needs it)
 	@TUNE_VENV=$(TUNE_VENV) requirements/tune.sh
 
-# The real engine and the real SLURM each want the whole machine; the rest shares its cores.
+# The real engine, the real SLURM and the real Ray each want the whole machine; the rest shares its cores.
 test: setup style ## Lint, type-check and run every test
 	$(SHARED) --durations 10
-	$(BIN)/python -m pytest -m "vllm or slurm" --durations 5
+	$(BIN)/python -m pytest -m "vllm or slurm or ray" --durations 5
 
-coverage: setup ## Say which share of the lines is run by tests without a real engine or SLURM
+coverage: setup ## Say which share of the lines is run by tests without a real engine, SLURM or Ray
 	$(SHARED) --cov --cov-report=
-	@echo "lines run by tests without a real engine or SLURM: $$($(BIN)/coverage report --format=total) %"
+	@echo "lines run by tests without a real engine, SLURM or Ray: $$($(BIN)/coverage report --format=total) %"
 
 same: setup ## Prove that results are those of another revision (BASE=revision, HEAD by default)
 	$(BIN)/python tests/same $(BASE)

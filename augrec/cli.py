@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
+from augrec.pipeline.executors.choice import Address, ExecutorName, chosen_executor
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
@@ -93,6 +95,12 @@ def run(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes that share shards and trainings."),
     ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="FILE", help="With --executor ray: what tasks ask for, e.g. GPUs."),
+    ] = None,
     hooks: Annotated[bool, typer.Option("--hooks", help="Call the config's hooks when it is done or failed.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -101,15 +109,16 @@ def run(
     from augrec.pipeline.config import read_config
     from augrec.pipeline.executors.chain import run_all
     from augrec.pipeline.hooks import hooked
-    from augrec.pipeline.preflight.checks import begin, look_at_run
+    from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
-    with signs_of_life("looking for what the stages need"):
-        begin(look_at_run(job), config)
-    with job.stop.listening(), hooked(job.config.hooks, job.config.name, job.folder, allowed=hooks):
-        stages = run_all(job, force=force or [], console=console(), workers=workers)
+    with chosen_executor(executor, workers=workers, address=address, profile=profile) as chosen:
+        with signs_of_life("looking for what the stages need"):
+            begin(chosen.look(job), config)
+        with job.stop.listening(), hooked(job.config.hooks, job.config.name, job.folder, allowed=hooks):
+            stages = run_all(job, force=force or [], console=console(), executor=chosen.executor)
     answer(
         {"run": job.folder, "page": job.files.page, "results": job.files.results, "stages": stages},
         lambda out: out.print(f"\nReport: {job.files.page}", highlight=False),
@@ -345,18 +354,26 @@ def validate(
     profile: Annotated[
         Path | None, typer.Option("--profile", metavar="FILE", help="With --deep: the cluster that it is for.")
     ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Check config files without running anything."""
     from augrec.pipeline.executors.slurm.profile import read_profile
+    from augrec.pipeline.preflight.checks import look_at_run
     from augrec.pipeline.studies.config_files import check_files, render
 
     overrides = [text for text in configs or () if "=" in text and not Path(text).exists()]
     named = [Path(text) for text in configs or () if text not in overrides] or [Path("configs")]
-    cluster = read_profile(profile) if profile else None
     files = (file for place in named for file in _yaml_files(place))
-    found = check_files(files, overrides, deep=deep, profile=cluster)
+    if not deep:
+        found = check_files(files, overrides)
+    elif executor == "local" and profile is not None:  # for SLURM
+        found = check_files(files, overrides, look=partial(look_at_run, profile=read_profile(profile)))
+    else:
+        with chosen_executor(executor, address=address, profile=profile) as chosen:
+            found = check_files(files, overrides, look=chosen.look)
     wrong = [file for file in found if not file.ok]
     answer(
         [file.as_json() for file in found],

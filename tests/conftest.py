@@ -23,7 +23,7 @@ REAL_ENGINE = {
 }
 
 
-SLOW_PARTS = ("vllm", "slurm", "browser", "tune")
+SLOW_PARTS = ("vllm", "slurm", "ray", "browser", "tune")
 """Markers of tests that are slow by what they start."""
 SLOW_FIXTURES = ("finished_run", "gguf_file")
 """Fixtures that take a few seconds to make, for whichever test comes first."""

@@ -64,6 +64,7 @@ def collect(cpuinfo: Path = CPUINFO) -> list[Section]:
         Section("Models usable offline", _models()),
         Section("Data", [_packaged("MovieLens 100K", ML_100K)]),
         Section("SLURM, for slurm/submit.sh only", slurm_rows()),
+        Section("Ray, for augrec run --executor ray only", [_ray()]),
         Section("Parts that only the tests need", _system_parts()),
     ]
 
@@ -323,6 +324,14 @@ def _tuning() -> Row:
         return Row("instruction tuning", "missing", f"{error.what}{where}", error.remedy)
     versions = ", ".join(f"{name} {found.versions[name]}" for name in ("trl", "peft", "transformers", "torch"))
     return Row("instruction tuning", "ok", f"{versions} ({found.python})")
+
+
+def _ray() -> Row:
+    """Whether pieces can be done by a Ray cluster; whether one is there, only asking it would say."""
+    version = installed_version("ray")
+    if version is None:
+        return Row("ray", "info", "not installed, and not needed otherwise", f"{PIP} install 'augrec[ray]'")
+    return Row("ray", "ok", f"{version}; augrec validate --deep --executor ray CONFIG asks the cluster")
 
 
 def _models() -> list[Row]:

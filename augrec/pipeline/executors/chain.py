@@ -21,6 +21,7 @@ from augrec.artefacts.run_log import kept
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.local import Local
+from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.stages import registry
 from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
 
@@ -35,14 +36,16 @@ class Outcome:
     summary: str
 
 
-def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: int | None = None) -> list[Outcome]:
+def run_all(
+    run: Run, *, force: Iterable[str] = (), console: Console, executor: Executor | None = None
+) -> list[Outcome]:
     """Runs every stage of the pipeline, skipping those that are finished and unchanged.
 
     Args:
         run: the run.
         force: names of stages to run again from nothing.
         console: where the stage lines go.
-        workers: processes that do pieces beside each other; None leaves it to each stage.
+        executor: who does the pieces; None: processes on this machine, as many as each stage says.
 
     Returns:
         What became of each stage, in order.
@@ -61,7 +64,7 @@ def run_all(run: Run, *, force: Iterable[str] = (), console: Console, workers: i
         return [
             run_stage(
                 stage, run, stage.name in forced, f"[{position}/{len(stages)}] {stage.name:<10}", console,
-                workers=workers, ahead=_ahead(took, stages[position - 1 :]),
+                executor=executor, ahead=_ahead(took, stages[position - 1 :]),
             )
             for position, stage in enumerate(stages, start=1)
         ]  # fmt: skip
@@ -75,7 +78,7 @@ def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
             stage.check_folder(run)
 
 
-def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int | None = None) -> Outcome:
+def run_one(run: Run, name: str, *, force: bool, console: Console, executor: Executor | None = None) -> Outcome:
     """Runs one stage, after checking that the stages it reads were made from this same config; says what became of it.
 
     Raises:
@@ -91,7 +94,7 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, workers: int 
         if not force:
             stage.check_folder(run)
         save_config(run.config, run.files.config)
-        return run_stage(stage, run, force, f"{stage.name:<10}", console, workers=workers)
+        return run_stage(stage, run, force, f"{stage.name:<10}", console, executor=executor)
 
 
 def run_stage(
@@ -101,7 +104,7 @@ def run_stage(
     label: str,
     console: Console,
     *,
-    workers: int | None = None,
+    executor: Executor | None = None,
     ahead: float | None = None,
 ) -> Outcome:
     """Runs one stage unless it is finished and unchanged; says on the console which, and why.
@@ -112,15 +115,15 @@ def run_stage(
         force: run it from nothing.
         label: begins its lines.
         console: where they go.
-        workers: processes that do pieces beside each other; None leaves it to the stage.
+        executor: who does its pieces; None: processes on this machine, as many as it says.
         ahead: seconds that it and the stages after it took when they last ran; None where that is not known.
     """
     with signs_of_life(stage.name):
-        return _run_stage(stage, run, force, label, console, workers, ahead)
+        return _run_stage(stage, run, force, label, console, executor, ahead)
 
 
 def _run_stage(
-    stage: Stage, run: Run, force: bool, label: str, console: Console, workers: int | None, ahead: float | None
+    stage: Stage, run: Run, force: bool, label: str, console: Console, executor: Executor | None, ahead: float | None
 ) -> Outcome:
     watch = Stopwatch()
     if force:
@@ -138,7 +141,7 @@ def _run_stage(
     before = "" if ahead is None else f"   (all from here to the end took {clock(ahead)} last time)"
     console.print(f"{label} running: {reason}{before}", markup=False, highlight=False)
     stage.remove_marker(run)
-    Local(workers).prepare(run, stage)
+    (executor or Local()).prepare(run, stage)
     details = stage.finish(run)
     for note in stage.notes(details):
         text = visible(note)  # ids and titles are anybody's

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.cores import usable_cores
-from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.files import write_json
+from augrec.artefacts.errors import UsageError
 from augrec.artefacts.gpus import visible_gpus
-from augrec.artefacts.progress import progress, say
-from augrec.artefacts.run_folder import FAILURES
 from augrec.artefacts.run_log import kept
 from augrec.pipeline.config import Config
-from augrec.pipeline.executors.pieces import InOrder, TryAgain, give_up, waves, within_limit
+from augrec.pipeline.executors.pieces import Executor, InOrder, TryAgain, give_up, within_limit
+from augrec.pipeline.executors.watch import note_stop, watched
 from augrec.pipeline.host.attempts import job_id
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.host.terminal import terminal
@@ -49,7 +43,7 @@ class Share:
 
 
 @dataclass
-class Local:
+class Local(Executor):
     """Does the pieces of a stage in processes of their own; a failure stops no other process.
 
     Where a stage asks for no processes, nothing is done here: its `finish` does everything in the process that is
@@ -60,110 +54,47 @@ class Local:
     """How many processes the user asked for; None leaves it to the stage."""
     attempts: int | None = None
     """See `InOrder`."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """The reasons of what failed, by name."""
 
-    def prepare(self, run: Run, stage: Stage) -> None:
-        """Does every piece of a stage that is not done, wave by wave, so that it only has to be finished.
+    def takes(self, run: Run, stage: Stage) -> bool:
+        """See `Executor.takes`.
 
         Raises:
-            UsageError: the processes would have to share a GPU, or a launcher started several of this program.
-            AugrecError: pieces failed, with the reasons; the others are done and kept.
+            UsageError: a launcher started several of this program.
         """
         if stage.processes(run, self.workers) == 0:
-            return
+            return False
         _refuse_launcher()
-        pieces, place = stage.pieces(run), stage.folder(run) / FAILURES
-        for wave in waves(pieces):
-            self._beside_each_other(run, stage, [piece for piece in wave if not piece.done()], len(wave))
-            if self.failures:
-                write_json(place, self.failures)
-                count = sum(not piece.done() for piece in wave)
-                listed = "\n".join(f"  - {name}: {problem}" for name, problem in self.failures.items())
-                raise AugrecError(
-                    f"{count} of {len(pieces)} {stage.pieces_name} failed:\n{listed}",
-                    where=place,
-                    remedy="the others are finished and kept; mend the cause and run the same command again",
-                )
-        place.unlink(missing_ok=True)
+        return True
 
     def do(self, run: Run, stage: Stage, pieces: Sequence[Piece]) -> None:
         """Does the pieces that are not done yet, of one wave; see `InOrder.do`."""
         _refuse_launcher()
         waiting, lost = within_limit([piece for piece in pieces if not piece.done()], self.attempts)
-        self._beside_each_other(run, stage, waiting, len(pieces) - len(lost))
+        self.do_wave(run, stage, waiting, len(pieces) - len(lost))
         failed = [piece for piece in waiting if piece.name in self.failures]
         if self.attempts and any(piece.attempts.tries(job_id()) < self.attempts for piece in failed):
             raise TryAgain("\n".join(f"{name} failed: {problem}" for name, problem in self.failures.items()))
         give_up(lost + failed)
 
-    def _beside_each_other(self, run: Run, stage: Stage, waiting: list[Piece], everything: int) -> None:
-        """Fills `failures`; `everything` counts what is done already, too."""
+    def do_wave(self, run: Run, stage: Stage, waiting: list[Piece], everything: int) -> None:
+        """See `Executor.do_wave`."""
         if not waiting:
             return
         cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "0")) or len(waiting)
         workers = min(stage.processes(run, self.workers) or 1, len(waiting), cores)
-        kept = everything - len(waiting)
-        if kept:
-            say(f"{stage.name}  {kept} kept, {len(waiting)} to go")
-        logs = {piece.name: stage.log_of(piece) for piece in waiting}
-        epochs = partial(last_epoch, logs, time.time())
-        bar = (
-            progress(stage.name, len(waiting), stage.pieces_name, epochs, whole=everything)
-            if not stage.resources.costly_start
-            else None
-        )
-
-        with bar or nullcontext() as ticker:
+        costly = stage.resources.costly_start
+        with watched(run, stage, waiting, everything, self.failures, bar=not costly) as ended:
 
             def done(share: Share, result: None, problem: str | None) -> Iterable[Share]:
-                for piece in share.pieces:
-                    logs.pop(piece.name, None)
-                if problem is not None:
-                    self.failures[share.name] = problem
-                    _note_failure(share.pieces, problem)
-                if problem is None:
-                    for piece in share.pieces:
-                        stage.finished(run, piece)
-                if ticker is not None:
-                    if problem is None:
-                        ticker.note(f"{share.name}  {stage.result(share.pieces[0])}")
-                    ticker.advance()
+                ended(share.name, share.pieces, problem)
                 return ()
 
             try:
                 for shares in _shares(run, stage, waiting, workers):
-                    run_tasks(work_off, shares, len(shares) if stage.resources.costly_start else workers, done)
+                    run_tasks(work_off, shares, len(shares) if costly else workers, done)
             except Stopped as stop:
-                _note_stop(waiting, stop)
+                note_stop(waiting, stop.what)
                 raise
-
-
-def last_epoch(logs: Mapping[str, Path | None], since: float) -> str:
-    """What the training that spoke last says of its last epoch, e.g. "llmrec/seed-1 epoch 3 loss 1.06241".
-
-    Args:
-        logs: of trainings that are not finished, by what these are called; those that are not there yet say nothing.
-        since: only what was written later counts, in seconds since 1970.
-    """
-    newest, spoke = max(((_written(log), name) for name, log in list(logs.items())), default=(0.0, ""))
-    if newest < since:
-        return ""
-    log = logs.get(spoke)
-    if log is None:
-        return ""  # it has just ended
-    with suppress(OSError):
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        epoch = next((line for line in reversed(lines) if line.startswith("epoch ")), None)
-        return " ".join([spoke, *epoch.split("  ")[:2]]) if epoch else f"{spoke} in its first epoch"
-    return ""
-
-
-def _written(path: Path | None) -> float:
-    """When a file was last written, in seconds since 1970; 0 where it is not there."""
-    with suppress(OSError):
-        return path.stat().st_mtime if path is not None else 0.0
-    return 0.0
 
 
 def _shares(run: Run, stage: Stage, waiting: list[Piece], workers: int) -> Iterator[list[Share]]:
@@ -224,16 +155,3 @@ def work_off(share: Share) -> None:
     log = run.files.log if run.files.log.exists() else None  # the parent's
     with confined(run.folder), kept(log, run.files.at_work):
         InOrder(console).do(run, share.stage, share.pieces)
-
-
-def _note_failure(pieces: Sequence[Piece], problem: str) -> None:
-    """A process that was killed could not say so itself."""
-    for piece in pieces:
-        if piece.attempts.state().outcome in ("running", "killed"):
-            piece.attempts.end("failed", reason=problem)
-
-
-def _note_stop(pieces: Sequence[Piece], stop: Stopped) -> None:
-    for piece in pieces:
-        if piece.attempts.state().outcome in ("running", "killed"):
-            piece.attempts.end("stopped", progress=1, reason=stop.what)

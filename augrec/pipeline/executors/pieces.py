@@ -1,14 +1,19 @@
-"""Pieces done by one process, in order: how often each may be tried, and what becomes of one that fails."""
+"""Who does pieces: what all executors have in common, and one process that does some of them in order."""
 
 from __future__ import annotations
 
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.files import write_json
+from augrec.artefacts.locks import hold
+from augrec.artefacts.run_folder import FAILURES
 from augrec.pipeline.host.attempts import job_id
 from augrec.pipeline.host.stopping import AGAIN, Stopped
 from augrec.pipeline.host.workers import reason
@@ -23,6 +28,52 @@ class TryAgain(AugrecError):
     """It failed and may be tried again: the batch script puts the job back into the queue."""
 
     exit_code = AGAIN
+
+
+@dataclass
+class Executor(ABC):
+    """Does the pieces of a stage before it is finished; a failure stops no other piece."""
+
+    failures: dict[str, str] = field(default_factory=dict, init=False)
+    """The reasons of what failed, by name."""
+
+    def prepare(self, run: Run, stage: Stage) -> None:
+        """Does every piece of a stage that is not done, wave by wave, so that it only has to be finished.
+
+        Raises:
+            UsageError: what does them is not as it has to be, e.g. processes would have to share a GPU.
+            AugrecError: pieces failed, with the reasons; the others are done and kept.
+        """
+        if not self.takes(run, stage):
+            return
+        pieces, place = stage.pieces(run), stage.folder(run) / FAILURES
+        for wave in waves(pieces):
+            self.do_wave(run, stage, [piece for piece in wave if not piece.done()], len(wave))
+            if self.failures:
+                write_json(place, self.failures)
+                count = sum(not piece.done() for piece in wave)
+                listed = "\n".join(f"  - {name}: {problem}" for name, problem in self.failures.items())
+                raise AugrecError(
+                    f"{count} of {len(pieces)} {stage.pieces_name} failed:\n{listed}",
+                    where=place,
+                    remedy="the others are finished and kept; mend the cause and run the same command again",
+                )
+        place.unlink(missing_ok=True)
+
+    @abstractmethod
+    def takes(self, run: Run, stage: Stage) -> bool:
+        """Whether it does the pieces of the stage; if not, the stage's `finish` does everything where it is called."""
+
+    @abstractmethod
+    def do_wave(self, run: Run, stage: Stage, waiting: list[Piece], everything: int) -> None:
+        """Does pieces that may be done beside each other; fills `failures`.
+
+        Args:
+            run: the run.
+            stage: with pieces.
+            waiting: those that are not done.
+            everything: how many there are with those that are done already.
+        """
 
 
 @dataclass(frozen=True)
@@ -78,6 +129,15 @@ def waves(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     ordered = sorted(pieces, key=lambda piece: piece.wave)  # stable
     for _, wave in groupby(ordered, lambda piece: piece.wave):
         yield list(wave)
+
+
+@contextmanager
+def locked(pieces: Sequence[Piece]) -> Iterator[None]:
+    """Keeps other processes from the same pieces."""
+    with ExitStack() as held:
+        for piece in pieces:
+            held.enter_context(hold(piece.lock, f"another process is working on {piece.name}"))
+        yield
 
 
 def within_limit(waiting: Sequence[Piece], attempts: int | None) -> tuple[list[Piece], list[Piece]]:

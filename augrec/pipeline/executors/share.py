@@ -7,14 +7,13 @@ left to do but to merge.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.locks import hold
 from augrec.pipeline.executors.chain import beside_others, check_current, stale_reason
 from augrec.pipeline.executors.local import Local
-from augrec.pipeline.executors.pieces import InOrder, waves
+from augrec.pipeline.executors.pieces import InOrder, locked, waves
 from augrec.pipeline.stages.ranges import format_ranges
 from augrec.pipeline.stages.registry import stages_before
 
@@ -41,7 +40,7 @@ def do_share(
             return
         every = stage.pieces(run)
         mine = stage.selection.chosen(every, chosen)
-        with _locked(mine):
+        with locked(mine):
             for wave in waves(mine):
                 _require_earlier(every, wave)
                 waiting = [piece for piece in wave if not piece.done()]
@@ -99,12 +98,3 @@ def _listed(pieces: Sequence[Piece]) -> str:
     for piece in pieces:
         groups.setdefault(piece.group, []).append(piece.number)
     return "; ".join(f"{group} {format_ranges(numbers)}" for group, numbers in groups.items())
-
-
-@contextmanager
-def _locked(pieces: Sequence[Piece]) -> Iterator[None]:
-    """Keeps other processes from the same pieces."""
-    with ExitStack() as held:
-        for piece in pieces:
-            held.enter_context(hold(piece.lock, f"another process is working on {piece.name}"))
-        yield

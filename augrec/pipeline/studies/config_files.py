@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from augrec.pipeline.config import read_config, read_sections
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
 
 if TYPE_CHECKING:
-    from augrec.pipeline.executors.slurm.profile import Profile
     from augrec.pipeline.preflight.findings import Finding
+    from augrec.pipeline.stages.base import Run
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,14 @@ class CheckedFile:
 
 
 def check_files(
-    paths: Iterable[Path], overrides: list[str] | None = None, *, deep: bool = False, profile: Profile | None = None
+    paths: Iterable[Path], overrides: list[str] | None = None, *, look: Callable[[Run], list[Finding]] | None = None
 ) -> list[CheckedFile]:
     """Checks every file, whatever is wrong with those before it.
 
     Args:
         paths: the files.
         overrides: `key=value`, for all of them.
-        deep: whether what their stages need is looked for, too.
-        profile: with `deep`, the cluster that they are for.
+        look: looks for what a run's stages need, too; None: nobody looks.
     """
     from augrec.pipeline.studies.preflight import look_at_file
 
@@ -74,7 +73,7 @@ def check_files(
     for path in paths:
         try:
             kind = check_file(path, overrides)
-            findings = tuple(look_at_file(path, overrides, profile)) if deep else None
+            findings = None if look is None else tuple(look_at_file(path, overrides, look))
             found.append(CheckedFile(path, kind, None, findings))
         except UsageError as error:
             found.append(CheckedFile(path, None, error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import read_config, read_sections
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
-from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.preflight.checks import look_at_run
 from augrec.pipeline.preflight.findings import Finding, refusals
 from augrec.pipeline.stages.base import Run
@@ -17,6 +17,8 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.plan import Plan
 from augrec.pipeline.weights import resolve_path
+
+Look = Callable[[Run], list[Finding]]
 
 
 def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
@@ -39,9 +41,15 @@ def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
 
 
 def look_at_file(
-    path: Path, overrides: list[str] | None, profile: Profile | None, *, download: bool = False
+    path: Path, overrides: list[str] | None, look: Look = look_at_run, *, download: bool = False
 ) -> list[Finding]:
     """What the run or the study of a config file would lack; nothing of a search space, which needs nothing.
+
+    Args:
+        path: the file.
+        overrides: `key=value`.
+        look: looks at a run; a study's runs are for this machine.
+        download: whether the user allowed fetching a data set.
 
     Raises:
         UsageError: the config is wrong.
@@ -53,4 +61,4 @@ def look_at_file(
         return look_at_plan(read_experiment(path, overrides), download=download)
     if kind is SEARCH_SPACE:
         return []
-    return look_at_run(Run(read_config(path, overrides), download), profile=profile)
+    return look(Run(read_config(path, overrides), download))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
-from augrec.artefacts.errors import UsageError
 from augrec.pipeline.executors.chain import stale_reason
 from augrec.pipeline.executors.pieces import waves
-from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile
+from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile, asked
 from augrec.pipeline.stages.base import CORE, Piece, Run, Stage
 from augrec.pipeline.stages.registry import chain
 
@@ -88,37 +87,19 @@ def _after(unfinished: Stage, job: Job) -> Job:
     return replace(job, tasks=[[[unfinished.name], *task] for task in job.tasks])
 
 
-def _asked(run: Run, stage: Stage, group: str, profile: Profile) -> JobResources:
-    """What the jobs of a group ask for: its GPUs; plain defaults for a group that needs no such machine."""
-    needed, asked = stage.gpus(run, group), profile.resources(stage.name)
-    if needed is None:
-        return asked
-    if needed == 0:
-        return profile.resources(None).model_copy(update={"throttle": asked.throttle})
-    if asked.gpus is None:
-        return asked.model_copy(update={"gpus": needed})
-    if 0 < asked.gpus < needed:
-        raise UsageError(
-            f"'{group}' needs {needed} GPUs (tensor_parallel x pipeline_parallel), its jobs get {asked.gpus}",
-            where=f"stages.{stage.name}.gpus in the profile",
-            remedy=f"gpus = {needed}, or leave it out",
-        )
-    return asked
-
-
 def _arrays(run: Run, stage: Stage, name: str, pieces: list[Piece], profile: Profile, most: int) -> Level:
     """One array, or several where the cluster's MaxArraySize is smaller; plain jobs where it has no arrays (0)."""
     attempts = ["--attempts", str(profile.attempts)]
     tasks = [
         [[stage.name, *stage.selection.words(part), *attempts]] for part in _parts(pieces, profile.per_task(stage))
     ]
-    asked = _asked(run, stage, pieces[0].group, profile)
+    ask = asked(run, stage, pieces[0].group, profile)
     parts = list(_parts(tasks, max(1, most)))
     names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
-    throttle = asked.throttle and max(1, asked.throttle // max(1, len(parts)))
-    asked = asked.model_copy(update={"throttle": throttle})
+    throttle = ask.throttle and max(1, ask.throttle // max(1, len(parts)))
+    ask = ask.model_copy(update={"throttle": throttle})
     return [
-        Job(own, stage.name, part, asked, most > 0, stage.environment) for own, part in zip(names, parts, strict=True)
+        Job(own, stage.name, part, ask, most > 0, stage.environment) for own, part in zip(names, parts, strict=True)
     ]
 
 
@@ -132,10 +113,10 @@ def describe(levels: list[Level]) -> Iterator[str]:
     for number, level in enumerate(levels, start=1):
         for job in level:
             count = f"array of {len(job.tasks)}" if job.array else "one job"
-            asked = job.resources
+            ask = job.resources
             parts = [
-                f"{asked.gpus} GPU" if asked.gpus else "",
-                f"{asked.cpus} cores, {asked.memory}, {asked.time}",
-                f"at most {asked.throttle} at once" if job.array and asked.throttle else "",
+                f"{ask.gpus} GPU" if ask.gpus else "",
+                f"{ask.cpus} cores, {ask.memory}, {ask.time}",
+                f"at most {ask.throttle} at once" if job.array and ask.throttle else "",
             ]
             yield f"{number:>2}. {job.name:<24} {count:<14} {', '.join(part for part in parts if part)}"

@@ -16,9 +16,10 @@ from augrec.artefacts.options import Options
 from augrec.artefacts.registry import SectionsOf, rebuild
 from augrec.pipeline.config import validated
 from augrec.pipeline.stages import STAGES
-from augrec.pipeline.stages.base import CORE, Stage
+from augrec.pipeline.stages.base import CORE, Run, Stage
 
 TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
+UNITS = "KMGT"
 RESOURCES = ("partition", "account", "qos", "constraint", "gpus", "gpu_type", "cpus", "memory", "time", "throttle")
 
 
@@ -169,12 +170,17 @@ class Profile(Options):
                 )
         return self
 
-    def resources(self, stage: str | None) -> JobResources:
-        """What a stage (or "merge") asks for, defaults filled in; the defaults alone for None."""
+    def resources(self, stage: str | None, plain: JobResources = PLAIN) -> JobResources:
+        """What a stage (or "merge") asks for, defaults filled in; the defaults alone for None.
+
+        Args:
+            stage: its name.
+            plain: what is asked for where neither the stage nor the profile's defaults say anything.
+        """
         own: JobResources = getattr(self.stages, stage) if stage else JobResources()
         chosen: dict[str, Any] = {}
         for name in RESOURCES:
-            layers = (getattr(resources, name) for resources in (own, self.defaults, PLAIN))
+            layers = (getattr(resources, name) for resources in (own, self.defaults, plain))
             chosen[name] = next((value for value in layers if value is not None), None)
         return JobResources(**chosen, extra=(*self.defaults.extra, *own.extra))
 
@@ -200,12 +206,40 @@ class Profile(Options):
         return Environment(venv=self.venv, container=self.container) if self.venv or self.container else None
 
 
+def asked(run: Run, stage: Stage, group: str, profile: Profile, plain: JobResources = PLAIN) -> JobResources:
+    """What the work on a group's pieces asks for: its GPUs; plain defaults for a group that needs no such machine.
+
+    Raises:
+        UsageError: the profile grants fewer GPUs than the group needs.
+    """
+    needed, given = stage.gpus(run, group), profile.resources(stage.name, plain)
+    if needed is None:
+        return given
+    if needed == 0:
+        return profile.resources(None, plain).model_copy(update={"throttle": given.throttle})
+    if given.gpus is None:
+        return given.model_copy(update={"gpus": needed})
+    if 0 < given.gpus < needed:
+        raise UsageError(
+            f"'{group}' needs {needed} GPUs (tensor_parallel x pipeline_parallel), its jobs get {given.gpus}",
+            where=f"stages.{stage.name}.gpus in the profile",
+            remedy=f"gpus = {needed}, or leave it out",
+        )
+    return given
+
+
 def seconds(time: str) -> int:
     """A SLURM time in seconds."""
     match = TIME.fullmatch(time)
     assert match is not None
     days, hours, minutes, rest = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def in_bytes(memory: str) -> int:
+    """What `memory` says, in bytes; without a letter it is in MiB, as SLURM reads it."""
+    unit = memory[-1] if memory[-1] in UNITS else "M"
+    return int(memory.rstrip(UNITS)) << 10 * (UNITS.index(unit) + 1)
 
 
 def read_profile(path: Path | None) -> Profile:

@@ -80,7 +80,7 @@ def test_pieces_one_by_one_give_the_results_of_the_whole_chain(open_run: Run, fi
 
 def test_several_processes_give_the_same(open_run: Run, finished_run: Path, tmp_path: Path) -> None:
     run = open_run
-    run_one(run, "augment", force=False, console=silent(), workers=2)
+    run_one(run, "augment", force=False, console=silent(), executor=local.Local(2))
     assert {unit.done() for unit in pieces_of(run, "augment")} == {True}
     for task in ("edges", "user_profile", "item_attributes"):
         path = f"augment/rule/{task}/records.parquet"

@@ -19,6 +19,7 @@ from augrec.artefacts.files import digest, read_json, read_parquet, write_json
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.executors.commands import register
+from augrec.pipeline.executors.local import Local
 from augrec.pipeline.executors.share import check_done, do_share
 from augrec.pipeline.executors.slurm.plan import Job, plan
 from augrec.pipeline.executors.slurm.profile import read_profile
@@ -144,7 +145,7 @@ def state(run: Run, stage: Tally, group: str) -> list[str]:
 
 @pytest.mark.parametrize("workers", [None, 2])
 def test_it_runs_in_the_chain(stage: Tally, run: Run, workers: int | None) -> None:
-    run_all(run, console=silent(), workers=workers)
+    run_all(run, console=silent(), executor=Local(workers))
     assert [member.name for member in chain(run.config)][-3:] == ["train", "tally", "report"]
     marker = stage.marker(run)
     assert marker is not None

@@ -31,7 +31,7 @@ def test_every_run_of_an_experiment_is_looked_at(experiment_with_data: Path) -> 
 def test_what_all_runs_lack_is_said_once(experiment_file: Path) -> None:
     changed = yaml.safe_load(experiment_file.read_text()) | {"settings": {"a": {}, "b": {"change": {"seeds": [3]}}}}
     write_config(experiment_file, changed)
-    (data,) = look_at_file(experiment_file, None, None)
+    (data,) = look_at_file(experiment_file, None)
     assert (data.level, data.where) == ("problem", "dataset.source.path")
 
 
@@ -49,7 +49,7 @@ def test_what_a_comparison_imports_first_need_not_be_there_yet(tmp_path: Path, t
         "seeds": [1],
     }
     path = write_config(tmp_path / "compare.yaml", compare)
-    (release,) = look_at_file(path, None, None)
+    (release,) = look_at_file(path, None)
     assert (release.level, release.where) == ("problem", "published.authors")
     (tmp_path / "release").mkdir()
-    assert look_at_file(path, None, None) == []
+    assert look_at_file(path, None) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from augrec.pipeline.executors.local import last_epoch
+from augrec.pipeline.executors.watch import last_epoch
 
 
 def test_a_training_in_progress_says_its_last_epoch(tmp_path: Path) -> None:
