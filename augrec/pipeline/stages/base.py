@@ -113,6 +113,8 @@ class Resources:
     """The key of a profile's section by which a user says how many pieces one job does in turn; none: one."""
     per_task_default: int = 1
     per_task_help: str = ""
+    same_size: bool = False
+    """Whether pieces that need no GPU are otherwise as large as the others, and get the same cores, memory and time."""
     merge: tuple[str, ...] | None = ()
     """The options of the command that finishes the stage after its pieces, in a job of its own; None where that costs
     nothing and is left to the job after it."""
@@ -200,7 +202,10 @@ class Stage(ABC):
         raise NotImplementedError(f"the stage '{self.name}' has no pieces")
 
     def gpus(self, run: Run, group: str) -> int | None:
-        """GPUs that a worker of the group needs; 0 where it needs no machine like the others', None leaves it open."""
+        """GPUs that a worker of the group needs; 0 where it needs no machine like the others', None leaves it open.
+
+        A stage without pieces is asked with "" for a group.
+        """
         return None
 
     def processes(self, run: Run, wanted: int | None) -> int:

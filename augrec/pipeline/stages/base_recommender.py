@@ -14,6 +14,7 @@ from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.metric_code import metric_modules
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.beside import default_workers
+from augrec.pipeline.stages.closed_forms import gpus_of_models
 from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class BaseRecommender(Stage):
         array="base-trainings",
         per_task="trainings_per_task",
         per_task_help="Trainings that one array task runs, as many side by side as it has cores.",
+        same_size=True,
     )
 
     def code(self, run: Run) -> tuple[str, ...]:
@@ -93,6 +95,10 @@ class BaseRecommender(Stage):
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
         """See `Stage.worker`."""
         yield _BaseWorker(beside_others=run.beside > 1)
+
+    def gpus(self, run: Run, group: str) -> int | None:
+        """See `Stage.gpus`: 0 for models that are computed in one go."""
+        return gpus_of_models(run.config, self._models(run))
 
     def processes(self, run: Run, wanted: int | None) -> int:
         """See `Stage.processes`: as many as the cores and the threads of a training allow, where nothing was said."""

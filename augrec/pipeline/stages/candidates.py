@@ -9,6 +9,7 @@ from augrec.artefacts.files import digest
 from augrec.artefacts.progress import progress
 from augrec.pipeline.metric_code import metric_modules
 from augrec.pipeline.stages.base import Run, Stage
+from augrec.pipeline.stages.closed_forms import gpus_of_models
 
 
 class Candidates(Stage):
@@ -37,6 +38,10 @@ class Candidates(Stage):
             "evaluation": config.evaluation.model_dump(mode="json"),
             "seed": config.seed,
         }
+
+    def gpus(self, run: Run, group: str) -> int | None:
+        """See `Stage.gpus`: 0 for a model that is computed in one go."""
+        return gpus_of_models(run.config, [run.config.models[run.config.candidates.model]])
 
     def finish(self, run: Run) -> dict[str, Any]:
         """See `Stage.finish`: trains the model on training interactions alone, and lists what it ranks first."""

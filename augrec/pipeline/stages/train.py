@@ -13,6 +13,7 @@ from augrec.artefacts.run_folder import TrainingFolder
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker, require_marker
 from augrec.pipeline.stages.beside import default_workers
+from augrec.pipeline.stages.closed_forms import gpus_of_models
 from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Train(Stage):
         "GPU.",
         merge=None,
         merge_job="train-end",
+        same_size=True,
     )
 
     def code(self, run: Run) -> tuple[str, ...]:
@@ -93,6 +95,10 @@ class Train(Stage):
     def worker(self, run: Run, group: str) -> Iterator[Worker]:
         """See `Stage.worker`."""
         yield _TrainingWorker(beside_others=run.beside > 1)
+
+    def gpus(self, run: Run, group: str) -> int | None:
+        """See `Stage.gpus`: 0 for a model that is computed in one go."""
+        return gpus_of_models(run.config, [run.config.models[run.config.variants[group].model]])
 
     def processes(self, run: Run, wanted: int | None) -> int:
         """See `Stage.processes`: as many as the cores and the threads of a training allow, where nothing was said."""

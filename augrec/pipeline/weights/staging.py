@@ -1,4 +1,8 @@
-"""Weights on a node's own disk: copied once per node, found again by their hash."""
+"""Weights on a node's own disk: copied once per node, found again by their hash, and taken away when nobody uses them.
+
+A process that uses a copy holds a share of its lock until it ends, however it ends. Whoever copies next takes away what
+nobody used for a week, and where the disk has no room, what was used longest ago.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,20 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
 from augrec.artefacts.memory import size_in_words
 from augrec.pipeline.weights.folders import SOURCE_FILE
 
+SECONDS_KEPT = 7 * 24 * 3600.0
+"""How long a copy stays that nobody uses."""
 VARIABLE = "AUGREC_LOCAL_MODELS"
+MARK = ".copied.json"
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -36,13 +46,16 @@ def staged(folder: Path, sha256: str) -> Path:
     name = _name(folder, sha256)
     copy = root / name
     with hold(root / f"{name}.lock", "another process copies these weights", wait=True):
+        _use(root, name)
         if _is_own_copy(root, name):
+            os.utime(mark_of(root, name))
             return copy
         try:
             _remove(copy)
         except OSError:
             return _passed_over(copy, folder, "is another user's")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        _take_away_unused(root, round(size * 1.05))
         if size * 1.05 > shutil.disk_usage(root).free:
             return _passed_over(root, folder, f"has no room for {size_in_words(size)}")
         with tempfile.TemporaryDirectory(prefix=".copy-", dir=root) as temporary:
@@ -72,9 +85,41 @@ def _keeps_others_out(root: Path) -> bool:
     return state.st_uid in (os.geteuid(), 0) and closed
 
 
+_used: dict[Path, ExitStack] = {}
+"""Locks of the copies that this process uses; the system releases them when it ends."""
+
+
+def _use(root: Path, name: str) -> None:
+    """Keeps others from taking the copy away while this process lives."""
+    lock = root / f"{name}.use"
+    if lock not in _used:
+        held = ExitStack()
+        held.enter_context(hold(lock, "the copy is being taken away", shared=True, wait=True))
+        _used[lock] = held
+
+
+def give_back(root: Path) -> None:
+    """Says that this process uses no copy below a folder any more; else that is so when it ends."""
+    for lock in [lock for lock in _used if lock.parent == root]:
+        _used.pop(lock).close()
+
+
+def _take_away_unused(root: Path, room: int) -> None:
+    """Removes this user's copies that no process uses: old ones, and others until so many bytes are free."""
+    marks = [path for path in root.glob(f"*{MARK}") if _is_own(path)]
+    for mark in sorted(marks, key=lambda path: path.lstat().st_mtime):
+        old = time.time() - mark.lstat().st_mtime > SECONDS_KEPT
+        if not old and shutil.disk_usage(root).free >= room:
+            continue
+        name = mark.name.removesuffix(MARK)
+        with suppress(AugrecError, OSError), hold(root / f"{name}.use", "it is used"):
+            mark.unlink()
+            _remove(root / name)
+
+
 def mark_of(root: Path, name: str) -> Path:
     """The file beside a copy that says who made it."""
-    return root / f"{name}.copied.json"
+    return root / f"{name}{MARK}"
 
 
 def _write_mark(root: Path, name: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.errors import UsageError
+from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.run_log import kept
 
@@ -83,6 +84,8 @@ def do_order(order: Order) -> Ended:
     except UsageError as error:
         return Ended("refused", reason(error))
     except Exception as error:
+        if not isinstance(error, AugrecError):
+            traceback.print_exc()  # into Ray's log of the worker
         return Ended("failed", reason(error))
     return Ended("done")
 

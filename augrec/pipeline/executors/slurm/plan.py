@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
 from augrec.pipeline.executors.chain import stale_reason
 from augrec.pipeline.executors.pieces import waves
-from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile, asked
+from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile, asked, seconds
 from augrec.pipeline.stages.base import CORE, Piece, Run, Stage
 from augrec.pipeline.stages.registry import chain
 
@@ -30,6 +30,19 @@ class Job:
     array: bool
     environment: str = CORE
     """The Python environment it runs in."""
+    expected: float | None = None
+    """Seconds that its tasks take together, by what finished pieces of the same groups took; None where none is."""
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of all its tasks, were each to run to its time limit once."""
+        ask = self.resources
+        return len(self.tasks) * (ask.gpus or 0) * seconds(ask.time or "00:00:00") / 3600
+
+    @property
+    def expected_gpu_hours(self) -> float | None:
+        """Of all its tasks, as far as finished pieces say so."""
+        return None if self.expected is None else (self.resources.gpus or 0) * self.expected / 3600
 
 
 Level = list[Job]
@@ -61,7 +74,8 @@ def plan(run: Run, profile: Profile, max_array_size: int) -> list[Level]:
 
 def _levels(run: Run, stage: Stage, pieces: Sequence[Piece], profile: Profile, most: int) -> Iterator[Level]:
     if not pieces:
-        yield [Job(stage.name, stage.name, [[[stage.name]]], profile.resources(stage.name), False, stage.environment)]
+        ask = profile.resources(stage.name) if stage.has_pieces else asked(run, stage, "", profile)
+        yield [Job(stage.name, stage.name, [[[stage.name]]], ask, False, stage.environment)]
         return
     waiting = [piece for piece in pieces if not piece.done()]
     for wave in waves(waiting):
@@ -69,10 +83,26 @@ def _levels(run: Run, stage: Stage, pieces: Sequence[Piece], profile: Profile, m
         if stage.resources.array_per_group:
             groups = [(f"{stage.name}-{group}", list(mine)) for group, mine in groupby(wave, lambda piece: piece.group)]
         else:
-            groups = [(stage.resources.array or f"{stage.name}-pieces", wave)]
-        yield [job for name, mine in groups for job in _arrays(run, stage, f"{name}{suffix}", mine, profile, most)]
+            groups = _by_machine(run, stage, wave, profile)
+        took = _seconds_each(pieces)
+        yield [
+            job for name, mine in groups for job in _arrays(run, stage, f"{name}{suffix}", mine, profile, most, took)
+        ]
     if stage.resources.merge is not None:
         yield [_finishing(stage, profile)]
+
+
+def _by_machine(run: Run, stage: Stage, wave: list[Piece], profile: Profile) -> list[tuple[str, list[Piece]]]:
+    """The pieces of an array; of two where some ask for the GPUs that the profile grants, and others need none."""
+    name = stage.resources.array or f"{stage.name}-pieces"
+    if not profile.resources(stage.name).gpus:
+        return [(name, wave)]
+    needless = {group for group in {piece.group for piece in wave} if stage.gpus(run, group) == 0}
+    parts = [
+        (name, [piece for piece in wave if piece.group not in needless]),
+        (f"{name}-no-gpu", [piece for piece in wave if piece.group in needless]),
+    ]
+    return [(own, mine) for own, mine in parts if mine]
 
 
 def _finishing(stage: Stage, profile: Profile) -> Job:
@@ -87,20 +117,32 @@ def _after(unfinished: Stage, job: Job) -> Job:
     return replace(job, tasks=[[[unfinished.name], *task] for task in job.tasks])
 
 
-def _arrays(run: Run, stage: Stage, name: str, pieces: list[Piece], profile: Profile, most: int) -> Level:
+def _arrays(
+    run: Run, stage: Stage, name: str, pieces: list[Piece], profile: Profile, most: int, took: Mapping[str, float]
+) -> Level:
     """One array, or several where the cluster's MaxArraySize is smaller; plain jobs where it has no arrays (0)."""
     attempts = ["--attempts", str(profile.attempts)]
-    tasks = [
-        [[stage.name, *stage.selection.words(part), *attempts]] for part in _parts(pieces, profile.per_task(stage))
-    ]
-    ask = asked(run, stage, pieces[0].group, profile)
-    parts = list(_parts(tasks, max(1, most)))
+    parts = list(_parts(list(_parts(pieces, profile.per_task(stage))), max(1, most)))
     names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
+    ask = asked(run, stage, pieces[0].group, profile)
     throttle = ask.throttle and max(1, ask.throttle // max(1, len(parts)))
     ask = ask.model_copy(update={"throttle": throttle})
-    return [
-        Job(own, stage.name, part, ask, most > 0, stage.environment) for own, part in zip(names, parts, strict=True)
-    ]
+    jobs = []
+    for own, shares in zip(names, parts, strict=True):
+        tasks = [[[stage.name, *stage.selection.words(share), *attempts]] for share in shares]
+        groups = [piece.group for share in shares for piece in share]
+        expected = sum(took[group] for group in groups) if took.keys() >= set(groups) else None
+        jobs.append(Job(own, stage.name, tasks, ask, most > 0, stage.environment, expected))
+    return jobs
+
+
+def _seconds_each(pieces: Sequence[Piece]) -> dict[str, float]:
+    """What a piece of a group takes, by those that are finished."""
+    took: dict[str, list[float]] = {}
+    for piece in pieces:
+        if piece.done() and (spent := piece.attempts.state().seconds) > 0:
+            took.setdefault(piece.group, []).append(spent)
+    return {group: sum(times) / len(times) for group, times in took.items()}
 
 
 def _parts(values: Sequence[T], size: int) -> Iterator[list[T]]:
@@ -120,3 +162,18 @@ def describe(levels: list[Level]) -> Iterator[str]:
                 f"at most {ask.throttle} at once" if job.array and ask.throttle else "",
             ]
             yield f"{number:>2}. {job.name:<24} {count:<14} {', '.join(part for part in parts if part)}"
+
+
+def gpu_hours_in_words(levels: list[Level]) -> str:
+    """What the plan takes of GPUs: by the time limits, and by what finished pieces took where there are such."""
+    jobs = [job for level in levels for job in level if job.resources.gpus]
+    if not jobs:
+        return "GPU-hours: none"
+    most = f"GPU-hours: at most {sum(job.gpu_hours for job in jobs):.1f}, were every task to run to its time limit once"
+    known = [job for job in jobs if job.expected is not None]
+    if not known:
+        return most
+    about = sum(job.expected_gpu_hours or 0.0 for job in known)
+    rest = [job.name for job in jobs if job.expected is None]
+    more = f"; of {', '.join(rest)} nothing is known yet" if rest else ""
+    return f"{most}; about {about:.1f} by what finished pieces took{more}"

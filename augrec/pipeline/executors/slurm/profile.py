@@ -22,6 +22,9 @@ TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 UNITS = "KMGT"
 RESOURCES = ("partition", "account", "qos", "constraint", "gpus", "gpu_type", "cpus", "memory", "time", "throttle")
 
+SIZE = ("cpus", "memory", "time")
+"""How large a job is, wherever it runs."""
+
 
 class JobResources(Options):
     """What a job asks for. What a stage leaves out is taken from `defaults`."""
@@ -207,16 +210,21 @@ class Profile(Options):
 
 
 def asked(run: Run, stage: Stage, group: str, profile: Profile, plain: JobResources = PLAIN) -> JobResources:
-    """What the work on a group's pieces asks for: its GPUs; plain defaults for a group that needs no such machine.
+    """What the work on a group's pieces asks for: its GPUs; the profile's defaults for one that needs no such machine.
 
     Raises:
         UsageError: the profile grants fewer GPUs than the group needs.
     """
-    needed, given = stage.gpus(run, group), profile.resources(stage.name, plain)
+    given = profile.resources(stage.name, plain)
+    sized = stage.resources.same_size or not stage.has_pieces
+    if sized and not given.gpus:
+        return given
+    needed = stage.gpus(run, group)
     if needed is None:
         return given
     if needed == 0:
-        return profile.resources(None, plain).model_copy(update={"throttle": given.throttle})
+        kept = ("throttle", *(SIZE if sized else ()))
+        return profile.resources(None, plain).model_copy(update={name: getattr(given, name) for name in kept})
     if given.gpus is None:
         return given.model_copy(update={"gpus": needed})
     if 0 < given.gpus < needed:

@@ -18,7 +18,7 @@ from augrec.artefacts.run_folder import LOCK, RunFolder, SubmissionFolder
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.chain import beside_others, check_folders
 from augrec.pipeline.executors.slurm import controller
-from augrec.pipeline.executors.slurm.plan import Level, describe, plan
+from augrec.pipeline.executors.slurm.plan import Level, describe, gpu_hours_in_words, plan
 from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.stages.base import Run
@@ -47,7 +47,7 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
     Args:
         run: the run.
         profile: the cluster.
-        dry_run: print the scripts instead; nothing is written.
+        dry_run: print the plan and the scripts instead; nothing is written.
         console: where the lines go.
 
     Returns:
@@ -188,6 +188,9 @@ def clusters_of(jobs: Iterable[Submitted]) -> list[str]:
 
 
 def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> None:
+    """The plan first: of many scripts nobody sees the end."""
+    for line in (*describe(levels), gpu_hours_in_words(levels), ""):
+        console.print(line, markup=False, highlight=False)
     files = run.files.submission("dry-run")
     names: list[str] = []
     for level in levels:
@@ -197,8 +200,6 @@ def _show(run: Run, profile: Profile, levels: list[Level], console: Console) -> 
             text = render(job, profile, run=run.folder, folder=files.root, chdir=Path.cwd())
             console.print(f"$ {shlex.join(command)}\n{text}", markup=False, highlight=False)
         names = [job.name for job in level]
-    for line in describe(levels):
-        console.print(line, markup=False, highlight=False)
 
 
 def _refuse_twice(run: Run) -> None:

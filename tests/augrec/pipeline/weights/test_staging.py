@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from augrec.pipeline.weights import staging
 
 HASH = "a" * 64
+
+
+class Disk(NamedTuple):
+    """What is asked of a disk."""
+
+    free: int
+
+
 NAME = HASH[:16]
 
 
@@ -142,3 +153,55 @@ def test_another_conversion_of_the_same_file_is_another_copy(model: Path, local:
     first = staging.staged(model, HASH)
     (model / "source.json").write_text('{"versions": {"gguf": "0.18.0"}}')
     assert staging.staged(model, HASH) != first
+
+
+@pytest.fixture
+def hold_nothing(local: Path) -> Iterator[Callable[[], None]]:
+    yield lambda: staging.give_back(local)
+    staging.give_back(local)
+
+
+def age(local: Path, sha256: str, days: float) -> None:
+    then = time.time() - days * 24 * 3600
+    os.utime(staging.mark_of(local, sha256[:16]), (then, then))
+
+
+def copies(local: Path) -> set[str]:
+    return {path.name for path in local.iterdir() if path.is_dir() and len(path.name) == 16}
+
+
+@pytest.mark.parametrize(
+    ("days", "room", "used", "kept"),
+    [
+        (8, True, False, False),
+        (8, True, True, True),  # a process uses it
+        (6, True, False, True),
+        (6, False, False, False),  # the disk is full
+        (6, False, True, True),
+    ],
+)
+def test_a_copy_that_nobody_uses_goes_when_it_is_old_or_in_the_way(
+    model: Path, local: Path, hold_nothing: Callable[[], None], monkeypatch: pytest.MonkeyPatch,
+    days: float, room: bool, used: bool, kept: bool,
+) -> None:  # fmt: skip
+    other = "b" * 64
+    staging.staged(model, other)
+    hold_nothing()
+    age(local, other, days)
+    handle = os.open(local / f"{other[:16]}.use", os.O_RDWR)
+    if used:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda root: Disk(1 << 40 if room or not copies(local) else 0))
+    staging.staged(model, HASH)
+    os.close(handle)
+    assert (other[:16] in copies(local)) == kept
+    assert (NAME in copies(local)) == (room or not kept), "the new one is copied where there is room for it then"
+
+
+def test_a_copy_is_as_young_as_its_last_use(model: Path, local: Path, hold_nothing: Callable[[], None]) -> None:
+    staging.staged(model, HASH)
+    age(local, HASH, 8)
+    staging.staged(model, HASH)
+    hold_nothing()
+    staging.staged(model, "b" * 64)
+    assert copies(local) == {NAME, "b" * 16}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from rich.console import Console
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.slurm import controller, submit
-from augrec.pipeline.executors.slurm.plan import Job, plan
+from augrec.pipeline.executors.slurm.plan import Job, gpu_hours_in_words, plan
 from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import directives, render
 from augrec.pipeline.stages.base import Run
+from recsys.models.options.mf_bpr import MfBprOptions
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_run import silent
 
@@ -227,8 +229,51 @@ def test_each_level_waits_for_all_jobs_before_it(new_run: Run, monkeypatch: pyte
         submit.submit(new_run, Profile(max_array_size=9), dry_run=False, console=silent())
 
 
-def test_a_dry_run_writes_nothing(new_run: Run) -> None:
+def test_models_in_closed_form_ask_for_no_gpu(new_run: Run) -> None:
+    new_run.config.models["learned"] = MfBprOptions()
+    new_run.config.variants["learned"] = new_run.config.variants["popular"].model_copy(update={"model": "learned"})
+    gpu, small = {"gpus": 1, "partition": "gpu", "memory": "64G"}, {"partition": "cpu", "memory": "4G"}
+    given = profile(defaults=small, stages={"train": {**gpu, "trainings_per_task": 9}, "candidates": gpu})
+    jobs = {job.name: job for level in plan(new_run, given, 1001) for job in level}
+    assert words(jobs["train"]) == [f"train --only {','.join(f'learned/seed-{n}' for n in (1, 2, 3))} --attempts 3"]
+    assert len(words(jobs["train-no-gpu"])) == 1
+    asked = {name: job.resources for name, job in jobs.items()}
+    seen = {
+        name: (asked[name].gpus, asked[name].partition, asked[name].memory)
+        for name in jobs
+        if "64G" in str(asked[name])
+    }
+    assert seen == {
+        "train": (1, "gpu", "64G"),
+        "train-no-gpu": (None, "cpu", "64G"),  # elsewhere, and as large
+        "candidates": (None, "cpu", "64G"),
+    }
+    named = Run(
+        new_run.config.model_copy(update={"training": new_run.config.training.model_copy(update={"device": "cuda"})})
+    )
+    jobs = {job.name: job for level in plan(named, given, 1001) for job in level}
+    assert "train-no-gpu" not in jobs, "the config names a GPU"
+
+
+def test_gpu_hours_are_those_of_time_limits_and_of_what_was_measured(new_run: Run) -> None:
+    given = profile(
+        stages={"augment": {"time": "03:00:00", "shards_per_task": 5}, "train": {"gpus": 1, "time": "06:00:00"}}
+    )
+    levels = plan(new_run, given, 1001)
+    assert gpu_hours_in_words(levels) == ("GPU-hours: at most 6.0, were every task to run to its time limit once"), (
+        "two GPUs for three hours; no model that is trained needs one"
+    )
+    known = [[replace(job, expected=1800.0) for job in level] for level in levels]
+    assert gpu_hours_in_words(known).endswith("; about 1.0 by what finished pieces took")
+    assert gpu_hours_in_words([level for level in levels if level[0].stage == "train"]) == "GPU-hours: none"
+
+
+def test_a_dry_run_says_the_plan_first_and_writes_nothing(new_run: Run) -> None:
     shown = io.StringIO()
     submit.submit(new_run, Profile(max_array_size=9), dry_run=True, console=Console(file=shown, soft_wrap=True))
+    first, rest = shown.getvalue().split("\n\n", 1)
+    assert [line.split()[1] for line in first.splitlines()][:2] == ["prepare", "candidates"]
+    assert first.splitlines()[-1].startswith("GPU-hours: at most ")
+    assert rest.startswith("$ sbatch ")
     assert "--dependency=afterok:<augment-llm>:<augment-rule>" in shown.getvalue()
     assert not new_run.folder.exists()

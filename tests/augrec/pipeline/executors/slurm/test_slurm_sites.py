@@ -383,6 +383,27 @@ def test_what_was_accepted_is_noted_before_the_next_call(site: Path, run: Run, m
     assert seen == list(range(len(JOBS)))
 
 
+def test_a_crash_between_the_job_and_its_receipt_loses_no_job(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intent was written down before the call: the next submission finds the job by its script."""
+    real = controller.submit
+
+    def accepted_and_killed(*arguments: Any) -> str:
+        real(*arguments)
+        raise SystemExit(137)
+
+    monkeypatch.setattr(controller, "submit", accepted_and_killed)
+    with pytest.raises(SystemExit):
+        hand_over(run)
+    assert submitted(run.folder) == [], "no receipt"
+    monkeypatch.setattr(controller, "submit", real)
+    with pytest.raises(AugrecError, match="still waiting or running: 1001"):
+        hand_over(run)
+    controller.cancel(["1001"])
+    assert len(hand_over(run)) == len(JOBS)
+
+
 def test_ranges_keep_within_the_largest_array(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAS", "2")
     assert controller.max_array_size() == 2
