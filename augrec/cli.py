@@ -110,6 +110,7 @@ def run(
     from augrec.pipeline.executors.chain import run_all
     from augrec.pipeline.hooks import hooked
     from augrec.pipeline.preflight.checks import begin
+    from augrec.pipeline.preview.ahead import expected_answers
     from augrec.pipeline.stages.base import Run
 
     _check_stages(force)
@@ -118,7 +119,9 @@ def run(
         with signs_of_life("looking for what the stages need"):
             begin(chosen.look(job), config)
         with job.stop.listening(), hooked(job.config.hooks, job.config.name, job.folder, allowed=hooks):
-            stages = run_all(job, force=force or [], console=console(), executor=chosen.executor)
+            stages = run_all(
+                job, force=force or [], console=console(), executor=chosen.executor, guess=expected_answers
+            )
     answer(
         {"run": job.folder, "page": job.files.page, "results": job.files.results, "stages": stages},
         lambda out: out.print(f"\nReport: {job.files.page}", highlight=False),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
@@ -58,6 +63,8 @@ def export_llmrec_command(
     zero_image: Annotated[
         bool, typer.Option("--zero-image", help="Write zeros for pictures where the run has none.")
     ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """LLMRec's released layout, so that its authors' code trains on this run's augmentation."""
     from augrec.pipeline.exchange.export_llmrec import export_llmrec
@@ -65,7 +72,7 @@ def export_llmrec_command(
     from augrec.pipeline.exchange.findings import render
 
     written = export_llmrec(run, out, source, zero_image=zero_image)
-    render(written, out, terminal(), EXPORT_FILE)
+    _answer(written, out, lambda screen: render(written, out, screen, EXPORT_FILE))
 
 
 @export_app.command("records")
@@ -74,12 +81,16 @@ def export_records_command(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables.")],
     sources: Sources = None,
     tasks: Tasks = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """What sources answered, as Parquet with a column for each field and the ids of the data's source."""
     from augrec.pipeline.exchange.export_records import export_records
 
-    for table in export_records(run, out, sources=sources or (), tasks=tasks or ())["tables"]:
-        terminal().print(f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns")
+    written = export_records(run, out, sources=sources or (), tasks=tasks or ())
+    lines = [f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns"
+             for table in written["tables"]]  # fmt: skip
+    _answer(written, out, lambda screen: screen.print("\n".join(lines)))
 
 
 @export_app.command("dataset")
@@ -89,12 +100,15 @@ def export_dataset_command(
     sources: Sources = None,
     tasks: Tasks = None,
     user_ids: Annotated[bool, typer.Option("--user-ids", help="Also say what the source calls users.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """What sources answered, as a folder for `datasets`: tables, the prompts' templates, and a card."""
     from augrec.pipeline.exchange.export_dataset import export_dataset
 
     written = export_dataset(run, out, sources=sources or (), tasks=tasks or (), user_ids=user_ids)
-    terminal().print(f"{out}: {len(written['tables'])} tables, {written['prompts']} templates of prompts")
+    line = f"{out}: {len(written['tables'])} tables, {written['prompts']} templates of prompts"
+    _answer(written, out, lambda screen: screen.print(line))
 
 
 @export_app.command("recbole")
@@ -105,13 +119,16 @@ def export_recbole_command(
         list[str] | None, typer.Option("--vector", metavar="GROUP/FIELD", help="These matrices; all unless named.")
     ] = None,
     no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Interactions and tables alone.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """RecBole's atomic files with the run's split and vectors, and the settings to read them."""
     from augrec.pipeline.exchange.export_recbole import SETTINGS, export_recbole
 
     written = export_recbole(run, out, vectors=[] if no_vectors else vectors or None)
-    terminal().print(f"{out / SETTINGS}: {written['counts']['train']:,} training interactions, "
-                     f"{len(written['matrices'])} matrices")  # fmt: skip
+    count, matrices = written["counts"]["train"], len(written["matrices"])
+    line = f"{out / SETTINGS}: {count:,} training interactions, {matrices} matrices"
+    _answer(written, out, lambda screen: screen.print(line))
 
 
 @export_app.command("model")
@@ -123,12 +140,20 @@ def export_model_command(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Its first training unless named.")] = None,
     user_ids: Annotated[bool, typer.Option("--user-ids", help="Also write what the source calls users.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """A trained model: model.safetensors, what its rows mean, and a card."""
     from augrec.pipeline.exchange.export_model import export_model
 
     written = export_model(run, out, variant=variant, seed=seed, user_ids=user_ids)
-    terminal().print(f"{out}: {written['variant']}/seed-{written['seed']}, {written['why']}")
+    line = f"{out}: {written['variant']}/seed-{written['seed']}, {written['why']}"
+    _answer(written, out, lambda screen: screen.print(line))
+
+
+def _answer(written: Mapping[str, Any], out: Path, show: Callable[[Console], object]) -> None:
+    """What was written, as `export.json` says it, and where."""
+    answer({"folder": out, "export": written}, show, brief=[out])
 
 
 def push_command(
@@ -136,16 +161,18 @@ def push_command(
     repository: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub.")],
     yes: Annotated[bool, typer.Option("--yes", help="Upload what is listed.")] = False,
     public: Annotated[bool, typer.Option("--public", help="A repository that is made is public.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Upload an exported folder to a hub; without --yes, say what would go where."""
     from augrec.pipeline.exchange.push import push
 
     done = push(folder, repository, yes=yes, public=public)
-    out = terminal()
-    for name, size in done.files:
-        out.print(f"{size:>14,}  {name}")
     where = f"{done.endpoint}, {done.kind} {done.repository}"
-    out.print(f"uploaded: {done.url}" if done.url else f"nothing was uploaded; --yes uploads this to {where}")
+    last = f"uploaded: {done.url}" if done.url else f"nothing was uploaded; --yes uploads this to {where}"
+    lines = [*(f"{size:>14,}  {name}" for name, size in done.files), last]
+    files = [{"file": name, "bytes": size} for name, size in done.files]
+    answer(vars(done) | {"files": files}, lambda out: out.print("\n".join(lines)), brief=[last])
 
 
 @export_app.callback()

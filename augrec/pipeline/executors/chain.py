@@ -12,15 +12,16 @@ from typing import Any
 from rich.console import Console
 
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.errors import AugrecError, DataError, UsageError
-from augrec.artefacts.files import digest, read_json, sha256_file, write_json
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.locks import hold
-from augrec.artefacts.progress import clock, signs_of_life
+from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import LOCK, MARKER, RunFolder
 from augrec.artefacts.run_log import kept
 from augrec.artefacts.visible import visible
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.local import Local
+from augrec.pipeline.executors.pace import Guess, Pace
 from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.stages import registry
 from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_marker
@@ -37,7 +38,12 @@ class Outcome:
 
 
 def run_all(
-    run: Run, *, force: Iterable[str] = (), console: Console, executor: Executor | None = None
+    run: Run,
+    *,
+    force: Iterable[str] = (),
+    console: Console,
+    executor: Executor | None = None,
+    guess: Guess | None = None,
 ) -> list[Outcome]:
     """Runs every stage of the pipeline, skipping those that are finished and unchanged.
 
@@ -46,6 +52,7 @@ def run_all(
         force: names of stages to run again from nothing.
         console: where the stage lines go.
         executor: who does the pieces; None: processes on this machine, as many as each stage says.
+        guess: what is expected of a run before its stages ran; None: nothing.
 
     Returns:
         What became of each stage, in order.
@@ -60,11 +67,11 @@ def run_all(
         check_folders(run, forced)
         save_config(run.config, run.files.config)
         stages = registry.chain(run.config)
-        took = _last_seconds(run)
+        pace = Pace(run, stages, guess)
         return [
             run_stage(
                 stage, run, stage.name in forced, f"[{position}/{len(stages)}] {stage.name:<10}", console,
-                executor=executor, ahead=_ahead(took, stages[position - 1 :]),
+                executor=executor, pace=pace,
             )
             for position, stage in enumerate(stages, start=1)
         ]  # fmt: skip
@@ -105,7 +112,7 @@ def run_stage(
     console: Console,
     *,
     executor: Executor | None = None,
-    ahead: float | None = None,
+    pace: Pace | None = None,
 ) -> Outcome:
     """Runs one stage unless it is finished and unchanged; says on the console which, and why.
 
@@ -116,14 +123,14 @@ def run_stage(
         label: begins its lines.
         console: where they go.
         executor: who does its pieces; None: processes on this machine, as many as it says.
-        ahead: seconds that it and the stages after it took when they last ran; None where that is not known.
+        pace: what the stages of the run take.
     """
     with signs_of_life(stage.name):
-        return _run_stage(stage, run, force, label, console, executor, ahead)
+        return _run_stage(stage, run, force, label, console, executor, pace or Pace(run))
 
 
 def _run_stage(
-    stage: Stage, run: Run, force: bool, label: str, console: Console, executor: Executor | None, ahead: float | None
+    stage: Stage, run: Run, force: bool, label: str, console: Console, executor: Executor | None, pace: Pace
 ) -> Outcome:
     watch = Stopwatch()
     if force:
@@ -138,7 +145,8 @@ def _run_stage(
         _say_unchanged(stage, marker, label, console)
         stage.check_details(run, marker.details)
         return Outcome(stage.name, False, stage.summary(marker.details))
-    before = "" if ahead is None else f"   (all from here to the end took {clock(ahead)} last time)"
+    ahead = pace.ahead(stage.name)
+    before = f"   ({ahead})" if ahead else ""
     console.print(f"{label} running: {reason}{before}", markup=False, highlight=False)
     stage.remove_marker(run)
     (executor or Local()).prepare(run, stage)
@@ -147,24 +155,10 @@ def _run_stage(
         text = visible(note)  # ids and titles are anybody's
         console.print(f"{' ' * len(label)} {text}", markup=False, highlight=False, soft_wrap=True)
     stage.complete(run, identity, details, watch.seconds())
-    write_json(run.files.seconds, _last_seconds(run) | {stage.name: round(watch.seconds(), 1)})
+    pace.ran(stage.name, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
     stage.check_details(run, details)
     return Outcome(stage.name, True, stage.summary(details))
-
-
-def _last_seconds(run: Run) -> dict[str, float]:
-    """What each stage took when it last ran, with those that have no marker now."""
-    try:
-        found = read_json(run.files.seconds) if run.files.seconds.exists() else {}
-        return {str(name): float(seconds) for name, seconds in found.items()}
-    except (AugrecError, AttributeError, TypeError, ValueError):
-        return {}  # a hint that is damaged is none
-
-
-def _ahead(took: dict[str, float], stages: list[Stage]) -> float | None:
-    """What these stages took together; None where one of them never ran."""
-    return sum(took[stage.name] for stage in stages) if all(stage.name in took for stage in stages) else None
 
 
 def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:

@@ -289,6 +289,18 @@ def _estimated(run: Run, name: str, engine: Any, tasks: Sequence[TaskPreview], a
     return estimate(tasks, None, bound, f"rate unknown: {unknown}")
 
 
+def rates_known(run: Run) -> bool:
+    """Whether the time of any source can be said, before its prompts are made."""
+    generation = run.config.generation
+    for name, source in (generation.sources if generation else {}).items():
+        engine: Any = source.engine
+        if not engine.replays and engine.writes_text:
+            model = getattr(engine, "model", None)
+            if read_measured(run.folder, name, model) is not None or _bound(engine, None)[0] is not None:
+                return True
+    return False
+
+
 def _bound(engine: Any, gpu: str | None) -> tuple[tuple[Figures, Peaks, int, int] | None, str]:
     """What a device can do at most with the engine's model, or why that is not known."""
     if not engine.loads_weights:

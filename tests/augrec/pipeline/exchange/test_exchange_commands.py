@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from augrec import cli
+from tests.kit.prepared_data import write_prepared
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 
@@ -57,3 +59,44 @@ def test_mistakes_get_a_message(
     found, shown = run(monkeypatch, capsys, *arguments)
     assert (found, "Traceback" in shown) == (code, False), shown
     assert expected in shown
+
+
+@pytest.mark.parametrize(
+    ("layout", "export", "brief"),
+    [
+        ("recbole", {"layout": "recbole"}, "{out}"),
+        (
+            "push",
+            {"repository": "me/mine", "kind": "dataset", "url": None},
+            "nothing was uploaded; --yes uploads this to",
+        ),
+    ],
+)
+def test_what_was_written_is_an_object_for_scripts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    layout: str,
+    export: dict[str, object],
+    brief: str,
+) -> None:
+    out = tmp_path / "out"
+    if layout == "push":
+        out.mkdir()
+        (out / "export.json").write_text('{"layout": "dataset"}')
+        command: tuple[object, ...] = ("push", out, "me/mine")
+    else:
+        write_prepared(tmp_path / "run")
+        command = ("export", layout, tmp_path / "run", out)
+    code, shown = run(monkeypatch, capsys, *command, "--json")
+    said = json.loads(shown)
+    assert (code, said["exit_code"], said["error"]) == (0, 0, None)
+    assert said["command"] == " ".join(map(str, command[: 1 + (layout != "push")]))
+    assert said["answer"]["folder"] == str(out)
+    assert export.items() <= {**said["answer"], **said["answer"].get("export", {})}.items()
+    if layout == "push":
+        assert said["answer"]["files"] == [{"file": "export.json", "bytes": 21}]
+    else:
+        assert said["answer"]["export"] == json.loads((out / "export.json").read_text())
+    code, shown = run(monkeypatch, capsys, *command, "--quiet")
+    assert (code, shown.strip().splitlines()[-1].startswith(brief.format(out=out))) == (0, True)

@@ -11,6 +11,7 @@ from augment.preview.stand_ins import MARK
 from augment.runner import run_source
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
+from augrec.pipeline.preview.ahead import expected_answers
 from augrec.pipeline.preview.look import Asked, SourcePreview, look
 from augrec.pipeline.preview.render import brief, duration, render
 from augrec.pipeline.stages.augment import catalog_of
@@ -175,3 +176,19 @@ def test_an_earlier_run_says_how_long_it_takes(tmp_path: Path, toy_data: Path, t
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0.2 s"), (40, "40 s"), (600, "10 min"), (7200, "2.0 h")])
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_first_run_expects_what_the_preview_says(tmp_path: Path, toy_data: Path, tiny: Patch) -> None:
+    """By the peaks of the device that the config names; without a rate no prompt is made."""
+    peaks = {"roofline": {"flops": 1e9, "bytes_per_second": 1e9}}
+    known = {"generation": {"sources": {"llm": {"engine": peaks}, "rule": {"engine": {"kind": "heuristic"}}}}}
+    run = opened(tmp_path, toy_data, tiny, known)
+    advance(run, "prepare")
+    expected = expected_answers(run)
+    assert expected is not None
+    (llm, _) = look(run, Asked(show=0))
+    assert llm.estimate is not None
+    assert (expected.stages, expected.seconds, expected.by) == (("augment",), llm.estimate.seconds, llm.estimate.by)
+    assert expected.by.startswith("at least: ")
+    (tmp_path / "other").mkdir()
+    assert expected_answers(opened(tmp_path / "other", toy_data, REASONED)) is None

@@ -113,7 +113,9 @@ def test_what_a_dead_worker_left_is_asked_for_again(open_run: Run, finished_run:
 
     here = Here(fate, slots=1)
     augment(open_run, here, profile_of(tmp_path))
-    assert here.asked() == [["rule 0", "rule 1"], ["rule 1"], ["rule 1"], ["rule 1"]], "after some progress it counts anew"
+    assert here.asked() == [["rule 0", "rule 1"], ["rule 1"], ["rule 1"], ["rule 1"]], (
+        "after some progress it counts anew"
+    )
     assert tables(open_run.folder) == tables(finished_run)
 
 
