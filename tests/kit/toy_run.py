@@ -18,6 +18,7 @@ from augrec.pipeline.executors import local
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.host.workers import Done, reason
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.studies.search import trials
 from tests.kit.toy_config import EMBEDDING, RULES, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 
@@ -82,9 +83,10 @@ def advance(run: Run, *stages: str, force: bool = False, processes: bool = False
 
 @contextmanager
 def in_this_process() -> Iterator[None]:
-    """While the block runs, what stages would give to processes of their own is done here."""
+    """While the block runs, what stages and searches would give to processes of their own is done here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "run_tasks", one_by_one)
+        for module in (local, trials):
+            patch.setattr(module, "run_tasks", one_by_one)
         yield
 
 

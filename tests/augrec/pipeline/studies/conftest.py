@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kit.held_out_rows import forbid_test_rows
 from tests.kit.toy_config import toy_config, write_config
-from tests.kit.toy_run import one_by_one
+from tests.kit.toy_run import in_this_process
 
 BASE = """
 candidates: {model: graph}
@@ -52,10 +52,10 @@ def experiment_with_data(experiment_file: Path, toy_data: Path) -> Path:
 
 
 @pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+def inline() -> Iterator[None]:
     """Trainings and trials run in this process."""
-    monkeypatch.setattr("augrec.pipeline.executors.local.run_tasks", one_by_one)
-    monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", one_by_one)
+    with in_this_process():
+        yield
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def written(root: Path, data: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.slow
-def test_reranked_lists_are_arms_beside_those_they_are_of(tmp_path: Path, embedder: str) -> None:
+def test_reranked_lists_are_arms_beside_those_they_are_of(tmp_path: Path, embedder: str, inline: None) -> None:
     plan = read_compare(written(tmp_path, write_toy_data(tmp_path / "data")))
     run_compare(plan, console=silent())
     files, found = RunFolder(plan.folder), read_json(plan.folder / "compare.json")

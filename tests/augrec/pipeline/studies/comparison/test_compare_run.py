@@ -26,7 +26,7 @@ from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.search.trials import Step
 from tests.kit.toy_config import EMBEDDING, toy_config
 from tests.kit.toy_data import write_toy_data
-from tests.kit.toy_run import one_by_one, silent
+from tests.kit.toy_run import in_this_process, silent
 
 pytestmark = pytest.mark.slow
 
@@ -89,9 +89,7 @@ def written(root: Path, data: Path) -> Path:
 def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> ComparisonPlan:
     root = tmp_path_factory.mktemp("comparison")
     plan = read_compare(written(root, write_toy_data(root / "data")))
-    with pytest.MonkeyPatch.context() as patch:
-        for place in ("executors.local", "studies.search.trials"):
-            patch.setattr(f"augrec.pipeline.{place}.run_tasks", one_by_one)
+    with in_this_process():
         run_compare(plan, console=silent())
     return plan
 
