@@ -65,11 +65,16 @@ def write_dataset(
 def order_of(kept: pd.DataFrame) -> np.ndarray:
     """int64 [m]: interactions (user, item, split as a code, perhaps timestamp and place) as interactions.parquet has
     them, in order of user, split, place or time, and item."""
-    items = kept["item"].to_numpy(np.int64)
-    groups = kept["user"].to_numpy(np.int64) * len(SPLITS) + kept["split"].to_numpy(np.int64)
-    by_item = np.argsort(items, kind="stable") if (np.diff(items) < 0).any() else np.arange(len(items))
+    users, items = kept["user"].to_numpy(), kept["item"].to_numpy()
+    groups = users.astype(np.int64)
+    groups *= len(SPLITS)
+    groups += kept["split"].to_numpy().astype(np.int64)
     clock = next((name for name in ("place", "timestamp") if name in kept), None)
     times = np.zeros(len(kept), np.int64) if clock is None else kept[clock].to_numpy()
+    steps = np.diff(users)
+    if ((steps > 0) | ((steps == 0) & (np.diff(items) >= 0))).all():  # as the filters leave it
+        return ordered(groups, times, items)
+    by_item = np.argsort(items, kind="stable")
     return by_item[ordered(groups[by_item], times[by_item], items[by_item])]
 
 

@@ -4,7 +4,7 @@ users in the k-core.
 By default users are drawn from the k-core, so that none of them is lost to it; a sample is thinner than the whole, so
 its items need the k-core again. `sampling: before_k_core` draws from all users, as published preparations do.
 
-Frames have columns user and item (int64 codes in the order of the source ids) and, where known, rating, timestamp and
+Frames have columns user and item (whole numbers in the order of the source ids) and, where known, rating, timestamp and
 review. Nothing depends on the order of the rows.
 """
 
@@ -94,8 +94,10 @@ def _seconds(moment: Moment, times: np.ndarray) -> int:
 def without_duplicates(interactions: pd.DataFrame) -> pd.DataFrame:
     """One row per (user, item), the latest; at equal or unknown times the higher rating, then the later review in
     order of letters, so that the order of rows never matters."""
-    users, items = (interactions[name].to_numpy(np.int64) for name in ("user", "item"))
-    pairs = users * (int(items.max(initial=0)) + 1) + items
+    items = interactions["item"].to_numpy()
+    pairs = interactions["user"].to_numpy().astype(np.int64)  # in place from here on: large data are held whole
+    pairs *= int(items.max(initial=0)) + 1
+    pairs += items
     order = np.argsort(pairs, kind="stable")
     same = np.diff(pairs[order]) == 0
     repeated = np.append(same, False) | np.append(False, same)

@@ -55,20 +55,24 @@ def prepare(
             interactions, or the protocol asks for ratings or times the source lacks.
     """
     sample_rng, split_rng = np.random.default_rng(seed).spawn(2)
-    user_codes, all_users = _codes(raw, "user")
-    item_codes, all_items = _codes(raw, "item")
     usable, notes = _usable(raw, options)
-    usable = usable.assign(user=user_codes, item=item_codes)
+    codes, all_users = _codes(raw, "user")
+    seen_users = np.bincount(codes, minlength=len(all_users)) > 0
+    usable = usable.assign(user=codes)
+    codes, all_items = _codes(raw, "item")
+    seen_items = np.bincount(codes, minlength=len(all_items)) > 0
+    usable = usable.assign(item=codes)
+    del codes
+    raw = raw.without_interactions()  # as large as the source
     if isinstance(options.split, LeaveLastOut) and options.split.ties == "file":
         usable["file_row"] = np.arange(len(usable))
     kept, dropped = filtered(usable, options, sample_rng)
     if isinstance(options.split, GlobalTemporalSplit):
         kept, unknown = cut_in_time(kept, options.split, options.source.path)
         dropped |= unknown
-    kept_users, kept["user"] = _staying(user_codes, kept["user"], len(all_users), raw.keeps_everyone)
-    kept_items, kept["item"] = _staying(item_codes, kept["item"], len(all_items), raw.keeps_everyone)
-    del usable, user_codes, item_codes  # as large as the source
-    raw = raw.without_interactions()
+    del usable
+    kept_users, kept["user"] = _staying(seen_users, kept["user"], raw.keeps_everyone)
+    kept_items, kept["item"] = _staying(seen_items, kept["item"], raw.keeps_everyone)
     users, items = (
         ids.take(pa.array(at)).to_numpy(False) for ids, at in ((all_users, kept_users), (all_items, kept_items))
     )
@@ -221,21 +225,22 @@ def _codes(raw: RawData, about: str) -> tuple[np.ndarray, pa.Array]:
     return codes[: len(column)], ids
 
 
-def _staying(before: np.ndarray, kept: pd.Series, n: int, keeps_everyone: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The codes that stay, and for each interaction the place of its code among them."""
-    stays = np.bincount(kept, minlength=n) > 0
+def _staying(seen: np.ndarray, kept: pd.Series, keeps_everyone: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The codes that stay, and int32 for each interaction the place of its code among them; `seen` is bool [n], whether
+    a code had an interaction before the filters."""
+    stays = np.bincount(kept, minlength=len(seen)) > 0
     if keeps_everyone:
-        stays |= np.bincount(before, minlength=n) == 0
-    codes = np.flatnonzero(stays)
-    return codes, np.searchsorted(codes, kept)
+        stays |= ~seen
+    places = np.cumsum(stays, dtype=np.int32) - 1
+    return np.flatnonzero(stays), places[kept.to_numpy()].astype(np.int32, copy=False)
 
 
 def ranked_ids(column: pd.Series) -> tuple[np.ndarray, pa.Array]:
-    """int64 code of each row, and the distinct ids (text [n]) the codes index, in the order of the ids."""
+    """int32 code of each row, and the distinct ids (text [n]) the codes index, in the order of the ids."""
     codes, distinct = codes_and_ids(column)
     order = _order_of_ids(distinct)
-    rank = np.empty(len(distinct), dtype=np.int64)
-    rank[order] = np.arange(len(distinct))
+    rank = np.empty(len(distinct), dtype=np.int32)
+    rank[order] = np.arange(len(distinct), dtype=np.int32)
     return rank[codes], distinct.take(pa.array(order))
 
 

@@ -1,6 +1,6 @@
 """Interactions divided into train (0), valid (1) and test (2), user by user or as a whole.
 
-Frames have int64 columns user and item, one row per pair, sorted by (user, item), so the result depends on the
+Frames have columns user and item, whole numbers, one row per pair, sorted by (user, item), so the result depends on the
 interactions and the seed only, not on the order of any file; unless a split asks for it (`ties: file`).
 """
 
@@ -210,14 +210,18 @@ def ordered(groups: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarr
     """The order of (group, key, item), where rows are sorted by item within groups of the same key already.
 
     Args:
-        groups: int64 [m], 0 and more.
+        groups: whole numbers [m], 0 and more.
         keys: [m] within the group; whole numbers are sorted in a third of the time.
         items: [m].
     """
     if keys.dtype.kind == "i" and len(keys):
         span = int(keys.max()) - int(keys.min()) + 1
         if span < np.iinfo(np.int64).max // (int(groups.max()) + 1):
-            return np.argsort(groups * span + (keys - keys.min()), kind="stable")
+            places = groups.astype(np.int64)
+            places *= span
+            places += keys
+            places -= keys.min()
+            return np.argsort(places, kind="stable")
     return np.lexsort((items, keys, groups))
 
 

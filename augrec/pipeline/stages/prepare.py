@@ -54,9 +54,9 @@ class Prepare(Stage):
         options = run.config.dataset
         told: list[str] = []
         step("reading the data set")
-        raw = read(options, _source_folder(run))
+        raw = [read(options, _source_folder(run))]
         step("filtering and splitting")
-        meta = prepare(raw, options, self.folder(run), run.config.seed, told)
+        meta = prepare(raw.pop(), options, self.folder(run), run.config.seed, told)  # held by nobody here: it is large
         notes = [*meta["notes"], *told, *_gaps(meta), *_domain_notes(run), *_item_text_notes(run, run.files.items)]
         return {**meta["counts"], "notes": notes}
 
