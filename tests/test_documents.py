@@ -1,6 +1,6 @@
 """What the documents say can be done: every command, option, make target, file and key of a config in them exists.
 
-Commands are checked against the program's own parser and not run: the demo takes minutes, and models are large. Links
+Commands are checked against the program's own parser here, and run by `tests/augrec/test_documented_commands.py`. Links
 between pages are followed, with their anchors.
 """
 
@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -21,8 +22,10 @@ from docs import reference
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SHELL = ("console", "bash", "sh")
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+SHELL = ("console", "bash", "sh", "")
+PROGRAM = re.compile(r"(augrec|make|slurm/submit\.sh) ")
+"""What the lines of a block without a language have to begin with to be commands."""
 MADE = "reference/"
 """Pages that are made when the site is built."""
 COMMANDS = dict(reference.commands())
@@ -31,16 +34,27 @@ ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 
 def blocks(path: Path, *languages: str) -> Iterator[str]:
     """The fenced blocks of these languages."""
+    for _, text in blocks_by_language(path, *languages):
+        yield text
+
+
+def blocks_by_language(path: Path, *languages: str) -> Iterator[tuple[str, str]]:
     for language, text in FENCE.findall(path.read_text(encoding="utf-8")):
         if language in languages:
-            yield text
+            yield language, dedent(text)
 
 
 def command_lines(path: Path) -> Iterator[list[str]]:
-    """The commands of a document's shell blocks as words: continued lines joined, parts of a list of commands apart."""
-    for block in blocks(path, *SHELL):
-        for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|;|\|", re.sub(r"(^|\s)#.*", "", line)):
+    """The commands of a document's shell blocks as words: continued lines joined, parts of a list of commands apart.
+
+    Of a block that shows what is printed, too, commands are the lines behind a `$`; of one without a language, those
+    that begin with a `PROGRAM`.
+    """
+    for language, block in blocks_by_language(path, *SHELL):
+        lines = block.replace("\\\n", " ").splitlines()
+        typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        for line in typed or [line for line in lines if language or PROGRAM.match(line)]:
+            for part in re.split(r"&&|;|\|(?![^\[]*\])", re.sub(r"(^|\s)#.*", "", line)):
                 words = words_of(part)
                 while words and ASSIGNMENT.fullmatch(words[0]):
                     words = words[1:]
@@ -81,7 +95,8 @@ def unknown_to_augrec(words: list[str]) -> list[str]:
     if path is None:
         return [f"augrec {words[0]}"]
     known = {option for parameter in COMMANDS[path].params for option in (*parameter.opts, *parameter.secondary_opts)}
-    options = [word.partition("=")[0] for word in words[len(path) :] if word.startswith("--")]
+    given = (word.strip("[]") for word in words[len(path) :])  # what may be left out stands in brackets
+    options = [word.partition("=")[0] for word in given if word.startswith("--")]
     wrong = [option for option in options if option not in known and option != "--help"]
     named = [ROOT / word for word in words if word.startswith("configs/")]
     files = [path.name for path in named if path.parent.is_dir() and not path.exists()]  # others are a reader's own
@@ -98,6 +113,7 @@ def test_every_command_exists_with_its_options(path: Path) -> None:
     [
         "augrec runn x",
         "augrec run x --forse a",
+        "augrec export records RUN DIR [--sorce NAME]",
         "augrec run configs/none.yaml",
         "make nothing",
         "python -m benchmarks.none",
