@@ -232,7 +232,7 @@ def make_comparison_page(folder: Path, shape: Shape) -> None:
     )
     write_results(results, files.results)
     write_markdown(results, files.markdown)
-    write_page(results, files.page)
+    write_page(results, files.page, files.tables)
 
 
 MAKERS: dict[str, Callable[[Path, Shape], None]] = {"run": make_run_page, "comparison": make_comparison_page}

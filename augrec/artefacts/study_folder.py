@@ -91,6 +91,11 @@ class ComparisonFolder:
         """The page."""
         return self.root / "index.html"
 
+    @property
+    def tables(self) -> Path:
+        """The tables of the page as CSV, Markdown and LaTeX."""
+        return self.root / TABLES
+
     def published(self, name: str) -> Path:
         """The import of a published release."""
         return self.root / "published" / name

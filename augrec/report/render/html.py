@@ -75,7 +75,8 @@ def page(
         head: what stands above the sections.
         content: what the template is given.
         styles, scripts: files that are added to those of every page.
-        tables: is given every table that the page shows and links to, for `write_tables`; None: none is linked.
+        tables: is given every table that the page shows and links to, for `write_tables` or `add_tables`; None: none is
+            linked.
     """
     environment = environment_of(folder, tables=tables)
     style, script = (
@@ -95,6 +96,11 @@ def page(
 def write_tables(folder: Path, tables: Sequence[Table]) -> None:
     """Writes every table as CSV, Markdown and LaTeX into a folder, in place of what was there."""
     shutil.rmtree(folder, ignore_errors=True)
+    add_tables(folder, tables)
+
+
+def add_tables(folder: Path, tables: Sequence[Table]) -> None:
+    """Writes every table as CSV, Markdown and LaTeX beside what is in a folder."""
     for one in tables:
         for suffix, text in {"csv": csv(one), "md": f"{markdown(one)}\n", "tex": latex(one)}.items():
             write_text(folder / f"{one.name}.{suffix}", text)

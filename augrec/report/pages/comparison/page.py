@@ -48,25 +48,31 @@ from augrec.report.pages.comparison.text_tables import (
 from augrec.report.pages.edges import edges_table
 from augrec.report.pages.reranked import reranked
 from augrec.report.pages.spending import spending_table
-from augrec.report.render.html import Head, page
+from augrec.report.render.html import Head, page, write_tables
 from augrec.report.render.legend import Look
 from augrec.report.render.safe_text import beginning
+from augrec.report.render.tables import Table
 
 HERE = Path(__file__).parent
 
 
-def write_page(results: ComparisonResults, path: Path) -> None:
+def write_page(results: ComparisonResults, path: Path, tables: Path | None = None) -> None:
     """Writes the page.
 
     Args:
         results: what `compare.json` holds.
         path: the HTML file to write.
+        tables: the folder `tables` beside it, for each of its tables as CSV, Markdown and LaTeX; None: without them.
     """
-    write_text(path, render(results))
+    shown: list[Table] | None = None if tables is None else []
+    text = render(results, shown)
+    if tables is not None:
+        write_tables(tables, shown or ())
+    write_text(path, text)
 
 
-def render(results: ComparisonResults) -> str:
-    """The whole page as HTML; all text is escaped, and none acts unseen."""
+def render(results: ComparisonResults, tables: list[Table] | None = None) -> str:
+    """The whole page as HTML; all text is escaped, and none acts unseen. `tables` is given all it shows and links."""
     results = results.shown()
     left_out = {name for name, there in ((MODELS, results.local_models), (RERANKED, results.reranking)) if not there}
     head = Head(
@@ -95,7 +101,8 @@ def render(results: ComparisonResults) -> str:
         "examples": _examples(results),
         "config": _config_text(results),
     }
-    return page("compare.html.j2", HERE, head, shown, styles=[HERE / "compare.css"], scripts=[HERE / "compare.js"])
+    styles, scripts = [HERE / "compare.css"], [HERE / "compare.js"]
+    return page("compare.html.j2", HERE, head, shown, styles=styles, scripts=scripts, tables=tables)
 
 
 MODELS = "models"

@@ -32,7 +32,7 @@ from augrec.report.pages.experiment.tables import (
 )
 from augrec.report.pages.experiment.times import times_table
 from augrec.report.pages.experiment.values import Block, Line, comparisons_of
-from augrec.report.render.html import Head, page
+from augrec.report.render.html import Head, add_tables, page
 from augrec.report.render.safe_text import markdown_cell
 from augrec.report.render.tables import Table as Shown
 from augrec.report.render.text_tables import csv, latex, markdown, markdown_rows
@@ -74,7 +74,10 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
         write_text(files.tables / f"{name}.md", sweep_markdown(name, of_sweep))
         draw_lines(of_sweep, files.plots / name)
     write_text(files.markdown, _markdown(study, tables, blocks, sweeps, together))
-    write_text(files.page, _html(study, tables, blocks, sweeps, together))
+    shown: list[Shown] = []
+    text = _html(study, tables, blocks, sweeps, together, shown)
+    add_tables(files.tables, shown)
+    write_text(files.page, text)
 
 
 def across_tables(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block]) -> list[Shown]:
@@ -124,8 +127,14 @@ def _markdown(
 
 
 def _html(
-    study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps, together: Sequence[Shown]
+    study: Study,
+    tables: Mapping[str, Table],
+    blocks: Sequence[Block],
+    sweeps: Sweeps,
+    together: Sequence[Shown],
+    shown: list[Shown],
 ) -> str:
+    """The page; `shown` is given every table of it."""
     failures, searched = len(study.failures), search_table(study)
     sections = [(stem(block), block.title) for block in blocks]
     sections += [(f"{found.name}-section", found.caption) for found in together]
@@ -165,7 +174,7 @@ def _html(
         "runs": _runs(study),
         "failures": study.failures,
     }
-    return page("experiment.html.j2", HERE, head, content, styles=[HERE / "experiment.css"])
+    return page("experiment.html.j2", HERE, head, content, styles=[HERE / "experiment.css"], tables=shown)
 
 
 def _runs(study: Study) -> list[tuple[str, str, str]]:

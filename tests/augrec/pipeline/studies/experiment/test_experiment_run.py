@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,9 @@ def test_an_experiment_from_data_to_pages(experiment_with_data: Path) -> None:
         "index.html",
     ):
         assert (out / name).stat().st_size > 300
+    linked = re.findall(r'href="(tables/[^"]+)"', (out / "index.html").read_text(encoding="utf-8"))
+    assert {"tables/main-data-means.csv", "tables/main-data-means.md", "tables/layers-table.tex"} <= set(linked)
+    assert [link for link in linked if not (out / link).exists()] == []
     lines = list(csv.DictReader((out / "tables" / "main-data.csv").open()))
     assert {line["variant"] for line in lines} == {"graph", "popular", "broken"}
 

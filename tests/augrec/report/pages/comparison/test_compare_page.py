@@ -66,6 +66,19 @@ def test_it_is_written_to_the_path(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["index.html"]
 
 
+def test_every_table_lies_beside_the_page_in_three_forms(content: dict[str, Any], tmp_path: Path) -> None:
+    old = tmp_path / "tables" / "gone.csv"
+    old.parent.mkdir()
+    old.touch()
+    write_page(page_content.results(content), tmp_path / "index.html", tmp_path / "tables")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="(tables/[^"]+)"', text))
+    names = re.findall(r'<table[^>]* id="([^"]+)"', text)
+    assert len(names) > 10
+    assert linked == {f"tables/{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex")}
+    assert {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tables").iterdir()} == linked
+
+
 def test_twelve_arms_and_ten_examples_stay_small(content: dict[str, Any]) -> None:
     large = copy.deepcopy(content)
     sources = ["gpt35", "smollm2", "tfidf", "gpt35-1000"]
