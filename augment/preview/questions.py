@@ -217,6 +217,10 @@ class Preview:
             shown=tuple(self._shown(task, one) for entity in shown for one in made[entity]),
         )
 
+    def drafts(self, task: Task, entity: int) -> list[Draft]:
+        """The questions of a task about an entity that can be asked."""
+        return [one.draft for one in self._questions(task, entity) if isinstance(one, Request)]
+
     def _questions(self, task: Task, entity: int) -> Iterator[Request | Record]:
         whom: Any = self._catalog.user(entity) if task.about == "user" else self._catalog.item(entity)
         return ask(task, entity, whom, self._reader, self._seed, self._catalog.ids)

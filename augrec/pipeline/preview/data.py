@@ -9,11 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from augment.catalog import Catalog
-from augment.store.answers import QuotedAnswer
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import RunFolder
-from augrec.artefacts.tasks import read_card
 from augrec.pipeline.executors.chain import stale_reason
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
@@ -60,22 +57,3 @@ def _is_current(run: Run, name: str) -> bool:
         return marker is not None and stale_reason(stage, run, marker, stage.identity(run)) is None
     except AugrecError:
         return False  # a stage before it is not finished
-
-
-def answers_of(run: Run, source: str, sizes: dict[str, int]) -> dict[str, dict[int, tuple[QuotedAnswer, ...]]]:
-    """The merged answers of a source by task and entity, for prompts that quote them.
-
-    Args:
-        run: the run.
-        source: its name.
-        sizes: how many users and items there are, by "user" and "item".
-    """
-    found: dict[str, dict[int, tuple[QuotedAnswer, ...]]] = {}
-    for task in run.files.source(source).tasks():
-        card = read_card(task.card)
-        records = read_records(task.records, entities=sizes[card.about], columns=()).answered()
-        of_task = found.setdefault(task.name, {})
-        for record in records:
-            answer = QuotedAnswer(record.question, record.fields or {})
-            of_task[record.entity] = (*of_task.get(record.entity, ()), answer)
-    return found

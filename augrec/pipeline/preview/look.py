@@ -22,10 +22,11 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import suggestion
 from augrec.artefacts.tasks import Edges, Ranking, Rating
 from augrec.pipeline.preflight.engines import gpus_here
-from augrec.pipeline.preview.data import Material, answers_of, material
+from augrec.pipeline.preview.data import Material, material
 from augrec.pipeline.preview.estimate import Estimate, estimate, read_measured, require_measured
 from augrec.pipeline.reranking.asking import asked_about_lists
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.finished_answers import answers_of
 from augrec.pipeline.stages.rerank import SPLITS
 from augrec.pipeline.weights import find_folder
 from recsys.options import Judged

@@ -32,8 +32,9 @@ class Report(Stage):
     per_variant = True
 
     def code(self, run: Run) -> tuple[str, ...]:
-        """See `Stage.code`; with what turns a config's values into the rows that the page shows."""
-        return (*super().code(run), "augrec.pipeline.llm_draws", "augrec.pipeline.reranking.options")
+        """See `Stage.code`; with what turns a config's values into the rows that the page shows, and prompts."""
+        asked = "augrec.pipeline.stages.asked_prompts"
+        return (*super().code(run), asked, "augrec.pipeline.llm_draws", "augrec.pipeline.reranking.options")
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the whole config but for places."""
@@ -49,6 +50,7 @@ class Report(Stage):
         """
         from augrec.pipeline.audit import audit_run
         from augrec.pipeline.config import as_plain
+        from augrec.pipeline.stages.asked_prompts import asked_prompts
         from augrec.report.pages.run.page import write_report
 
         step("auditing")
@@ -65,7 +67,13 @@ class Report(Stage):
         plan = {name: _planned(config, name) for name in config.shown_variants()}
         plan |= {name: _planned_row(config, name) for name in config.reranked}
         stages = [stage.folder(run).name for stage in stages_before(self, config)]
-        write_report(run.files, config.report, as_plain(config), variants=list(plan), plan=plan, stages=stages)
+        write_report(
+            *(run.files, config.report, as_plain(config)),
+            variants=list(plan),
+            plan=plan,
+            stages=stages,
+            prompts=asked_prompts(run),
+        )
         return {"audit_checks": len(audit.checks), "variants": len(plan)}
 
     def outputs(self, run: Run) -> Iterable[Path]:

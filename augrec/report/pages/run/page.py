@@ -31,6 +31,7 @@ from augrec.report.pages.run.generated import Records, count_values, genre_share
 from augrec.report.pages.run.groups import groups_table, kinds_of_users
 from augrec.report.pages.run.headline import find_headline
 from augrec.report.pages.run.plots import curve_figures, genre_figure, primary_figure, training_curves, user_figures
+from augrec.report.pages.run.prompts import AskedPrompt, shown_prompts
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.single_users import single_users
 from augrec.report.pages.run.tables import (
@@ -78,6 +79,7 @@ def write_report(
     variants: Sequence[str],
     plan: Mapping[str, PlannedVariant] | None = None,
     stages: Sequence[str] | None = None,
+    prompts: Sequence[AskedPrompt] = (),
 ) -> None:
     """Writes results.json, checklist.md, index.html and tables/ below `report/` of a run folder, reading nothing else.
 
@@ -89,6 +91,7 @@ def write_report(
         plan: what the config says of variants: which is a control of which, and which seeds are read (else all that
             there are).
         stages: the folders of the stages that made it, in their order; None for all that have a marker, by name.
+        prompts: some of those that language models were asked.
 
     Raises:
         UsageError: the options name a variant that is not among `variants`.
@@ -112,7 +115,8 @@ def write_report(
     tables: list[Table] = []
     made_by = [path.parent.name for path in run.stage_markers()] if stages is None else stages
     checklist = read_checklist(run, config, trained, options, [name for name in made_by if name != run.report.name])
-    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages), tables, checklist)
+    asked = shown_prompts(prompts, hide_users=options.hide_users)
+    shown = render(run, trained, results, options, roles, facts, read_tuning(run, stages), tables, checklist, asked)
     write_tables(run.report_tables, tables)
     write_json(run.results, results_json(trained, results, options))
     write_text(run.checklist, checklist.markdown())
@@ -129,6 +133,7 @@ def render(
     tuning: Tuning | None = None,
     tables: list[Table] | None = None,
     checklist: Checklist | None = None,
+    prompts: Sequence[AskedPrompt] = (),
 ) -> str:
     """The whole page as HTML; text from the data, the LLM and the config is escaped. `tables` is given all it shows."""
     headline = find_headline(trained, results, options, roles)
@@ -159,6 +164,7 @@ def render(
         "primary_figure": primary_figure(trained, results, options),
         "reranked": lists,
         "tuning": tuning,
+        "prompts": prompts,
         "checklist": checklist,
         "checklist_file": run.checklist.name,
         "spending": spending_table(
