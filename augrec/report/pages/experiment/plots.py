@@ -97,7 +97,8 @@ def _bars(axes: Axes, rows: tuple[Row, ...], metric: str, colours: Colours) -> N
             axes.plot([value.paper], [place], marker="d", color=colours.ink, markersize=4)
         if row.is_baseline:
             axes.axvline(value.mean, color=colours.series[1], linewidth=1, linestyle=(0, (4, 3)))
-    axes.set_xlim(left=0)
+    told = (end for row in rows for end in (row.values[metric].mean, row.values[metric].high, row.values[metric].paper))
+    axes.set_xlim(0, None if any(told) else 1)  # all may be 0, as in a study made small to be tried
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -13,6 +13,7 @@ import pytest
 
 from augrec.report.numbers.comparison import Comparison, family_sizes
 from augrec.report.pages.experiment.paper import load, published
+from augrec.report.pages.experiment.plots import bars_on_page
 from augrec.report.pages.experiment.tables import (
     block_markdown,
     means_table,
@@ -272,3 +273,9 @@ def test_a_sweep_of_several_variants_is_one_table() -> None:
     assert [(row["variant"], row["training.noise"], row["mean"]) for row in rows] == [
         ("con", "0", "0.2"), ("con", "0.1", "0.2"), ("gen", "0", "0.2"), ("gen", "0.1", "0.2")
     ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_bars_of_nothing_but_zero_have_an_axis_to_stand_on() -> None:
+    rows = tuple(row(name, Value(mean=0.0, low=0.0, high=0.0)) for name in ("one", "other"))
+    assert "<svg" in bars_on_page(replace(BLOCK, rows=rows), "bars")
