@@ -166,7 +166,7 @@ def test_several_questions_of_one_entity_are_legal_and_one_twice_is_not(tmp_path
     assert asked.fields == {"x": 2}
     assert records.of(0) is None
     with pytest.raises(DataError, match="two records of entity 0 answer the question 'b'") as error:
-        read_records(written(path, [*rows, row(0, {}, question="b")]))
+        read_records(written(path, [*rows, row(0, {}, question="b"), row(0, {}, question="a")]))
     assert error.value.where == f"{path}, row 3"
     with pytest.raises(DataError, match=r"two records of entity 1\n"):
         read_records(written(path, [*rows, row(1, {})]))
