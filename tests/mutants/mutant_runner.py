@@ -26,6 +26,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 from live_functions import LiveModule, Plant
 from mutations import Mutant, mutants
 from reached_lines import Reached, kept_at, read, record
@@ -83,6 +84,15 @@ class MutatedModule:
         assert spec is not None
         spec.loader.get_code = lambda _: compile(self._mutant.source, spec.origin or name, "exec")  # type: ignore
         return spec
+
+
+class NoShrinking:
+    """A pytest plugin: an example that fails need not be made small, which takes most of the time of such a test."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))  # all else as in conftest.py
+        settings.load_profile("mutants")
 
 
 class OneFault:
@@ -184,7 +194,7 @@ def with_tests(tests: Sequence[str], plugin: object, mutant: Mutant | None = Non
     assert not any(name.partition(".")[0] in PACKAGES for name in sys.modules), "a module of the project is loaded"
     if mutant is not None:
         sys.meta_path.insert(0, MutatedModule(mutant))
-    return int(pytest.main([*tests, *ARGUMENTS], plugins=[plugin]))
+    return int(pytest.main([*tests, *ARGUMENTS], plugins=[NoShrinking(), plugin]))
 
 
 def outcome(status: int) -> str:

@@ -110,6 +110,9 @@ def test_every_pair_of_more_users_than_items_is_another_one(tmp_path: Path) -> N
     rows = [(user, item, "train", 0) for user in range(7) for item in range(2)]
     path = written(tmp_path / "interactions.parquet", rows)
     assert len(read_interactions(path, 7, 2).pairs) == 14
+    write_ranked_lists(tmp_path / "lists.parquet", UserItems(np.arange(0, 15, 2), np.tile([0, 1], 7)))
+    lists = read_ranked_lists(tmp_path / "lists.parquet", 7, 2, remedy="again")
+    assert [lists.of(user).tolist() for user in range(7)] == [[0, 1]] * 7
 
 
 def test_details_are_aligned_with_the_pairs_of_their_split(tmp_path: Path) -> None:
