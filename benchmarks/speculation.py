@@ -16,17 +16,20 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from augment.engines.vllm.engine import VllmEngine
 from augment.engines.vllm.options import SpeculativeOptions
 from augment.messages import Request
+from augrec.artefacts.files import write_text
 from benchmarks.augmentation_inside import started
-from benchmarks.augmentation_work import Work, prepared
+from benchmarks.augmentation_work import TASKS_ABOUT_USERS, Work, prepared
 from benchmarks.result import Result, add_json_option, report, run
 
 FORMS = ("within a schema", "free")
@@ -51,16 +54,25 @@ class Turn:
         return 1e3 * self.cpu / self.written
 
 
+def draw_from_all(config: Path) -> None:
+    """Sets `top_k: 0` for all tasks: on a CPU vLLM ends where drafts are checked with another."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["generation"]["tasks"] = {task: {"sampling": {"top_k": 0}} for task in TASKS_ABOUT_USERS}
+    write_text(config, yaml.safe_dump(content))
+
+
 def serve(orders: Connection, config: Path, tokens: int) -> None:
-    """A process: answers all requests in the form that it is told, again and again, until it is told none."""
+    """A process: answers all requests in the form that it is told, again and again, until nobody asks."""
     work = Work(config)
     drafts = SpeculativeOptions(method="ngram", num_speculative_tokens=tokens) if tokens else None
     with started(work, work.engine.model_copy(update={"speculative_config": drafts})) as engine:
         requests = work.requests(engine)
         orders.send(len(requests))
-        while form := orders.recv():
-            engine.clear_cache()
-            orders.send(answered(engine, requests, held=form == FORMS[0]))
+        with suppress(EOFError):
+            while True:
+                held = orders.recv() == FORMS[0]
+                engine.clear_cache()
+                orders.send(answered(engine, requests, held=held))
 
 
 def answered(engine: VllmEngine, requests: Sequence[Request], *, held: bool) -> Turn:
@@ -98,6 +110,7 @@ def main() -> int:
     turns: dict[tuple[str, str], list[Turn]] = {(arm, form): [] for arm in (PLAIN, DRAFTED) for form in FORMS}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         config = prepared(Path(folder), arguments.users, BATCH, sample=200).config
+        draw_from_all(config)
         ends = {}
         for arm, tokens in ((PLAIN, 0), (DRAFTED, arguments.tokens)):
             here, there = spawned.Pipe()
@@ -105,7 +118,7 @@ def main() -> int:
             process.start()
             there.close()
             running.callback(process.join)
-            running.callback(here.send, None)
+            running.callback(here.close)  # the other end reads that there is no more to do
             ends[arm] = here
         requests = max(end.recv() for end in ends.values())
         for turn in range(arguments.rounds):

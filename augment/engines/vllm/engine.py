@@ -182,6 +182,7 @@ class VllmEngine(Engine):
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """See Engine. A failure of the engine itself is an AugrecError; what was yielded before it stays valid."""
         engine = self.llm.llm_engine
+        check_drafts(self._options, requests, on_cpu=self._started is not None and self._started.threads is not None)
         waiting, flying = deque(requests), dict[str, Request]()
         try:
             while waiting or flying:
@@ -303,6 +304,20 @@ class VllmEngine(Engine):
                 label_logprobs=scores,
                 unanswered=written.finish_reason in TROUBLE,
             )
+
+
+def check_drafts(options: VllmOptions, requests: Sequence[Request], *, on_cpu: bool) -> None:
+    """Raises UsageError for draws that end vLLM where it checks drafts on a CPU.
+
+    Where a step's drafts are all dropped, as a grammar does that they leave, its top_k takes the largest of no numbers.
+    """
+    drawn = next((one for one in requests if one.sampling.top_k and one.sampling.temperature), None)
+    if on_cpu and options.speculative_config is not None and drawn is not None:
+        raise UsageError(
+            f"on a CPU vLLM ends when it checks drafts and draws with top_k ({drawn.sampling.top_k})",
+            where=f"generation.tasks.{drawn.task}.sampling, with speculative_config in the engine's section",
+            remedy="set top_k: 0 (or temperature: 0) there, or leave speculative_config out",
+        )
 
 
 def label_logprobs(written: Any, ids: Sequence[int]) -> tuple[float, ...]:

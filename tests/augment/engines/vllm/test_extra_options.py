@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ from pydantic import ValidationError
 from augment.engines.openai.engine import OpenAIEngine
 from augment.engines.openai.options import CHANGES_NOTHING as SENT_FOR_NOTHING
 from augment.engines.openai.options import SENT_HERE, OpenAIOptions
-from augment.engines.vllm.engine import VllmEngine
+from augment.engines.vllm.engine import VllmEngine, check_drafts
 from augment.engines.vllm.extra import CHANGES_NOTHING, NAMES_CODE, SET_HERE, argument_names, check_names
 from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.sizes import memory_need
 from augment.engines.vllm.start import engine_settings, identity
+from augment.messages import Request, Sampling
+from augment.requests import ask
+from augment.tasks import TASKS
+from augment.tasks.base import Context
 from augrec.artefacts.errors import UsageError
+from tests.kit.fake_engine import FakeEngine
 from tests.kit.tiny_llama import write_llama
 
 NGRAM = {"method": "ngram", "num_speculative_tokens": 3}
@@ -106,6 +112,26 @@ def test_an_fp8_cache_takes_half_and_drafts_score_nothing(tmp_path: Path) -> Non
         engine = VllmEngine(options(speculative_config=NGRAM, dtype="float32"), model, "x", tmp_path / "log")
         with pytest.raises(UsageError, match="no log-probabilities of labels"):
             engine.check_labels(["A", "B"])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "on_cpu", "drafts", "ends"),
+    [
+        ({"top_k": 40}, True, NGRAM, True),
+        ({"top_k": 0}, True, NGRAM, False),
+        ({"top_k": 40, "temperature": 0.0}, True, NGRAM, False),
+        ({"top_k": 40}, False, NGRAM, False),
+        ({"top_k": 40}, True, None, False),
+    ],
+)
+def test_draws_that_end_vllm_on_a_cpu_are_refused(
+    context: Context, drawn: dict[str, Any], on_cpu: bool, drafts: dict[str, Any] | None, ends: bool
+) -> None:
+    task = TASKS["user_profile"](context, TASKS["user_profile"].Options(sampling=Sampling(**drawn)))
+    asked = [one for one in ask(task, 0, context.catalog.user(0), FakeEngine(), seed=0) if isinstance(one, Request)]
+    assert asked
+    with pytest.raises(UsageError, match=r"user_profile.sampling(.|\n)*top_k: 0") if ends else nullcontext():
+        check_drafts(options(speculative_config=drafts), asked, on_cpu=on_cpu)
 
 
 @pytest.mark.parametrize("name", ["model", "seed", "temperature", "n", "response_format"])
