@@ -74,6 +74,27 @@ def test_budget_is_reached_by_the_longest_answer() -> None:
     assert token_budget(edge_answer(10).schema) == len('{"most_likely":10,"least_likely":9}') + 1
 
 
+AB = {"const": "ab"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "longest"),
+    [
+        ({"type": "array", "items": AB, "maxItems": 3}, '["ab","ab","ab"]'),
+        ({"type": "array", "items": AB, "maxItems": 1}, '["ab"]'),
+        ({"type": "array", "items": AB, "maxItems": 0}, "[]"),
+        ({"type": "object", "properties": {}, "additionalProperties": False}, "{}"),
+        (
+            {"type": "object", "properties": {"x": AB, "y": {"enum": [1, "é", 30]}}, "additionalProperties": False},
+            '{"x":"ab","y":"é"}',
+        ),
+        ({"anyOf": [AB, {"const": None}, {"type": "array", "items": AB, "maxItems": 1}]}, '["ab"]'),
+    ],
+)
+def test_the_budget_of_a_schema_is_its_longest_value_in_bytes(schema: dict[str, Any], longest: str) -> None:
+    assert token_budget(schema) == len(longest.encode()) + 1
+
+
 @pytest.mark.parametrize("domain", [*DOMAINS, "teapots"])
 def test_every_domain_names_its_creator_in_the_answer(domain: str) -> None:
     profile, _, attributes, *_ = answers(domain, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ def test_a_merge_that_fails_leaves_no_rows_about(
         yield from (record(entity) for entity in range(30))
         raise DataError("they cannot be read any more")
 
-    with pytest.raises(DataError, match="any more"):
+    with pytest.raises(DataError, match="any more") as error:
         merge(records(), {f"key{entity}" for entity in range(30)}, tmp_path / "records.parquet")
     assert list(tmp_path.iterdir()) == []
+    still_open = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            still_open.append(str(link.readlink()))
+    assert not [name for name in still_open if name.startswith(str(tmp_path))], f"kept open after {error.value}"
