@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from augrec.pipeline.stages.base import Run
 
 EXECUTORS = ("local", "ray")
-AUTO = "auto"
 
 ExecutorName = Annotated[
     str,
@@ -70,7 +69,7 @@ def chosen_executor(
 
         yield Chosen(Local(workers), look_at_run)
         return
-    from augrec.pipeline.executors.ray.cluster import RayCluster
+    from augrec.pipeline.executors.ray.cluster import AUTO, RayCluster
     from augrec.pipeline.executors.ray.executor import OnRay
     from augrec.pipeline.executors.ray.findings import look_at_ray
     from augrec.pipeline.executors.slurm.profile import read_profile

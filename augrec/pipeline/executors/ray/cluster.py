@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.memory import size_in_words
 from augrec.pipeline.executors.ray.task import Ended, Order, do_order
 
+AUTO = "auto"
+SECONDS_TO_CONNECT = 10.0
 INSTALL = "python -m pip install 'augrec[ray]', on every node"
 START = "ray start --head --disable-usage-stats here and ray start --address=HOST:6379 on the others; or --address"
 
@@ -80,7 +84,7 @@ class RayCluster:
         UsageError: Ray is not installed, or there is no such cluster.
     """
 
-    def __init__(self, address: str = "auto") -> None:
+    def __init__(self, address: str = AUTO) -> None:
         self.address = address
         self._ray: Any = None
         self._do: Any = None
@@ -88,10 +92,7 @@ class RayCluster:
     def __enter__(self) -> RayCluster:
         if not installed():
             raise UsageError("Ray is not installed", where="--executor ray", remedy=INSTALL)
-        if "://" in self.address:
-            raise UsageError(
-                f"{self.address!r} is no HOST:PORT", where="--address", remedy="start it on a node: --address auto"
-            )
+        _require_listening(os.environ.get("RAY_ADDRESS", AUTO) if self.address == AUTO else self.address)
         import ray
 
         with _own_signals():
@@ -158,6 +159,19 @@ class RayCluster:
         """See `Cluster.cancel`."""
         for handle in handles:
             self._ray.cancel(handle, force=force)
+
+
+def _require_listening(address: str) -> None:
+    """Raises where nobody listens at HOST:PORT: Ray would try again for minutes. Ray itself looks for `auto`."""
+    if address == AUTO:
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise UsageError(f"{address!r} is no HOST:PORT", where="--address", remedy="HOST:PORT of the head, or `auto`")
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers: {error}", where=f"--address {address}", remedy=START) from None
 
 
 @contextmanager

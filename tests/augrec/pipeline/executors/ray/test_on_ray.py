@@ -11,7 +11,6 @@ import pytest
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.executors import choice
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.executors.choice import chosen_executor
 from augrec.pipeline.executors.ray import cluster, executor
@@ -199,10 +198,6 @@ def test_a_profile_says_what_tasks_ask_for(open_run: Run, tmp_path: Path, text: 
     assert ask_of(open_run, STAGES[stage], group, profile_of(tmp_path, text)) == ask
 
 
-def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -211,10 +206,12 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"name": "local", "profile": Path("gpu.toml")}, "--profile is not for the executor 'local'"),
         ({"name": "ray", "workers": 2}, "--workers is not for the executor 'ray'"),
         ({"name": "ray"}, r"(?s)Ray is not installed.*augrec\[ray\]"),
+        ({"name": "ray", "address": "ray://head:10001"}, "is no HOST:PORT"),
+        ({"name": "ray", "address": "127.0.0.1:1"}, "(?s)no Ray cluster answers.*ray start --head"),
     ],
 )
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, options: dict[str, object], message: str) -> None:
-    nothing_installed(monkeypatch)
+    there = "address" in options
+    monkeypatch.setattr(cluster, "find_spec", lambda name: object() if there else None)
     with pytest.raises(UsageError, match=message), chosen_executor(**options):  # type: ignore[arg-type]
         pass
-    assert "ray" in choice.EXECUTORS
