@@ -136,6 +136,10 @@ def test_lists_that_are_not_the_vectors_are_found(run: RunFolder) -> None:
     def swapped(rows: list[dict[str, Any]]) -> None:
         rows[0]["item"], rows[1]["item"] = rows[1]["item"], rows[0]["item"]
 
+    def in_another_order(rows: list[dict[str, Any]]) -> None:
+        swapped(rows)
+        rows[0]["score"], rows[1]["score"] = rows[1]["score"], rows[0]["score"]
+
     def better(rows: list[dict[str, Any]]) -> None:
         rows[0]["score"] += 1.0
 
@@ -144,7 +148,7 @@ def test_lists_that_are_not_the_vectors_are_found(run: RunFolder) -> None:
             split, rows[3]["user"], {row["item"] for row in rows if row["user"] == rows[3]["user"]}
         )
 
-    for change in (swapped, better, another):
+    for change in (swapped, in_another_order, better, another):
         pq.write_table(whole, run.base.lists)
         edit(run.base.lists, change)
         assert set(wrong(audit_base(run.root, split))) == {name}
