@@ -93,7 +93,7 @@ def measured(model: Path, folder: Path, prompts: int, rounds: int) -> list[Resul
     answers: dict[str, list[list[int]]] = {}
     for _ in range(rounds):
         for way, (weights, lora) in ways.items():
-            took, answers[way] = in_a_fresh_process(answer_seconds, weights, lora, prompts, str(folder / "engine.log"))
+            took, answers[way] = in_a_fresh_process(answer_seconds, weights, lora, prompts, str(folder / "vllm.log"))
             seconds[way].append(took)
     middle = {way: statistics.median(took) for way, took in seconds.items()}
     rate = {way: prompts * PROMPT / took for way, took in middle.items()}

@@ -11,6 +11,7 @@ from functools import cache
 import hypothesis
 import pytest
 
+from augrec.artefacts.progress import QUIET
 from tests.kit.machine_speed import slowness
 
 # The same examples in every run, and no deadline: a busy machine is no failure.
@@ -107,6 +108,17 @@ def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_command_silences_the_next_test() -> Iterator[None]:
+    """A command with `--quiet` says so to the processes that it starts, by a variable of this one."""
+    before = os.environ.get(QUIET)
+    yield
+    if before is None:
+        os.environ.pop(QUIET, None)
+    else:
+        os.environ[QUIET] = before
 
 
 @pytest.fixture(autouse=True)
