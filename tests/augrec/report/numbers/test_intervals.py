@@ -179,6 +179,33 @@ def test_pairs_are_made_of_the_seeds_that_both_were_trained_with() -> None:
     assert (found.paired_seeds, found.n_users) == (3, 50)
 
 
+@pytest.mark.parametrize("lacking", [("a", 2), ("b", 3)])
+def test_a_user_without_a_value_at_one_seed_is_in_no_pair(lacking: tuple[str, int]) -> None:
+    both = {name: variant(name, range(1, 5)) for name in "ab"}
+    name, seed = lacking
+    both[name].by_seed[seed]["recall@20"][7] = np.nan
+    pair = paired_values(both["a"], both["b"], "recall@20")
+    assert pair is not None
+    assert pair.differences.shape == (1, 4, 49)
+    assert np.isfinite(pair.differences).all()
+
+
+def test_a_metric_that_one_variant_lacks_has_no_pairs() -> None:
+    first, second = variant("a", range(3)), variant("b", range(3))
+    del second.per_user["recall@20"]
+    assert paired_values(first, second, "recall@20") is None
+    assert paired_values(second, first, "recall@20") is None
+
+
+def test_seeds_are_paired_by_number_in_whatever_order_they_were_read() -> None:
+    first, second = variant("a", range(3)), variant("b", range(3))
+    turned = Trained("b", second.metrics, USERS, second.per_user, {seed: second.by_seed[seed] for seed in (2, 0, 1)})
+    there, again = paired_values(first, second, "recall@20"), paired_values(first, turned, "recall@20")
+    assert there is not None
+    assert again is not None
+    assert np.array_equal(there.differences, again.differences)
+
+
 def test_what_draws_nothing_stands_beside_every_seed_of_the_other() -> None:
     fixed, drawn = variant("a", range(1), deterministic=True), variant("b", range(5))
     there, back = paired_values(fixed, drawn, "recall@20"), paired_values(drawn, fixed, "recall@20")
