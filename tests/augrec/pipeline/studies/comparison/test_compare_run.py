@@ -24,7 +24,7 @@ from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.search.trials import Step
-from tests.kit.toy_config import EMBEDDING, toy_config
+from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import in_this_process, silent
 
@@ -80,9 +80,7 @@ def written(root: Path, data: Path) -> Path:
         "seeds": [1, 2],
         "bootstrap": 100,
     }
-    path = root / "compare.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
+    return write_config(root / "compare.yaml", content)
 
 
 @pytest.fixture(scope="module")
