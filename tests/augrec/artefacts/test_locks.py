@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from augrec.artefacts import owners
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.locks import ROOM, hold
 from augrec.artefacts.owners import FIRST_SPACE, Owner, owner_of, read_owner, this_process
+from tests.kit.machine_speed import patience
 
 ROOT = Path(__file__).parents[3]
 CODE = """
@@ -277,8 +279,22 @@ def test_of_many_that_want_it_one_has_it(tmp_path: Path, offered: bool) -> None:
     assert (tmp_path / "counter").read_text() == "40"
 
 
-def test_it_waits_and_says_for_whom(tmp_path: Path, offered: bool, capfd: pytest.CaptureFixture[str]) -> None:
-    path, got = tmp_path / "a.lock", threading.Event()
+class Said(io.StringIO):
+    """A stream that tells what is written to it, and when: reading a captured one meanwhile may lose a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.something = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        written = super().write(text)
+        self.something.set()
+        return written
+
+
+def test_it_waits_and_says_for_whom(tmp_path: Path, offered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, got, said = tmp_path / "a.lock", threading.Event(), Said()
+    monkeypatch.setattr(sys, "stderr", said)
 
     def wait() -> None:
         with hold(path, "held", wait=True):
@@ -287,15 +303,13 @@ def test_it_waits_and_says_for_whom(tmp_path: Path, offered: bool, capfd: pytest
     with holder(path, offered) as other:
         waiting = threading.Thread(target=wait)
         waiting.start()
-        said = ""
-        while "waiting for" not in said:
-            said += capfd.readouterr().err
-        assert f"process {other.pid}" in said
+        assert said.something.wait(patience(30))
         assert not got.is_set()
         other.communicate("\n")
         waiting.join()
     assert got.is_set()
-    assert (said + capfd.readouterr().err).count("waiting for") == 1
+    assert said.getvalue().count("waiting for") == 1
+    assert f"process {other.pid}" in said.getvalue()
 
 
 def test_a_forked_child_does_not_release_it(tmp_path: Path, offered: bool) -> None:
