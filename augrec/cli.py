@@ -363,7 +363,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Check config files without running anything."""
-    from augrec.pipeline.executors.slurm.profile import read_profile
+    from augrec.pipeline.executors.profile import read_profile
     from augrec.pipeline.preflight.checks import look_at_run
     from augrec.pipeline.studies.config_files import check_files, render
 

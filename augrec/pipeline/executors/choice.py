@@ -69,10 +69,10 @@ def chosen_executor(
 
         yield Chosen(Local(workers), look_at_run)
         return
+    from augrec.pipeline.executors.profile import read_profile
     from augrec.pipeline.executors.ray.cluster import AUTO, RayCluster
     from augrec.pipeline.executors.ray.executor import OnRay
     from augrec.pipeline.executors.ray.findings import look_at_ray
-    from augrec.pipeline.executors.slurm.profile import read_profile
 
     asked = read_profile(profile)
     with RayCluster(address or AUTO) as cluster:

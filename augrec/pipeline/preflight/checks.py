@@ -16,7 +16,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.trackers import TRACKERS
 
 if TYPE_CHECKING:
-    from augrec.pipeline.executors.slurm.profile import Profile
+    from augrec.pipeline.executors.profile import Profile
 
 
 def look_at_run(run: Run, *, profile: Profile | None = None, coming: Collection[Path] = ()) -> list[Finding]:

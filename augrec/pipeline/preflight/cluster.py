@@ -13,7 +13,7 @@ from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run, Stage
 
 if TYPE_CHECKING:
-    from augrec.pipeline.executors.slurm.profile import Environment, Profile
+    from augrec.pipeline.executors.profile import Environment, Profile
 
 ELSEWHERE = "submit from a login node of the cluster, or run without one: augrec run CONFIG --workers N"
 

@@ -15,8 +15,8 @@ from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import as_plain, read_config
+from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.llm_draws import with_draws
 from augrec.pipeline.stages.base import Run
 from tests.kit.dice_engine import dice

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from augrec.artefacts.progress import say
 from augrec.pipeline.executors.pieces import Executor
+from augrec.pipeline.executors.profile import JobResources, Profile, asked, in_bytes
 from augrec.pipeline.executors.ray.cluster import Ask, Cluster, Handle
 from augrec.pipeline.executors.ray.task import Ended, Order
-from augrec.pipeline.executors.slurm.profile import JobResources, Profile, asked, in_bytes
 from augrec.pipeline.executors.watch import Ended as TellEnded
 from augrec.pipeline.executors.watch import note_failure, note_stop, watched
 

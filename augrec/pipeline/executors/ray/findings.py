@@ -12,8 +12,8 @@ from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run
 
 if TYPE_CHECKING:
+    from augrec.pipeline.executors.profile import Profile
     from augrec.pipeline.executors.ray.cluster import Cluster
-    from augrec.pipeline.executors.slurm.profile import Profile
 
 
 def look_at_ray(run: Run, profile: Profile, cluster: Cluster) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def submit(
 ) -> None:
     """Submit what is not finished to SLURM, as a chain of jobs and arrays."""
     from augrec.pipeline.config import read_config
-    from augrec.pipeline.executors.slurm.profile import read_profile
+    from augrec.pipeline.executors.profile import read_profile
     from augrec.pipeline.executors.slurm.submit import submit as hand_over
     from augrec.pipeline.preflight.checks import begin, look_at_run
     from augrec.pipeline.preflight.cluster import look_for_slurm

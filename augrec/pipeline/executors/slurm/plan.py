@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from augrec.pipeline.executors.chain import stale_reason
 from augrec.pipeline.executors.pieces import waves
-from augrec.pipeline.executors.slurm.profile import MERGE, JobResources, Profile, asked, seconds
+from augrec.pipeline.executors.profile import MERGE, JobResources, Profile, asked, seconds
 from augrec.pipeline.stages.base import CORE, Piece, Run, Stage
 from augrec.pipeline.stages.registry import chain
 

@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder, SubmissionFolder
+from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm.plan import Job
-from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.host.stopping import AGAIN
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -17,9 +17,9 @@ from augrec.artefacts.locks import hold
 from augrec.artefacts.run_folder import LOCK, RunFolder, SubmissionFolder
 from augrec.pipeline.config import save_config
 from augrec.pipeline.executors.chain import beside_others, check_folders
+from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.plan import Level, describe, gpu_hours_in_words, plan
-from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.stages.base import Run
 

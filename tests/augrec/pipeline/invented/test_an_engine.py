@@ -18,8 +18,8 @@ from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.local import gpu_shares
+from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import Profile
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_config import write_config

@@ -35,8 +35,8 @@ from augrec.cli import app
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import Config, read_config
 from augrec.pipeline.executors.chain import run_one
+from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from recsys.data.dataset import Dataset

@@ -12,7 +12,7 @@ import pytest
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.doctor.rows import Row
-from augrec.pipeline.executors.slurm.profile import Profile, read_profile
+from augrec.pipeline.executors.profile import Profile, read_profile
 from augrec.pipeline.preflight import engines
 from augrec.pipeline.preflight.checks import begin, look_at_run
 from augrec.pipeline.preflight.findings import Finding

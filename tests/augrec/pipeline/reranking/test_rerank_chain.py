@@ -18,9 +18,9 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_per_user, read_training
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config import read_config
+from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.share import do_share
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.reranking.options import WITHOUT_CHOICE
 from augrec.pipeline.stages import STAGES, chain

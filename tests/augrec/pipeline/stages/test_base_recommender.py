@@ -25,8 +25,8 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.base_training import base_trainings
 from augrec.pipeline.clean import leftovers
 from augrec.pipeline.config import read_config
+from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 from recsys.augmentation import SideInformation

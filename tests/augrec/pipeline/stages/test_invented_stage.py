@@ -20,9 +20,9 @@ from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.executors.commands import register
 from augrec.pipeline.executors.local import Local
+from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.share import check_done, do_share
 from augrec.pipeline.executors.slurm.plan import Job, plan
-from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.host.attempts import Attempts

@@ -19,8 +19,8 @@ from augrec.artefacts.loss_curve import read_losses
 from augrec.artefacts.token_sequences import read_sequences
 from augrec.cli import app
 from augrec.pipeline.config import read_config
+from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.executors.slurm.profile import read_profile
 from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.stages import augment, chain
 from augrec.pipeline.stages.base import Run

@@ -13,12 +13,12 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.executors.choice import chosen_executor
+from augrec.pipeline.executors.profile import Profile, read_profile
 from augrec.pipeline.executors.ray import cluster, executor
 from augrec.pipeline.executors.ray.cluster import Ask, Handle
 from augrec.pipeline.executors.ray.executor import OnRay, ask_of
 from augrec.pipeline.executors.ray.findings import look_at_ray
 from augrec.pipeline.executors.ray.task import Ended, Order, do_order
-from augrec.pipeline.executors.slurm.profile import Profile, read_profile
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run

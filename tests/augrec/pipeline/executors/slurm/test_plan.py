@@ -13,9 +13,9 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.config import read_config
+from augrec.pipeline.executors.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm import controller, submit
 from augrec.pipeline.executors.slurm.plan import Job, gpu_hours_in_words, plan
-from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import directives, render
 from augrec.pipeline.stages.base import Run
 from recsys.models.options.mf_bpr import MfBprOptions

@@ -17,10 +17,10 @@ import pytest
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.executors.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm import status as standing
 from augrec.pipeline.executors.slurm.plan import Job, plan
-from augrec.pipeline.executors.slurm.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm.script import render
 from augrec.pipeline.executors.slurm.submit import submit, submitted
 from augrec.pipeline.stages.base import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.executors.slurm.profile import read_profile
+from augrec.pipeline.executors.profile import read_profile
 
 
 def profile(folder: Path, text: str) -> Path:
@@ -61,7 +61,7 @@ def test_a_missing_profile(tmp_path: Path) -> None:
 
 
 def test_every_shipped_profile_is_valid() -> None:
-    shipped = sorted((Path(__file__).parents[5] / "slurm" / "profiles").glob("*.toml"))
+    shipped = sorted((Path(__file__).parents[4] / "slurm" / "profiles").glob("*.toml"))
     assert len(shipped) >= 3
     for path in shipped:
         read_profile(path)
