@@ -8,6 +8,7 @@ tracker refuses stops no training: it is said, and tried again by the next comma
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -28,6 +29,16 @@ from augrec.artefacts.visible import one_line
 TrackerName = Literal["mlflow", "tensorboard", "wandb"]
 OFFLINE = {"WANDB_MODE": "offline"}
 """Nothing leaves the machine unless the user says so in the environment."""
+UNSAID = {
+    "mlflow": {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    },
+    "wandb": {"WANDB_ERROR_REPORTING": "false"},
+}
+"""Variables that a library reads, where the user sets none of them: it tells its makers nothing, and a server that is
+away holds the run up for seconds (MLflow asks again for minutes, and trainings wait)."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,10 @@ class Mlflow:
     """Runs of MLflow, in the experiment of the run's name, where `MLFLOW_TRACKING_URI` says."""
 
     def __init__(self, files: RunFolder) -> None:
+        _set_unsaid("mlflow")
         import mlflow
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
         self._mlflow = mlflow
 
     def record(self, training: Recorded) -> None:
@@ -116,6 +129,7 @@ class WeightsAndBiases:
     """Runs of Weights & Biases, in the project of the run's name; offline unless `WANDB_MODE` says otherwise."""
 
     def __init__(self, files: RunFolder) -> None:
+        _set_unsaid("wandb")
         import wandb
 
         self._wandb, self._files = wandb, files
@@ -134,6 +148,12 @@ class WeightsAndBiases:
             run.summary.update({f"final/{name}": value for name, value in training.final.items()})
         finally:
             run.finish()
+
+
+def _set_unsaid(name: str) -> None:
+    """Before the library is imported: it looks then."""
+    for variable, value in UNSAID[name].items():
+        os.environ.setdefault(variable, value)
 
 
 TRACKERS: Registry[TrackerKind] = Registry("tracker")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from augrec.artefacts.files import read_json
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import RunFolder, TrainingFolder
 from augrec.pipeline.config import read_config, without_places
 from augrec.pipeline.hooks import Hooks, hooked
 from augrec.pipeline.preflight.checks import look_at_run
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.trackers import TRACKERS, Recorded, TrackerKind, record_trainings
+from augrec.pipeline.trackers import OFFLINE, TRACKERS, UNSAID, Recorded, TrackerKind, record_trainings
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
@@ -36,13 +39,22 @@ class Recording:
 
 
 @pytest.fixture
-def trained(run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A finished run, with a tracker that records here."""
+def untold(run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A finished run of which no tracker was told."""
     monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    for variable in (*OFFLINE, *(name for unsaid in UNSAID.values() for name in unsaid)):
+        monkeypatch.setenv(variable, "")  # what a tracker sets is forgotten after the test
+        monkeypatch.delenv(variable)
+    return Run(read_config(run_copy / "config.yaml", [f"output={run_copy}", "report_to=[mlflow]"]))
+
+
+@pytest.fixture
+def trained(untold: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same, with a tracker that records here."""
     told.clear()
     known = dict(TRACKERS) | {"mlflow": TrackerKind("mlflow", "numpy", Recording)}
     monkeypatch.setattr(TRACKERS, "find", known.__getitem__)
-    return Run(read_config(run_copy / "config.yaml", [f"output={run_copy}", "report_to=[mlflow]"]))
+    return untold
 
 
 def test_every_training_is_recorded_once_with_its_epochs(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,20 +84,84 @@ def test_every_training_is_recorded_once_with_its_epochs(trained: Run, capsys: p
     assert len(told) == 8, "each training once"
 
 
-def test_tensorboard_reads_what_was_written(trained: Run) -> None:
+def losses(training: TrainingFolder) -> list[tuple[int, Any]]:
+    """Of each epoch, as `metrics.json` has them."""
+    return [(epoch["epoch"], pytest.approx(epoch["loss"])) for epoch in read_json(training.metrics)["history"]]
+
+
+def test_tensorboard_reads_what_was_written(untold: Run) -> None:
     pytest.importorskip("tensorboard", reason="python -m pip install tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = trained.files.training("llmrec", 2)
+    folder = untold.files.training("llmrec", 2)
     for _ in range(2):  # told anew, it replaces what it wrote
         folder.tracked.unlink(missing_ok=True)
-        record_trainings(["tensorboard"], "toy", trained.files, {"seed": 7}, [folder])
-    events = EventAccumulator(str(trained.files.tensorboard / "llmrec" / "seed-2")).Reload()
-    metrics = read_json(folder.metrics)
-    losses = [(event.step, event.value) for event in events.Scalars("loss")]
-    assert losses == [(epoch["epoch"], pytest.approx(epoch["loss"])) for epoch in metrics["history"]]
+        record_trainings(["tensorboard"], "toy", untold.files, {"seed": 7}, [folder])
+    events = EventAccumulator(str(untold.files.tensorboard / "llmrec" / "seed-2")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == losses(folder)
     (final,) = events.Scalars("final/test/recall@10")
-    assert final.value == pytest.approx(metrics["test"]["recall@10"])
+    assert final.value == pytest.approx(read_json(folder.metrics)["test"]["recall@10"])
+
+
+@pytest.mark.slow
+def test_mlflow_finds_what_was_logged(
+    untold: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="python -m pip install mlflow-skinny")
+    place = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    folder = untold.files.training("llmrec", 2)
+    config = {"training": {"lr": 0.01}, **{f"key{n}": n for n in range(120)}, "text": "x" * 1000}
+    record_trainings(["mlflow"], "toy", untold.files, config, [folder])
+    assert "INFO" not in capfd.readouterr().err
+    client = mlflow.MlflowClient(place)
+    (run,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    assert (run.info.run_name, run.info.status) == ("llmrec/seed-2", "FINISHED")
+    assert run.data.params.items() >= {"training.lr": "0.01", "key119": "119", "seed": "2", "text": "x" * 500}.items()
+    assert run.data.metrics["final/test/recall_at_10"] == read_json(folder.metrics)["test"]["recall@10"]
+    assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "loss")] == losses(folder)
+
+
+@pytest.mark.slow
+def test_weights_and_biases_keep_what_was_logged_on_this_machine(untold: Run) -> None:
+    wandb = pytest.importorskip("wandb", reason="python -m pip install wandb")
+    folder = untold.files.training("llmrec", 2)
+    try:
+        record_trainings(["wandb"], "toy", untold.files, {"training": {"lr": 0.01}}, [folder])
+    finally:
+        wandb.teardown()
+    (log,) = untold.files.root.glob("wandb/offline-run-*/run-*.wandb")
+    records = list(logged(log))
+    (run,) = [record.run for record in records if record.HasField("run")]
+    assert (run.project, run.display_name) == ("toy", "llmrec/seed-2")
+    config = {update.key: json.loads(update.value_json) for update in run.config.update}
+    assert (config["training.lr"], config["seed"], config["variant"]) == (0.01, 2, "llmrec")
+    steps = [values(record.history.item) for record in records if record.HasField("history")]
+    assert [(step["_step"], step["loss"]) for step in steps] == losses(folder)
+    summary = {name: value for record in records for name, value in values(record.summary.update).items()}
+    assert summary["final/test/recall@10"] == read_json(folder.metrics)["test"]["recall@10"]
+
+
+def logged(path: Path) -> Iterator[Any]:
+    """The records of a .wandb file: LevelDB's log format, blocks of 32 KiB, after seven bytes of its own."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, whole = path.read_bytes(), 7, b""
+    while place + 7 <= len(content):
+        left = -place % 32768
+        if 0 < left < 7:  # no head fits into what is left of the block
+            place += left
+            continue
+        _, length, part = struct.unpack_from("<IHB", content, place)
+        whole += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if part in (1, 4):  # whole, or the last piece of one
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def values(items: Iterable[Any]) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def test_a_library_that_is_missing_is_named_before_anything_begins(
