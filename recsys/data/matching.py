@@ -6,6 +6,7 @@ item of the interactions is an error, and a few that are missing are counted.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -106,5 +107,6 @@ _FORMS = (
     ("a trailing .0", _whole),
     ("leading zeros", lambda value: _unpadded(_whole(value))),
     ("the case of letters", str.casefold),
+    ("how Unicode writes accents (NFC or NFD)", lambda value: unicodedata.normalize("NFKC", value).casefold()),
     ("quotation marks", lambda value: value.strip("\"'")),
 )

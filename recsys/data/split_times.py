@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from augrec.artefacts.errors import DataError
-from recsys.data.options import GlobalTemporalSplit
+from recsys.data.options import GlobalTemporalSplit, LeaveLastOut, Split, TemporalSplit
 from recsys.data.splits import TEST, TRAIN, VALID, require_times
 
 IGNORED = "ignored: training sees what came after test interactions"
+MANY_TIES = 0.05
+"""Share of the users of whom it is said that time does not order what they did last."""
 PER_USER = "per user: a user's training comes before his test, and others' training may come after it"
 
 
@@ -75,6 +77,31 @@ def order_in_time(interactions: pd.DataFrame) -> str | None:
     latest = np.full(n, times.min())
     np.maximum.at(latest, users[train], times[train])
     return PER_USER if (times[test] >= latest[users[test]]).all() else IGNORED
+
+
+def tie_notes(interactions: pd.DataFrame, split: Split) -> list[str]:
+    """A line where time does not tell what many users did last: what is held out is then a matter of `ties`.
+
+    Args:
+        interactions: user, split, and where known timestamp in seconds since 1970.
+        split: the options.
+    """
+    if not isinstance(split, LeaveLastOut | TemporalSplit) or "timestamp" not in interactions:
+        return []
+    users, times, parts = (interactions[name].to_numpy() for name in ("user", "timestamp", "split"))
+    n, train, held = int(users.max()) + 1, parts == TRAIN, parts != TRAIN
+    latest, earliest = np.full(n, times.min() - 1), np.full(n, times.max() + 1)
+    np.maximum.at(latest, users[train], times[train])
+    np.minimum.at(earliest, users[held], times[held])
+    of, tied = int((earliest <= times.max()).sum()), int((latest == earliest).sum())
+    if tied < MANY_TIES * of or not tied:
+        return []
+    ties = split.ties if isinstance(split, LeaveLastOut) else "id"
+    order = {"id": "the larger id is", "hashed": "a draw says which is", "file": "the later row is"}[ties]
+    return [
+        f"{tied:,} of {of:,} users have training and held-out interactions at one and the same time: {order} taken for "
+        "the later one" + (" (split.ties)" if isinstance(split, LeaveLastOut) else "")
+    ]
 
 
 def time_notes(order: str | None) -> list[str]:

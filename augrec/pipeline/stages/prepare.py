@@ -150,6 +150,7 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
     import numpy as np
 
     from augrec.artefacts.files import read_parquet
+    from recsys.data.readers.recbole import TITLES
 
     generation = run.config.generation
     if generation is None:
@@ -169,6 +170,9 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
     silent = np.logical_and.reduce([items[name].is_null().to_numpy() for name in columns]) if columns else np.ones(1)
     could = f"; generation.item_text could show {', '.join(texts[:5])}" if texts and not shown else ""
     if not columns:
+        meant = next((name for name in texts if name.lower() in TITLES), None)
+        if meant and run.config.dataset.source.format == "table":
+            could = f"; did you mean source.table.rename: {{{meant}: title}}?"
         return [f"the items have no titles to show in prompts{could}"]
     notes = []
     if silent.any():

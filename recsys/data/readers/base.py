@@ -119,8 +119,20 @@ def unique_ids(frame: pd.DataFrame, column: str, path: Path, notes: list[str] | 
     repeated = frame[column].duplicated()
     if repeated.any():
         value = frame.loc[repeated, column].iloc[0]
-        raise DataError(f"{column} {value!r} has more than one row", where=path, remedy="keep one row per id")
+        how = _difference(frame[frame[column] == value].head(2))
+        raise DataError(f"{column} {value!r} has more than one row{how}", where=path, remedy="keep one row per id")
     return frame
+
+
+def _difference(two: pd.DataFrame) -> str:
+    """What two rows tell differently, in words; "" where they are alike."""
+    first, other = (list(map(str, row)) for row in two.itertuples(index=False))
+    differing = [place for place, (one, another) in enumerate(zip(first, other, strict=True)) if one != another]
+    if not differing:
+        return ""
+    names = ", ".join(str(two.columns[place]) for place in differing[:12])
+    place = differing[0]
+    return f", which differ in {names}: {first[place][:40]!r} and {other[place][:40]!r}"
 
 
 def whole_seconds(times: np.ndarray, path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ their types, lists as objects.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,16 @@ import pyarrow.parquet as pq
 from augrec.artefacts.errors import DataError
 from recsys.data.options import TableOptions
 from recsys.data.readers.contents import FETCH, Buffer, contents, suffixes
-from recsys.data.readers.delimited import Layout, header_fields, read_delimited
+from recsys.data.readers.delimited import (
+    Layout,
+    header_fields,
+    header_is_quoted,
+    read_delimited,
+    unquoted,
+    without_separator_line,
+)
 from recsys.data.readers.fields import require_columns
-from recsys.data.readers.json_records import read_flat, read_records
+from recsys.data.readers.json_records import Records, read_flat, read_records
 from recsys.data.readers.nested import at_path
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".dat": "\t"}
@@ -71,7 +79,7 @@ def load_columns(
 def _separated(
     path: Path, options: TableOptions, kind: str, required: list[str], wanted: list[str] | None, notes: list[str]
 ) -> pd.DataFrame:
-    data = contents(path, options.encoding)
+    data, _ = without_separator_line(contents(path, options.encoding))
     layout, names = layout_and_names(data, path, options, kind, required)
     if layout.separator != SEPARATORS[kind] and options.separator is None and layout.header:
         notes.append(f"{path.name}: the header shows that {layout.separator!r} separates the fields")
@@ -83,7 +91,24 @@ def _separated(
     _refuse_repeated(names, wanted, path)
     table = read_delimited(data, path, layout, unnamed, wanted, notes=notes)
     columns = [name for name in table.column_names if not name.startswith("\0")]  # pandas' index has no name
-    return table.select(columns).to_pandas()
+    table = table.select(columns)
+    if options.quoting == "auto":
+        table = _unquoted(table, data, layout, path, notes)
+    return table.to_pandas()
+
+
+def _unquoted(table: pa.Table, data: Buffer, layout: Layout, path: Path, notes: list[str]) -> pa.Table:
+    """The table without marks that are quoting although the layout has none there; `notes` get a line per column."""
+    for place, name in enumerate(table.column_names):
+        column, count = unquoted(table[name], data, layout)
+        if count:
+            table = table.set_column(place, name, column)
+            why = "after a blank" if layout.quoted else "doubled inside"
+            notes.append(
+                f"{path.name}: {count:,} values of {name} stood between quotation marks ({why}): removed; "
+                "source.table.quoting: none keeps them"
+            )
+    return table
 
 
 def layout_and_names(
@@ -98,13 +123,20 @@ def layout_and_names(
         kind: the ending of its name, one of `SEPARATORS`.
         required: columns it must have: the separator is the one by which the header has most of them.
     """
+    data, named = without_separator_line(data)
     own_names, usual = options.columns.get(path.name), SEPARATORS[kind]
     if own_names is not None:
-        return _layout(usual, options, header=False), list(own_names)
-    if options.separator is not None:
-        layout = _layout(options.separator, options, header=True)
-        return layout, header_fields(data, layout)
-    layouts = [_layout(separator, options, header=True) for separator in dict.fromkeys((usual, *POSSIBLE))]
+        return _layout(options.separator or named or usual, options, header=False), list(own_names)
+    only = options.separator or named
+    separators = [only] if only else [*dict.fromkeys((usual, *POSSIBLE))]
+    layouts = [_layout(separator, options, header=True) for separator in separators]
+    if options.quoting == "auto":  # tabs alone quote nothing, unless the header does
+        layouts = [
+            replace(layout, quoted=layout.quoted or (layout.separator == "\t" and header_is_quoted(data, "\t")))
+            for layout in layouts
+        ]
+    if only:
+        return layouts[0], header_fields(data, layouts[0])
     layouts = [layout for layout in layouts if len(layout.separator) == 1 or not layout.quoted]
     wanted = set(required)
     layout = max(layouts, key=lambda layout: len(wanted & set(header_fields(data, layout))))
@@ -112,7 +144,6 @@ def layout_and_names(
 
 
 def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:
-    separator = options.separator or separator
     auto = options.quoting == "auto" and separator != "\t" and len(separator) == 1
     return Layout(separator, auto or options.quoting in ("csv", "escaped"), header, options.quoting == "escaped")
 
@@ -138,12 +169,29 @@ def _json(
             return frame
     records = read_records(data, path, required if flat else None, [*required, *asked])
     there = [name for name, cells in records.columns.items() if name in records.present or _leads_somewhere(cells)]
+    if records.rows == 1:
+        _refuse_one_object(read_records(data, path), required, path)
     if records.rows and not set(required) <= set(there):
         require_columns(required, [*read_records(data, path).columns], path, NAMES)
     if records.literal:
         notes.append(f"{path.name}: the lines are Python literals, not JSON")
     _note_left_out(path, [name for name in records.left_out if name not in {n.split(".")[0] for n in asked}], notes)
     return pd.DataFrame({name: pd.Series(records.columns[name], dtype=object) for name in there})
+
+
+def _refuse_one_object(records: Records, required: list[str], path: Path) -> None:
+    """Raises `DataError` for a file that is one object around its rows: {"data": [...]}, or an object of columns."""
+    cells = {name: records.columns.get(name, [None])[0] for name in records.present}
+    inside = [name for name, cell in cells.items() if name in records.left_out or isinstance(cell, (dict, list))]
+    by_column = set(required) <= set(inside)
+    if by_column or (inside and not set(required) & records.present):
+        keys = ", ".join(sorted(records.present)[:8]) + (", ..." if len(records.present) > 8 else "")
+        raise DataError(
+            f"the file is one object with the keys {keys}, expected one object a row",
+            where=path,
+            remedy="write one object a line, or a list of objects"
+            + ("; pandas: to_json(orient='records', lines=True)" if by_column else ", which lies inside this one"),
+        )
 
 
 def _leads_somewhere(cells: list[Any]) -> bool:
@@ -164,11 +212,14 @@ def _parquet(
         names = [name for name in names if name not in nested]
         table = pq.read_table(path, columns=[*dict.fromkeys([*names, *paths.values()])])
         kept = [name for name in names if name in {*required, *asked} or name not in named]
-        frame = {name: _plain_column(table[name]) for name in kept}
+        bytes_ = [name for name in kept if name not in required and _holds_bytes(table[name])]
+        frame = {name: _plain_column(table[name]) for name in kept if name not in bytes_}
     except (pa.ArrowException, OSError) as error:
         cause = str(error).split("\n")[0]
         raise DataError(f"the file cannot be read as parquet: {cause}", where=path, remedy=FETCH) from None
     _note_left_out(path, nested, notes)
+    if bytes_:
+        notes.append(f"{path.name}: columns of bytes that are no text left out: {', '.join(bytes_)}")
     for name, root in paths.items():
         cells = [at_path(cell, name.split(".")[1:]) for cell in table[root].to_pylist()]
         if _leads_somewhere(cells):
@@ -192,6 +243,20 @@ def _plain_column(column: pa.ChunkedArray) -> pd.Series:
     elif pa.types.is_boolean(kind) and column.null_count:
         return column.to_pandas().astype("boolean")
     return column.to_pandas()
+
+
+def _holds_bytes(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds pictures, say, and no text."""
+    kind = column.type
+    if pa.types.is_fixed_size_binary(kind):
+        return True
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return False
+    try:
+        column.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return True
+    return False
 
 
 def _holds_objects(kind: pa.DataType) -> bool:

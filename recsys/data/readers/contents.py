@@ -72,12 +72,13 @@ def line_of(data: Buffer, place: int) -> int:
 
 
 def refuse_utf16(data: Buffer, path: Path, encoding: str) -> None:
-    """Raises `DataError` for a file that begins as UTF-16 does and is to be read as something else."""
-    if data[:2] in UTF16 and not is_encoding(encoding, "utf-16"):
+    """Raises `DataError` for a file that begins as UTF-16 or UTF-32 does and is to be read as something else."""
+    wide = "utf-32" if data[:4] == codecs.BOM_UTF32_LE else "utf-16"
+    if data[:2] in UTF16 and not is_encoding(encoding, wide):
         raise DataError(
-            f"the file begins as UTF-16 does, and is read as {encoding}",
+            f"the file begins as {wide.upper()} does, and is read as {encoding}",
             where=path,
-            remedy="set source.table.encoding: utf-16, or save the file as UTF-8",
+            remedy=f"set source.table.encoding: {wide}, or save the file as UTF-8",
         )
 
 

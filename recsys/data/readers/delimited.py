@@ -20,6 +20,11 @@ from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
 
 UNIT = "\x1f"
 """Stands in for a separator of several characters: the parser takes one."""
+_DOUBLED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
+"""A field that was quoted because it holds quotation marks, which are doubled; one that only begins with one is not."""
+_AFTER_BLANKS = r'^\s+"(?:[^"]|"")*"\s*$'
+"""A field between marks that a blank keeps from being quoted: a, "b"."""
+_SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)')
 _ROW = "mend the row: every row has as many fields as the header, and fields that hold the separator are quoted"
 
 
@@ -60,6 +65,40 @@ def header_fields(data: Buffer, layout: Layout) -> list[str]:
         )
         fields = [str(column[0].as_py()) for column in row.columns]
     return [field.strip() for field in fields]
+
+
+def without_separator_line(data: Buffer) -> tuple[Buffer, str | None]:
+    """The text without the line `sep=;` that Excel puts before the header, and the separator it names."""
+    line = _SEPARATOR_LINE.match(data)
+    return (data[line.end() :], line[1].decode("ascii", "replace")) if line else (data, None)
+
+
+def header_is_quoted(data: Buffer, separator: str) -> bool:
+    """Whether every name in the header stands between quotation marks, as programs write that quote all text."""
+    fields = _first_line(data)[0].decode("utf-8", errors="replace").split(separator)
+    return all(len(field) > 1 and field[0] == field[-1] == '"' for field in map(str.strip, fields))
+
+
+def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.ChunkedArray, int]:
+    """A column without marks that are quoting all the same, and how many fields had some.
+
+    Where there is no quoting, marks that open and close a field and are doubled inside; where there is, marks after a
+    blank.
+
+    Args:
+        column: text, as `read_delimited` gives it.
+        data: the file.
+        layout: as it was read.
+    """
+    mark = b'""' if not layout.quoted else layout.separator.encode() + b' "'
+    if layout.escaped or data.find(mark) < 0:
+        return column, 0
+    quoted = compute.match_substring_regex(column, _AFTER_BLANKS if layout.quoted else _DOUBLED)
+    count = int(compute.sum(quoted).as_py() or 0)
+    if not count:
+        return column, 0
+    inside = compute.utf8_slice_codeunits(compute.utf8_trim_whitespace(column), 1, -1)
+    return compute.if_else(quoted, compute.replace_substring(inside, '""', '"'), column), count
 
 
 def read_delimited(
@@ -106,7 +145,12 @@ def read_delimited(
         table = pc.read_csv(pa.BufferReader(pa.py_buffer(body)), reading, parsing, _text(names, wanted))
     except pa.ArrowInvalid as error:
         refuse_encoding(data, path)
-        raise _bad_row(body, path, parsed, layout, names, lines, error) from None
+        bad = _bad_row(body, path, parsed, layout, names, lines, error)
+        if layout.quoted and data.find(layout.separator.encode() + b' "') >= 0:
+            bad.remedy = "leave no blank before the quotation mark of a field, else it is a character like any other"
+        elif not layout.quoted and not lines and data.find(b'"') >= 0:
+            bad.remedy = f"where quotation marks stand around fields, set source.table.quoting: csv; else {_ROW}"
+        raise bad from None
     if lines and len(names) > 1:
         _refuse_empty_line(table, path, layout)
     return table

@@ -16,6 +16,8 @@ from recsys.data.readers.times import Rows
 
 MISSING = ("", "-", "--", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")
 """What stands in a numeric column where there is no number, in small letters."""
+NOTHING = ("nan", "NaN", "NULL", "null", "None", "<NA>", "NaT", "\\N")
+"""What programs write where they have no text; people write it too, as a name or a title."""
 _INTEGER = r"-?(0|[1-9]\d{0,17})"
 _DECIMAL = r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?"
 _INVISIBLE = "\u200b\ufeff"
@@ -24,7 +26,7 @@ _COMMA = r"[+-]?\d+,\d+"
 
 
 def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Series:
-    """Ids as text without blanks around them; `notes` get a line on how many had some.
+    """Ids as text without blanks around them; `notes` get a line on how many had some, and on those like NULL.
 
     They are otherwise what the file says: 30.0, 030.
 
@@ -57,7 +59,21 @@ def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Se
         notes.append(
             f"{path.name}: {stripped:,} of {len(column):,} values of {column.name} had blanks around them: removed"
         )
+    notes += _like_nothing(bare, str(column.name), path, rows)
     return bare.to_pandas().astype("str").rename(column.name)
+
+
+def _like_nothing(ids: pa.Array, name: str, path: Path, rows: Rows) -> list[str]:
+    """A line on ids that are written as programs write that there is none: all of them would be one user or item."""
+    alike = np.asarray(pc.is_in(ids, value_set=pa.array(NOTHING, pa.large_string())))
+    if not alike.any():
+        return []
+    place = int(np.argmax(alike))
+    where = rows.where(path, place).removeprefix(f"{path}, ")
+    return [
+        f"{path.name}: {int(alike.sum()):,} values of {name} read {ids[place].as_py()!r} or the like, the first in "
+        f"{where}: taken as an id; leave these rows out if it means that there is none"
+    ]
 
 
 def bare_ids(text: pa.Array) -> pa.Array:
@@ -91,6 +107,24 @@ def numbers_of(column: pd.Series, path: Path, rows: Rows, expected: str = "a num
             else "check that the format in the config is that of the file, or mend the line",
         )
     return values
+
+
+def ratings_of(column: pd.Series, path: Path, rows: Rows) -> np.ndarray:
+    """float32 [n], NaN where there is none; see `numbers_of`.
+
+    Raises:
+        DataError: as `numbers_of`, and for a number beyond those of 32 bits; names the row.
+    """
+    values = numbers_of(column, path, rows)
+    large = np.abs(values) > np.finfo(np.float32).max
+    if large.any():
+        place = int(np.argmax(large))
+        raise DataError(
+            f"{column.name} is {column.iloc[place]!r}, which is too large for a rating",
+            where=rows.where(path, place),
+            remedy="mend the row or leave it out",
+        )
+    return values.astype(np.float32)
 
 
 def _parsed(text: pa.Array) -> np.ndarray:

@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids
 from recsys.data.readers.contents import contents
-from recsys.data.readers.delimited import Layout, header_fields, read_delimited
-from recsys.data.readers.fields import ids_of, nearest, numbers_of, years_of
+from recsys.data.readers.delimited import Layout, header_fields, read_delimited, unquoted
+from recsys.data.readers.fields import ids_of, nearest, numbers_of, ratings_of, years_of
 from recsys.data.readers.nested import listed, values_of
 from recsys.data.readers.times import Rows, seconds_of
 from recsys.data.readers.titles import title_and_year
@@ -42,8 +40,6 @@ YEARS = ("release_year", "year", "publication_year")
 GENRES = ("class", "genre", "genres", "categories")
 LAYOUT = Layout("\t", quoted=False)
 ROWS = Rows(LAYOUT.first_line)
-_QUOTED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
-"""A field that was quoted because it holds quotation marks, which are doubled; one that only begins with one is not."""
 
 
 def read(source: SourceOptions, folder: Path) -> RawData:
@@ -86,7 +82,7 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
     table = read.select([name for name in wanted if name != review]).to_pandas()
     columns = {"user": ids_of(table[user], path, ROWS, notes), "item": ids_of(table[item], path, ROWS, notes)}
     if rating:
-        columns["rating"] = pd.Series(numbers_of(table[rating], path, ROWS).astype(np.float32))
+        columns["rating"] = pd.Series(ratings_of(table[rating], path, ROWS))
     if time:
         times = seconds_of(table[time], path, ROWS)
         columns["timestamp"] = pd.Series(times.seconds)
@@ -94,7 +90,7 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
             columns["timestamp"] = columns["timestamp"].astype("Int64").mask(times.missing)
         notes += [f"{path.name}: {times.note}"] if times.note else []
     if review:
-        written = _unquoted(read[review])
+        written = unquoted(read[review], data, LAYOUT)[0].to_pandas()
         columns["review"] = written.where(written.str.strip() != "", None)
     return pd.DataFrame(columns)
 
@@ -135,7 +131,7 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
     data, types = _header(path)
     id_column = _one_of(names, types, path, notes, required=about)
     table = read_delimited(data, path, LAYOUT, list(types), lines=True)
-    frame = pd.DataFrame({name: _unquoted(table[name]) for name in table.column_names})
+    frame = pd.DataFrame({name: unquoted(table[name], data, LAYOUT)[0].to_pandas() for name in table.column_names})
     for name, kind in types.items():
         if name == id_column:
             frame[name] = ids_of(frame[name], path, ROWS, notes)
@@ -190,14 +186,6 @@ def _one_of(
 def _first(names: Iterable[str], there: Iterable[str]) -> str:
     known = set(there)
     return next((name for name in names if name in known), "")
-
-
-def _unquoted(column: pa.ChunkedArray) -> pd.Series:
-    quoted = pc.match_substring_regex(column, _QUOTED)
-    if not pc.any(quoted).as_py():
-        return column.to_pandas()
-    bare = pc.replace_substring(pc.utf8_slice_codeunits(column, 1, -1), '""', '"')
-    return pc.if_else(quoted, bare, column).to_pandas()
 
 
 def _sequences(column: pd.Series) -> list[list[str]]:

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from augrec.artefacts.errors import DataError
 from recsys.data.options import DatasetOptions, Format
 
 if TYPE_CHECKING:  # it loads pandas, and most who ask for the module of a format read nothing
@@ -46,5 +47,12 @@ def read(options: DatasetOptions, path: Path) -> RawData:
         DataError: see `Reader`.
     """
     name = options.source.format
+    if path.is_file():
+        raise DataError(
+            "source.path names a file, expected the folder that holds it",
+            where=path,
+            remedy=f"set dataset.source.path: {path.parent}"
+            + (f" and dataset.source.table.interactions: {path.name}" if name == "table" else ""),
+        )
     reader: Reader = getattr(import_module(reader_module(name)), READERS[name].partition(":")[2])
     return reader(options.source, path)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys.data.readers.fields import typed, years_of
+from recsys.data.readers.fields import NOTHING, typed, years_of
 from recsys.data.readers.nested import NumberText, text_of, values_of
 
 TEXT = {"title", "description", "profile"}
@@ -54,13 +54,25 @@ def side_column(
         if pd.api.types.is_float_dtype(column):  # whole numbers that became floats because some rows have none
             column = column.astype(object).map(_without_point)
         text = column.astype("str").where(column.notna(), None)
-        return text.where(text.str.strip() != "", None)
+        return _without_nothing(text.where(text.str.strip() != "", None), path, notes)
     if not (pd.api.types.is_string_dtype(column) or column.dtype == object):
         return column
     bare, gaps = typed(column)
     if gaps:
         notes.append(f"{path.name}: {gaps} of {len(column)} values of {name} are a dash or the like: missing")
     return bare
+
+
+def _without_nothing(text: pd.Series, path: Path, notes: list[str]) -> pd.Series:
+    """The texts without those like NULL that several rows have; one alone may be a title."""
+    bare = text.str.strip()
+    alike = bare.isin((*NOTHING, "NA", "N/A", "n/a")).fillna(False).astype(bool) & bare.duplicated(keep=False)
+    if not alike.any():
+        return text
+    notes.append(
+        f"{path.name}: {int(alike.sum()):,} values of {text.name} read {bare[alike].iloc[0]!r} or the like: missing"
+    )
+    return text.where(~alike, None)
 
 
 def texts_of(cells: pd.Series) -> pd.Series:

@@ -16,7 +16,8 @@ from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions, TableOptions
 from recsys.data.readers.base import RawData, require_files, unique_ids
 from recsys.data.readers.columns import load_columns
-from recsys.data.readers.fields import ids_of, nearest, numbers_of
+from recsys.data.readers.fields import ids_of, nearest, ratings_of
+from recsys.data.readers.header import read_header
 from recsys.data.readers.nested import text_of
 from recsys.data.readers.side_columns import side_column, texts_of
 from recsys.data.readers.times import Rows, seconds_of
@@ -35,8 +36,8 @@ def read(source: SourceOptions, folder: Path) -> RawData:
     renamed = {ours: theirs for theirs, ours in options.rename.items()}
     item, user = (own or renamed.get(name, name) for own, name in _id_columns(options))
     sides = {
-        "items": _Side("item", item, options, files.get(options.items or "")),
-        "users": _Side("user", user, options, files.get(options.users or "")),
+        "items": _Side("item", item, options, files.get(options.items or ""), _own_columns(options, options.items)),
+        "users": _Side("user", user, options, files.get(options.users or ""), _own_columns(options, options.users)),
     }
     frames = {about: side.read(notes) for about, side in sides.items()}
     _require_named(options, list(sides.values()), folder)
@@ -50,18 +51,37 @@ def _id_columns(options: TableOptions) -> tuple[tuple[str | None, str], ...]:
     return (options.items_id, options.item), (options.users_id, options.user)
 
 
+def _own_columns(options: TableOptions, file: str | None) -> tuple[str, ...]:
+    """What a row of the interactions says of itself, where `file` is theirs and describes items or users beside it."""
+    columns = (options.user, options.item, options.rating, options.review, options.timestamp)
+    return tuple(name for name in columns if name) if file == options.interactions else ()
+
+
+def _note_unread(path: Path, options: TableOptions, read: list[str], notes: list[str]) -> None:
+    """A line on columns of the interactions that nothing asks for."""
+    header = read_header(path, options, read)
+    roots = {name.split(".")[0] for name in read}
+    unread = [name for name in header.names if name and name not in roots and name not in read] if header else []
+    if unread and path.name not in (options.items, options.users):
+        more = f" and {len(unread) - 12} more" if len(unread) > 12 else ""
+        notes.append(
+            f"{path.name}: columns that source.table does not name are left out: {', '.join(unread[:12])}{more}"
+        )
+
+
 def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.DataFrame:
     ids = [options.user, options.item]
     numbers = [name for name in (options.rating, options.timestamp) if name]
     texts = [*dict.fromkeys([*ids, *([options.review] if options.review else [])])]
     numbers = [name for name in dict.fromkeys(numbers) if name not in texts]
     frame = load_columns(path, options, [*texts, *numbers], notes, flat=(texts, numbers))
+    _note_unread(path, options, [*texts, *numbers], notes)
     out = {}
     for about, name in (("user", options.user), ("item", options.item)):
         out[about] = _ids(frame[name], path, notes)
     _refuse_second_header(out, options, path)
     if options.rating:
-        out["rating"] = pd.Series(numbers_of(frame[options.rating], path, ROWS).astype(np.float32))
+        out["rating"] = pd.Series(ratings_of(frame[options.rating], path, ROWS))
     if options.timestamp:
         times = seconds_of(frame[options.timestamp], path, ROWS, options.timestamp_format)
         out["timestamp"] = pd.Series(times.seconds)
@@ -83,10 +103,14 @@ def _refuse_second_header(out: dict[str, pd.Series], options: TableOptions, path
     """Files that were joined bring their headers along, and a user called user_id would be one more user."""
     again = ((out["user"] == options.user) & (out["item"] == options.item)).to_numpy()
     if again.any():
+        place = int(np.argmax(again))
+        named = place == 0 and path.name in options.columns
         raise DataError(
             "the row repeats the header",
-            where=ROWS.where(path, int(np.argmax(again))),
-            remedy="leave out the headers of the files that were joined",
+            where=ROWS.where(path, place),
+            remedy=f"the file has a header: leave {path.name} out of source.table.columns"
+            if named
+            else "leave out the headers of the files that were joined",
         )
 
 
@@ -98,6 +122,8 @@ class _Side:
     id_column: str
     options: TableOptions
     path: Path | None
+    of_interactions: tuple[str, ...] = ()
+    """The columns of the file that say something of interactions, where it is their file."""
     names: list[str] = field(default_factory=list)
     """The columns of the file by its own names, and the paths that lead to something."""
 
@@ -109,7 +135,7 @@ class _Side:
         self.names = list(frame.columns)
         out = {self.about: _ids(frame[self.id_column], self.path, notes)}
         for column in self.names:
-            if column == self.id_column or not column:
+            if column == self.id_column or not column or column in self.of_interactions:
                 continue
             ours = self.options.rename.get(column, column)
             if ours in RESERVED or ours in out:
@@ -120,7 +146,24 @@ class _Side:
                 )
             lists = (*self.options.lists, "genres")
             out[ours] = side_column(frame[column].rename(ours), self.path, notes, lists, self.options.list_separator)
+        if self.of_interactions:
+            return _first_rows(pd.DataFrame(out), self.about, self.path, notes)
         return unique_ids(pd.DataFrame(out), self.about, self.path, notes)
+
+
+def _first_rows(frame: pd.DataFrame, about: str, path: Path, notes: list[str]) -> pd.DataFrame:
+    """The first row of each id, in a file with a row per interaction; `notes` say what other rows tell otherwise."""
+    first = frame.drop_duplicates(about).reset_index(drop=True)
+    places = pd.Index(first[about]).get_indexer(pd.Index(frame[about]))
+    for name in frame.columns.drop(about):
+        text = frame[name].astype(object).map(str).to_numpy()
+        other = text != first[name].astype(object).map(str).to_numpy()[places]
+        if other.any():
+            count = frame[about][other].nunique()
+            notes.append(
+                f"{path.name}: {count:,} of {len(first):,} {about}s have several values of {name}: the first counts"
+            )
+    return first
 
 
 def _require_named(options: TableOptions, sides: list[_Side], folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 A column is read as a whole, by one rule, so that no row means something else than its neighbours. Numbers are seconds,
 milliseconds, microseconds or nanoseconds, told apart by their size (1e11 seconds are the year 5138, 1e11 milliseconds
-1973), or days as 20180131. Text is ISO 8601, with or without a zone, or one of `FORMATS`.
+1973), or days as 20180131, with the time of day (20180131235959), or years.
+Text is ISO 8601, with or without a zone, or one of `FORMATS`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ FORMATS = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
     "%d-%b-%Y",
+    "%d/%b/%Y:%H:%M:%S %z",  # logs of web servers
 )
 AMBIGUOUS = (
     ("%m/%d/%Y", "%d/%m/%Y"),
@@ -50,6 +52,13 @@ UNITS = (
     (1e17, 10**6, "microseconds"),
     (9.2e18, 10**9, "nanoseconds"),
 )
+DIGITS = (
+    (r"(19|20)\d{2}", "%Y", "years"),
+    (r"(19|20)\d{6}", "%Y%m%d", "days (year, month, day)"),
+    (r"(19|20)\d{10}", "%Y%m%d%H%M", "year, month, day, hour and minute"),
+    (r"(19|20)\d{12}", "%Y%m%d%H%M%S", "year, month, day and time of day"),
+)
+"""Dates written in digits alone: as seconds they would lie in the first hour or in August of 1970, or after 2500."""
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 SAMPLE = 100
 """Rows from which the way of writing is told; every other row has to follow it."""
@@ -146,9 +155,10 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
     values = _parsed(known)
     numbers = values.to_numpy(np.float64, na_value=np.nan)
     _refuse(~np.isfinite(numbers), known, path, rows, "a time as a number, as in the rows before")
-    days = _days(known)
-    if days is not None:
-        return days, f"times such as {known.iloc[0]} are read as days (year, month, day)", "days"
+    for pattern, layout, name in DIGITS:
+        dates = _digits(known, numbers, pattern, layout)
+        if dates is not None:
+            return dates, f"times such as {known.iloc[0]} are read as {name}", "days"
     size = np.abs(numbers)
     _refuse(size >= UNITS[-1][0], known, path, rows, "a time since 1970")
     _, per_second, name = next(unit for unit in UNITS if size.max() < unit[0])
@@ -181,15 +191,15 @@ def _where(known: pd.Series, size: np.ndarray, path: Path, rows: Rows) -> str:
     return rows.where(path, int(known.index[int(np.argmax(size))])).removeprefix(f"{path}, ")
 
 
-def _days(known: pd.Series) -> np.ndarray | None:
-    """The seconds of days as 20180131, when every value is one; as seconds they would all lie in August 1970."""
+def _digits(known: pd.Series, numbers: np.ndarray, pattern: str, layout: str) -> np.ndarray | None:
+    """The seconds of dates written in digits, when every value is one."""
     if pd.api.types.is_numeric_dtype(known):
-        if known.min() < 1900_01_01 or known.max() > 2099_12_31:
+        if (numbers != np.trunc(numbers)).any() or (np.abs(numbers) > 2**53).any():
             return None
-        known = known.astype("int64").astype(str)
-    elif not known.str.fullmatch(r"(19|20)\d{6}").all():
+        known = pd.Series(numbers.astype(np.int64), known.index).astype(str)
+    if not known.str.fullmatch(pattern).all():
         return None
-    dates = pd.to_datetime(known, format="%Y%m%d", utc=True, errors="coerce")
+    dates = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
     return None if dates.isna().any() else _since_1970(dates)
 
 
@@ -200,8 +210,9 @@ def _written(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str]
         dates = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
         return _whole(dates, known, path, rows, "an ISO 8601 time, as in the rows before"), _zone_note(iso)
     for layout in FORMATS:
-        if _fits(sample, layout):
-            dates = pd.to_datetime(known, format=layout, utc=True, errors="coerce")
+        zoned = known.str.replace(r"\s+(?:UTC|GMT)$", " +0000", regex=True) if layout.endswith("%z") else known
+        if _fits(zoned.iloc[:SAMPLE], layout):
+            dates = pd.to_datetime(zoned, format=layout, utc=True, errors="coerce")
             return _whole(dates, known, path, rows, f"a time written as {layout}, as in the rows before"), ""
     for pair in AMBIGUOUS:
         if any(_fits(sample, layout) for layout in pair):

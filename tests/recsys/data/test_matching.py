@@ -24,6 +24,7 @@ def match(ours: list[str], theirs: list[str], least: float = 0.5) -> list[str]:
         (["30.0", "31.0"], ["1", "30", "31"], r"no id is in common.*'30\.0'.*'30'; they are alike but for a trailing"),
         (["00030"], ["1", "30"], r"'00030'.*'30'; they are alike but for leading zeros"),
         (["ab"], ["AB", "x"], r"'ab'.*'AB'; they are alike but for the case"),
+        (["e\u0301"], ["\u00e9"], r"alike but for how Unicode writes accents"),
         (['"a"'], ["a"], r"alike but for quotation marks"),
         (["x", "y", "z"], ["x", "b"], r"only 1 of 3 ids are in common.*'y'.*'b'"),
     ],

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited, refuse_broken_quotes
+from recsys.data.readers.registry import read
 
 FRAME = pd.DataFrame(
     {"who": ["007", "7", "NA"], "what": ["a", "b", "a"], "stars": [1.0, 2.5, 5.0], "when": [10, 20, 30]}
@@ -73,6 +74,7 @@ def test_datetimes_become_seconds(read_files: Callable) -> None:
         ("log.csv", "who,what,stars,when,who\n1,2,3,4,5\n", r"column who occurs 2 times"),
         ("log.csv", 'who,what,stars,when\n1,2,"3,5",4\n', r"stars is '3,5'.*data row 1.*with a point"),
         ("log.csv", "who,what,stars,when\n1,2,inf,4\n", r"stars is 'inf', expected a number.*data row 1"),
+        ("log.csv", "who,what,stars,when\n1,2,3,4\n1,2,1e300,4\n", r"stars is '1e300', .*too large.*data row 2"),
         ("log.csv", "who,what,stars,when\n1,2,good,4\n", r"stars is 'good', expected a number.*data row 1"),
         ("log.csv", "who,what,stars,when\n1,2,3,4\n,2,3,4\n", r"who is .*expected an id.*data row 2"),
         ("log.csv", "who,what,stars,when\n1,2,3,4\n1,2,3,4,5,6\n", r"cannot be read as csv.*log\.csv"),
@@ -319,13 +321,13 @@ def test_a_mark_that_swallows_rows_is_an_error_or_a_line(read_files: Callable) -
     with pytest.raises(DataError, match=r"(?s)line break.*data row 2"):
         read_files("table", {"i.csv": clicks}, {"interactions": "i.csv"})
     files = {"i.csv": csv_of(["u,a,1"]), "s.csv": 'item_id,title\na,"A\nb,B\nc,C"\nd,D\n'}
-    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "rating": "rating"})
     assert raw.notes == ("s.csv: 1 quoted fields hold several lines, the first in line 2",)
 
 
 def test_a_list_that_another_separator_divides_is_said(read_files: Callable) -> None:
     files = {"i.csv": csv_of(["u,a,1"]), "s.csv": 'item_id,genres\na,"Drama, War"\nb,"Comedy, War"\nc,Drama\n'}
-    table = {"interactions": "i.csv", "items": "s.csv"}
+    table = {"interactions": "i.csv", "items": "s.csv", "rating": "rating"}
     raw = read_files("table", files, table)
     assert raw.notes == (
         "s.csv: no genres are separated by '|', and 2 hold ',', e.g. 'Drama, War'; see list_separator",
@@ -375,3 +377,86 @@ def test_genres_are_several_values_whatever_else_is(read_files: Callable) -> Non
     files = {"i.csv": csv_of(["u,a,1"]), "s.csv": "item_id,genres,tags\na,Drama|War,x|y\n"}
     raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "lists": ["tags"]})
     assert raw.items[["genres", "tags"]].to_numpy().tolist() == [[["Drama", "War"], ["x", "y"]]]
+
+
+LOG = "user_id,item_id\nu,1\nu,2\nv,1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "items", "titles", "note"),
+    [
+        ("s.tsv", '"item_id"\t"title"\n1\t"A, ""b"""\n2\t"c\td"\n', ['A, "b"', "c\td"], ""),
+        (
+            "s.tsv",
+            'item_id\ttitle\n1\t"""A"" and b"\n2\t"c"\n',
+            ['"A" and b', '"c"'],
+            "1 values of title stood between",
+        ),
+        ("s.tsv", 'item_id\ttitle\n1\t"A" or "b"\n2\t""\n', ['"A" or "b"', '""'], ""),
+        ("s.csv", 'item_id, title\n1, "A b"\n2, c "d"\n', ["A b", ' c "d"'], "1 values of title stood between"),
+        ("s.csv", 'item_id,title\n1,"A, ""b"""\n2,c\n', ['A, "b"', "c"], ""),
+        ("s.csv", "sep=;\r\nitem_id;title\r\n1;A,b\r\n2;c\r\n", ["A,b", "c"], "';' separates"),
+    ],
+)
+def test_marks_around_titles_are_quoting_where_they_are_meant_so(
+    read_files: Callable, name: str, items: str, titles: list[str], note: str
+) -> None:
+    raw = read_files("table", {"i.csv": LOG, name: items}, {"interactions": "i.csv", "items": name})
+    assert raw.items["title"].tolist() == titles
+    assert [text for text in raw.notes if note in text] if note else not raw.notes, raw.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "items", "message"),
+    [
+        ("s.csv", 'item_id, title\n1, "A, b"\n', r"expected 2 fields.*data row 1.*no blank before the quotation mark"),
+        ("s.tsv", 'item_id\ttitle\n1\t"A\tb"\n', r"expected 2 fields.*data row 1.*source\.table\.quoting: csv"),
+        ("s.csv", "item_id,title,price\n1,a,3\n2,b,4\n1,a,5\n", r"item '1' has more than one row.*price: '3' and '5'"),
+        ("s.json", '{"data": [{"item_id": 1, "title": "a"}]}', r"one object with the keys data.*inside this one"),
+        ("s.json", '{"item_id": {"0": 1}, "title": {"0": "a"}}', r"one object with the keys.*orient='records'"),
+        ("s.csv", "item_id,title\n".encode("utf-32"), r"begins as UTF-32.*encoding: utf-32"),
+    ],
+)
+def test_a_bad_table_of_items_is_named(read_files: Callable, name: str, items: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        read_files("table", {"i.csv": LOG, name: items}, {"interactions": "i.csv", "items": name})
+
+
+def test_what_programs_write_for_nothing_is_no_title_and_no_quiet_user(read_files: Callable) -> None:
+    files = {
+        "i.csv": LOG + "NULL,1\nNULL,2\n",
+        "s.csv": "item_id,title\n1,nan\n2,nan\n3,None\n4,NULL and void\n",
+    }
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
+    titles = [None if pd.isna(title) else title for title in raw.items["title"]]
+    assert titles == [None, None, "None", "NULL and void"]  # one alone may be called so
+    assert raw.interactions["user"].tolist()[-2:] == ["NULL", "NULL"]
+    assert any("2 values of user_id read 'NULL'" in note and "data row 4" in note for note in raw.notes)
+    assert any("2 values of title read 'nan'" in note for note in raw.notes)
+
+
+def test_a_log_may_describe_its_items_itself(read_files: Callable) -> None:
+    log = "user_id,item_id,when,title,price\nu,1,10,A,3\nu,2,20,,4\nv,1,30,A,5\n"
+    table = {"interactions": "i.csv", "items": "i.csv", "timestamp": "when"}
+    raw = read_files("table", {"i.csv": log}, table)
+    assert raw.items["title"].fillna("").tolist() == ["A", ""]
+    assert (list(raw.items), raw.items["price"].tolist()) == (["item", "title", "price"], [3, 4])
+    assert [note for note in raw.notes if "several values" in note] == [
+        "i.csv: 1 of 2 items have several values of price: the first counts"
+    ]
+    without = read_files("table", {"i.csv": log}, table | {"items": None})
+    assert "i.csv: columns that source.table does not name are left out: title, price" in without.notes
+
+
+def test_pictures_in_a_table_are_left_out(read_files: Callable) -> None:
+    items = pd.DataFrame({"item_id": ["1", "2"], "cover": [b"\xff\xd8", b"\xff"], "title": [b"A", "\u00e9".encode()]})
+    files = {"i.csv": LOG, "s.parquet": as_bytes(items, "parquet")}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.parquet"})
+    assert (list(raw.items), raw.items["title"].tolist()) == (["item", "title"], ["A", "\u00e9"])
+    assert any("no text left out: cover" in note for note in raw.notes)
+
+
+def test_a_file_is_no_folder(tmp_path: Path, options: Callable) -> None:
+    (tmp_path / "i.csv").write_text(LOG)
+    with pytest.raises(DataError, match=r"(?s)names a file.*table\.interactions: i\.csv"):
+        read(options("table", {"interactions": "x.csv"}), tmp_path / "i.csv")

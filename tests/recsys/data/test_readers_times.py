@@ -82,3 +82,23 @@ def test_what_was_understood_is_said() -> None:
 def test_missing_times_are_marked() -> None:
     times = seconds_of(pd.Series(["", "5", None], dtype="str", name="when"), FILE, Rows())
     assert times.missing.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected", "note"),
+    [
+        (["20170714024000", "20170714024001"], [1500000000, 1500000001], "time of day"),
+        (["201707140240", "201707140241"], [1500000000, 1500000060], "hour and minute"),
+        (["1970", "2017"], [0, 1483228800], "read as years"),
+        (["Fri, 14 Jul 2017 02:40:00 GMT", "Fri, 14 Jul 2017 02:40:01 +0000"], [1500000000, 1500000001], ""),
+        (["14/Jul/2017:04:40:00 +0200"], [1500000000], ""),
+        (["20170714024000", "1500000000000"], [20170714024, 1500000000], "milliseconds"),  # one that is no date
+    ],
+)
+def test_dates_in_digits_are_no_seconds(texts: list[str], expected: list[int], note: str) -> None:
+    times = seconds_of(pd.Series(texts, name="when", dtype="str"), FILE, Rows())
+    assert times.seconds.tolist() == expected
+    assert note in times.note
+    if texts[0].isdigit():
+        numbers = seconds_of(pd.Series([int(text) for text in texts], name="when"), FILE, Rows())
+        assert (numbers.seconds.tolist(), numbers.note) == (expected, times.note)

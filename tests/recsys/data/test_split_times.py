@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
 from recsys.data.dataset import Dataset
-from recsys.data.options import GlobalTemporalSplit
+from recsys.data.options import GlobalTemporalSplit, LeaveLastOut, RandomSplit, TemporalSplit
 from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData
-from recsys.data.split_times import IGNORED, PER_USER, cut_in_time, order_in_time
+from recsys.data.split_times import IGNORED, PER_USER, cut_in_time, order_in_time, tie_notes
 from recsys.data.splits import TEST, TRAIN, VALID
 
 GLOBAL = GlobalTemporalSplit(kind="global_temporal")
@@ -140,3 +141,15 @@ def test_prepared_data_say_how_their_split_stands_to_time(tmp_path: Path, option
         counts = meta["dropped"]
         lost = sum(counts[name] for name in ("duplicates", "users_not_in_train", "items_not_in_train"))
         assert meta["counts"]["interactions"] == 600 - lost
+
+
+@pytest.mark.parametrize(("kind", "said"), [("leave_last_out", "larger id.*split.ties"), ("temporal", "larger id")])
+def test_held_out_interactions_without_an_order_of_their_own_are_said(kind: str, said: str) -> None:
+    split = LeaveLastOut(kind=kind) if kind == "leave_last_out" else TemporalSplit(kind=kind)
+    rows = [
+        (user, times[part], part) for user, times in enumerate([(1, 1, 2), (1, 2, 2), (1, 2, 3)]) for part in range(3)
+    ]
+    frame = pd.DataFrame(rows, columns=["user", "timestamp", "split"])
+    assert [bool(re.search(f"^1 of 3 users.*{said}", note)) for note in tie_notes(frame, split)] == [True]
+    assert tie_notes(frame[frame["user"] > 0].assign(user=lambda kept: kept["user"] - 1), split) == []
+    assert tie_notes(frame, RandomSplit(kind="random")) == tie_notes(frame.drop(columns="timestamp"), split) == []
