@@ -22,6 +22,7 @@ import tomllib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -134,6 +135,9 @@ class ManyFaults:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        for name in self._reached.loaded:  # else every fork would load them again
+            with suppress(Exception):
+                import_module(name)
         modules = {}
         for name in {mutant.module for mutant in self._mutants}:
             file = file_of(name)

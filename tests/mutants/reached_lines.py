@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -33,13 +34,15 @@ class Reached:
     Args:
         seconds: of every test, with its fixtures, by its node id.
         tests: node ids by file and line.
-        imported: lines that run while modules are imported, by file.
+        imported: lines that run while modules are imported, by file; all that run of one that tests import themselves.
+        loaded: modules that were loaded while tests ran, in that order.
         total: seconds of the whole run.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     tests: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     imported: dict[str, list[int]] = field(default_factory=dict)
+    loaded: list[str] = field(default_factory=list)
     total: float = 0.0
 
     def ordered(self, tests: Sequence[str], file: Path, line: int) -> list[int]:
@@ -67,8 +70,12 @@ class Recorder:
     def __init__(self, coverage: Coverage) -> None:
         self._coverage = coverage
         self._contexts = [IMPORT]
+        self._collected: set[str] = set()
         self.seconds: dict[str, float] = {}
         self.fixtures: dict[str, tuple[str, ...]] = {}
+
+    def pytest_collection_finish(self) -> None:
+        self._collected = {*sys.modules}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -100,11 +107,13 @@ class Recorder:
             users[test].append(test)
             for name in names:
                 users[_shared(name)].append(test)
-        found = Reached(seconds=self.seconds, total=total)
+        loaded = [name for name in sys.modules if name not in self._collected]
+        found = Reached(seconds=self.seconds, loaded=loaded, total=total)
         data = self._coverage.get_data()
         for file in files:
             by_line = data.contexts_by_lineno(str(file))
-            found.imported[str(file)] = sorted(line for line, contexts in by_line.items() if IMPORT in contexts)
+            at_import = [line for line, contexts in by_line.items() if IMPORT in contexts]
+            found.imported[str(file)] = sorted(at_import or by_line)
             found.tests[str(file)] = {
                 str(line): sorted({test for context in contexts for test in users.get(context, [])})
                 for line, contexts in by_line.items()

@@ -27,15 +27,18 @@ def test_tests_that_reach_the_line_come_first_by_file_and_speed_and_none_is_left
 def test_what_a_shared_fixture_runs_is_reached_by_all_who_ask_for_it(tmp_path: Path) -> None:
     module = tmp_path / "looked_at.py"
     module.write_text("def f():\n    return 1\n\n\ndef g():\n    return 2\n")
+    (tmp_path / "loaded_late.py").write_text("def h():\n    return 3\n\n\nh()\n")
     (tmp_path / "test_it.py").write_text(
         "import looked_at, pytest\n\n@pytest.fixture(scope='module')\ndef shared():\n    return looked_at.f()\n\n"
-        "def test_a(shared):\n    looked_at.g()\n\ndef test_b(shared):\n    pass\n\ndef test_c():\n    pass\n"
+        "def test_a(shared):\n    looked_at.g()\n\ndef test_b(shared):\n    pass\n\n"
+        "def test_c():\n    import loaded_late\n"
     )
     kept = tmp_path / "kept.json"
     script = (
         "import sys; from pathlib import Path; from reached_lines import record;"
         "arguments = ['-q', '-p', 'no:cacheprovider'];"
-        f"sys.exit(record(['test_it.py'], arguments, [Path({str(module)!r})], Path({str(kept)!r})))"
+        f"files = [Path({str(module)!r}), Path({str(tmp_path / 'loaded_late.py')!r})];"
+        f"sys.exit(record(['test_it.py'], arguments, files, Path({str(kept)!r})))"
     )
     path = f"{Path(__file__).parent}:{tmp_path}"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env={"PYTHONPATH": path})
@@ -43,6 +46,9 @@ def test_what_a_shared_fixture_runs_is_reached_by_all_who_ask_for_it(tmp_path: P
     assert record["tests"][str(module)]["2"] == ["test_it.py::test_a", "test_it.py::test_b"]
     assert record["tests"][str(module)]["6"] == ["test_it.py::test_a"]
     assert record["imported"][str(module)] == [1, 5]
+    assert record["imported"][str(tmp_path / "loaded_late.py")] == [1, 2, 5], "its import may have run any of them"
+    assert "loaded_late" in record["loaded"]
+    assert "looked_at" not in record["loaded"]
 
 
 @pytest.mark.parametrize("changed", ["package/module.py", "tests/test_it.py", "tests/kit/toys.py"])

@@ -15,7 +15,7 @@ from augrec.report.numbers.estimates import Estimates
 from augrec.report.numbers.intervals import intervals
 from augrec.report.numbers.pairs import paired_values
 from augrec.report.numbers.resampling import Resampling
-from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.variants import Trained, over_draws
 from augrec.report.options import Inference
 
 
@@ -199,11 +199,15 @@ def test_a_metric_that_one_variant_lacks_has_no_pairs() -> None:
 
 def test_seeds_are_paired_by_number_in_whatever_order_they_were_read() -> None:
     first, second = variant("a", range(3)), variant("b", range(3))
-    turned = Trained("b", second.metrics, USERS, second.per_user, {seed: second.by_seed[seed] for seed in (2, 0, 1)})
-    there, again = paired_values(first, second, "recall@20"), paired_values(first, turned, "recall@20")
+    turned = [
+        Trained(one.name, one.metrics, USERS, one.per_user, {seed: one.by_seed[seed] for seed in (2, 0, 1)})
+        for one in (first, second)
+    ]
+    there = paired_values(first, second, "recall@20")
     assert there is not None
-    assert again is not None
-    assert np.array_equal(there.differences, again.differences)
+    for again in (paired_values(first, turned[1], "recall@20"), paired_values(turned[0], second, "recall@20")):
+        assert again is not None
+        assert np.array_equal(there.differences, again.differences)
 
 
 def test_what_draws_nothing_stands_beside_every_seed_of_the_other() -> None:
@@ -216,6 +220,37 @@ def test_what_draws_nothing_stands_beside_every_seed_of_the_other() -> None:
     both = paired_values(fixed, variant("c", range(3), deterministic=True), "recall@20")
     assert both is not None
     assert both.seeds == 1
+    once = paired_values(fixed, variant("c", range(7, 8), deterministic=True), "recall@20")
+    assert once is not None
+    assert once.differences.shape == (1, 1, 50)
+
+
+def test_one_draw_stands_beside_each_of_several_and_several_are_paired_by_number() -> None:
+    one, *three = (variant(name, range(2)) for name in "abcd")
+    several, two = over_draws("several", three), over_draws("two", three[:2])
+    for pair, sign in (
+        (paired_values(one, several, "recall@20"), 1),
+        (paired_values(several, one, "recall@20"), -1),
+    ):
+        assert pair is not None
+        assert pair.draws == 3
+        for draw, differences in zip(three, sign * pair.differences, strict=True):
+            expected = [one.by_seed[seed]["recall@20"] - draw.by_seed[seed]["recall@20"] for seed in (0, 1)]
+            assert np.allclose(differences, expected)
+    for pair in (paired_values(two, several, "recall@20"), paired_values(several, two, "recall@20")):
+        assert pair is not None
+        assert np.array_equal(pair.differences, np.zeros((2, 2, 50)))
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_of_a_variant_that_kept_no_seed_the_means_are_compared(deterministic: bool) -> None:
+    drew, fixed = variant("a", range(3)), variant("b", range(1), deterministic=deterministic)
+    means = Trained("b", fixed.metrics, USERS, fixed.per_user)
+    for pair, sign in ((paired_values(drew, means, "recall@20"), 1), (paired_values(means, drew, "recall@20"), -1)):
+        assert pair is not None
+        assert pair.seeds == 0
+        expected = drew.per_user["recall@20"] - fixed.per_user["recall@20"]
+        assert np.allclose(sign * pair.differences, [[expected]])
 
 
 def test_without_a_common_seed_the_means_are_compared_and_nothing_is_said_of_seeds() -> None:
@@ -269,31 +304,65 @@ def test_with_draws_the_variance_is_that_of_three_crossed_factors_on_average() -
     assert np.mean(found) == pytest.approx(true_error(3, 5, 60, DRAWN) ** 2, rel=0.1)
 
 
+def square(values: np.ndarray, *axes: int) -> float:
+    """The mean square of the effect of some axes of [draws, seeds, users], number by number; 0 of one level.
+
+    The effect is what is left of their means without all that fewer of them explain.
+    """
+    if 1 in (sizes := [values.shape[axis] for axis in axes]):
+        return 0.0
+    total = 0.0
+    for at in np.ndindex(*sizes):
+        effect = 0.0
+        for size in range(len(axes) + 1):
+            for inner in combinations(range(len(axes)), size):
+                place = [slice(None)] * 3
+                for n in inner:
+                    place[axes[n]] = at[n]
+                effect += (-1) ** (len(axes) - size) * values[tuple(place)].mean()
+        total += effect**2
+    return values.size / math.prod(sizes) * total / math.prod(size - 1 for size in sizes)
+
+
 def test_with_draws_the_standard_error_is_that_of_the_mean_squares_in_loops() -> None:
     values = drawn(np.random.default_rng(12), 3, 4, 9, DRAWN) + 0.4
-    sizes = values.shape
-    mean = values.mean()
-
-    def square(*axes: int) -> float:
-        """Of the effect of some axes: what is left of their means without all that fewer of them explain."""
-        total, others = 0.0, [axis for axis in range(3) if axis not in axes]
-        for at in np.ndindex(*[sizes[axis] for axis in axes]):
-            effect = 0.0
-            for size in range(len(axes) + 1):
-                for inner in combinations(range(len(axes)), size):
-                    place = [slice(None)] * 3
-                    for n in inner:
-                        place[axes[n]] = at[n]
-                    effect += (-1) ** (len(axes) - size) * values[tuple(place)].mean()
-            total += effect**2
-        repeated = math.prod(sizes[axis] for axis in others)
-        return repeated * total / math.prod(sizes[axis] - 1 for axis in axes)
-
-    u, s, d, us, ud, sd, usd = (square(*axes) for axes in ((2,), (1,), (0,), (1, 2), (0, 2), (0, 1), (0, 1, 2)))
+    factors = ((2,), (1,), (0,), (1, 2), (0, 2), (0, 1), (0, 1, 2))
+    u, s, d, us, ud, sd, usd = (square(values, *axes) for axes in factors)
     assert d + s - sd > us + ud - usd
     assert error(values) ** 2 == pytest.approx((u + s + d - us - ud - sd + usd) / values.size)
-    low, high = ends(values)
-    assert low < mean < high
+
+
+@pytest.mark.parametrize(("draws", "seeds"), [(1, 1), (1, 4), (3, 1), (3, 4)])
+@pytest.mark.parametrize("of_trainings", [0.0, 0.3])
+def test_an_interval_is_that_of_its_own_resamples_widened_by_what_few_trainings_leave_unknown(
+    draws: int, seeds: int, of_trainings: float
+) -> None:
+    """Deviations of users, seeds and draws are resampled each for itself, and scaled to the mean squares in loops."""
+    spreads = {"u": 0.1, "s": of_trainings, "d": of_trainings, "us": 0.1, "ud": 0.1, "usd": 0.1}
+    values, samples, alpha = drawn(np.random.default_rng(15), draws, seeds, 6, spreads) + 0.4, 40, 0.1
+    if not of_trainings:
+        values -= values.mean(axis=2, keepdims=True)  # all trainings are equally good, each for other users
+    squares = {axes: square(values, *axes) for size in (1, 2, 3) for axes in combinations(range(3), size)}
+    of_users, sizes, mean = squares[2,], values.shape, values.mean()
+    alone = squares[0,] + squares[1,] - squares[0, 1]
+    trainings = max(0.0, alone - squares[0, 2] - squares[1, 2] + squares[0, 1, 2])
+    assert (trainings > 0) == (of_trainings > 0 and draws * seeds > 1)
+    counted = {axes: at for axes, at in squares.items() if at and (trainings or axes == (2,))}
+    left = sum(at**2 / math.prod(sizes[axis] - 1 for axis in axes) for axes, at in counted.items())
+    degrees = (of_users + trainings) ** 2 / left
+    resampled = squares[0,] * (draws - 1) / draws + squares[1,] * (seeds - 1) / seeds
+    scale = math.sqrt(trainings / resampled) if trainings else 0.0
+    rng = np.random.default_rng(7)
+    shifts = np.zeros(samples)
+    for axis, factor in ((2, math.sqrt(6 / 5)), (1, scale), (0, scale)):
+        levels = values.mean(axis=tuple({0, 1, 2} - {axis})) - mean
+        if len(levels) > 1:
+            shifts += factor * levels[rng.integers(0, len(levels), (samples, len(levels)))].mean(axis=1)
+    shifts *= stats.t.isf(alpha / 2, degrees) / stats.norm.isf(alpha / 2)
+    found = intervals(values[..., None], samples, alpha, np.random.default_rng(7))
+    assert found.degrees[0] == pytest.approx(degrees)
+    assert found.error[0] == pytest.approx(math.sqrt((of_users + trainings) / values.size))
+    assert (found.low[0], found.high[0]) == pytest.approx(tuple(mean + np.quantile(shifts, [alpha / 2, 1 - alpha / 2])))
 
 
 def test_intervals_over_draws_cover_what_one_draw_misses() -> None:
