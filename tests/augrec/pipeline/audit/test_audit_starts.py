@@ -18,7 +18,7 @@ from augrec.pipeline.audit.checks import Check
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.config import COUNT_FROM
-from tests.augrec.pipeline.audit.hand_made_run import N_ITEMS, N_USERS, TRAIN, VALID, write_run
+from tests.augrec.pipeline.audit.hand_made_run import N_ITEMS, N_USERS, TEST, TRAIN, VALID, write_run
 
 CHECK = "what trainings start from saw nothing that is held out here"
 SAME = [(user, item) for user, item, _ in TRAIN]
@@ -71,12 +71,14 @@ def test_what_is_held_out_here_and_trained_on_there_is_named(
 
 
 def test_every_run_that_a_variant_starts_from_is_looked_at_once(run: RunFolder, tmp_path: Path) -> None:
-    one, other = earlier(tmp_path / "one", [(1, 3), (0, 4)]), earlier(tmp_path / "other", [(2, 7)])
+    held_out = sorted((user, item) for user, item, _ in VALID + TEST)
+    one, other = earlier(tmp_path / "one", held_out[::-1]), earlier(tmp_path / "other", [(2, 7)])
     (check,) = said(run, one, other, one)
-    assert check.rows == 3
+    assert check.rows == len(held_out) + 1
     assert [text.partition(" is in")[0] for text in check.violations] == [
-        f"{one}: user 'u0', item 'i4'", f"{one}: user 'u1', item 'i3'", f"{other}: user 'u2', item 'i7'",
-    ]  # fmt: skip
+        *(f"{one}: user 'u{user}', item 'i{item}'" for user, item in held_out),
+        f"{other}: user 'u2', item 'i7'",
+    ]
 
 
 def test_relative_names_count_from_where_the_config_says(run: RunFolder, tmp_path: Path) -> None:
