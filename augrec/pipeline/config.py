@@ -6,6 +6,7 @@ Every section belongs to the package that uses it; this file only puts them toge
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -413,7 +414,7 @@ def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what:
     try:
         return rebuild(kind).model_validate(raw)
     except ValidationError as error:
-        problems = explain(error, kind)
+        problems = explain(error, kind, raw)
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
@@ -430,24 +431,41 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    path = key.split(".")
-    if not equals or not all(path):
-        raise UsageError(f"'{override}' is not key=value", remedy="write e.g. dataset.k_core=10 or seeds=[1,2,3]")
+    path, text = _keys_and_value(raw, override)
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
+        key = ".".join(path)
         raise UsageError(f"the value of '{key}' is not valid YAML: {_yaml_problem(error)}", where=override) from None
     section = raw
     for step in path[:-1]:
         inner = section.setdefault(step, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"'{step}' in '{key}' is a value, not a section", where=override)
+            raise UsageError(f"'{step}' in '{'.'.join(path)}' is a value, not a section", where=override)
         section = inner
     if value is None and isinstance(section.get(path[-1]), dict):
         del section[path[-1]]
     else:
         section[path[-1]] = value
+
+
+def _keys_and_value(raw: dict[str, Any], override: str) -> tuple[list[str], str]:
+    """The steps of a dotted key, and the text of its value.
+
+    A name that is there is one step, whatever dots and "=" it holds: `settings.temperature=0.8=null`.
+    """
+    path, left, section = [], override, raw
+    while True:
+        there = [name for name in section if isinstance(name, str) and left.startswith((f"{name}.", f"{name}="))]
+        step = max(there, key=len, default="") or re.split(r"[.=]", left, maxsplit=1)[0]
+        path.append(step)
+        sign, left = left[len(step) : len(step) + 1], left[len(step) + 1 :]
+        if not step or not sign:
+            raise UsageError(f"'{override}' is not key=value", remedy="write e.g. dataset.k_core=10 or seeds=[1,2,3]")
+        if sign == "=":
+            return path, left
+        inner = section.get(step)
+        section = inner if isinstance(inner, dict) else {}
 
 
 def as_plain(config: Config) -> dict[str, Any]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.registry import field_annotation, unfolded
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """One sentence per problem: the dotted key, what is wrong, and the nearest known key or value."""
-    return [_sentence(dict(problem), root) for problem in error.errors(include_url=False)]
+def explain(error: ValidationError, root: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
+    """One sentence per problem: the dotted key, what is wrong, and the nearest known key or value.
+
+    Args:
+        error: what validation found.
+        root: the sections' class.
+        raw: the sections.
+    """
+    return [_sentence(dict(problem), root, raw) for problem in error.errors(include_url=False)]
 
 
-def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
+def _sentence(problem: dict[str, Any], root: type[BaseModel], raw: Mapping[str, Any]) -> str:
     location, owner = _walk(root, problem["loc"])
     if location[-1:] == ["[key]"]:  # the name of an entry is wrong, which the message quotes
         location = location[:-2]
@@ -36,12 +44,33 @@ def _sentence(problem: dict[str, Any], root: type[BaseModel]) -> str:
         return f"{where}: '{given}' is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
     if kind == "union_tag_not_found":
         return f"{key}: the key {problem['ctx']['discriminator']} is missing; it says which kind of section this is"
+    if problem["input"] is None and owner is None and isinstance(others := _at(raw, location[:-1]), Mapping):
+        return _not_removed(location, others)
     message = problem["msg"].removeprefix("Value error, ")
     if not key:
         return message
     shown = repr(problem["input"])
     given = "" if kind == "value_error" or len(shown) > 60 else f" (given: {shown})"
     return f"{key}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _not_removed(location: list[str], others: Mapping[str, Any]) -> str:
+    """Of a null that takes no member out of a mapping: there is none, or it is a value."""
+    key, name, mapping = ".".join(location), location[-1], ".".join(location[:-1])
+    left = {other: value for other, value in others.items() if value is not None}
+    if any(isinstance(value, Mapping) for value in left.values()):
+        known = _nearest_or_all(name, map(str, left))
+        return f"{key}: null takes out a section that is there, and '{name}' is none{known}"
+    flow = yaml.safe_dump(left, default_flow_style=True, width=math.inf, sort_keys=False).strip()
+    return f"{key}: null is no value here; to take a value out, write those that stay: {mapping}={flow}"
+
+
+def _at(raw: Mapping[str, Any], location: list[str]) -> Any:
+    """What lies at a place of the sections; None where nothing does."""
+    value: Any = raw
+    for step in location:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
 
 
 def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:

@@ -73,6 +73,10 @@ def test_there_are_configs() -> None:
         ("report.primary=recall@7", "report.primary: recall@7 is not computed"),
         ("seeds=[1,1]", "seeds: a seed is listed twice"),
         ("embedding=null", "embedding: missing"),
+        (
+            "variants.bas=null",
+            "variants.bas: null takes out a section that is there, and 'bas' is none; did you mean 'base'?",
+        ),
         ("training.monitor=recall@5", "training.monitor: recall@5 is not computed"),
         ("name=../escape", "name: '../escape' cannot be a name"),
     ],
@@ -118,6 +122,16 @@ def test_null_removes_a_named_section(config_file: Path) -> None:
         config_file
     )
     assert "'other' is not defined in `models`" in problem(config_file, *with_another, "models.other=null")
+
+
+def test_a_name_that_is_there_is_one_step_of_a_key(config_file: Path) -> None:
+    content = yaml.safe_load(config_file.read_text())
+    content["variants"]["lr=0.1"] = {"model": "lightgcn"}
+    config_file.write_text(yaml.safe_dump(content))
+    assert "lr=0.1" in read_config(config_file).variants
+    assert "lr=0.1" not in read_config(config_file, ["variants.lr=0.1=null"]).variants
+    changed = read_config(config_file, ["variants.lr=0.1.model=llmrec", "variants.lr=0.1.source=rule"])
+    assert (changed.variants["lr=0.1"].model, changed.variants["lr=0.1"].source) == ("llmrec", "rule")
 
 
 def test_a_key_given_twice_is_refused(config_file: Path) -> None:

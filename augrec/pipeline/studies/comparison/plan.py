@@ -113,7 +113,7 @@ def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPl
     compare = validated(raw, Compare, path, "comparison")
     base = read_sections(path.parent / compare.base) if isinstance(compare.base, Path) else compare.base
     base = merged(base, compare.change)
-    models = base.get("models") or {}
+    models = [name for name, options in (base.get("models") or {}).items() if options is not None]
     for name, recommender in compare.recommenders.items():
         if recommender.model not in models:
             raise UsageError(

@@ -69,7 +69,7 @@ def swept_variant(line: str, value: Any) -> str:
 def _add_line(raw: dict[str, Any], name: str, sweep: Sweep, varied: str, line: str) -> None:
     """A model and a variant for every value."""
     variant = (raw.get("variants") or {}).get(varied)
-    if not isinstance(variant, dict) or variant.get("model") not in raw["models"]:
+    if not isinstance(variant, dict) or not isinstance(raw["models"].get(variant.get("model")), dict):
         known = ", ".join(raw.get("variants") or {}) or "there are none"
         key = "variant" if sweep.variant is not None else "variants"
         raise UsageError(f"sweeps.{name}.{key}: '{varied}' is not a variant with a model ({known})")

@@ -108,10 +108,11 @@ def read_space(path: Path) -> Space:
         raise UsageError(f"the space of family '{space.family}' must be called {space.family}.yaml", where=path)
     for option, spec in space.space.items():
         for value in spec.ends():
+            tried = merged({"family": space.family}, {option: value})
             try:
-                options.model_validate(merged({"family": space.family}, {option: value}))
+                options.model_validate(tried)
             except ValidationError as error:
-                raise UsageError(f"space.{option}: {explain(error, options)[0]}", where=path) from None
+                raise UsageError(f"space.{option}: {explain(error, options, tried)[0]}", where=path) from None
     return space
 
 

@@ -29,6 +29,7 @@ def problem(path: Path, *overrides: str) -> str:
         ("tables.main.baseline=grph", "tables.main.baseline: 'grph' is not one of"),
         ("tables.main.rows=[grap]", "tables.main.rows: 'grap' is not one of graph, popular; did you mean 'graph'?"),
         ("tables.main.baseline=null", "name the variant to compare with"),
+        ("tables.main.against={graph: popular, popular: null}", "stay: tables.main.against={graph: popular}"),
         ("tables.main.settings=[hot]", "tables.main.settings: 'hot' is not one of base"),
         ("tables.main.metrics=[recall@20]", "recall@20 is not computed"),
         ("change.training.epoch=3", "training.epoch: unknown key; did you mean 'epochs'?"),
