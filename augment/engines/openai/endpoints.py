@@ -6,6 +6,9 @@ that doubles. A server whose connection breaks, or that fails `SILENT_IN_A_ROW` 
 answers the questions of `examination` again, which also show that it still has the same model. Where all are away, or
 there is one server only, requests wait for it as long as `retries` says and stay unanswered then.
 
+What one server refuses is asked at every other one that is there before it is final: it may have been started otherwise
+than they were. The first answer counts; where all refuse, the first refusal.
+
 A request is asked at one place at a time. One that was under way at `MOST_ENDS` servers as they went away, and that are
 still away, may be what ends them: it is not given to another one, and stays unanswered.
 """
@@ -44,6 +47,7 @@ class Endpoint:
         away: why it is asked nothing; "" while it is there.
         barred: whether it is never asked again, because it has another model.
         refused: what it said of every request, e.g. of the key, since it was there last.
+        overruled: whether it refused what another one answered.
         counts: see EndpointCounts.
     """
 
@@ -53,6 +57,7 @@ class Endpoint:
         self.away = ""
         self.barred = False
         self.refused: AugrecError | None = None
+        self.overruled = False
         self.counts = EndpointCounts()
 
     @property
@@ -88,6 +93,8 @@ class Visit:
     not_before: dict[Endpoint, float] = field(default_factory=dict)
     lost_at: set[Endpoint] = field(default_factory=set)
     """Where the connection broke while it was under way."""
+    refusals: dict[Endpoint, Reply] = field(default_factory=dict)
+    """What servers said of it that will not answer it, in this order."""
     reason: str = ""
 
 
@@ -159,7 +166,7 @@ class Endpoints:
             await endpoint.server.close()
 
     async def ask(self, payload: dict[str, Any], name: str) -> Reply:
-        """Asks one question until a server answers or refuses it, or all were asked as often as they may.
+        """Asks one question until a server answers it, all refuse it, or all were asked as often as they may.
 
         Args:
             payload: the body.
@@ -185,12 +192,18 @@ class Endpoints:
                 raise
             if isinstance(outcome, Reply):
                 release()
-                return outcome
+                if outcome.answer is not None:
+                    _overrule(visit)
+                    return outcome
+                visit.refusals[endpoint] = outcome
+                continue
             wait = self._miss(visit, endpoint, outcome)
             if wait:  # the place is not given to another request meanwhile: the server has trouble enough
                 asyncio.get_running_loop().call_later(wait, release)
             else:
                 release()
+        if visit.refusals:
+            return next(iter(visit.refusals.values()))
         if not self._usable():
             self._raise_refusals()
         return Reply(None, f"{visit.reason}, {visit.tries.total()} times", lost=True)
@@ -223,7 +236,8 @@ class Endpoints:
             there = self._there()
             if there and sum(bool(endpoint.away) for endpoint in visit.lost_at) >= MOST_ENDS:
                 return None
-            left = [one for one in there or self._usable() if visit.tries[one] <= self._options.retries]
+            asked = there if visit.refusals else there or self._usable()  # a refusal waits for nobody who is away
+            left = [one for one in asked if one not in visit.refusals and visit.tries[one] <= self._options.retries]
             if not left:
                 return None
             free = [one for one in left if not one.full and visit.not_before.get(one, 0.0) <= now()]
@@ -317,3 +331,11 @@ class Endpoints:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._changed.wait()
+
+
+def _overrule(visit: Visit) -> None:
+    """Says of each server once that it refuses what another one answers."""
+    for endpoint, refusal in visit.refusals.items():
+        if not endpoint.overruled:
+            endpoint.overruled = True
+            say(f"openai  {endpoint.options.base_url} refuses what another endpoint answers: {refusal.reason}")

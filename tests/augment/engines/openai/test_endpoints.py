@@ -255,6 +255,30 @@ def test_a_key_that_is_refused_in_between_leaves_the_others(servers: list[FakeSe
         assert answered(engine)[0] <= 2
 
 
+@pytest.mark.parametrize("words", ["it exceeds the maximum context length", "no such parameter"])
+def test_one_server_alone_refuses_nothing(
+    servers: list[FakeServer], context: Context, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """What all of them refuse is refused, and each was asked once."""
+    refusal = (400, {"error": {"message": words}}, {})
+    first, *others = servers
+    first.answer = lambda asked: refusal
+    for server in others:
+        server.answer = lambda asked, server=server: refusal if asked.body["seed"] == bad else server.honest(asked)
+    with OpenAIEngine(options(servers, concurrency=2)) as engine:
+        asked = requests(context, engine)
+        bad = asked[5].seed
+        found = list(engine.run(asked))
+        counts = list(engine.accounts().values())
+    refused = [one for one in found if one.error]
+    assert [(one.request.seed, one.unanswered) for one in refused] == [(bad, False)]
+    assert words in str(refused[0].error)
+    assert len(texts([one for one in found if not one.error])) == 11
+    assert [sum(one.body["seed"] == bad for one in own(server)) for server in servers] == [1, 1, 1]
+    assert (counts[0].answered, counts[1].refused, counts[2].refused) == (0, 1, 1)
+    assert capsys.readouterr().err.count("refuses what another endpoint answers") == (counts[0].refused > 1)
+
+
 def test_busy_servers_are_not_away(servers: list[FakeServer], context: Context) -> None:
     """429 is asked elsewhere, and again after the wait; nobody is examined for it."""
     for server in servers[:2]:
