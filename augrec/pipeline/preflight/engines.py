@@ -24,6 +24,7 @@ from augrec.pipeline.preflight.findings import Finding, Level
 from augrec.pipeline.preflight.models import engine_key, sources_asked
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.tuning.served import applies_adapter
 from augrec.pipeline.weights import find_folder
 
 VLLM = "vllm"
@@ -67,7 +68,10 @@ def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Findin
         engine: Any = source.engine
         kinds.setdefault(engine.kind, name)
         if engine.loads_weights:
-            yield from _look_at_memory(name, engine, gpus, on_cpu=here and not gpus and built_for_cpu())
+            on_cpu = here and not gpus and built_for_cpu()
+            yield from _look_at_memory(name, engine, gpus, on_cpu=on_cpu)
+            if on_cpu and STAGES["augment"].marker(run) is None:
+                yield from look_at_adapter(run, name)
         if isinstance(engine, OpenAIOptions):
             yield from _look_at_server(run, name, engine)
         if here and isinstance(engine, VllmOptions):
@@ -79,6 +83,22 @@ def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Findin
         row = vllm_row(gpu_rows(), CPUINFO)
         if row.state != "ok":
             yield Finding("problem", row.value, f"{engine_key(kinds[VLLM])}.kind", row.remedy)
+
+
+def look_at_adapter(run: Run, name: str) -> Iterator[Finding]:
+    """What a source's adapter costs where vLLM runs on a processor: it gathers the matrices anew for every token."""
+    assert run.config.generation is not None
+    engine: Any = run.config.generation.sources[name].engine
+    if not applies_adapter(engine, run.config):
+        return
+    what = "vLLM on a CPU reads a prompt about ten times slower with an adapter than with merged weights"
+    if engine.uses_tuned:
+        yield Finding(
+            "caution", what, f"{engine_key(name)}.tuned", "tune.merge: true adds it to the base model's weights"
+        )
+    else:
+        remedy = "merge it into its model (peft: `merge_and_unload`) and name that folder as `model`"
+        yield Finding("caution", what, f"{engine_key(name)}.lora", remedy)
 
 
 def _look_at_memory(name: str, engine: Any, gpus: list[Gpu], *, on_cpu: bool) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from augment.accounting.devices import devices_called
 from augment.accounting.model_figures import Figures, model_figures
 from augment.accounting.roofline import Peaks, known_peaks
 from augment.catalog import Catalog
+from augment.engines.vllm.number_format import built_for_cpu
 from augment.options import GenerationOptions, SourceOptions
 from augment.preview.questions import Preview, Reader, TaskPreview, asked_users, sampled_entities
 from augment.preview.stand_ins import hints_by_popularity, popular_lists
@@ -21,7 +22,7 @@ from augment.tasks import Task
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import suggestion
 from augrec.artefacts.tasks import Edges, Ranking, Rating
-from augrec.pipeline.preflight.engines import gpus_here
+from augrec.pipeline.preflight.engines import gpus_here, look_at_adapter
 from augrec.pipeline.preview.data import Material, material
 from augrec.pipeline.preview.estimate import Estimate, estimate, read_measured, require_measured
 from augrec.pipeline.reranking.asking import asked_about_lists
@@ -155,6 +156,8 @@ def _look_at(run: Run, part: _Part, there: Material, asked: Asked) -> SourcePrev
     notes += part.notes
     if not engine.writes_text:
         notes.append("answers by rules: no prompt is read by anybody")
+    if engine.loads_weights and asked.gpu is None and not gpus_here() and built_for_cpu():
+        notes += [f"{found.what}; {found.remedy}" for found in look_at_adapter(run, name)]
     if not there.own:
         notes.append("the data were prepared for this preview and are not kept")
     catalog = there.catalog.presented(Presentation(generation.item_text, source.titles, run.config.seed))

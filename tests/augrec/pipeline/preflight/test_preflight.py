@@ -134,6 +134,38 @@ def test_models_adapters_servers_and_the_tuning(
     assert "generation.sources.adapted.engine" not in problems(found(tmp_path, {"generation": {"sources": sources}}))
 
 
+@pytest.mark.parametrize(
+    ("engine", "tune", "where"),
+    [
+        ({"lora": "adapter"}, {}, "lora"),
+        ({"tuned": True}, {}, "tuned"),
+        ({"tuned": True}, {"merge": True}, None),
+        ({"tuned": True}, {"method": "full"}, None),
+        ({}, {}, None),
+    ],
+)
+def test_an_adapter_on_a_processor_is_cautioned_of(
+    tmp_path: Path,
+    toy_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: dict[str, Any],
+    tune: dict[str, Any],
+    where: str | None,
+) -> None:
+    write_adapter(tmp_path / "adapter")
+    model = str(write_llama(tmp_path / "model"))
+    llm = {"engine": {"kind": "vllm", "model": model, "max_model_len": 512, **engine}}
+    config = {"generation": {"sources": {"llm": llm}}}
+
+    def cautions() -> list[str]:
+        looked = found(tmp_path, config, TUNED, {"tune": {"model": model, **tune}})
+        return [finding.where for finding in looked if "ten times slower" in finding.what]
+
+    assert cautions() == []
+    monkeypatch.setattr(engines, "built_for_cpu", lambda: True)
+    assert cautions() == ([] if where is None else [f"generation.sources.llm.engine.{where}"])
+
+
 def test_all_that_is_missing_is_one_refusal(tmp_path: Path) -> None:
     looked = found(tmp_path, LLM, {"embedding": {"model": "no-such-folder"}})
     with pytest.raises(UsageError) as refusal:

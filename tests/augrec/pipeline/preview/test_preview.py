@@ -17,7 +17,7 @@ from augrec.pipeline.preview.render import brief, duration, render
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run
 from tests.kit.fake_engine import FakeEngine
-from tests.kit.tiny_llama import write_llama
+from tests.kit.tiny_llama import write_adapter, write_llama
 from tests.kit.toy_config import Patch, toy_config
 from tests.kit.toy_run import advance, open_run, silent
 
@@ -89,6 +89,17 @@ def test_without_anything_prepared_nothing_is_left_behind(tmp_path: Path, toy_da
     assert [task for task, words in stands.items() if words] == ["edges"]
     candidates = preview.tasks[0].shown[0].messages[-1].content.partition("Candidates")[2]
     assert candidates.count("Film") == 5
+
+
+def test_an_adapter_on_a_processor_is_cautioned_of(
+    tmp_path: Path, toy_data: Path, tiny: Patch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapted = {"generation": {"sources": {"llm": {"engine": {"lora": str(write_adapter(tmp_path / "adapter"))}}}}}
+    monkeypatch.setattr("augrec.pipeline.preview.look.gpus_here", list)
+    for on_cpu in (True, False):
+        monkeypatch.setattr("augrec.pipeline.preview.look.built_for_cpu", lambda on_cpu=on_cpu: on_cpu)
+        preview = only(look(opened(tmp_path, toy_data, tiny, adapted), Asked(sample=1, show=0)))
+        assert any("ten times slower" in note for note in preview.notes) == on_cpu
 
 
 def test_one_user_of_one_task(tmp_path: Path, toy_data: Path) -> None:
