@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from augrec.api.scratch import scratch_folder
+from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.config import validated
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
@@ -17,6 +18,10 @@ from recsys.data.prepare import prepare as prepare_raw
 from recsys.data.readers import table as table_reader
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
+TABLE = "pandas.read_csv or pyarrow.parquet.read_table read a file, pandas.DataFrame takes rows"
+COLUMNS = (
+    "prepare(user=, item=, rating=, timestamp=) name the columns; `items` and `users` have ids under the same names"
+)
 
 
 def prepare(
@@ -39,7 +44,7 @@ def prepare(
     """Filters, numbers and splits interactions, as the stage `prepare` does those of a file.
 
     Args:
-        interactions: a row each.
+        interactions: a row each; pandas, Arrow, or what hands itself over as Arrow does (polars).
         user, item, rating, timestamp: what its columns are called; times are seconds to nanoseconds since 1970, or
             dates.
         items, users: what is known of them, a row each with the id in a column called as in `interactions`; `title`,
@@ -65,7 +70,7 @@ def prepare(
     columns: dict[str, Any] = {"user": user, "item": item, "rating": rating}
     for about, frame in (("interactions", interactions), ("items", items), ("users", users)):
         if frame is not None:
-            pq.write_table(_arrow(frame), source / f"{about}.parquet")
+            pq.write_table(_arrow(frame, about), source / f"{about}.parquet")
             columns[about] = f"{about}.parquet"
     options = validated(
         {
@@ -80,9 +85,33 @@ def prepare(
         "arguments",
     )
     out = scratch_folder("dataset") if folder is None else Path(folder)
-    prepare_raw(table_reader.read(options.source, source), options, out, seed)
+    try:
+        prepare_raw(table_reader.read(options.source, source), options, out, seed)
+    except DataError as error:
+        raise _of_a_call(error, source) from None
     return Dataset.load(out)
 
 
-def _arrow(frame: Frame) -> pa.Table:
-    return frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+def _arrow(frame: Frame, about: str) -> pa.Table:
+    try:
+        if isinstance(frame, pd.DataFrame):
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        if hasattr(frame, "__arrow_c_stream__"):  # Arrow's own, polars, DuckDB
+            return pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"the table cannot be read by Arrow: {' '.join(map(str, error.args))}",
+            where=about,
+            remedy="give every column one type, e.g. frame[column].astype(str) for ids",
+        ) from None
+    raise UsageError(f"{about} is of type {type(frame).__name__}, expected a table", where="prepare()", remedy=TABLE)
+
+
+def _of_a_call(error: DataError, source: Path) -> DataError:
+    """The error in the words of who gave tables and no files."""
+    where = str(error.where or "").replace(f"{source}/", "").replace(".parquet", "").replace(str(source), "prepare()")
+    remedy = error.remedy or ""
+    if "source.table" in remedy or "dataset." in remedy:
+        meant = remedy.partition("? ")[0] + "? " if remedy.startswith("did you mean") else ""
+        remedy = meant + (COLUMNS if "source.table" in remedy else remedy.replace("dataset.", ""))
+    return DataError(error.what, where=where or None, remedy=remedy or None)

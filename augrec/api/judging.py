@@ -10,6 +10,7 @@ import numpy as np
 from augrec.api.training import TrainedModel
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
+from augrec.pipeline.config import validated
 from augrec.report.numbers.comparison import Comparison, corrected
 from augrec.report.numbers.comparison import compare as compare_pair
 from augrec.report.numbers.variants import Trained
@@ -88,7 +89,7 @@ def evaluate(
     model: TrainedModel,
     *,
     split: Split = "test",
-    cutoffs: Sequence[int] = (10, 20),
+    cutoffs: Sequence[int] | int = (10, 20),
     protocol: str = "standard",
 ) -> Evaluated:
     """Ranks all items (or rates all pairs) for every user with held-out interactions, with every seed of a model.
@@ -100,9 +101,10 @@ def evaluate(
         protocol: see `recsys.options.EvaluationOptions`.
 
     Raises:
-        AugrecError: nobody has an interaction in the split.
+        AugrecError: nobody has an interaction in the split, or an argument is wrong.
     """
-    options = EvaluationOptions.model_validate({"cutoffs": tuple(cutoffs), "protocol": protocol})
+    given = {"cutoffs": [cutoffs] if isinstance(cutoffs, int) else list(cutoffs), "protocol": protocol}
+    options = validated(given, EvaluationOptions, "evaluate()", "arguments")
     data = model.dataset
     size = Explanation(n_users=data.n_users, n_items=data.n_items, n_edges=len(data.train), candidates=data.n_items)
     found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from augrec.api.runs import LoadedRun
 from augrec.api.training import TrainedModel
-from augrec.artefacts.errors import DataError
+from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.recommend.asked import Asked, ask, everybody
 from augrec.pipeline.recommend.choice import chosen_training
 from augrec.pipeline.recommend.lists import Exclude, recommendation_lists
@@ -49,9 +50,11 @@ def recommend(
         Columns user, rank (1 is the best), item, score and, where items have titles, title.
 
     Raises:
-        UsageError: the family knows no newcomers.
+        UsageError: the family knows no newcomers, or `k` is no whole number above 0.
         DataError: a user is not known, or no training has finished.
     """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise UsageError(f"k is {k!r}, expected a whole number above 0", where="recommend()")
     if isinstance(model, TrainedModel):
         asked = _asked(model.dataset, users)
         chosen = model.seeds[0] if seed is None else seed
@@ -72,7 +75,10 @@ def _asked(dataset: Dataset, users: Users | None) -> Asked:
     pairs = [(user, item) for user, items in users.items() for item in items] if isinstance(users, Mapping) else None
     names = [user for user, _ in pairs] if pairs is not None else users
     items = None if pairs is None else np.array([item for _, item in pairs], dtype=object)
-    return ask(np.array(names, dtype=object), items, dataset, "users")
+    asked = ask(np.array(names, dtype=object), items, dataset, "users")
+    for note in asked.notes:
+        warnings.warn(note, stacklevel=3)
+    return asked
 
 
 def _ready(model: TrainedModel, seed: int, asked: Asked) -> Restored:

@@ -18,7 +18,7 @@ from augment.options import GenerationOptions, SourceOptions
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_text
 from augrec.artefacts.metrics import METRICS, Metric
-from augrec.artefacts.names import Folder, Name, Named, NamedFields
+from augrec.artefacts.names import Folder, Name, Named, NamedFields, suggestion
 from augrec.artefacts.options import Options
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.registry import rebuild
@@ -358,7 +358,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_config(path: Path, overrides: list[str] | None = None) -> Config:
+def read_config(path: Path | str, overrides: list[str] | None = None) -> Config:
     """Reads a run's YAML file, applies `key=value` overrides and validates.
 
     Args:
@@ -368,6 +368,7 @@ def read_config(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UsageError: the file, an override or a value is wrong; every problem is named with its key.
     """
+    path = Path(path)
     raw = read_sections(path, overrides)
     check_kind(raw, RUN, path)
     return validated(raw, Config, path)
@@ -379,7 +380,10 @@ def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, A
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
         raise UsageError(
-            "the config file does not exist", where=path, remedy="ls configs/*/ shows those shipped"
+            "the config file does not exist",
+            where=path,
+            remedy=suggestion(path.name, [one.name for one in path.parent.glob("*.y*ml")])
+            + "`augrec configs list` names those that are shipped, `augrec configs copy NAME` copies one",
         ) from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise UsageError("the config is not a text file", where=path, remedy="name a YAML file in UTF-8") from None
@@ -418,9 +422,11 @@ def validated(raw: dict[str, Any], kind: type[Section], where: Path | str, what:
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"the {what} has {count}:\n{listed}",
+            f"the {what} {'have' if what == 'arguments' else 'has'} {count}:\n{listed}",
             where=where,
-            remedy="edit the file, or override with key=value" if what == "config" else "edit the file",
+            remedy={"config": "edit the file, or override with key=value", "arguments": None}.get(
+                what, "edit the file"
+            ),
         ) from None
 
 

@@ -63,7 +63,8 @@ def copy_shipped(name: str, destination: Path) -> list[Path]:
 
     Args:
         name: e.g. ml-100k/demo, ml-100k or slurm/gpu.
-        destination: gets configs/ and slurm/profiles/.
+        destination: gets configs/ and slurm/profiles/; or, where it ends as a config does, the file that a config which
+            names no others becomes.
 
     Returns:
         What was asked for, as it stands now.
@@ -82,20 +83,27 @@ def copy_shipped(name: str, destination: Path) -> list[Path]:
             remedy=f"{suggestion(wanted, known)}`augrec configs list` names all",
         )
     chosen = list(_with_named(asked, there))
-    for one in chosen:
-        target = destination / one.target
+    targets = {one: destination / one.target for one in chosen}
+    if destination.suffix in (".yaml", ".yml", ".toml"):
+        if len(chosen) > 1:
+            raise UsageError(
+                f"'{wanted}' takes {len(chosen) - 1} other files along, so it needs a folder",
+                where=destination,
+                remedy=f"augrec configs copy {name} {destination.with_suffix('')}",
+            )
+        targets = dict.fromkeys(chosen, destination)
+    for one, target in targets.items():
         if target.exists() and target.read_bytes() != one.source.read_bytes():
             raise UsageError(
                 "another file stands there",
                 where=target,
                 remedy="move it away, or name another folder: nothing was copied",
             )
-    for one in chosen:
-        target = destination / one.target
+    for one, target in targets.items():
         if not target.exists():
             with atomic_path(target) as temporary:
                 shutil.copyfile(one.source, temporary)
-    return [destination / one.target for one in asked]
+    return [targets[one] for one in asked]
 
 
 @configs_app.command("list")
@@ -109,7 +117,9 @@ def list_configs(as_json: Json = False, quiet: Quiet = False) -> None:
 @configs_app.command("copy")
 def copy_configs(
     name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. ml-100k/demo, ml-100k or slurm/gpu.")],
-    destination: Annotated[Path, typer.Argument(metavar="[DEST]", help="The folder that gets configs/.")] = Path(),
+    destination: Annotated[
+        Path, typer.Argument(metavar="[DEST]", help="The folder that gets configs/, or NEW.yaml.")
+    ] = Path(),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -101,7 +101,8 @@ def ask(
         if (known < 0).any():
             place = int(np.argmax(known < 0))
             raise DataError(
-                f"the data know no user {users[place]!r} (nor {int((known < 0).sum()) - 1} others that are named)",
+                f"the data know no user {users[place]!r}"
+                + (f" (nor {others:,} others that are named)" if (others := int((known < 0).sum()) - 1) else ""),
                 where=Rows().where(where, place) if isinstance(where, Path) else where,
                 remedy="give what new users did: a table with columns user and item, an interaction a row",
             )
@@ -180,7 +181,7 @@ def read_items(path: Path, dataset: Dataset) -> tuple[pa.Table, list[str]]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise UsageError("there is no such file", where=path)
+        raise UsageError("there is no such file", where=path.absolute(), remedy="correct the path")
 
 
 def _plain(path: Path) -> pd.DataFrame:

@@ -109,12 +109,45 @@ def test_verdicts_are_corrected_over_all_that_are_compared(data: Any) -> None:
         (lambda data: augrec.compare(augrec.evaluate(augrec.train(data, "ease"))), "a baseline and others"),
         (lambda data: augrec.prepare(clicks(), user="who", item="whet"), "what"),
         (lambda data: augrec.prepare(clicks(), user="who", item="what", split="rondom"), "split"),
+        (lambda data: augrec.prepare("clicks.csv"), "interactions is of type str, expected a table"),
+        (
+            lambda data: augrec.prepare(clicks().assign(who=[1, "a"] * 60), user="who", item="what"),
+            "every column one type",
+        ),
+        (
+            lambda data: augrec.prepare(clicks().assign(stars="5 euro"), user="who", item="what", rating="stars"),
+            "where:  interactions, data row 1",
+        ),
+        (
+            lambda data: augrec.prepare(clicks(), user="who", item="what", items=pd.DataFrame({"id": ["i1"]})),
+            "`items` and `users` have ids under the same names",
+        ),
+        (lambda data: augrec.recommend(augrec.train(data, "ease"), k=0), "k is 0"),
+        (
+            lambda data: augrec.evaluate(augrec.train(data, "ease"), cutoffs=(0,)),
+            "cutoffs.0: input should be greater than 0",
+        ),
+        (lambda data: augrec.read_config("nowhere.yaml"), "the config file does not exist"),
     ],
 )
 def test_mistakes_are_named(call: Any, message: str, data: Any) -> None:
     with pytest.raises((UsageError, DataError)) as caught:
         call(data)
     assert message in str(caught.value)
+
+
+def test_items_that_the_data_do_not_know_are_said(data: Any) -> None:
+    model = augrec.train(data, "ease")
+    with pytest.warns(UserWarning, match="1 of 2 rows name items that the data do not know"):
+        lists = augrec.recommend(model, {"new": ["i1", "i99"]}, k=2)
+    assert lists["user"].to_pylist() == ["new", "new"]
+
+
+def test_one_cutoff_and_tables_of_other_libraries(data: Any) -> None:
+    assert set(augrec.evaluate(augrec.train(data, "popularity"), cutoffs=5).mean) >= {"recall@5", "ndcg@5"}
+    reader = pa.Table.from_pandas(clicks()).to_reader()
+    again = augrec.prepare(reader, user="who", item="what", rating="stars")
+    np.testing.assert_array_equal(data.train, again.train)
 
 
 def test_texts_become_rows_and_missing_ones_zeros() -> None:

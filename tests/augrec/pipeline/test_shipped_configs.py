@@ -46,6 +46,14 @@ def test_a_copy_is_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_one_file_may_get_a_name_of_its_own(tmp_path: Path) -> None:
+    assert copy_shipped("ml-100k/llmrec", tmp_path / "shop.yaml") == [tmp_path / "shop.yaml"]
+    assert (tmp_path / "shop.yaml").read_bytes() == (CHECKOUT / "configs/ml-100k/llmrec.yaml").read_bytes()
+    with pytest.raises(UsageError, match="other files along, so it needs a folder"):
+        copy_shipped("ml-100k/table2", tmp_path / "mine.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.yaml"]
+
+
 def test_a_file_that_was_changed_stays(tmp_path: Path) -> None:
     target = tmp_path / "slurm" / "profiles" / "gpu.toml"
     target.parent.mkdir(parents=True)
