@@ -191,19 +191,24 @@ class InteractionSplit(Options):
     """Parts of all interactions that go to train, valid and test."""
 
 
-class LeaveLastOut(Options):
-    """Per user in order of time: the last interaction is test, the one before it valid."""
+class OrderedSplit(Options):
+    """Per user in order of time."""
 
-    kind: Literal["leave_last_out"]
-    """Selects this split."""
     ties: Literal["id", "hashed", "file"] = "id"
     """Which of several interactions at one time is the later one: that of the item with the larger id; `hashed`, drawn
     with the seed by the names of user and item; `file`, the one that stands later in the file, as in published code
     that sorts by time. Where ids rise as items are less popular, as MovieLens', `id` holds out the least popular ones:
-    every figure is lower. Only with `file` does the order of the rows matter."""
+    every figure is lower. Only with `file` does the order of the rows matter; of another run's data, theirs is kept."""
 
 
-class TemporalSplit(Options):
+class LeaveLastOut(OrderedSplit):
+    """Per user in order of time: the last interaction is test, the one before it valid."""
+
+    kind: Literal["leave_last_out"]
+    """Selects this split."""
+
+
+class TemporalSplit(OrderedSplit):
     """Per user in order of time, cut by ratios."""
 
     kind: Literal["temporal"]

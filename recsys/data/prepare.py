@@ -17,7 +17,7 @@ from augrec.artefacts.interactions import DETAILS
 from recsys.data.dataset_files import interaction_table, order_of, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
-from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut
+from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut, TemporalSplit
 from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
@@ -64,8 +64,8 @@ def prepare(
     usable = usable.assign(item=codes)
     del codes
     raw = raw.without_interactions()  # as large as the source
-    if isinstance(options.split, LeaveLastOut) and options.split.ties == "file":
-        usable["file_row"] = np.arange(len(usable))
+    if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties == "file":
+        usable["file_row"] = usable["place"] if "place" in usable else np.arange(len(usable))
     kept, dropped = filtered(usable, options, sample_rng)
     if isinstance(options.split, GlobalTemporalSplit):
         kept, unknown = cut_in_time(kept, options.split, options.source.path)
@@ -85,7 +85,7 @@ def prepare(
         if told is not None:
             told += coverage(items, item_side.ids, "item", raw.tables)
             told += coverage(users, user_side.ids, "user", raw.tables)
-    if isinstance(options.split, LeaveLastOut) and options.split.ties != "id":
+    if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties != "id":
         kept["place"] = places_in_time(kept, options.split, split_rng, options.source.path, (users, items))
     elif "place" in kept and not isinstance(options.split, GivenSplit):
         kept = kept.drop(columns="place")  # of the run that the data come from; this split has an order of its own

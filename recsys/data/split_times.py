@@ -96,11 +96,10 @@ def tie_notes(interactions: pd.DataFrame, split: Split) -> list[str]:
     of, tied = int((earliest <= times.max()).sum()), int((latest == earliest).sum())
     if tied < MANY_TIES * of or not tied:
         return []
-    ties = split.ties if isinstance(split, LeaveLastOut) else "id"
-    order = {"id": "the larger id is", "hashed": "a draw says which is", "file": "the later row is"}[ties]
+    order = {"id": "the larger id is", "hashed": "a draw says which is", "file": "the later row is"}[split.ties]
     return [
         f"{tied:,} of {of:,} users have training and held-out interactions at one and the same time: {order} taken for "
-        "the later one" + (" (split.ties)" if isinstance(split, LeaveLastOut) else "")
+        "the later one (split.ties)"
     ]
 
 

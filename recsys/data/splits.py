@@ -71,15 +71,13 @@ def split_interactions(
         return _items_into_train(parts, items, keys)
     require_times(interactions, split, source)
     times, counts = interactions["timestamp"].to_numpy(), _counts(users)
-    if isinstance(split, TemporalSplit):
-        return _by_ratio(_rank_within(users, times, items), counts, split.ratios), 0
     ranks = interactions["place"].to_numpy() if "place" in interactions else _rank_within(users, times, items)
-    return _last_out(ranks, counts), 0
+    return (_by_ratio(ranks, counts, split.ratios) if isinstance(split, TemporalSplit) else _last_out(ranks, counts)), 0
 
 
 def places_in_time(
     interactions: pd.DataFrame,
-    split: LeaveLastOut,
+    split: LeaveLastOut | TemporalSplit,
     rng: np.random.Generator,
     source: str,
     source_ids: tuple[np.ndarray, np.ndarray],

@@ -1,7 +1,8 @@
 """A run's data and vectors as RecBole's atomic files, with the settings that make RecBole read them.
 
-Layout: https://recbole.io/docs/user_guide/data/atomic_files.html. The split is kept (`benchmark_filename`). A matrix is
-a file of its own, `NAME.<group>_<field>`, which RecBole preloads; users or items without one have no row in it.
+Layout: https://recbole.io/docs/user_guide/data/atomic_files.html. The split is kept (`benchmark_filename`). Lines are
+in order of time, equal times as the run has them, which a stable sort keeps. A matrix is a file of its own,
+`NAME.<group>_<field>`, which RecBole preloads; users or items without one have no row in it.
 """
 
 from __future__ import annotations
@@ -92,15 +93,16 @@ def _stems(run: RunFolder, wanted: Sequence[str] | None) -> list[Path]:
 
 
 def _write_interactions(dataset: Dataset, split: str, path: Path) -> list[str]:
-    """Returns the names of the columns."""
-    pairs = dataset.pairs(split)
+    """Writes them user by user in order of time; returns the names of the columns."""
+    order = dataset.by_time(split)
+    pairs = dataset.pairs(split)[order]
     columns: dict[str, Iterable[Any]] = {
         f"{IDS['user']}:token": dataset.users["source_id"].take(pa.array(pairs[:, 0])).to_pylist(),
         f"{IDS['item']}:token": dataset.items["source_id"].take(pa.array(pairs[:, 1])).to_pylist(),
     }
     for name, values in (("rating", dataset.ratings(split)), ("timestamp", dataset.timestamps(split))):
         if values is not None:
-            columns[f"{name}:float"] = ["" if number != number else repr(number) for number in values.tolist()]
+            columns[f"{name}:float"] = ["" if number != number else repr(number) for number in values[order].tolist()]
     _write_rows(path, columns)
     return [name.partition(":")[0] for name in columns]
 

@@ -143,13 +143,21 @@ def test_prepared_data_say_how_their_split_stands_to_time(tmp_path: Path, option
         assert meta["counts"]["interactions"] == 600 - lost
 
 
-@pytest.mark.parametrize(("kind", "said"), [("leave_last_out", "larger id.*split.ties"), ("temporal", "larger id")])
-def test_held_out_interactions_without_an_order_of_their_own_are_said(kind: str, said: str) -> None:
-    split = LeaveLastOut(kind=kind) if kind == "leave_last_out" else TemporalSplit(kind=kind)
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        (LeaveLastOut(kind="leave_last_out"), "larger id"),
+        (TemporalSplit(kind="temporal"), "larger id"),
+        (TemporalSplit(kind="temporal", ties="file"), "later row"),
+    ],
+)
+def test_held_out_interactions_without_an_order_of_their_own_are_said(
+    split: LeaveLastOut | TemporalSplit, said: str
+) -> None:
     rows = [
         (user, times[part], part) for user, times in enumerate([(1, 1, 2), (1, 2, 2), (1, 2, 3)]) for part in range(3)
     ]
     frame = pd.DataFrame(rows, columns=["user", "timestamp", "split"])
-    assert [bool(re.search(f"^1 of 3 users.*{said}", note)) for note in tie_notes(frame, split)] == [True]
+    assert [bool(re.search(f"^1 of 3 users.*{said}.*split.ties", note)) for note in tie_notes(frame, split)] == [True]
     assert tie_notes(frame[frame["user"] > 0].assign(user=lambda kept: kept["user"] - 1), split) == []
     assert tie_notes(frame, RandomSplit(kind="random")) == tie_notes(frame.drop(columns="timestamp"), split) == []

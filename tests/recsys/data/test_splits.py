@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -158,18 +160,23 @@ def test_leave_last_out_by_time_then_item() -> None:
     assert run(frame, LAST)[0].tolist() == [VALID, TRAIN, TRAIN, TEST, TEST, TRAIN, TRAIN]
 
 
-def test_the_last_of_equal_times_is_the_larger_id_or_stands_later_in_the_file_or_is_drawn() -> None:
+@pytest.mark.parametrize(
+    "made", [partial(LeaveLastOut, kind="leave_last_out"), partial(TemporalSplit, kind="temporal", ratios=(2, 1, 1))]
+)
+def test_the_last_of_equal_times_is_the_larger_id_or_stands_later_in_the_file_or_is_drawn(
+    made: Callable[..., LeaveLastOut | TemporalSplit],
+) -> None:
     rows = [(user, item, 30, row) for user in range(40) for item, row in ((1, 9), (2, 7), (3, 8), (4, 6))]
     frame = pd.DataFrame(rows, columns=["user", "item", "timestamp", "file_row"])
     frame.loc[frame["item"] == 4, "timestamp"] = 20
 
     def parts_by(ties: str, seed: int = 0) -> np.ndarray:
-        split = LeaveLastOut.model_validate({"kind": "leave_last_out", "ties": ties})
+        split = made(ties=ties)
         placed = frame.assign(place=places_in_time(frame, split, np.random.default_rng(seed), "here", NAMES))
         assert {tuple(sorted(places)) for _, places in placed.groupby("user")["place"]} == {(0, 1, 2, 3)}
         return run(placed, split)[0].reshape(40, 4)
 
-    assert run(frame, LAST)[0][:4].tolist() == parts_by("id")[0].tolist() == [TRAIN, VALID, TEST, TRAIN]
+    assert run(frame, made())[0][:4].tolist() == parts_by("id")[0].tolist() == [TRAIN, VALID, TEST, TRAIN]
     assert parts_by("file")[0].tolist() == [TEST, TRAIN, VALID, TRAIN]
     parts = parts_by("hashed")
     assert (parts[:, 3] == TRAIN).all(), "an earlier one is never held out before a later one"

@@ -12,6 +12,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.interactions import SPLITS
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.export_dataset import export_dataset
@@ -19,6 +20,9 @@ from augrec.pipeline.exchange.export_model import export_model
 from augrec.pipeline.exchange.export_recbole import export_recbole
 from recsys.data.dataset import Dataset
 from tests.kit.prepared_data import N_ITEMS, write_prepared
+from tests.kit.toy_config import toy_config
+from tests.kit.toy_data import write_toy_data
+from tests.kit.toy_run import advance, open_run
 
 
 def atomic(path: Path) -> pd.DataFrame:
@@ -35,9 +39,10 @@ def test_recbole_gets_the_split_and_one_line_a_row(tmp_path: Path) -> None:
     for split in settings["benchmark_filename"]:
         table = atomic(tmp_path / "mine" / f"mine.{split}.inter")
         assert list(table.columns) == settings["load_col"]["inter"]
-        expected = [[f"u{user}", f"s{item}"] for user, item in dataset.pairs(split)]
+        order = dataset.by_time(split)
+        expected = [[f"u{user}", f"s{item}"] for user, item in dataset.pairs(split)[order]]
         assert table[[settings["USER_ID_FIELD"], settings["ITEM_ID_FIELD"]]].to_numpy().tolist() == expected
-        assert table["timestamp"].astype(float).tolist() == dataset.timestamps(split).tolist()  # type: ignore[union-attr]
+        assert table["timestamp"].astype(float).tolist() == dataset.timestamps(split)[order].tolist()  # type: ignore[index]
         assert written["counts"][split] == len(table)
     items = atomic(tmp_path / "mine" / "mine.item")
     assert len(items) == N_ITEMS
@@ -46,6 +51,37 @@ def test_recbole_gets_the_split_and_one_line_a_row(tmp_path: Path) -> None:
     assert "additional_feat_suffix" in settings
     with pytest.raises(UsageError, match="no matrix 'data/txt'"):
         export_recbole(tmp_path / "run", tmp_path / "other", vectors=["data/txt"])
+
+
+@pytest.mark.parametrize("kind", ["leave_last_out", "temporal"])
+def test_the_order_of_equal_times_survives_recbole_and_another_run(tmp_path: Path, kind: str) -> None:
+    data = write_toy_data(tmp_path / "data")
+    head, *lines = (data / "toy.inter").read_text().splitlines()
+    column = [name.partition(":")[0] for name in head.split("\t")].index("timestamp")
+    rows = [line.split("\t") for line in np.random.default_rng(5).permutation(lines).tolist()]
+    same = ["\t".join("7" if place == column else cell for place, cell in enumerate(row)) for row in rows]
+    (data / "toy.inter").write_text("\n".join([head, *same]) + "\n")
+    by_file = {"dataset": {"split": {"kind": kind, "ties": "file"}, "k_core": 0}}
+
+    def prepared(name: str, source: dict[str, str]) -> pd.DataFrame:
+        (tmp_path / name).mkdir()
+        run = open_run(tmp_path / name, toy_config(data, by_file, {"dataset": {"source": source}}))
+        advance(run, "prepare")
+        return pd.read_parquet(run.files.dataset / "interactions.parquet").drop(columns="rating")
+
+    first = prepared("first", {})
+    assert first["place"].max() > 2
+    export_recbole(tmp_path / "first" / "run", tmp_path / "mine")
+    parts = [(tmp_path / "mine" / f"mine.{split}.inter").read_text().splitlines() for split in SPLITS]
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "mine.inter").write_text(
+        "\n".join([parts[0][0], *(line for part in parts for line in part[1:])])
+    )
+    for about in ("item", "user"):
+        (tmp_path / "mine" / f"mine.{about}").rename(tmp_path / "whole" / f"mine.{about}")
+    pd.testing.assert_frame_equal(prepared("again", {"path": str(tmp_path / "whole")}), first)
+    there = {"format": "augrec", "path": str(tmp_path / "first" / "run" / "dataset")}
+    pd.testing.assert_frame_equal(prepared("other", there), first)
 
 
 @pytest.mark.slow
