@@ -45,9 +45,7 @@ CARDS = {
 
 def write_run(folder: Path) -> Path:
     """Writes the whole run; returns its folder."""
-    run = RunFolder(folder)
-    run.begin()
-    _dataset(run)
+    run = write_dataset(folder)
     _candidates(run)
     _answers(run)
     _replayed_answers(run)
@@ -58,7 +56,9 @@ def write_run(folder: Path) -> Path:
     return folder
 
 
-def _dataset(run: RunFolder) -> None:
+def write_dataset(folder: Path) -> RunFolder:
+    """Writes a run of which nothing but the data set has been made."""
+    run = RunFolder(folder)
     rows = [(*row, split) for split, part in zip(SPLITS, (TRAIN, VALID, TEST), strict=True) for row in part]
     columns = dict(zip(("user", "item", "timestamp", "split"), map(list, zip(*rows, strict=True)), strict=True))
     schema = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("timestamp", pa.int64()), ("split", pa.string())])
@@ -72,6 +72,7 @@ def _dataset(run: RunFolder) -> None:
     seal_dataset(run)
     run.begin()
     write_json(run.stage_marker("dataset"), {})
+    return run
 
 
 def seal_dataset(run: RunFolder) -> None:

@@ -15,7 +15,7 @@ from augrec.artefacts.records import RECORD_SCHEMA
 from augrec.artefacts.run_folder import RerankingFolder, RunFolder
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.audit.reranking import audit_reranking
-from tests.augrec.pipeline.audit.hand_made_run import HISTORY, N_ITEMS, TEST, VALID, record, write_run
+from tests.augrec.pipeline.audit.hand_made_run import HISTORY, N_ITEMS, TEST, VALID, record, write_dataset
 
 LISTED, SHOWN, OFFERED, REARRANGED = (
     "re-ranking: lists hold no training item, and each item once",
@@ -65,7 +65,7 @@ def write_split(there: RerankingFolder, lists: Lists, task: str, asked: list[dic
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     """Lists of a model that ranks, re-ranked by a language model and at random."""
-    run = RunFolder(write_run(tmp_path / "run"))
+    run = write_dataset(tmp_path / "run")
     rows = [{"row": name, "variant": "main", "seed": 1, "task": task} for name, task in RANKED.items()]
     write_json(run.rerank_summary, {"list_size": SIZE, "rows": rows})
     near = [(-1, user, 0, other) for user, other in NEAREST.items()]
@@ -88,7 +88,7 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def rated(tmp_path: Path) -> RunFolder:
     """The pairs of each split, as a model rates them and as a language model does."""
-    run = RunFolder(write_run(tmp_path / "run"))
+    run = write_dataset(tmp_path / "run")
     row = {"row": RATED, "variant": "fm", "seed": 2, "task": "rating"}
     write_json(run.rerank_summary, {"list_size": SIZE, "rows": [row]})
     for split in SPLITS:
@@ -196,6 +196,18 @@ def test_of_a_model_that_rates_every_pair_of_a_user_may_be_offered(rated: RunFol
     path = rated.reranking("fm", 2, "test").answers.task("rating").records
     edit(path, lambda rows: rows[1].update(shown_candidates=[5]))
     assert violations(rated) == {OFFERED: ["fm/seed-2/test rating, user 1: not what is listed first"]}
+
+
+def test_tasks_are_looked_at_in_the_order_of_their_names(run: RunFolder) -> None:
+    tasks = [f"task-{name}" for name in "dbeacf"]
+    rows = [{"row": "main+ranking", "variant": "main", "seed": 1, "task": task} for task in tasks]
+    write_json(run.rerank_summary, {"list_size": SIZE, "rows": rows})
+    for split in SPLITS:
+        for task in tasks:
+            path = run.reranking("main", 1, split).answers.task(task).records
+            write_parquet(path, pa.Table.from_pylist([record(task, 0, None, shown_history=[4])], schema=RECORD_SCHEMA))
+    named = [text.split(",")[0].rpartition(" ")[2] for text in violations(run)[SHOWN]]
+    assert named == sorted(tasks) * 2
 
 
 @pytest.mark.parametrize(

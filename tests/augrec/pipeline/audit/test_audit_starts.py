@@ -18,7 +18,7 @@ from augrec.pipeline.audit.checks import Check
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.config import COUNT_FROM
-from tests.augrec.pipeline.audit.hand_made_run import N_ITEMS, N_USERS, TEST, TRAIN, VALID, write_run
+from tests.augrec.pipeline.audit.hand_made_run import N_ITEMS, N_USERS, TEST, TRAIN, VALID, write_dataset
 
 CHECK = "what trainings start from saw nothing that is held out here"
 SAME = [(user, item) for user, item, _ in TRAIN]
@@ -26,7 +26,7 @@ SAME = [(user, item) for user, item, _ in TRAIN]
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return RunFolder(write_run(tmp_path / "run"))
+    return write_dataset(tmp_path / "run")
 
 
 def earlier(folder: Path, train: Iterable[tuple[int, int]], held_out: Iterable[tuple[int, int]] = ()) -> Path:
@@ -89,7 +89,8 @@ def test_relative_names_count_from_where_the_config_says(run: RunFolder, tmp_pat
 
 @pytest.mark.parametrize("content", [None, "", "[1]", "{variants: null}", "{variants: {plain: {}}}"])
 def test_nothing_is_said_where_nothing_starts_from_a_run(run: RunFolder, content: str | None) -> None:
-    run.config.unlink() if content is None else run.config.write_text(content)
+    if content is not None:
+        run.config.write_text(content)
     assert audit_starts(run.root, read_split(run.dataset)) == []
 
 
