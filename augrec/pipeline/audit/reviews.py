@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 
 def audit_reviews(
-    title: str, task: Asked, records: list[dict[str, Any]], dataset: Path, *, replayed: bool = False
+    title: str, task: Asked, records: list[dict[str, Any]], dataset: Path, *, replayed: bool
 ) -> list[Check]:
     """Every review that a prompt showed is one of a training interaction, and its very text.
 

@@ -224,14 +224,15 @@ def test_random_edges_are_two_different_unseen_items_drawn_uniformly(dataset: Da
             assert stats.chisquare(counts[free[each]]).pvalue > 1e-6
 
 
-def test_random_edges_of_a_user_who_has_nearly_everything() -> None:
+@pytest.mark.parametrize("free", [(7, 90, 199), (0, 90)])
+def test_random_edges_of_a_user_who_has_nearly_everything(free: tuple[int, ...]) -> None:
     n_items = 200
-    train = np.array([(0, item) for item in range(n_items) if item not in (7, 90, 199)] + [(1, 0)])
+    train = np.array([(1, item) for item in range(n_items) if item not in free] + [(0, 0), (2, 90)])
     none = np.empty((0, 2), dtype=np.int64)
-    dataset = Dataset.from_arrays(2, n_items, train, none, none)
-    edges = Edges.from_arrays(np.array([0] * 50 + [1]), np.zeros(51, int), np.ones(51, int))
+    dataset = Dataset.from_arrays(3, n_items, train, none, none)
+    edges = Edges.from_arrays(np.array([1] * 50 + [0]), np.zeros(51, int), np.ones(51, int))
     found = random_edges(edges, dataset, np.random.default_rng(0))
-    assert set(found.positive[:50].tolist()) == set(found.negative[:50].tolist()) == {7, 90, 199}
+    assert set(found.positive[:50].tolist()) == set(found.negative[:50].tolist()) == {*free}
     assert (found.positive != found.negative).all()
 
 
@@ -279,6 +280,24 @@ def test_too_few_candidates_to_draw_from_are_an_error_that_says_what_to_use(edge
     with pytest.raises(DataError, match="names 2 candidates; 3 are to be drawn") as caught:
         random_candidate_edges(edges, edges.user, {user: [0, 1] for user in range(N_USERS)}, np.random.default_rng(0))
     assert "use `random`" in str(caught.value)
+    one = Edges.from_arrays(np.array([7]), np.array([0]), np.array([1]))
+    with pytest.raises(DataError, match="of user 7 names 1 candidates; 2 are to be drawn"):
+        random_candidate_edges(one, one.user, {7: [3]}, np.random.default_rng(0))
+
+
+def test_just_as_many_candidates_as_are_drawn_are_enough(edges: Edges) -> None:
+    found = random_candidate_edges(
+        edges, edges.user, {user: [0, 1, 2] for user in range(N_USERS)}, np.random.default_rng(0)
+    )
+    assert all({int(p), int(n)} < {0, 1, 2} and p != n for p, n in zip(found.positive, found.negative, strict=True))
+
+
+def test_what_is_no_item_is_nobodys_training_item() -> None:
+    """An edge to what stands behind the items is not taken for one to the next user's first item."""
+    none = np.empty((0, 2), dtype=np.int64)
+    dataset = Dataset.from_arrays(4, 3, np.array([(user, 0) for user in range(4)]), none, none)
+    edges = Edges.from_arrays(np.arange(4), np.full(4, 3), np.full(4, 2))
+    assert len(shuffled_edges(edges, dataset, np.random.default_rng(0))) == 4
 
 
 def test_the_candidates_of_failed_records_are_not_read(run: Path) -> None:

@@ -35,7 +35,7 @@ def write_base(run: RunFolder) -> None:
     held = [
         {"user": user, "item": item, "fold": fold, "drawn": drawn, "score": 0.5, "rating": 4.0}
         for drawn, pairs in ((True, DRAWN), (False, OWN))
-        for fold in pairs
+        for fold in reversed(pairs)
         for user, item in pairs[fold]
     ]
     write_parquet(run.base.held_out, pa.Table.from_pylist(held))

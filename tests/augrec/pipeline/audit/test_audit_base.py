@@ -137,6 +137,9 @@ def test_models_saw_everything_but_what_they_score(
 def test_a_model_that_does_not_say_what_it_saw_is_named(run: RunFolder) -> None:
     run.base.trained_on("whole").unlink()
     assert violations(run) == {WITHOUT: ["whole: was trained on no interactions, not on the 11 others"]}
+    for fold in ("fold-0", "fold-1"):
+        run.base.trained_on(fold).unlink()
+    assert [text.partition(":")[0] for text in violations(run)[WITHOUT]] == ["whole", "fold-0", "fold-1"]
 
 
 @pytest.mark.parametrize(
@@ -230,13 +233,20 @@ def test_the_first_neighbour_is_the_nearest_and_as_near_as_is_said(
     assert violations(run).get(NEAREST, []) == ([] if sound else said)
 
 
-@pytest.mark.parametrize(("apart", "sound"), [(0.9e-4, True), (1.1e-4, False)])
-def test_one_who_is_as_near_as_the_nearest_may_be_named(run: RunFolder, apart: float, sound: bool) -> None:
-    sine = math.sqrt(1 - (1 - apart) ** 2)
-    write_npy(run.base.users, np.array([[1, 0], [0, 1], [3, 0], [1 - apart, sine], [0, 0]]))
-    edit(run.base.neighbours, lambda rows: row_of(rows, fold=-1, user=0, rank=0).update(neighbour=3, similarity=1.0))
-    wrong = [text for text in violations(run).get(NEAREST, ()) if text.startswith("user 0")]
-    assert bool(wrong) != (sound and abs(1 - apart - 1.0) <= 1e-4)
+@pytest.mark.parametrize(
+    ("neighbour", "said", "sound"),
+    [(3, 0.0, True), (3, 1e-4, True), (3, 1.5e-4, False), (3, -1.5e-4, False), (1, 0.0, True), (2, -1e-4, False)],
+)
+def test_nobody_is_nearer_than_who_is_near_but_for_a_ten_thousandth(
+    run: RunFolder, neighbour: int, said: float, sound: bool
+) -> None:
+    """Of user 0 the cosines are 0, -1e-4 and 1e-4: by as much as is let pass, 3 is no worse and 2 is."""
+    rest = math.sqrt(1 - 1e-8)
+    write_npy(run.base.users, np.array([[1, 0, 0], [3e-4, 3 * rest, 0], [-1e-4, 0, rest], [0, 0, 1], [0, 0, 0]]))
+    write_npy(run.base.items, np.zeros((8, 3)))
+    edit(run.base.neighbours, lambda rows: row_of(rows, fold=-1, user=0, rank=0).update(
+        neighbour=neighbour, similarity=said))  # fmt: skip
+    assert any(text.startswith("user 0") for text in violations(run).get(NEAREST, ())) != sound
 
 
 def test_one_who_has_no_neighbour_is_named_but_where_there_is_nobody_else(run: RunFolder) -> None:
@@ -266,7 +276,7 @@ def test_of_many_users_some_are_looked_at(
         (0, HISTORY[2][::-1][1:], "not the latest items, the latest first"),
         (0, [*HISTORY[2][::-1], 6], "item 6 is not the nearest user's"),
         (0, HISTORY[3], "item 1 is not the nearest user's"),  # the second nearest, and the nearest without a fold
-        (4, [5], "item 5 is not the nearest user's"),  # nobody is near
+        (4, [2], "item 2 is not the nearest user's"),  # nobody is near
     ],
 )
 def test_what_is_shown_of_a_similar_user(run: RunFolder, user: int, shown: list[int], said: str) -> None:

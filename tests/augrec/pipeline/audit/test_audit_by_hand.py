@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 import yaml
 from rich.console import Console
 
@@ -20,16 +21,19 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Edges, TaskCard
 from augrec.pipeline.audit import Audit, Check, audit_run, render
 from augrec.pipeline.audit.edges import named_items, pairs_of, wrong_scores
-from augrec.pipeline.audit.interactions import read_split
+from augrec.pipeline.audit.interactions import audit_interaction_vectors, read_split
 from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.pages.alignment import read_alignments
 from augrec.report.pages.edges import read_edge_worths
 from embed.records import text_digest, texts_of_items
+from tests.augrec.pipeline.audit import hand_made_run
 from tests.augrec.pipeline.audit.hand_made_run import (
     CARDS,
     N_ITEMS,
+    N_USERS,
     REPLAYED,
     SOURCE,
+    TRAIN,
     elsewhere,
     record,
     seal_copied_vectors,
@@ -210,6 +214,41 @@ def test_places_are_held_against_times(run: RunFolder) -> None:
     assert f"item {rows[own[2]]['item']} stands at place 2 after item {rows[own[0]]['item']} at 1" in said()[0]
     clock[:], places[own[:2]] = 0, 0
     assert len(said()) == 1
+    places[:], clock[own[-1]] = np.arange(len(rows)), -1
+    assert [text.partition(" stands")[0] for text in said()] == [f"user 0: item {rows[own[-1]]['item']}"]
+
+
+def test_times_that_are_not_there_for_all_order_nothing(run: RunFolder) -> None:
+    edit(run.interactions, lambda rows: rows[10].update(timestamp=None))
+    assert read_split(run.dataset).train_history == {
+        user: sorted(items) for user, items in hand_made_run.HISTORY.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        (TRAIN, []),
+        (TRAIN[1:], ["training pair user 0, item 5 is no edge"]),
+        ([*TRAIN, (4, 7, 0)], ["edge user 4, item 7 is not in train"]),
+        ([*TRAIN[:-1], (4, 0, 0)], ["edge user 4, item 0 is not in train", "training pair user 3, item 1 is no edge"]),
+    ],
+)
+def test_vectors_of_interactions_are_made_of_those_of_training(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, train: list[tuple[int, int, int]], said: list[str]
+) -> None:
+    def made(_: object) -> sp.csr_matrix:
+        users, items, _times = zip(*train, strict=True)
+        return sp.csr_matrix((np.ones(len(train)), (users, items)), (N_USERS, N_ITEMS))
+
+    monkeypatch.setattr("augrec.pipeline.interaction_vectors.normalised_interactions", made)
+    split, name = read_split(run.dataset), "vectors of interactions are made of exactly those of training"
+    assert audit_interaction_vectors(run.root, split) == []
+    variants = {"plain": {"change": None}, "bare": {"change": {"user_profile": "interactions"}}, "none": {}}
+    run.config.write_text(yaml.safe_dump({"variants": variants}))
+    assert audit_interaction_vectors(run.root, split) == [Check(name, len(train), tuple(said))]
+    run.interactions.unlink()
+    assert audit_interaction_vectors(run.root, split) == []
 
 
 def test_the_split_hash_does_not_depend_on_the_order_of_rows(run: RunFolder) -> None:
@@ -563,6 +602,17 @@ def test_without_a_list_of_what_was_written_all_matrices_that_are_there_count(ru
         ("features", "image", lambda m: np.where(np.arange(8)[:, None] == 2, np.inf, m), ["row 2 is not finite"]),
         ("data", "title", lambda m: m * (np.arange(8) != 3)[:, None], ["row 3 is zero but not listed as missing"]),
         ("features", "image", lambda m: m + 1, ["row 6 is listed as missing but not zero"]),
+        ("features", "image", lambda m: np.where([[False, False, True]] * 8, 0, m), []),  # no row is zero but for 6
+        (
+            "features",
+            "image",
+            lambda m: np.vstack([m[:1], m[:1] * 0, *[m[2:3]] * 4, m[6:8], m[:1] * 0, *[m[:1]] * 3]),
+            [
+                "is float32 (12, 3), expected float32 with 8 rows",
+                "row 1 is zero but not listed as missing",
+                "row 8 is zero but not listed as missing",
+            ],
+        ),
     ],
 )
 def test_a_matrix_has_a_row_each_and_zeros_where_something_is_missing(
@@ -572,7 +622,19 @@ def test_a_matrix_has_a_row_each_and_zeros_where_something_is_missing(
     before = np.load(path)
     changed = change(before)
     write_npy(path, changed.astype(np.float32) if changed.dtype != np.float64 or group == "features" else changed)
-    assert violations(run) == {f"embedding {group}/{field}": said}
+    assert violations(run) == ({f"embedding {group}/{field}": said} if said else {})
+
+
+def test_rows_that_are_missing_and_are_not_are_named_in_order_and_so_are_matrices(run: RunFolder) -> None:
+    about = run.matrix("features", "image").with_suffix(".json")
+    write_json(about, read_json(about) | {"missing": [9, 8, 6, 1]})
+    assert violations(run) == {
+        "embedding features/image": [f"row {row} is listed as missing but not zero" for row in (1, 8, 9)]
+    }
+    names = [check.name for check in audit_run(run.root).checks]
+    marker = read_json(run.stage_marker("embed"))
+    write_json(run.stage_marker("embed"), {"outputs": dict(reversed(marker["outputs"].items()))})
+    assert [check.name for check in audit_run(run.root).checks] == names
 
 
 def test_a_matrix_is_made_from_the_text_that_is_there(run: RunFolder) -> None:
@@ -614,9 +676,9 @@ def test_text_that_cannot_be_derived_again_is_named(run: RunFolder) -> None:
 def test_a_matrix_of_a_task_that_was_not_asked_is_named(run: RunFolder, task: object) -> None:
     path = run.matrix(SOURCE, "director").with_suffix(".json")
     write_json(path, read_json(path) | {"task": task})
-    assert violations(run) == {
-        f"embedding {SOURCE}/director": [f"is of the task {task!r}, which the source was not asked"]
-    }
+    name = f"embedding {SOURCE}/director"
+    assert violations(run) == {name: [f"is of the task {task!r}, which the source was not asked"]}
+    assert {check.name: check.rows for check in audit_run(run.root).checks}[name] == 0
 
 
 def copied(run: RunFolder, **about: object) -> list[str]:

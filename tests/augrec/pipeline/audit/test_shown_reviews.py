@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(write_run(tmp_path / "run"))
     rows = read_parquet(run.interactions)
     said = [
-        None if (row["user"], row["item"]) == (1, 7) else f"{row['user']} on {row['item']}: {row['split']} drama"
+        None if (row["user"], row["item"]) == (1, 7) else f"{row['user']} on {row['item']}: {row['split']} dráma"
         for row in rows.to_pylist()
     ]
     write_parquet(run.interactions, rows.append_column("review", pa.array(said, pa.large_string())))
@@ -122,10 +122,10 @@ def test_a_held_out_review_planted_in_a_record_is_found(run: RunFolder) -> None:
 
 def test_a_held_out_text_under_a_training_name_is_found(run: RunFolder) -> None:
     summary = answered(run)
-    planted = reviews_sha256(["0 on 4: test drama"])
+    planted = reviews_sha256(["0 on 4: test dráma"])
     before = edit(run, "item_profile", 6, lambda row: row.update(reviews_sha256=planted))
     assert before["shown_reviews"] == [0]
-    assert before["reviews_sha256"] == reviews_sha256(["0 on 6: train drama"])
+    assert before["reviews_sha256"] == reviews_sha256(["0 on 6: train dráma"])
     (problem,) = violations(run, summary)[ITEMS]
     assert problem.startswith("item 6: what was shown is not the text of these training reviews")
 
