@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ class BatchFileEngine(OpenAIEngine):
 
     Attributes:
         unanswered: requests that the results do not answer, as they must be asked next.
+        differing: how many requests have two answers that differ; the last one counts.
     """
 
     def __init__(self, options: OpenAIOptions, results: Sequence[Path]) -> None:
         super().__init__(options)
-        self._lines = _index(results, options)
+        self._lines, self.differing = _index(results, options)
         self.unanswered: list[Request] = []
 
     def start(self) -> None:
@@ -59,6 +60,15 @@ class BatchFileEngine(OpenAIEngine):
         """A request as a line of a batch file, without the newline."""
         entry = {"custom_id": request.name, "method": "POST", "url": URL, "body": self.payload(request)}
         return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+
+    def strangers(self, known: Collection[str]) -> list[str]:
+        """Names in the results that are of none of the keys `known`."""
+        return [name for name in self._lines if name.partition("/")[0] not in known]
+
+    @property
+    def named(self) -> int:
+        """How many requests the results are about."""
+        return len(self._lines)
 
     def describe(self) -> dict[str, Any]:
         """See Engine."""
@@ -108,10 +118,12 @@ def _status(status: Any, error: Any) -> int:
     return 0
 
 
-def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[Path, int]]:
-    """Where the answer to each request lies: file and offset; of several with one name the last that is final."""
+def _index(results: Sequence[Path], options: OpenAIOptions) -> tuple[dict[str, tuple[Path, int]], int]:
+    """Where the answer to each request lies: file and offset; of several with one name the last that is final. And how
+    many have final ones that differ."""
     places: dict[str, tuple[Path, int]] = {}
-    final: set[str] = set()
+    final: dict[str, int] = {}
+    differing: set[str] = set()
     for path in results:
         place = 0
         try:
@@ -119,16 +131,18 @@ def _index(results: Sequence[Path], options: OpenAIOptions) -> dict[str, tuple[P
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
                         entry = _entry(line, f"{path}:{number}")
-                        name, lost = entry["custom_id"], line_reply(entry, options).lost
-                        if not (lost and name in final):
+                        name, reply = entry["custom_id"], line_reply(entry, options)
+                        if not (reply.lost and name in final):
                             places[name] = path, place
-                        if not lost:
-                            final.add(name)
+                        if not reply.lost:
+                            said = hash(reply.reason if reply.answer is None else reply.answer.text)
+                            if final.setdefault(name, said) != said:
+                                differing.add(name)
                     place += len(line)
         except (FileNotFoundError, IsADirectoryError):
             remedy = "name the file that the service or `vllm run-batch` wrote"
             raise DataError("the file of results does not exist", where=path, remedy=remedy) from None
-    return places
+    return places, len(differing)
 
 
 def _entry(line: bytes, where: str) -> dict[str, Any]:
@@ -139,5 +153,11 @@ def _entry(line: bytes, where: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("custom_id"), str):
         raise DataError(
             "not a line of batch results", where=where, remedy='each line is {"custom_id": ..., "response": ...}'
+        )
+    if "response" not in entry and {"method", "url"} <= entry.keys():
+        raise DataError(
+            "the line asks a request, and answers none",
+            where=where,
+            remedy="name the file that the service or `vllm run-batch` wrote, not the one it was given",
         )
     return entry

@@ -6,6 +6,7 @@ has answered, the other does not ask.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,15 @@ from augment.engines.openai.batch_file import NO_LINE, BatchFileEngine
 from augment.engines.openai.options import OpenAIOptions
 from augment.runner import run_source
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import atomic_path
+from augrec.artefacts.errors import DataError, UsageError
+from augrec.artefacts.files import atomic_path, read_parquet
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.chain import whole_run
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run, require_marker
 from augrec.pipeline.stages.registry import STAGES, stages_before
+
+SECOND_TRY = "another try: what was answered before is no JSON of the schema, or contradicts itself"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Taken:
     file: Path | None
     reasons: dict[str, int] = field(default_factory=dict)
     """Of open ones that the results name, why they are open."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the results, a line each."""
 
 
 def take_answers(
@@ -50,8 +55,9 @@ def take_answers(
 
     Raises:
         UsageError: the source is not there, or of another kind.
-        DataError: a stage before is not finished, or a file is not one of results.
+        DataError: a stage before is not finished, a file is not one of results, or none is about this source.
     """
+    _require_room(file, results)
     run = Run(read_config(config, overrides))
     sources = run.config.generation.sources if run.config.generation else {}
     if source not in sources:
@@ -76,17 +82,67 @@ def take_answers(
             seed=run.config.seed,
             engine=engine,
         )
+        tables = [run.files.source(source).task(task).records for task in sources[source].tasks]
+        notes = _notes(engine, tables, results)
         if file is not None:
             _write(engine, file)
     tasks = summary["tasks"].values()
     reasons = sum((Counter(counts) for counts in summary.get("open", {}).values()), Counter[str]())
+    second = sum(request.attempt > 1 for request in engine.unanswered)
+    reasons += Counter({SECOND_TRY: second} if second else {})
     return Taken(
         sum(task["requests"] for task in tasks),
         sum(task["failed"] for task in tasks),
         len(engine.unanswered),
         file,
         {reason: count for reason, count in reasons.items() if reason != NO_LINE},
+        notes,
     )
+
+
+def _require_room(file: Path | None, results: list[Path]) -> None:
+    """Raises where the next file would take the place of answers, which somebody paid for."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise UsageError("the batch file is a folder", where=file, remedy="name a file, e.g. questions.jsonl in it")
+    if file.exists() and (any(file.samefile(path) for path in results if path.exists()) or _holds_results(file)):
+        raise UsageError("the file holds results, and would be written over", where=file, remedy="name another one")
+
+
+def _holds_results(file: Path) -> bool:
+    with file.open("rb") as lines:
+        first = next((line for line in lines if line.strip()), b"")
+    try:
+        return "response" in json.loads(first)
+    except (ValueError, TypeError):
+        return False
+
+
+def _notes(engine: BatchFileEngine, tables: list[Path], results: list[Path]) -> tuple[str, ...]:
+    """Lines on results that are of other questions, or that contradict each other; `tables` hold the records.
+
+    Raises:
+        DataError: all of them are of other questions.
+    """
+    notes = ["the files of results are empty"] if results and not engine.named else []
+    there = [read_parquet(table, columns=["key"]) for table in tables if table.exists()]
+    keys = {key for table in there for key in table["key"].to_pylist()}
+    strange = engine.strangers(keys | {request.key for request in engine.unanswered})
+    if strange:
+        text = (
+            f"{len(strange):,} of {engine.named:,} results are of no question of this source, e.g. {strange[0][:80]!r}"
+        )
+        if len(strange) == engine.named:
+            raise DataError(
+                text,
+                where=", ".join(map(str, results)),
+                remedy="config, data and the source's `model` have to be those of `augrec requests export`",
+            )
+        notes.append(text)
+    if engine.differing:
+        notes.append(f"{engine.differing:,} questions have two answers that differ: the last one counts")
+    return tuple(notes)
 
 
 def _write(engine: BatchFileEngine, file: Path) -> None:
@@ -102,6 +158,8 @@ def render(taken: Taken, console: Console) -> None:
         markup=False,
         highlight=False,
     )
+    for note in taken.notes:
+        console.print(f"  {note}", markup=False, highlight=False)
     for reason, count in sorted(taken.reasons.items()):
         console.print(f"  {count:,} open: {reason}", markup=False, highlight=False)
     if not taken.open:

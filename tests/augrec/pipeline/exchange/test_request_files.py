@@ -191,3 +191,31 @@ def test_mistakes(config: Path, tmp_path: Path) -> None:
             take_answers(config, None, "batch", [tmp_path / "broken"], None)
     with pytest.raises(DataError, match="has not finished"):
         take_answers(config, [f"output={tmp_path / 'other'}"], "batch", [], None)
+
+
+def test_results_of_other_questions_are_said_and_never_written_over(config: Path, tmp_path: Path) -> None:
+    take_answers(config, None, "batch", [], tmp_path / "ask.jsonl")
+    asked = lines(tmp_path / "ask.jsonl")
+    good = [result(entry, reply(entry)) for entry in asked]
+    stranger = result({"custom_id": "request-1"}, "{}")
+    for entries, message in (([stranger], "1 of 1 results are of no question"), (asked, "asks a request, and answers")):
+        with pytest.raises(DataError, match=message):
+            take_answers(config, None, "batch", [write(tmp_path / "odd.jsonl", entries)], None)
+    half = write(tmp_path / "half.jsonl", [stranger, *good[1:]])
+    fenced = write(tmp_path / "fenced.jsonl", [result(asked[0], f"```json {reply(asked[0])}```")])
+    (tmp_path / "other.jsonl").write_bytes(half.read_bytes())
+    for file in (half, tmp_path / "other.jsonl"):
+        before = file.read_bytes()
+        with pytest.raises(UsageError, match="holds results, and would be written over"):
+            take_answers(config, None, "batch", [half], file)
+        assert file.read_bytes() == before
+    with pytest.raises(UsageError, match="is a folder"):
+        take_answers(config, None, "batch", [], tmp_path)
+    taken = take_answers(config, None, "batch", [half, fenced], tmp_path / "next.jsonl")
+    assert [note.partition(",")[0] for note in taken.notes] == [
+        f"1 of {len(asked) + 1} results are of no question of this source"
+    ]
+    assert [count for reason, count in taken.reasons.items() if "another try" in reason] == [1]
+    again = write(tmp_path / "again.jsonl", [result(asked[1], "{}")])
+    taken = take_answers(config, None, "batch", [half, fenced, again], None)
+    assert any("1 questions have two answers that differ" in note for note in taken.notes)
