@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "scale": [],
     "answered": [],
     "reading": [],
+    "preparing": [],
     "pages": [],
     "verdict_power": [],
     "augmentation": [],

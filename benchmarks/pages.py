@@ -2,7 +2,7 @@
 
     python -m benchmarks.pages [--json FILE] [--users N] [--variants N] [--seeds N] [--only run|comparison]
 
-Run folders of exactly that shape are written first: 50 variants with 5 seeds, 100,000 users with 25 interactions each
+A run folder of exactly that shape is written first: 50 variants with 5 seeds, 100,000 users with 25 interactions each
 on 10,000 items, a value per user of the 15 metrics that are evaluated unless a config says otherwise, and for the page
 of the run a language model's profile of every user. Then each page is made in a process of its own, from the folder to
 the last file, on one thread: CPU time is what an idle core takes. The comparison has half as many arms under two
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -49,6 +48,7 @@ from augrec.report.pages.comparison.results import (
     write_results,
 )
 from augrec.report.pages.run.page import write_report
+from benchmarks.memory import held_most
 from benchmarks.result import Result, add_json_option, report, run
 
 CUTOFFS = (10, 20, 50)
@@ -89,12 +89,11 @@ class Made(NamedTuple):
     peak_bytes: int
 
 
-def write_study(folder: Path, shape: Shape, *, records: bool) -> None:
-    """A run folder of finished trainings."""
+def write_study(folder: Path, shape: Shape) -> None:
+    """A run folder of finished trainings, with the profiles that a language model wrote."""
     run_folder, rng = RunFolder(folder), np.random.default_rng(0)
     _write_dataset(run_folder, shape, rng)
-    if records:
-        _write_profiles(run_folder, shape, rng)
+    _write_profiles(run_folder, shape, rng)
     chance = rng.beta(1, 6, shape.users)
     for n in range(shape.variants):
         for seed in range(shape.seeds):
@@ -242,8 +241,7 @@ def make(page: str, folder: Path, shape: Shape) -> Made:
     """Makes a page in this process, which should be fresh."""
     begun, cpu = time.perf_counter(), time.process_time()
     MAKERS[page](folder, shape)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Made(time.perf_counter() - begun, time.process_time() - cpu, peak)
+    return Made(time.perf_counter() - begun, time.process_time() - cpu, held_most())
 
 
 def results_of(page: str, shape: Shape, made: Made) -> list[Result]:
@@ -264,12 +262,12 @@ def results_of(page: str, shape: Shape, made: Made) -> list[Result]:
 
 
 def measure(shape: Shape, pages: Sequence[str]) -> list[Result]:
-    """Writes the folders, and makes each page in a process of its own."""
+    """Writes the folder, and makes each page in a process of its own."""
     results = []
-    for page in pages:
-        with tempfile.TemporaryDirectory() as root:
-            folder = Path(root)
-            write_study(folder, shape, records=page == "run")
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        write_study(folder, shape)
+        for page in pages:
             with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
                 results += results_of(page, shape, fresh.submit(make, page, folder, shape).result())
     return results

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,8 +24,8 @@ import numpy as np
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
+from benchmarks.memory import held_most
 from benchmarks.result import Result, add_json_option, report, run
-from benchmarks.timing import peak_bytes
 
 LINES = (250_000, 500_000)
 GOAL, LIMIT_GB = 10_000_000, 2.0
@@ -101,13 +100,6 @@ def work(way: str, folder: Path) -> None:
     begun = time.process_time()
     WAYS[way](folder)
     print(time.process_time() - begun, held_most())
-
-
-def held_most() -> int:
-    """The most bytes this process held since it began to run its program, where the system tells; else `peak_bytes`."""
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
-    return int(found[1]) * 1024 if found else peak_bytes()
 
 
 def measure(way: str, folder: Path, lines: int) -> Measured:

@@ -143,6 +143,9 @@ class StoredValues(Mapping[str, np.ndarray]):
         found = {name: table[name].to_numpy().astype(np.float64, copy=False) for name in names}
         return found if self._order is None else {name: values[self._order] for name, values in found.items()}
 
+    def __contains__(self, metric: object) -> bool:  # a Mapping's own would read the values
+        return metric in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

@@ -10,7 +10,7 @@ SMALL = Shape(users=300, variants=6, seeds=2)
 
 
 def test_both_pages_of_a_small_study_are_made(tmp_path: Path) -> None:
-    write_study(tmp_path, SMALL, records=True)
+    write_study(tmp_path, SMALL)
     for page, make in MAKERS.items():
         make(tmp_path, SMALL)
         written = [path.read_text(encoding="utf-8") for path in sorted(tmp_path.rglob("index.html"))]

@@ -27,7 +27,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from augrec.report.numbers.statistics import IN_SINGLE_PRECISION, resampled_means
+from augrec.report.numbers.statistics import IN_SINGLE_PRECISION, resampled_means, resampled_together
 
 DRAWS, SEEDS, USERS = 0, 1, 2
 """The axes of a table of values."""
@@ -104,8 +104,8 @@ def intervals_of(tables: Sequence[TableMeans], samples: int, alpha: float, rng: 
     users = len(tables[0].by_user)
     if users < 2:
         return [Intervals(*(np.full(len(one.mean), np.nan) for _ in range(4))) for one in tables]
-    by_user = np.concatenate([one.by_user for one in tables], axis=1)
-    means = np.split(resampled_means(by_user, samples, rng), np.cumsum([len(one.mean) for one in tables])[:-1], axis=1)
+    together = resampled_together([one.by_user for one in tables], samples, rng)
+    means = np.split(together, np.cumsum([len(one.mean) for one in tables])[:-1], axis=1)
     found = []
     for one, of_users in zip(tables, means, strict=True):
         draw, spread = deepcopy(rng), one.spread

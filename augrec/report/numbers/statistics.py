@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-RESAMPLED_CELLS = 8_000_000
+RESAMPLED_CELLS = 200_000  # drawn at a time: as many as the processor's cache holds
+COUNTED_BYTES = 96 << 20  # of counts that are multiplied at a time
 SIGNS_AT_ONCE = 20_000_000
 ROWS_AT_ONCE = 16_384
 EXACT_USERS = 13  # with so many users that differ, or fewer, all 2^n choices of signs are looked at
+OUT_OF_REACH = 10  # deviations of a sum over random signs: so far from zero none is looked for
 IN_SINGLE_PRECISION = 20_000  # with more users, sums over chosen signs are in float32
 
 
@@ -95,10 +97,23 @@ def sign_flips(differences: np.ndarray, rng: np.random.Generator, flips: int = 9
     found = [Test(None, "no difference for any of the users")] * k
     for i in np.flatnonzero((differ > 0) & (differ <= EXACT_USERS)):
         found[i] = Test(_share_of_all_signs(differences[differences[:, i] != 0, i]))
-    as_far = _as_far(differences, rng, flips) if len(drawn) else np.zeros(k, dtype=np.int64)
+    as_far = np.zeros(k, dtype=np.int64)
+    near = drawn[~_out_of_reach(differences)[drawn]]
+    if len(near):
+        as_far[near] = _as_far(differences, near, rng, flips)
     for i in drawn:
         found[i] = Test(float((as_far[i] + 1) / (flips + 1)))
     return found
+
+
+def _out_of_reach(differences: np.ndarray) -> np.ndarray:
+    """bool [k]: whether no draw of signs can be expected to have a sum as far from zero as that of a column.
+
+    Sums over random signs have tails no heavier than a normal variable's of the variance sum(d^2) (Hoeffding 1963): a
+    draw beyond `OUT_OF_REACH` of its deviations has a chance below 4e-22, so that no page has one.
+    """
+    whole = np.abs(differences.sum(axis=0, dtype=np.float64))
+    return whole > OUT_OF_REACH * np.sqrt(np.einsum("nk,nk->k", differences, differences, dtype=np.float64))
 
 
 def _share_of_all_signs(differences: np.ndarray) -> float:
@@ -109,26 +124,29 @@ def _share_of_all_signs(differences: np.ndarray) -> float:
     return float((np.abs(whole - 2 * (flipped @ differences)) >= _bound(whole, np.abs(differences).sum())).mean())
 
 
-def _as_far(differences: np.ndarray, rng: np.random.Generator, flips: int) -> np.ndarray:
-    """How many of `flips` draws of signs have sums as far from zero as the columns of `differences`, int [k].
+def _as_far(differences: np.ndarray, columns: np.ndarray, rng: np.random.Generator, flips: int) -> np.ndarray:
+    """How many of `flips` draws of signs have sums as far from zero as those of k of the columns, int [k].
 
     The signs of a user are drawn at once, user after user, so that blocks of users change nothing. Of many users, the
     sums of a block are in float32. Their error is below 1e-5 of a sum's own standard deviation over signs: what lies
     so near to the bound counts as far, by which a p-value rises by less than 1e-5.
     """
-    n, k = differences.shape
+    n, k = len(differences), len(columns)
     kind = np.float32 if n > IN_SINGLE_PRECISION else np.float64
-    whole = differences.sum(axis=0)
+    whole = differences.sum(axis=0)[columns]
     sums, absolute, squares = np.zeros((flips, k)), np.zeros(k), np.zeros(k)
     bytes_each = -(-flips // 64) * 8
-    step = max(1, SIGNS_AT_ONCE // (8 * bytes_each))
+    step = min(n, max(1, SIGNS_AT_ONCE // (8 * bytes_each)))
+    eights, sums_of_block = np.empty((step, bytes_each, 8), kind), np.empty((flips, k), kind)  # large: made once
     for start in range(0, n, step):
-        block = differences[start : start + step]
+        block = differences[start : start + step, columns]
         absolute += np.abs(block).sum(axis=0)
         squares += (block**2).sum(axis=0)
         words = rng.integers(2**64, size=(len(block), bytes_each // 8), dtype=np.uint64)
-        signs = _SIGNS[kind][words.astype("<u8", copy=False).view(np.uint8)].reshape(len(block), -1)[:, :flips]
-        sums += signs.T @ block.astype(kind, copy=False)
+        drawn = eights[: len(block)]
+        np.take(_SIGNS[kind], words.astype("<u8", copy=False).view(np.uint8), axis=0, out=drawn, mode="clip")
+        signs = drawn.reshape(len(block), -1)[:, :flips]
+        sums += np.matmul(signs.T, block.astype(kind, copy=False), out=sums_of_block)
     bound = _bound(whole, absolute)
     if kind is np.float32:
         bound = np.minimum(bound, np.abs(whole) - 1e-5 * np.sqrt(squares))
@@ -189,23 +207,40 @@ def bootstrap_intervals(
 def resampled_means(values: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
     """The means of bootstrap resamples, [samples, k]; all columns share the same resamples of rows.
 
-    Holds `RESAMPLED_CELLS` draws at a time, however many rows there are. Sums are in float64.
-
     Args:
         values: shape [n, k], finite, of at least one row, in float64 or float32.
         samples: number of resamples, each of n rows drawn with replacement.
         rng: where they come from.
     """
-    n, k = values.shape
-    means = np.empty((samples, k))
+    return resampled_together([values], samples, rng)
+
+
+def resampled_together(tables: Sequence[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """The means of several tables of n rows side by side, see `resampled_means`, without a copy of all of them.
+
+    Holds `RESAMPLED_CELLS` draws and `COUNTED_BYTES` of counts at a time, however many rows there are: counts of many
+    resamples at once, so that values in float32 are not converted for every few of them. Sums are in float64.
+    """
+    n, k = len(tables[0]), sum(table.shape[1] for table in tables)
+    means = np.zeros((samples, k))
+    step = max(1, COUNTED_BYTES // (n * np.min_scalar_type(n).itemsize))
+    for start in range(0, samples, step):
+        counts = _counts(n, min(step, samples - start), rng)
+        for part in (slice(first, first + ROWS_AT_ONCE) for first in range(0, n, ROWS_AT_ONCE)):
+            columns = np.concatenate([table[part].T for table in tables], dtype=np.float64)  # row by row is much slower
+            means[start : start + step] += counts[:, part].astype(np.float64) @ np.ascontiguousarray(columns.T)
+    return means / n
+
+
+def _counts(n: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of n rows is in each resample, whole numbers [samples, n] in as few bytes as they need."""
+    counts = np.empty((samples, n), dtype=np.min_scalar_type(n))
     step = max(1, RESAMPLED_CELLS // n)
     for start in range(0, samples, step):
         rows = min(step, samples - start)
         drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        parts = (slice(first, first + ROWS_AT_ONCE) for first in range(0, n, ROWS_AT_ONCE))
-        means[start : start + rows] = sum(counts[:, part] @ values[part] for part in parts) / n
-    return means
+        counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+    return counts
 
 
 def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -32,6 +32,9 @@ class MeanValues(Values):
             self._last = metric, np.mean([table[metric] for table in self._tables], axis=0)
         return self._last[1]
 
+    def __contains__(self, metric: object) -> bool:  # a Mapping's own would make the values
+        return metric in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
@@ -49,6 +52,9 @@ class SomeValues(Values):
         if metric not in self._names:
             raise KeyError(metric)
         return self._table[metric]
+
+    def __contains__(self, metric: object) -> bool:  # a Mapping's own would make the values
+        return metric in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

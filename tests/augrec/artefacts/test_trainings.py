@@ -88,6 +88,16 @@ def test_values_per_user_are_sorted_by_user(folder: TrainingFolder) -> None:
     np.testing.assert_array_equal(read.values["ndcg@20"], np.array([np.nan, 0.1, 0.2], np.float32).astype(float))
 
 
+def test_which_metrics_there_are_is_known_without_reading_a_value(folder: TrainingFolder) -> None:
+    pq.write_table(pa.table({"user": [0, 1], "ndcg@20": [0.1, 0.2], "recall@20": [0.3, 0.4]}), folder.per_user)
+    values = read_per_user(folder).values
+    folder.per_user.write_bytes(b"damaged since")
+    assert values.keys() == {"ndcg@20", "recall@20"}
+    assert "mrr@20" not in values
+    with pytest.raises(DataError, match="not readable"):
+        values["ndcg@20"]
+
+
 @pytest.mark.parametrize(
     ("table", "problem"),
     [

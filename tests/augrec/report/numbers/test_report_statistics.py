@@ -13,6 +13,7 @@ from augrec.report.numbers.statistics import (
     equivalence_t,
     holm,
     paired_t,
+    resampled_means,
     sign_flips,
 )
 
@@ -62,6 +63,26 @@ def test_sign_flips_of_a_column_do_not_depend_on_the_others() -> None:
     columns = [np.subtract(*pairs(60, shift, seed)) for seed, shift in enumerate((0.0, 0.02, 0.04))]
     columns.append(np.where(np.arange(60) < 5, 0.1, 0.0))  # few enough for all signs
     assert flips(*columns) == [flips(column)[0] for column in columns]
+
+
+def test_columns_that_no_draw_can_reach_are_not_drawn_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, users = np.random.default_rng(6), 400
+    noise = rng.normal(0, 0.1, users)
+    noise -= noise.mean()
+    columns = [noise + share * noise.std() for share in (0.1, 0.3, 0.5, 0.6, 3.0)]  # 2 to 19 deviations of a sum
+    judged = flips(*columns)
+    assert judged[0] is not None
+    assert judged[0] > judged[1] == pytest.approx(1e-4)
+    monkeypatch.setattr("augrec.report.numbers.statistics.OUT_OF_REACH", np.inf)
+    assert flips(*columns) == judged
+
+
+def test_resamples_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(7).normal(size=(60, 3))
+    whole = resampled_means(values, 50, np.random.default_rng(0))
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 130)  # two resamples are drawn at a time
+    monkeypatch.setattr("augrec.report.numbers.statistics.COUNTED_BYTES", 480)  # and eight multiplied
+    np.testing.assert_allclose(resampled_means(values, 50, np.random.default_rng(0)), whole, rtol=1e-12)
 
 
 def test_sums_in_single_precision_move_a_p_value_by_less_than_one_draw(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
 
-from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.variants import MeanValues, SomeValues, Trained
 
 USERS = np.array([2, 3, 5, 7, 11])
 BY_SEED = {
@@ -41,3 +42,27 @@ def test_users_without_a_value_have_no_mean() -> None:
     part = WHOLE.among(np.array([5]))
     assert part.values("recall@20") == {}
     assert math.isnan(part.mean("recall@20"))
+
+
+class Unread(Mapping[str, np.ndarray]):
+    """Values that lie in a file which nobody should have to read."""
+
+    def __getitem__(self, metric: str) -> np.ndarray:
+        raise AssertionError(metric)
+
+    def __contains__(self, metric: object) -> bool:
+        return metric in [*self]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("recall@20", "ndcg@20"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+@pytest.mark.parametrize("values", [MeanValues([Unread(), Unread()]), SomeValues(Unread(), ["recall@20"])])
+def test_which_metrics_there_are_is_known_without_a_value(values: Mapping[str, np.ndarray]) -> None:
+    assert "recall@20" in values
+    assert "mrr@20" not in values
+    with pytest.raises(AssertionError, match="recall@20"):
+        values["recall@20"]
