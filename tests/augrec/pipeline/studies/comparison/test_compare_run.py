@@ -188,6 +188,16 @@ def test_the_text_measures_cover_every_source(found: dict[str, Any]) -> None:
     assert (probe["named"], probe["anonymous"], probe["exact"]) == ("rule", "hidden", 1.0)  # a rule knows no titles
 
 
+def test_what_was_spent_on_users_is_shared_out_among_them(plan: ComparisonPlan) -> None:
+    texts = TextMeasures(plan.compare, plan.cell.config, RunFolder(plan.folder))
+    nobody, odd = np.zeros(texts.n_users, dtype=bool), np.arange(texts.n_users) % 2 == 1
+    assert (texts.share("rule", nobody), texts.share("rule", ~nobody)) == (0.0, 1.0)
+    assert 0.3 < texts.share("rule", odd) < 0.7
+    assert texts.share("rule", odd) + texts.share("rule", ~odd) == pytest.approx(1.0)
+    asked = texts.records["hidden", "user_profile"].entities
+    assert texts.share("hidden", odd) == pytest.approx(odd[asked].mean()), "nobody counted tokens"
+
+
 def test_partly_asked_sources_define_the_profiled_users(found: dict[str, Any]) -> None:
     assert found["data"]["profiled_users"] == 15
     arms = {arm["name"]: arm for arm in found["arms"]}
