@@ -22,7 +22,7 @@ ITEM_TABLES = ("item_attribute.csv", "item_attribute_filter.csv")
 WITH_ATTRIBUTES = "augmented_item_attribute_agg.csv"
 ATTRIBUTE_NAMES = ("director", "country", "language")
 OWN_COLUMNS = 3
-"""id, year, title (Netflix) or id, title, genre (MovieLens), before the LLM's columns."""
+"""id, year, title (Netflix) or id, title, genre (MovieLens), before the LLM's columns; id, title, year is read, too."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,23 @@ def item_texts(folder: Path, n_items: int, report: Report) -> ItemTexts:
         others = _rows(folder / name, n_items, lambda *found: None) or []
         differ = sum(mine[:OWN_COLUMNS] != other[:OWN_COLUMNS] for mine, other in zip(rows, others, strict=False))
         report(name, f"rows differ from {names[0]}, which is read", differ)
-    dated = all(_year(row[1]) is not None or not row[1].strip() for row in rows)
-    title_column = 2 if dated else 1
+    last_dated = any(row[2].strip() for row in rows) and _are_years([row[2] for row in rows])
+    dated = 1 if _are_years([row[1] for row in rows]) else 2 if last_dated else None
+    title_column = 2 if dated == 1 else 1
     texts = ItemTexts(
         original_ids=[row[0].strip() for row in rows],
         titles=[row[title_column].strip() or None for row in rows],
-        years=[_year(row[1]) for row in rows] if dated else [],
-        genres=[] if dated else [_genres(row[2]) for row in rows],
+        years=[] if dated is None else [_year(row[dated]) for row in rows],
+        genres=[_genres(row[2]) for row in rows] if dated is None else [],
     )
     report(names[0], "items have no year", sum(year is None for year in texts.years))
     report(names[0], "items have no title", sum(title is None for title in texts.titles))
     return texts
+
+
+def _are_years(cells: list[str]) -> bool:
+    """Whether a column holds years, and nothing else where it holds anything."""
+    return all(_year(cell) is not None for cell in cells if cell.strip())
 
 
 def table_rows(folder: Path) -> int | None:

@@ -216,6 +216,18 @@ def test_movielens_tables_have_genres(folder: Path, tmp_path: Path) -> None:
     assert dataset.meta["genres"] == ["Drama", "War"]
 
 
+@pytest.mark.parametrize("row", ["{n},{year},Film {n}", "{n},Film {n},{year}"])
+def test_a_year_is_one_on_either_side_of_the_title(folder: Path, tmp_path: Path, row: str) -> None:
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    rows = [row.format(n=n, year=1900 + n if n % 2 else "") for n in range(150)]
+    (folder / "item_attribute.csv").write_text("\n".join(rows) + "\n")
+    import_llmrec(folder, tmp_path / "out")
+    items = Dataset.load(tmp_path / "out" / "dataset").items
+    assert (items["title"][3].as_py(), items["year"][3].as_py(), items["year"][4].as_py()) == ("Film 3", 1903, None)
+    assert "genres" not in items.column_names
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
