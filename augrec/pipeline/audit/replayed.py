@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from augrec.artefacts.files import read_parquet, sha256_file
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
@@ -37,6 +38,50 @@ def audit_replayed(name: str, task: Asked, records: list[dict[str, Any]], split:
         ]
         checks.append(Check(f"{name}: pairs name known items", len(named), tuple(unknown)))
     return checks
+
+
+def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: list[dict[str, Any]]) -> list[Check]:
+    """Texts whose prompts nobody kept were written over data that trains on no test interaction of this run.
+
+    Nothing is known of records whose data set is not there any more.
+    """
+    if task.about != "user" or any(len(record["shown_history"]) for record in records):
+        return []
+    path = RunFolder(folder).config
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+    sources = ((config or {}).get("generation") or {}).get("sources") or {}
+    engine = (sources.get(source) or {}).get("engine") or {}
+    place = Path(engine.get("records") or "")
+    beside = [Path(engine["dataset"])] if engine.get("dataset") else [place / "dataset", *_above(place)]
+    other = next((there for there in beside if DatasetFolder(there).interactions.exists()), None)
+    if other is None:
+        return []
+    here = RunFolder(folder).dataset
+    if engine.get("match") == "position":
+        users, items = ([str(n) for n in range(len(_source_ids(other, about)))] for about in ("user", "item"))
+        names_here = {about: [str(n) for n in range(len(_source_ids(here, about)))] for about in ("user", "item")}
+    else:
+        users, items = (_source_ids(other, about) for about in ("user", "item"))
+        names_here = {about: _source_ids(here, about) for about in ("user", "item")}
+    trained = {(users[user], items[item]) for user, item in _pairs(other, "train")}
+    test = [(names_here["user"][user], names_here["item"][item], user) for user, item in _pairs(here, "test")]
+    problems = [
+        f"user {user}: test item {named!r} is a training interaction in {other}"
+        for called, named, user in test
+        if (called, named) in trained
+    ]
+    return [Check(f"{name}: written over no test interaction", len(test), tuple(problems))]
+
+
+def _above(place: Path) -> list[Path]:
+    """The data set of the run or import whose source this is."""
+    return [place.resolve().parents[1] / "dataset"] if len(place.resolve().parents) > 1 else []
+
+
+def _pairs(dataset: Path, split: str) -> list[tuple[int, int]]:
+    table = read_parquet(DatasetFolder(dataset).interactions)
+    rows = zip(*(table[name].to_pylist() for name in ("user", "item", "split")), strict=True)
+    return [(user, item) for user, item, of in rows if of == split]
 
 
 def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any], task: Asked) -> list[str]:

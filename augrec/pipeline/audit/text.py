@@ -19,7 +19,7 @@ from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
 from augrec.pipeline.audit.hints import audit_similar
 from augrec.pipeline.audit.insertions import wrong_picks
-from augrec.pipeline.audit.replayed import audit_replayed, audit_vectors
+from augrec.pipeline.audit.replayed import audit_foreknown, audit_replayed, audit_vectors
 from augrec.pipeline.audit.reviews import audit_reviews
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from embed.records import FieldTexts, text_digest, texts_of_items, texts_of_source
@@ -52,6 +52,7 @@ def audit_records(
             checks.append(Check(f"{title}: the answers it quotes are there", len(task.reads), problems))
         if replayed:
             checks += audit_replayed(title, task, records, split)
+            checks += audit_foreknown(folder, source, title, task, records)
         elif task.about == "user":
             problems = _sample(records, split) if task.sampled else _history(records, split)
             checks.append(Check(f"{title}: prompts show training history only", len(records), problems))

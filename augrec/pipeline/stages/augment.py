@@ -297,10 +297,12 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "", folder: Path 
     """
     from augment.engines.base import EngineInputs
     from augment.engines.registry import build_engine
+    from augrec.pipeline.foreknown import refuse_foreknown
     from augrec.pipeline.weights.staging import staged
 
     source = answering_source(run, name)
     if source.engine.replays:
+        refuse_foreknown(run, name, source)
         return None
     model = source_model(source)
     weights = (staged(model.path, model.sha256), model.sha256) if model else (None, None)

@@ -12,11 +12,14 @@ import pytest
 import yaml
 from rich.console import Console
 
+from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
+from augrec.pipeline import foreknown as foreknown_module
 from augrec.pipeline.audit import audit_run, render
 from augrec.pipeline.config import read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
 from augrec.pipeline.executors.chain import run_one
+from augrec.pipeline.foreknown import foreknown
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset
@@ -72,3 +75,44 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
     said = io.StringIO()
     render(audit_run(run.folder), Console(file=said, width=200))
     assert "gpt35: of 0 augmented edges, 0 positives" in said.getvalue()
+
+
+def test_published_texts_are_refused_after_another_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were written over what is test then, and nobody kept their prompts."""
+    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+    imported = tmp_path / "imported"
+    import_llmrec(GOLDEN, imported)
+    engine = {"kind": "replay", "records": str(imported)}
+    config = {
+        "name": "again",
+        "dataset": {
+            "name": "Golden",
+            "source": {"format": "augrec", "path": str(imported / "dataset")},
+            "split": {"kind": "random", "ratios": [3, 1, 1]},
+        },
+        "candidates": {"model": "popular", "size": 5},
+        "generation": {"sources": {"gpt35": {"engine": engine, "tasks": ["user_profile"]}}, "shards": 1},
+        "embedding": {},
+        "models": {"popular": {"family": "popularity"}},
+        "variants": {"popular": {"model": "popular"}},
+        "report": {"baseline": "popular"},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
+    for stage in ("prepare", "candidates"):
+        run_one(run, stage, force=False, console=silent())
+    here, there = (Dataset.load(folder / "dataset") for folder in (run.folder, imported))
+    users = [data.users["source_id"].to_pylist() for data in (here, there)]
+    items = [data.items["source_id"].to_pylist() for data in (here, there)]
+    trained = {(users[1][user], items[1][item]) for user, item in there.train.tolist()}
+    known = [[user, item] for user, item in here.test.tolist() if (users[0][user], items[0][item]) in trained]
+    assert len(known) > 100
+    assert foreknown(run.files.dataset, imported / "dataset").tolist() == sorted(known)
+    with pytest.raises(UsageError) as refused:
+        run_one(run, "augment", force=False, console=silent())
+    assert f"may know {len(known):,} of this run's test interactions" in refused.value.what
+    assert "dataset.split.kind=given" in str(refused.value.remedy)
+    monkeypatch.setattr(foreknown_module, "foreknown", lambda *data, **how: np.empty((0, 2), dtype=np.int64))
+    run_one(run, "augment", force=False, console=silent())
+    (check,) = [check for check in audit_run(run.folder).checks if "written over no test" in check.name]
+    assert (check.rows, len(check.violations)) == (len(here.test), len(known)), "the audit does not go by the stage"
