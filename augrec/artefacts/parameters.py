@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from augrec.artefacts.model_files import is_quantised
 
 SHOWN = 5
+_LAYER = re.compile(r"(?P<prefix>.*\b(?:layers|layer|h|blocks))\.(?P<number>\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def read_parameters(
     if is_quantised(folder):
         return None
     import transformers
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
@@ -58,10 +61,12 @@ def read_parameters(
             )
     except SafetensorError as error:
         return Parameters({}, f"a file of weights cannot be read ({error})")
+    except (StrictDataclassError, ArithmeticError) as error:
+        return Parameters({}, f"no model can be made of config.json ({' '.join(str(error).split())[:200]})")
     except (ValueError, OSError, ImportError, KeyError, AttributeError, RuntimeError, NotImplementedError):
         return None
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
-    return Parameters(shapes, faults(report, unused))
+    return Parameters(shapes, faults(report, unused) or _surplus(report, shapes, model.config))
 
 
 def faults(report: Mapping[str, Any], unused: Callable[[str], bool] = lambda name: False) -> str:
@@ -83,6 +88,27 @@ def faults(report: Mapping[str, Any], unused: Callable[[str], bool] = lambda nam
     if report.get("error_msgs"):
         said.append(f"some could not be read ({_some([str(message) for message in report['error_msgs']])})")
     return "; ".join(said)
+
+
+def _surplus(report: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], config: Any) -> str:
+    """What is said of layers that the files hold and the model has not, in words; "" where there are none.
+
+    A config of fewer layers makes a model that ends in the middle. Layers that only help to train, or draft tokens
+    (DeepSeek's), are counted by `num_nextn_predict_layers`.
+    """
+    depth = getattr(config, "num_hidden_layers", None)
+    if not isinstance(depth, int):
+        return ""
+    prefixes = {found["prefix"] for name in shapes if (found := _LAYER.match(name))}
+    more = {
+        int(found["number"])
+        for name in report.get("unexpected_keys") or ()
+        if (found := _LAYER.match(name)) and (not prefixes or found["prefix"] in prefixes)
+    }
+    more = {number for number in more if number >= max(depth, 0)}
+    if len(more) <= int(getattr(config, "num_nextn_predict_layers", 0) or 0):
+        return ""
+    return f"the files hold {max(more) + 1} layers, and config.json says {depth} (num_hidden_layers)"
 
 
 def _some(names: list[str]) -> str:

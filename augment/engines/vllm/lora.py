@@ -22,6 +22,8 @@ class Adapter:
     folder: Path
     max_rank: int
     """The smallest of `RANKS` that holds all of its matrices."""
+    ranks: tuple[int, ...]
+    """Those that its configuration names."""
     sha256: str
     """Of its configuration and weights; whatever else lies in the folder changes no answer."""
 
@@ -50,7 +52,9 @@ def read_adapter(folder: Path) -> Adapter:
     weights = folder / WEIGHTS
     if not weights.is_file() or not weights.stat().st_size:
         raise UsageError(f"the LoRA folder has no {WEIGHTS}", where=folder, remedy="save the adapter as safetensors")
-    return Adapter(folder, _max_rank(config, folder / CONFIG), sha256_files(folder, [folder / CONFIG, weights]))
+    ranks = _ranks(config, folder / CONFIG)
+    most = next(allowed for allowed in RANKS if allowed >= max(ranks))
+    return Adapter(folder, most, ranks, sha256_files(folder, [folder / CONFIG, weights]))
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def _check_supported(config: dict[str, Any], path: Path) -> None:
             raise UsageError(f"vLLM cannot apply this adapter: it has {what}", where=path, remedy=PEFT)
 
 
-def _max_rank(config: dict[str, Any], path: Path) -> int:
+def _ranks(config: dict[str, Any], path: Path) -> tuple[int, ...]:
     pattern = config.get("rank_pattern") or {}
     ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
     for rank in ranks:
@@ -88,4 +92,4 @@ def _max_rank(config: dict[str, Any], path: Path) -> int:
                 where=f"{path}, r or rank_pattern",
                 remedy=PEFT,
             )
-    return next(allowed for allowed in RANKS if allowed >= max(ranks))
+    return tuple(ranks)

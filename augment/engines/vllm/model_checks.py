@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from augment.engines.vllm.chat import Chat
-from augment.engines.vllm.lora import WEIGHTS, read_adapter
+from augment.engines.vllm.lora import CONFIG, WEIGHTS, read_adapter
 from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.process_environment import output_to
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
@@ -43,8 +43,10 @@ def check_files(options: VllmOptions, model: Path, log: Path) -> bool:
 
     Raises:
         DataError: the model's files lack parameters, or hold some of another shape.
-        UsageError: the adapter is for another model.
+        UsageError: the adapter is for another model, or its matrices have other ranks than its configuration says.
     """
+    if options.lora is not None:
+        check_ranks(options.lora)
     with output_to(log):
         parameters = read_parameters(model)
     if parameters is None:
@@ -58,6 +60,21 @@ def check_files(options: VllmOptions, model: Path, log: Path) -> bool:
     if options.lora is not None:
         check_adapter(options.lora, parameters)
     return True
+
+
+def check_ranks(folder: Path) -> None:
+    """Raises UsageError where an adapter's matrices have a rank that its configuration does not name: what is added to
+    the model is scaled by alpha / rank."""
+    named = set(read_adapter(folder).ranks)
+    for name, shape in _adapter_shapes(folder).items():
+        matrix = MATRIX.fullmatch(name)
+        if matrix and len(shape) == 2 and (rank := shape[0 if matrix["side"] == "A" else 1]) not in named:
+            raise UsageError(
+                f"the adapter's {matrix['module'].removeprefix(PREFIX)} has rank {rank}, and {CONFIG} says "
+                f"{', '.join(map(str, sorted(named)))}: it would be added with another weight",
+                where=folder / WEIGHTS,
+                remedy="name the adapter as peft saved it: weights and configuration belong together",
+            )
 
 
 def check_adapter(folder: Path, parameters: Parameters) -> None:
@@ -119,6 +136,12 @@ def check_answers(llm: Any, chat: Chat, lora: Any, options: VllmOptions, log: Pa
         )
     if lora is not None:
         adapted = _scores(llm, chat, lora, log)
+        if not all(map(math.isfinite, adapted)):
+            raise AugrecError(
+                "the adapter makes numbers that are none: with it the sentence has no probability",
+                where=options.lora,
+                remedy=f"its weights are damaged, or its training diverged; {ADAPTER_REMEDY}",
+            )
         if all(abs(before - after) <= SAME for before, after in zip(plain, adapted, strict=True)):
             raise AugrecError(
                 "the adapter changes nothing: with it and without it a sentence has the same probability",

@@ -67,7 +67,7 @@ def memory_need(folder: Path, options: VllmOptions) -> MemoryNeed:
             gpus=options.gpus,
             most_tokens=_most_tokens(text),
         )
-    except (LookupError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, OSError) as error:
         raise UnknownSize(f"its files do not say ({type(error).__name__}: {error})") from error
 
 

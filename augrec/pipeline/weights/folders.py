@@ -47,8 +47,10 @@ def missing_parts(folder: Path) -> list[str]:
     elif any((folder / name).exists() for name in SENTENCE_FILES):
         missing.append("modules.json, which says how its vectors are made")
     if needs_config and not isinstance(_json(root / "config.json"), dict):
-        missing.append("config.json")
+        missing.append("a readable config.json" if (root / "config.json").is_file() else "config.json")
     missing += _missing_weights(root)
+    if (root / "tokenizer.json").is_file() and not _ends_as_json(root / "tokenizer.json"):
+        missing.append("the end of tokenizer.json")
     if not any(all((root / name).is_file() for name in names) for names in TOKENIZERS):
         missing.append("tokenizer files (tokenizer.json, or vocab.json and merges.txt, or a .model file)")
     return missing
@@ -66,7 +68,8 @@ def _missing_weights(root: Path) -> list[str]:
     files = sorted(root.glob("*.safetensors")) or sorted(root.glob("pytorch_model*.bin"))
     files = [path for path in files if _holds_bytes(path)]
     if not files:
-        return ["weights (*.safetensors)"]
+        pointers = sorted(path.name for path in (*root.glob("*.safetensors"), *root.glob("*.bin")) if is_pointer(path))
+        return ["weights (*.safetensors)" + (f": {pointers[0]} is a Git LFS pointer" if pointers else "")]
     return _absent_siblings(files) or [fault for path in files if (fault := shard_faults(path))]
 
 
@@ -93,6 +96,13 @@ def _half_there(folder: Path) -> list[str]:
 
 def _holds_bytes(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0 and not is_pointer(path)
+
+
+def _ends_as_json(path: Path) -> bool:
+    """Whether a file ends as an object does; it may be as large as weights are, and is not parsed."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 64, 0))
+        return file.read().rstrip().endswith(b"}")
 
 
 def _json(path: Path) -> object:

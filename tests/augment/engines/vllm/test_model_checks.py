@@ -17,7 +17,7 @@ from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.parameters import read_parameters
 from tests.kit.chat_folders import VOCABULARY
-from tests.kit.tiny_llama import WIDTH, tensors, write_adapter, write_llama, write_weights
+from tests.kit.tiny_llama import RANK, WIDTH, tensors, write_adapter, write_llama, write_weights
 
 pytest.importorskip("transformers")
 
@@ -81,6 +81,36 @@ def test_what_transformers_cannot_compare_is_left_to_the_engine(tmp_path: Path, 
     write_weights(model, {"packed": np.ones(3, np.float32)})
     assert not checked(model, tmp_path)
     assert read_parameters(model) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"num_hidden_layers": 1}, r"the files hold 2 layers, and config\.json says 1"),
+        ({"num_attention_heads": 0}, r"no model can be made of config\.json"),
+        ({"hidden_size": "64"}, r"no model can be made of config\.json"),
+        ({"num_hidden_layers": 1, "num_nextn_predict_layers": 1}, ""),  # a layer that drafts
+    ],
+)
+def test_a_config_that_is_not_the_files_is_refused(tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    model = write_llama(tmp_path / "model")
+    (model / "config.json").write_text(json.dumps(json.loads((model / "config.json").read_text()) | config))
+    if not said:
+        assert checked(model, tmp_path)
+        return
+    with pytest.raises(DataError, match=said):
+        checked(model, tmp_path)
+
+
+def test_an_adapter_of_another_rank_than_it_says_is_refused(tmp_path: Path) -> None:
+    model, adapter = write_llama(tmp_path / "model"), write_adapter(tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"r": 4 * RANK}))
+    with pytest.raises(UsageError, match=rf"q_proj has rank {RANK}, and adapter_config\.json says {4 * RANK}"):
+        checked(model, tmp_path, lora=adapter)
+    pattern = {"rank_pattern": {"q_proj": RANK}, "r": 4 * RANK}
+    (adapter / "adapter_config.json").write_text(json.dumps(config | pattern))
+    assert checked(model, tmp_path, lora=adapter)
 
 
 def test_an_adapter_of_the_model_passes(tmp_path: Path) -> None:
@@ -167,6 +197,8 @@ def test_an_adapter_that_changes_nothing_is_refused(asked: Callable, tmp_path: P
         asked(Scored(-0.5, -0.5), lora="adapter", check_text=check_text)
     assert error.value.where == str(tmp_path)
     asked(Scored(-0.5, -0.5001), lora="adapter", check_text=check_text)
+    with pytest.raises(AugrecError, match="makes numbers that are none"):
+        asked(Scored(-0.5, float("nan")), lora="adapter", check_text=check_text)
 
 
 @pytest.mark.parametrize("lora", [None, "adapter"])

@@ -55,6 +55,20 @@ def test_an_incomplete_folder_says_what_it_lacks(folder, tmp_path, file, said):
     assert error.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", '{"a": ', "lacks a readable config.json"),
+        ("tokenizer.json", '{"model": {"vocab": {"a": 1', "lacks the end of tokenizer.json"),
+        ("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
+    ],
+)
+def test_a_file_that_is_there_and_no_good_is_named(folder, tmp_path, file, content, said):
+    (folder / file).write_text(content)
+    with pytest.raises(DataError, match=said):
+        resolve(str(folder), cache=tmp_path)
+
+
 def test_every_shard_of_an_index_must_be_there(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
