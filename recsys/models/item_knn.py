@@ -48,9 +48,8 @@ class ItemKnn(Similarity):
         norm = np.sqrt(np.asarray(x.sum(axis=0)).ravel())
         if self.shrink:
             return self._shrunk(x, norm)
-        unit = sp.csr_array(
-            x @ sp.diags_array(1 / np.maximum(norm, 1.0))
-        )  # every column of length 1: their products are the cosines
+        # Every column of length 1: their products are the cosines.
+        unit = sp.csr_array(((1 / np.maximum(norm, 1.0)).take(x.indices), x.indices, x.indptr), shape=x.shape)
         by_item = sp.csr_array(unit.T)
         return lambda part: by_item[part] @ unit
 

@@ -18,7 +18,8 @@ from recsys.models.base import ClosedFormRecommender, Newcomer
 from recsys.models.parts.histories import Histories
 from recsys.models.parts.largest_entries import largest
 
-BLOCK = 2**22  # entries of W that may be in memory in float64 at a time
+BLOCK = 2**22  # entries of a dense W that may be in memory in float64 at a time
+FEWEST, SHARE = 2**16, 0.75  # products summed into a block of a sparse W, some 25 bytes each: at least, per interaction
 KEPT = 2**24  # bytes; nothing is written there
 
 Rows = Callable[[slice], sp.csr_array]
@@ -92,23 +93,35 @@ class Similarity(ItemItem):
 
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`. Of equal entries in a row, those of lower item ids are kept."""
-        rows = self.rows(incidence(dataset))
+        x = incidence(dataset)
+        parts = list(self._parts(x))
+        rows = self.rows(x)
+        del x  # what the rows are made of is at hand
         np.empty(KEPT, dtype=np.int8)  # glibc keeps blocks of a size it saw freed: a third of the time was page faults
-        for start, block in self._blocks(rows):
-            part = slice(start, start + block.shape[0])
+        for part in parts:
             if self.neighbours is None:
-                dense = block.toarray().astype(np.float32)
-                np.fill_diagonal(dense[:, start:], 0.0)
+                dense = rows(part).toarray().astype(np.float32)
+                np.fill_diagonal(dense[:, part.start :], 0.0)
                 self.weights[part] = torch.from_numpy(dense).to(self.weights)
             else:
-                columns, values = largest(block, self.neighbours, start)
+                columns, values = largest(rows(part), self.neighbours, part.start)
                 self.columns[part] = torch.from_numpy(columns).to(self.columns)
                 self.values[part] = torch.from_numpy(values).to(self.values)
 
-    def _blocks(self, rows: Rows) -> Iterator[tuple[int, sp.csr_array]]:
-        step = max(1, BLOCK // max(self.n_items, 1))
-        for start in range(0, self.n_items, step):
-            yield start, rows(slice(start, min(start + step, self.n_items)))
+    def _parts(self, x: sp.csr_array) -> Iterator[slice]:
+        """The rows of W in blocks of about equal cost: of popular items there are fewer in one."""
+        if self.neighbours is None:
+            costs, most = np.full(self.n_items, self.n_items), BLOCK
+        else:
+            costs = (x.T @ np.diff(x.indptr)).astype(np.int64) + self.neighbours
+            most = max(FEWEST, int(SHARE * x.nnz))
+        ends = np.cumsum(costs)
+        start = 0
+        while start < self.n_items:
+            before = ends[start - 1] if start else 0
+            end = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+            yield slice(start, end)
+            start = end
 
 
 def incidence(dataset: Dataset) -> sp.csr_array:

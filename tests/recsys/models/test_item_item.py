@@ -105,6 +105,7 @@ def test_item_item_models_equal_loops_for_any_number_of_neighbours_and_block(
     data: Dataset, neighbours: int | None, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(item_item, "BLOCK", block)
+    monkeypatch.setattr(item_item, "FEWEST", block)
     for model, weights in (
         (knn(data, neighbours), cosine(data, 0)),
         (knn(data, neighbours, 2.5), cosine(data, 2.5)),
