@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "llmrec_step": [],
     "item_models": [],
     "epoch": [],
+    "lightgcn": [],
     "rlmrec_epoch": [],
     "rating_models": [],
     "sasrec_epoch": [],

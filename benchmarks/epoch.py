@@ -215,7 +215,8 @@ def measure(epochs: int, seed: int, only: Sequence[str] = PARTS) -> list[Result]
         return [result for name in only for result in parts[name](dataset, epochs, seed, Path(folder))]
 
 
-def _shown(name: str, trained: Trained) -> list[Result]:
+def shown(name: str, trained: Trained) -> list[Result]:
+    """What is reported of one training."""
     reason = f"best of validation: epoch {trained.best_epoch}"
     return [
         Result.unjudged(f"{name}: epoch", 1e3 * trained.epoch, "CPU-ms", "one thread"),
@@ -225,12 +226,12 @@ def _shown(name: str, trained: Trained) -> list[Result]:
 
 def _lightgcn(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
     own = ours(dataset, LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2), epochs, seed, folder)
-    results = _shown("LightGCN", own)
+    results = shown("LightGCN", own)
     if find_spec("torch_geometric") is None:
         return [*results, Result.unjudged("PyG LightGCN", None, "", MISSING)]
-    results += _shown("PyG LightGCN, example", pyg_lightgcn(dataset, epochs, seed, avoid_owned=False))
+    results += shown("PyG LightGCN, example", pyg_lightgcn(dataset, epochs, seed, avoid_owned=False))
     pyg = pyg_lightgcn(dataset, epochs, seed, avoid_owned=True)
-    results += _shown("PyG LightGCN", pyg)
+    results += shown("PyG LightGCN", pyg)
     apart = abs(pyg.recall - own.recall)
     results.append(Result.at_least("PyG LightGCN / LightGCN: epoch", pyg.epoch / own.epoch, FASTER, "x"))
     results.append(Result.at_most("PyG LightGCN - LightGCN: recall@20", apart, APART, "absolute"))
@@ -240,11 +241,11 @@ def _lightgcn(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Re
 def _mf_bpr(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
     most = MF_LONGER * epochs
     own = ours(dataset, MfBprOptions(dim=DIM, l2=MF_L2), most, seed, folder, MF_LR, CORNAC_STEP)
-    results = _shown("MF-BPR", own)
+    results = shown("MF-BPR", own)
     if find_spec("cornac") is None:
         return [*results, Result.unjudged("Cornac BPR", None, "", MISSING)]
     cornac = cornac_bpr(dataset, most, seed)
-    results += _shown("Cornac BPR", cornac)
+    results += shown("Cornac BPR", cornac)
     whole = own.epoch * own.best_epoch / (cornac.epoch * cornac.best_epoch)
     results.append(Result.unjudged("MF-BPR / Cornac BPR: epoch", own.epoch / cornac.epoch, "x", "reported"))
     results.append(Result.at_most("MF-BPR / Cornac BPR: to the best epoch", whole, 1.0, "x"))

@@ -19,7 +19,7 @@ from recsys.models.parts.histories import Histories
 from recsys.models.parts.largest_entries import largest
 
 BLOCK = 2**22  # entries of a dense W that may be in memory in float64 at a time
-FEWEST, SHARE = 2**16, 0.75  # products summed into a block of a sparse W, some 25 bytes each: at least, per interaction
+FEWEST = 2**16  # products that are summed into a block of a sparse W at least; else as many as there are interactions
 KEPT = 2**24  # bytes; nothing is written there
 
 Rows = Callable[[slice], sp.csr_array]
@@ -114,7 +114,7 @@ class Similarity(ItemItem):
             costs, most = np.full(self.n_items, self.n_items), BLOCK
         else:
             costs = (x.T @ np.diff(x.indptr)).astype(np.int64) + self.neighbours
-            most = max(FEWEST, int(SHARE * x.nnz))
+            most = max(FEWEST, x.nnz)
         ends = np.cumsum(costs)
         start = 0
         while start < self.n_items:

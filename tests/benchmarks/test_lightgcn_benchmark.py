@@ -1,0 +1,69 @@
+"""The benchmark of LightGCN's time to its best epoch: the others compute LightGCN, and who is missing is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import lightgcn
+from benchmarks.epoch import Trained
+from benchmarks.lightgcn import DIM, L2, LAYERS, RIVALS, Stacked
+from recsys.batches.triplets import Triplets
+from recsys.data.dataset import Dataset
+from recsys.models.lightgcn import LightGCN
+from recsys.models.options.lightgcn import LightGcnOptions
+
+
+@pytest.fixture
+def two_tastes() -> Dataset:
+    """20 users x 12 items; a user's items are all of one half."""
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item)) for user in range(20) for item in rng.permutation(6) + 6 * (user % 2)]
+    parts = np.array(rows).reshape(20, 6, 2)
+    return Dataset.from_arrays(20, 12, *(parts[:, part].reshape(-1, 2) for part in (slice(4), [4], [5])))
+
+
+def test_recboles_structure_has_our_loss_and_gradients(two_tastes: Dataset) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = LightGCN(two_tastes.train, 20, 12, LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2), generator)
+    theirs = Stacked(two_tastes, generator)
+    with torch.no_grad():
+        theirs.embedding.copy_(torch.cat([ours.user_embedding, ours.item_embedding]))
+    user, positive = torch.from_numpy(two_tastes.train).unbind(1)
+    negative = (positive + 6) % 12
+    loss = torch.stack(list(ours.loss(Triplets(user, positive, negative, None, len(user))).values())).sum()
+    other = theirs.loss(user, positive, negative)
+    torch.testing.assert_close(other, loss)
+    loss.backward()
+    other.backward()
+    gradients = torch.cat([ours.user_embedding.grad, ours.item_embedding.grad])
+    torch.testing.assert_close(theirs.embedding.grad, gradients, atol=1e-7, rtol=1e-4)
+
+
+def test_negatives_are_nobodys() -> None:
+    users, owned = np.arange(3).repeat(50), [{0, 1}, {2}, set()]
+    drawn = lightgcn.unowned(users, owned, 4, np.random.default_rng(0))
+    assert all(item not in owned[user] for user, item in zip(users, drawn, strict=True))
+    assert set(drawn.tolist()) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("name", list(RIVALS))
+def test_the_others_run_and_learn(two_tastes: Dataset, name: str) -> None:
+    if name == "lenskit":
+        pytest.importorskip("lenskit")
+        pytest.importorskip("torch_geometric")
+    trained = RIVALS[name](two_tastes, 5, 0)
+    assert trained.best_epoch == 5
+    assert trained.recall == 1.0  # twelve items, twenty places
+
+
+def test_time_counts_up_to_the_best_epoch_and_recall_beside_it() -> None:
+    own, slow, good = Trained(0.1, 30, 0.150), Trained(1.0, 60, 0.151), Trained(0.1, 15, 0.160)
+    rows = {row.name: row for row in lightgcn.results_of(own, {"recbole": slow, "lenskit": good})}
+    assert rows["ours / RecBole's structure: to the best epoch"].value == pytest.approx(0.05)
+    assert rows["ours - RecBole's structure: recall@20"].ok
+    assert rows["ours / LensKit: to the best epoch"].ok is False
+    assert rows["ours - LensKit: recall@20"].ok is False
+    absent = lightgcn.results_of(own, {"lenskit": None})[-1]
+    assert (absent.value, absent.ok) == (None, None)
