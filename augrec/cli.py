@@ -20,7 +20,7 @@ from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
-from augrec.pipeline.executors.choice import Address, ExecutorName, chosen_executor
+from augrec.pipeline.executors.choice import Address, ExecutorName, TaskProfile, chosen_executor
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
@@ -97,10 +97,7 @@ def run(
     ] = None,
     executor: ExecutorName = "local",
     address: Address = None,
-    profile: Annotated[
-        Path | None,
-        typer.Option("--profile", metavar="FILE", help="With --executor ray: what tasks ask for, e.g. GPUs."),
-    ] = None,
+    profile: TaskProfile = None,
     hooks: Annotated[bool, typer.Option("--hooks", help="Call the config's hooks when it is done or failed.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -135,6 +132,9 @@ def experiment(
     overrides: Overrides = None,
     force: Force = None,
     download: Download = False,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    profile: TaskProfile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -147,10 +147,13 @@ def experiment(
 
     _check_stages(force)
     plan, stop = read_experiment(config, overrides), Stopper()
-    with signs_of_life("looking for what the stages need"):
-        begin(look_at_plan(plan, download=download), config)
-    with stop.listening():
-        _, failures = run_experiment(plan, console=console(), force=force or [], download=download, stop=stop)
+    with chosen_executor(executor, address=address, profile=profile) as chosen:
+        with signs_of_life("looking for what the stages need"):
+            begin(look_at_plan(plan, chosen.look, download=download), config)
+        with stop.listening():
+            _, failures = run_experiment(
+                plan, console=console(), force=force or [], download=download, stop=stop, executor=chosen.executor
+            )
     folder = ExperimentFolder(plan.experiment.folder)
     failed = AugrecError(
         f"{len(failures)} of the experiment's steps failed; their rows say why",
@@ -173,6 +176,9 @@ def compare(
     overrides: Overrides = None,
     force: Force = None,
     download: Download = False,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    profile: TaskProfile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -185,10 +191,13 @@ def compare(
 
     _check_stages(force)
     plan, stop = read_compare(config, overrides), Stopper()
-    with signs_of_life("looking for what the stages need"):
-        begin(look_at_plan(plan, download=download), config)
-    with stop.listening():
-        page = run_compare(plan, console=console(), force=force or [], download=download, stop=stop)
+    with chosen_executor(executor, address=address, profile=profile) as chosen:
+        with signs_of_life("looking for what the stages need"):
+            begin(look_at_plan(plan, chosen.look, download=download), config)
+        with stop.listening():
+            page = run_compare(
+                plan, console=console(), force=force or [], download=download, stop=stop, executor=chosen.executor
+            )
     folder = ComparisonFolder(plan.folder)
     answer(
         {"comparison": folder.root, "page": page, "results": folder.results},
@@ -376,7 +385,7 @@ def validate(
         found = check_files(files, overrides, look=partial(look_at_run, profile=read_profile(profile)))
     else:
         with chosen_executor(executor, address=address, profile=profile) as chosen:
-            found = check_files(files, overrides, look=chosen.look)
+            found = check_files(files, overrides, look=chosen.look, of_studies=chosen.look)
     wrong = [file for file in found if not file.ok]
     answer(
         [file.as_json() for file in found],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from augrec.artefacts.errors import UsageError
 
 if TYPE_CHECKING:
     from augrec.pipeline.executors.pieces import Executor
-    from augrec.pipeline.preflight.findings import Finding
+    from augrec.pipeline.preflight.findings import Finding, Look
     from augrec.pipeline.stages.base import Run
 
 EXECUTORS = ("local", "ray")
@@ -28,6 +28,9 @@ ExecutorName = Annotated[
         autocompletion=lambda: list(EXECUTORS),
     ),
 ]
+TaskProfile = Annotated[
+    Path | None, typer.Option("--profile", metavar="FILE", help="With --executor ray: what tasks ask for, e.g. GPUs.")
+]
 Address = Annotated[
     str | None, typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; else the one of this machine.")
 ]
@@ -38,7 +41,7 @@ class Chosen:
     """An executor, and what it looks for before a run begins."""
 
     executor: Executor
-    look: Callable[[Run], list[Finding]]
+    look: Look
 
 
 @contextmanager
@@ -76,10 +79,11 @@ def chosen_executor(
 
     asked = read_profile(profile)
     with RayCluster(address or AUTO) as cluster:
-        yield Chosen(
-            OnRay(cluster, asked),
-            lambda run: [*look_at_run(run, profile=asked), *look_at_ray(run, asked, cluster)],
-        )
+
+        def look(run: Run, *, coming: Collection[Path] = ()) -> list[Finding]:
+            return [*look_at_run(run, profile=asked, coming=coming), *look_at_ray(run, asked, cluster)]
+
+        yield Chosen(OnRay(cluster, asked), look)
 
 
 _REMEDIES = {

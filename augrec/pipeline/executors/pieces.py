@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import write_json
@@ -35,7 +35,9 @@ class Executor(ABC):
     """Does the pieces of a stage before it is finished; a failure stops no other piece."""
 
     failures: dict[str, str] = field(default_factory=dict, init=False)
-    """The reasons of what failed, by name."""
+    """The reasons of what failed in the stage that was prepared last, by name."""
+    here: ClassVar[bool] = True
+    """Whether pieces are done on this machine, so that those beside each other share its memory."""
 
     def prepare(self, run: Run, stage: Stage) -> None:
         """Does every piece of a stage that is not done, wave by wave, so that it only has to be finished.
@@ -44,6 +46,7 @@ class Executor(ABC):
             UsageError: what does them is not as it has to be, e.g. processes would have to share a GPU.
             AugrecError: pieces failed, with the reasons; the others are done and kept.
         """
+        self.failures.clear()
         if not self.takes(run, stage):
             return
         pieces, place = stage.pieces(run), stage.folder(run) / FAILURES

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from augrec.artefacts.errors import AugrecError, UsageError
+
+if TYPE_CHECKING:
+    from augrec.pipeline.stages.base import Run
 
 Level = Literal["problem", "caution", "fact"]
 
@@ -30,6 +34,18 @@ class Finding:
     def __str__(self) -> str:
         remedy = f"\n    remedy: {self.remedy}" if self.remedy else ""
         return f"{self.level}  {self.where}: {self.what}{remedy}"
+
+
+class Look(Protocol):
+    """Looks for what a run would lack where it is to be done."""
+
+    def __call__(self, run: Run, *, coming: Collection[Path] = ()) -> list[Finding]:
+        """What it found.
+
+        Args:
+            run: the run.
+            coming: folders of records that an earlier step of a study makes.
+        """
 
 
 def refusals(where: str, look: Callable[[], object]) -> list[Finding]:

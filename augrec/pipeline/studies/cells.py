@@ -14,6 +14,8 @@ from augrec.artefacts.files import read_json, write_text
 from augrec.artefacts.run_folder import FAILURES, RunFolder
 from augrec.pipeline.config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
+from augrec.pipeline.executors.local import Local
+from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES, chain
@@ -44,6 +46,7 @@ class CellRunner:
         download: whether the data set may be fetched from its publisher.
         others: run folders whose finished stages and trainings are copied when they are the same.
         stop: whether the process was asked to stop.
+        executor: who does the pieces of stages; None: processes on this machine.
         keep_going: whether a failure becomes an entry of `failures`, so that what does not depend on it goes on; else
             it is raised.
 
@@ -63,7 +66,9 @@ class CellRunner:
         others: Sequence[Path] = (),
         keep_going: bool = False,
         stop: Stopper | None = None,
+        executor: Executor | None = None,
     ) -> None:
+        self.executor = executor or Local()
         self.cell, self.console = cell, console
         self.stop = stop or Stopper()
         there = {stage.name for stage in chain(cell.config)}
@@ -108,6 +113,8 @@ class CellRunner:
     def _steps(self, search: Callable[[Run], Config] | None) -> None:
         run = Run(self.cell.config, self.download, stop=self.stop)
         run.files.begin()
+        if not run.files.config.exists():  # nodes of a cluster know a run by it
+            save_config(run.config, run.files.config)
         for name in self.shared:
             with self._recorded(name):
                 self._share(name, run)
@@ -120,10 +127,10 @@ class CellRunner:
             self._train(run)
         if not self.failures and self.config.rerank is not None:
             with self._recorded("rerank"):
-                run_stage(STAGES["rerank"], run, "rerank" in self.force, self.label("rerank"), self.console)
+                self._run_stage("rerank", run)
         if not self.failures:
             with self._recorded("report"):
-                run_stage(STAGES["report"], run, "report" in self.force, self.label("report"), self.console)
+                self._run_stage("report", run)
 
     @contextmanager
     def _recorded(self, step: str) -> Iterator[None]:
@@ -143,11 +150,17 @@ class CellRunner:
         if source is not None:
             self.say(name, f"copied, the same as in {source}")
             return
-        run_stage(STAGES[name], run, name in self.force, self.label(name), self.console)
+        self._run_stage(name, run)
+
+    def _run_stage(self, name: str, run: Run) -> None:
+        forced = name in self.force
+        run_stage(STAGES[name], run, forced, self.label(name), self.console, executor=self.executor)
 
     def _fitting(self) -> Run:
         """The run with as many trainings side by side as fit into memory."""
         run = Run(self.config, self.download, stop=self.stop)
+        if not self.executor.here:
+            return run
         fitting = workers_that_fit(run)
         if fitting >= default_workers(self.config):
             return run
@@ -164,7 +177,7 @@ class CellRunner:
         listed = STAGES["train"].folder(run) / FAILURES
         listed.unlink(missing_ok=True)
         try:
-            run_stage(STAGES["train"], run, force, self.label("train"), self.console)
+            self._run_stage("train", run)
         except AugrecError as error:
             if not self.keep_going or not listed.exists():
                 raise

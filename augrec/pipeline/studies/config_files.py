@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,7 @@ from augrec.pipeline.config import read_config, read_sections
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
 
 if TYPE_CHECKING:
-    from augrec.pipeline.preflight.findings import Finding
-    from augrec.pipeline.stages.base import Run
+    from augrec.pipeline.preflight.findings import Finding, Look
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,11 @@ class CheckedFile:
 
 
 def check_files(
-    paths: Iterable[Path], overrides: list[str] | None = None, *, look: Callable[[Run], list[Finding]] | None = None
+    paths: Iterable[Path],
+    overrides: list[str] | None = None,
+    *,
+    look: Look | None = None,
+    of_studies: Look | None = None,
 ) -> list[CheckedFile]:
     """Checks every file, whatever is wrong with those before it.
 
@@ -66,14 +69,20 @@ def check_files(
         paths: the files.
         overrides: `key=value`, for all of them.
         look: looks for what a run's stages need, too; None: nobody looks.
+        of_studies: the same for the runs of studies; None: as for this machine.
     """
+    from augrec.pipeline.preflight.checks import look_at_run
     from augrec.pipeline.studies.preflight import look_at_file
 
     found = []
     for path in paths:
         try:
             kind = check_file(path, overrides)
-            findings = None if look is None else tuple(look_at_file(path, overrides, look))
+            findings = (
+                None
+                if look is None
+                else tuple(look_at_file(path, overrides, look, of_studies=of_studies or look_at_run))
+            )
             found.append(CheckedFile(path, kind, None, findings))
         except UsageError as error:
             found.append(CheckedFile(path, None, error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,17 +10,15 @@ from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import read_config, read_sections
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
 from augrec.pipeline.preflight.checks import look_at_run
-from augrec.pipeline.preflight.findings import Finding, refusals
+from augrec.pipeline.preflight.findings import Finding, Look, refusals
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.plan import Plan
 from augrec.pipeline.weights import resolve_path
 
-Look = Callable[[Run], list[Finding]]
 
-
-def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
+def look_at_plan(plan: Plan, look: Look = look_at_run, *, download: bool) -> list[Finding]:
     """What the runs of a study would lack, each thing once; with the names of the runs where not all lack it."""
     coming: list[Path] = []
     found: list[Finding] = []
@@ -31,7 +28,7 @@ def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
             found += refusals(f"published.{name}", partial(resolve_path, plan.place_of(release)))
     runs: dict[Finding, list[str]] = {}
     for cell in plan.cells:
-        for finding in look_at_run(Run(cell.config, download), coming=coming):
+        for finding in look(Run(cell.config, download), coming=coming):
             names = runs.setdefault(finding, [])
             names += [] if cell.name in names else [cell.name]
     for finding, names in runs.items():
@@ -41,14 +38,20 @@ def look_at_plan(plan: Plan, *, download: bool) -> list[Finding]:
 
 
 def look_at_file(
-    path: Path, overrides: list[str] | None, look: Look = look_at_run, *, download: bool = False
+    path: Path,
+    overrides: list[str] | None,
+    look: Look = look_at_run,
+    *,
+    of_studies: Look = look_at_run,
+    download: bool = False,
 ) -> list[Finding]:
     """What the run or the study of a config file would lack; nothing of a search space, which needs nothing.
 
     Args:
         path: the file.
         overrides: `key=value`.
-        look: looks at a run; a study's runs are for this machine.
+        look: looks at a run.
+        of_studies: looks at the runs of a study; as for this machine unless given.
         download: whether the user allowed fetching a data set.
 
     Raises:
@@ -56,9 +59,9 @@ def look_at_file(
     """
     kind = kind_of(read_sections(path, overrides))
     if kind is COMPARISON:
-        return look_at_plan(read_compare(path, overrides), download=download)
+        return look_at_plan(read_compare(path, overrides), of_studies, download=download)
     if kind is EXPERIMENT:
-        return look_at_plan(read_experiment(path, overrides), download=download)
+        return look_at_plan(read_experiment(path, overrides), of_studies, download=download)
     if kind is SEARCH_SPACE:
         return []
     return look(Run(read_config(path, overrides), download))

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from augrec.artefacts.progress import say
 from augrec.pipeline.executors.pieces import Executor
@@ -58,6 +58,7 @@ class OnRay(Executor):
     cluster: Cluster
     profile: Profile
     """What tasks ask for: `cpus`, `gpus`, `memory`, `throttle`, and the keys that say how many pieces one does."""
+    here: ClassVar[bool] = False
 
     def takes(self, run: Run, stage: Stage) -> bool:
         """See `Executor.takes`."""

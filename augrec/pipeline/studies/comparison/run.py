@@ -12,6 +12,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
@@ -33,6 +34,7 @@ def run_compare(
     force: list[str] | None = None,
     download: bool = False,
     stop: Stopper | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Runs what is not finished of a comparison; returns its page. Can be killed at any moment and called again.
 
@@ -42,6 +44,7 @@ def run_compare(
         force: names of stages to run again from nothing.
         download: whether the data set may be fetched from its publisher.
         stop: whether the process was asked to stop.
+        executor: who does shards and trainings; None: processes on this machine. Trials of the tuning are done here.
     """
     from augrec.pipeline.studies.comparison.measure import write_comparison
 
@@ -56,7 +59,7 @@ def run_compare(
         runner.say("search", f"done in {timer.seconds():.0f} s   {trials}")
         return plan.tuned(plan.cell, _chosen(plan, tunings))
 
-    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download, stop=stop)
+    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download, stop=stop, executor=executor)
     RunFolder(plan.folder).check_layout()
     with exclusive(plan.folder):
         options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}

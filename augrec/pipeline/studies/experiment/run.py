@@ -13,6 +13,7 @@ from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
+from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
@@ -31,6 +32,7 @@ def run_experiment(
     force: Iterable[str] = (),
     download: bool = False,
     stop: Stopper | None = None,
+    executor: Executor | None = None,
 ) -> tuple[list[Outcome], list[Failure]]:
     """Runs every cell and writes `failures.json`, the tables, plots and pages; returns what happened.
 
@@ -42,6 +44,7 @@ def run_experiment(
         force: names of stages to run again from nothing, in every cell.
         download: whether a data set may be fetched from its publisher.
         stop: whether the process was asked to stop.
+        executor: who does shards and trainings; None: processes on this machine. Trials of a search are done here.
     """
     from augrec.report.pages.experiment.page import write_pages
 
@@ -54,7 +57,7 @@ def run_experiment(
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
             console.print(heading, markup=False, highlight=False, style="bold")
             others = [*(before.cell.folder for before in outcomes), *runs_below(plan.experiment.reuse)]
-            outcomes.append(_run_cell(plan, cell, others, set(force), download, console, stop))
+            outcomes.append(_run_cell(plan, cell, others, set(force), download, console, stop, executor))
         failures = [failure for outcome in outcomes for failure in outcome.failures]
         if failures:
             write_json(files.failures, [asdict(failure) for failure in failures])
@@ -73,9 +76,13 @@ def _run_cell(
     download: bool,
     console: Console,
     stop: Stopper | None,
+    executor: Executor | None,
 ) -> Outcome:
     steps = [*SHARED, *(name for name in AFTER_SHARED if name != "search" or plan.experiment.search)]
-    runner = CellRunner(cell, steps, console, force=force, download=download, others=others, keep_going=True, stop=stop)
+    runner = CellRunner(
+        *(cell, steps, console), force=force, download=download, others=others, keep_going=True, stop=stop,
+        executor=executor,
+    )  # fmt: skip
     searched: list[SearchResult] = []
 
     def search(run: Run) -> Config:

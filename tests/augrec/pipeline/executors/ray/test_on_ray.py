@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from augrec.pipeline.executors.ray.task import Ended, Order, do_order
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.studies.experiment.plan import read_experiment
+from augrec.pipeline.studies.experiment.run import run_experiment
+from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_run import silent
 
 Fate = Callable[[int, Order], "Order | Ended"]
@@ -98,6 +102,45 @@ def test_a_run_on_a_cluster_is_the_run_of_one_machine(open_run: Run, finished_ru
     before = len(here.orders)
     run_all(open_run, console=silent(), executor=OnRay(here, profile_of(tmp_path)))
     assert len(here.orders) == before
+
+
+EXPERIMENT = """
+candidates: {model: graph}
+models:
+  graph: {family: lightgcn, dim: 8, layers: 1}
+  broken: {family: lightgcn, dim: 8, training: {lr: 1.0e+30}}
+variants: {graph: {model: graph}, popular: {model: popular}, broken: {model: broken}}
+report: {baseline: graph, bootstrap: null}
+"""
+
+
+@pytest.mark.slow
+def test_an_experiment_on_a_cluster_keeps_failures_to_their_rows(
+    tmp_path: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+    content = {
+        "name": "on-ray",
+        "output": str(tmp_path / "out"),
+        "base": toy_config(toy_data, EXPERIMENT),
+        "settings": {"small": {}, "large": {"change": {"candidates.size": 8}}},
+        "tables": {"main": {"title": "Main", "metrics": ["recall@10"], "baseline": "graph", "bootstrap": 100}},
+    }
+    plan, here = read_experiment(write_config(tmp_path / "study.yaml", content)), Here()
+    executor = OnRay(here, profile_of(tmp_path))
+    _, failures = run_experiment(plan, console=silent(), executor=executor)
+    assert [(failure.setting, failure.stage, failure.variant) for failure in failures] == [
+        ("small", "train", "broken"),
+        ("large", "train", "broken"),
+    ]
+    assert {(pickle.loads(order.config).name, *order.pieces) for order, _ in here.orders} == {
+        *(("on-ray-data-small", f"{variant}/seed-1") for variant in ("graph", "popular", "broken")),
+        ("on-ray-data-large", "broken/seed-1"),  # the others are copied
+    }
+    (table,) = read_json(tmp_path / "out" / "results.json")["tables"]
+    assert {row["variant"]: row["problem"] is None for row in table["rows"]} == {
+        "graph": True, "popular": True, "broken": False,
+    }  # fmt: skip
 
 
 def one_of_them(order: Order) -> Order:
