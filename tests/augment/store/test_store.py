@@ -22,11 +22,12 @@ from augment.source_ids import Positions, SourceIds
 from augment.store.layout import pin_shards
 from augment.store.line_check import Damaged, Line
 from augment.store.lines import Stored
-from augment.store.shards import line_of, read_pieces
+from augment.store.shards import line_of, read_piece, read_pieces
 from augment.store.store import OPEN_FILES, Store
 from augment.store.table import merge
 from augment.tasks import card_of
 from augment.tasks.edges import Edges
+from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.source_folder import SourceFolder
 
@@ -247,6 +248,75 @@ def test_many_damaged_lines_are_not_all_said(tmp_path: Path, capfd: pytest.Captu
         assert store.damaged == 1000
     said = capfd.readouterr().err
     assert (said.count("damaged ("), "and 990 more damaged lines" in said) == (10, True)
+    path.write_bytes(LINES[0] + b"junk\n" * 10)
+    with open_store(tmp_path) as store:
+        assert store.damaged == 10
+    said = capfd.readouterr().err
+    assert (said.count("damaged ("), "more damaged lines" in said) == (10, False)
+
+
+def test_a_sum_that_does_not_fit_is_said_to_be_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0].replace(b"ok", b"OK"))
+    with open_store(tmp_path):
+        pass
+    assert f"{path}:1: damaged (its checksum does not fit)" in capfd.readouterr().err
+
+
+def test_pieces_are_found_again_where_they_begin(tmp_path: Path) -> None:
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
+    path.parent.mkdir(parents=True)
+    garbage, torn = b"\xfe garbage\n", LINES[3][:HALF]
+    path.write_bytes(LINES[0] + garbage + LINES[1][:-1] + b"x" + LINES[2] + torn)
+    pieces = list(read_pieces(path, GIVES))
+    content = path.read_bytes()
+    assert [piece.problem == "torn" for piece in pieces] == [False] * 5 + [True]
+    for piece in pieces:
+        assert content[piece.offset :].startswith(piece.data.removesuffix(b"\n"))
+    stored = [piece for piece in pieces if piece.stored is not None]
+    assert [piece.stored.entity for piece in stored if piece.stored] == ["0", "1", "2"]
+    for piece in stored:
+        assert read_piece(path, piece.offset, GIVES) == piece.stored
+    with pytest.raises(DataError, match="cannot be read"):
+        read_piece(path, len(LINES[0]), GIVES)
+
+
+def test_whose_block_an_answer_came_from_is_kept(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.append(replace(record(1), block="89abcdef01234567"))
+        store.append(record(2))
+    for stored in (store, open_store(tmp_path)):
+        with stored:
+            assert [stored.answered_with(f"key{entity}") for entity in (1, 2, 3)] == [0x89ABCDEF, 0, None]
+            assert stored.agrees(record(1))
+            assert not stored.agrees(record(1, "other"))
+
+
+def test_what_killed_writers_left_goes_where_nobody_else_is_at_work(tmp_path: Path) -> None:
+    scrap = tmp_path / "edges" / ".records.parquet.1.tmp"
+    scrap.parent.mkdir()
+    for selected, there in (([0], True), (None, False)):
+        scrap.write_bytes(b"half of a table")
+        with open_store(tmp_path, total=2, selected=selected):
+            assert scrap.exists() == there
+
+
+def test_a_shard_is_nothing_to_be_run_and_lies_in_its_folder(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run") as store:
+        store.append(record(1))
+    path = SourceFolder(tmp_path / "run").task("edges").shard(0, 1)
+    assert path.stat().st_mode & 0o111 == 0
+    path.unlink()
+    with confined(tmp_path / "run"):
+        with open_store(tmp_path / "run") as store:
+            path.parent.rename(tmp_path / "elsewhere")
+            path.parent.symlink_to(tmp_path / "elsewhere")
+            with pytest.raises(AugrecError, match="outside"):
+                store.append(record(1))
+        with pytest.raises(AugrecError, match="outside"), open_store(tmp_path / "run"):
+            pass
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -326,8 +396,9 @@ def test_a_shard_in_the_wrong_place_is_named(tmp_path: Path) -> None:
         store.append(record(1))
     here = SourceFolder(tmp_path).task("edges").shard(shard_of("user", "1", 2), 2)
     here.rename(SourceFolder(tmp_path).task("edges").shard(1 - shard_of("user", "1", 2), 2))
-    with pytest.raises(DataError, match="wrong file"), open_store(tmp_path, total=2):
-        pass
+    for _ in range(2):  # nothing is held by one that was not opened
+        with pytest.raises(DataError, match="wrong file"), open_store(tmp_path, total=2):
+            pass
 
 
 def test_the_number_of_shards_is_pinned(tmp_path: Path) -> None:
@@ -335,8 +406,9 @@ def test_the_number_of_shards_is_pinned(tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError, match="begun with 4 shards"), open_store(tmp_path, total=5):
         pass
-    with pytest.raises(UsageError, match="not among"), open_store(tmp_path, total=4, selected=[4]):
-        pass
+    for selected in ([4], [2, -1], [4, 1], []):
+        with pytest.raises(UsageError, match="not among"), open_store(tmp_path, total=4, selected=selected):
+            pass
 
 
 def test_a_second_writer_of_the_same_shard_is_refused(tmp_path: Path) -> None:
@@ -408,6 +480,15 @@ def test_everything_stored_is_synced_at_the_end_and_its_name_too(tmp_path: Path,
     assert tmp_path / "edges" / "shards" in synced, "a new file's name is in its folder"
 
 
+def test_what_is_set_aside_is_on_the_disk_before_it_is_taken_away(tmp_path: Path, synced: dict[Path, int]) -> None:
+    path = SourceFolder(tmp_path).task("edges").shard(0, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(LINES[0] + b"junk\n")
+    with open_store(tmp_path):
+        pass
+    assert synced[path.with_suffix(".damaged")] == len(b"junk\n")
+
+
 def test_a_file_closed_for_want_of_handles_is_synced_before(tmp_path: Path, synced: dict[Path, int]) -> None:
     total = 3 * OPEN_FILES
     with open_store(tmp_path, total=total) as store:
@@ -430,9 +511,9 @@ def test_a_machine_that_dies_loses_two_seconds(
         for entity in range(6):
             store.append(record(entity))
             sizes.append((path.stat().st_size, synced.get(path, 0)))
-            clock[0] += 0.9
+            clock[0] += 1.0
     written = [size for size, _ in sizes]
-    assert [on_disk for _, on_disk in sizes] == [0, 0, 0, written[3], written[3], written[3]]
+    assert [on_disk for _, on_disk in sizes] == [0, 0, written[2], written[2], written[4], written[4]]
 
 
 def test_many_shards_need_few_open_files(tmp_path: Path) -> None:
@@ -441,6 +522,7 @@ def test_many_shards_need_few_open_files(tmp_path: Path) -> None:
             store.append(record(entity))
         held = [path for path in Path("/proc/self/fd").iterdir() if path.resolve().suffix == ".jsonl"]
         assert 0 < len(held) <= OPEN_FILES
+    assert not [path for path in Path("/proc/self/fd").iterdir() if path.resolve().suffix == ".jsonl"]
     with open_store(tmp_path, total=200) as store:
         assert sum(1 for _ in store.records("edges")) == 400
 
