@@ -64,14 +64,16 @@ class Compared:
     absent: dict[str, str]
 
 
-def commands(work: Work, rounds: int, folder: Path) -> Compared:
-    """Every command in turns."""
+def commands(work: Work, rounds: int, folder: Path, chosen: Sequence[str] = ()) -> Compared:
+    """Ours and the commands of `chosen` in turns; all where there are none."""
     folder.mkdir(parents=True, exist_ok=True)
     requests, settings = asked(work, folder / "chat.log")
     batch = folder / "batch.jsonl"
     write_batch(requests, batch)
     write_text(folder / "settings.json", json.dumps(settings))
-    ways, absent = contenders(work, settings, batch, folder)
+    everybody, absent = contenders(work, settings, batch, folder)
+    ways = {name: way for name, way in everybody.items() if name in (OURS, *(chosen or everybody))}
+    absent = {name: why for name, why in absent.items() if name in (chosen or absent)}
     peaks: dict[str, int] = {}
     texts: dict[str, dict[str, str]] = {}
 

@@ -32,6 +32,7 @@ class Fed:
         valid: share of requests answered within their schema.
         alike: share of answers that are those of the first alternative.
         cached: share of prompt tokens taken from the prefix cache, where it is known.
+        steps: how often the engine stepped in the last turn; no load of the machine changes it.
     """
 
     requests: int
@@ -39,6 +40,7 @@ class Fed:
     valid: dict[str, float]
     alike: dict[str, float]
     cached: dict[str, float]
+    steps: dict[str, int]
 
 
 class Lent:
@@ -58,9 +60,15 @@ class Lent:
         return None
 
 
-def feeding(work: Work, rounds: int, options: VllmOptions | None = None) -> Fed:
-    """Our run over a source against one call of `LLM.generate`, and against one call per `max_num_seqs` requests."""
-    with started(work, options or work.engine) as engine:
+def feeding(work: Work, rounds: int, chosen: Sequence[str] = ()) -> Fed:
+    """Our run over a source against one call of `LLM.generate`, and against one call per `max_num_seqs` requests.
+
+    Args:
+        work: what is asked.
+        rounds: turns of each way.
+        chosen: ways to measure; all where there are none.
+    """
+    with started(work, work.engine) as engine:
         requests = work.requests(engine)
         size = work.engine.max_num_seqs
         ways: dict[str, Callable[[], Texts]] = {
@@ -69,7 +77,9 @@ def feeding(work: Work, rounds: int, options: VllmOptions | None = None) -> Fed:
             EXACT: partial(run_over, work, engine, exact=True),
             CHUNKED: partial(generate, engine, requests, size),
         }
-        return _measured(engine, requests, ways, rounds)
+        return _measured(
+            engine, requests, {name: way for name, way in ways.items() if name in (chosen or ways)}, rounds
+        )
 
 
 def ordering(work: Work, rounds: int, options: VllmOptions | None = None) -> Fed:
@@ -128,9 +138,18 @@ def _measured(
     cached: dict[str, float] | None = None,
 ) -> Fed:
     texts: dict[str, Texts] = {}
+    steps: dict[str, int] = {}
+    step = engine.llm.llm_engine.step
 
     def turn(name: str) -> Spent:
         engine.clear_cache()
+        steps[name] = 0
+
+        def counted() -> Any:
+            steps[name] += 1
+            return step()
+
+        engine.llm.llm_engine.step = counted
         return clocked(lambda: texts.update({name: ways[name]()}))
 
     turns = in_turns({name: partial(turn, name) for name in ways}, rounds)
@@ -141,4 +160,5 @@ def _measured(
         {name: valid_share(requests, found) for name, found in texts.items()},
         {name: sum(first[key] == text for key, text in found.items()) / len(first) for name, found in texts.items()},
         cached or {},
+        steps,
     )

@@ -163,10 +163,12 @@ def _parses(request: Request, text: str) -> bool:
 def config_of(demo: dict[str, Any], run: Path, users: int, batch: int) -> dict[str, Any]:
     """The demo's config with `users` of its users asked: tasks about users only, one attempt each, `batch` at once.
 
-    The demo computes 64 requests at once; fewer keep the blocks, windows and batches of an engine in proportion to
-    the fewer requests asked here. On a CPU everybody computes on one thread, so that CPU seconds can be compared.
+    The demo computes 64 requests at once; fewer keep the windows and batches of an engine in proportion to the fewer
+    requests asked here, and its blocks are of the default size. On a CPU everybody computes on one thread, so that CPU
+    seconds can be compared.
     """
     engine = demo["generation"]["sources"][SOURCE]["engine"] | {"max_num_seqs": batch, "threads": THREADS}
+    engine.pop("block", None)  # the default is what is measured
     source = {"engine": engine, "tasks": list(TASKS_ABOUT_USERS), "users": users}
     base = demo["candidates"]["model"]
     return demo | {

@@ -17,6 +17,7 @@ from augrec.pipeline.config import read_config
 from benchmarks import augmentation, augmentation_around, augmentation_commands, augmentation_inside
 from benchmarks.augmentation_bare import result
 from benchmarks.augmentation_commands import BARE, DATATROVE, OURS, RUN_BATCH, Compared
+from benchmarks.augmentation_sharing import Shared, computed
 from benchmarks.augmentation_turns import Spent, in_turns, median, ratio
 from benchmarks.augmentation_work import DEMO, SOURCE, chunks, config_of, instruction_first, task_major, valid_share
 
@@ -141,7 +142,8 @@ def test_the_tables_judge_what_has_a_target() -> None:
     names = (augmentation_inside.BARE, augmentation_inside.WINDOW, augmentation_inside.EXACT)
     walls = dict(zip((*names, augmentation_inside.CHUNKED), (10.0, 10.4, 11.0, 14.0), strict=True))
     shares = dict.fromkeys(walls, 1.0)
-    fed = augmentation_inside.Fed(80, turns_of(**walls), shares, shares, {})
+    steps = dict(zip(walls, (200, 200, 204, 290), strict=True))
+    fed = augmentation_inside.Fed(80, turns_of(**walls), shares, shares, {}, steps)
     judged = {found.name: found.ok for found in augmentation.feeding_results(fed) if found.ok is not None}
     assert judged == {
         "ours, exact: false / LLM.generate": True,
@@ -149,6 +151,17 @@ def test_the_tables_judge_what_has_a_target() -> None:
         "LLM.generate on chunks / ours, exact: false": True,
         **{f"{name}: valid answers": True for name in walls},
     }
+    values = {found.name: found.value for found in augmentation.feeding_results(fed)}
+    assert values["ours, exact: true / LLM.generate, steps"] == pytest.approx(1.02)
+
+
+def test_ways_that_were_not_measured_are_not_judged() -> None:
+    both = (augmentation_inside.BARE, augmentation_inside.EXACT)
+    shares = dict.fromkeys(both, 1.0)
+    turns = turns_of(**dict(zip(both, (10.0, 10.1), strict=True)))
+    fed = augmentation_inside.Fed(80, turns, shares, shares, {}, dict.fromkeys(both, 200))
+    judged = [found.name for found in augmentation.feeding_results(fed) if " / " in found.name and found.ok is not None]
+    assert judged == ["ours, exact: true / LLM.generate"]
 
 
 def test_absent_runners_are_named_and_invalid_answers_fail() -> None:
@@ -164,6 +177,8 @@ def test_absent_runners_are_named_and_invalid_answers_fail() -> None:
     assert results[f"{BARE} / {OURS}, whole command"].ok is None
     assert results[DATATROVE].target == "not measured: not installed: `make bench` does"
     assert results[f"peak memory, {OURS} / {BARE}"].value == pytest.approx(1.05)
+    more = results[f"{OURS} - {BARE}, whole command, CPU time"]
+    assert (more.value, more.ok) == (2.0, True)
     assert results[f"{RUN_BATCH}: valid answers"].ok is False
 
 
@@ -180,9 +195,38 @@ def test_an_order_is_judged_by_the_time_of_scored_edges() -> None:
 
     def fed(seconds: float) -> augmentation_inside.Fed:
         turns = turns_of(**{ours: 10.0, other: seconds})
-        return augmentation_inside.Fed(32, turns, shares, shares, {ours: 0.4, other: 0.1})
+        return augmentation_inside.Fed(32, turns, shares, shares, {ours: 0.4, other: 0.1}, {})
 
     results = {result.name: result for result in augmentation.ordering_results(fed(14.0), fed(11.0))}
     assert results[f"scored edges: {other} / {ours}"].ok is False
     assert results[f"edges and profiles: {other} / {ours}"].ok is None
     assert results["scored edges: prompt tokens computed, the same"].value == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("block", "cached", "tokens"),
+    [
+        (1, 100, 6 + 2 + 1 + 6),  # every common beginning once, and the last token of a prompt that was there
+        (2, 100, 6 + 2 + 2 + 6),  # 1 2 3 4, and of the whole prompt no more
+        (4, 100, 6 + 2 + 2 + 6),
+        (4, 3, 6 + 6 + 6 + 6),  # no block fits
+        (1, 6, 6 + 2 + 1 + 6),
+    ],
+)
+def test_tokens_left_to_compute_by_hand(block: int, cached: int, tokens: int) -> None:
+    first, second = (1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 7, 8)
+    assert computed([first, second, second, (9, 2, 3, 4, 5, 6)], block, cached) == tokens
+
+
+def test_a_cache_that_holds_one_prompt_forgets_the_one_before() -> None:
+    first, second = tuple(range(8)), tuple(range(10, 18))
+    assert computed([first, second, first], 2, 8) == 24
+    assert computed([first, first, second, second], 2, 8) == 8 + 2 + 8 + 2
+    assert computed([first, second, first], 2, 16) == 8 + 8 + 2
+
+
+def test_the_bound_of_an_order_is_shown_beside_it() -> None:
+    shared = Shared(ours=50, other=75, ours_by_token=40, other_by_token=72)
+    ours, bound = augmentation.sharing_results("edges", shared)
+    assert (ours.value, bound.value) == (1.5, 1.8)
+    assert ours.ok is bound.ok is None

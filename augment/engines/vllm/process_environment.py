@@ -62,6 +62,21 @@ def threads_restored() -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def compiling_nothing(applies: bool) -> Iterator[None]:
+    """Where it applies, torch compiles nothing while the block runs; what is decorated to be compiled runs as written.
+
+    vLLM has its ranks of log-probabilities compiled at their first use, whatever `enforce_eager` says. On a CPU that
+    takes a compiler, its worker processes and as long as the rest of the start, for a comparison of two tensors.
+    """
+    if not applies:
+        yield
+        return
+    torch: Any = sys.modules["torch"]
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@contextmanager
 def output_to(log: Path) -> Iterator[None]:
     """Sends everything written to stdout and stderr, by whatever language, to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)

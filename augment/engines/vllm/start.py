@@ -20,7 +20,13 @@ from augment.engines.vllm.extra import deciding
 from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.model_checks import ask, check_answers, check_files
 from augment.engines.vllm.options import VllmOptions
-from augment.engines.vllm.process_environment import environment, logger_to, output_to, threads_restored
+from augment.engines.vllm.process_environment import (
+    compiling_nothing,
+    environment,
+    logger_to,
+    output_to,
+    threads_restored,
+)
 from augment.messages import Message
 from augrec.artefacts.cores import CoreWatch
 from augrec.artefacts.errors import AugrecError, UsageError
@@ -164,10 +170,11 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
             import vllm
         on_cpu = check_device(options)
         compared = check_files(options, model, log)
-        with threads_restored() as set_threads:
+        settings = engine_settings(options, model, on_cpu)
+        with threads_restored() as set_threads, compiling_nothing(on_cpu and settings["enforce_eager"]):
             threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
-                llm = _build(vllm.LLM, engine_settings(options, model, on_cpu), log)
+                llm = _build(vllm.LLM, settings, log)
             try:
                 in_step = _compile_grammars_in_step(llm)
                 lora = _lora(options)

@@ -64,6 +64,16 @@ def test_label_probabilities_are_those_of_the_models_forward_pass(
         assert expected.exp().max() < 0.999, "a distribution that says nothing would prove nothing"
 
 
+def test_nothing_was_compiled_for_log_probabilities(engine: VllmEngine, context: Context) -> None:
+    import torch
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("something was compiled")
+
+    assert list(engine.run(in_orders(scored(engine, context))[:1]))
+    assert torch.compile(lambda numbers: numbers + 1, backend=refuse)(torch.zeros(2)).tolist() == [1, 1]
+
+
 def test_orders_of_a_user_share_their_beginning(engine: VllmEngine, context: Context) -> None:
     engine.clear_cache()
     requests = scored(engine, context)
