@@ -108,14 +108,18 @@ def built_for_cpu() -> bool:
     return False
 
 
-def measured_seconds() -> dict[str, float]:
-    """Seconds of one linear layer in float32 and in bfloat16 on one thread, the best of several rounds in turns."""
+def measured_seconds(tokens: int = ROWS) -> dict[str, float]:
+    """Seconds of one linear layer in float32 and in bfloat16 on one thread, the best of several rounds in turns.
+
+    Args:
+        tokens: rows that pass through it together.
+    """
     torch: Any = importlib.import_module("torch")  # there wherever vLLM is
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a busy neighbour slows every format alike then
     try:
         generator = torch.Generator().manual_seed(0)
-        rows, weight = (torch.randn(shape, INPUTS, generator=generator) for shape in (ROWS, OUTPUTS))
+        rows, weight = (torch.randn(shape, INPUTS, generator=generator) for shape in (tokens, OUTPUTS))
         best = {"float32": float("inf"), "bfloat16": float("inf")}
         for _ in range(REPETITIONS):
             for name in best:
