@@ -27,6 +27,7 @@ from augrec.report.pages.alignment import read_alignments
 from augrec.report.pages.edges import read_edge_worths
 from embed.records import text_digest, texts_of_items
 from tests.augrec.pipeline.audit import hand_made_run
+from tests.augrec.pipeline.audit.hand_made_base import write_base
 from tests.augrec.pipeline.audit.hand_made_run import (
     CARDS,
     N_ITEMS,
@@ -139,6 +140,31 @@ def test_only_stages_that_finished_are_audited(run: RunFolder) -> None:
     assert len(names) == 6
     run.stage_marker("dataset").unlink()
     with pytest.raises(DataError, match="no prepared run"):
+        audit_run(run.root)
+
+
+def test_what_base_tuning_and_re_ranking_left_is_audited_once_they_have_finished(run: RunFolder) -> None:
+    write_base(run)
+    run.stage_marker("base").unlink()
+    run.tune.root.mkdir()
+    run.tune.instructions.write_text("")
+    write_json(run.rerank_summary, {"list_size": 3, "rows": []})
+    stages = ("base", "tune", "re-ranking")
+
+    def looked_at() -> list[str]:
+        names = [check.name.partition(":")[0].partition(" ")[0] for check in audit_run(run.root).checks]
+        return sorted({name for name in names if name in stages})
+
+    assert looked_at() == []
+    for stage, name in (("base", "base"), ("tune", "tune"), ("rerank", "re-ranking")):
+        write_json(run.stage_marker(stage), {})
+        assert name in looked_at()
+    assert violations(run) == {}
+
+
+def test_a_run_of_another_layout_is_refused(run: RunFolder) -> None:
+    write_json(run.layout, {"layout": 1})
+    with pytest.raises(DataError, match="has layout 1"):
         audit_run(run.root)
 
 
@@ -486,6 +512,7 @@ SCORES = [[4, 0.5], [2, 0.3], [7, 0.2]]
         ({"scores": SCORES, "negative": 2}, ["the pair is not that of the highest and the lowest score"]),
         ({"scores": [[4, 0.3], [2, 0.5], [7, 0.2]]}, ["scores are not probabilities in falling order"]),
         ({"scores": [[4, 1.2], [2, 0.0], [7, -0.2]]}, ["scores are not probabilities in falling order"]),
+        ({"scores": [[4, 1.5], [2, 0.0], [7, 0.0]]}, ["scores are not probabilities in falling order"]),
         ({"scores": [[4, 1.0], [2, 0.0], [7, 0.0]]}, []),
         ({"scores": [[4, 0.5], [2, 0.3], [7, 0.1]]}, ["scores add up to 0.9000"]),
         ({"scores": [[4, 0.5], [2, 0.3], [7, 0.3]]}, ["scores add up to 1.1000"]),
@@ -907,3 +934,7 @@ def test_what_the_texts_say_is_printed(run: RunFolder) -> None:
     render(audit_run(run.root), Console(file=shown, width=200))
     assert "the data's own text (" in shown.getvalue()
     assert "undecided:" in shown.getvalue()
+    coloured = io.StringIO()
+    render(audit_run(run.root), Console(file=coloured, width=200, force_terminal=True, color_system="standard"))
+    (line,) = (line for line in coloured.getvalue().splitlines() if "the data's own text (" in line)
+    assert "\x1b" not in line

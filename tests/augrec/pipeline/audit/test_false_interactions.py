@@ -96,6 +96,15 @@ def test_false_interactions_that_nobody_speaks_of_are_named(training: TrainingFo
     assert found(training)[DRAWN] == ("main/seed-2: there are false interactions, and metrics.json knows none",)
 
 
-def test_somebody_who_does_not_exist_is_named(training: TrainingFolder) -> None:
-    write_noise(training.noise, np.array([[9, 0]]))
-    assert found(training)[TRUE] == ("main/seed-2: user 9, item 0 is nobody",)
+@pytest.mark.parametrize(("user", "item"), [(9, 0), (5, 0), (-1, 7), (0, 8), (4, -1)])
+def test_somebody_who_does_not_exist_is_named(training: TrainingFolder, user: int, item: int) -> None:
+    write_noise(training.noise, np.array([[user, item]]))
+    assert found(training)[TRUE][0] == f"main/seed-2: user {user}, item {item} is nobody"
+
+
+def test_false_interactions_that_are_not_there_are_missed(training: TrainingFolder) -> None:
+    there = len(read_noise(training.noise))
+    training.noise.unlink()
+    (draw, count) = found(training)[DRAWN]
+    assert draw == f"main/seed-2: 0 that were not drawn, {there} that were and are not there"
+    assert f"metrics.json counts {there} and" in count
