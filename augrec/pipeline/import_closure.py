@@ -32,7 +32,7 @@ REGISTRIES = frozenset(
         "augrec",
         "augrec.pipeline.stages",
         "recsys.aligners.registry",
-        "recsys.data.readers.registry",
+        "recsys.data.formats",
         "recsys.models.registry",
     }
 )

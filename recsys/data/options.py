@@ -12,29 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from augrec.artefacts.domains import Domain
-from augrec.artefacts.names import Title
+from augrec.artefacts.names import Title, did_you_mean
 from augrec.artefacts.options import Options
-
-Format = Literal[
-    "recbole",
-    "ml-100k",
-    "ml-1m",
-    "ml-10m",
-    "ml-20m",
-    "ml-25m",
-    "ml-32m",
-    "ml-latest",
-    "amazon-2014",
-    "amazon-2018",
-    "amazon-2023",
-    "yelp",
-    "steam",
-    "goodreads",
-    "book-crossing",
-    "table",
-    "rlmrec",
-    "augrec",
-]
+from recsys.data.formats import READERS
 
 
 def whole_ratios(value: Any) -> Any:
@@ -134,7 +114,7 @@ class TableOptions(Options):
 class SourceOptions(Options):
     """Where the raw data lies and in which layout."""
 
-    format: Format
+    format: str = Field(json_schema_extra=lambda schema: schema.update(enum=list(READERS)))
     """Layout of the files: RecBole's atomic files, a publisher's own (MovieLens, Amazon, Yelp, Steam, Goodreads,
     BookCrossing), your own tables, RLMRec's release; or `augrec`, a dataset/ folder of an import or another run. The
     last two bring a split (`split.kind: given`)."""
@@ -142,6 +122,13 @@ class SourceOptions(Options):
     """Folder of the files. `pkg:<distribution>/<path>` names a folder inside an installed package."""
     table: TableOptions | None = None
     """File and column names; required by `format: table`, refused by the others."""
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in READERS:  # a plugin's, or a shipped one
+            raise ValueError(f"'{name}' is not one of {', '.join(READERS)}{did_you_mean(name, READERS)}")
+        return name
 
     @model_validator(mode="after")
     def _table_belongs_to_its_format(self) -> SourceOptions:

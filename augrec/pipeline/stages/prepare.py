@@ -27,9 +27,9 @@ class Prepare(Stage):
 
     def code(self, run: Run) -> tuple[str, ...]:
         """See `Stage.code`; with the reader of the source's format."""
-        from recsys.data.readers.registry import reader_module
+        from recsys.data.formats import READERS
 
-        return (*super().code(run), reader_module(run.config.dataset.source.format))
+        return (*super().code(run), READERS.find(run.config.dataset.source.format).module)
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`; the source's files count by their content, wherever they lie."""

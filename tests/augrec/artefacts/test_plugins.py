@@ -26,6 +26,7 @@ FILES = {
     "lucky/augrec.py": """
 def register():
     from augrec.artefacts.metrics import register_metric
+    from recsys.data.formats import READERS, DataFormat
     from recsys.evaluation.metrics.ranking import RANKING_METRICS, RankingMetric
     from recsys.models.registry import FAMILIES, Family
 
@@ -37,6 +38,7 @@ def register():
 
     STAGES.register(Greet())
     FAMILIES.register(Family(LuckyOptions, "lucky.model:Lucky", "general", "Lucky", "-"))
+    READERS.register(DataFormat("lucky-files", "lucky.files:read"))
     RANKING_METRICS.register(RankingMetric("tops", tops))
     register_metric("tops", at_k=True)
 """,
@@ -63,6 +65,7 @@ class Lucky(Popularity):
     def compute(self, dataset):
         self.counts = numbered(len(self.counts)).to(self.counts)
 """,
+    "lucky/files.py": "from recsys.data.readers.recbole import read\n\nGREETING = 'hello'\n",
     "lucky/numbers.py": "import torch\n\n\ndef numbered(n):\n    return torch.arange(n)\n",
     "lucky/metric.py": "def tops(hits, n_positives, k):\n    return hits[:, :k].double().amax(dim=1)\n",
     "lucky/stage.py": """
@@ -119,7 +122,8 @@ def config(folder: Path) -> Path:
         "variants": {"mine": {"model": "mine"}},
         "report": {"primary": "tops@10", "secondary": ["recall@10"]},
     }
-    return write_config(folder / "lucky.yaml", toy_config(write_toy_data(folder / "data"), sections))
+    source = {"dataset": {"source": {"format": "lucky-files"}}}
+    return write_config(folder / "lucky.yaml", toy_config(write_toy_data(folder / "data"), sections, source))
 
 
 def states(packages: Path, run: Path) -> dict[str, str]:
@@ -151,6 +155,8 @@ def test_a_package_on_the_path_trains_in_its_own_processes_and_is_identified_by_
     metric.write_text(metric.read_text().replace("amax", "amin"))
     after = states(packages, run.root)
     assert (after["prepare"], after["candidates"]) == ("done", "open"), "every training computes the metric"
+    edit("files")
+    assert states(packages, run.root)["prepare"] == "open", "it is read by it"
 
 
 @pytest.mark.slow
@@ -158,7 +164,9 @@ def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
     packages = write_package(tmp_path / "packages")
     families = json.loads(augrec(packages, "models", "--json"))["answer"]
     assert "lucky" in [family["family"] for family in families]
-    assert '"lucky"' in augrec(packages, "schema", "run")
+    schema = augrec(packages, "schema", "run")
+    assert '"lucky"' in schema
+    assert '"lucky-files"' in schema
     assert "Say hello to the users." in augrec(packages, "--help")
     assert "plugin lucky" in augrec(packages, "doctor", "--json", codes=(0, 1))  # 1 where a machine lacks something
 

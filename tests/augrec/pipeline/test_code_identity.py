@@ -256,9 +256,10 @@ def test_a_model_that_is_added_counts_for_no_other(checkout: Path) -> None:
 def test_a_reader_that_is_added_counts_for_no_other(checkout: Path) -> None:
     edits = {
         "recsys/data/readers/added.py": "def read(source, folder): ...\n",
-        "recsys/data/readers/registry.py": (
-            ' = {\n    "',
-            ' = {\n    "added": "recsys.data.readers.added:read",\n    "',
+        "recsys/data/formats.py": (
+            'READERS.register(DataFormat("augrec"',
+            'READERS.register(DataFormat("added", "recsys.data.readers.added:read"))\n'
+            'READERS.register(DataFormat("augrec"',
         ),
     }
     assert changed_by(checkout, edits) == set()
