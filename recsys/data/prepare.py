@@ -22,7 +22,7 @@ from recsys.data.readers.base import RawData
 from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, side_table
-from recsys.data.split_times import cut_in_time, order_in_time, tie_notes, time_notes
+from recsys.data.split_times import cut_in_time, order_in_time, span_notes, tie_notes, time_notes
 from recsys.data.splits import places_in_time, require_parts, split_interactions
 
 _INTEGER = r"\A-?[0-9]+\z"
@@ -93,7 +93,7 @@ def prepare(
     notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
 
     order = order_in_time(kept)
-    notes += time_notes(order) + tie_notes(kept, options.split)
+    notes += time_notes(order) + span_notes(kept) + tie_notes(kept, options.split)
 
     absent = {
         "users_without_interactions": _absent(user_side.ids, all_users, users),

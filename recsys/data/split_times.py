@@ -10,6 +10,8 @@ from recsys.data.options import GlobalTemporalSplit, LeaveLastOut, Split, Tempor
 from recsys.data.splits import TEST, TRAIN, VALID, require_times
 
 IGNORED = "ignored: training sees what came after test interactions"
+EARLY, LATE = 631_152_000, 4_102_444_800
+"""1990 and 2100 in seconds since 1970."""
 MANY_TIES = 0.05
 """Share of the users of whom it is said that time does not order what they did last."""
 PER_USER = "per user: a user's training comes before his test, and others' training may come after it"
@@ -100,6 +102,27 @@ def tie_notes(interactions: pd.DataFrame, split: Split) -> list[str]:
     return [
         f"{tied:,} of {of:,} users have training and held-out interactions at one and the same time: {order} taken for "
         "the later one (split.ties)"
+    ]
+
+
+def span_notes(interactions: pd.DataFrame) -> list[str]:
+    """A line on times that are far from the others: zeros that stand for none, and clocks that were wrong.
+
+    Args:
+        interactions: where known timestamp in seconds since 1970.
+    """
+    if "timestamp" not in interactions or not len(interactions):
+        return []
+    times = interactions["timestamp"].to_numpy()
+    if (times >= EARLY).mean() < 0.5:  # a time of its own, counted from somewhere
+        return []
+    odd = (times < EARLY) | (times > LATE)
+    if not odd.any():
+        return []
+    first = np.datetime64(int(times[odd][0]), "s")
+    return [
+        f"{int(odd.sum()):,} of {len(times):,} interactions have times before 1990 or after 2100, e.g. {first}Z: if "
+        "these stand for unknown ones, leave their rows out"
     ]
 
 

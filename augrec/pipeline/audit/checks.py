@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.audit.saved_config import saved_config
 from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.edge_worth import EdgeWorth
 
@@ -60,9 +60,7 @@ def read_task(folder: Path, source: str, task: str) -> Asked:
 
 def read_variants(folder: Path) -> list[dict[str, Any]]:
     """The variants of a run's config as plain values; none where there is no config."""
-    path = RunFolder(folder).config
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    return list(((config.get("variants") if isinstance(config, dict) else None) or {}).values())
+    return list((saved_config(folder).get("variants") or {}).values())
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Check, Split, broken
 from augrec.pipeline.audit.interactions import audit_lists
+from augrec.pipeline.audit.saved_config import saved_config
 
 WHOLE = -1
 CLOSE = 1e-4
@@ -142,8 +142,7 @@ def _nearest(near: pd.DataFrame, users: np.ndarray, split: Split) -> Check:
 
 def _own_vectors(run: RunFolder) -> bool:
     """Whether the base model's own vectors say who is similar."""
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.exists() else None
-    base = (config.get("base") if isinstance(config, dict) else None) or {}
+    base = saved_config(run.root).get("base") or {}
     return base.get("vectors") in (None, base.get("model"))
 
 

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
+from augrec.pipeline.audit.saved_config import saved_config
 
 
 def audit_insertions(folder: Path, split: Split) -> list[Check]:
@@ -24,8 +23,7 @@ def audit_insertions(folder: Path, split: Split) -> list[Check]:
     from recsys.data.dataset import Dataset
 
     run = RunFolder(folder)
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.exists() else None
-    config = config if isinstance(config, dict) else {}
+    config = saved_config(folder)
     variants = {
         name: plain for name, plain in (config.get("variants") or {}).items() if _inserts(run, plain.get("source"))
     }

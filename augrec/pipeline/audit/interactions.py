@@ -35,7 +35,9 @@ def read_split(folder: Path) -> Split:
 def audit_dataset(folder: Path, split: Split) -> list[Check]:
     """Ids contiguous, splits disjoint, counts and split hash as `dataset.json` says."""
     files = DatasetFolder(folder)
-    meta = read_json(files.about)
+    meta = read_json(files.about, remedy="run `augrec prepare` again to write the dataset folder anew")
+    if not isinstance(meta, dict):
+        raise DataError("the file is no object", where=files.about, remedy="run `augrec prepare` again")
     everything = np.concatenate([split.pairs[name] for name in SPLITS])
     labels = np.repeat(np.arange(3, dtype=np.uint8), [len(split.pairs[name]) for name in SPLITS])
     outside = (everything < 0).any(1) | (everything[:, 0] >= split.n_users) | (everything[:, 1] >= split.n_items)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from augrec.artefacts.files import read_parquet, sha256_file
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.edges import named_items
+from augrec.pipeline.audit.saved_config import saved_config
 
 
 def audit_replayed(name: str, task: Asked, records: list[dict[str, Any]], split: Split) -> list[Check]:
@@ -47,9 +47,7 @@ def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: 
     """
     if task.about != "user" or any(len(record["shown_history"]) for record in records):
         return []
-    path = RunFolder(folder).config
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    sources = ((config or {}).get("generation") or {}).get("sources") or {}
+    sources = (saved_config(folder).get("generation") or {}).get("sources") or {}
     engine = (sources.get(source) or {}).get("engine") or {}
     place = Path(engine.get("records") or "")
     beside = [Path(engine["dataset"])] if engine.get("dataset") else [place / "dataset", *_above(place)]

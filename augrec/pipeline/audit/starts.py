@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.saved_config import saved_config
 from augrec.pipeline.config import counts_from
 
 
@@ -41,8 +41,7 @@ def audit_starts(folder: Path, split: Split) -> list[Check]:
 def _runs_started_from(folder: Path) -> list[RunFolder]:
     """The runs that the variants of a run's config name, each once."""
     path = RunFolder(folder).config
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    variants = ((config.get("variants") if isinstance(config, dict) else None) or {}).values()
+    variants = (saved_config(folder).get("variants") or {}).values()
     named = [variant["start_from"]["run"] for variant in variants if variant.get("start_from")]
     root = (counts_from(path) if named else None) or Path()
     return [RunFolder(root / name) for name in dict.fromkeys(named)]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
@@ -21,6 +20,7 @@ from augrec.pipeline.audit.hints import audit_similar
 from augrec.pipeline.audit.insertions import wrong_picks
 from augrec.pipeline.audit.replayed import audit_foreknown, audit_replayed, audit_vectors
 from augrec.pipeline.audit.reviews import audit_reviews
+from augrec.pipeline.audit.saved_config import saved_config
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from embed.records import FieldTexts, text_digest, texts_of_items, texts_of_source
 
@@ -300,9 +300,7 @@ def _texts(folder: Path, group: str, split: Split) -> Texts | DataError:
 
 def text_columns(folder: Path) -> list[str] | None:
     """The columns that make the items' own text, where the config names them."""
-    path = RunFolder(folder).config
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-    embedding = (config.get("embedding") if isinstance(config, dict) else None) or {}
+    embedding = saved_config(folder).get("embedding") or {}
     columns: list[str] | None = embedding.get("columns")
     return columns
 

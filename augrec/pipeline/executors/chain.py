@@ -292,7 +292,11 @@ def _locked(folder: Path, refusal: str, *, shared: bool = False) -> Iterator[Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise UsageError("the run folder's name is taken by a file", where=folder) from None
+        raise UsageError(
+            "the run folder's name is taken by a file, or by a link to nothing",
+            where=folder,
+            remedy="give the config another `name` or `output`, or move it away",
+        ) from None
     remedy = "wait for it, or give this run another `output`"
     with hold(folder / LOCK, refusal, shared=shared, remedy=remedy), confined(folder):
         yield

@@ -26,7 +26,7 @@ from recsys.data.readers.blocks import blocks
 from recsys.data.readers.delimited import Layout, header_fields
 from recsys.data.readers.encoded_ids import encoded_ids
 from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
-from recsys.data.readers.text import column_blocks, numbers, read_columns
+from recsys.data.readers.text import column_blocks, latin_or_utf8, numbers, read_columns
 from recsys.data.readers.titles import title_and_year
 
 RATING_FIELDS = ["user", "item", "rating", "timestamp"]
@@ -37,9 +37,9 @@ ELSEWHERE = "point source.path at the unpacked folder of https://grouplens.org/d
 
 
 def read_100k(source: SourceOptions, folder: Path) -> RawData:
-    """u.data (tabs), u.item and u.user (bars, Latin-1); the genres are 19 columns of 0 and 1."""
+    """u.data (tabs), u.item and u.user (bars, Latin-1 or, saved anew, UTF-8); the genres are 19 columns of 0 and 1."""
     files = require_files(folder, ["u.data", "u.item", "u.user"], f"{ELSEWHERE}100k/. {ML100K_HINT}")
-    items = read_columns(files["u.item"], "|", ITEM_FIELDS_100K, encoding="latin-1")
+    items = read_columns(files["u.item"], "|", ITEM_FIELDS_100K, encoding=latin_or_utf8(files["u.item"]))
     flags = np.stack([numbers(items, genre, files["u.item"], integer=True) for genre in GENRES_100K], axis=1)
     genres = [[genre for genre, on in zip(GENRES_100K, row, strict=True) if on] for row in flags]
     users = read_columns(files["u.user"], "|", ["user", "age", "gender", "occupation", "zip_code"], encoding="latin-1")
@@ -54,7 +54,8 @@ def read_100k(source: SourceOptions, folder: Path) -> RawData:
 
 
 def read_1m(source: SourceOptions, folder: Path) -> RawData:
-    """ratings.dat, movies.dat, users.dat (`::`, Latin-1); age and occupation are codes, written out here."""
+    """ratings.dat, movies.dat, users.dat (`::`, Latin-1 or, saved anew, UTF-8); age and occupation are codes, which are
+    written out here."""
     files = require_files(folder, ["ratings.dat", "movies.dat", "users.dat"], f"{ELSEWHERE}1m/")
     path = files["users.dat"]
     users = read_columns(path, "::", ["user", "gender", "age", "occupation", "zip_code"], encoding="latin-1")
@@ -62,7 +63,7 @@ def read_1m(source: SourceOptions, folder: Path) -> RawData:
     users["occupation"] = _decoded(users, "occupation", dict(enumerate(OCCUPATIONS_1M)), path)
     return RawData(
         _ratings(files["ratings.dat"], "::"),
-        _dat_movies(files["movies.dat"], "latin-1"),
+        _dat_movies(files["movies.dat"], latin_or_utf8(files["movies.dat"])),
         unique_ids(users, "user", path).reset_index(drop=True),
         files,
         GROUPLENS_TERMS,

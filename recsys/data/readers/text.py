@@ -40,6 +40,16 @@ def read_columns(
     return frame
 
 
+def latin_or_utf8(path: Path) -> str:
+    """The encoding of a file that was published as Latin-1 and that others may have saved as UTF-8: accents in Latin-1
+    are hardly ever valid UTF-8."""
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
 def column_blocks(path: Path, separator: str, names: list[str], *, header: bool = False) -> Iterator[pd.DataFrame]:
     """What `read_columns` reads of a file without quotes, block by block, so that it may be larger than the memory."""
     for block in blocks(path):

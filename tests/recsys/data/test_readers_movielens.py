@@ -63,6 +63,14 @@ def test_1m_writes_codes_out(read_files: Callable) -> None:
     assert raw.users["occupation"].tolist() == ["K-12 student", "self-employed"]
 
 
+@pytest.mark.parametrize(("layout", "files"), [("ml-100k", ML100K), ("ml-1m", ML1M)])
+def test_films_that_were_saved_anew_as_utf_8_keep_their_accents(read_files: Callable, layout: str, files: dict) -> None:
+    anew = {name: raw.decode("latin-1") if isinstance(raw, bytes) else raw for name, raw in files.items()}
+    titles = read_files(layout, files).items["title"].tolist()
+    assert read_files(layout, anew).items["title"].tolist() == titles
+    assert any("é" in title for title in titles)
+
+
 def test_10m_is_utf8_with_half_stars_and_no_users(read_files: Callable) -> None:
     raw = read_files("ml-10m", ML10M)
     assert raw.items["title"].tolist() == ["Amélie, or: “Le fabuleux”"]

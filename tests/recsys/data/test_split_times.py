@@ -17,7 +17,7 @@ from recsys.data.dataset import Dataset
 from recsys.data.options import GlobalTemporalSplit, LeaveLastOut, RandomSplit, TemporalSplit
 from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData
-from recsys.data.split_times import IGNORED, PER_USER, cut_in_time, order_in_time, tie_notes
+from recsys.data.split_times import IGNORED, PER_USER, cut_in_time, order_in_time, span_notes, tie_notes
 from recsys.data.splits import TEST, TRAIN, VALID
 
 GLOBAL = GlobalTemporalSplit(kind="global_temporal")
@@ -161,3 +161,15 @@ def test_held_out_interactions_without_an_order_of_their_own_are_said(
     assert [bool(re.search(f"^1 of 3 users.*{said}.*split.ties", note)) for note in tie_notes(frame, split)] == [True]
     assert tie_notes(frame[frame["user"] > 0].assign(user=lambda kept: kept["user"] - 1), split) == []
     assert tie_notes(frame, RandomSplit(kind="random")) == tie_notes(frame.drop(columns="timestamp"), split) == []
+
+
+def test_times_that_stand_for_none_are_said() -> None:
+    def said(times: list[int]) -> list[str]:
+        return [note.partition(":")[0] for note in span_notes(pd.DataFrame({"timestamp": times}))]
+
+    now = 1_500_000_000
+    assert said([now, 0, now + 5]) == ["1 of 3 interactions have times before 1990 or after 2100, e.g. 1970-01-01T00"]
+    assert said([now, now, 253_402_214_400]) == [
+        "1 of 3 interactions have times before 1990 or after 2100, e.g. 9999-12-31T00"
+    ]
+    assert said([now, now + 1]) == said([1, 2, 3]) == span_notes(pd.DataFrame({"user": [1]})) == []

@@ -938,3 +938,19 @@ def test_what_the_texts_say_is_printed(run: RunFolder) -> None:
     render(audit_run(run.root), Console(file=coloured, width=200, force_terminal=True, color_system="standard"))
     (line,) = (line for line in coloured.getvalue().splitlines() if "the data's own text (" in line)
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.yaml", "variants: [\n", "the run's config cannot be read: .*expected"),
+        ("dataset/dataset.json", "[]", "the file is no object"),
+    ],
+)
+def test_what_nobody_can_read_is_named_and_never_passed_over(
+    run: RunFolder, file: str, content: str, said: str
+) -> None:
+    (run.root / file).write_text(content)
+    with pytest.raises(DataError, match=said) as error:
+        audit_run(run.root)
+    assert (error.value.where, bool(error.value.remedy)) == (str(run.root / file), True)
