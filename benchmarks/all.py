@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "pages": [],
     "verdict_power": [],
     "augmentation": [],
+    "embedding": [],
     "number_format": [],
     "tuned_weights": [],
     "speculation": [],
