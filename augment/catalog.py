@@ -28,6 +28,7 @@ from augment.prompts.safe_text import LONGEST_TEXT, plain
 from augment.reviews import Reviews
 from augment.source_ids import SourceIds
 from augrec.artefacts.base_folder import BaseFolder
+from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
@@ -347,7 +348,7 @@ class Catalog:
 def _candidates(path: Path, n_users: int, n_items: int, history: UserItems) -> UserItems:
     remedy = "run the candidates stage again"
     lists = read_ranked_lists(path, n_users, n_items, remedy=remedy)
-    known = np.isin(lists.users * n_items + lists.items, history.users * n_items + history.items)
+    known = among(lists.users * n_items + lists.items, history.users * n_items + history.items)
     if known.any():
         row = int(np.argmax(known))
         what = f"a candidate of user {lists.users[row]} is known from training (item {lists.items[row]})"

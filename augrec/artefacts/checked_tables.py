@@ -35,6 +35,17 @@ def check_ids(ids: np.ndarray, name: str, size: int, where: str | Path, remedy: 
     refuse_rows(wrong, f"{name} id outside 0..{size - 1}: {ids[np.argmax(wrong)]}" if len(ids) else "", where, remedy)
 
 
+def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool [m]: which keys (int64 [m]) are among `known` (int64 [k]), both in any order.
+
+    What `np.isin` says; of millions of keys in a tenth of its time, as they lie nearly in order and need no hash table.
+    """
+    if not len(known):
+        return np.zeros(len(keys), dtype=bool)
+    there = np.sort(known)
+    return there[np.minimum(np.searchsorted(there, keys), len(there) - 1)] == keys
+
+
 def refuse_repeated(keys: np.ndarray, what: str, where: str | Path, remedy: str) -> None:
     """Raises DataError where a key (int64 [m]) occurs a second time."""
     order = np.argsort(keys, kind="stable")

@@ -114,7 +114,7 @@ def read_interactions(
     refuse_rows(codes < 0, f"split is none of {', '.join(SPLITS)}", path, remedy)
     pairs = _pairs(table)
     check_pairs(pairs, n_users, n_items, path, remedy)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    order = np.argsort(pairs[:, 0] * n_items + pairs[:, 1], kind="stable")  # one key is sorted several times as fast
     clock = None
     known = [name for name in ("place", "timestamp") if name in table.column_names and not table[name].null_count]
     if times and known:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.ranked_lists import write_ranked_lists
@@ -57,7 +58,7 @@ def write_candidates(
         users = np.arange(begin, min(begin + chunk, dataset.n_users))
         parts.append(_best(scores, users, dataset, starts, size, ties, device))
     user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-    owned = np.isin(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
+    owned = among(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
         where = f"user {user[owned][0]}, item {item[owned][0]}"
         raise AugrecError("a training item is among the candidates; this is an error in the program", where=where)
