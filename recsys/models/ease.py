@@ -40,6 +40,9 @@ PROBES = 8  # vectors that P (X^T X + lambda I) has to leave as they are
 OFF = 1e-3  # of a probe's deviation, by which an entry may move; float32 gives 1e-5 where lambda is of use
 FEWEST_ALONE = 0.1  # share of rows with nothing beside the diagonal from which it pays to leave them out
 ROWS = 1024  # of a matrix of n_items^2, worked on at a time
+BY_SCIPY = 10_000  # rows of the largest matrix that SciPy's LAPACK inverts
+"""OpenBLAS, which SciPy brings, writes behind its buffers where two threads factorise a large matrix: version 0.3.30
+crashes there at 17,366 rows in float64. Larger ones are torch's, in place as well, and take up to 1.7 times as long."""
 
 
 class ZeroDiagonalRidge(ItemItem):
@@ -132,7 +135,7 @@ class ZeroDiagonalRidge(ItemItem):
 def inverted(matrix: Tensor) -> Tensor:
     """The inverse of a symmetric, positive definite matrix, in its place on the CPU if it is contiguous.
 
-    There LAPACK works in place, in a third of the time that torch takes for its copies. Rows with nothing beside the
+    There SciPy's LAPACK is asked, or torch for large ones (see `BY_SCIPY`). Rows with nothing beside the
     diagonal, such as those of items without training interactions, are inverted by themselves.
 
     Args:
@@ -152,19 +155,35 @@ def inverted(matrix: Tensor) -> Tensor:
     if matrix.is_cuda:
         return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
     matrix = matrix.contiguous()
+    (_by_scipy if len(matrix) <= BY_SCIPY else _by_torch)(matrix)
+    return matrix
+
+
+def _by_scipy(matrix: Tensor) -> None:
     columns = matrix.numpy().T  # the same matrix, in LAPACK's order
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (columns,))
     factor, failed = potrf(columns, lower=1, clean=0, overwrite_a=1)
     if not failed:
         _, failed = potri(factor, lower=1, overwrite_c=1)
-    if failed:
-        raise ArithmeticError(f"LAPACK stopped at column {failed}: not positive definite")
+    _refuse(failed)
     for start in range(0, len(matrix), ROWS):  # the half that LAPACK left alone
         part = slice(start, start + ROWS)
         own = matrix[part, part].triu()
         matrix[part, part] = own + own.triu(1).T
         matrix[start + ROWS :, part] = matrix[part, start + ROWS :].T
-    return matrix
+
+
+def _by_torch(matrix: Tensor) -> None:
+    columns = matrix.mT  # in LAPACK's order, so that torch makes no copy of its own
+    failed = torch.empty((), dtype=torch.int32)
+    torch.linalg.cholesky_ex(columns, out=(columns, failed))
+    _refuse(int(failed))
+    torch.cholesky_inverse(columns, out=columns)
+
+
+def _refuse(column: int) -> None:
+    if column:
+        raise ArithmeticError(f"LAPACK stopped at column {column}: not positive definite")
 
 
 class Ease(ZeroDiagonalRidge):

@@ -15,7 +15,7 @@ from augrec.artefacts.processes import begin_child
 Task = TypeVar("Task")
 Done = Callable[[Task, Any, str | None], Iterable[Task]]
 KILLED = (
-    "its process ended abruptly, most likely killed by the system for want of memory; "
+    "its process ended abruptly, killed for want of memory, most likely, or crashed (`dmesg` says which); "
     "set `workers: 1`, or make `training.batch_size` or the model's `dim` smaller"
 )
 

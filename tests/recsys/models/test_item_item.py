@@ -341,11 +341,14 @@ def test_a_power_of_the_diagonal_scales_the_columns(data: Dataset) -> None:
     torch.testing.assert_close(between.weights, ridge.weights * ratio**0.25)
 
 
+@pytest.mark.parametrize("by", ["scipy", "torch"])
 @pytest.mark.parametrize("size", [1, 5, 2100])
-def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int) -> None:
+def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "BY_SCIPY", size if by == "scipy" else 0)
     rows = torch.randn(size, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     matrix = rows @ rows.T + torch.eye(size)
-    inverse = inverted(matrix.clone())
+    inverse, place = inverted(given := matrix.clone()), given.data_ptr()
+    assert inverse.data_ptr() == place, "in its own memory"
     assert torch.equal(inverse, inverse.T)
     torch.testing.assert_close(matrix @ inverse, torch.eye(size, dtype=torch.float64), atol=1e-10, rtol=0)
     with pytest.raises(ArithmeticError, match="not positive definite"):
