@@ -96,7 +96,7 @@ def test_of_a_model_without_vectors_nothing_is_said_of_them(run: RunFolder) -> N
     ("where", "change", "said"),
     [
         ({"user": 1, "drawn": False}, {"item": 3}, {HELD: ["fold 0: user 1, item 3"]}),  # of valid
-        ({"user": 0, "item": 1}, {"item": 5}, {HELD: ["fold 1: user 0, item 5"]}),  # once more
+        ({"user": 0, "item": 1}, {"item": 5}, {HELD: ["fold 0: user 0, item 5"]}),  # once more, in the row after it
         ({"user": 1, "drawn": True}, {"item": 7}, {DRAWN: ["fold 0: user 1, item 7"]}),
         ({"user": 1, "drawn": True}, {"fold": 1}, {DRAWN: ["fold 1: user 1, item 4"]}),
         ({"user": 1, "drawn": True}, {"user": 2}, {DRAWN: ["fold 0: user 2, item 4"]}),
