@@ -38,7 +38,7 @@ def check_ids(ids: np.ndarray, name: str, size: int, where: str | Path, remedy: 
 def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
     """bool [m]: which keys (int64 [m]) are among `known` (int64 [k]), both in any order.
 
-    What `np.isin` says; of millions of keys in a tenth of its time, as they lie nearly in order and need no hash table.
+    What `np.isin` says; of a million keys in about a sixth of its time in order, and needs no hash table.
     """
     if not len(known):
         return np.zeros(len(keys), dtype=bool)
