@@ -50,7 +50,7 @@ def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: 
     sources = (saved_config(folder).get("generation") or {}).get("sources") or {}
     engine = (sources.get(source) or {}).get("engine") or {}
     place = Path(engine.get("records") or "")
-    beside = [Path(engine["dataset"])] if engine.get("dataset") else [place / "dataset", *_above(place)]
+    beside = [Path(engine["dataset"])] if engine.get("dataset") else [RunFolder(place).dataset, *_above(place)]
     other = next((there for there in beside if DatasetFolder(there).interactions.exists()), None)
     if other is None:
         return []
@@ -73,7 +73,7 @@ def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: 
 
 def _above(place: Path) -> list[Path]:
     """The data set of the run or import whose source this is."""
-    return [place.resolve().parents[1] / "dataset"] if len(place.resolve().parents) > 1 else []
+    return [RunFolder(folder).dataset for folder in place.resolve().parents[1:2]]
 
 
 def _pairs(dataset: Path, split: str) -> list[tuple[int, int]]:
