@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,19 +29,20 @@ from tests.kit.toy_run import silent
 GOLDEN = Path(__file__).parents[3] / "golden" / "llmrec" / "release"
 
 
-def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+def published_run(tmp_path: Path, split: dict[str, Any], source: dict[str, Any]) -> Run:
+    """A run over an import that replays its texts, its candidates listed."""
     imported = tmp_path / "imported"
     import_llmrec(GOLDEN, imported)
+    engine = {"kind": "replay", "records": str(imported)}
     config = {
         "name": "published",
         "dataset": {
             "name": "Golden",
             "source": {"format": "augrec", "path": str(imported / "dataset")},
-            "split": {"kind": "given"},
+            "split": split,
         },
         "candidates": {"model": "popular", "size": 5},
-        "generation": {"sources": {"gpt35": {"engine": {"kind": "replay", "records": str(imported)}}}, "shards": 2},
+        "generation": {"sources": {"gpt35": {"engine": engine, **source}}, "shards": 2},
         "embedding": {},
         "models": {"popular": {"family": "popularity"}},
         "variants": {"popular": {"model": "popular"}},
@@ -48,8 +50,15 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
-    for stage in ("prepare", "candidates", "augment"):
+    for stage in ("prepare", "candidates"):
         run_one(run, stage, force=False, console=silent())
+    return run
+
+
+def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
+    run, imported = published_run(tmp_path, {"kind": "given"}, {}), tmp_path / "imported"
+    run_one(run, "augment", force=False, console=silent())
     here, there = (Dataset.load(folder / "dataset") for folder in (run.folder, imported))
     np.testing.assert_array_equal(here.train, there.train)
     assert (here.n_users, here.n_items) == (200, 150)
@@ -80,27 +89,8 @@ def test_prepare_candidates_augment_audit(tmp_path: Path, monkeypatch: pytest.Mo
 def test_published_texts_are_refused_after_another_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They were written over what is test then, and nobody kept their prompts."""
     monkeypatch.setenv("AUGREC_CACHE", str(tmp_path / "cache"))
-    imported = tmp_path / "imported"
-    import_llmrec(GOLDEN, imported)
-    engine = {"kind": "replay", "records": str(imported)}
-    config = {
-        "name": "again",
-        "dataset": {
-            "name": "Golden",
-            "source": {"format": "augrec", "path": str(imported / "dataset")},
-            "split": {"kind": "random", "ratios": [3, 1, 1]},
-        },
-        "candidates": {"model": "popular", "size": 5},
-        "generation": {"sources": {"gpt35": {"engine": engine, "tasks": ["user_profile"]}}, "shards": 1},
-        "embedding": {},
-        "models": {"popular": {"family": "popularity"}},
-        "variants": {"popular": {"model": "popular"}},
-        "report": {"baseline": "popular"},
-    }
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
-    run = Run(read_config(tmp_path / "run.yaml", [f"output={tmp_path / 'run'}"]))
-    for stage in ("prepare", "candidates"):
-        run_one(run, stage, force=False, console=silent())
+    split = {"kind": "random", "ratios": [3, 1, 1]}
+    run, imported = published_run(tmp_path, split, {"tasks": ["user_profile"]}), tmp_path / "imported"
     here, there = (Dataset.load(folder / "dataset") for folder in (run.folder, imported))
     users = [data.users["source_id"].to_pylist() for data in (here, there)]
     items = [data.items["source_id"].to_pylist() for data in (here, there)]
