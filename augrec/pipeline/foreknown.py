@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.records import read_records
@@ -87,7 +88,7 @@ def foreknown(dataset: Path, other: Path, *, by_position: bool = False) -> np.nd
         users, items = _places(here.users, there.users, "user"), _places(here.items, there.items, "item")
         trained = np.stack([users[trained[:, 0]], items[trained[:, 1]]], axis=1)
     trained = trained[(trained >= 0).all(axis=1) & (trained < [n_users, n_items]).all(axis=1)]
-    return test[np.isin(test @ [n_items, 1], trained @ [n_items, 1])]
+    return test[among(test @ [n_items, 1], trained @ [n_items, 1])]
 
 
 def _places(here: Path, there: Path, about: About) -> np.ndarray:

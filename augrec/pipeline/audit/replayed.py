@@ -12,6 +12,7 @@ from augrec.artefacts.files import read_parquet, sha256_file
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.edges import named_items
+from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.audit.saved_config import saved_config
 
 
@@ -40,7 +41,9 @@ def audit_replayed(name: str, task: Asked, records: list[dict[str, Any]], split:
     return checks
 
 
-def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: list[dict[str, Any]]) -> list[Check]:
+def audit_foreknown(
+    folder: Path, source: str, name: str, task: Asked, records: list[dict[str, Any]], split: Split
+) -> list[Check]:
     """Texts whose prompts nobody kept were written over data that trains on no test interaction of this run.
 
     Nothing is known of records whose data set is not there any more.
@@ -54,32 +57,26 @@ def audit_foreknown(folder: Path, source: str, name: str, task: Asked, records: 
     other = next((there for there in beside if DatasetFolder(there).interactions.exists()), None)
     if other is None:
         return []
-    here = RunFolder(folder).dataset
-    if engine.get("match") == "position":
-        users, items = ([str(n) for n in range(len(_source_ids(other, about)))] for about in ("user", "item"))
-        names_here = {about: [str(n) for n in range(len(_source_ids(here, about)))] for about in ("user", "item")}
-    else:
-        users, items = (_source_ids(other, about) for about in ("user", "item"))
-        names_here = {about: _source_ids(here, about) for about in ("user", "item")}
-    trained = {(users[user], items[item]) for user, item in _pairs(other, "train")}
-    test = [(names_here["user"][user], names_here["item"][item], user) for user, item in _pairs(here, "test")]
+    trained, test = read_split(other).pairs["train"].tolist(), split.pairs["test"].tolist()
+    if engine.get("match") != "position":
+        trained, test = _by_source_ids(other, trained), _by_source_ids(RunFolder(folder).dataset, test)
+    known = set(map(tuple, trained))
     problems = [
-        f"user {user}: test item {named!r} is a training interaction in {other}"
-        for called, named, user in test
-        if (called, named) in trained
+        f"user {user}: test item {item!r} is a training interaction in {other}"
+        for (user, _), (called, item) in zip(split.pairs["test"].tolist(), test, strict=True)
+        if (called, item) in known
     ]
     return [Check(f"{name}: written over no test interaction", len(test), tuple(problems))]
+
+
+def _by_source_ids(dataset: Path, pairs: list[list[int]]) -> list[list[str]]:
+    users, items = (_source_ids(dataset, about) for about in ("user", "item"))
+    return [[users[user], items[item]] for user, item in pairs]
 
 
 def _above(place: Path) -> list[Path]:
     """The data set of the run or import whose source this is."""
     return [RunFolder(folder).dataset for folder in place.resolve().parents[1:2]]
-
-
-def _pairs(dataset: Path, split: str) -> list[tuple[int, int]]:
-    table = read_parquet(DatasetFolder(dataset).interactions)
-    rows = zip(*(table[name].to_pylist() for name in ("user", "item", "split")), strict=True)
-    return [(user, item) for user, item, of in rows if of == split]
 
 
 def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, Any], task: Asked) -> list[str]:

@@ -52,7 +52,7 @@ def audit_records(
             checks.append(Check(f"{title}: the answers it quotes are there", len(task.reads), problems))
         if replayed:
             checks += audit_replayed(title, task, records, split)
-            checks += audit_foreknown(folder, source, title, task, records)
+            checks += audit_foreknown(folder, source, title, task, records, split)
         elif task.about == "user":
             problems = _sample(records, split) if task.sampled else _history(records, split)
             checks.append(Check(f"{title}: prompts show training history only", len(records), problems))
