@@ -113,7 +113,7 @@ def render(found: Description, name: str, console: Console) -> None:
 
     line(
         f"{name}: {found.users:,} users, {found.items:,} items, {found.rows:,} interactions "
-        f"({found.rows - found.pairs:,} of a pair that is there already), density {found.density:.4%}"
+        f"({found.rows - found.pairs:,} of them repeat a pair), density {found.density:.4%}"
     )
     _table(console, "Interactions", _degree_rows(found.user_degrees, found.item_degrees), first="of a")
     if found.ratings is not None:
@@ -129,7 +129,7 @@ def render(found: Description, name: str, console: Console) -> None:
     for side in found.described:
         line(
             f"{side.about}s: {side.with_row:,} with a row in their table, {side.without_row:,} without; "
-            f"{side.without_interaction:,} rows of others"
+            f"{side.without_interaction:,} rows of {side.about}s without an interaction"
         )
     if found.texts:
         rows = [

@@ -6,10 +6,12 @@ command at the head of each config holds, and takes along what the config names.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,8 @@ from augrec.pipeline.host.answers import Json, Quiet, answer
 
 PLACES = {"configs": (Path("configs"), "", ".yaml"), "profiles": (Path("slurm", "profiles"), "slurm/", ".toml")}
 """Folder in the package -> where its files stand in a copy, what their names begin with, and how they end."""
+SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z\d])")
+"""Between two sentences of a comment."""
 
 configs_app = typer.Typer(
     help="The configs that are installed with augrec.", no_args_is_help=True, rich_markup_mode=None
@@ -41,9 +45,9 @@ class Shipped:
 
     @property
     def about(self) -> str:
-        """The first line of what it says of itself; "" where it says nothing."""
-        lines = (line.lstrip("# ").strip() for line in _head(self.source))
-        return next((line for line in lines if line), "")
+        """The first sentence of what it says of itself; "" where it says nothing."""
+        lines = takewhile(bool, (line.lstrip("# ").strip() for line in _head(self.source)))
+        return SENTENCE.split(" ".join(lines), 1)[0]
 
 
 def shipped() -> list[Shipped]:
@@ -108,7 +112,7 @@ def copy_shipped(name: str, destination: Path) -> list[Path]:
 
 @configs_app.command("list")
 def list_configs(as_json: Json = False, quiet: Quiet = False) -> None:
-    """Names and first lines of the configs and of the profiles of clusters."""
+    """What configs and profiles of clusters are installed, each in a sentence."""
     there = shipped()
     answer([{"name": one.name, "about": one.about} for one in there], lambda out: _show(there, out),
            brief=[one.name for one in there])  # fmt: skip

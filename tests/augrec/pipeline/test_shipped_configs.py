@@ -31,6 +31,7 @@ def test_every_config_of_the_checkout_is_listed() -> None:
         Path("slurm", "profiles", name) for name in profiles
     }
     assert {one.name for one in there} >= {"ml-100k/demo", "spaces/ease", "slurm/gpu"}
+    assert [one.name for one in there if not one.about.endswith((".", "?"))] == [], "each is told in a whole sentence"
     said = CliRunner().invoke(app, ["configs", "list", "--json"])
     assert {one["name"] for one in json.loads(said.stdout)["answer"]} == {one.name for one in there}
 
