@@ -70,18 +70,16 @@ def _sentence(variant: Trained, roles: Roles) -> str:
         if planned.reranked.control is not None:
             return f"{lists}, re-ranked {ORDERED.get(planned.reranked.control, planned.reranked.control)}."
         return f"{lists}, re-ranked by the answers to {planned.reranked.task}."
-    parts = [f"{variant.model} learned from the training interactions"]
-    if variant.deterministic:
-        parts = [f"{variant.model} computed from the training interactions, with nothing drawn"]
-    if planned.source is None:
-        parts[0] += " alone"
-    else:
+    read = "the training interactions alone"
+    if planned.source is not None:
         by = f"the language model of the source {planned.source}"
         by = by if planned.source in roles.llm_sources else f"the source {planned.source}, which is no language model,"
-        parts[0] += f" and from what {by} wrote"
+        read = f"the training interactions and from what {by} wrote"
+    parts = [f"{variant.model} {'computed' if variant.deterministic else 'learned'} from {read}"]
     treated = [TREATED.get(how, f"its {{}} {how}").format(_in_words(task)) for task, how in planned.changed.items()]
     parts += [listed(treated)] if treated else []
-    parts += [f"asked {counted(len(planned.draws), 'time')}"] if planned.draws else []
+    parts += ["nothing in it is drawn at random"] if variant.deterministic else []
+    parts += [f"asked {counted(len(planned.draws), 'time')}"] if len(planned.draws) > 1 else []
     return f"{'; '.join(parts)}."
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-PROMPT_SHOWN, ANSWER_SHOWN, VALUES_SHOWN = 6000, 2000, 6
-"""Letters of a message and of an answer, and values of a choice."""
+PROMPT_SHOWN, ANSWER_SHOWN, VALUES_SHOWN, ALTERNATIVES_SHOWN = 6000, 2000, 6, 2
+"""Letters of a message and of an answer, values of a choice, and forms that an answer may have."""
 WITHHELD = "(about a user, whose histories and data are kept from pages)"
 SYSTEM = "system"
 
@@ -94,7 +94,9 @@ def _kind(value: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         return f"one of {', '.join(values[:VALUES_SHOWN])}" + (f" and {more} more" if more > 0 else "")
     alternatives = value.get("anyOf") or value.get("oneOf")
     if alternatives:
-        return " or ".join(dict.fromkeys(_kind(one, root) for one in alternatives))
+        kinds = list(dict.fromkeys(_kind(one, root) for one in alternatives))
+        more = len(kinds) - ALTERNATIVES_SHOWN
+        return " or ".join(kinds[:ALTERNATIVES_SHOWN]) + (f" or one of {more} more like these" if more > 0 else "")
     kind = str(value.get("type", "anything"))
     if kind == "array":
         least, most = value.get("minItems", 0), value.get("maxItems")

@@ -65,6 +65,7 @@ def test_a_schema_is_a_line_for_each_field() -> None:
             "long": {"type": "string", "maxLength": 90},
             "score": {"type": "number", "minimum": 1, "maximum": 5},
             "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "pair": {"anyOf": [{"const": number} for number in range(9)]},
             "always": {"const": "x"},
             "inner": {"$ref": "#/$defs/Inner"},
         },
@@ -75,6 +76,7 @@ def test_a_schema_is_a_line_for_each_field() -> None:
         "long: text of at most 90 letters",
         "score: number from 1 to 5",
         "maybe: text or nothing",
+        "pair: 0 or 1 or one of 7 more like these",
         'always: "x"',
         "inner: (n: integer)",
     )

@@ -96,7 +96,7 @@ def test_single_users_are_few_and_different_and_extreme_where_they_say_so(world)
 @pytest.mark.parametrize(
     ("planned", "sentence"),
     [
-        (PlannedVariant("gcn"), "lightgcn learned from the training interactions alone."),
+        (PlannedVariant("gcn", draws=("a",)), "lightgcn learned from the training interactions alone."),
         (
             PlannedVariant("gcn", "smollm2", {"user_profile": "shuffled", "edges": "none"}),
             "lightgcn learned from the training interactions and from what the language model of the source smollm2 "
