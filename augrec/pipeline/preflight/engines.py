@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from augment.accounting.devices import devices_called
@@ -13,6 +14,7 @@ from augment.engines.memory import MemoryNeed, UnknownSize
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import ENGINES
 from augment.engines.vllm.extra import check_names
+from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.number_format import built_for_cpu
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, UsageError
@@ -26,6 +28,7 @@ from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.tuning.served import applies_adapter
 from augrec.pipeline.weights import find_folder
+from augrec.pipeline.weights.adapter_base import is_local, other_base
 
 VLLM = "vllm"
 SECONDS_TO_ANSWER = 3.0
@@ -70,8 +73,9 @@ def look_at_engines(run: Run, gpus: list[Gpu], *, here: bool) -> Iterator[Findin
         if engine.loads_weights:
             on_cpu = here and not gpus and built_for_cpu()
             yield from _look_at_memory(name, engine, gpus, on_cpu=on_cpu)
-            if on_cpu and STAGES["augment"].marker(run) is None:
-                yield from look_at_adapter(run, name)
+            if STAGES["augment"].marker(run) is None:
+                yield from look_at_adapter(run, name) if on_cpu else ()
+                yield from _look_at_base(name, engine)
         if isinstance(engine, OpenAIOptions):
             yield from _look_at_server(run, name, engine)
         if here and isinstance(engine, VllmOptions):
@@ -99,6 +103,26 @@ def look_at_adapter(run: Run, name: str) -> Iterator[Finding]:
     else:
         remedy = "merge it into its model (peft: `merge_and_unload`) and name that folder as `model`"
         yield Finding("caution", what, f"{engine_key(name)}.lora", remedy)
+
+
+def _look_at_base(name: str, engine: Any) -> Iterator[Finding]:
+    """Whether an adapter that a config names was trained on the model that it is added to."""
+    lora = getattr(engine, "lora", None)
+    if lora is None:
+        return
+    try:
+        base, folder = read_adapter(lora).base, find_folder(engine.model)
+    except AugrecError:
+        return  # said of the adapter, or of the model
+    what = other_base(base, engine.model, folder)
+    if what:
+        gone = is_local(base) and not Path(base).expanduser().exists()
+        yield Finding(
+            "fact" if gone else "caution",
+            f"{what}: vLLM adds it to any model of its widths",
+            f"{engine_key(name)}.lora",
+            "name as `model` what it was trained on; if that is the same model under another name, all is well",
+        )
 
 
 def _look_at_memory(name: str, engine: Any, gpus: list[Gpu], *, on_cpu: bool) -> Iterator[Finding]:

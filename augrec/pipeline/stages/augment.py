@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.files import digest, read_json, remove_file, write_json
+from augrec.artefacts.progress import say
 from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
@@ -306,8 +307,20 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "", folder: Path 
         return None
     model = source_model(source)
     weights = (staged(model.path, model.sha256), model.sha256) if model else (None, None)
+    _caution_of_other_base(name, source.engine, model)
     beside = folder or run.files.source(name).root
     return build_engine(source.engine, EngineInputs.beside(beside, suffix, *weights))
+
+
+def _caution_of_other_base(name: str, engine: Any, model: Any) -> None:
+    """Says that an adapter was tuned on other weights; stored otherwise, a model has another hash, too."""
+    from augment.engines.vllm.lora import read_adapter
+    from augrec.pipeline.weights.adapter_base import other_weights
+
+    lora = getattr(engine, "lora", None)
+    if lora is not None and model is not None and other_weights(read_adapter(lora).base, model.sha256):
+        what = f"caution  {name}: the adapter {lora} was tuned on other weights than those of {engine.model}"
+        say(f"{what}; name as `model` what it was tuned on")
 
 
 def stoppable(engine: Any, run: Run) -> Any:

@@ -29,8 +29,9 @@ from augrec.artefacts.locks import hold
 from augrec.artefacts.parameters import faults, read_parameters
 from augrec.artefacts.versions import installed_version, minor_version
 from augrec.pipeline.weights.folders import SOURCE_FILE, missing_parts
-from augrec.pipeline.weights.gguf_files import check_whole, join, model_stem, parts_of, read_header
+from augrec.pipeline.weights.gguf_files import check_is_model, check_whole, join, model_stem, parts_of, read_header
 from augrec.pipeline.weights.hashes import HashCache
+from augrec.pipeline.weights.tensor_files import is_pointer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -124,14 +125,19 @@ def is_whole(folder: Path) -> bool:
 
 
 def check_readable(source: Path) -> None:
-    """Raises DataError where a file, or a part of it, is missing, cut short or no GGUF, or nothing here reads it."""
+    """Raises DataError where a file, or a part of it, is missing, cut short, no GGUF or no model, or nothing here reads
+    it."""
     _require_reader(source)
+    headers = []
     for part in parts_of(source):
         try:
-            header = read_header(part)
+            headers.append(read_header(part))
         except _UNREADABLE as error:
-            raise DataError(f"cannot read this GGUF file ({error})", where=part, remedy="download it again") from error
-        check_whole(part, header)
+            pointer = " (it is a Git LFS pointer: `git lfs pull` gets it)" if is_pointer(part) else ""
+            remedy = f"download it again{pointer}"
+            raise DataError(f"cannot read this GGUF file ({error})", where=part, remedy=remedy) from error
+        check_whole(part, headers[-1])
+    check_is_model(source, headers)
 
 
 def _require_reader(source: Path) -> None:
@@ -153,6 +159,7 @@ def convert(source: Path, folder: Path) -> None:
     try:
         header = read_header(source)
         check_whole(source, header)
+        check_is_model(source, [header])
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=source.name, local_files_only=True)
             loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.visible import visible
 
 MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+"""Of the layout; the first had counts of 32 bits, and no later one is known."""
+WHOLE_NUMBERS = ("general.alignment", "split.count", "split.no", "split.tensors.count")
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 MOST_DIMENSIONS = 8
@@ -106,7 +110,8 @@ def read_header(path: Path) -> Header:
         reader = _Reader(file, path.stat().st_size)
         if reader.take(4) != MAGIC:
             raise ValueError("the file does not begin with GGUF")
-        version, tensor_count, pair_count = reader.number("I"), reader.number("Q"), reader.number("Q")
+        version = _version(reader.take(4))
+        tensor_count, pair_count = reader.number("Q"), reader.number("Q")
         scalars: dict[str, int | float | bool | str] = {}
         pairs: dict[str, tuple[int, int]] = {}
         for _ in range(pair_count):
@@ -124,15 +129,42 @@ def read_header(path: Path) -> Header:
             shape = tuple(reader.number("Q") for _ in range(dimensions))
             tensors.append(Tensor(name, shape, reader.number("I"), reader.number("Q")))
         header = Header(version, scalars, pairs, tuple(tensors), file.tell())
+    odd = [name for name in WHOLE_NUMBERS if type(scalars.get(name, 0)) is not int]
+    if odd:
+        raise ValueError(f"{odd[0]} is no whole number")
     if not 0 < header.alignment <= CHUNK:
         raise ValueError(f"the alignment is {header.alignment}")
     return Header(version, scalars, pairs, tuple(tensors), _aligned(header.data, header.alignment))
 
 
+def _version(data: bytes) -> int:
+    version = int.from_bytes(data, "little")
+    if version in VERSIONS:
+        return version
+    if int.from_bytes(data, "big") in VERSIONS:
+        raise ValueError("its numbers are big-endian, as of another kind of processor")
+    raise ValueError(f"its layout has version {version}, and {' and '.join(map(str, VERSIONS))} are known")
+
+
+def check_is_model(path: Path, headers: list[Header]) -> None:
+    """Raises DataError where the files of a model, the first part first, hold none."""
+    first = headers[0].scalars
+    kind = first.get("general.type", "model")
+    fault = ""
+    if kind != "model":
+        fault = f"the file is of type {visible(str(kind))[:40]!r} (general.type), and no model"
+    elif not any(header.tensors for header in headers):
+        fault = "the file holds no tensors"
+    elif not first.get("general.architecture"):
+        fault = "the file does not say of which architecture it is (general.architecture)"
+    if fault:
+        raise DataError(fault, where=path, remedy="name the file of the model itself, or download it again")
+
+
 def check_whole(path: Path, header: Header) -> None:
     """Raises DataError when the file ends before its last tensor does, or holds fewer than the model has."""
     size = path.stat().st_size
-    need = max((header.data + tensor.offset + _bytes(tensor) for tensor in header.tensors), default=header.data)
+    need = max((header.data + tensor.offset + _bytes(tensor) for tensor in header.tensors), default=0)
     if size < need:
         raise DataError(
             f"the file is cut short: its tensors take {need:,} bytes, and it has {size:,}",

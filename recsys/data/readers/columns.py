@@ -6,6 +6,7 @@ their types, lists as objects.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from recsys.data.readers.nested import at_path
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".dat": "\t"}
 """What the name of a text file says about it; a header that shows something else counts more."""
 POSSIBLE = (",", "\t", ";", "|", "::", " ")
+_MARKED = re.compile('"[^"]+"')
 JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 NAMES = "set the column names under source.table; items_id and users_id where `items` and `users` call them otherwise"
@@ -100,14 +102,14 @@ def _separated(
 def _unquoted(table: pa.Table, data: Buffer, layout: Layout, path: Path, notes: list[str]) -> pa.Table:
     """The table without marks that are quoting although the layout has none there; `notes` get a line per column."""
     for place, name in enumerate(table.column_names):
-        column, count = unquoted(table[name], data, layout)
-        if count:
-            table = table.set_column(place, name, column)
-            why = "after a blank" if layout.quoted else "doubled inside"
-            notes.append(
-                f"{path.name}: {count:,} values of {name} stood between quotation marks ({why}): removed; "
-                "source.table.quoting: none keeps them"
-            )
+        column, count, told = unquoted(table[name], data, layout)
+        if not count:
+            continue
+        table = table.set_column(place, name, column)
+        what = "removed; source.table.quoting: none keeps them"
+        if not told:
+            told, what = "not around all of them", "kept; source.table.quoting: csv removes them"
+        notes.append(f"{path.name}: {count:,} values of {name} stood between quotation marks ({told}): {what}")
     return table
 
 
@@ -135,12 +137,13 @@ def layout_and_names(
             replace(layout, quoted=layout.quoted or (layout.separator == "\t" and header_is_quoted(data, "\t")))
             for layout in layouts
         ]
-    if only:
-        return layouts[0], header_fields(data, layouts[0])
-    layouts = [layout for layout in layouts if len(layout.separator) == 1 or not layout.quoted]
+    layouts = [layout for layout in layouts if only or len(layout.separator) == 1 or not layout.quoted]
+    headers = [header_fields(data, layout) for layout in layouts]
+    if options.quoting == "auto":  # some names between marks, others not: no mark is part of a name
+        headers = [[name[1:-1] if _MARKED.fullmatch(name) else name for name in header] for header in headers]
     wanted = set(required)
-    layout = max(layouts, key=lambda layout: len(wanted & set(header_fields(data, layout))))
-    return layout, header_fields(data, layout)
+    best = max(range(len(layouts)), key=lambda place: len(wanted & set(headers[place])))
+    return layouts[best], headers[best]
 
 
 def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:

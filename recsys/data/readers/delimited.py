@@ -17,11 +17,16 @@ import pyarrow.csv as pc
 
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
+from recsys.data.readers.fields import NOTHING
 
 UNIT = "\x1f"
 """Stands in for a separator of several characters: the parser takes one."""
+EVERY_FIELD = "around every field"
+"""How quoting is told by which a writer put marks around values, but not around the header."""
 _DOUBLED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
 """A field that was quoted because it holds quotation marks, which are doubled; one that only begins with one is not."""
+_QUOTED = r'^\s*"(?:[^"]|"")*"\s*$'
+"""A field between marks, whatever is between them."""
 _AFTER_BLANKS = r'^\s+"(?:[^"]|"")*"\s*$'
 """A field between marks that a blank keeps from being quoted: a, "b"."""
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)')
@@ -79,26 +84,36 @@ def header_is_quoted(data: Buffer, separator: str) -> bool:
     return all(len(field) > 1 and field[0] == field[-1] == '"' for field in map(str.strip, fields))
 
 
-def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.ChunkedArray, int]:
-    """A column without marks that are quoting all the same, and how many fields had some.
+def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.ChunkedArray, int, str]:
+    """A column without marks that are quoting all the same, how many fields have some, and how they are told.
 
-    Where there is no quoting, marks that open and close a field and are doubled inside; where there is, marks after a
-    blank.
+    Where there is no quoting, marks around every field of the column, or that open and close a field and are doubled
+    inside; where there is, marks after a blank. Marks around most fields, but not all, stay: they are told by "".
 
     Args:
         column: text, as `read_delimited` gives it.
         data: the file.
         layout: as it was read.
     """
-    mark = b'""' if not layout.quoted else layout.separator.encode() + b' "'
-    if layout.escaped or data.find(mark) < 0:
-        return column, 0
-    quoted = compute.match_substring_regex(column, _AFTER_BLANKS if layout.quoted else _DOUBLED)
-    count = int(compute.sum(quoted).as_py() or 0)
+    if layout.escaped or data.find(layout.separator.encode() + b' "' if layout.quoted else b'"') < 0:
+        return column, 0, ""
+    quoted, told = compute.match_substring_regex(column, _AFTER_BLANKS), "after a blank"
+    if not layout.quoted:
+        quoted, told = compute.match_substring_regex(column, _QUOTED), EVERY_FIELD
+        around, texts = _count(quoted), len(column) - _count(compute.is_in(column, value_set=pa.array(("", *NOTHING))))
+        if around < texts:
+            quoted, told = compute.match_substring_regex(column, _DOUBLED), "doubled inside"
+            if 2 * around > texts and not _count(quoted):
+                return column, around, ""
+    count = _count(quoted)
     if not count:
-        return column, 0
+        return column, 0, ""
     inside = compute.utf8_slice_codeunits(compute.utf8_trim_whitespace(column), 1, -1)
-    return compute.if_else(quoted, compute.replace_substring(inside, '""', '"'), column), count
+    return compute.if_else(quoted, compute.replace_substring(inside, '""', '"'), column), count, told
+
+
+def _count(truths: pa.ChunkedArray) -> int:
+    return int(compute.sum(truths).as_py() or 0)
 
 
 def read_delimited(

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids
-from recsys.data.readers.contents import contents
-from recsys.data.readers.delimited import Layout, header_fields, read_delimited, unquoted
+from recsys.data.readers.contents import Buffer, contents
+from recsys.data.readers.delimited import EVERY_FIELD, Layout, header_fields, read_delimited, unquoted
 from recsys.data.readers.fields import ids_of, nearest, numbers_of, ratings_of, years_of
 from recsys.data.readers.nested import listed, values_of
 from recsys.data.readers.times import Rows, seconds_of
@@ -78,8 +79,7 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
     rating, time = _one_of(RATINGS, types, path, notes), _one_of(TIMES, types, path, notes)
     review = _one_of(REVIEWS, types, path, notes)
     wanted = [name for name in (user, item, rating, time, review) if name]
-    read = read_delimited(data, path, LAYOUT, list(types), wanted, lines=True)
-    table = read.select([name for name in wanted if name != review]).to_pandas()
+    table = _without_marks(read_delimited(data, path, LAYOUT, list(types), wanted, lines=True), data, path, notes)
     columns = {"user": ids_of(table[user], path, ROWS, notes), "item": ids_of(table[item], path, ROWS, notes)}
     if rating:
         columns["rating"] = pd.Series(ratings_of(table[rating], path, ROWS))
@@ -90,8 +90,7 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
             columns["timestamp"] = columns["timestamp"].astype("Int64").mask(times.missing)
         notes += [f"{path.name}: {times.note}"] if times.note else []
     if review:
-        written = unquoted(read[review], data, LAYOUT)[0].to_pandas()
-        columns["review"] = written.where(written.str.strip() != "", None)
+        columns["review"] = table[review].where(table[review].str.strip() != "", None)
     return pd.DataFrame(columns)
 
 
@@ -126,12 +125,22 @@ def _users(path: Path, notes: list[str]) -> pd.DataFrame:
     return frame
 
 
+def _without_marks(table: pa.Table, data: Buffer, path: Path, notes: list[str]) -> pd.DataFrame:
+    """The columns without quotation marks that are quoting; `notes` say where RecBole itself would keep them."""
+    columns = {}
+    for name in table.column_names:
+        column, count, told = unquoted(table[name], data, LAYOUT)
+        columns[name] = column.to_pandas()
+        if told == EVERY_FIELD:
+            notes.append(f"{path.name}: {count:,} values of {name} stood between quotation marks ({told}): removed")
+    return pd.DataFrame(columns)
+
+
 def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> pd.DataFrame:
     """A side table by its id, floats as numbers, sequences as lists."""
     data, types = _header(path)
     id_column = _one_of(names, types, path, notes, required=about)
-    table = read_delimited(data, path, LAYOUT, list(types), lines=True)
-    frame = pd.DataFrame({name: unquoted(table[name], data, LAYOUT)[0].to_pandas() for name in table.column_names})
+    frame = _without_marks(read_delimited(data, path, LAYOUT, list(types), lines=True), data, path, notes)
     for name, kind in types.items():
         if name == id_column:
             frame[name] = ids_of(frame[name], path, ROWS, notes)

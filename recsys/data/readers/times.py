@@ -2,7 +2,7 @@
 
 A column is read as a whole, by one rule, so that no row means something else than its neighbours. Numbers are seconds,
 milliseconds, microseconds or nanoseconds, told apart by their size (1e11 seconds are the year 5138, 1e11 milliseconds
-1973), or days as 20180131, with the time of day (20180131235959), or years.
+1973), or days as 20180131, with the time of day (20180131235959), or years, or the day numbers of spreadsheets.
 Text is ISO 8601, with or without a zone, or one of `FORMATS`.
 """
 
@@ -59,6 +59,11 @@ DIGITS = (
     (r"(19|20)\d{12}", "%Y%m%d%H%M%S", "year, month, day and time of day"),
 )
 """Dates written in digits alone: as seconds they would lie in the first hour or in August of 1970, or after 2500."""
+SHEET_DAYS = (29_221, 73_051)
+"""The years 1980 to 2099 in the day numbers of spreadsheets, which count from 30 December 1899; the time of day is a
+fraction. As seconds all of them would be one day, the first of January 1970."""
+SHEET_EPOCH = 25_569
+"""The first of January 1970 among them."""
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 SAMPLE = 100
 """Rows from which the way of writing is told; every other row has to follow it."""
@@ -159,6 +164,13 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
         dates = _digits(known, numbers, pattern, layout)
         if dates is not None:
             return dates, f"times such as {known.iloc[0]} are read as {name}", "days"
+    if ((numbers >= SHEET_DAYS[0]) & (numbers < SHEET_DAYS[1])).all():
+        seconds = np.rint((numbers - SHEET_EPOCH) * 86_400).astype(np.int64)
+        return (
+            seconds,
+            f"times such as {known.iloc[0]} are read as day numbers of a spreadsheet ({_days(seconds)})",
+            "days",
+        )
     size = np.abs(numbers)
     _refuse(size >= UNITS[-1][0], known, path, rows, "a time since 1970")
     _, per_second, name = next(unit for unit in UNITS if size.max() < unit[0])
@@ -174,6 +186,12 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
     else:
         whole = np.floor(numbers / per_second).astype(np.int64)
     return whole, "" if per_second == 1 else f"times such as {known.iloc[0]} are read as {name} since 1970", name
+
+
+def _days(seconds: np.ndarray) -> str:
+    """The first and the last day, e.g. 2023-01-01 to 2023-12-31."""
+    first, last = (str(np.datetime64(int(at), "s"))[:10] for at in (seconds.min(), seconds.max()))
+    return first if first == last else f"{first} to {last}"
 
 
 def _parsed(known: pd.Series) -> pd.Series:

@@ -388,8 +388,8 @@ LOG = "user_id,item_id\nu,1\nu,2\nv,1\n"
         ("s.tsv", '"item_id"\t"title"\n1\t"A, ""b"""\n2\t"c\td"\n', ['A, "b"', "c\td"], ""),
         (
             "s.tsv",
-            'item_id\ttitle\n1\t"""A"" and b"\n2\t"c"\n',
-            ['"A" and b', '"c"'],
+            'item_id\ttitle\n1\t"""A"" and b"\n2\t"c"\n3\td\n',
+            ['"A" and b', '"c"', "d"],
             "1 values of title stood between",
         ),
         ("s.tsv", 'item_id\ttitle\n1\t"A" or "b"\n2\t""\n', ['"A" or "b"', '""'], ""),
@@ -404,6 +404,33 @@ def test_marks_around_titles_are_quoting_where_they_are_meant_so(
     raw = read_files("table", {"i.csv": LOG, name: items}, {"interactions": "i.csv", "items": name})
     assert raw.items["title"].tolist() == titles
     assert [text for text in raw.notes if note in text] if note else not raw.notes, raw.notes
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|", "::"])
+@pytest.mark.parametrize("header", ["item_id{}title{}year", 'item_id{}"title"{}year'])
+def test_values_that_are_all_quoted_lose_their_marks_whatever_separates_them(
+    read_files: Callable, separator: str, header: str
+) -> None:
+    rows = [header.format(separator, separator), *('"{}"|"A, ""b"" {}"|"199{}"'.format(*[n] * 3) for n in (1, 2))]
+    text = "\n".join(
+        [rows[0], *(row.replace('"|"', f'"{separator}"') for row in rows[1:]), f'"3"{separator}{separator}']
+    )
+    log = LOG if separator == "," else LOG.replace(",", separator)
+    name = {",": "s.csv", "\t": "s.tsv"}.get(separator, "s.txt")
+    raw = read_files("table", {"i.csv": log, name: text}, {"interactions": "i.csv", "items": name})
+    assert raw.items["item"].tolist() == ["1", "2", "3"]
+    assert raw.items["title"].tolist()[:2] == ['A, "b" 1', 'A, "b" 2']
+    assert raw.items["year"].tolist()[:2] == [1991, 1992]
+
+
+def test_marks_around_most_values_are_kept_and_said(read_files: Callable) -> None:
+    files = {"i.csv": LOG, "s.tsv": 'item_id\ttitle\n1\t"A"\n2\t"B"\n3\tC\n'}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.tsv"})
+    assert raw.items["title"].tolist() == ['"A"', '"B"', "C"]
+    assert raw.notes == (
+        "s.tsv: 2 values of title stood between quotation marks (not around all of them): kept; "
+        "source.table.quoting: csv removes them",
+    )
 
 
 @pytest.mark.parametrize(

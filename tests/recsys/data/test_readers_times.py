@@ -92,6 +92,8 @@ def test_missing_times_are_marked() -> None:
         (["1970", "2017"], [0, 1483228800], "read as years"),
         (["Fri, 14 Jul 2017 02:40:00 GMT", "Fri, 14 Jul 2017 02:40:01 +0000"], [1500000000, 1500000001], ""),
         (["14/Jul/2017:04:40:00 +0200"], [1500000000], ""),
+        (["42930", "42931.5"], [1499990400, 1500120000], "day numbers of a spreadsheet (2017-07-14 to 2017-07-15)"),
+        (["42930", "42931", "1500000000"], [42930, 42931, 1500000000], ""),
         (["20170714024000", "1500000000000"], [20170714024, 1500000000], "milliseconds"),  # one that is no date
     ],
 )
@@ -99,6 +101,6 @@ def test_dates_in_digits_are_no_seconds(texts: list[str], expected: list[int], n
     times = seconds_of(pd.Series(texts, name="when", dtype="str"), FILE, Rows())
     assert times.seconds.tolist() == expected
     assert note in times.note
-    if texts[0].isdigit():
+    if all(text.isdigit() for text in texts):
         numbers = seconds_of(pd.Series([int(text) for text in texts], name="when"), FILE, Rows())
         assert (numbers.seconds.tolist(), numbers.note) == (expected, times.note)

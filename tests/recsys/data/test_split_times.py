@@ -172,4 +172,11 @@ def test_times_that_stand_for_none_are_said() -> None:
     assert said([now, now, 253_402_214_400]) == [
         "1 of 3 interactions have times before 1990 or after 2100, e.g. 9999-12-31T00"
     ]
-    assert said([now, now + 1]) == said([1, 2, 3]) == span_notes(pd.DataFrame({"user": [1]})) == []
+    assert said([0, 17361, 86_401]) == ["all times are of 1970 (1970-01-01 to 1970-01-02), read as seconds"]
+    assert (
+        said([now, now + 1])
+        == said([1, -2, 3])
+        == said([1, 40_000_000])
+        == span_notes(pd.DataFrame({"user": [1]}))
+        == []
+    )

@@ -87,6 +87,13 @@ def test_a_half_downloaded_model_is_not_usable(tmp_path, monkeypatch):
     assert "hf download half/model" in found["half/model"].remedy
 
 
+@pytest.mark.parametrize("content", [b"<html>not found</html>", b"GGUF\x09\0\0\0" + bytes(64), b"GGUF"])
+def test_a_packaged_file_that_is_no_model_is_not_ready(tmp_path, monkeypatch, content):
+    (tmp_path / "small.gguf").write_bytes(content)
+    monkeypatch.setattr(checks, "SMALL_LLM", str(tmp_path / "small.gguf"))
+    assert rows(checks.collect())["small LLM"].state == "wrong"
+
+
 @pytest.mark.parametrize(
     ("torch", "torchvision", "pin", "fits"),
     [

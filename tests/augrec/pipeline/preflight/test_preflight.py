@@ -166,6 +166,25 @@ def test_an_adapter_on_a_processor_is_cautioned_of(
     assert cautions() == ([] if where is None else [f"generation.sources.llm.engine.{where}"])
 
 
+def test_an_adapter_of_another_base_is_cautioned_of_and_one_whose_base_is_gone_is_not(
+    tmp_path: Path, toy_data: Path
+) -> None:
+    model, about = write_llama(tmp_path / "model"), write_adapter(tmp_path / "adapter") / "adapter_config.json"
+    plain = json.loads(about.read_text())
+    llm = {"engine": {"kind": "vllm", "model": str(model), "max_model_len": 512, "lora": "adapter"}}
+
+    def levels(base: object) -> list[str]:
+        about.write_text(json.dumps(plain | {"base_model_name_or_path": base}))
+        looked = found(tmp_path, {"generation": {"sources": {"llm": llm}}})
+        assert problems(looked) == {}
+        return [finding.level for finding in looked if finding.where.endswith(".lora")]
+
+    assert levels("Org/Llama-7B") == ["caution"]
+    assert levels(str(write_llama(tmp_path / "twin", layers=1))) == ["caution"]
+    assert levels("/gone/Llama-7B") == ["fact"]
+    assert levels("Org/model") == levels(str(model)) == levels(None) == []
+
+
 def test_all_that_is_missing_is_one_refusal(tmp_path: Path) -> None:
     looked = found(tmp_path, LLM, {"embedding": {"model": "no-such-folder"}})
     with pytest.raises(UsageError) as refusal:

@@ -11,7 +11,7 @@ import pytest
 from gguf_files import LAYERS, SIZES, split_gguf, tiny_tensors, write_gguf
 
 from augrec.artefacts.errors import DataError
-from augrec.pipeline.weights import resolve
+from augrec.pipeline.weights import find_model, resolve
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,36 @@ def test_a_file_that_is_cut_short_is_refused(made: dict[str, Path], tmp_path: Pa
     with pytest.raises(DataError, match=r"cut short|ends inside its header"):
         resolve(str(source), cache=tmp_path / "cache")
     assert not conversions(tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"GGUF", b"<htm", "does not begin with GGUF"),
+        (b"GGUF", b"vers", "does not begin with GGUF"),
+        (b"GGUF\x03\0\0\0", b"GGUF\x01\0\0\0", "layout has version 1, and 2 and 3 are known"),
+        (b"GGUF\x03\0\0\0", b"GGUF\0\0\0\x03", "big-endian"),
+        (b"\x14\0\0\0\0\0\0\0general.architecture", b"\x14\0\0\0\0\0\0\0another.architecture", "which architecture"),
+    ],
+)
+def test_a_file_of_no_model_is_seen_before_anything_is_converted(
+    made: dict[str, Path], tmp_path: Path, old: bytes, new: bytes, said: str
+) -> None:
+    source = tmp_path / "rubbish.gguf"
+    source.write_bytes(made["whole"].read_bytes().replace(old, new, 1))
+    with pytest.raises(DataError, match=said) as error:
+        find_model(str(source))
+    assert (error.value.where, "download it again" in str(error.value.remedy)) == (str(source), True)
+
+
+def test_an_adapter_and_a_header_alone_are_no_models(gguf_file: Path, tensors: dict, tmp_path: Path) -> None:
+    adapter = write_gguf(tmp_path / "a.gguf", gguf_file, tensors)
+    kind = b"general.type\x08\0\0\0\x05\0\0\0\0\0\0\0"
+    adapter.write_bytes(adapter.read_bytes().replace(kind + b"model", kind + b"lo-ra"))
+    with pytest.raises(DataError, match=r"type 'lo-ra' \(general\.type\), and no model"):
+        find_model(str(adapter))
+    with pytest.raises(DataError, match="holds no tensors"):
+        find_model(str(write_gguf(tmp_path / "empty.gguf", gguf_file, {})))
 
 
 def test_another_version_converts_for_itself(
