@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.matrices import read_matrix
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Check, Split, broken
 from augrec.pipeline.audit.interactions import audit_lists
@@ -32,7 +33,8 @@ def audit_base(folder: Path, split: Split) -> list[Check]:
     checks.append(_neighbours(near, held, split))
     if run.base.users.exists():
         users, items = (
-            np.load(path, allow_pickle=False).astype(np.float64) for path in (run.base.users, run.base.items)
+            read_matrix(path, remedy="run `augrec base CONFIG`").astype(np.float64)
+            for path in (run.base.users, run.base.items)
         )
         checks.append(_best(read_parquet(run.base.lists).to_pandas(), users, items, split))
         if _own_vectors(run):

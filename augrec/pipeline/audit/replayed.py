@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from augrec.artefacts.files import read_parquet, sha256_file
+from augrec.artefacts.matrices import EMBED_AGAIN, read_matrix
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.edges import named_items
@@ -103,7 +104,7 @@ def audit_vectors(folder: Path, path: Path, matrix: np.ndarray, meta: dict[str, 
         return problems
     if sha256_file(source) != meta["source_sha256"]:
         return [*problems, f"was copied from another version of {source}"]
-    theirs = np.load(source, allow_pickle=False, mmap_mode="r")
+    theirs = read_matrix(source, remedy=EMBED_AGAIN)
     here = _source_ids(RunFolder(folder).dataset, about)
     place = {name: row for row, name in enumerate(_source_ids(Path(other), about) if other else here)}
     strays = [

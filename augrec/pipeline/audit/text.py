@@ -12,7 +12,7 @@ import numpy as np
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
-from augrec.artefacts.matrices import ANY_MATRIX, SUFFIX
+from augrec.artefacts.matrices import ANY_MATRIX, EMBED_AGAIN, SUFFIX, read_matrix
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Asked, Check, Split, read_task
 from augrec.pipeline.audit.edges import named_items, pairs_of, positives_trained_on, wrong_scores
@@ -252,15 +252,17 @@ def _summary(folder: Path) -> dict[str, Any]:
 def _embedding(folder: Path, path: Path, split: Split, texts: Texts | DataError) -> tuple[int, tuple[str, ...]]:
     if not path.exists():
         return 0, ("was written and is gone",)
-    matrix = np.load(path, allow_pickle=False, mmap_mode="r")
+    matrix = read_matrix(path, remedy=EMBED_AGAIN)
     meta = read_json(path.with_suffix(".json"), remedy="run `augrec embed CONFIG`")
     problems = []
     task = _task_of(folder, path, meta)
     if isinstance(task, str):
         return 0, (task,)
     rows = split.n_users if task is not None and task.about == "user" else split.n_items
-    if matrix.shape[0] != rows or matrix.dtype != np.float32:
+    if matrix.ndim != 2 or len(matrix) != rows or matrix.dtype != np.float32:
         problems.append(f"is {matrix.dtype} {matrix.shape}, expected float32 with {rows} rows")
+    if matrix.ndim != 2:
+        return rows, tuple(problems)
     if not np.isfinite(matrix).all():
         problems.append(f"row {int(np.argmin(np.isfinite(matrix).all(1)))} is not finite")
     zero = set(np.flatnonzero(~np.any(matrix, axis=1)).tolist())

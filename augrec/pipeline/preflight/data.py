@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.files import readable_parquet
+from augrec.artefacts.matrices import read_matrix
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.preflight.findings import Finding, Level, refusals
 from augrec.pipeline.stages.base import Run
@@ -76,10 +76,7 @@ def _look_at_matrix(feature: FeatureFileOptions) -> None:
     """Raises where a feature is no matrix, or its ids are not as many as its rows."""
     if not feature.path.is_file():
         raise DataError("the feature file does not exist", where=feature.path, remedy="correct the path")
-    try:
-        shape = np.load(feature.path, mmap_mode="r", allow_pickle=False).shape
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"the file is no matrix in NumPy's format ({error})", where=feature.path) from None
+    shape = read_matrix(feature.path, remedy="save it with numpy.save, without pickled objects").shape
     if len(shape) != 2:
         raise DataError(f"the feature file has {len(shape)} dimensions, not 2", where=feature.path)
     if feature.ids is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -623,6 +624,7 @@ def test_without_a_list_of_what_was_written_all_matrices_that_are_there_count(ru
     ("group", "field", "change", "said"),
     [
         ("data", "text", lambda m: m[:-1], ["is float32 (7, 3), expected float32 with 8 rows"]),
+        ("data", "text", lambda m: m[:, 0], ["is float32 (8,), expected float32 with 8 rows"]),
         ("data", "text", lambda m: m.astype(np.float64), ["is float64 (8, 3), expected float32 with 8 rows"]),
         (SOURCE, "user_profile", lambda m: np.vstack([m, m[:1]]), ["is float32 (6, 3), expected float32 with 5 rows"]),
         ("features", "image", lambda m: np.where(np.arange(8)[:, None] == 2, np.nan, m), ["row 2 is not finite"]),
@@ -650,6 +652,34 @@ def test_a_matrix_has_a_row_each_and_zeros_where_something_is_missing(
     changed = change(before)
     write_npy(path, changed.astype(np.float32) if changed.dtype != np.float64 or group == "features" else changed)
     assert violations(run) == ({f"embedding {group}/{field}": said} if said else {})
+
+
+class Planted:
+    """Its pickle makes a file where it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torn", "archive"])
+@pytest.mark.parametrize("copied_from", [False, True])
+def test_a_matrix_that_cannot_be_read_is_an_error_and_its_pickle_is_not_run(
+    run: RunFolder, kind: str, copied_from: bool
+) -> None:
+    path = elsewhere(run)[0] if copied_from else run.matrix("data", "title").with_suffix(".npy")
+    archive, mark = io.BytesIO(), run.root / "ran"
+    np.savez(archive, vectors(2))
+    content = {"pickle": pickle.dumps(Planted(mark)), "torn": path.read_bytes()[:-4], "archive": archive.getvalue()}
+    path.write_bytes(content[kind])
+    about = run.matrix(REPLAYED, "user_profile").with_suffix(".json")
+    write_json(about, read_json(about) | {"source_sha256": sha256_file(elsewhere(run)[0])})
+    with pytest.raises(DataError, match="the matrix") as error:
+        audit_run(run.root)
+    assert (error.value.where, bool(error.value.remedy)) == (str(path), True)
+    assert not mark.exists()
 
 
 def test_rows_that_are_missing_and_are_not_are_named_in_order_and_so_are_matrices(run: RunFolder) -> None:

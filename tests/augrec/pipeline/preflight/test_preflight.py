@@ -100,6 +100,9 @@ def test_matrices_by_their_headers(tmp_path: Path, toy_data: Path) -> None:
     assert "3 rows and its ids are 2" in problems(found(tmp_path, feature))["features.image"]
     Path("ids.txt").write_text("0\n1\n2\n")
     assert problems(found(tmp_path, feature)) == {}
+    np.savez("archive.npz", np.zeros((3, 2)))
+    archive = {"features": {"image": {"path": "archive.npz"}}}
+    assert "archive of several" in problems(found(tmp_path, archive))["features.image"]
 
 
 def test_models_adapters_servers_and_the_tuning(
