@@ -96,7 +96,7 @@ def test_what_is_stored_reads_back() -> None:
             parsed(text, ("A", "B"), count)
 
 
-@pytest.mark.parametrize(("permutations", "pairs"), [(1, 0), (2, 1), (4, 2), (5, 2)])
+@pytest.mark.parametrize(("permutations", "pairs"), [(1, 0), (2, 1), (4, 2), (5, 2), (8, 4)])
 def test_orders_come_in_pairs_of_opposites(context: Context, permutations: int, pairs: int) -> None:
     task = Edges(context, EdgesOptions(mode="score", permutations=permutations))
     draft = task.draft(context.catalog.user(2))
@@ -258,7 +258,7 @@ def test_fewer_candidates_have_fewer_labels(context: Context) -> None:
     assert Edges(context, EdgesOptions(mode="score", candidates=4)).options.labels == ("A", "B", "C", "D")
 
 
-@pytest.mark.parametrize("wrong", [{"permutations": 0}, {"mode": "guess"}])
+@pytest.mark.parametrize("wrong", [{"permutations": 0}, {"permutations": 9}, {"mode": "guess"}])
 def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         EdgesOptions(**wrong)

@@ -78,8 +78,39 @@ def test_a_config_that_was_resolved_stays_as_it_is(config: Path) -> None:
     assert as_plain(type(read_config(config)).model_validate(plain)) == plain
 
 
-@pytest.mark.parametrize("raw", [None, {}, {"generation": 3}, {"generation": {"sources": {"a": {"draws": "x"}}}}])
-def test_sections_that_are_wrong_are_left_to_their_own_checks(raw: Any) -> None:
+@pytest.mark.parametrize("draws", [2, 20])
+def test_sources_and_variants_are_added_and_nothing_else_is_changed(draws: int) -> None:
+    sources = {"a": {"draws": draws, "tasks": []}, "b": {"tasks": []}}
+    variants = {"plain": {"model": "m"}, "of_a": {"model": "m", "source": "a"}, "of_b": {"source": "b"}, "odd": 3}
+    raw = {"seeds": [1], "generation": {"shards": 2, "sources": sources}, "variants": variants}
+    more = range(2, draws + 1)
+    assert with_draws(raw) == {
+        "seeds": [1],
+        "generation": {
+            "shards": 2,
+            "sources": sources | {f"a+draw-{n}": {"draws": 1, "draw": n, "tasks": []} for n in more},
+        },
+        "variants": variants | {f"of_a+draw-{n}": {"model": "m", "source": f"a+draw-{n}"} for n in more},
+    }
+
+
+def sections(sources: Any) -> dict[str, Any]:
+    return {"generation": {"sources": sources}, "variants": {"v": {"source": "a"}}}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        {},
+        {"generation": 3, "variants": {}},
+        {"generation": {"sources": {"a": {"draws": 2}}}, "variants": 3},
+        sections(None),
+        sections({"a": None}),
+        *(sections({"a": {"draws": draws}}) for draws in (None, "x", True, 1, 0, 21)),
+    ],
+)
+def test_sections_that_are_wrong_or_ask_once_are_left_to_their_own_checks(raw: Any) -> None:
     assert with_draws(raw) is raw
 
 

@@ -9,14 +9,7 @@ import pytest
 
 from augrec.artefacts.errors import DataError, UsageError
 from recsys.data.dataset import Dataset
-from recsys.data.noise import (
-    DRAWN_AT_ONCE,
-    STREAM,
-    false_interactions,
-    read_noise,
-    with_false_interactions,
-    write_noise,
-)
+from recsys.data.noise import false_interactions, read_noise, with_false_interactions, write_noise
 
 
 def sparse(seed: int = 0, users: int = 40, items: int = 60, held_out: int = 80) -> Dataset:
@@ -34,12 +27,12 @@ def pairs_of(array: np.ndarray) -> set[tuple[int, int]]:
 
 
 def slow_draw(dataset: Dataset, share: float, seed: int) -> list[tuple[int, int]]:
-    """Pair by pair, as the module says."""
-    rng, train = np.random.default_rng([seed, STREAM]), pairs_of(dataset.train)
+    """Pair by pair, with the stream and the blocks that trainings have been drawn with."""
+    rng, train = np.random.default_rng([seed, 0xFA15E]), pairs_of(dataset.train)
     drawn: list[tuple[int, int]] = []
     while len(drawn) < int(share * len(train)):
-        users = rng.integers(dataset.n_users, size=DRAWN_AT_ONCE)
-        items = rng.integers(dataset.n_items, size=DRAWN_AT_ONCE)
+        users = rng.integers(dataset.n_users, size=65_536)
+        items = rng.integers(dataset.n_items, size=65_536)
         for user, item in zip(users.tolist(), items.tolist(), strict=True):
             if (user, item) not in train and (user, item) not in drawn and len(drawn) < int(share * len(train)):
                 drawn.append((user, item))
@@ -105,9 +98,23 @@ def test_the_data_set_keeps_all_it_has() -> None:
             assert time == before[own & (dataset.train[:, 1] == item)][0]
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_who_has_no_training_interaction_gets_the_earliest_time_and_place(sealed: bool) -> None:
+    parts = np.array([[0, 0], [0, 1], [1, 0]]), np.array([[2, 0]]), np.array([[2, 1]])
+    times, places = ([np.array(of) for of in clock] for clock in ([[5, 9, 7], [1], [2]], [[3, 4, 2], [0], [1]]))
+    dataset = Dataset.from_arrays(3, 3, *parts, timestamps=times, places=places)
+    larger = with_false_interactions(dataset.sealed() if sealed else dataset, np.array([[2, 2], [0, 2]]))
+    assert larger.train.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [2, 2]]
+    for clock, expected in ((larger.timestamps, [5, 9, 9, 7, 5]), (larger.places, [3, 4, 4, 2, 2])):
+        assert np.asarray(clock("train")).tolist() == expected
+    assert larger.is_sealed == sealed
+    assert larger.valid.tolist() == [[2, 0]]
+
+
 def test_nothing_is_asked_for_and_nothing_changes() -> None:
     dataset = sparse()
-    assert not len(false_interactions(dataset, 0.0, 1).pairs)
+    nothing = false_interactions(dataset, 0.0, 1)
+    assert (nothing.pairs.shape, nothing.held_out) == ((0, 2), 0)
     assert not len(false_interactions(dataset, 0.001, 1).pairs)  # less than one
     assert with_false_interactions(dataset, np.zeros((0, 2), np.int64)) is dataset
 
@@ -123,6 +130,7 @@ def test_more_than_half_of_what_is_free_is_refused() -> None:
     dataset = Dataset.from_arrays(10, 10, full, np.empty((0, 2)), np.empty((0, 2)))
     with pytest.raises(UsageError, match=r"training.noise 0.1 asks for 9 false .* only 10 pairs"):
         false_interactions(dataset, 0.1, 0)
+    assert len(false_interactions(dataset, 5 / 90, 0).pairs) == 5
 
 
 def test_files(tmp_path: Path) -> None:

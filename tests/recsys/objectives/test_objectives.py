@@ -129,3 +129,18 @@ def test_two_views_of_no_row_is_zero_with_a_gradient() -> None:
 
 def test_two_views_keeps_double_precision() -> None:
     assert two_views(rows(0, 3, 4), rows(1, 3, 4), 0.5).dtype == torch.float64
+
+
+def test_two_views_uses_no_half_precision_inside() -> None:
+    anchor, other = rows(0, 6, 4).float(), rows(1, 6, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = two_views(anchor, other, 0.2)
+    assert found.item() == two_views(anchor, other, 0.2).item()
+
+
+@pytest.mark.parametrize("block", [5, 10, 2**24])
+def test_two_views_has_the_gradients_of_finite_differences(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where blocks are computed again, and where `torch.autograd.grad` asks for a part of the gradients."""
+    monkeypatch.setattr("recsys.objectives.two_views.BLOCK", block)
+    given = rows(3, 5, 4).requires_grad_(), rows(4, 5, 4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda anchor, other: two_views(anchor, other, 0.3), given)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys.objectives.features import feature_penalty, inverted_l2
-from recsys.objectives.pruned import pruned
+from recsys.objectives.pruned import Keep, pruned
 from recsys.objectives.restoration import hidden_rows, restoration_loss
 
 MARGINS = [3.0, -1.0, 0.5, 2.0, -2.0]
@@ -72,6 +72,14 @@ def test_pruned_weights_the_kept_triplets(scale: float) -> None:
     for rate in (0.0, 0.5):
         alone = pruned(*parts(MARGINS), rate=rate, weight=weight).item()
         assert pruned(*several, rate=rate, weight=weight).tolist() == pytest.approx([alone, alone], rel=1e-6)
+
+
+@pytest.mark.parametrize("keep", ["hard", "easy", "all"])
+def test_pruned_leaves_each_weight_with_its_triplet_where_none_is_left_out(keep: Keep) -> None:
+    weight = [9.0, 1.0, 2.0, 4.0, 3.0]
+    expected = sum(w * cost(margin) for w, margin in zip(weight, MARGINS, strict=True)) / sum(weight)
+    found = pruned(*parts(MARGINS), rate=0.0, keep=keep, weight=torch.tensor(weight))
+    assert found.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_pruned_without_weight_at_all_is_zero() -> None:
