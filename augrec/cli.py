@@ -379,13 +379,14 @@ def validate(
     overrides = [text for text in configs or () if "=" in text and not Path(text).exists()]
     named = [Path(text) for text in configs or () if text not in overrides] or [Path("configs")]
     files = (file for place in named for file in _yaml_files(place))
-    if not deep:
-        found = check_files(files, overrides)
-    elif executor == "local" and profile is not None:  # for SLURM
-        found = check_files(files, overrides, look=partial(look_at_run, profile=read_profile(profile)))
-    else:
-        with chosen_executor(executor, address=address, profile=profile) as chosen:
-            found = check_files(files, overrides, look=chosen.look, of_studies=chosen.look)
+    with signs_of_life("validate"):
+        if not deep:
+            found = check_files(files, overrides)
+        elif executor == "local" and profile is not None:  # for SLURM
+            found = check_files(files, overrides, look=partial(look_at_run, profile=read_profile(profile)))
+        else:
+            with chosen_executor(executor, address=address, profile=profile) as chosen:
+                found = check_files(files, overrides, look=chosen.look, of_studies=chosen.look)
     wrong = [file for file in found if not file.ok]
     answer(
         [file.as_json() for file in found],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.executors.commands import Overrides
 from augrec.pipeline.host.answers import Json, Quiet, answer
@@ -46,7 +47,8 @@ def describe(
     from recsys.data.readers.registry import read
 
     options, own = options_of(place, overrides, layout)
-    found = look(read(options, resolve_path(options.source.path)), options if own else None)
+    with signs_of_life("describe"):
+        found = look(read(options, resolve_path(options.source.path)), options if own else None)
     counts = f"{found.rows}\t{found.users}\t{found.items}\t{found.density:.6g}"
     answer(found, lambda out: render(found, options.name, out), brief=[counts])
 

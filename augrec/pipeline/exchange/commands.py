@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import terminal
 
@@ -43,7 +44,9 @@ def import_llmrec_command(folder: Folder, out: Out) -> None:
     from augrec.pipeline.exchange.findings import render
     from augrec.pipeline.exchange.import_llmrec import import_llmrec
 
-    render(import_llmrec(folder, out), out, terminal())
+    with signs_of_life("import"):
+        found = import_llmrec(folder, out)
+    render(found, out, terminal())
 
 
 @import_app.command("rlmrec")
@@ -52,7 +55,9 @@ def import_rlmrec_command(folder: Folder, out: Out) -> None:
     from augrec.pipeline.exchange.findings import render
     from augrec.pipeline.exchange.import_rlmrec import import_rlmrec
 
-    render(import_rlmrec(folder, out), out, terminal())
+    with signs_of_life("import"):
+        found = import_rlmrec(folder, out)
+    render(found, out, terminal())
 
 
 @export_app.command("llmrec")
@@ -71,7 +76,8 @@ def export_llmrec_command(
     from augrec.pipeline.exchange.exported import EXPORT_FILE
     from augrec.pipeline.exchange.findings import render
 
-    written = export_llmrec(run, out, source, zero_image=zero_image)
+    with signs_of_life("export"):
+        written = export_llmrec(run, out, source, zero_image=zero_image)
     _answer(written, out, lambda screen: render(written, out, screen, EXPORT_FILE))
 
 
@@ -87,7 +93,8 @@ def export_records_command(
     """What sources answered, as Parquet with a column for each field and the ids of the data's source."""
     from augrec.pipeline.exchange.export_records import export_records
 
-    written = export_records(run, out, sources=sources or (), tasks=tasks or ())
+    with signs_of_life("export"):
+        written = export_records(run, out, sources=sources or (), tasks=tasks or ())
     lines = [f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns"
              for table in written["tables"]]  # fmt: skip
     _answer(written, out, lambda screen: screen.print("\n".join(lines)))
@@ -106,7 +113,8 @@ def export_dataset_command(
     """What sources answered, as a folder for `datasets`: tables, the prompts' templates, and a card."""
     from augrec.pipeline.exchange.export_dataset import export_dataset
 
-    written = export_dataset(run, out, sources=sources or (), tasks=tasks or (), user_ids=user_ids)
+    with signs_of_life("export"):
+        written = export_dataset(run, out, sources=sources or (), tasks=tasks or (), user_ids=user_ids)
     line = f"{out}: {len(written['tables'])} tables, {written['prompts']} templates of prompts"
     _answer(written, out, lambda screen: screen.print(line))
 
@@ -125,7 +133,8 @@ def export_recbole_command(
     """RecBole's atomic files with the run's split and vectors, and the settings to read them."""
     from augrec.pipeline.exchange.export_recbole import SETTINGS, export_recbole
 
-    written = export_recbole(run, out, vectors=[] if no_vectors else vectors or None)
+    with signs_of_life("export"):
+        written = export_recbole(run, out, vectors=[] if no_vectors else vectors or None)
     count, matrices = written["counts"]["train"], len(written["matrices"])
     line = f"{out / SETTINGS}: {count:,} training interactions, {matrices} matrices"
     _answer(written, out, lambda screen: screen.print(line))
@@ -146,7 +155,8 @@ def export_model_command(
     """A trained model: model.safetensors, what its rows mean, and a card."""
     from augrec.pipeline.exchange.export_model import export_model
 
-    written = export_model(run, out, variant=variant, seed=seed, user_ids=user_ids)
+    with signs_of_life("export"):
+        written = export_model(run, out, variant=variant, seed=seed, user_ids=user_ids)
     line = f"{out}: {written['variant']}/seed-{written['seed']}, {written['why']}"
     _answer(written, out, lambda screen: screen.print(line))
 
@@ -167,7 +177,8 @@ def push_command(
     """Upload an exported folder to a hub; without --yes, say what would go where."""
     from augrec.pipeline.exchange.push import push
 
-    done = push(folder, repository, yes=yes, public=public)
+    with signs_of_life("push"):
+        done = push(folder, repository, yes=yes, public=public)
     where = f"{done.endpoint}, {done.kind} {done.repository}"
     last = f"uploaded: {done.url}" if done.url else f"nothing was uploaded; --yes uploads this to {where}"
     lines = [*(f"{size:>14,}  {name}" for name, size in done.files), last]
@@ -190,7 +201,9 @@ def export_requests_command(
     """Write what has no answer yet, for OpenAI's batch service or `vllm run-batch`."""
     from augrec.pipeline.exchange.request_files import render, take_answers
 
-    render(take_answers(config, overrides, source, [], file), terminal())
+    with signs_of_life("requests"):
+        taken = take_answers(config, overrides, source, [], file)
+    render(taken, terminal())
 
 
 @requests_app.command("import")
@@ -206,4 +219,6 @@ def import_requests_command(
     """Store the answers of batch files; `augrec augment` then finishes the stage."""
     from augrec.pipeline.exchange.request_files import render, take_answers
 
-    render(take_answers(config, overrides, source, results, again), terminal())
+    with signs_of_life("requests"):
+        taken = take_answers(config, overrides, source, results, again)
+    render(taken, terminal())

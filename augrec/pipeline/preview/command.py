@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.host.answers import Json, Quiet, answer
 
@@ -49,5 +50,6 @@ def preview(
     from augrec.pipeline.stages.base import Run
 
     asked = Asked(source, task, user, item, show, sample, gpu, like, tokenizer)
-    found = look(Run(read_config(config, overrides), download), asked)
+    with signs_of_life("preview"):
+        found = look(Run(read_config(config, overrides), download), asked)
     answer(found, lambda out: render(found, out), brief=brief(found))

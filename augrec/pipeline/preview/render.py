@@ -57,7 +57,7 @@ def _lines(shown: Shown) -> list[str]:
 def _render_estimate(preview: SourcePreview, estimate: Estimate, console: Console) -> None:
     sampled = max((task.sampled for task in preview.tasks), default=0)
     title = f"What {preview.source} takes, by a sample of {sampled}; tokens of a prompt and of an answer"
-    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
     for heading in ("task", "about", "requests", "refused", "prompt", "longest", "answer", "most"):
         table.add_column(heading, justify="left" if heading in ("task", "about") else "right")
     for task in preview.tasks:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.host.answers import Json, Quiet, answer
 
 if TYPE_CHECKING:
@@ -65,15 +66,16 @@ def recommend(
 
     if exclude is not None and exclude not in EXCLUDE:
         raise UsageError(f"there is no split '{exclude}'", where="--exclude", remedy=f"one of {', '.join(EXCLUDE)}")
-    done = write(
-        run_folder,
-        variant=variant,
-        seed=seed,
-        k=k,
-        users=users,
-        new_items=new_items,
-        exclude=cast("Exclude | None", exclude),
-        out=out,
-        form=form,
-    )
+    with signs_of_life("recommend"):
+        done = write(
+            run_folder,
+            variant=variant,
+            seed=seed,
+            k=k,
+            users=users,
+            new_items=new_items,
+            exclude=cast("Exclude | None", exclude),
+            out=out,
+            form=form,
+        )
     answer(done.as_json(), lambda out: render(done, out), brief=[done.path])
