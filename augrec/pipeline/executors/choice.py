@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from augrec.pipeline.stages.base import Run
 
 EXECUTORS = ("local", "ray")
+SLURM = "`augrec submit CONFIG --profile FILE` gives a run to SLURM, as jobs of its own"
 
 ExecutorName = Annotated[
     str,
@@ -62,7 +63,8 @@ def chosen_executor(
     from augrec.pipeline.preflight.checks import look_at_run
 
     if name not in EXECUTORS:
-        raise UsageError(f"there is no executor '{name}'", where="--executor", remedy=f"one of {', '.join(EXECUTORS)}")
+        remedy = SLURM if name == "slurm" else f"one of {', '.join(EXECUTORS)}"
+        raise UsageError(f"there is no executor '{name}' that a command waits for", where="--executor", remedy=remedy)
     others: dict[str, Any] = {"--address": address, "--profile": profile} if name == "local" else {"--workers": workers}
     for option, value in others.items():
         if value is not None:

@@ -244,7 +244,8 @@ def test_a_profile_says_what_tasks_ask_for(open_run: Run, tmp_path: Path, text: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "rya"}, "there is no executor 'rya'"),
+        ({"name": "rya"}, "(?s)there is no executor 'rya'.*one of local, ray"),
+        ({"name": "slurm"}, "(?s)there is no executor 'slurm'.*`augrec submit CONFIG"),
         ({"name": "local", "address": "head:6379"}, "--address is not for the executor 'local'"),
         ({"name": "local", "profile": Path("gpu.toml")}, "--profile is not for the executor 'local'"),
         ({"name": "ray", "workers": 2}, "--workers is not for the executor 'ray'"),
