@@ -260,5 +260,7 @@ def _order_of_ids(ids: pa.Array) -> np.ndarray:
 
 def _absent(described: pd.Series, seen: pa.Array, kept: np.ndarray) -> int:
     """How many ids of the source, from either file, have no interaction left."""
+    if not len(described):  # of millions of users, the next lines hold all ids twice more
+        return len(seen) - len(kept)
     ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), seen])
     return len(ids.unique()) - len(kept)

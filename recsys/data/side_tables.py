@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from augrec.artefacts.errors import DataError
 from recsys.data.markup import blank_is_null, without_markup
 
+PART = 65_536
+"""Rows of texts that are put in order at a time: they are large, and each is copied on its way."""
 NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")
 
 
@@ -22,24 +24,31 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         source_ids: [n] the kept ids in contiguous order. One that `side` does not describe gets nulls (empty lists).
     """
     places = pd.Index(side[name]).get_indexer(pd.Index(source_ids))
-    known = places >= 0
     columns = {
         name: pa.array(np.arange(len(source_ids)), pa.int32()),
         "source_id": pa.array(source_ids, pa.string()),
     }
-    for column in side.columns.drop(name):  # one after the other: texts are large, and each is copied on its way
+    for column in side.columns.drop(name):
         if column in columns:
             raise DataError(
                 f"the side column {column!r} of {name}s has a name Augrec uses", remedy="rename it in the source"
             )
         if not len(side):
             values = pa.nulls(len(source_ids), pa.string())
+        elif isinstance(side[column].dtype, pd.StringDtype) and column != "year":
+            parts = (places[start : start + PART] for start in range(0, len(places), PART))
+            texts = [_arrow(_cells(side[column], part), column) for part in parts]
+            values = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
         else:
-            cells = side[column].take(np.maximum(places, 0))
-            values = _arrow(cells if known.all() else cells.where(pd.Series(known, index=cells.index), None), column)
-            del cells
+            values = _arrow(_cells(side[column], places), column)
         columns[column] = _without_placeholders(values) if column == "genres" else values
     return pa.table(columns)
+
+
+def _cells(column: pd.Series, places: np.ndarray) -> pd.Series:
+    """Those at some places, missing ones at places below 0."""
+    cells, known = column.take(np.maximum(places, 0)), places >= 0
+    return cells if known.all() else cells.where(pd.Series(known, index=cells.index), None)
 
 
 def genre_vocabulary(items: pa.Table) -> list[str]:

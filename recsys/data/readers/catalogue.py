@@ -16,7 +16,7 @@ from recsys.data.readers.base import SideRows
 from recsys.data.readers.fields import bare_ids
 from recsys.data.readers.json_records import keyless, parsed_lines
 from recsys.data.readers.nested import text_of
-from recsys.data.readers.side_columns import side_column
+from recsys.data.readers.side_columns import side_column, text_column
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Catalogue:
         Raises:
             DataError: see `parsed_lines`; no line has an id.
         """
-        wanted, found, notes = set(ids.tolist()), _Found(), list[str]()
+        wanted, found, notes = set(ids.tolist()), _Found(self.lists), list[str]()
         parts, lines, nameless, repeated, seen = list[pa.Array](), 0, 0, 0, set[str]()
         for _, records in parsed_lines(self.path):
             if not seen:
@@ -53,6 +53,7 @@ class Catalogue:
                     repeated += 1
                 elif name in wanted:
                     found.add(name, self.row(record))
+            found.pack()
             there = names.filter(pc.not_equal(names, ""))
             lines, nameless = lines + len(names), nameless + len(names) - len(there)
             parts.append(there)
@@ -68,7 +69,11 @@ class Catalogue:
     def _frame(self, about: str, found: _Found, notes: list[str]) -> pd.DataFrame:
         columns = {about: pd.Series([*found.places], dtype="str")}
         for name in [*found.columns]:
-            cells = found.columns.pop(name)  # freed when it is converted
+            if name != "year" and (texts := found.texts(name)) is not None:
+                if any(pc.any(pc.not_equal(part, "")).as_py() for part in texts):
+                    columns[name] = text_column(texts, name)
+                continue
+            cells = found.cells(name)  # freed when it is converted
             if any(cell is not None and cell != "" and cell != [] for cell in cells):
                 columns[name] = side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, self.lists)
         return pd.DataFrame(columns)
@@ -76,10 +81,19 @@ class Catalogue:
 
 @dataclass
 class _Found:
-    """Rows of a catalogue, column by column; values that many rows list are held once."""
+    """Rows of a catalogue, column by column; values that many rows list are held once, and texts as bytes.
 
+    A text of Python is held with 60 bytes of its own, and each of a column's ways to Arrow holds all of them again.
+
+    Args:
+        lists: columns that hold several values.
+    """
+
+    lists: tuple[str, ...]
     places: dict[str, int] = field(default_factory=dict)
     columns: dict[str, list[Any]] = field(default_factory=dict)
+    """The cells of each column, of those that are texts the ones that are not packed yet."""
+    packed: dict[str, list[pa.Array]] = field(default_factory=dict)
     shared: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, row: dict[str, Any]) -> None:
@@ -87,7 +101,35 @@ class _Found:
         self.places[name] = len(self.places)
         for column, cell in row.items():
             shared = [self.shared.setdefault(value, value) for value in cell] if isinstance(cell, list) else cell
-            self.columns.setdefault(column, []).append(shared)
+            if column not in self.columns:
+                self.columns[column] = []
+                if column not in self.lists:
+                    self.packed[column] = []
+            self.columns[column].append(shared)
+
+    def pack(self) -> None:
+        """Packs the texts that were added; a column with anything else stays as it is from there on."""
+        for name in [*self.packed]:
+            if all(cell is None or type(cell) is str for cell in self.columns[name]):
+                self.packed[name].append(pa.array(self.columns[name], pa.large_string()))
+                self.columns[name] = []
+            else:
+                self.columns[name] = self._whole(name)
+                del self.packed[name]
+
+    def texts(self, name: str) -> list[pa.Array] | None:
+        """Takes a column of texts, nulls among them; None where it holds anything else."""
+        return self.packed.pop(name, None)
+
+    def cells(self, name: str) -> list[Any]:
+        """Takes a column of any kind."""
+        cells = self._whole(name)
+        del self.columns[name]
+        return cells
+
+    def _whole(self, name: str) -> list[Any]:
+        texts = (cell for part in self.packed.get(name, []) for cell in part.to_pylist())
+        return [*texts, *self.columns[name]]
 
 
 def _id(cell: Any) -> str:

@@ -5,13 +5,15 @@ The whole column decides: several values, a year, text, whole numbers, numbers o
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from recsys.data.markup import blank_is_null
 from recsys.data.readers.fields import NOTHING, typed, years_of
 from recsys.data.readers.nested import NumberText, text_of, values_of
 
@@ -61,6 +63,12 @@ def side_column(
     if gaps:
         notes.append(f"{path.name}: {gaps} of {len(column)} values of {name} are a dash or the like: missing")
     return bare
+
+
+def text_column(parts: Sequence[pa.Array], name: str) -> pd.Series:
+    """As `side_column` of cells that are texts or None, some of them not blank, given in parts of large_string."""
+    texts = pa.concat_arrays([blank_is_null(part) for part in parts])
+    return pd.Series(pd.StringDtype(na_value=np.nan).__from_arrow__(texts), name=name)
 
 
 def _without_nothing(text: pd.Series, path: Path, notes: list[str]) -> pd.Series:

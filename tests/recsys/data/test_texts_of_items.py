@@ -1,0 +1,26 @@
+"""Texts of items in the order of their ids: a part at a time gives what the whole gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from recsys.data import side_tables
+from recsys.data.side_tables import side_table
+
+TITLES = ["Sea", None, " ", "Gulls & Co", "Reef"]
+
+
+@pytest.mark.parametrize("part", [1, 2, 100])
+@pytest.mark.parametrize("ids", [[], ["d"], ["e", "x", "c", "b", "a", "y"]])
+def test_texts_stand_at_their_ids(monkeypatch: pytest.MonkeyPatch, part: int, ids: list[str]) -> None:
+    monkeypatch.setattr(side_tables, "PART", part)
+    side = pd.DataFrame({"item": pd.Series([*"abcde"], dtype="str"), "title": pd.Series(TITLES, dtype="str")})
+    table = side_table(side, "item", np.array(ids, dtype=object))
+    there = {"a": "Sea", "d": "Gulls & Co", "e": "Reef"}
+    assert table["title"].to_pylist() == [there.get(item) for item in ids]
+    assert table["source_id"].to_pylist() == ids
+    assert table.schema.field("title").type == pa.string()
+    assert table["title"].num_chunks == 1
