@@ -54,9 +54,10 @@ class Resampling:
             KeyError: it was never added.
         """
         if key not in self._done:
-            waiting, self._waiting = self._waiting, {}
-            for users in {len(means.by_user) for means, _ in waiting.values()}:
-                self._resample({key: one for key, one in waiting.items() if len(one[0].by_user) == users})
+            # Those of few users first: theirs are let go before what many users need comes on top of all that wait.
+            for users in sorted({len(means.by_user) for means, _ in self._waiting.values()}):
+                alike = [key for key, (means, _) in self._waiting.items() if len(means.by_user) == users]
+                self._resample({key: self._waiting.pop(key) for key in alike})
         return self._done[key]
 
     def _resample(self, tables: dict[Hashable, tuple[TableMeans, bool]]) -> None:
