@@ -16,7 +16,7 @@ import numpy as np
 
 from augrec.artefacts.cores import CoreWatch
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import read_json
+from augrec.artefacts.files import digest, read_json
 from augrec.artefacts.parameters import read_parameters
 from augrec.artefacts.threads import Threads, most_threads
 from augrec.artefacts.versions import minor_versions
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """Texts that are encoded and kept at a time: seconds of work on a CPU, and a file of a megabyte or a few."""
+NEAR = 15 / 16
+"""On a CPU, the least share that a text's tokens are of the longest one's beside it: padding is work there, and eight
+texts at a time are about as fast, each, as 64. A GPU wants whole batches."""
 PACKAGES = ("sentence-transformers", "transformers", "torch")
 """What decides a vector besides the weights, by the first two numbers of its version."""
 CANARIES = ("A film about the sea.", "An opera in four acts, sung in Italian.")
@@ -48,6 +51,7 @@ class SentenceEncoder:
         self.options = options
         self._folder = folder
         self._sha256 = sha256
+        self._cut: dict[str, int] = {}  # what `cut` says of blocks that were encoded here, by their texts
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -88,7 +92,8 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str], ticker: Ticker | None = None) -> np.ndarray:
         """Vectors of `texts`.
 
-        Longest first, so that batches hold texts of like length and memory runs out at the start or never.
+        Longest first by letters, so that memory runs out early or never, and within a block by tokens, so that little
+        of a batch is padding: texts of as many letters differ in their tokens.
 
         Args:
             texts: n strings, best distinct.
@@ -116,10 +121,12 @@ class SentenceEncoder:
         return values
 
     def _encode_chunk(self, texts: list[str]) -> np.ndarray:
-        values = self._model.encode(
-            texts, prompt=self.options.prompt, batch_size=self.options.batch_size, show_progress_bar=False
-        )
-        values = np.asarray(values, dtype=np.float32)
+        lengths = self._lengths(texts)
+        self._cut[digest(texts)] = self._longer(lengths)
+        batches = self._batches(lengths)
+        encoded = np.concatenate([self._encode_batch([texts[row] for row in rows]) for rows in batches])
+        values = np.empty_like(encoded)
+        values[np.concatenate(batches)] = encoded
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise DataError(
@@ -129,6 +136,17 @@ class SentenceEncoder:
             return values
         length = np.linalg.norm(values, axis=1, keepdims=True)
         return values / np.where(length > 0, length, 1)
+
+    def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """Rows of texts that pass through the model together, the longest first."""
+        read = lengths if self._most_tokens is None else np.minimum(lengths, self._most_tokens)
+        near = NEAR if self._model.device.type == "cpu" else 0
+        return batches_of_like_length(read, self.options.batch_size, near)
+
+    def _encode_batch(self, texts: list[str]) -> np.ndarray:
+        """float32 [n, dim]."""
+        values = self._model.encode(texts, prompt=self.options.prompt, batch_size=len(texts), show_progress_bar=False)
+        return np.asarray(values, dtype=np.float32)
 
     @contextmanager
     def _free_cores(self) -> Iterator[Callable[[], None]]:
@@ -156,12 +174,27 @@ class SentenceEncoder:
 
     def cut(self, texts: Sequence[str]) -> int:
         """How many of `texts`, with the prompt before them, are longer than the model reads."""
-        limit = self._model.max_seq_length
-        if not texts or limit is None or not callable(self._model.tokenizer):
-            return 0
+        known = self._cut.get(digest(texts))
+        return self._longer(self._lengths(texts)) if known is None else known
+
+    def _longer(self, lengths: np.ndarray) -> int:
+        return 0 if self._most_tokens is None else int((lengths > self._most_tokens).sum())
+
+    def _lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """int64 [n], tokens of each text with the prompt before it; letters where the model has no tokenizer to ask."""
+        if not texts or not self._counts_tokens:  # a tokenizer refuses an empty list
+            return np.array([len(text) for text in texts], dtype=np.int64)
         prompted = [self.options.prompt + text for text in texts]
         tokens = self._model.tokenizer(prompted, truncation=False, padding=False, verbose=False)["input_ids"]
-        return sum(len(ids) > limit for ids in tokens)
+        return np.array([len(ids) for ids in tokens], dtype=np.int64)
+
+    @property
+    def _counts_tokens(self) -> bool:
+        return callable(self._model.tokenizer)
+
+    @property
+    def _most_tokens(self) -> int | None:
+        return self._model.max_seq_length if self._counts_tokens else None
 
     @cached_property
     def _model(self) -> SentenceTransformer:
@@ -189,6 +222,27 @@ class SentenceEncoder:
         _limit(model, self.options.max_length)
         _check_vectors(model.eval(), self._folder)
         return model
+
+
+def batches_of_like_length(lengths: np.ndarray, most: int, near: float) -> list[np.ndarray]:
+    """Rows put together so that little is padded.
+
+    Args:
+        lengths: int [n].
+        most: rows of a batch.
+        near: the least share that a row's length is of the longest one's of its batch.
+
+    Returns:
+        Every row once, the longest first, equal ones in their order; int64 each.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        last = np.searchsorted(-lengths[order], -near * lengths[order[start]], side="right")
+        end = min(start + most, int(last))
+        batches.append(order[start:end])
+        start = end
+    return batches
 
 
 def _check_files(folder: Path) -> None:

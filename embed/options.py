@@ -27,7 +27,7 @@ class EmbeddingOptions(Options):
     terms: int = Field(default=10_000, ge=1)
     """Of `tfidf`: most terms, the commonest; a vector has a number for each."""
     batch_size: int = Field(default=64, ge=1)
-    """Texts per forward pass."""
+    """Texts per forward pass, at most."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto takes the first CUDA device, else the CPU."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

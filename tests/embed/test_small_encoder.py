@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from augrec.artefacts.errors import DataError, UsageError
-from embed.encoder import CANARIES, SentenceEncoder
+from embed.encoder import CANARIES, SentenceEncoder, batches_of_like_length
 from embed.options import EmbeddingOptions
 
 WORDS = sorted(
@@ -225,3 +225,62 @@ def test_a_vector_of_zeros_stays_one(made: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: said)
     found = SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(["x", "y"])
     np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+class Words(Said):
+    """A model whose tokens are words, at most five, and whose vector is their number; what it was asked is kept."""
+
+    max_seq_length = 5
+
+    def __init__(self, device: str) -> None:
+        self.device = SimpleNamespace(type=device)
+        self.together: list[list[str]] = []
+        self.counted: list[list[str]] = []
+
+    def tokenizer(self, texts: list[str], **_: object) -> dict[str, list[list[str]]]:  # type: ignore[override]
+        self.counted.append(texts)
+        return {"input_ids": [text.split() for text in texts]}
+
+    def encode(self, texts: list[str], **_: object) -> np.ndarray:
+        self.together.append(list(texts))
+        return np.array([[len(text.split()), len(text)] for text in texts], dtype=np.float32)
+
+
+UNLIKE = ["a a a a a a", "lighthouse keepers", "a a a a a", "opera", "b b b b b", "sea war"]
+
+
+@pytest.mark.parametrize(
+    ("device", "together"),
+    [
+        ("cpu", [["a a a a a a", "a a a a a"], ["b b b b b"], ["lighthouse keepers", "sea war"], ["opera"]]),
+        ("cuda", [["a a a a a a", "a a a a a"], ["b b b b b", "lighthouse keepers"], ["sea war", "opera"]]),
+    ],
+)
+def test_texts_of_like_tokens_are_encoded_together_and_their_tokens_counted_once(
+    made: Path, monkeypatch: pytest.MonkeyPatch, device: str, together: list[list[str]]
+) -> None:
+    model = Words(device)
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: model)
+    encoder = SentenceEncoder(EmbeddingOptions(device="cpu", batch_size=2, normalise=False), made, "0")
+    np.testing.assert_array_equal(encoder.encode(UNLIKE), [[len(text.split()), len(text)] for text in UNLIKE])
+    canaries, *batches = model.together
+    assert canaries == [*CANARIES]
+    assert batches == together
+    counted = len(model.counted)
+    longest_first = sorted(UNLIKE, key=lambda text: (-len(text), text))
+    assert encoder.cut(longest_first) == 1
+    assert len(model.counted) == counted == 1
+    assert encoder.cut(UNLIKE[:1]) == 1
+
+
+def test_no_text_is_much_shorter_than_the_longest_beside_it() -> None:
+    lengths = np.random.default_rng(0).integers(0, 40, 200)
+    batches = batches_of_like_length(lengths, 7, 0.75)
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(200))
+    for rows, after in zip(batches, [*batches[1:], None], strict=True):
+        longest = lengths[rows[0]]
+        assert len(rows) <= 7
+        assert lengths[rows].min() >= 0.75 * longest
+        assert (
+            after is None or len(rows) == 7 or lengths[after[0]] < 0.75 * longest
+        )  # no batch is smaller than it need be
