@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from augment.hashes import shard_of
 from augment.messages import MASKED, Record
 from augment.source_ids import SourceIds
 from augment.store.answers import Answers
+from augment.store.lines import answer_mark
 from augment.store.request_index import key_digest
 from augment.store.store import Store
 from augrec.artefacts.errors import DataError
@@ -72,6 +74,14 @@ def test_the_identity_follows_from_what_can_be_quoted(tmp_path: Path) -> None:
     assert forth.identity == stored(tmp_path / "c", TEXT, [one, two, record(TEXT, 2, None)]).identity
     assert forth.identity != stored(tmp_path / "d", TEXT, [one]).identity
     assert forth.identity != stored(tmp_path / "e", TEXT, [one, record(TEXT, 1, {"told": "y"}, "", "other")]).identity
+
+
+def test_the_identity_is_a_hash_over_keys_and_answers_in_order(tmp_path: Path) -> None:
+    """What was asked with quoted answers is asked again when this changes."""
+    written = [record(TEXT, entity, {"told": "x"}) for entity in (4, 0, 7)]
+    marks = [key_digest(one.key) + answer_mark(one.status, one.text).to_bytes(8, "big") for one in written]
+    expected = hashlib.sha256(b"".join(sorted(marks))).hexdigest()
+    assert stored(tmp_path, TEXT, written).identity == expected
 
 
 def test_a_record_that_is_gone_is_an_error(tmp_path: Path) -> None:

@@ -90,6 +90,19 @@ def test_every_size_of_exponents_is_exact(size: float, sign: float) -> None:
     torch.testing.assert_close(left.grad, exact.grad.float())
 
 
+def test_sums_of_many_exponents_do_not_overflow() -> None:
+    """e^79.9 is a float32, and 20,000 times as much is none; nor is e^39 of a candidate that counts e^60 times."""
+    one, many = torch.full((1, 1), 79.9), torch.ones(20_000, 1)
+    assert log_sums(one, many).item() == pytest.approx(79.9 + math.log(20_000), rel=1e-6)
+    often = torch.tensor([math.exp(60.0), 1.0])
+    assert log_sums(one - 40.9, many[:2], multiplicity=often).item() == pytest.approx(99.0, rel=1e-6)
+
+
+def test_a_short_row_is_guarded_by_a_length_of_a_ten_thousandth() -> None:
+    short = torch.tensor([[1e-4, 0.0], [0.0, -3e-4]], dtype=torch.float64)
+    assert guarded(short).flatten().tolist() == pytest.approx([math.sqrt(1 / 2), 0.0, 0.0, -math.sqrt(9 / 10)])
+
+
 def test_a_row_of_zeros_has_no_direction_and_a_finite_gradient() -> None:
     x = torch.zeros(2, 3, requires_grad=True)
     assert guarded(x).abs().sum() == 0
@@ -101,6 +114,7 @@ def test_no_rows_give_zero_and_half_precision_is_not_used_inside() -> None:
     assert info_nce(rows(0, 3), rows(0, 3), rows(2, 3), 0.5).item() == 0
     a, z = rows(3, 4).float(), rows(5, 4, seed=1).float()
     with torch.autocast("cpu", torch.bfloat16):
-        found = info_nce(a, z[:3], z, 0.2)
+        found, sums = info_nce(a, z[:3], z, 0.2), log_sums(a, z)
+    assert sums.item() == log_sums(a, z).item()
     assert found.dtype == torch.float32
     assert found.item() == info_nce(a, z[:3], z, 0.2).item()

@@ -68,6 +68,16 @@ def test_it_is_least_where_both_distributions_are_the_same() -> None:
 def test_nobody_and_a_single_candidate_give_nothing() -> None:
     a, z, target_a, target_z = given()
     a.requires_grad_()
-    loss(a[:0], z, target_a[:0], target_z).backward()
+    nobody = loss(a[:0], z, target_a[:0], target_z)
+    nobody.backward()
+    assert nobody.item() == 0.0
     assert not a.grad.any()  # type: ignore[union-attr]
     assert loss(a, z[:1], target_a, target_z[:1]).item() == 0.0
+
+
+def test_half_precision_is_not_used_inside() -> None:
+    parts = [part.bfloat16() for part in given()]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(*parts)
+    assert found.dtype == torch.float32
+    assert found.item() == loss(*(part.float() for part in parts)).item()
