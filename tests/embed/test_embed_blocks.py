@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.matrices import blocks_of, read_field
+from embed.blocks import KeptBlocks
 from embed.lexical import LexicalEncoder
 from embed.matrices import embed_field
 from embed.options import EmbeddingOptions
@@ -71,6 +72,36 @@ def test_other_texts_or_another_model_take_no_block_that_is_not_theirs(begun, co
     assert encoder.asked == again
     expected = counting().encode([text or "-" for text in texts]) * np.array([[text is not None] for text in texts])
     np.testing.assert_array_equal(read_field(begun)[0], expected)
+
+
+class Ticks:
+    skipped = 0
+
+    def skip(self, count):
+        self.skipped += count
+
+
+def test_what_was_kept_is_passed_over_before_the_field_is_put_together(begun, counting):
+    encoder, ticks = counting(), Ticks()
+    KeptBlocks(encoder, list({text for text in TEXTS if text}), blocks_of(begun)).encode(ticks)
+    assert encoder.asked == ["a", "f"]
+    assert ticks.skipped == 4
+
+
+def test_a_field_of_one_block_keeps_none(tmp_path, counting):
+    kept = KeptBlocks(counting(), ["a", "bb"], tmp_path / "blocks")
+    kept.encode(Ticks())
+    assert not (tmp_path / "blocks").exists()
+
+
+def test_texts_are_encoded_while_progress_is_shown(tmp_path, counting):
+    class Ticking(counting):
+        def encode(self, texts, ticker=None):
+            assert ticker is not None
+            return super().encode(texts, ticker)
+
+    embed_field(Ticking(), ["a", "bb"], tmp_path / "x", source_sha256="s")
+    assert read_field(tmp_path / "x")[0][:, 0].tolist() == [1, 2]
 
 
 def test_a_broken_block_is_encoded_again(begun, counting):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,7 @@ from tests.augrec.pipeline.audit.hand_made_run import (
     write_matrix,
     write_run,
 )
+from tests.kit.planted_pickle import planted_pickle
 
 Rows = list[dict[str, Any]]
 EDGES, PROFILES, ITEMS = f"{SOURCE} edges", f"{SOURCE} user_profile", f"{SOURCE} item_attributes"
@@ -654,16 +654,6 @@ def test_a_matrix_has_a_row_each_and_zeros_where_something_is_missing(
     assert violations(run) == ({f"embedding {group}/{field}": said} if said else {})
 
 
-class Planted:
-    """Its pickle makes a file where it is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.mark,)
-
-
 @pytest.mark.parametrize("kind", ["pickle", "torn", "archive"])
 @pytest.mark.parametrize("copied_from", [False, True])
 def test_a_matrix_that_cannot_be_read_is_an_error_and_its_pickle_is_not_run(
@@ -672,7 +662,7 @@ def test_a_matrix_that_cannot_be_read_is_an_error_and_its_pickle_is_not_run(
     path = elsewhere(run)[0] if copied_from else run.matrix("data", "title").with_suffix(".npy")
     archive, mark = io.BytesIO(), run.root / "ran"
     np.savez(archive, vectors(2))
-    content = {"pickle": pickle.dumps(Planted(mark)), "torn": path.read_bytes()[:-4], "archive": archive.getvalue()}
+    content = {"pickle": planted_pickle(mark), "torn": path.read_bytes()[:-4], "archive": archive.getvalue()}
     path.write_bytes(content[kind])
     about = run.matrix(REPLAYED, "user_profile").with_suffix(".json")
     write_json(about, read_json(about) | {"source_sha256": sha256_file(elsewhere(run)[0])})
