@@ -493,6 +493,8 @@ def _exit_code() -> int:
     except Exception as error:
         if (code := _of_the_command_line(error)) is not None:
             return code
+        if not _State.debug and "No space left on device" in str(error):  # libraries that raise no OSError of it
+            return _fail(_os_problem(OSError(errno.ENOSPC, str(error))), 1)
         problem = AugrecError(
             f"unexpected {type(error).__name__}: {error}",
             remedy="run the same command with --debug before the subcommand (augrec --debug run ...) to see where",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.arrays import mapped_array
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.matrices import write_field
@@ -77,24 +78,23 @@ def place_features(name: str, options: FeatureFileOptions, source_ids: Sequence[
 
 def _read(path: Path) -> np.ndarray:
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = mapped_array(path)
     except FileNotFoundError:
         raise DataError("the feature file does not exist", where=path, remedy="check features in the config") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(
             f"the feature file cannot be read ({error})",
             where=path,
             remedy="save it with numpy.save, without pickled objects",
         ) from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
-        shape = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "an archive of several arrays"
-        raise DataError(f"features must be one matrix of numbers [n, d], not {shape}", where=path)
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
+        raise DataError(f"features must be one matrix of numbers [n, d], not {values.dtype} {values.shape}", where=path)
     return values
 
 
 def _read_ids(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except FileNotFoundError:
         raise DataError("the file of ids does not exist", where=path, remedy="check features in the config") from None
     except UnicodeDecodeError:

@@ -141,6 +141,16 @@ def test_a_full_or_read_only_disk_is_explained(
     assert "Traceback" not in shown
 
 
+def test_a_full_disk_is_explained_in_the_words_of_libraries_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("augrec.pipeline.executors.chain.run_one", refuse)
+    code, shown = shell("prepare", "toy.yaml")
+    assert code == 1
+    assert "free some space or choose another `output`" in shown
+
+
 def test_an_unexpected_error_hides_its_traceback_until_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*arguments: object, **named: object) -> None:
         raise ZeroDivisionError("by surprise")

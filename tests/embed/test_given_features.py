@@ -38,6 +38,28 @@ def test_rows_with_ids_are_brought_into_order_and_the_rest_is_missing(place):
     assert (about["missing"], about["unused"]) == ([1], 1)
 
 
+def test_ids_may_follow_a_byte_order_mark_and_stand_between_blanks(place):
+    assert place(np.eye(3), ids=["\ufeffi7", " i3\t", "i9\r"])[1]["missing"] == []
+
+
+def test_what_is_no_npy_file_is_refused(tmp_path):
+    np.savez(tmp_path / "archive", one=np.eye(3))
+    archive = (tmp_path / "archive.npz").read_bytes()
+    huge = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }".ljust(127) + b"\n"
+    for content, why in {
+        archive: r"archive of several arrays, \.npz",
+        archive[:40]: "cannot be read",
+        b"": "cannot be read",
+        huge + bytes(64): "cannot be read",
+        huge.replace(b"(-1, 4)", b"(1 << 9,)") + bytes(64): "cannot be read",
+        huge.replace(b"(-1, 4)", b"(9**9**9)")[:-1] + b"\n": "cannot be read",
+        huge.replace(b"(-1, 4)", b"(9999, 9999)"): "cannot be read",
+    }.items():
+        (tmp_path / "image.npy").write_bytes(content)
+        with pytest.raises(DataError, match=why):
+            place_features("image", FeatureFileOptions(path=tmp_path / "image.npy"), IDS, tmp_path / "out")
+
+
 def test_zero_rows_are_an_error_or_missing(place):
     values = np.array([[1.0, 1], [0, 0], [3, 3]])
     with pytest.raises(DataError, match=r"row 1 \(from 0\) is all zeros") as error:

@@ -18,7 +18,7 @@ from augment.engines.base import EngineFailed
 from augment.engines.openai.engine import OpenAIEngine
 from augment.engines.openai.http import Reply, ended, refusal
 from augment.engines.openai.options import OpenAIOptions
-from augment.engines.openai.reply import Broken, read_code, read_json, read_reply, read_words
+from augment.engines.openai.reply import Broken, read_code, read_json, read_reply, read_words, status_of_error
 from augment.messages import Completion, Request
 from augrec.artefacts.errors import DataError
 
@@ -94,7 +94,9 @@ def line_reply(entry: dict[str, Any], options: OpenAIOptions) -> Reply:
     response, error = entry.get("response"), entry.get("error")
     response = response if isinstance(response, dict) else {}
     body = response.get("body")
-    status = _status(response.get("status_code"), error)
+    status, inside = _status(response.get("status_code"), error), status_of_error(body)
+    if status == 200 and inside is not None:
+        status = inside
     if status == 200:
         try:
             return Reply(read_reply(body))

@@ -30,6 +30,7 @@ from augment.engines.openai.reply import (
     read_json,
     read_reply,
     read_words,
+    status_of_error,
     unpacked,
     words,
 )
@@ -87,7 +88,7 @@ class Server:
         import httpx
 
         self._options = options
-        self._key = _key(options.api_key_env)
+        self._key = key_in(options.api_key_env)
         self.retried: Counter[str] = Counter()
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
@@ -137,12 +138,17 @@ class Server:
 
         try:
             status, headers, data = await self._post(payload)
+            said = ""
             if status == 200:
-                return Reply(read_reply(read_json(data)))
-            settled = self._settled(status, data)
+                body = read_json(data)
+                inside = status_of_error(body)
+                if inside is None:
+                    return Reply(read_reply(body))
+                status, said = inside, f" in an answer of status 200: {self._clean(read_words(body))}"
+            settled = self._settled(status, data, headers)
             if settled is not None:
                 return settled
-            trouble = Trouble(f"server_error: status {status}", _retry_after(headers), busy=status == 429)
+            trouble = Trouble(f"server_error: status {status}{said}", _retry_after(headers), busy=status == 429)
         except httpx.ConnectTimeout:
             trouble = Trouble("server_unreachable: no connection in time", connection="refused")
         except (httpx.TimeoutException, TimeoutError):
@@ -191,13 +197,15 @@ class Server:
         own = self._options.backoff * 2**attempt * (0.5 + draw.random())
         return min(max(own, asked or 0.0), self._options.longest_wait)
 
-    def _settled(self, status: int, data: bytes) -> Reply | None:
+    def _settled(self, status: int, data: bytes, headers: httpx.Headers) -> Reply | None:
         """A refusal, or None for trouble that may pass. Raises the error that ends the run."""
         try:
             body = read_json(data)
         except Broken:
             body = data[:2000].decode(errors="replace")
         message, options = self._clean(read_words(body)), self._options
+        if 300 <= status < 400 and "Location" in headers:
+            message = self._clean(f"it sends to {headers['Location']}")
         ends = ended(status, message, read_code(body), options, self._url)
         if ends is not None:
             raise ends
@@ -215,12 +223,20 @@ class Server:
         return words(text.replace(self._key, "***") if self._key else text)
 
 
-def _key(variable: str | None) -> str | None:
+def key_in(variable: str | None) -> str | None:
+    """The key that an environment variable holds; None where no variable is named.
+
+    Raises:
+        UsageError: it holds none, or what no header can hold.
+    """
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UsageError(f"the environment variable {variable} holds no key", remedy=f"export {variable}=... first")
+    if not (key.isascii() and key.isprintable()):
+        what = f"the environment variable {variable} holds letters that no key has: other than ASCII, or a line break"
+        raise UsageError(what, remedy=f"export the key alone as {variable}")
     return key
 
 

@@ -22,6 +22,13 @@ MOST_BYTES = 16 << 20
 MOST_TOKENS = 10_000_000
 """No count is larger: so that all attempts of a request fit the int32 of its record."""
 LONGEST_WORDS = 300
+FINISHED = {
+    **dict.fromkeys(("eos_token", "stop_sequence", "end_turn", "eos", "complete"), "stop"),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "max_length"), "length"),
+}
+"""What servers and gateways in front of other services call the end of an answer, in small letters."""
+NO_STATUS = 502
+"""What an error without a status of its own counts as: trouble of whoever is asked in turn."""
 PACKED = ("gzip", "x-gzip", "deflate")
 ANY_HEADER = 47
 """zlib's word for a window of any size with a header of either kind."""
@@ -83,6 +90,11 @@ def read_json(data: bytes | str) -> Any:
     try:
         return parse_json(data)
     except ValueError as error:
+        start = (data[:200].decode(errors="replace") if isinstance(data, bytes) else data[:200]).lstrip().casefold()
+        if start.startswith("<"):
+            raise Broken("the answer is a page for browsers, not JSON: does the address end in /v1?") from None
+        if start.startswith(("data:", "event:")):
+            raise Broken("the answer is a stream of events, and a whole one was asked for") from None
         raise Broken(f"the answer is not JSON ({words(str(error))})") from None
 
 
@@ -97,13 +109,29 @@ def read_reply(body: Any) -> ChatReply:
     refusal, finish = message.get("refusal"), choice.get("finish_reason")
     return ChatReply(
         text,
-        _line(finish),
+        _finish(_line(finish)),
         problem,
         _line(refusal) if refusal else "",
         _usage(body.get("usage")),
         _likeliest(choice.get("logprobs")),
         _line(body.get("system_fingerprint") or ""),
     )
+
+
+def _finish(reason: str) -> str:
+    small = reason.casefold()
+    return small if small in ("stop", "length") else FINISHED.get(small, reason)
+
+
+def status_of_error(body: Any) -> int | None:
+    """The status of an error that came with status 200, as gateways send it; None where the body holds none."""
+    error = body.get("error") if isinstance(body, dict) and not body.get("choices") else None
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, str) and re.fullmatch("[45][0-9]{2}", code):
+        code = int(code)
+    return code if type(code) is int and 400 <= code <= 599 else NO_STATUS
 
 
 def read_words(body: Any) -> str:

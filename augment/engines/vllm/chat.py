@@ -49,9 +49,9 @@ class Chat:
 
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of a damaged file each library raises its own, some of them bare ones
             raise UsageError(
-                f"the folder holds no tokenizer ({str(error).splitlines()[0]})",
+                f"the folder holds no tokenizer that can be read ({_reason(error)})",
                 where=folder,
                 remedy=TOKENIZER_REMEDY,
             ) from None
@@ -63,7 +63,15 @@ class Chat:
             )
         self._folder, self._kwargs = Path(folder), template_kwargs
         self._system = self._has_system_role()
-        self.tokens((Message("system", SYSTEM_CANARY), Message("user", USER_CANARY)))
+        try:
+            self.tokens((Message("system", SYSTEM_CANARY), Message("user", USER_CANARY)))
+        except UsageError:
+            raise
+        except Exception as error:  # a template is a program of somebody else
+            what = f"the chat template cannot be applied ({_reason(error)})"
+            raise UsageError(
+                what, where=folder, remedy="get the tokenizer's files again, or mend the template"
+            ) from None
 
     def tokens(self, messages: Messages) -> tuple[int, ...]:
         """Ids of the prompt, up to where the model's answer begins."""
@@ -165,8 +173,12 @@ class Chat:
 
         try:
             return self._lost((Message("system", SYSTEM_CANARY), Message("user", USER_CANARY))) is None
-        except jinja2.TemplateError:
+        except (jinja2.TemplateError, TypeError):
             return False
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _dense(text: str) -> str:

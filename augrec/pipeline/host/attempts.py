@@ -18,6 +18,7 @@ from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.files import said_when_full
 from augrec.artefacts.owners import owner_of, this_process
 
+EVENTS = ("start", "done", "stopped", "failed")
 Outcome = Literal["new", "running", "killed", "stopped", "failed", "done"]
 
 
@@ -80,7 +81,7 @@ class Attempts:
             if line["event"] == "start":
                 begun = line
             elif begun is not None:
-                seconds += line["time"] - begun["time"]
+                seconds += max(0.0, line["time"] - begun["time"])  # a clock that was set back meanwhile
         last = lines[-1]
         outcome: Outcome = last["event"] if last["event"] != "start" else "running" if _alive(last) else "killed"
         return State(outcome, last if begun is None else {**begun, **last}, seconds)
@@ -94,7 +95,9 @@ class Attempts:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue  # torn by a kill
-            if isinstance(line, dict) and {"event", "time"} <= line.keys() and line.get("print") == self.fingerprint:
+            if not isinstance(line, dict) or line.get("print") != self.fingerprint:
+                continue
+            if line.get("event") in EVENTS and isinstance(line.get("time"), int | float):
                 lines.append(line)
         return lines
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from augment.accounting.devices import devices_called
 from augment.engines.memory import MemoryNeed, UnknownSize
+from augment.engines.openai.http import key_in
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import ENGINES
 from augment.engines.vllm.extra import check_names
@@ -22,7 +23,7 @@ from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import memory_limit, physical_memory, size_in_words
 from augrec.artefacts.processor import CPUINFO
 from augrec.pipeline.doctor.checks import NVIDIA_SMI_SECONDS, gpu_rows, vllm_row
-from augrec.pipeline.preflight.findings import Finding, Level
+from augrec.pipeline.preflight.findings import Finding, Level, refusals
 from augrec.pipeline.preflight.models import engine_key, sources_asked
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
@@ -178,10 +179,9 @@ def _look_at_server(run: Run, name: str, engine: OpenAIOptions) -> Iterator[Find
     for number, server in enumerate(engine.each):
         place = f"{key}.endpoints.{number}" if engine.endpoints else key
         variable = server.api_key_env
-        if variable and not os.environ.get(variable):
-            what = f"the variable {variable} is not set, or empty"
-            yield Finding("problem", what, f"{place}.api_key_env", f"export {variable}=...")
-        elif waited:
+        lacking = refusals(f"{place}.api_key_env", partial(key_in, variable))
+        yield from lacking
+        if waited and not lacking:
             yield from _ask_server(server, place)
 
 
@@ -190,15 +190,16 @@ def _ask_server(server: OpenAIOptions, place: str) -> Iterator[Finding]:
     import httpx
 
     variable = server.api_key_env
-    headers = {"Authorization": f"Bearer {os.environ[variable]}"} if variable else {}
+    headers = {"Authorization": f"Bearer {key_in(variable)}"} if variable else {}
     address = f"{str(server.base_url).rstrip('/')}/models"
     remedy = "start it before the stage augment, or correct the address"
     try:
-        answer = httpx.get(address, headers=headers, timeout=SECONDS_TO_ANSWER, trust_env=False)
+        with httpx.stream("GET", address, headers=headers, timeout=SECONDS_TO_ANSWER, trust_env=False) as answer:
+            status = answer.status_code  # whatever else it sends is not read
     except httpx.HTTPError as error:
         what = f"nothing answers at {address} ({type(error).__name__})"
         yield Finding("caution", what, f"{place}.base_url", remedy)
         return
-    if answer.status_code in (401, 403):
-        what = f"the server refuses the key ({answer.status_code})"
+    if status in (401, 403):
+        what = f"the server refuses the key ({status})"
         yield Finding("caution", what, f"{place}.api_key_env", "check it")

@@ -24,6 +24,11 @@ CONFIG_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 # Exports of the same weights for other runtimes, and what tools leave behind.
 OTHER_FOLDERS = ("onnx", "openvino", "original", "coreml", "tf")
 SOURCE_FILE = "source.json"
+ENDING_AS_JSON = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+    *("generation_config.json", "chat_template.json"),
+)
+"""Objects that are loaded with a model; one may be as large as weights are."""
 SENTENCE_FILES = ("config_sentence_transformers.json", "sentence_bert_config.json", "1_Pooling")
 """What sentence-transformers writes beside `modules.json`; without that it makes a model of its own (mean pooling)."""
 
@@ -36,7 +41,7 @@ def missing_parts(folder: Path) -> list[str]:
     root, needs_config, missing = folder, True, _half_there(folder)
     if (folder / "modules.json").is_file():
         modules = _json(folder / "modules.json")
-        if not isinstance(modules, list) or not modules:
+        if not isinstance(modules, list) or not modules or not all(map(_is_module, modules)):
             return ["a readable modules.json"]
         root = folder / modules[0]["path"]
         needs_config = "Transformer" in modules[0]["type"].rpartition(".")[2]
@@ -49,11 +54,15 @@ def missing_parts(folder: Path) -> list[str]:
     if needs_config and not isinstance(_json(root / "config.json"), dict):
         missing.append("a readable config.json" if (root / "config.json").is_file() else "config.json")
     missing += _missing_weights(root)
-    if (root / "tokenizer.json").is_file() and not _ends_as_json(root / "tokenizer.json"):
-        missing.append("the end of tokenizer.json")
+    present = [root / name for name in ENDING_AS_JSON if (root / name).is_file()]
+    missing += [f"the end of {path.name}" for path in present if not _ends_as_json(path)]
     if not any(all((root / name).is_file() for name in names) for names in TOKENIZERS):
         missing.append("tokenizer files (tokenizer.json, or vocab.json and merges.txt, or a .model file)")
     return missing
+
+
+def _is_module(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("path", "type"))
 
 
 def _missing_weights(root: Path) -> list[str]:
@@ -99,7 +108,7 @@ def _holds_bytes(path: Path) -> bool:
 
 
 def _ends_as_json(path: Path) -> bool:
-    """Whether a file ends as an object does; it may be as large as weights are, and is not parsed."""
+    """Whether a file ends as an object does; it is not parsed."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 64, 0))
         return file.read().rstrip().endswith(b"}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.arrays import mapped_array
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.names import check_fields
 from recsys.augmentation import FeatureMatrix
@@ -26,13 +27,11 @@ TAKEN = ("user_profile",)
 def npy_features(path: Path, report: Report) -> FeatureMatrix:
     """One `.npy` of numbers [n, d]; pickled objects are refused."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped_array(path)
     except FileNotFoundError:
         raise DataError("the file does not exist", where=path) from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError) as error:
         raise DataError(f"the file is not a readable .npy of numbers ({error})", where=path) from None
-    if not isinstance(array, np.ndarray):
-        raise DataError("expected one array, found an archive of several", where=path)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:  # an empty one may claim any length
         raise DataError(f"expected numbers [n, d], found {array.dtype} {list(array.shape)}", where=path)
     return _features(np.array(array, dtype=np.float32), [], path.name, report)

@@ -35,6 +35,7 @@ class Name:
         self.name = name
 
 
+DEFAULTS = tuple(Name(f"builtins.{name}") for name in ("dict", "list", "int", "float", "str"))
 NDARRAY, OBJECT = Name("numpy.ndarray"), Name("builtins.object")
 
 
@@ -105,7 +106,9 @@ def scalar(dtype: Any, raw: Any) -> Any:
 
 
 class Sparse:
-    """The state of a `scipy.sparse` CSR or COO matrix: a dict of arrays, checked by whoever reads it."""
+    """The state of a `scipy.sparse` CSR or COO matrix or array: a dict of arrays, checked by whoever reads it."""
+
+    by_columns = False
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -116,11 +119,24 @@ class Sparse:
         self.state = {name: value for name, value in state.items() if isinstance(name, str)}
 
 
+class ByColumns(Sparse):
+    """That of a CSC one."""
+
+    by_columns = True
+
+
+def default_dict(*factory: Any) -> dict[Any, Any]:
+    """`collections.defaultdict` as a plain dict: what is not in the file is not asked for."""
+    if len(factory) > 1 or not all(kind is None or kind in DEFAULTS for kind in factory):
+        raise Refused("a collections.defaultdict that computes its defaults")
+    return {}
+
+
 def reconstructor(cls: Any, base: Any, state: Any) -> Sparse:
     """`copyreg._reconstructor`, by which protocols 0 and 1 make a sparse matrix."""
-    if cls is not Sparse or base is not OBJECT or state is not None:
+    if cls not in (Sparse, ByColumns) or base is not OBJECT or state is not None:
         raise Refused("copyreg._reconstructor of something other than a sparse matrix")
-    return Sparse()
+    return Sparse() if cls is Sparse else ByColumns()
 
 
 def encode(text: Any, codec: Any = "latin1") -> bytes:
@@ -262,10 +278,12 @@ ALLOWED: dict[tuple[str, str], Name | StorageType | type | Callable[..., Any]] =
     ("numpy._core.multiarray", "_reconstruct"): Array,
     ("numpy._core.multiarray", "scalar"): scalar,
     ("numpy._core.numeric", "_frombuffer"): frombuffer,
-    ("scipy.sparse._csr", "csr_matrix"): Sparse,
-    ("scipy.sparse._coo", "coo_matrix"): Sparse,
+    **{(f"scipy.sparse._{kind}", f"{kind}_{form}"): Sparse for kind in ("csr", "coo") for form in ("matrix", "array")},
+    **{("scipy.sparse._csc", f"csc_{form}"): ByColumns for form in ("matrix", "array")},
     ("_codecs", "encode"): encode,
     ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): default_dict,
+    **{("builtins", kind.name.partition(".")[2]): kind for kind in DEFAULTS},
     ("copyreg", "_reconstructor"): reconstructor,
     ("builtins", "object"): OBJECT,
     ("builtins", "bytes"): empty_bytes,
@@ -279,11 +297,13 @@ RENAMED_MODULES = {
     "numpy.core.numeric": "numpy._core.numeric",
     "scipy.sparse.csr": "scipy.sparse._csr",
     "scipy.sparse.coo": "scipy.sparse._coo",
+    "scipy.sparse.csc": "scipy.sparse._csc",
     "__builtin__": "builtins",
     "copy_reg": "copyreg",
 }
 SHORT_NAMES = {
-    ("scipy.sparse", "csr_matrix"): ("scipy.sparse._csr", "csr_matrix"),
-    ("scipy.sparse", "coo_matrix"): ("scipy.sparse._coo", "coo_matrix"),
+    ("scipy.sparse", f"{kind}_{form}"): (f"scipy.sparse._{kind}", f"{kind}_{form}")
+    for kind in ("csr", "csc", "coo")
+    for form in ("matrix", "array")
 }
 BUILDABLE = (Array, DType, Sparse)

@@ -236,15 +236,24 @@ def _matrix(matrix: Sparse, limit: int) -> sp.csr_matrix:
     shape = tuple(int(size) for size in state.get("_shape", ()))
     if len(shape) != 2:
         raise Refused("a sparse matrix without a shape")
-    data = np.array(state["data"])  # copies: views of the file's bytes cannot be written
+    data = _own(state["data"])
     if data.dtype.kind not in "biuf" or data.ndim != 1:
         raise Refused("a sparse matrix of something other than numbers")
+    if data.dtype == np.float16:  # SciPy stores it, and computes nothing with it
+        data = data.astype(np.float32)
     stored = len(data) + (len(state["indptr"]) if "indptr" in state else 0)
     if max(shape) > FEW_IDS + IDS_PER_ENTRY * stored or min(shape) < 0:
         raise Refused(f"a sparse matrix of shape {list(shape)} with {len(data)} entries")
     if "indptr" in state:
-        made = sp.csr_matrix((data, np.array(state["indices"]), np.array(state["indptr"])), shape=shape)
+        kind = sp.csc_matrix if matrix.by_columns else sp.csr_matrix
+        made = kind((data, _own(state["indices"]), _own(state["indptr"])), shape=shape)
         made.check_format(full_check=True)
-        return made
+        return made.tocsr()
     row, column = state["coords"] if "coords" in state else (state["row"], state["col"])
-    return sp.coo_matrix((data, (np.array(row), np.array(column))), shape=shape).tocsr()
+    return sp.coo_matrix((data, (_own(row), _own(column))), shape=shape).tocsr()
+
+
+def _own(values: Any) -> np.ndarray:
+    """A copy in this machine's byte order: what views the file cannot be written, and SciPy reads no swapped one."""
+    own = np.array(values)
+    return own.astype(own.dtype.newbyteorder("="), copy=False)

@@ -23,6 +23,8 @@ SECONDS = 60
 """How long a command may take; a busy controller answers slowly."""
 JOB_ID = re.compile(r"(?:(\d+)(?:;([\w.-]+))?|Submitted batch job (\d+)(?: on cluster ([\w.-]+))?)")
 """What `sbatch --parsable` prints, and what it prints where a wrapper drops the option."""
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""By which wrappers paint what they print."""
 ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 )
@@ -114,6 +116,8 @@ def submit(script: Path, after: Iterable[str], folder: Path) -> str:
         done = _run(command, folder)
     except subprocess.TimeoutExpired:
         raise Unanswered(f"sbatch did not answer within {SECONDS} s", where=script) from None
+    except OSError as error:
+        raise UsageError(f"sbatch cannot be started: {error.strerror}", where=shutil.which("sbatch")) from None
     shown = visible("\n".join(part for part in (done.stdout.strip(), done.stderr.strip()) if part)) or "nothing"
     if done.returncode:
         kind = Unanswered if re.search(r"(?i)timed? ?out|communication|unable to contact", shown) else AugrecError
@@ -130,7 +134,7 @@ def parse_job_id(text: str) -> JobId | None:
     >>> parse_job_id("Welcome to the 3 nodes of Seabird\\n--> OK\\n1001;slaking\\n")
     '1001'
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in COLOUR.sub("", text).splitlines() if line.strip()]
     match = JOB_ID.fullmatch(lines[-1]) if lines else None
     return None if match is None else JobId(match[1] or match[3], match[2] or match[4] or "")
 
@@ -163,7 +167,7 @@ def queue(*clusters: str) -> list[Queued] | None:
         if done is None or done.returncode:
             return None
         rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
-        jobs = [Queued(*parts) for parts in rows if len(parts) >= 4]
+        jobs = [Queued(*parts) for parts in rows if len(parts) >= 4 and parts[0].isdecimal()]  # a banner may have bars
         if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
             return None
         listed += jobs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.locks import hold
 from augrec.artefacts.run_folder import LOCK, RunFolder, SubmissionFolder
@@ -115,11 +115,15 @@ def _notes(run: Path) -> list[_Notes]:
     for files in RunFolder(run).submissions():
         if not files.jobs.exists():
             continue
-        content = read_json(
-            files.jobs, remedy="remove this submission's folder once `squeue --me` lists none of its jobs"
-        )
-        jobs = tuple(Submitted(**job) for job in content["jobs"])
-        submissions.append(_Notes(files, jobs, tuple(content.get("unknown", ()))))
+        remedy = "remove this submission's folder once `squeue --me` lists none of its jobs"
+        content = read_json(files.jobs, remedy=remedy)
+        try:
+            jobs = tuple(Submitted(**job) for job in content["jobs"])
+            submissions.append(_Notes(files, jobs, tuple(content.get("unknown", ()))))
+        except (TypeError, LookupError, AttributeError):
+            raise DataError(
+                "the file does not list the jobs of a submission", where=files.jobs, remedy=remedy
+            ) from None
     return submissions
 
 

@@ -236,7 +236,40 @@ def test_no_key_in_the_environment(server: FakeServer, monkeypatch: pytest.Monke
         engine.start()
 
 
-@pytest.mark.parametrize("url", ["gpu7:8000", "ftp://x/v1", "http://me:pw@x/v1", "http://x/v1?key=abc"])
+@pytest.mark.parametrize("key", ["ключ", "one\ntwo", "a\x1b[31m"])
+def test_a_key_that_no_header_can_hold(server: FakeServer, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("AUGREC_TEST_KEY", key)
+    engine = OpenAIEngine(options(server, api_key_env="AUGREC_TEST_KEY"))
+    with engine, pytest.raises(UsageError, match="AUGREC_TEST_KEY holds letters that no key has") as refused:
+        engine.start()
+    assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (completion('{"canary": "amber"}', "tired"), "finish_reason 'tired' instead of 'stop'"),
+        ((200, {"error": {"message": "no such key", "code": 401}}, {}), "refuses the key"),
+        ((200, {"error": {"message": "tomorrow again"}}, {}), "status 200: tomorrow again"),
+        ((200, b"<html>Welcome</html>", {}), "page for browsers"),
+        ((308, {}, {"Location": "https://elsewhere/v1/chat/completions"}), "sends to https://elsewhere/v1"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_named_before_anything_is_asked(
+    server: FakeServer, said: Any, message: str
+) -> None:
+    server.honest = lambda asked: said  # type: ignore[assignment,method-assign]
+    with OpenAIEngine(options(server, retries=0)) as engine, pytest.raises(AugrecError, match=message):
+        engine.start()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("gpu7:8000", "ftp://x/v1", "http://me:pw@x/v1", "http://x/v1?key=abc"),
+        *("http://x:port/v1", "http://x:99999/v1", "http://x/v1\n", "http://a b/v1", "http://x/v1#y", "http://x:0/v1"),
+    ],
+)
 def test_addresses_that_cannot_be_right(url: str) -> None:
     with pytest.raises(ValidationError, match="base_url"):
         OpenAIOptions(base_url=url, model="m")

@@ -15,6 +15,7 @@ from augment.engines.openai.dialect import read_scores
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import (
     MOST_TOKENS,
+    NO_STATUS,
     Broken,
     ChatReply,
     Usage,
@@ -22,6 +23,7 @@ from augment.engines.openai.reply import (
     read_json,
     read_reply,
     read_words,
+    status_of_error,
     unpacked,
     words,
 )
@@ -102,6 +104,29 @@ def test_a_body_without_a_message_is_broken(value: Any) -> None:
         read_reply(value)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("stop", "stop"), ("STOP", "stop"), ("eos_token", "stop"), ("end_turn", "stop"), ("MAX_TOKENS", "length"),
+     ("tool_calls", "tool_calls"), ("content_filter", "content_filter"), (None, "null")],
+)  # fmt: skip
+def test_the_end_of_an_answer_by_other_names(said: Any, meant: str) -> None:
+    one = body()
+    one["choices"][0]["finish_reason"] = said
+    assert read_reply(one).finish_reason == meant
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (body(), None), (body(error={"code": 500}), None), ({"error": None, "choices": []}, None), ([], None),
+        ({"error": {"code": 429}}, 429), ({"error": {"code": "503"}, "choices": []}, 503),
+        ({"error": {"code": "busy"}}, NO_STATUS), ({"error": "busy"}, NO_STATUS), ({"error": {"code": 200}}, NO_STATUS),
+    ],
+)  # fmt: skip
+def test_an_error_in_an_answer_that_says_200(value: Any, status: int | None) -> None:
+    assert status_of_error(value) == status
+
+
 def test_of_several_choices_the_first_counts() -> None:
     several = body("first")
     several["choices"] += [{"message": {"content": "second"}}, "junk"]
@@ -133,6 +158,15 @@ def test_reasons_refusals_and_fingerprints_become_printable_lines(odd: Any) -> N
 )
 def test_what_is_no_json_is_broken(data: bytes) -> None:
     with pytest.raises(Broken):
+        read_json(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(b"\n<!DOCTYPE html>", "page for browsers.*/v1"), (b"data: {}\n\n", "stream of events"), (b"{", "not JSON")],
+)
+def test_what_came_instead_of_json_is_said(data: bytes, why: str) -> None:
+    with pytest.raises(Broken, match=why):
         read_json(data)
 
 

@@ -64,6 +64,25 @@ def test_a_template_that_loses_text_is_refused_at_once(tmp_path: Path, template:
     assert error.value.where == str(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokenizer.json", '{"version": "1.0", "model": {}}', "no tokenizer that can be read"),
+        ("tokenizer.json", "", "no tokenizer that can be read"),
+        ("tokenizer_config.json", '{"tokenizer_class": ', "no tokenizer that can be read"),
+        ("chat_template.jinja", "{% for message in", "chat template cannot be applied"),
+        ("chat_template.jinja", "{{ messages[0].content + 1 }}", "chat template cannot be applied"),
+        ("chat_template.jinja", "{{ nothing(messages) }}", "chat template cannot be applied"),
+    ],
+)
+def test_a_damaged_tokenizer_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    folder = write_tokenizer(tmp_path, CHATML)
+    (folder / name).write_text(content)
+    with pytest.raises(UsageError, match=message) as error:
+        Chat(folder, {})
+    assert error.value.where == str(folder)
+
+
 def test_a_template_that_loses_some_messages_is_refused_with_them(tmp_path: Path) -> None:
     template = CHATML.replace("message['content']", "message['content'] if message['content'] | length < 60 else ''")
     chat = Chat(write_tokenizer(tmp_path, template), {})

@@ -247,6 +247,14 @@ def test_an_attempt_runs_as_long_as_its_own_process(tmp_path: Path, change: dict
     assert attempts.state().outcome == outcome
 
 
+def test_a_clock_that_was_set_back_takes_no_time_away(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path / "attempts.jsonl", "print")
+    lines = [("start", 100.0), ("done", 50.0), ("start", 60.0), ("done", 65.0), ("start", "soon"), ("dreamt", 70.0)]
+    text = "".join(json.dumps({"event": event, "time": at, "print": "print"}) + "\n" for event, at in lines)
+    attempts.path.write_text(text)
+    assert (attempts.state().outcome, attempts.state().seconds) == ("done", 5.0)
+
+
 def test_a_whole_run_stops_too(open_run: Run, start: Start, tmp_path: Path) -> None:
     process = start("run", str(tmp_path / "toy.yaml"), slow=0.2)
     wait_until(lambda: any(open_run.folder.glob("augment/rule/*/shards/*")), "an answer")

@@ -164,6 +164,14 @@ def endless_header(root: Path) -> None:
     (root / SHARDS[0]).write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
 
 
+def cut_tokenizer_config(root: Path) -> None:
+    (root / "tokenizer_config.json").write_text('{"chat_template": "{% for')
+
+
+def odd_modules(root: Path) -> None:
+    (root / "modules.json").write_text('[{"path": 1}]')
+
+
 def without_modules(root: Path) -> None:
     (root / "config_sentence_transformers.json").write_text("{}")
 
@@ -189,6 +197,8 @@ def dense_without_weights(root: Path) -> None:
         (unreadable_index, "a readable model.safetensors.index.json"),
         (endless_index, "a readable model.safetensors.index.json"),
         (without_modules, "modules.json"),
+        (odd_modules, "a readable modules.json"),
+        (cut_tokenizer_config, "the end of tokenizer_config.json"),
     ],
 )
 def test_a_folder_that_holds_less_than_it_names_is_refused(

@@ -158,11 +158,25 @@ def test_long_rows_of_floats_become_arrays(tmp_path: Path, protocol: int) -> Non
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.coo_matrix])
-def test_sparse_matrices_come_through(tmp_path: Path, kind: Callable[..., Any], protocol: int) -> None:
-    matrix = kind(np.array([[0.0, 1, 0], [1, 0, 1]]))
+@pytest.mark.parametrize(
+    "kind", [sp.csr_matrix, sp.coo_matrix, sp.csc_matrix, sp.csr_array, sp.coo_array, sp.csc_array]
+)
+@pytest.mark.parametrize("number", ["f8", ">f4", "f2", "i8", "?"])
+def test_sparse_matrices_come_through(tmp_path: Path, kind: Callable[..., Any], number: str, protocol: int) -> None:
+    dense = np.array([[0.0, 1, 0], [1, 0, 1]])
+    matrix = kind(dense)
+    matrix.data = matrix.data.astype(number)
     found = load(write(tmp_path / "file", matrix, protocol))
-    np.testing.assert_array_equal(found.toarray(), matrix.toarray())
+    assert type(found) is sp.csr_matrix
+    np.testing.assert_array_equal(found.toarray().astype(float), dense)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_dicts_with_defaults_are_dicts(tmp_path: Path, protocol: int) -> None:
+    found = load(write(tmp_path / "file", collections.defaultdict(list, {1: [2, 3]}), protocol))
+    assert (type(found), found) == (dict, {1: [2, 3]})
+    with pytest.raises(DataError, match="refused"):
+        load(write(tmp_path / "file", collections.defaultdict(os.getcwd, {1: 2}), protocol))
 
 
 def test_a_sparse_matrix_with_wild_indices_is_refused(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ cluster) echo "$n;slaking";;
 footer) printf '%s\\nYour project has used 17 of 20 hours\\n' $n;;
 silent) ;;
 budget) printf '%s\\nCore hours left:\\n4711\\n' $n;;
+noisy) echo "sbatch: error: memory was rounded up" >&2; echo $n;;
 binary) printf '\\xff\\xfe\\n%s\\n' $n;;
 third) [ $n -ge 1003 ] && { echo "sbatch: error: $WHY" >&2; exit 1; }; echo $n;;
 *) echo $n;;
@@ -56,6 +57,7 @@ echo "$*" >> "$STATE/asked"
 case "$QMODE" in
 down) echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1;;
 wrapped) echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2; exit 0;;
+boxed) echo "| Seabird | 3 nodes | all up | welcome |"; echo "slurm_load_jobs error: Unable to contact" >&2; exit 0;;
 printed) echo "squeue: error: the scheduler is busy"; exit 0;;
 greeting) echo "Welcome to Seabird, 3 nodes"; echo "squeue: error: unknown key in slurm.conf" >&2;;
 old) [[ "$*" == *--me* ]] && { echo "squeue: unrecognized option '--me'" >&2; exit 1; };;
@@ -111,7 +113,7 @@ def calls(site: Path) -> list[str]:
     return [line.split("|", 2)[2] for line in (site / "jobs").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("mode", ["plain", "banner", "sentence", "binary"])
+@pytest.mark.parametrize("mode", ["plain", "banner", "sentence", "binary", "noisy"])
 def test_a_banner_is_no_part_of_an_id(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setenv("MODE", mode)
     ids = hand_over(run)
@@ -128,6 +130,8 @@ def test_a_banner_is_no_part_of_an_id(site: Path, run: Run, monkeypatch: pytest.
         ("banner 9\n\n  17  \n\n", "17"),
         ("Submitted batch job 17 on cluster big\n", "17;big"),
         ("17\nbye 18 times\n", None),
+        ("hello\n\x1b[1;32m17\x1b[0m\n", "17"),
+        ("67109080;east\n", "67109080;east"),
         ("job 17\n", None),
         ("17 18\n", None),
         ("-17\n", None),
@@ -167,7 +171,7 @@ def test_a_cluster_of_several_is_named_in_every_call(site: Path, run: Run, monke
     assert "--clusters=slaking" in (site / "asked").read_text()
 
 
-@pytest.mark.parametrize("trouble", ["down", "wrapped", "printed", "missing", "slow"])
+@pytest.mark.parametrize("trouble", ["down", "wrapped", "printed", "boxed", "missing", "slow"])
 def test_silence_is_not_an_empty_queue(
     site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: str
 ) -> None:
@@ -207,7 +211,7 @@ def test_a_number_printed_for_two_jobs_is_the_id_of_neither(
 
 def silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     squeue = tmp_path / "bin" / "squeue"
-    if trouble in ("down", "wrapped", "printed"):
+    if trouble in ("down", "wrapped", "printed", "boxed"):
         monkeypatch.setenv("QMODE", trouble)
     elif trouble == "slow":
         monkeypatch.setattr(controller, "SECONDS", 0.2)
@@ -264,6 +268,25 @@ def test_without_slurm_it_is_not_silence(site: Path, run: Run, monkeypatch: pyte
     with pytest.raises(UsageError, match="sbatch is not on PATH"):
         hand_over(run)
     assert len(accepted(site)) == len(JOBS)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"jobs": [1]}', '{"jobs": [{"id": "7"}]}', '{"jobs": null}', "{"])
+def test_a_list_of_jobs_that_is_none_is_named(site: Path, run: Run, content: str) -> None:
+    hand_over(run)
+    notes = run.files.submission("001").jobs
+    notes.write_text(content)
+    with pytest.raises(AugrecError) as error:
+        hand_over(run)
+    assert (error.value.where, "squeue --me" in str(error.value.remedy)) == (str(notes), True)
+
+
+def test_a_program_that_cannot_start_is_named(
+    site: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin" / "sbatch").write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(UsageError, match="sbatch cannot be started: Exec format error"):
+        hand_over(run)
 
 
 def test_a_first_submission_needs_no_queue(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
