@@ -20,6 +20,7 @@ from scipy import stats
 
 ROUNDS = 10_000
 CLOSE = 1e-12
+GRID = 200
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,13 @@ def random_effects(effects: Sequence[float], errors: Sequence[float], alpha: flo
 
 
 def _between(y: np.ndarray, variances: np.ndarray) -> float:
-    """tau^2 by restricted maximum likelihood, in Fisher's scoring steps; never below zero."""
+    """tau^2 by restricted maximum likelihood, in Fisher's scoring steps; never below zero.
+
+    Where errors are a hundredfold apart the likelihood may have several maxima: steps begin at the best of a grid.
+    """
     scale = float(np.var(y, ddof=1) + variances.mean())
-    tau2 = max(0.0, float(np.var(y, ddof=1) - variances.mean()))
+    grid = np.append(0.0, np.geomspace(variances.min() / GRID, scale * len(y), GRID))
+    best = tau2 = float(grid[np.argmax(_likelihood(grid, y, variances))])
     for _ in range(ROUNDS):
         weights = 1 / (variances + tau2)
         residual = (y - weights @ y / weights.sum()) ** 2
@@ -75,4 +80,14 @@ def _between(y: np.ndarray, variances: np.ndarray) -> float:
         before, tau2 = tau2, max(0.0, float(step))
         if abs(tau2 - before) <= CLOSE * scale:
             break
-    return tau2
+    ends = np.array([tau2, best])
+    return float(ends[np.argmax(_likelihood(ends, y, variances))])
+
+
+def _likelihood(tau2: np.ndarray, y: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Twice the restricted log-likelihood at each of several tau^2, but for a constant, [n]."""
+    weights = 1 / (variances + tau2[:, None])
+    mean = (weights @ y / weights.sum(axis=1))[:, None]
+    return np.asarray(
+        np.log(weights).sum(axis=1) - np.log(weights.sum(axis=1)) - (weights * (y - mean) ** 2).sum(axis=1)
+    )

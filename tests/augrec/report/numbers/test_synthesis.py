@@ -49,6 +49,27 @@ def test_the_spread_maximises_the_restricted_likelihood(seed: int) -> None:
     assert restricted(found.tau**2, y, v) <= min(best.fun, restricted(0.0, y, v)) + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("effects", "errors", "tau2"),
+    [
+        ([-0.9, -16.7, -1.0, 33.8], [2.0, 10.6, 1.8, 13.8], 0.0),  # another is at 144.5
+        ([0.2, -3.7, 3.5, 48.5], [1.1, 2.7, 4.2, 16.3], 0.82842),  # 143.6
+        ([32.7, 5.2, -70.5, -106.4, 2.5], [42.8, 2.7, 31.5, 61.2, 2.6], 0.0),  # 579.5
+        ([0.0, 1.0, 10.0, 0.0], [0.001, 5.0, 5.0, 5.0], None),
+        ([3.0, -2.0, 1.0], [0.0002, 0.4, 3.0], None),
+    ],
+)
+def test_of_several_maxima_of_the_likelihood_the_highest_counts(
+    effects: list[float], errors: list[float], tau2: float | None
+) -> None:
+    found = random_effects(effects, errors, 0.05)
+    assert found is not None
+    y, v = np.array(effects), np.array(errors) ** 2
+    best = min(restricted(one, y, v) for one in [0.0, *np.geomspace(1e-6 * v.min(), 10 * np.ptp(y) ** 2, 2000)])
+    assert restricted(found.tau**2, y, v) <= best + 1e-9
+    assert tau2 is None or found.tau**2 == pytest.approx(tau2, abs=1e-4)
+
+
 def test_data_sets_that_agree_weigh_by_their_errors() -> None:
     found = random_effects([0.10, 0.11, 0.10], [0.01, 0.02, 0.04], 0.05)
     assert found is not None
