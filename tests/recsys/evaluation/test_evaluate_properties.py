@@ -140,7 +140,10 @@ def test_lists_follow_score_then_priority(
         assert top.values[row].tolist() == [scores[row, i] for i in order]
 
 
-def test_contested_places_of_many_rows_are_all_settled() -> None:
+@pytest.mark.parametrize("cells", [2**22, 39])
+def test_contested_places_of_many_rows_are_all_settled(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a single row has more items than are ordered at a time."""
+    monkeypatch.setattr("recsys.evaluation.top_items.BLOCK_CELLS", cells)
     rows, n_items = 2 * BLOCK + 3, 40
     ties, users = TieBreak.seeded(rows, n_items, 0), torch.arange(rows)
     top = top_items(torch.zeros(rows, n_items), users, 7, ties).items

@@ -77,10 +77,11 @@ def test_columns_that_no_draw_can_reach_are_not_drawn_for(monkeypatch: pytest.Mo
     assert flips(*columns) == judged
 
 
-def test_resamples_do_not_depend_on_how_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cells", [130, 7])
+def test_resamples_do_not_depend_on_how_many_are_held_at_once(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(7).normal(size=(60, 3))
     whole = resampled_means(values, 50, np.random.default_rng(0))
-    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", 130)  # two resamples are drawn at a time
+    monkeypatch.setattr("augrec.report.numbers.statistics.RESAMPLED_CELLS", cells)  # two resamples at a time, or one
     monkeypatch.setattr("augrec.report.numbers.statistics.COUNTED_BYTES", 480)  # and eight multiplied
     np.testing.assert_allclose(resampled_means(values, 50, np.random.default_rng(0)), whole, rtol=1e-12)
 
