@@ -144,13 +144,18 @@ def prepare(
 
 
 def _write_interactions(raw: RawData, kept: pd.DataFrame, path: Path) -> list[str]:
-    """Writes interactions.parquet, with the reviews; a line where HTML was removed from them."""
+    """Writes interactions.parquet, with the reviews; a line where HTML was removed from them.
+
+    Of `kept` only users, items and splits are left where reviews are read later: large data are held twice by then.
+    """
     order = order_of(kept)
     table = interaction_table(kept, order)
     if raw.later is not None and "written" in kept:
         rows = kept["row"].to_numpy()[order]
         places = np.argsort(rows)
         del order
+        for name in kept.columns.difference(["user", "item", "split"]):
+            del kept[name]  # the table has it
         changed = write_reviewed(path, table, raw.later.reviews(rows[places]), places)
         return [f"interactions: HTML tags and entities removed from review ({changed:,})"] if changed else []
     notes: list[str] = []

@@ -80,11 +80,10 @@ class _Spool:
 
     def parts(self) -> Iterator[tuple[int, int]]:
         """Where the parts begin and end, see `PART`."""
-        ends, start = np.cumsum(np.maximum(self._lengths, 0), dtype=np.int64), 0
-        while start < len(ends):
-            before = int(ends[start - 1]) if start else 0
-            full = int(np.searchsorted(ends, before + PART_BYTES, side="right"))
-            end = min(max(full, start + 1), start + PART, len(ends))
+        start = 0
+        while start < len(self._lengths):
+            ends = np.cumsum(np.maximum(self._lengths[start : start + PART], 0), dtype=np.int64)
+            end = start + max(1, int(np.searchsorted(ends, PART_BYTES, side="right")))
             yield start, end
             start = end
 

@@ -23,17 +23,18 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         name: "item" or "user".
         source_ids: [n] the kept ids in contiguous order. One that `side` does not describe gets nulls (empty lists).
     """
-    places = pd.Index(side[name]).get_indexer(pd.Index(source_ids))
     columns = {
         name: pa.array(np.arange(len(source_ids)), pa.int32()),
         "source_id": pa.array(source_ids, pa.string()),
     }
-    for column in side.columns.drop(name):
+    others = side.columns.drop(name)
+    places = pd.Index(side[name]).get_indexer(pd.Index(source_ids)) if len(side) and len(others) else None
+    for column in others:
         if column in columns:
             raise DataError(
                 f"the side column {column!r} of {name}s has a name Augrec uses", remedy="rename it in the source"
             )
-        if not len(side):
+        if places is None:
             values = pa.nulls(len(source_ids), pa.string())
         elif isinstance(side[column].dtype, pd.StringDtype) and column != "year":
             parts = (places[start : start + PART] for start in range(0, len(places), PART))
