@@ -21,7 +21,7 @@ def query_gpus(columns: Sequence[str], seconds: float = 20.0) -> list[list[str]]
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", f"--query-gpu={','.join(columns)}", "--format=csv,noheader,nounits"]
-    run = subprocess.run(query, capture_output=True, text=True, check=True, timeout=seconds)
+    run = subprocess.run(query, capture_output=True, text=True, errors="replace", check=True, timeout=seconds)
     rows = ([part.strip() for part in line.split(",")] for line in run.stdout.splitlines())
     return [row for row in rows if len(row) == len(columns)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+from augrec.artefacts.visible import one_line
 from augrec.pipeline.doctor.rows import Row, program
 
 SECONDS = 2.0
@@ -31,10 +32,12 @@ def _controller() -> Row:
     if answer is None:
         remedy = "scontrol ping   (is slurmctld running, and does SLURM_CONF name the right file?)"
         return Row(name, "wrong", f"does not answer within {SECONDS:g} s", remedy)
-    line = next((line.strip() for line in answer.splitlines() if line.strip()), "no answer")
-    if " is UP" not in answer:
-        return Row(name, "wrong", line[:200], "start slurmctld, or ask those who run the cluster")
-    return Row(name, "ok", line[:200])
+    lines = [one_line(line, 200) for line in answer.splitlines() if line.strip()] or ["no answer"]
+    up = next((line for line in lines if " is UP" in line), None)  # sites greet before it
+    if up is None:
+        said = next((line for line in lines if line.startswith("Slurmctld")), lines[0])
+        return Row(name, "wrong", said, "start slurmctld, or ask those who run the cluster")
+    return Row(name, "ok", up)
 
 
 def _munge(needed: bool) -> Row:
@@ -51,7 +54,9 @@ def _munge(needed: bool) -> Row:
 def _output(command: list[str], *, successful: bool = False) -> str | None:
     """What a program prints; None where it takes too long, cannot run, or fails and must not."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=successful, timeout=SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=successful, timeout=SECONDS
+        )
     except (subprocess.SubprocessError, OSError):
         return None
     return done.stdout + done.stderr

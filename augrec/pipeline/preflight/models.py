@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from augment.engines.vllm.lora import WEIGHTS
 from augment.options import SourceOptions
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.model_files import read_tensor_header
 from augrec.pipeline.preflight.findings import Finding, refusals
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.start_from import Origin
 from augrec.pipeline.weights import find_model
+from augrec.pipeline.weights.tensor_files import is_pointer, shard_faults
 
 
 def sources_asked(run: Run) -> dict[str, SourceOptions]:
@@ -46,12 +49,24 @@ def look_for_models(run: Run, coming: Collection[Path] = ()) -> Iterator[Finding
             yield from refusals(f"{engine_key(name)}.model", partial(find_model, engine.model))
         if not (engine.replays and engine.records in coming):
             yield from refusals(engine_key(name), engine.file_hashes)
+            if getattr(engine, "lora", None) is not None:
+                yield from refusals(f"{engine_key(name)}.lora", partial(_require_matrices, engine.lora / WEIGHTS))
     if config.generation is not None and config.generation.templates is not None:
         yield from refusals("generation.templates", partial(_require_templates, config.generation.templates))
     if config.embedding is not None and not config.embedding.lexical:
         yield from refusals("embedding.model", partial(find_model, config.embedding.model))
     yield from _look_for_tuning(run)
     yield from _look_for_starts(run)
+
+
+def _require_matrices(path: Path) -> None:
+    """Raises where an adapter's file of weights, which is there, holds none or is cut short."""
+    if not path.is_file():
+        return  # said of the folder
+    fault = "a readable header" if read_tensor_header(path) is None else shard_faults(path)
+    if fault:
+        pointer = ": it is a Git LFS pointer" if is_pointer(path) else ""
+        raise UsageError(f"the adapter's weights lack {fault}{pointer}", where=path, remedy="copy or download it again")
 
 
 def _require_templates(folder: Path) -> None:

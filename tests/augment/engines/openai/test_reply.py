@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from augment.engines.openai import reply
+from augment.engines.openai.batch_file import line_reply
 from augment.engines.openai.dialect import read_scores
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import (
@@ -125,6 +126,13 @@ def test_the_end_of_an_answer_by_other_names(said: Any, meant: str) -> None:
 )  # fmt: skip
 def test_an_error_in_an_answer_that_says_200(value: Any, status: int | None) -> None:
     assert status_of_error(value) == status
+
+
+@pytest.mark.parametrize(("code", "lost"), [(400, False), (500, True), ("busy", True)])
+def test_an_error_in_a_line_of_results_that_says_200(code: Any, lost: bool) -> None:
+    line = {"custom_id": "k", "response": {"status_code": 200, "body": {"error": {"code": code, "message": "no"}}}}
+    found = line_reply(line, OPTIONS)
+    assert (found.answer, found.lost, "'no'" in found.reason) == (None, lost, True)
 
 
 def test_of_several_choices_the_first_counts() -> None:

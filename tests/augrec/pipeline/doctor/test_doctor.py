@@ -166,7 +166,9 @@ def test_openai_and_replay_name_the_package_they_need(monkeypatch):
 
 def test_a_cluster_that_answers(bare_path):
     bare_path("sbatch", "")
-    bare_path("scontrol", 'test "$1" = ping && echo "Slurmctld(primary) at head is UP"')
+    bare_path(
+        "scontrol", """printf 'Gr\\374\\337e!\\n'; test "$1" = ping && echo "Slurmctld(primary) at head is UP\""""
+    )
     bare_path("munge", "echo MUNGE:abc:")
     found = rows(checks.collect())
     assert [found[name].state for name in ("sbatch", "scontrol", "controller", "munge")] == ["ok"] * 4

@@ -185,6 +185,13 @@ def test_an_adapter_of_another_base_is_cautioned_of_and_one_whose_base_is_gone_i
     assert levels("Org/Llama-7B") == ["caution"]
     assert levels(str(write_llama(tmp_path / "twin", layers=1))) == ["caution"]
     assert levels("/gone/Llama-7B") == ["fact"]
+    matrices = tmp_path / "adapter" / "adapter_model.safetensors"
+    for content in (matrices.read_bytes()[:-1], b"version https://git-lfs.github.com/spec/v1\n", b"{}"):
+        kept = matrices.read_bytes()
+        matrices.write_bytes(content)
+        looked = found(tmp_path, {"generation": {"sources": {"llm": llm}}})
+        assert "weights lack" in problems(looked)["generation.sources.llm.engine.lora"]
+        matrices.write_bytes(kept)
     assert levels("Org/model") == levels(str(model)) == levels(None) == []
 
 
