@@ -32,13 +32,15 @@ OFFLINE = {"WANDB_MODE": "offline"}
 UNSAID = {
     "mlflow": {
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     },
     "wandb": {"WANDB_ERROR_REPORTING": "false"},
 }
-"""Variables that a library reads, where the user sets none of them: it tells its makers nothing, and a server that is
-away holds the run up for seconds (MLflow asks again for minutes, and trainings wait)."""
+"""Variables that a library reads, where the user sets none of them: it tells its makers nothing, prints no address of
+every training, and a server that is away holds the run up for seconds (MLflow asks again for minutes, and trainings
+wait)."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import struct
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,7 @@ from augrec.pipeline.trackers import OFFLINE, TRACKERS, UNSAID, Recorded, Tracke
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
+from tests.kit.waiting import wait_until
 
 told: list[Recorded] = []
 
@@ -103,23 +109,86 @@ def test_tensorboard_reads_what_was_written(untold: Run) -> None:
     assert final.value == pytest.approx(read_json(folder.metrics)["test"]["recall@10"])
 
 
-@pytest.mark.slow
-def test_mlflow_finds_what_was_logged(
-    untold: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    mlflow = pytest.importorskip("mlflow", reason="python -m pip install mlflow-skinny")
-    place = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
-    folder = untold.files.training("llmrec", 2)
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server of MLflow on this machine: its address, and its process."""
+    pytest.importorskip("mlflow.server", reason="python -m pip install mlflow")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    address, log = f"http://127.0.0.1:{port}", tmp_path / "server.log"
+    stores = ("--backend-store-uri", f"sqlite:///{tmp_path}/served.db", "--artifacts-destination", f"{tmp_path}/files")
+    command = (sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port), *stores)
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with log.open("wb") as written:
+        server = subprocess.Popen(command, stdout=written, stderr=written, start_new_session=True, env=environment)
+    try:
+        wait_until(
+            lambda: healthy(address),
+            "the server",
+            between=0.2,
+            lost=lambda: server.poll(),
+            more=lambda: log.read_text(),
+        )
+        yield address, server
+    finally:
+        end(server)
+
+
+def healthy(address: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """It and the processes that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def logged_by_mlflow(place: str, folder: TrainingFolder, untold: Run) -> None:
+    """Tells MLflow of a training, and reads back by its own client what it has kept."""
+    import mlflow
+
     config = {"training": {"lr": 0.01}, **{f"key{n}": n for n in range(120)}, "text": "x" * 1000}
     record_trainings(["mlflow"], "toy", untold.files, config, [folder])
-    assert "INFO" not in capfd.readouterr().err
     client = mlflow.MlflowClient(place)
     (run,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
     assert (run.info.run_name, run.info.status) == ("llmrec/seed-2", "FINISHED")
     assert run.data.params.items() >= {"training.lr": "0.01", "key119": "119", "seed": "2", "text": "x" * 500}.items()
     assert run.data.metrics["final/test/recall_at_10"] == read_json(folder.metrics)["test"]["recall@10"]
     assert [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, "loss")] == losses(folder)
+
+
+@pytest.mark.slow
+def test_mlflow_finds_what_was_logged_into_a_file(
+    untold: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("mlflow", reason="python -m pip install mlflow-skinny")
+    place = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    logged_by_mlflow(place, untold.files.training("llmrec", 2), untold)
+    assert "INFO" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_server_of_mlflow_has_what_was_logged_and_one_that_is_gone_stops_nothing(
+    untold: Run,
+    mlflow_server: tuple[str, subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    address, server = mlflow_server
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    logged_by_mlflow(address, untold.files.training("llmrec", 2), untold)
+    assert capfd.readouterr() == ("", ""), "nor does the library say where its runs are to be looked at"
+    end(server)
+    other = untold.files.training("base", 1)
+    record_trainings(["mlflow"], "toy", untold.files, {}, [other])
+    assert "mlflow: not recorded (" in capfd.readouterr().err
+    assert not other.tracked.exists()
 
 
 @pytest.mark.slow
