@@ -51,6 +51,7 @@ class TextMeasures:
     def __init__(self, compare: Compare, config: Config, run: RunFolder) -> None:
         self._compare, self._run = compare, run
         self._columns = config.embedding.columns if config.embedding else None
+        self._lexical = config.embedding is not None and config.embedding.lexical
         sources = config.generation.sources if config.generation else {}
         self.records: dict[tuple[str, str], SourceRecords] = {
             (name, task): SourceRecords.read(run, name, task)
@@ -253,9 +254,10 @@ class TextMeasures:
         return [" ".join(filter(None, map(profile_text, several))) for several in answers]
 
     def _vectors(self, records: SourceRecords) -> np.ndarray | None:
-        """Of a task that gives a text."""
+        """Of a task that gives a text, in a space that all texts share; None without. Where words are weighed, the axes
+        of every matrix are its own words."""
         text = isinstance(self._cards[records.source, records.task].gives, Text)
-        return self._matrix(f"{records.source}/{records.task}") if text else None
+        return self._matrix(f"{records.source}/{records.task}") if text and not self._lexical else None
 
     def _matrix(self, name: str) -> np.ndarray | None:
         """float32 [n, d], missing rows zero; None where there is no such matrix."""

@@ -24,6 +24,7 @@ from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.search.trials import Step
+from tests.kit.toy_comparison import smallest_comparison
 from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import in_this_process, silent
@@ -270,3 +271,15 @@ def test_tf_idf_stands_in_where_no_item_text_is_embedded(plan: ComparisonPlan, t
     assert {check.items_by for check in checks} == {"tf-idf"}
     means = [split.mean for check in checks for split in (check.train, check.valid, check.test)]
     assert all(mean is not None and 0 <= mean <= 1 for mean in means)
+
+
+def test_profiles_and_items_whose_vectors_count_words_of_their_own_are_held_together_by_the_words_of_both(
+    tmp_path: Path, toy_data: Path
+) -> None:
+    plan = read_compare(write_config(tmp_path / "compare.yaml", smallest_comparison(toy_data, tmp_path / "run")))
+    with in_this_process():
+        run_compare(plan, console=silent())
+    widths = {np.load(plan.folder / "embed" / f"{name}.npy").shape[1] for name in ("rule/user_profile", "data/text")}
+    assert len(widths) == 2
+    (found,) = read_json(plan.folder / "compare.json")["leak"]
+    assert (found["source"], found["items_by"]) == ("rule", "tf-idf")
