@@ -23,4 +23,3 @@ def test_texts_stand_at_their_ids(monkeypatch: pytest.MonkeyPatch, part: int, id
     assert table["title"].to_pylist() == [there.get(item) for item in ids]
     assert table["source_id"].to_pylist() == ids
     assert table.schema.field("title").type == pa.string()
-    assert table["title"].num_chunks == 1
