@@ -23,10 +23,14 @@ UNIT = "\x1f"
 """Stands in for a separator of several characters: the parser takes one."""
 EVERY_FIELD = "around every field"
 """How quoting is told by which a writer put marks around values, but not around the header."""
+WITH_COMMA = "around every field with a comma"
+"""How it is told of spreadsheets, which quote so where tabs separate, too."""
 _DOUBLED = r'^"(?:[^"]|"")*""(?:[^"]|"")*"$'
 """A field that was quoted because it holds quotation marks, which are doubled; one that only begins with one is not."""
 _QUOTED = r'^\s*"(?:[^"]|"")*"\s*$'
 """A field between marks, whatever is between them."""
+_HOLDING_COMMA = r'^\s*"(?:[^"]|"")*(?:,|"")(?:[^"]|"")*"\s*$'
+"""One that stands between marks because it holds a comma or a mark, whatever separates the fields."""
 _AFTER_BLANKS = r'^\s+"(?:[^"]|"")*"\s*$'
 """A field between marks that a blank keeps from being quoted: a, "b"."""
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)')
@@ -87,8 +91,9 @@ def header_is_quoted(data: Buffer, separator: str) -> bool:
 def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.ChunkedArray, int, str]:
     """A column without marks that are quoting all the same, how many fields have some, and how they are told.
 
-    Where there is no quoting, marks around every field of the column, or that open and close a field and are doubled
-    inside; where there is, marks after a blank. Marks around most fields, but not all, stay: they are told by "".
+    Where there is no quoting, marks around every field of the column, around those with a comma and no others, or that
+    open and close a field and are doubled inside; where there is, marks after a blank. Marks around most fields,
+    but not all, stay: they are told by "".
 
     Args:
         column: text, as `read_delimited` gives it.
@@ -101,7 +106,10 @@ def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.
     if not layout.quoted:
         quoted, told = compute.match_substring_regex(column, _QUOTED), EVERY_FIELD
         around, texts = _count(quoted), len(column) - _count(compute.is_in(column, value_set=pa.array(("", *NOTHING))))
-        if around < texts:
+        holding = compute.match_substring_regex(column, _HOLDING_COMMA)
+        if around < texts and _count(holding) == around == _count(compute.match_substring_regex(column, '[,"]')):
+            quoted, told = holding, WITH_COMMA
+        elif around < texts:
             quoted, told = compute.match_substring_regex(column, _DOUBLED), "doubled inside"
             if 2 * around > texts and not _count(quoted):
                 return column, around, ""

@@ -21,7 +21,7 @@ from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids
 from recsys.data.readers.contents import Buffer, contents
-from recsys.data.readers.delimited import EVERY_FIELD, Layout, header_fields, read_delimited, unquoted
+from recsys.data.readers.delimited import EVERY_FIELD, WITH_COMMA, Layout, header_fields, read_delimited, unquoted
 from recsys.data.readers.fields import ids_of, nearest, numbers_of, ratings_of, years_of
 from recsys.data.readers.nested import listed, values_of
 from recsys.data.readers.times import Rows, seconds_of
@@ -131,7 +131,7 @@ def _without_marks(table: pa.Table, data: Buffer, path: Path, notes: list[str]) 
     for name in table.column_names:
         column, count, told = unquoted(table[name], data, LAYOUT)
         columns[name] = column.to_pandas()
-        if told == EVERY_FIELD:
+        if told in (EVERY_FIELD, WITH_COMMA):
             notes.append(f"{path.name}: {count:,} values of {name} stood between quotation marks ({told}): removed")
     return pd.DataFrame(columns)
 

@@ -392,6 +392,13 @@ LOG = "user_id,item_id\nu,1\nu,2\nv,1\n"
             ['"A" and b', '"c"', "d"],
             "1 values of title stood between",
         ),
+        (
+            "s.tsv",
+            'item_id\ttitle\n1\t"A, the"\n2\tb\n3\t"C, ""d"""\n',
+            ["A, the", "b", 'C, "d"'],
+            "2 values of title stood",
+        ),
+        ("s.tsv", 'item_id\ttitle\n1\t"A, the"\n2\tb, c\n3\td\n', ['"A, the"', "b, c", "d"], ""),
         ("s.tsv", 'item_id\ttitle\n1\t"A" or "b"\n2\t""\n', ['"A" or "b"', '""'], ""),
         ("s.csv", 'item_id, title\n1, "A b"\n2, c "d"\n', ["A b", ' c "d"'], "1 values of title stood between"),
         ("s.csv", 'item_id,title\n1,"A, ""b"""\n2,c\n', ['A, "b"', "c"], ""),
