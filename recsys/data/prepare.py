@@ -101,7 +101,9 @@ def prepare(
     }
     item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
     del item_side, user_side, items, users, all_items, all_users  # the texts once more
-    if not raw.keeps_everyone:  # what is released or prepared already is taken as it is
+    if raw.keeps_everyone:  # what is released or prepared already is taken as it is
+        item_table, user_table = item_table.combine_chunks(), user_table.combine_chunks()
+    else:
         item_table, cleaned_items = cleaned(item_table, "item")
         user_table, cleaned_users = cleaned(user_table, "user")
         notes += cleaned_items + cleaned_users

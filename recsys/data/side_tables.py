@@ -11,8 +11,7 @@ from augrec.artefacts.errors import DataError
 from recsys.data.markup import blank_is_null, without_markup
 
 PART = 65_536
-"""Rows of texts that are put in order at a time: they are large, and each is copied on its way. Chunks of so many
-change no byte of a Parquet file: they end where the writer's batches of 1,024 do."""
+"""Rows of texts that are put in order at a time: they are large, and each is copied on its way."""
 NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")
 
 
@@ -79,6 +78,7 @@ def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
             continue
         if count:
             changed[name] = count
+        if count or table[name].num_chunks != 1:  # in one piece: a Parquet file's bytes depend on it
             table = table.set_column(table.column_names.index(name), name, values)
     counts = ", ".join(f"{name} ({count:,})" for name, count in changed.items())
     return table, [f"{about}s: HTML tags and entities removed from {counts}"] if changed else []

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from recsys.data import side_tables
-from recsys.data.side_tables import side_table
+from recsys.data.side_tables import cleaned, side_table
 
 TITLES = ["Sea", None, " ", "Gulls & Co", "Reef"]
 
@@ -23,3 +23,7 @@ def test_texts_stand_at_their_ids(monkeypatch: pytest.MonkeyPatch, part: int, id
     assert table["title"].to_pylist() == [there.get(item) for item in ids]
     assert table["source_id"].to_pylist() == ids
     assert table.schema.field("title").type == pa.string()
+    whole, lines = cleaned(table, "item")
+    assert whole.equals(table)
+    assert all(column.num_chunks == 1 for column in whole.columns) or not ids
+    assert lines == []
