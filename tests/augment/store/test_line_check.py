@@ -11,7 +11,7 @@ import pytest
 from augment.messages import Record
 from augment.source_ids import Positions, SourceIds
 from augment.store.line_check import Damaged, check_line
-from augment.store.lines import OtherVersion, Stored
+from augment.store.lines import OtherVersion, Stored, answer_mark
 from augment.tasks import card_of
 from augment.tasks.edges import Edges
 from augment.tasks.ranking import Ranking
@@ -94,6 +94,12 @@ def test_of_several_fields_that_are_odd_the_first_by_name_is_said() -> None:
     less = {name: value for name, value in content().items() if name in ("key", "about")}
     with pytest.raises(OtherVersion, match=r"^without the field 'attempt'$"):
         Stored.from_line(json.dumps(less), EDGES)
+
+
+def test_the_mark_of_an_answer_is_of_64_bits() -> None:
+    marks = [answer_mark("ok", str(number)) for number in range(64)]
+    assert 2**56 < max(marks) < 2**64
+    assert len({*marks, answer_mark("failed", "0")}) == 65
 
 
 IDS = SourceIds(["ü0"], [f"ü{number}" for number in range(6)])

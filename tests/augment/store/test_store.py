@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from dataclasses import replace
@@ -29,6 +30,7 @@ from augment.tasks import card_of
 from augment.tasks.edges import Edges
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
+from augrec.artefacts.locks import hold
 from augrec.artefacts.source_folder import SourceFolder
 
 CARDS = {"edges": card_of(Edges)}
@@ -396,9 +398,28 @@ def test_a_shard_in_the_wrong_place_is_named(tmp_path: Path) -> None:
         store.append(record(1))
     here = SourceFolder(tmp_path).task("edges").shard(shard_of("user", "1", 2), 2)
     here.rename(SourceFolder(tmp_path).task("edges").shard(1 - shard_of("user", "1", 2), 2))
-    for _ in range(2):  # nothing is held by one that was not opened
-        with pytest.raises(DataError, match="wrong file"), open_store(tmp_path, total=2):
+    for store in [open_store(tmp_path, total=2) for _ in range(2)]:  # nothing is held by one that was not opened
+        with pytest.raises(DataError, match="wrong file"), store:
             pass
+
+
+def test_of_two_that_begin_a_source_one_waits_for_the_other(tmp_path: Path) -> None:
+    begun: list[Any] = []
+
+    def begin() -> None:
+        try:
+            with open_store(tmp_path, total=2, selected=[1]) as store:
+                begun.append(store.selected)
+        except AugrecError as error:
+            begun.append(error)
+
+    second = threading.Thread(target=begin)
+    with hold(SourceFolder(tmp_path).layout_lock, "this test is beginning the source"):
+        second.start()
+        second.join(0.1)
+        assert begun == []
+    second.join()
+    assert begun == [[1]]
 
 
 def test_the_number_of_shards_is_pinned(tmp_path: Path) -> None:
