@@ -1,6 +1,6 @@
 """Whether drafting tokens pays: vLLM with n-gram speculation against without, with answers held to a schema and free.
 
-    python -m benchmarks.speculation [--users 16] [--rounds 3] [--tokens 4] [--json FILE]
+    python -m benchmarks.speculation [--users 16] [--rounds 3] [--tokens 4] [--longest 96] [--json FILE]
 
 Two engines over the demo's model and data, each in a process of its own, take turns; what is compared is CPU time of
 all threads for each written token, since drafts change how much is written. On a CPU both compute on one thread. There
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -28,6 +29,7 @@ from augment.engines.vllm.engine import VllmEngine
 from augment.engines.vllm.options import SpeculativeOptions
 from augment.messages import Request
 from augrec.artefacts.files import write_text
+from augrec.artefacts.progress import say
 from benchmarks.augmentation_inside import started
 from benchmarks.augmentation_work import TASKS_ABOUT_USERS, Work, prepared
 from benchmarks.result import Result, add_json_option, report, run
@@ -35,8 +37,8 @@ from benchmarks.result import Result, add_json_option, report, run
 FORMS = ("within a schema", "free")
 PLAIN, DRAFTED = "plain", "n-gram"
 BATCH = 8
-MOST_TOKENS = 96
-"""Of an answer, of either form."""
+LONGEST = 96
+"""Tokens of an answer at most, of either form."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def draw_from_all(config: Path) -> None:
     write_text(config, yaml.safe_dump(content))
 
 
-def serve(orders: Connection, config: Path, tokens: int) -> None:
+def serve(orders: Connection, config: Path, tokens: int, longest: int) -> None:
     """A process: answers all requests in the form that it is told, again and again, until nobody asks."""
     work = Work(config)
     drafts = SpeculativeOptions(method="ngram", num_speculative_tokens=tokens) if tokens else None
@@ -72,15 +74,15 @@ def serve(orders: Connection, config: Path, tokens: int) -> None:
             while True:
                 held = orders.recv() == FORMS[0]
                 engine.clear_cache()
-                orders.send(answered(engine, requests, held=held))
+                orders.send(answered(engine, requests, held=held, longest=longest))
 
 
-def answered(engine: VllmEngine, requests: Sequence[Request], *, held: bool) -> Turn:
+def answered(engine: VllmEngine, requests: Sequence[Request], *, held: bool, longest: int) -> Turn:
     """All requests by vLLM's own call, within their schemas or free."""
     prompts = [{"prompt_token_ids": list(engine.tokens(request.draft.messages))} for request in requests]
     parameters = [engine.parameters(request) for request in requests]
     for one in parameters:
-        one.max_tokens = MOST_TOKENS
+        one.max_tokens = longest
         if not held:
             one.structured_outputs = None
     before, began = drafts(engine.llm), time.process_time()
@@ -104,8 +106,10 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=16, help="who is asked about; two requests each")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each engine in each form")
     parser.add_argument("--tokens", type=int, default=4, help="most tokens of a draft")
+    parser.add_argument("--longest", type=int, default=LONGEST, help="tokens of an answer at most")
     add_json_option(parser)
     arguments = parser.parse_args()
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # vLLM drafts on one; others of the pool would spin beside it
     spawned = multiprocessing.get_context("spawn")
     turns: dict[tuple[str, str], list[Turn]] = {(arm, form): [] for arm in (PLAIN, DRAFTED) for form in FORMS}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
@@ -114,7 +118,7 @@ def main() -> int:
         ends = {}
         for arm, tokens in ((PLAIN, 0), (DRAFTED, arguments.tokens)):
             here, there = spawned.Pipe()
-            process = spawned.Process(target=serve, args=(there, config, tokens))
+            process = spawned.Process(target=serve, args=(there, config, tokens, arguments.longest))
             process.start()
             there.close()
             running.callback(process.join)
@@ -126,6 +130,8 @@ def main() -> int:
                 for arm in (PLAIN, DRAFTED) if turn % 2 == 0 else (DRAFTED, PLAIN):
                     ends[arm].send(form)
                     turns[arm, form].append(ends[arm].recv())
+                    last = turns[arm, form][-1]
+                    say(f"{form}, {arm}: {last.written} tokens written, {last.per_token:.1f} ms of CPU time each")
     results = [line for form in FORMS for line in compared(form, turns[PLAIN, form], turns[DRAFTED, form])]
     return report(f"Drafts of {arguments.tokens} tokens by n-grams, {requests} requests", results, arguments.json)
 
