@@ -14,10 +14,13 @@ from typing import Any, Protocol
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.memory import size_in_words
+from augrec.artefacts.visible import one_line
 from augrec.pipeline.executors.ray.task import Ended, Order, do_order
 
 AUTO = "auto"
 SECONDS_TO_CONNECT = 10.0
+MOST_LETTERS = 200
+"""Of what Ray says of a task that was lost."""
 INSTALL = "python -m pip install 'augrec[ray]', on every node"
 START = "ray start --head --disable-usage-stats here and ray start --address=HOST:6379 on the others; or --address"
 
@@ -151,8 +154,8 @@ class RayCluster:
         except RayTaskError as error:  # before the order was begun: augrec is not there, say
             return Ended("refused", f"a node cannot do it: {error.cause!r}; {INSTALL}")
         except RayError as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            return Ended("lost", f"{type(error).__name__}: {said[0]}")
+            said, _, _ = str(error).strip().partition(". ")  # after its first sentence Ray says where to look for more
+            return Ended("lost", one_line(f"{type(error).__name__}: {said}", MOST_LETTERS))
         return ended
 
     def cancel(self, handles: Iterable[Handle], *, force: bool) -> None:
