@@ -117,7 +117,9 @@ def test_a_run_survives_ctrl_c_a_killed_worker_and_a_node_that_dies(
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: begun(open_run).get(shard, worker) != worker, "another worker", lost=lambda: ended(again))
     (node_two,) = cluster.worker_nodes
+    workers = begun(open_run).values()
     cluster.remove_node(node_two, allow_graceful=False)
+    wait_until(lambda: any(map(gone, workers)), "the end of what was on the node")  # else it finishes its shard first
     (tmp_path / "slow").write_text("0")
     shards = STAGES["augment"].pieces(open_run)
     wait_until(lambda: all(one.done() for one in shards), "the end of both shards", lost=lambda: ended(again))
@@ -126,7 +128,7 @@ def test_a_run_survives_ctrl_c_a_killed_worker_and_a_node_that_dies(
     assert again.returncode == 0, said
     assert f"augment rule {int(shard)}: its worker ended (WorkerCrashedError" in said
     assert "Traceback" not in said
-    assert said.count("it is asked for again") == 2, "what was on the node that died is done by the other"
+    assert said.count("it is asked for again") >= 2, said  # the killed worker's, and what was on the node
     results = "report/results.json"
     assert read_json(open_run.folder / results) == read_json(finished_run / results)
     assert STAGES["train"].pieces(open_run)[0].attempts.state().last["pid"] != again.pid
