@@ -43,6 +43,9 @@ NOT_COUNTED = {
     "augrec.pipeline.config": "what a config says is identified by its values",
 }
 """Modules that are neither followed nor hashed, each with the reason."""
+OFFERED = "shipped"
+"""The folder of configs and profiles that users copy. What one says counts where it is run: a comment in one of them is
+no other code of every training."""
 DATA_SUFFIXES = (".css", ".j2", ".js", ".json", ".toml", ".yaml")
 _FORMAT = f"1:{sys.version_info.major}.{sys.version_info.minor}"  # the syntax tree is the interpreter's
 _MOST_REMEMBERED = 5000
@@ -194,6 +197,8 @@ def _quotes(text: str, name: str) -> bool:
 def _data_below(folder: Path) -> tuple[Path, ...]:
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
+        if path.name == OFFERED:
+            continue
         if path.is_dir() and not path.name.startswith((".", "__")) and not (path / "__init__.py").exists():
             found += _data_below(path)
         elif path.suffix in DATA_SUFFIXES:

@@ -298,3 +298,7 @@ def test_comments_in_any_module_count_for_nothing(checkout: Path) -> None:
         )
     }
     assert changed_by(checkout, edits) == set()
+
+
+def test_a_config_that_is_offered_to_users_counts_for_nothing(checkout: Path) -> None:
+    assert changed_by(checkout, {"augrec/shipped/configs/ml-100k/demo.yaml": ("seed: ", "batch: 1\nseed: ")}) == set()
