@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.arrays import mapped_array
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import atomic_path, read_json, remove_file, write_json, write_npy
@@ -102,11 +103,9 @@ def read_matrix(path: Path, *, remedy: str, rows: int | None = None) -> np.ndarr
         DataError: the file is missing or broken, or has another number of rows.
     """
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        values = mapped_array(path)
+    except (OSError, ValueError) as error:
         raise DataError(f"the matrix cannot be read ({error})", where=path, remedy=remedy) from None
-    if not isinstance(values, np.ndarray):
-        raise DataError("the matrix is an archive of several", where=path, remedy=remedy)
     if rows is not None and (values.ndim != 2 or len(values) != rows):
         raise DataError(f"the matrix is {list(values.shape)}, expected {rows} rows", where=path, remedy=remedy)
     return values
