@@ -14,6 +14,7 @@ from augrec.report.numbers.comparison import describe_family, family_sizes
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.across import NOTE, across_table
 from augrec.report.pages.experiment.across import across
+from augrec.report.pages.experiment.decided import findings, lead
 from augrec.report.pages.experiment.options import Table
 from augrec.report.pages.experiment.plots import bars_on_page, draw_bars, draw_lines, lines_on_page
 from augrec.report.pages.experiment.results import Results, results_json
@@ -106,6 +107,10 @@ def _markdown(
     study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps, together: Sequence[Shown]
 ) -> str:
     parts = [f"# {markdown_cell(study.title)}\n"]
+    if decided := lead(blocks):
+        parts.append(f"**{markdown_cell(decided)}**\n")
+    if further := findings(blocks):
+        parts.append("\n".join(f"- {markdown_cell(sentence)}" for sentence in further) + "\n")
     if family := _family(blocks):
         parts.append(f"{family}\n")
     if words := _words(blocks):
@@ -135,7 +140,9 @@ def _html(
     shown: list[Shown],
 ) -> str:
     """The page; `shown` is given every table of it."""
-    failures, searched = len(study.failures), search_table(study)
+    searched, failed = search_table(study), ""
+    if study.failures:
+        failed = f"{counted(len(study.failures), 'failure')}; the rows concerned say why."
     sections = [(stem(block), block.title) for block in blocks]
     sections += [(f"{found.name}-section", found.caption) for found in together]
     sections += [(name, lines[0].title) for name, lines in sweeps.items()]
@@ -143,7 +150,8 @@ def _html(
     head = Head(
         study.title,
         kicker="Experiment",
-        lead=f"{counted(failures, 'failure')}; the rows concerned say why." if failures else "",
+        lead=" ".join(filter(None, (failed, lead(blocks)))),
+        findings=findings(blocks),
         family=_family(blocks),
         words=_words(blocks),
         sections=sections,

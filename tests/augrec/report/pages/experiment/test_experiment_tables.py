@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from augrec.report.numbers.comparison import Comparison, family_sizes
+from augrec.report.pages.experiment.decided import findings, lead
 from augrec.report.pages.experiment.paper import load, published
 from augrec.report.pages.experiment.plots import bars_on_page
 from augrec.report.pages.experiment.tables import (
@@ -279,3 +280,16 @@ def test_a_sweep_of_several_variants_is_one_table() -> None:
 def test_bars_of_nothing_but_zero_have_an_axis_to_stand_on() -> None:
     rows = tuple(row(name, Value(mean=0.0, low=0.0, high=0.0)) for name in ("one", "other"))
     assert "<svg" in bars_on_page(replace(BLOCK, rows=rows), "bars")
+
+
+def test_the_page_begins_with_what_it_decides_and_says_what_one_seed_leaves_open() -> None:
+    assert lead([replace(BLOCK, rows=(BLOCK.rows[0],)), BLOCK]) == "A & B, recall@20 beside base_line: better: good|x."
+    assert findings([BLOCK]) == []
+    assert BETTER.versus is not None
+    alone = replace(BETTER, versus=replace(BETTER.versus, p_seeds=None, p_equivalence_seeds=None))
+    rows = tuple(row(name, alone, against=f"of {name}", seeds=(1,)) for name in "abcde")
+    block = replace(BLOCK, rows=(row("base_line", PLAIN, is_baseline=True), *rows))
+    assert lead([block]) == "A & B, recall@20 beside the row that each is compared with: undecided: 5 rows."
+    (why,) = findings([block])
+    assert why.startswith("Of 5 differences that users show 5 cannot be called better or worse")
+    assert findings([BLOCK, BLOCK]) == [lead([BLOCK])]
