@@ -236,9 +236,10 @@ def batches_of_like_length(lengths: np.ndarray, most: int, near: float) -> list[
         Every row once, the longest first, equal ones in their order; int64 each.
     """
     order = np.argsort(-lengths, kind="stable")
+    falling = lengths[order]
     batches, start = [], 0
     while start < len(order):
-        last = np.searchsorted(-lengths[order], -near * lengths[order[start]], side="right")
+        last = np.searchsorted(-falling, -near * falling[start], side="right")
         end = min(start + most, int(last))
         batches.append(order[start:end])
         start = end

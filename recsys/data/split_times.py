@@ -7,6 +7,7 @@ import pandas as pd
 
 from augrec.artefacts.errors import DataError
 from recsys.data.options import GlobalTemporalSplit, LeaveLastOut, Split, TemporalSplit
+from recsys.data.readers.times import day_span
 from recsys.data.splits import TEST, TRAIN, VALID, require_times
 
 IGNORED = "ignored: training sees what came after test interactions"
@@ -120,11 +121,9 @@ def span_notes(interactions: pd.DataFrame) -> list[str]:
     if (times >= EARLY).mean() < 0.5:  # a time of its own, counted from somewhere
         if times.min() < 0 or times.max() >= YEAR:
             return []
-        days = sorted({str(np.datetime64(int(at), "s"))[:10] for at in (times.min(), times.max())})
-        span = " to ".join(days)
         return [
-            f"all times are of 1970 ({span}), read as seconds: if they count days, hours or steps, their order is used "
-            "and dates and spans of time mean nothing"
+            f"all times are of 1970 ({day_span(times)}), read as seconds: if they count days, hours or steps, "
+            "their order is used and dates and spans of time mean nothing"
         ]
     odd = (times < EARLY) | (times > LATE)
     if not odd.any():

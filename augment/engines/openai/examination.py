@@ -81,20 +81,20 @@ async def _counted(server: Server, options: OpenAIOptions, tries: int) -> tuple[
         if reply.answer is None:
             raise reply.doubt or _silent(reply, options)
         text, _ = answer_text(reply.answer, options)
-        finish = reply.answer.finish_reason
-        if held(text, compact=False) and finish != "stop":
-            raise EngineFailed(
-                f"the server ends a whole answer with finish_reason {finish!r} instead of 'stop', so it "
-                "looks like one that was cut short",
-                where=options.address,
-                remedy="use a server that says 'stop', as vLLM does",
-            )
         if not held(text, compact=False):
             raise EngineFailed(
                 f"the server does not hold answers to their schema: it wrote {text[:80]!r} where only "
                 '{"canary": "amber"} or {"canary": "cobalt"} were possible',
                 where=options.address,
                 remedy="use a server that honours response_format json_schema, as vLLM does",
+            )
+        finish = reply.answer.finish_reason
+        if finish != "stop":
+            raise EngineFailed(
+                f"the server ends a whole answer with finish_reason {finish!r} instead of 'stop', so it "
+                "looks like one that was cut short",
+                where=options.address,
+                remedy="use a server that says 'stop', as vLLM does",
             )
         counts.append(reply.answer.usage.prompt)
     if system_left_out(counts):

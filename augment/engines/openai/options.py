@@ -33,13 +33,8 @@ def _address(address: str) -> str:
     parts = urlsplit(address)
     if not address.isprintable() or " " in address:
         raise ValueError("holds a blank, a line break or a letter that cannot be seen")
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{error}") from None
-    if port == 0 or parts.fragment:
-        raise ValueError("not an address such as http://gpu7:8000/v1")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    port = parts.port  # a ValueError says what is wrong with it
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.fragment:
         raise ValueError("not an address such as http://gpu7:8000/v1")
     if parts.username or parts.password or parts.query:
         raise ValueError("holds a name, a password or a query; name the key's variable in api_key_env instead")

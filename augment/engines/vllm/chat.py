@@ -11,6 +11,7 @@ from typing import Any
 from augment.messages import Message, Messages
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import digest, sha256_files
+from augrec.artefacts.visible import one_line
 
 FILES = (
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -178,7 +179,7 @@ class Chat:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(str(error), 300) or type(error).__name__
 
 
 def _dense(text: str) -> str:

@@ -26,9 +26,6 @@ class Adapter:
     """Those that its configuration names."""
     sha256: str
     """Of its configuration and weights; whatever else lies in the folder changes no answer."""
-    base: str
-    """The model it was trained on, as its configuration names it: a hub id, a path, or `sha256:` and the hash of its
-    weights; "" where it names none."""
 
     def room(self, asked: int | None) -> int:
         """The `max_lora_rank` that vLLM is told: what is asked for, or the least that holds it.
@@ -57,9 +54,20 @@ def read_adapter(folder: Path) -> Adapter:
         raise UsageError(f"the LoRA folder has no {WEIGHTS}", where=folder, remedy="save the adapter as safetensors")
     ranks = _ranks(config, folder / CONFIG)
     most = next(allowed for allowed in RANKS if allowed >= max(ranks))
-    base = config.get("base_model_name_or_path")
-    sha256 = sha256_files(folder, [folder / CONFIG, weights])
-    return Adapter(folder, most, ranks, sha256, base if isinstance(base, str) else "")
+    return Adapter(folder, most, ranks, sha256_files(folder, [folder / CONFIG, weights]))
+
+
+def base_of(folder: Path) -> str:
+    """The model that an adapter was trained on, as its configuration names it; its weights are not read.
+
+    Returns:
+        A hub id, a path, or `sha256:` and the hash of the model's weights; "" where it names none.
+
+    Raises:
+        UsageError: there is no readable configuration.
+    """
+    base = _config(folder / CONFIG).get("base_model_name_or_path")
+    return base if isinstance(base, str) else ""
 
 
 def _config(path: Path) -> dict[str, Any]:

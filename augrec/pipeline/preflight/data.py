@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from augrec.artefacts.arrays import mapped_array
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.files import readable_parquet
+from augrec.artefacts.matrices import read_matrix
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.preflight.findings import Finding, Level, refusals
 from augrec.pipeline.stages.base import Run
@@ -76,11 +76,7 @@ def _look_at_matrix(feature: FeatureFileOptions) -> None:
     """Raises where a feature is no matrix, or its ids are not as many as its rows."""
     if not feature.path.is_file():
         raise DataError("the feature file does not exist", where=feature.path, remedy="correct the path")
-    try:
-        shape = mapped_array(feature.path).shape
-    except (ValueError, OSError) as error:
-        what, remedy = f"the matrix cannot be read ({error})", "save it with numpy.save, without pickled objects"
-        raise DataError(what, where=feature.path, remedy=remedy) from None
+    shape = read_matrix(feature.path, remedy="save it with numpy.save, without pickled objects").shape
     if len(shape) != 2:
         raise DataError(f"the feature file has {len(shape)} dimensions, not 2", where=feature.path)
     if feature.ids is None:

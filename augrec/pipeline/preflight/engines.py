@@ -15,7 +15,7 @@ from augment.engines.openai.http import key_in
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import ENGINES
 from augment.engines.vllm.extra import check_names
-from augment.engines.vllm.lora import read_adapter
+from augment.engines.vllm.lora import base_of
 from augment.engines.vllm.number_format import built_for_cpu
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.errors import AugrecError, UsageError
@@ -112,7 +112,7 @@ def _look_at_base(name: str, engine: Any) -> Iterator[Finding]:
     if lora is None:
         return
     try:
-        base, folder = read_adapter(lora).base, find_folder(engine.model)
+        base, folder = base_of(lora), find_folder(engine.model)
     except AugrecError:
         return  # said of the adapter, or of the model
     what = other_base(base, engine.model, folder)

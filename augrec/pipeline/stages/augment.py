@@ -314,11 +314,11 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "", folder: Path 
 
 def _caution_of_other_base(name: str, engine: Any, model: Any) -> None:
     """Says that an adapter was tuned on other weights; stored otherwise, a model has another hash, too."""
-    from augment.engines.vllm.lora import read_adapter
+    from augment.engines.vllm.lora import base_of
     from augrec.pipeline.weights.adapter_base import other_weights
 
     lora = getattr(engine, "lora", None)
-    if lora is not None and model is not None and other_weights(read_adapter(lora).base, model.sha256):
+    if lora is not None and model is not None and other_weights(base_of(lora), model.sha256):
         what = f"caution  {name}: the adapter {lora} was tuned on other weights than those of {engine.model}"
         say(f"{what}; name as `model` what it was tuned on")
 

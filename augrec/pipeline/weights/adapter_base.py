@@ -40,9 +40,10 @@ def other_base(base: str, model: str, folder: Path | None) -> str:
             return ""
         theirs = model_config(lies) or {}
         for key in COMPARED:
-            if None not in (one := (theirs.get(key), config.get(key))) and one[0] != one[1]:
-                return f"the adapter's base, {one_line(base, 120)}, has {key} {one[0]}, and the model {one[1]}"
-    names = {plain_name(model), *(plain_name(name) for name in (config.get("_name_or_path"),) if isinstance(name, str))}
+            there, here = theirs.get(key), config.get(key)
+            if there is not None and here is not None and there != here:
+                return f"the adapter's base, {one_line(base, 120)}, has {key} {there}, and the model {here}"
+    names = {plain_name(called) for called in (model, config.get("_name_or_path")) if isinstance(called, str)}
     name = plain_name(base)
     if not name or name in names:
         return ""

@@ -102,22 +102,33 @@ def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.
     """
     if layout.escaped or data.find(layout.separator.encode() + b' "' if layout.quoted else b'"') < 0:
         return column, 0, ""
-    quoted, told = compute.match_substring_regex(column, _AFTER_BLANKS), "after a blank"
-    if not layout.quoted:
-        quoted, told = compute.match_substring_regex(column, _QUOTED), EVERY_FIELD
-        around, texts = _count(quoted), len(column) - _count(compute.is_in(column, value_set=pa.array(("", *NOTHING))))
-        holding = compute.match_substring_regex(column, _HOLDING_COMMA)
-        if around < texts and _count(holding) == around == _count(compute.match_substring_regex(column, '[,"]')):
-            quoted, told = holding, WITH_COMMA
-        elif around < texts:
-            quoted, told = compute.match_substring_regex(column, _DOUBLED), "doubled inside"
-            if 2 * around > texts and not _count(quoted):
-                return column, around, ""
+    if layout.quoted:
+        quoted, told = compute.match_substring_regex(column, _AFTER_BLANKS), "after a blank"
+    else:
+        quoted, told = _quoting(column)
     count = _count(quoted)
-    if not count:
-        return column, 0, ""
+    if not count or not told:
+        return column, count, ""
     inside = compute.utf8_slice_codeunits(compute.utf8_trim_whitespace(column), 1, -1)
     return compute.if_else(quoted, compute.replace_substring(inside, '""', '"'), column), count, told
+
+
+def _quoting(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    """Which fields of an unquoted column stand between marks that are quoting, and how it is told; "": they are not."""
+    around = compute.match_substring_regex(column, _QUOTED)
+    count = _count(around)
+    if not count:
+        return around, ""
+    texts = len(column) - _count(compute.is_in(column, value_set=pa.array(("", *NOTHING))))
+    if count >= texts:
+        return around, EVERY_FIELD
+    holding = compute.match_substring_regex(column, _HOLDING_COMMA)
+    if _count(holding) == count == _count(compute.match_substring_regex(column, '[,"]')):
+        return holding, WITH_COMMA
+    doubled = compute.match_substring_regex(column, _DOUBLED)
+    if 2 * count > texts and not _count(doubled):
+        return around, ""
+    return doubled, "doubled inside"
 
 
 def _count(truths: pa.ChunkedArray) -> int:

@@ -168,7 +168,7 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
         seconds = np.rint((numbers - SHEET_EPOCH) * 86_400).astype(np.int64)
         return (
             seconds,
-            f"times such as {known.iloc[0]} are read as day numbers of a spreadsheet ({_days(seconds)})",
+            f"times such as {known.iloc[0]} are read as day numbers of a spreadsheet ({day_span(seconds)})",
             "days",
         )
     size = np.abs(numbers)
@@ -188,8 +188,8 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
     return whole, "" if per_second == 1 else f"times such as {known.iloc[0]} are read as {name} since 1970", name
 
 
-def _days(seconds: np.ndarray) -> str:
-    """The first and the last day, e.g. 2023-01-01 to 2023-12-31."""
+def day_span(seconds: np.ndarray) -> str:
+    """The first and the last day of times in seconds since 1970, e.g. 2023-01-01 to 2023-12-31; one day alone."""
     first, last = (str(np.datetime64(int(at), "s"))[:10] for at in (seconds.min(), seconds.max()))
     return first if first == last else f"{first} to {last}"
 

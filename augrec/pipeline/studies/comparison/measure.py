@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -203,15 +204,14 @@ def _spent(
     """Arm -> what its texts cost: within a budget, what asking about no others would have."""
     by_source = {cost.source: cost for cost in costs}
     spent = {}
-    budgets = any(arm.asked is not None for arm in plan.compare.arms.values())
-    dataset = Dataset.load(folder.dataset, test=False) if budgets else None
+    dataset = cache(lambda: Dataset.load(folder.dataset, test=False))
     for arm in arms:
         if arm.kind not in ("llm", "published") or arm.lists_of is not None or arm.source not in by_source:
             continue
         spent[arm.name] = by_source[arm.source]
         budget = plan.compare.arms[arm.name].asked
-        if budget is not None and dataset is not None:
-            users = asked_users(budget, dataset)
+        if budget is not None:
+            users = asked_users(budget, dataset())
             spent[arm.name] = spent[arm.name].part(texts.share(arm.source, users))
     return spent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from augrec.report.numbers.verdicts import WORDS, verdict
-from augrec.report.pages.experiment.values import Block
+from augrec.report.pages.experiment.values import Block, comparisons_of, mark_of
 from augrec.report.render.wording import counted, listed
 
 FEW = 4
@@ -21,14 +21,12 @@ def findings(blocks: Sequence[Block]) -> list[str]:
     """The verdicts of the other tables, and why differences that users show decide nothing."""
     found = [sentence for sentence in map(_verdicts, blocks) if sentence][1:]
     shown = untested = 0
-    for block in blocks:
-        for row in block.rows:
-            for metric, value in row.values.items():
-                if value.versus is None:
-                    continue
-                decided = verdict(value.versus, metric, block.alpha)
-                shown += bool(decided.users)
-                untested += decided.word == "undecided" and bool(decided.users) and decided.seeds is None
+    for alpha in {block.alpha for block in blocks}:
+        pairs = comparisons_of([block for block in blocks if block.alpha == alpha])
+        decided = [verdict(one, metric, alpha) for by_metric in pairs.values() for metric, one in by_metric.items()]
+        over_users = [one for one in decided if one.users]
+        shown += len(over_users)
+        untested += sum(one.word == "undecided" and one.seeds is None for one in over_users)
     if untested:
         found.append(
             f"Of {counted(shown, 'difference')} that users show {untested} cannot be called better or worse: nobody "
@@ -42,9 +40,8 @@ def _verdicts(block: Block) -> str:
     metric = block.metrics[0]
     rows: dict[str, list[str]] = {word: [] for word in WORDS}
     for row in block.rows:
-        compared = row.values[metric].versus
-        if compared is not None:
-            rows[verdict(compared, metric, block.alpha).word].append(row.label)
+        if word := mark_of(row.values[metric], metric, block.alpha):
+            rows[word].append(row.label)
     undecided = rows.pop("undecided")
     parts = [f"{word}: {listed(labels)}" for word, labels in rows.items() if labels]
     if undecided:

@@ -287,7 +287,9 @@ def test_the_page_begins_with_what_it_decides_and_says_what_one_seed_leaves_open
     assert findings([BLOCK]) == []
     assert BETTER.versus is not None
     alone = replace(BETTER, versus=replace(BETTER.versus, p_seeds=None, p_equivalence_seeds=None))
-    rows = tuple(row(name, alone, against=f"of {name}", seeds=(1,)) for name in "abcde")
+    rows = tuple(
+        row(name, alone, against=f"of {name}", compared_with=("base", f"of {name}"), seeds=(1,)) for name in "abcde"
+    )
     block = replace(BLOCK, rows=(row("base_line", PLAIN, is_baseline=True), *rows))
     assert lead([block]) == "A & B, recall@20 beside the row that each is compared with: undecided: 5 rows."
     (why,) = findings([block])
