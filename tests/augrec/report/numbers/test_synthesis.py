@@ -57,6 +57,10 @@ def test_the_spread_maximises_the_restricted_likelihood(seed: int) -> None:
         ([32.7, 5.2, -70.5, -106.4, 2.5], [42.8, 2.7, 31.5, 61.2, 2.6], 0.0),  # 579.5
         ([0.0, 1.0, 10.0, 0.0], [0.001, 5.0, 5.0, 5.0], None),
         ([3.0, -2.0, 1.0], [0.0002, 0.4, 3.0], None),
+        ([-0.9, -16.7, -1.0, 39.98], [2.0, 10.6, 1.8, 13.8], 0.0),  # 311 is nearly as good
+        ([-0.05, 0.17, -110.06, 0.16, -0.15, -19.51], [0.05, 0.23, 31.03, 0.04, 0.34, 4.38], 0.01404),  # low and narrow
+        ([-0.09, 0.0, 13.26, 0.09, 0.02, -0.05, -68.03], [0.02, 0.01, 3.34, 0.05, 0.02, 0.02, 12.94], 0.00298),
+        ([-0.51, 2.17, 0.47, 0.19, -0.04, 0.04, 72.95], [1.09, 1.16, 0.24, 0.02, 0.04, 0.01, 10.3], 574.8401),  # high
     ],
 )
 def test_of_several_maxima_of_the_likelihood_the_highest_counts(
@@ -68,6 +72,19 @@ def test_of_several_maxima_of_the_likelihood_the_highest_counts(
     best = min(restricted(one, y, v) for one in [0.0, *np.geomspace(1e-6 * v.min(), 10 * np.ptp(y) ** 2, 2000)])
     assert restricted(found.tau**2, y, v) <= best + 1e-9
     assert tau2 is None or found.tau**2 == pytest.approx(tau2, abs=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1e3])
+def test_the_unit_of_the_effects_does_not_matter(unit: float) -> None:
+    effects, variances = (np.array(column) for column in zip(*BCG, strict=True))
+    errors = np.sqrt(variances)
+    found = random_effects(effects.tolist(), errors.tolist(), 0.05)
+    other = random_effects((unit * effects).tolist(), (unit * errors).tolist(), 0.05)
+    assert found is not None
+    assert other is not None
+    expected = [unit * one for one in (found.mean, found.low, found.high, found.tau)]
+    assert [other.mean, other.low, other.high, other.tau] == pytest.approx(expected, rel=1e-9)
+    assert other.p == pytest.approx(found.p, rel=1e-9)
 
 
 def test_data_sets_that_agree_weigh_by_their_errors() -> None:
