@@ -17,7 +17,8 @@ def test_the_examples_in_the_docstrings_hold():
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "  ", "unknown", "Unknown", "UNKNOWN ", "N/A", "none", [], ["unknown", None]]
+    "value",
+    [None, "", "  ", "unknown", "Unknown", "UNKNOWN ", "N/A", "none", "Null", [], ["unknown", None], float("-inf")],
 )
 def test_an_answer_that_says_nothing_is_missing(value):
     assert answer_text(value) is None
@@ -27,6 +28,8 @@ def test_a_film_may_be_called_unknown_but_the_filler_is_missing():
     assert own_text("Unknown") == "Unknown"
     assert own_text("unknown") is None
     assert own_text(float("nan")) is None
+    assert own_text(" ") is None
+    assert own_text("None") == "None"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,9 @@ def test_a_film_may_be_called_unknown_but_the_filler_is_missing():
         (1986, "1986"),
         (4.5, "4.5"),
         (True, "yes"),
+        (False, "no"),
+        (0, "0"),
+        (("Drama", 2.0, False), "Drama, 2, no"),
         ("  Steven\n Spielberg ", "Steven Spielberg"),
         (["Drama", "unknown", "War"], "Drama, War"),
         ("Zoë Ñandú", "Zoë Ñandú"),
@@ -51,8 +57,12 @@ def test_a_profile_leaves_out_what_is_unknown():
     assert profile_text({"age": "unknown", "liked_genres": []}) is None
 
 
-def test_a_prose_profile_keeps_its_own_words():
-    assert profile_text({"profile": "Enjoys slow thrillers."}) == "Enjoys slow thrillers."
+@pytest.mark.parametrize("field", ["profile", "summary", "text"])
+@pytest.mark.parametrize("end", [".", "!", "?"])
+def test_prose_keeps_its_own_words_and_the_end_of_its_sentence(field, end):
+    assert profile_text({field: f"Enjoys slow thrillers{end}"}) == f"Enjoys slow thrillers{end}"
+    assert profile_text({field: "Enjoys slow thrillers"}) == "Enjoys slow thrillers."
+    assert item_text({"title": f"Who{end}", field: "Slow"}) == f"Who{end} Slow."
 
 
 def test_the_year_is_said_once():
@@ -63,8 +73,11 @@ def test_the_year_is_said_once():
 
 
 def test_a_nested_value_is_refused():
-    with pytest.raises(DataError, match="dict"):
-        answer_text({"director": "X"})
+    nested = {"director": "X" * 100}
+    with pytest.raises(DataError, match="a value of type dict has no text") as error:
+        answer_text(nested)
+    assert error.value.where == repr(nested)[:80]
+    assert error.value.remedy == "use strings, numbers, lists"
 
 
 values = st.one_of(

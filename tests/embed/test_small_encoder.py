@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -271,6 +272,82 @@ def test_texts_of_like_tokens_are_encoded_together_and_their_tokens_counted_once
     assert encoder.cut(longest_first) == 1
     assert len(model.counted) == counted == 1
     assert encoder.cut(UNLIKE[:1]) == 1
+
+
+def test_of_vectors_the_first_with_any_number_that_is_not_finite_is_named(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Said([[1, 2], [2, 1]], [[3, 4], [np.nan, 2], [np.inf, np.nan]])
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: said)
+    with pytest.raises(DataError, match="the embedding of 'b' is not finite"):
+        SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(["a", "b", "c"])
+
+
+def test_a_model_is_loaded_without_network(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")  # so that what is set below is taken back
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    asked: list[tuple[object, str | None]] = []
+
+    def load(*_: object, local_files_only: object, **_others: object) -> Said:
+        asked.append((local_files_only, os.environ.get("HF_HUB_OFFLINE")))
+        return Said([[1, 2], [2, 1]], [[7, 8]])
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", load)
+    SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(["x"])
+    assert asked == [(True, "1")]
+
+
+@pytest.mark.parametrize(
+    ("modules", "name"),
+    [
+        ([{}], "own"),
+        ([{}, {"pooling_mode": "max"}], "max"),
+        ([{"pooling_mode": ("cls", "mean")}], "cls+mean"),
+        ([{"get_pooling_mode_str": lambda: "lasttoken"}], "lasttoken"),
+        ([{"pooling_mode": "max", "get_pooling_mode_str": lambda: "mean"}], "max"),
+    ],
+)
+def test_pooling_is_what_the_first_module_says_that_says_it(
+    made: Path, monkeypatch: pytest.MonkeyPatch, modules: list[dict[str, object]], name: str
+) -> None:
+    class Modules(Said):
+        def __iter__(self) -> Iterator[SimpleNamespace]:
+            return (SimpleNamespace(**module) for module in modules)
+
+    model = Modules([[1, 2], [2, 1]], [])
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: model)
+    assert SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").pooling == name
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "looks"), [("cpu", "float32", 2), ("cpu", "bfloat16", 0), ("cuda", "float32", 0)]
+)
+def test_free_cores_are_looked_for_before_every_block_and_the_threads_put_back(
+    made: Path, monkeypatch: pytest.MonkeyPatch, device: str, dtype: str, looks: int
+) -> None:
+    import torch
+
+    before, done = torch.get_num_threads(), list[str]()
+
+    class MoreThreads:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def resume(self) -> None:
+            done.append("resume")
+            torch.set_num_threads(before + 1)
+
+        def look(self) -> None:
+            done.append("look")
+
+    model = Words(device)
+    monkeypatch.setattr("embed.encoder.Threads", MoreThreads)
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: model)
+    monkeypatch.setattr(SentenceEncoder, "block", 2)
+    options = EmbeddingOptions(device="cpu", dtype=dtype)  # type: ignore[arg-type]
+    SentenceEncoder(options, made, "0").encode(["a a", "b", "c"])
+    assert done == ["resume"] * (looks > 0) + ["look"] * looks
+    assert torch.get_num_threads() == before
 
 
 def test_no_text_is_much_shorter_than_the_longest_beside_it() -> None:
