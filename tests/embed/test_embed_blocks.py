@@ -120,3 +120,19 @@ def test_vectors_that_depend_on_all_texts_are_of_one_block(tmp_path):
     alone = LexicalEncoder(EmbeddingOptions(fewest_texts=1)).encode([texts[row] for row in there])
     np.testing.assert_array_equal(read_field(tmp_path / "text")[0][there], alone)
     assert not blocks_of(tmp_path / "text").exists()
+
+
+def test_texts_that_are_cut_are_counted_in_every_block(tmp_path, counting):
+    class Cutting(counting):
+        def cut(self, texts):
+            return sum(len(text) > 1 for text in texts)
+
+    assert embed_field(Cutting(), TEXTS, tmp_path / "x", source_sha256="s")["cut"] == 4
+
+
+def test_a_kept_block_of_other_numbers_is_encoded_again(begun, counting):
+    block = sorted(blocks_of(begun).iterdir())[0]
+    np.save(block, np.load(block).astype(np.float64))
+    encoder = counting()
+    embed_field(encoder, TEXTS, begun, source_sha256="s")
+    assert len(encoder.asked) == 4

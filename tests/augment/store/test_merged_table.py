@@ -136,3 +136,16 @@ def test_a_merge_that_fails_leaves_no_rows_about(
         with suppress(FileNotFoundError):  # the one that lists them
             still_open.append(str(link.readlink()))
     assert not [name for name in still_open if name.startswith(str(tmp_path))], f"kept open after {error.value}"
+
+
+def test_rows_that_are_gone_already_do_not_keep_the_others_from_being_cleared(
+    small_ranges: None, tmp_path: Path
+) -> None:
+    def records() -> Iterator[Record]:
+        yield from (record(entity) for entity in range(30))
+        min(tmp_path.iterdir()).unlink()
+        raise DataError("they cannot be read any more")
+
+    with pytest.raises(DataError, match="any more"):
+        merge(records(), {f"key{entity}" for entity in range(30)}, tmp_path / "records.parquet")
+    assert list(tmp_path.iterdir()) == []
