@@ -15,11 +15,12 @@ import pytest
 
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.run_folder import RunFolder
-from augrec.artefacts.tasks import Insertions, TaskCard, write_card
+from augrec.artefacts.tasks import Edges, Insertions, TaskCard, write_card
 from augrec.pipeline.audit.checks import Asked, Check, Split
 from augrec.pipeline.audit.hints import audit_base, audit_similar
 from augrec.pipeline.audit.insertions import audit_insertions, wrong_picks
 from augrec.pipeline.audit.interactions import read_split
+from recsys import augmentation
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
@@ -233,3 +234,23 @@ def test_an_item_of_training_in_a_sequence_is_found(run: RunFolder) -> None:
     (check,) = write([split.train_history[0][1], *(unseen(split, user) for user in users[1:])])
     assert len(check.violations) == 1
     assert check.violations[0].startswith("picks, seed 1: user 0, item")
+
+
+def test_a_place_behind_the_last_item_is_found(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of whatever source gives any, beside other answers too; nothing is said before a source has answered."""
+    split = read_split(run.dataset)
+    item, places = unseen(split, 0), [0, len(split.train_history[0]) - 1, len(split.train_history[0])]
+    given = augmentation.Insertions(np.zeros(3, np.int64), np.full(3, item), np.array(places))
+    monkeypatch.setattr(
+        "augrec.pipeline.side.side_information", lambda *_: augmentation.SideInformation(insertions=given)
+    )
+    variants = {"variants": {"picks": {"model": "mf", "source": "llm"}, "plain": {"model": "mf"}}}
+    write_config(run.config, toy_config("data", SECTIONS, variants))
+    for name in ("picks", "plain"):
+        run.training(name, 1).root.mkdir(parents=True)
+    assert audit_insertions(run.root, split) == []
+    for name, gives in (("pair", Edges()), ("pick", Insertions())):
+        write_card(run.source("llm").task(name).card, TaskCard(name=name, about="user", gives=gives))
+    write_json(run.summary, {"sources": {"llm": {"tasks": {"pair": {}, "pick": {}}}}})
+    (check,) = audit_insertions(run.root, split)
+    assert (check.rows, check.violations) == (3, (f"picks, seed 1: user 0, item {item} at place {places[-1]}",))

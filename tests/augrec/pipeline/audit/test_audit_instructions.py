@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from augment.engines.vllm.chat import Chat
-from augrec.artefacts.files import read_parquet
+from augrec.artefacts.files import read_parquet, write_parquet
 from augrec.artefacts.instructions import write_instructions
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Split
@@ -160,6 +163,83 @@ def test_what_is_wrong_is_found(
     taught: Taught, task: str, change: Callable[[Taught, Line], Line], found: set[str]
 ) -> None:
     assert found <= set(taught.found(taught.of(task), change(taught, taught.of(task))))
+
+
+def test_without_instructions_the_checks_looked_at_nothing(taught: Taught) -> None:
+    assert taught.found() == {}
+    rows = {check.name: check.rows for check in audit_instructions(taught.run.root, taught.split)}
+    assert rows == {title: 0 for name, title in TITLES.items() if name != "hints"}
+
+
+def test_an_item_and_a_user_of_no_name_here_are_taken_for_nobody(taught: Taught) -> None:
+    name = taught.items[1]
+    line = next(line for line in taught.lines if name in line["items"] and name not in line["targets"])
+    assert "asked" in taught.found({**line, "items": ["?" if item == name else item for item in line["items"]]})
+    latest = taught.items[taught.split.train_history[1][-1]]
+    assert "similar" in taught.found({**line, "user": "?", "similar": [latest]})
+
+
+@pytest.mark.parametrize("said", ["?", "", "AB", "neither"])
+def test_of_an_answer_of_another_kind_nothing_is_said(taught: Taught, said: str) -> None:
+    line = next(line for line in taught.lines if line["task"] == "pair" and line["completion"] == "B")
+    assert taught.found({**line, "completion": said}) == {}
+
+
+def test_of_equal_scores_any_order_is_theirs(taught: Taught, tmp_path: Path) -> None:
+    other = elsewhere(taught, tmp_path)
+    held = read_parquet(other.run.base.held_out)
+    scores = pa.array([0.5] * held.num_rows, held.schema.field("score").type)
+    write_parquet(other.run.base.held_out, held.set_column(held.column_names.index("score"), "score", scores))
+    line = taught.of("pair")
+    assert other.found(line, hinted_by_the_answer(taught, line)) == {}
+
+
+def test_where_items_have_no_titles_no_words_are_compared(taught: Taught, tmp_path: Path) -> None:
+    other = elsewhere(taught, tmp_path)
+    write_parquet(other.run.items, read_parquet(other.run.items).drop_columns("title"))
+    assert other.found(*taught.lines) == {}
+
+
+@pytest.mark.parametrize(("known", "title"), [("M", "M II"), ("N", "M")])
+def test_a_line_names_the_item_of_the_longest_title(taught: Taught, tmp_path: Path, known: str, title: str) -> None:
+    """Which the instruction does not say that it shows, however short it is and whatever it begins with."""
+    line = taught.of("rating")
+    shown = {*line["items"], *line["history"], *line["similar"]}
+    called = {line["history"][0]: known, next(item for item in taught.items if item not in shown): title}
+    other = elsewhere(taught, tmp_path)
+    items = read_parquet(other.run.items)
+    rows = [
+        {**row, "title": called[name], "year": None} if (name := str(row["source_id"])) in called else row
+        for row in items.to_pylist()
+    ]
+    write_parquet(other.run.items, pa.Table.from_pylist(rows, schema=items.schema))
+    first = line["prompt"][-1]["content"].splitlines()[1]
+    assert other.found(line) == {}
+    assert set(other.found(_reworded(line, lambda text: text.replace(first, f"- {title}, Drama", 1)))) == {"words"}
+
+
+def test_a_prediction_is_rounded_to_its_nearest_digit(taught: Taught) -> None:
+    line = taught.of("rating")
+    user, fold = taught.users.index(line["user"]), int(line["id"].rsplit("/", 2)[1])
+    (score,) = (
+        row["score"]
+        for row in read_parquet(taught.run.base.held_out).to_pylist()
+        if (row["user"], row["fold"], row["item"]) == (user, fold, taught.items.index(line["items"][0]))
+    )
+    near = round(score, 1)
+    far = near + (0.1 if score > near else -0.1)
+    said = {
+        rating: set(taught.found(_reworded(line, lambda text, rating=rating: f"{text}\nIt predicts {rating:.1f}. ")))
+        for rating in (near, far)
+    }
+    assert said == {near: set(), far: {"hints"}}
+
+
+def elsewhere(taught: Taught, folder: Path) -> Taught:
+    """A copy of the run, to be damaged."""
+    taught.found(*taught.lines)
+    shutil.copytree(taught.run.root, folder / "run")
+    return Taught(RunFolder(folder / "run"))
 
 
 def _held_out(split: Split, taught: Taught, line: Line) -> str:

@@ -41,6 +41,9 @@ def found(training: TrainingFolder) -> dict[str, tuple[str, ...]]:
 
 def test_a_sound_training(training: TrainingFolder) -> None:
     assert found(training) == {TRUE: (), DRAWN: ()}
+    folder = RunFolder(training.root.parents[2])
+    rows = [check.rows for check in audit_noise(folder.root, read_split(folder.dataset))]
+    assert rows == [len(read_noise(training.noise))] * 2
 
 
 def test_every_seed_is_sound_whatever_is_left_out(training: TrainingFolder) -> None:
