@@ -25,6 +25,7 @@ from augment.engines.vllm.process_environment import (
     environment,
     logger_to,
     output_to,
+    present_objects_kept,
     threads_restored,
 )
 from augment.messages import Message
@@ -166,12 +167,14 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
     """A running engine; freed, and the process put back as it was, when the block ends."""
     began, watch = time.monotonic(), CoreWatch()
     with logger_to("vllm", log):
+        gc.collect()
         with output_to(log):
             import vllm
         on_cpu = check_device(options)
         compared = check_files(options, model, log)
         settings = engine_settings(options, model, on_cpu)
-        with threads_restored() as set_threads, compiling_nothing(on_cpu and settings["enforce_eager"]):
+        compiling = compiling_nothing(on_cpu and settings["enforce_eager"])
+        with present_objects_kept(), threads_restored() as set_threads, compiling:
             threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
                 llm = _build(vllm.LLM, settings, log)
@@ -334,10 +337,12 @@ def _describe(llm: Any, options: VllmOptions, on_cpu: bool, in_step: bool) -> di
 
 
 def _free(llm: Any) -> None:
+    """Gives back the weights and the cache: what the process does next has their memory."""
     from vllm.distributed import cleanup_dist_env_and_memory
 
     with suppress(Exception):
         llm.llm_engine.engine_core.shutdown()
-    del llm
-    cleanup_dist_env_and_memory()
-    gc.collect()
+    if sys.modules[
+        "torch"
+    ].distributed.is_initialized():  # else the engine has ended with all of this, and a collection
+        cleanup_dist_env_and_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -49,6 +50,7 @@ def surroundings() -> dict[str, Any]:
         "set_num_threads": torch.set_num_threads,
         "cores": os.sched_getaffinity(0),
         "environment": {name: value for name, value in os.environ.items() if "VLLM" in name or "HF_" in name},
+        "uncollected": gc.get_freeze_count(),
     }
 
 
@@ -188,7 +190,10 @@ def test_counted_tokens_are_the_prompt_tokens(engine: VllmEngine, catalog: Catal
     request = requests(engine, catalog)[0]
     (completion,) = engine.run([request])
     assert completion.prompt_tokens == engine.count_tokens(request.draft.messages)
-    read, wrote = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+\d|\d", engine.pulse())[:2])
+    read, wrote = (
+        int(number.replace(",", ""))
+        for number in re.findall(r"(?:read|wrote) ([\d,]+)", engine.pulse().replace(", ", " "))
+    )
     assert read >= completion.prompt_tokens
     assert wrote >= completion.completion_tokens
     assert engine.pulse().endswith(", 1 thread")
@@ -216,5 +221,6 @@ def test_the_process_is_left_as_it_was(
     now = {name: value for name, value in os.environ.items() if name in surroundings["environment"]}
     assert now == surroundings["environment"]
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in os.environ
+    assert gc.get_freeze_count() == surroundings["uncollected"]
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
