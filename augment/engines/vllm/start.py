@@ -342,7 +342,6 @@ def _free(llm: Any) -> None:
 
     with suppress(Exception):
         llm.llm_engine.engine_core.shutdown()
-    if sys.modules[
-        "torch"
-    ].distributed.is_initialized():  # else the engine has ended with all of this, and a collection
+    torch: Any = sys.modules["torch"]
+    if torch.distributed.is_initialized():  # an engine of this process has done it, as its last act
         cleanup_dist_env_and_memory()

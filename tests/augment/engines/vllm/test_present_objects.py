@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -26,16 +27,13 @@ def test_what_is_there_is_passed_over_until_the_block_ends(fails: bool) -> None:
     gc.disable()
     try:
         before = _thrown_away()
-        try:
-            with present_objects_kept():
-                within = _thrown_away()
-                gc.collect()
-                assert before() is not None
-                assert within() is None, "what the block makes is collected as ever"
-                if fails:
-                    raise ValueError
-        except ValueError:
-            pass
+        with suppress(ValueError), present_objects_kept():
+            within = _thrown_away()
+            gc.collect()
+            assert before() is not None
+            assert within() is None, "what the block makes is collected as ever"
+            if fails:
+                raise ValueError
         gc.collect()
         assert before() is None
         assert gc.get_freeze_count() == 0

@@ -190,10 +190,8 @@ def test_counted_tokens_are_the_prompt_tokens(engine: VllmEngine, catalog: Catal
     request = requests(engine, catalog)[0]
     (completion,) = engine.run([request])
     assert completion.prompt_tokens == engine.count_tokens(request.draft.messages)
-    read, wrote = (
-        int(number.replace(",", ""))
-        for number in re.findall(r"(?:read|wrote) ([\d,]+)", engine.pulse().replace(", ", " "))
-    )
+    numbers = re.findall(r"(?:read|wrote) ([\d,]+)", engine.pulse())
+    read, wrote = (int(number.replace(",", "")) for number in numbers)
     assert read >= completion.prompt_tokens
     assert wrote >= completion.completion_tokens
     assert engine.pulse().endswith(", 1 thread")
