@@ -21,7 +21,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -43,8 +43,6 @@ SLOWEST = 8.0
 LEAST_SECONDS = 30.0
 PRELOADED = ("hypothesis", "numpy", "pandas", "pyarrow.parquet", "pydantic", "pytest", "scipy.stats", "torch", "yaml")
 """Libraries that every child finds loaded; never a module of the project, which may be the one with the fault."""
-
-
 ARGUMENTS = ("-x", "-q", "--capture=sys", "-p", "no:cacheprovider", "--tb=no", "-o", "timeout=0")
 
 
@@ -313,11 +311,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         __import__(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    targets = [Target(**entry) for entry in tomllib.loads((HERE / "targets.toml").read_text("utf-8"))["target"]]
+    if unknown := {*options.modules}.difference(*(target.modules for target in targets)):
+        parser.error(f"targets.toml has no {', '.join(sorted(unknown))}")
     reasons, used, unexplained = equivalents(), set(), 0
-    for entry in tomllib.loads((HERE / "targets.toml").read_text(encoding="utf-8"))["target"]:
-        target = Target(**entry)
+    for target in targets:
         if options.modules:
-            target = Target([name for name in target.modules if name in options.modules], target.tests)
+            target = replace(target, modules=[name for name in target.modules if name in options.modules])
         chosen = every = list(target.mutants())
         if options.at_most:
             chosen = drawn(every, options.at_most, options.seed, reasons)

@@ -25,19 +25,20 @@ from pathlib import Path
 import mutant_runner as runner
 runner.HERE = runner.ROOT = Path.cwd()
 runner.PACKAGES, runner.PRELOADED = ("toy",), ()
-sys.exit(runner.main(["--jobs", "2"]))
+sys.exit(runner.main(["--jobs", "2", *sys.argv[1:]]))
 """
 ORDERED = "said = []\n\n\ndef test_a():\n    said.append(1)\n\n\ndef test_b():\n    assert said\n    within(1)\n"
 
 
-def run(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, tests: str, *arguments: str, targets: str = TARGETS) -> subprocess.CompletedProcess[str]:
     files = {"toy/__init__.py": "", "toy/bounds.py": SOURCE, "tests/test_bounds.py": tests}
-    files |= {"targets.toml": TARGETS, "equivalent.toml": REASON}
+    files |= {"targets.toml": targets, "equivalent.toml": REASON}
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
     paths = {"PYTHONPATH": str(Path(__file__).parent), "XDG_CACHE_HOME": str(folder / "cache")}
-    return subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=folder, env=paths)
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=paths)
 
 
 @pytest.mark.slow
@@ -59,3 +60,13 @@ def test_tests_that_pass_in_their_own_order_alone_judge_nothing(tmp_path: Path) 
     assert found.returncode == 1
     assert "pass in their own order alone" in found.stderr
     assert "noticed" not in found.stdout
+
+
+@pytest.mark.slow
+def test_a_module_that_is_named_is_judged_as_far_as_its_target_goes(tmp_path: Path) -> None:
+    found = run(tmp_path, TESTS, "toy.bounds", targets=TARGETS + 'functions = ["within"]\n')
+    assert found.stdout.splitlines() == ["toy.bounds: 1 noticed, 0 endless, 0 survived, 0 equivalent"]
+    assert found.returncode == 0
+    found = run(tmp_path, TESTS, "toy.bound")
+    assert found.returncode == 2
+    assert "targets.toml has no toy.bound" in found.stderr
