@@ -24,9 +24,12 @@ from augment.engines.base import EngineFailed
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.openai.reply import (
     MOST_BYTES,
+    PAGE,
     Broken,
     ChatReply,
+    Foreign,
     read_code,
+    read_error,
     read_json,
     read_reply,
     read_words,
@@ -71,6 +74,8 @@ class Trouble:
     """Whether nobody was there, or whoever was there went away while it was asked."""
     busy: bool = False
     """Whether the server only has too much to do."""
+    foreign: bool = False
+    """Whether what answered is no server of chat completions: of an engine that begins, the end."""
 
 
 class ServerSilent(EngineFailed):
@@ -124,6 +129,10 @@ class Server:
                 return found
             if found.connection == "refused":
                 raise self._unreachable(found.reason.partition(": ")[2])
+            if found.foreign:
+                what = f"no server of chat completions answers there (status 200): {found.reason.partition(': ')[2]}"
+                remedy = "mend `base_url`: it ends in /v1 and names the server itself, not a proxy, a login or a page"
+                raise EngineFailed(what, where=self._url, remedy=remedy)
             if attempt + 1 < tries:
                 await asyncio.sleep(self.wait(attempt, found.wait, draw))
         return Reply(None, f"{found.reason}, {tries} times", lost=True)
@@ -138,14 +147,16 @@ class Server:
 
         try:
             status, headers, data = await self._post(payload)
-            said = ""
+            said, kind = "", headers.get("Content-Type", "")
             if status == 200:
-                body = read_json(data)
+                body = read_json(data, kind)
                 inside = status_of_error(body)
                 if inside is None:
                     return Reply(read_reply(body))
-                status, said = inside, f" in an answer of status 200: {self._clean(read_words(body))}"
-            settled = self._settled(status, data, headers)
+                status, said = inside, f" in an answer of status 200: {read_words(body, self._key)}"
+            else:
+                body = read_error(data, kind)
+            settled = self._settled(status, body, headers)
             if settled is not None:
                 return settled
             trouble = Trouble(f"server_error: status {status}{said}", _retry_after(headers), busy=status == 429)
@@ -158,7 +169,7 @@ class Server:
         except httpx.HTTPError as error:
             trouble = Trouble(f"connection_lost: {type(error).__name__}", connection="lost")
         except Broken as broken:
-            trouble = Trouble(f"broken_body: {self._clean(str(broken))}")
+            trouble = Trouble(f"broken_body: {self._clean(str(broken))}", foreign=isinstance(broken, Foreign))
         self.retried[trouble.reason.partition(":")[0]] += 1
         return trouble
 
@@ -197,13 +208,9 @@ class Server:
         own = self._options.backoff * 2**attempt * (0.5 + draw.random())
         return min(max(own, asked or 0.0), self._options.longest_wait)
 
-    def _settled(self, status: int, data: bytes, headers: httpx.Headers) -> Reply | None:
+    def _settled(self, status: int, body: Any, headers: httpx.Headers) -> Reply | None:
         """A refusal, or None for trouble that may pass. Raises the error that ends the run."""
-        try:
-            body = read_json(data)
-        except Broken:
-            body = data[:2000].decode(errors="replace")
-        message, options = self._clean(read_words(body)), self._options
+        message, options = read_words(body, self._key), self._options
         if 300 <= status < 400 and "Location" in headers:
             message = self._clean(f"it sends to {headers['Location']}")
         ends = ended(status, message, read_code(body), options, self._url)
@@ -246,7 +253,7 @@ def ended(status: int, message: str, code: str, options: OpenAIOptions, url: str
     if status in (401, 403):
         key = f"the variable {options.api_key_env}" if options.api_key_env else "no key, as `api_key_env` is not set"
         return EngineFailed(
-            f"the server refuses the key (status {status})",
+            f"the server refuses the key ({answer if PAGE in message else f'status {status}'})",
             where=options.address,
             remedy=f"it was sent {key}; export a valid key there and run again",
         )
@@ -259,6 +266,9 @@ def ended(status: int, message: str, code: str, options: OpenAIOptions, url: str
             where=url,
             remedy="`model` is the name the server gives it (GET base_url/models), `base_url` ends in /v1",
         )
+    if status == 511:
+        remedy = "log in to the network, or name a server that is reached without; " + KEPT
+        return EngineFailed(f"the network asks for a login first ({answer})", where=url, remedy=remedy)
     return None
 
 

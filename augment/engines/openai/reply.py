@@ -7,6 +7,7 @@ can help. One whose completion holds no usable text says so in `problem`: anothe
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -19,6 +20,10 @@ from augrec.artefacts.visible import one_line, without_surrogates
 
 MOST_BYTES = 16 << 20
 """The longest reply that is read, as sent and unpacked; an answer is some KiB."""
+UNSEEN = re.compile(r"<!--.*?-->|<(script|style)\b.*?(</\1\s*>|\Z)|<[^<>]*>?", re.DOTALL | re.IGNORECASE)
+"""What a browser does not show of a page."""
+PAGE = "a page for browsers"
+MOST_OF_PAGE = 20_000
 MOST_TOKENS = 10_000_000
 """No count is larger: so that all attempts of a request fit the int32 of its record."""
 LONGEST_WORDS = 300
@@ -36,6 +41,11 @@ ANY_HEADER = 47
 
 class Broken(ValueError):
     """A reply is no chat completion; the text says why."""
+
+
+class Foreign(Broken):
+    """What came is of another kind than a chat completion, as a login, a proxy or another service sends it: whoever
+    answers so does it again. The text is as long as they wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +95,60 @@ def unpacked(data: bytes, encoding: str) -> bytes:
     return content
 
 
-def read_json(data: bytes | str) -> Any:
-    """The value of some JSON. Raises Broken for anything else, however deep, long or badly encoded it is."""
+def read_json(data: bytes | str, kind: str = "") -> Any:
+    """The value of some JSON.
+
+    Args:
+        data: the JSON.
+        kind: what its sender says that it is, e.g. "text/html; charset=utf-8".
+
+    Raises:
+        Foreign: it is a page for browsers, or a stream of events.
+        Broken: it is anything else that is not JSON, however deep, long or badly encoded it is.
+    """
     try:
         return parse_json(data)
     except ValueError as error:
-        start = (data[:200].decode(errors="replace") if isinstance(data, bytes) else data[:200]).lstrip().casefold()
-        if start.startswith("<"):
-            raise Broken("the answer is a page for browsers, not JSON: does the address end in /v1?") from None
-        if start.startswith(("data:", "event:")):
-            raise Broken("the answer is a stream of events, and a whole one was asked for") from None
+        page = page_in(data, kind)
+        if page:
+            raise Foreign(f"the answer is not JSON but {page}") from None
+        if _start(data).startswith(("data:", "event:")):
+            raise Foreign("the answer is a stream of events, and a whole one was asked for") from None
         raise Broken(f"the answer is not JSON ({words(str(error))})") from None
 
 
+def read_error(data: bytes, kind: str) -> Any:
+    """What a body other than an answer says: its JSON, or else its beginning as text, of a page what is seen of it."""
+    try:
+        return parse_json(data)
+    except ValueError:
+        return page_in(data, kind) or data[:2000].decode(errors="replace")
+
+
+def page_in(data: bytes | str, kind: str) -> str:
+    """A page for browsers in words, with its kind and what is seen of it first; "" for what is none."""
+    if not (_start(data).startswith("<") or kind.casefold().lstrip().startswith(("text/html", "application/xhtml"))):
+        return ""
+    text = data[:MOST_OF_PAGE].decode(errors="replace") if isinstance(data, bytes) else data[:MOST_OF_PAGE]
+    seen = one_line(html.unescape(UNSEEN.sub(" ", text)), MOST_OF_PAGE)
+    return f"{PAGE} ({words(kind) or 'of no stated type'}) that begins {seen!r}"
+
+
+def _start(data: bytes | str) -> str:
+    start = data[:200].decode(errors="replace") if isinstance(data, bytes) else data[:200]
+    return start.lstrip("\ufeff \t\r\n").casefold()
+
+
 def read_reply(body: Any) -> ChatReply:
-    """A chat completion from the JSON of its body. Raises Broken when it has no first choice with a message."""
-    choices = body.get("choices") if isinstance(body, dict) else None
+    """A chat completion from the JSON of its body.
+
+    Raises:
+        Foreign: the body says nothing of choices.
+        Broken: it has no first choice with a message.
+    """
+    if not isinstance(body, dict) or "choices" not in body:
+        raise Foreign(f"the answer is not the JSON of a chat completion: {_written(body)}")
+    choices = body["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
@@ -134,14 +182,19 @@ def status_of_error(body: Any) -> int | None:
     return code if type(code) is int and 400 <= code <= 599 else NO_STATUS
 
 
-def read_words(body: Any) -> str:
-    """What a body says went wrong, whatever its wrapping: `error`, `message`, `detail`, or all of it."""
+def read_words(body: Any, secret: str | None = None) -> str:
+    """What a body says went wrong, whatever its wrapping: `error`, `message`, `detail`, or all of it.
+
+    Args:
+        body: its JSON, or text.
+        secret: what is not repeated, should it stand there.
+    """
     while isinstance(body, dict):
         inner = next((body[key] for key in ("error", "message", "detail") if body.get(key)), None)
         if inner is None:
             break
         body = inner
-    return _line(body)
+    return words(_written(body).replace(secret, "***") if secret else _written(body))
 
 
 def read_code(body: Any) -> str:
@@ -159,8 +212,13 @@ def words(text: str) -> str:
 
 def _line(value: Any) -> str:
     """A JSON value as one line."""
+    return words(_written(value))
+
+
+def _written(value: Any) -> str:
+    """A JSON value as text: of text itself."""
     try:
-        return words(value if isinstance(value, str) else json.dumps(value))
+        return value if isinstance(value, str) else json.dumps(value)
     except RecursionError:
         return "(nested too deeply)"
 

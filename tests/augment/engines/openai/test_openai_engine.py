@@ -253,6 +253,8 @@ def test_a_key_that_no_header_can_hold(server: FakeServer, monkeypatch: pytest.M
         ((200, {"error": {"message": "tomorrow again"}}, {}), "status 200: tomorrow again"),
         ((200, b"<html>Welcome</html>", {}), "page for browsers"),
         ((308, {}, {"Location": "https://elsewhere/v1/chat/completions"}), "sends to https://elsewhere/v1"),
+        ((403, b"<h1>Blocked by the proxy</h1>", {}), "403: a page for browsers .* begins 'Blocked by the proxy'"),
+        ((511, b"<h1>Log in</h1>", {}), "a login first .* begins 'Log in'"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named_before_anything_is_asked(
@@ -261,6 +263,40 @@ def test_a_server_that_cannot_be_used_is_named_before_anything_is_asked(
     server.honest = lambda asked: said  # type: ignore[assignment,method-assign]
     with OpenAIEngine(options(server, retries=0)) as engine, pytest.raises(AugrecError, match=message):
         engine.start()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            (200, b"<!DOCTYPE html><html><title>Sign in</title>", {"Content-Type": "text/html; charset=utf-8"}),
+            r"status 200(.|\n)*text/html; charset=utf-8(.|\n)*'Sign in'(.|\n)*/chat/completions(.|\n)*`base_url`",
+        ),
+        ((200, b"data: {}\n\n", {"Content-Type": "text/event-stream"}), "stream of events"),
+        ((200, {"headers": {"Authorization": f"Bearer {KEY}"}}, {}), r"chat completion: .*Bearer \*\*\*"),
+    ],
+)
+def test_what_is_no_server_of_chat_completions_is_named_at_the_first_answer(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, said: Any, message: str
+) -> None:
+    monkeypatch.setenv("AUGREC_TEST_KEY", KEY)
+    server.honest = lambda asked: (*said[:2], dict(said[2]))  # type: ignore[assignment,method-assign]
+    failing = OpenAIEngine(options(server, retries=6, api_key_env="AUGREC_TEST_KEY"))
+    with failing as engine, pytest.raises(EngineFailed, match=message) as failed:
+        engine.start()
+    assert len(server.asked) == 1
+    assert KEY[:8] not in str(failed.value)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_page_of_a_gateway_whose_server_starts_is_waited_for(server: FakeServer, status: int) -> None:
+    page, honest = b"<html><h1>Bad Gateway</h1></html>", server.honest
+    server.honest = lambda asked: (  # type: ignore[assignment,method-assign]
+        (status, page, {"Content-Type": "text/html"}) if asked.number <= 2 else honest(asked)
+    )
+    with OpenAIEngine(options(server)) as engine:
+        engine.start()
+    assert max(asked.number for asked in server.asked) == 3
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from augment.engines.openai.reply import (
     Broken,
     ChatReply,
     Usage,
+    page_in,
     read_code,
     read_json,
     read_reply,
@@ -171,11 +172,32 @@ def test_what_is_no_json_is_broken(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(b"\n<!DOCTYPE html>", "page for browsers.*/v1"), (b"data: {}\n\n", "stream of events"), (b"{", "not JSON")],
+    [(b"\n<!DOCTYPE html>", "page for browsers"), (b"data: {}\n\n", "stream of events"), (b"{", "not JSON")],
 )
 def test_what_came_instead_of_json_is_said(data: bytes, why: str) -> None:
     with pytest.raises(Broken, match=why):
         read_json(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "seen"),
+    [
+        (b"\xef\xbb\xbf<!doctype html><title>Sign in</title><style>b{}</style>", "text/html", "'Sign in'"),
+        (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "application/xml", "'AccessDenied'"),
+        (b"<script>location='/login'", "text/html", "''"),
+        ("Anmeldung nötig".encode("latin-1"), "TEXT/HTML; charset=latin-1", "Anmeldung"),
+        (b"<p>\x1b]0;x\x07 &lt;b&gt; &amp; so on", "", "<b> & so on"),
+        (b"not found", "text/plain", None),
+        (b'{"error": "<p>"}', "application/json", None),
+    ],
+)
+def test_of_a_page_its_kind_and_what_is_seen_of_it_are_said(data: bytes, kind: str, seen: str | None) -> None:
+    found = page_in(data, kind)
+    assert bool(found) == (seen is not None)
+    assert (seen or "") in found
+    assert found.isprintable()
+    if kind:
+        assert (kind in found) == bool(seen)
 
 
 def test_packed_bodies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
