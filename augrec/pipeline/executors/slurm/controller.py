@@ -30,9 +30,13 @@ ENDED = frozenset(
 )
 """States a job does not come back from; every other one, known here or not, may still run."""
 WAITING = frozenset(
-    ("CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "REVOKED", "SPECIAL_EXIT")
+    ("CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 )
 """States in which a job has no processes yet, or no more."""
+REVOKED = "REVOKED"
+"""The state of a federated cluster's copy of a job that another one started: it says nothing of the job."""
+FEDERATION = "--federation"
+"""Asks all clusters of a federation; without it a job that another one than this started is in no list."""
 FILTERS = ("SQUEUE_", "SACCT_")
 """Variables by which a user narrows or shapes what these commands list."""
 NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error")
@@ -157,20 +161,18 @@ def cancel_command(jobs: Iterable[str]) -> str:
 
 
 def queue(*clusters: str) -> list[Queued] | None:
-    """The user's jobs that wait or run, here and on further clusters; None where nobody answers."""
+    """The user's jobs that wait or run, here, in this cluster's federation and on further clusters; None where nobody
+    answers."""
     listed: list[Queued] = []
-    for on in ([], *([f"--clusters={name}"] for name in clusters)):
-        command = ["squeue", *on, "--noheader", "--format=%F|%K|%T|%r|%o"]
-        done = _call([*command, "--me"])
-        if done is not None and done.returncode and "--me" in done.stderr:  # an option since 20.11
-            done = _call([*command, f"--user={getpass.getuser()}"])
+    for on in ([FEDERATION], *([f"--clusters={name}"] for name in clusters)):
+        done = _known_to_all(["squeue", *on, "--noheader", "--format=%F|%K|%T|%r|%o", "--me"])
         if done is None or done.returncode:
             return None
         rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
         jobs = [Queued(*parts) for parts in rows if len(parts) >= 4 and parts[0].isdecimal()]  # a banner may have bars
         if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
             return None
-        listed += jobs
+        listed += [job for job in jobs if _bare(job.state) != REVOKED]
     return listed
 
 
@@ -178,10 +180,22 @@ def verdicts(jobs: Iterable[str]) -> dict[str, str]:
     """How finished jobs and array tasks ended, from the accounting; empty where there is none."""
     ended: dict[str, str] = {}
     for on, ids in _by_cluster(jobs):
-        listed = _answer(["sacct", *on, "-n", "-X", "-P", "--format=JobID,State,ExitCode", "-j", ",".join(ids)]) or ""
+        asked = ["-n", "-X", "-P", "--format=JobID,State,ExitCode", "-j", ",".join(ids)]
+        done = _known_to_all(["sacct", *(on or [FEDERATION]), *asked])
+        listed = "" if done is None or done.returncode else done.stdout
         lines = (line.split("|") for line in listed.splitlines() if line.count("|") == 2)
-        ended |= {job: state for job, state, *_ in lines}
+        ended |= {job: state for job, state, *_ in lines if _bare(state) != REVOKED}
     return ended
+
+
+def _known_to_all(command: list[str]) -> subprocess.CompletedProcess[str] | None:
+    """A command that ended, without what its version does not know: None where it is missing or takes too long."""
+    done = _call(command)
+    for option, older in ((FEDERATION, []), ("--me", [f"--user={getpass.getuser()}"])):  # since 17.11 and 20.11
+        if done is not None and done.returncode and option in done.stderr:
+            command = [part for word in command for part in (older if word == option else [word])]
+            done = _call(command)
+    return done
 
 
 def _by_cluster(jobs: Iterable[str]) -> list[tuple[list[str], list[str]]]:

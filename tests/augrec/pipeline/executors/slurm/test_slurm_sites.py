@@ -61,6 +61,11 @@ boxed) echo "| Seabird | 3 nodes | all up | welcome |"; echo "slurm_load_jobs er
 printed) echo "squeue: error: the scheduler is busy"; exit 0;;
 greeting) echo "Welcome to Seabird, 3 nodes"; echo "squeue: error: unknown key in slurm.conf" >&2;;
 old) [[ "$*" == *--me* ]] && { echo "squeue: unrecognized option '--me'" >&2; exit 1; };;
+oldest) for unknown in --federation --me; do
+    [[ " $* " == *" $unknown "* ]] && { echo "squeue: unrecognized option '$unknown'" >&2; exit 1; }
+done;;
+elsewhere) [[ "$*" == *--federation* ]] || exit 0;;
+copies) [[ "$*" == *--federation* ]] && JOBSTATE=$THERE || JOBSTATE=REVOKED;;
 esac
 while IFS='|' read n script rest; do
     grep -qw "$n" "$STATE/cancelled" 2>/dev/null || echo "$n|N/A|${JOBSTATE:-PENDING}|Dependency|$script"
@@ -73,6 +78,7 @@ echo "$*" >> "$STATE/cancelled"
 """
 SACCT = """#!/bin/bash
 [ -n "$ENDED" ] || exit 1
+[[ "$SAMODE" == local && "$*" == *--federation* ]] && { echo "sacct: unrecognized option '--federation'" >&2; exit 1; }
 while IFS='|' read n rest; do echo "$n|$ENDED|0:0"; done < "$STATE/jobs"
 """
 
@@ -222,7 +228,11 @@ def silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "again"), [("COMPLETED", True), ("CANCELLED by 1000", True), ("RUNNING", False), ("NEW_STATE", False)]
+    ("state", "again"),
+    [
+        *(("COMPLETED", True), ("CANCELLED by 1000", True), ("RUNNING", False), ("NEW_STATE", False)),
+        ("REVOKED", False),  # a copy: the job may run on another cluster
+    ],
 )
 def test_the_accounting_speaks_for_a_silent_queue(
     site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, state: str, again: bool
@@ -294,12 +304,48 @@ def test_a_first_submission_needs_no_queue(site: Path, run: Run, monkeypatch: py
     assert len(hand_over(run)) == len(JOBS)
 
 
-def test_an_old_squeue_is_asked_by_user(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["old", "oldest"])
+def test_an_old_squeue_is_asked_by_user(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     hand_over(run)
-    monkeypatch.setenv("QMODE", "old")
+    monkeypatch.setenv("QMODE", mode)
     with pytest.raises(AugrecError, match="still waiting or running: 1001, 1002"):
         hand_over(run)
     assert "--user=" in (site / "asked").read_text()
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "again"),
+    [
+        ("elsewhere", "RUNNING", False),  # another cluster of the federation started it: here it is in no list
+        ("copies", "RUNNING", False),
+        ("copies", "COMPLETED", True),
+        ("copies", "REVOKED", True),  # the origin's record of a job that ended elsewhere
+    ],
+)
+def test_a_copy_that_a_federation_revoked_says_nothing_of_its_job(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, there: str, again: bool
+) -> None:
+    hand_over(run)
+    monkeypatch.setenv("QMODE", mode)
+    monkeypatch.setenv("JOBSTATE", there)
+    monkeypatch.setenv("THERE", there)
+    assert any("RUNNING" in row.jobs for row in standing.collect(run)) == (not again)
+    assert not any("REVOKED" in row.jobs for row in standing.collect(run))
+    if again:
+        assert len(hand_over(run)) == len(JOBS)
+    else:
+        with pytest.raises(AugrecError, match="still waiting or running: 1001"):
+            hand_over(run)
+
+
+@pytest.mark.parametrize("mode", ["federated", "local"])
+def test_an_old_accounting_is_asked_without_a_federation(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    ids = hand_over(run)
+    monkeypatch.setenv("SAMODE", mode)
+    monkeypatch.setenv("ENDED", "COMPLETED")
+    assert controller.verdicts(ids) == dict.fromkeys(ids, "COMPLETED")
 
 
 @pytest.mark.parametrize(
