@@ -83,6 +83,9 @@ class TableOptions(Options):
     quoting: Literal["auto", "csv", "escaped", "none"] = "auto"
     """csv: a field may stand between quotation marks, doubled inside (RFC 4180); escaped: a mark inside is written
     after a backslash; none: a mark is a character like any other; auto: none where tabs separate, csv elsewhere."""
+    quote: Literal['"', "'"] = '"'
+    """The mark of quoted fields. An apostrophe is one only where this says so, whatever separates the fields, or where
+    every name of the header stands between two: titles begin with it, too ('Til We Meet)."""
     encoding: str = "utf-8"
     """Encoding of text files, e.g. latin-1; a byte order mark is no part of the text."""
     columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -96,6 +99,12 @@ class TableOptions(Options):
         except LookupError:
             raise ValueError(f"no encoding is called {value!r}; use e.g. utf-8, latin-1, cp1252 or utf-16") from None
         return value
+
+    @model_validator(mode="after")
+    def _quote_is_read(self) -> TableOptions:
+        if self.quote == "'" and self.quoting == "none":
+            raise ValueError("quoting: none reads no mark; leave out quote, or say quoting: csv")
+        return self
 
     @field_validator("separator")
     @classmethod

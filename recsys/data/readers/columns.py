@@ -21,6 +21,7 @@ from recsys.data.options import TableOptions
 from recsys.data.readers.contents import FETCH, Buffer, contents, suffixes
 from recsys.data.readers.delimited import (
     Layout,
+    between_apostrophes,
     header_fields,
     header_is_quoted,
     read_delimited,
@@ -101,6 +102,12 @@ def _separated(
 
 def _unquoted(table: pa.Table, data: Buffer, layout: Layout, path: Path, notes: list[str]) -> pa.Table:
     """The table without marks that are quoting although the layout has none there; `notes` get a line per column."""
+    if layout.mark == "'":
+        return table
+    apostrophes = [name for name in table.column_names if between_apostrophes(table[name], data)]
+    if apostrophes:
+        what = 'kept; source.table.quote: "\'" removes them'
+        notes.append(f"{path.name}: all values of {', '.join(apostrophes)} stand between apostrophes: {what}")
     for place, name in enumerate(table.column_names):
         column, count, told = unquoted(table[name], data, layout)
         if not count:
@@ -133,10 +140,7 @@ def layout_and_names(
     separators = [only] if only else [*dict.fromkeys((usual, *POSSIBLE))]
     layouts = [_layout(separator, options, header=True) for separator in separators]
     if options.quoting == "auto":  # tabs alone quote nothing, unless the header does
-        layouts = [
-            replace(layout, quoted=layout.quoted or (layout.separator == "\t" and header_is_quoted(data, "\t")))
-            for layout in layouts
-        ]
+        layouts = [_as_header_is_quoted(layout, data) for layout in layouts]
     layouts = [layout for layout in layouts if only or len(layout.separator) == 1 or not layout.quoted]
     headers = [header_fields(data, layout) for layout in layouts]
     if options.quoting == "auto":  # some names between marks, others not: no mark is part of a name
@@ -146,9 +150,17 @@ def layout_and_names(
     return layouts[best], headers[best]
 
 
+def _as_header_is_quoted(layout: Layout, data: Buffer) -> Layout:
+    """The layout with quoting where all names of the header show it: by marks among tabs, by apostrophes anywhere."""
+    if len(layout.separator) == 1 and header_is_quoted(data, layout.separator, "'"):
+        return replace(layout, quoted=True, mark="'")
+    return replace(layout, quoted=layout.quoted or (layout.separator == "\t" and header_is_quoted(data, "\t")))
+
+
 def _layout(separator: str, options: TableOptions, *, header: bool) -> Layout:
-    auto = options.quoting == "auto" and separator != "\t" and len(separator) == 1
-    return Layout(separator, auto or options.quoting in ("csv", "escaped"), header, options.quoting == "escaped")
+    auto = options.quote == "'" or (options.quoting == "auto" and separator != "\t" and len(separator) == 1)
+    quoted = auto or options.quoting in ("csv", "escaped")
+    return Layout(separator, quoted, header, options.quoting == "escaped", mark=options.quote)
 
 
 def _refuse_repeated(names: list[str], wanted: list[str] | None, path: Path) -> None:

@@ -33,6 +33,8 @@ _HOLDING_COMMA = r'^\s*"(?:[^"]|"")*(?:,|"")(?:[^"]|"")*"\s*$'
 """One that stands between marks because it holds a comma or a mark, whatever separates the fields."""
 _AFTER_BLANKS = r'^\s+"(?:[^"]|"")*"\s*$'
 """A field between marks that a blank keeps from being quoted: a, "b"."""
+_APOSTROPHES = r"^\s*'(?:[^']|'')*'\s*$"
+_MARKS = {'"': "a quotation mark", "'": "an apostrophe"}
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.)"?(?:\r\n|\r|\n)')
 _ROW = "mend the row: every row has as many fields as the header, and fields that hold the separator are quoted"
 
@@ -43,10 +45,11 @@ class Layout:
 
     Args:
         separator: one or more characters.
-        quoted: whether a field that begins with a quotation mark ends with the next single one (RFC 4180).
+        quoted: whether a field that begins with a mark ends with the next single one (RFC 4180).
         escaped: whether a backslash makes the mark after it a part of a quoted field.
         header: whether the first line names the columns.
         before: lines of the file that stand before those that are read.
+        mark: what stands around quoted fields, a quotation mark or an apostrophe.
     """
 
     separator: str
@@ -54,6 +57,7 @@ class Layout:
     header: bool = True
     escaped: bool = False
     before: int = 0
+    mark: str = '"'
 
     @property
     def first_line(self) -> int:
@@ -65,7 +69,7 @@ def header_fields(data: Buffer, layout: Layout) -> list[str]:
     """The names in the first line that is not empty, without blanks around them."""
     line = _first_line(data)[0].decode("utf-8", errors="replace")
     fields = line.split(layout.separator)
-    if layout.quoted and '"' in line:
+    if layout.quoted and layout.mark in line:
         row = pc.read_csv(
             pa.BufferReader(line.encode() + b"\n"),
             pc.ReadOptions(autogenerate_column_names=True),
@@ -82,10 +86,26 @@ def without_separator_line(data: Buffer) -> tuple[Buffer, str | None]:
     return (data[line.end() :], line[1].decode("ascii", "replace")) if line else (data, None)
 
 
-def header_is_quoted(data: Buffer, separator: str) -> bool:
-    """Whether every name in the header stands between quotation marks, as programs write that quote all text."""
+def header_is_quoted(data: Buffer, separator: str, mark: str = '"') -> bool:
+    """Whether every name in the header stands between marks, as programs write that quote all text."""
     fields = _first_line(data)[0].decode("utf-8", errors="replace").split(separator)
-    return all(len(field) > 1 and field[0] == field[-1] == '"' for field in map(str.strip, fields))
+    return all(len(field) > 1 and field[0] == field[-1] == mark for field in map(str.strip, fields))
+
+
+def between_apostrophes(column: pa.ChunkedArray, data: Buffer) -> bool:
+    """Whether each field of a column that says something stands between apostrophes.
+
+    Args:
+        column: text, as `read_delimited` gives it.
+        data: the file.
+    """
+    if data.find(b"'") < 0:
+        return False
+    first = next((text for text in column.slice(0, 1000).to_pylist() if text not in ("", *NOTHING)), "")
+    if not re.fullmatch(_APOSTROPHES, first):
+        return False
+    nothing = _count(compute.is_in(column, value_set=pa.array(("", *NOTHING))))
+    return _count(compute.match_substring_regex(column, _APOSTROPHES)) == len(column) - nothing
 
 
 def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.ChunkedArray, int, str]:
@@ -174,14 +194,17 @@ def read_delimited(
         separator, body = UNIT, bytes(body).replace(separator.encode(), UNIT.encode())
     parsed = replace(layout, separator=separator, header=False)
     reading = pc.ReadOptions(column_names=names, block_size=4 << 20)
-    parsing = _parsing(parsed, multiline=layout.quoted and data.find(b'"') >= 0, empty_lines=lines)
+    parsing = _parsing(parsed, multiline=layout.quoted and data.find(layout.mark.encode()) >= 0, empty_lines=lines)
     try:
         table = pc.read_csv(pa.BufferReader(pa.py_buffer(body)), reading, parsing, _text(names, wanted))
     except pa.ArrowInvalid as error:
         refuse_encoding(data, path)
         bad = _bad_row(body, path, parsed, layout, names, lines, error)
-        if layout.quoted and data.find(layout.separator.encode() + b' "') >= 0:
+        between = layout.separator.encode()
+        if layout.quoted and data.find(between + b" " + layout.mark.encode()) >= 0:
             bad.remedy = "leave no blank before the quotation mark of a field, else it is a character like any other"
+        elif layout.mark == '"' and not lines and max(data.find(between + b"'"), data.find(b"'" + between)) >= 0:
+            bad.remedy = f'where apostrophes stand around fields, set source.table.quote: "\'"; else {_ROW}'
         elif not layout.quoted and not lines and data.find(b'"') >= 0:
             bad.remedy = f"where quotation marks stand around fields, set source.table.quoting: csv; else {_ROW}"
         raise bad from None
@@ -196,41 +219,41 @@ def refuse_broken_quotes(data: Buffer, path: Path, layout: Layout) -> list[int]:
     Raises:
         DataError: the quotation marks of a field do not close it; names the line.
     """
-    place = data.find(b'"')
+    place = data.find(layout.mark.encode())
     if place < 0:
         return []
-    if not layout.escaped and _marks_pair_up(data, layout.separator):
+    if not layout.escaped and _marks_pair_up(data, layout):
         return []
     several: list[int] = []
-    mark = re.escape(layout.separator.encode())
+    between = re.escape(layout.separator.encode())
     inside = rb'(?:[^"\\]++|""|\\.)*+' if layout.escaped else rb'(?:[^"]++|"")*+'
     # A quotation mark opens a field only at the field's beginning; the whole field is one match, its end the group.
-    begin, end = rb"(?:^|(?<=[\r\n])|(?<=" + mark + rb'))"', rb'("(?=' + mark + rb"|[\r\n]|\Z))?"
-    quoted = re.compile(begin + inside + end, re.DOTALL)
+    begin, end = rb"(?:^|(?<=[\r\n])|(?<=" + between + rb'))"', rb'("(?=' + between + rb"|[\r\n]|\Z))?"
+    quoted = re.compile((begin + inside + end).replace(b'"', layout.mark.encode()), re.DOTALL)
     for field in quoted.finditer(data):
         if field[1] is None:
             line = line_of(data, field.start())
             raise DataError(
-                f"a quotation mark opens a field that nothing closes: {_excerpt(data, field.start())}",
+                f"{_MARKS[layout.mark]} opens a field that nothing closes: {_excerpt(data, field.start())}",
                 where=f"{path}:{line}",
-                remedy='close the field, write a mark inside a field twice (""), or set source.table.quoting: none, or '
-                'escaped where fields hold \\" for a mark',
+                remedy=f"close the field, write a mark inside a field twice ({2 * layout.mark}), or set "
+                f"source.table.quoting: none, or escaped where fields hold \\{layout.mark} for a mark",
             )
         if b"\n" in field[0]:
             several.append(line_of(data, field.start()) if not several else 0)
     return several
 
 
-def _marks_pair_up(data: Buffer, separator: str) -> bool:
+def _marks_pair_up(data: Buffer, layout: Layout) -> bool:
     """Whether every mark opens or closes a field of one line, or is one of two that stand for a mark inside it.
 
     Tells common files right in a quarter of the time; False says only that each field has to be looked at.
     """
-    place = _places(data, b'"')
+    place = _places(data, layout.mark.encode())
     if len(place) % 2:
         return False
     letters = np.frombuffer(data, np.uint8)
-    between = np.frombuffer(separator.encode() + b"\r\n", np.uint8)
+    between = np.frombuffer(layout.separator.encode() + b"\r\n", np.uint8)
     opening, closing = place[::2], place[1::2]
     inner = np.append(False, opening[1:] == closing[:-1] + 1)  # "" inside a field: one closes, the next opens
     begins = inner | (opening == 0) | np.isin(letters[opening - 1], between)
@@ -252,7 +275,7 @@ def _places(data: Buffer, letter: bytes, step: int = 1 << 24) -> np.ndarray:
 def _parsing(layout: Layout, *, multiline: bool = False, empty_lines: bool = False) -> pc.ParseOptions:
     return pc.ParseOptions(
         delimiter=layout.separator,
-        quote_char='"' if layout.quoted else False,
+        quote_char=layout.mark if layout.quoted else False,
         escape_char="\\" if layout.escaped else False,
         newlines_in_values=multiline,
         ignore_empty_lines=not empty_lines,

@@ -440,6 +440,47 @@ def test_marks_around_most_values_are_kept_and_said(read_files: Callable) -> Non
     )
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";", "::"])
+@pytest.mark.parametrize("quoting", ["auto", "csv", "escaped"])
+def test_apostrophes_are_quoting_where_that_is_named(read_files: Callable, separator: str, quoting: str) -> None:
+    inner = "\\'" if quoting == "escaped" else "''"
+    log = [("user_id", "item_id"), ("'u,1'", "'01'"), ("u", "'02'")]
+    items = [("item_id", "title"), ("'01'", f"'A, the{inner}s'"), ("02", '"b" c'), ("03", "''")]
+    files = {
+        name: "\n".join(separator.join(row) for row in rows) for name, rows in {"i.csv": log, "s.csv": items}.items()
+    }
+    table = {"interactions": "i.csv", "items": "s.csv", "quote": "'", "quoting": quoting, "separator": separator}
+    raw = read_files("table", files, table)
+    assert raw.interactions[["user", "item"]].to_numpy().tolist() == [["u,1", "01"], ["u", "02"]]
+    assert raw.items["item"].tolist() == ["01", "02", "03"]
+    assert raw.items["title"].fillna("").tolist() == ["A, the's", '"b" c', ""]
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_a_header_between_apostrophes_shows_that_they_are_quoting(read_files: Callable, separator: str) -> None:
+    rows = [("'item_id'", "'title'"), ("'1'", "'Rock ''n'' roll'"), ("'2'", "''")]
+    files = {"i.csv": LOG, "s.txt": "\n".join(separator.join(row) for row in rows)}
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.txt"})
+    assert raw.items["item"].tolist() == ["1", "2"]
+    assert raw.items["title"].fillna("").tolist() == ["Rock 'n' roll", ""]
+
+
+def test_apostrophes_that_nobody_named_stay_and_are_said(read_files: Callable) -> None:
+    table = {"interactions": "i.csv", "items": "s.csv"}
+    raw = read_files("table", {"i.csv": LOG, "s.csv": "item_id,title,year\n1,'A',1\n2,'B',\n3,,2\n"}, table)
+    assert raw.items["title"].fillna("").tolist() == ["'A'", "'B'", ""]
+    assert raw.notes == (
+        's.csv: all values of title stand between apostrophes: kept; source.table.quote: "\'" removes them',
+    )
+    raw = read_files("table", {"s.csv": "item_id,title\n1,'Til we meet\n2,Rock 'n' roll'\n"}, table)
+    assert raw.items["title"].tolist() == ["'Til we meet", "Rock 'n' roll'"]
+    assert not raw.notes
+    with pytest.raises(DataError, match=r"(?s)expected 2 fields.*data row 1.*source\.table\.quote"):
+        read_files("table", {"s.csv": "item_id,title\n1,'A, b'\n"}, table)
+    with pytest.raises(DataError, match=r"(?s)an apostrophe opens a field that nothing closes.*s\.csv:2"):
+        read_files("table", {"s.csv": "item_id,title\n1,'Til we\n"}, table | {"quote": "'"})
+
+
 @pytest.mark.parametrize(
     ("name", "items", "message"),
     [
