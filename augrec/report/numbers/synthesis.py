@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 
-ROUNDS = 10_000
-CLOSE = 1e-12
 GRID = 200
+ROUNDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,30 @@ def random_effects(effects: Sequence[float], errors: Sequence[float], alpha: flo
 
 
 def _between(y: np.ndarray, variances: np.ndarray) -> float:
-    """tau^2 by restricted maximum likelihood, in Fisher's scoring steps; never below zero.
+    """tau^2 by restricted maximum likelihood; never below zero.
 
-    Where errors are a hundredfold apart the likelihood may have several maxima: steps begin at the best of a grid.
+    Where errors are far apart the likelihood may have several maxima. Each is found to the last digits, between two
+    neighbours of a grid where it stops rising, before the highest is taken. Above the grid the likelihood only falls.
     """
-    scale = float(np.var(y, ddof=1) + variances.mean())
-    grid = np.append(0.0, np.geomspace(variances.min() / GRID, scale * len(y), GRID))
-    best = tau2 = float(grid[np.argmax(_likelihood(grid, y, variances))])
-    for _ in range(ROUNDS):
-        weights = 1 / (variances + tau2)
-        residual = (y - weights @ y / weights.sum()) ** 2
-        step = weights**2 @ (residual - variances) / (weights**2).sum() + 1 / weights.sum()
-        before, tau2 = tau2, max(0.0, float(step))
-        if abs(tau2 - before) <= CLOSE * scale:
-            break
-    ends = np.array([tau2, best])
-    return float(ends[np.argmax(_likelihood(ends, y, variances))])
+    end = len(y) * float(np.var(y, ddof=1) + variances.mean())
+    grid = np.append(0.0, np.geomspace(variances.min() / GRID, end, GRID))
+    rising = _slope(grid, y, variances) > 0
+    tops = rising[:-1] & ~rising[1:]
+    between = [
+        brentq(_slope, left, right, args=(y, variances), xtol=np.finfo(float).tiny, maxiter=ROUNDS)
+        for left, right in zip(grid[:-1][tops], grid[1:][tops], strict=True)
+    ]
+    maxima = np.array([0.0, *between])
+    return float(maxima[np.argmax(_likelihood(maxima, y, variances))])
+
+
+def _slope(tau2: float | np.ndarray, y: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """The derivative of `_likelihood` at each tau^2, of the shape of `tau2`."""
+    weights = 1 / (variances + np.asarray(tau2)[..., None])
+    total = weights.sum(axis=-1)
+    squares = weights**2
+    mean = weights @ y / total
+    return np.asarray((squares * (y - mean[..., None]) ** 2).sum(axis=-1) - total + squares.sum(axis=-1) / total)
 
 
 def _likelihood(tau2: np.ndarray, y: np.ndarray, variances: np.ndarray) -> np.ndarray:

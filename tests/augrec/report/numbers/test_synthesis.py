@@ -57,7 +57,8 @@ def test_the_spread_maximises_the_restricted_likelihood(seed: int) -> None:
         ([32.7, 5.2, -70.5, -106.4, 2.5], [42.8, 2.7, 31.5, 61.2, 2.6], 0.0),  # 579.5
         ([0.0, 1.0, 10.0, 0.0], [0.001, 5.0, 5.0, 5.0], None),
         ([3.0, -2.0, 1.0], [0.0002, 0.4, 3.0], None),
-        ([-0.9, -16.7, -1.0, 39.98], [2.0, 10.6, 1.8, 13.8], 0.0),  # 311 is nearly as good
+        ([-0.9, -16.7, -1.0, 39.98], [2.0, 10.6, 1.8, 13.8], 0.0),  # 311.4 is nearly as good
+        ([-0.9, -16.7, -1.0, 39.98909], [2.0, 10.6, 1.8, 13.8], 311.4006),  # 0 is, by 4e-4 of twice the logarithm
         ([-0.05, 0.17, -110.06, 0.16, -0.15, -19.51], [0.05, 0.23, 31.03, 0.04, 0.34, 4.38], 0.01404),  # low and narrow
         ([-0.09, 0.0, 13.26, 0.09, 0.02, -0.05, -68.03], [0.02, 0.01, 3.34, 0.05, 0.02, 0.02, 12.94], 0.00298),
         ([-0.51, 2.17, 0.47, 0.19, -0.04, 0.04, 72.95], [1.09, 1.16, 0.24, 0.02, 0.04, 0.01, 10.3], 574.8401),  # high
@@ -72,6 +73,14 @@ def test_of_several_maxima_of_the_likelihood_the_highest_counts(
     best = min(restricted(one, y, v) for one in [0.0, *np.geomspace(1e-6 * v.min(), 10 * np.ptp(y) ** 2, 2000)])
     assert restricted(found.tau**2, y, v) <= best + 1e-9
     assert tau2 is None or found.tau**2 == pytest.approx(tau2, abs=1e-4)
+
+
+@pytest.mark.parametrize("tau2", [0.0, 1e-5, 0.02, 3.0, 1e4])
+def test_the_spread_of_two_data_sets_is_what_their_errors_leave_of_the_difference(tau2: float) -> None:
+    difference = math.sqrt(0.5 + 1.3 + 2 * tau2)
+    found = random_effects([0.7, 0.7 + difference], [math.sqrt(0.5), math.sqrt(1.3)], 0.05)
+    assert found is not None
+    assert found.tau**2 == pytest.approx(tau2, rel=1e-8, abs=1e-12)
 
 
 @pytest.mark.parametrize("unit", [1e-5, 1e3])
