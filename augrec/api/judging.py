@@ -67,7 +67,7 @@ class Compared:
 
     Attributes:
         name, baseline, metric: which.
-        word: better, worse, equivalent or undecided.
+        word: better, worse, equivalent, identical or undecided.
         why: the word and its reason, in a sentence.
         evidence: the numbers behind it: difference, interval, p-values after correction.
         comparison: all numbers.
@@ -124,10 +124,11 @@ def compare(
     alpha: float = 0.05,
     margin: float = 0.02,
 ) -> tuple[Compared, ...]:
-    """Says of each model whether it is better, worse, equivalent or undecided beside a baseline, as reports do.
+    """Says of each model what it is beside a baseline, as reports do: better, worse, equivalent, identical, undecided.
 
     Better and worse need a difference that is shown over users, after Holm's correction over all that are compared
     here, and over seeds; equivalent needs one that is shown to be below the margin, in the same way.
+    Identical is said where every user has the same value with both and every seed, so that there is nothing to test.
 
     Args:
         baseline: what the others are compared with.

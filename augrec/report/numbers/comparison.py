@@ -42,6 +42,7 @@ class Comparison:
         alpha: the intervals cover 1 - alpha.
         n_users, paired_seeds, paired_draws: what is paired: users with a value in both, seeds that both were trained
             with, and draws of a language model.
+        n_differ: of the users, those whose value is another with any seed or draw; None where no seed is shared.
         fixed: whether neither draws anything: there is one seed, and training again repeats the difference exactly.
         reference: the second's mean.
         relative: the difference as a share of it.
@@ -67,6 +68,7 @@ class Comparison:
     n_users: int = 0
     paired_seeds: int = 0
     paired_draws: int = 1
+    n_differ: int | None = None
     fixed: bool = False
     reference: float | None = None
     relative: float | None = None
@@ -87,6 +89,11 @@ class Comparison:
     p_equivalence_seeds: float | None = None
     users_reason: str | None = None
     seeds_reason: str | None = None
+
+    @property
+    def identical(self) -> bool:
+        """Whether every user has the same value with both, with every seed and draw: there is nothing to test."""
+        return self.n_users > 0 and self.n_differ == 0
 
 
 CORRECTED = ("p_users", "p_users_randomisation", "p_seeds", "p_equivalence_users")
@@ -156,6 +163,7 @@ def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
         paired_seeds=pair.seeds,
         paired_draws=pair.draws,
         p_users=users.p,
+        n_differ=int((pair.first != pair.second).any(axis=(0, 1)).sum()) if pair.seeds else None,
         users_reason=users.reason,
         effect=standardised(differences) if users.p is not None else None,
         detectable_users=detectable(differences, inference.alpha) if users.p is not None else None,
@@ -169,11 +177,13 @@ def _over_users(pair: PairedValues, inference: Inference) -> Comparison:
         share_above=float((differences > 0).mean()),
         share_below=float((differences < 0).mean()),
     )
+    if found.identical:
+        found = replace(found, users_reason="every user has the same value with both")
     margin = _margin(reference, inference)
     if margin is None:
         return found
-    equal = equivalence_t(first, second, margin)
-    return replace(found, margin=margin, relative=(found.difference or 0.0) / reference, p_equivalence_users=equal.p)
+    equal = None if found.identical else equivalence_t(first, second, margin).p
+    return replace(found, margin=margin, relative=(found.difference or 0.0) / reference, p_equivalence_users=equal)
 
 
 def _margin(reference: float, inference: Inference) -> float | None:
@@ -198,19 +208,23 @@ def _with_seeds(
             users_reason="the metric has no value per user",
         )
     fixed = first.deterministic and second.deterministic and len(trainings.differences) == 1
+    margin = None if fixed or found.identical else found.margin
     return replace(
         found,
         fixed=fixed,
         p_seeds=test.p,
         seeds_reason=test.reason,
         detectable_seeds=trainings.detectable(inference.alpha),
-        p_equivalence_seeds=trainings.equivalence(found.margin).p if found.margin is not None and not fixed else None,
+        p_equivalence_seeds=None if margin is None else trainings.equivalence(margin).p,
     )
 
 
 def corrected(comparisons: Mapping[Pair, Mapping[str, Comparison]]) -> dict[Pair, dict[str, Comparison]]:
     """Holm's correction of the comparisons of a page: one family for each metric and test, over all pairs; and the
     intervals that hold for all of a metric's at once.
+
+    What is identical is in no family: it has no p. As equivalence it would have p = 0, which stands first in Holm's
+    steps and leaves all others as they are, so that leaving it out corrects nobody less.
 
     Args:
         comparisons: what the page shows, pair -> metric -> comparison; a pair that it shows twice is in it once.
@@ -236,9 +250,9 @@ def simultaneous(one: Comparison, size: int) -> Comparison:
     what Bonferroni does to a test over users: the ratio of the quantiles of t at alpha / size and at alpha, with the
     users' degrees of freedom. What few seeds leave unknown is in it as for one comparison. The ends are moved away
     from the difference and not resampled further out, where 2,000 resamples of fifty comparisons would have one value
-    left; their skew stays.
+    left; their skew stays. Of two that are identical nothing varies, so that there is no interval.
     """
-    if one.ci_low is None or one.ci_high is None or one.difference is None or one.alpha is None:
+    if one.identical or one.ci_low is None or one.ci_high is None or one.difference is None or one.alpha is None:
         return one
     degrees = one.n_users - 1
     wider = float(stats.t.isf(one.alpha / size / 2, degrees) / stats.t.isf(one.alpha / 2, degrees))

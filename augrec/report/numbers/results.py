@@ -147,5 +147,6 @@ def describe_tests(results: Results, options: ReportOptions) -> str:
         f"{per_cent(options.alpha)}, before correction. "
         "The tests over users hold for the models as they were trained; those over seeds speak of training again, and "
         "the interval of both. None knows of other data sets. "
+        "n_differ: users whose value is another with any seed or draw; of none, the two are identical, in no family. "
         "null: no test is possible, with the reason beside it."
     )

@@ -1,4 +1,4 @@
-"""The one rule that calls a variant better, worse, equivalent or undecided, in words that every page shares."""
+"""The one rule that calls a variant better, worse, equivalent, identical or undecided, in words of every page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from augrec.artefacts.metrics import Metric
 from augrec.report.numbers.comparison import Comparison
-from augrec.report.render.wording import interval, number, p_equals, per_cent, signed, signed_percent
+from augrec.report.render.wording import count, counted, interval, number, p_equals, per_cent, signed, signed_percent
 
-Word = Literal["better", "worse", "equivalent", "undecided"]
-WORDS: tuple[Word, ...] = ("better", "worse", "equivalent", "undecided")
+Word = Literal["better", "worse", "equivalent", "identical", "undecided"]
+WORDS: tuple[Word, ...] = ("better", "worse", "equivalent", "identical", "undecided")
+FEW = 0.1
+"""Up to this share of users, it is said how many differ at all."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Verdict:
         return {"better": 1, "worse": -1}.get(self.word, 0)
 
     @property
+    def shown(self) -> bool:
+        """Whether a test shows it."""
+        return self.word not in ("identical", "undecided")
+
+    @property
     def sentence(self) -> str:
         """The word and its reason: "undecided: ..."."""
         return f"{self.word}: {self.why}" if self.why else self.word
@@ -49,8 +56,10 @@ def verdict(compared: Comparison, metric: str, alpha: float) -> Verdict:
     """What a comparison decides at a level, by the direction of its metric.
 
     Equivalent goes before better and worse: the margin is what was declared to matter, and a difference that is shown
-    to be smaller does not, even where it is shown not to be zero.
+    to be smaller does not, even where it is shown not to be zero. Identical goes before all: nothing was tested.
     """
+    if compared.identical:
+        return Verdict("identical", 0, None, None, _identical(compared))
     direction = Metric.parse(metric).sign * int(np.sign(compared.difference or 0.0))
     users, seeds = _below(compared.p_users_holm, alpha), _below(compared.p_seeds, alpha)
     same_users, same_seeds = (
@@ -72,8 +81,6 @@ def _below(p: float | None, alpha: float) -> bool | None:
 
 def _undecided(compared: Comparison, direction: int, users: bool | None, seeds: bool | None) -> str:
     """Why a comparison decides nothing."""
-    if compared.n_users and compared.share_above == 0 and compared.share_below == 0:
-        return _equal(compared)
     if users is None:
         return f"no test is possible ({compared.users_reason})"
     if users and seeds is None:
@@ -89,13 +96,13 @@ def _undecided(compared: Comparison, direction: int, users: bool | None, seeds: 
     return nothing
 
 
-def _equal(compared: Comparison) -> str:
-    """Of two that give every user the same."""
-    equal = "every user has the same value with both, as they were trained"
-    if compared.margin is None:
-        return f"{equal}; all are zero, and of zero no share can be the margin of equivalence"
-    untested = compared.seeds_reason or "their seeds differ"
-    return f"{equal}; whether training again would repeat it is not shown ({untested})"
+def _identical(compared: Comparison) -> str:
+    """What it says that every user has the same value."""
+    what = "every user has zero with both" if compared.reference == 0 else "every user has the same value with both"
+    if compared.fixed:
+        return f"{what}, and training again repeats it"
+    trainings = compared.paired_seeds * compared.paired_draws
+    return f"{what} in each of {trainings} trainings" if trainings > 1 else f"{what}, each trained once"
 
 
 def _side(direction: int) -> str:
@@ -116,6 +123,8 @@ def evidence(compared: Comparison, alpha: float) -> str:
     parts = [f"difference {signed(compared.difference)}"]
     if compared.relative is not None:
         parts[0] += f" ({signed_percent(compared.relative)})"
+    if few := few_differ(compared):
+        parts.append(few)
     if compared.family_low is not None:
         ends = interval(compared.family_low, compared.family_high)
         parts.append(f"{per_cent(1 - alpha)} simultaneous interval {ends}")
@@ -127,6 +136,14 @@ def evidence(compared: Comparison, alpha: float) -> str:
     if compared.p_seeds is not None:
         parts.append(f"over seeds {p_equals(compared.p_seeds)} ({number(compared.detectable_seeds)} is detectable)")
     return ", ".join(parts)
+
+
+def few_differ(compared: Comparison) -> str:
+    """How many users differ at all, where these are few, so that a mean says little of most; "" else."""
+    differ = compared.n_differ or 0
+    if not 0 < differ <= FEW * compared.n_users:
+        return ""
+    return f"{count(differ)} of {counted(compared.n_users, 'user')} {'differs' if differ == 1 else 'differ'}"
 
 
 def definitions(alpha: float, margin: float) -> Sequence[tuple[Word, str]]:
@@ -150,6 +167,11 @@ def definitions(alpha: float, margin: float) -> Sequence[tuple[Word, str]]:
             f"the difference is shown to be smaller than the margin, which is {share} of the mean of what it is "
             "compared with and was declared before the run: two one-sided t-tests, in the same way over users and over "
             "seeds. A difference that is shown, and shown to be smaller than the margin, is equivalent too.",
+        ),
+        (
+            "identical",
+            "every user has the same value with both, with every seed: whatever sets the two apart, this metric does "
+            "not see it. Nothing is tested, and nothing is said of other users.",
         ),
         (
             "undecided",

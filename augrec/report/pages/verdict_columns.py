@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from augrec.report.numbers.comparison import Comparison
-from augrec.report.numbers.verdicts import verdict
+from augrec.report.numbers.verdicts import few_differ, verdict
 from augrec.report.render.tables import (
     Cell,
     Column,
@@ -68,6 +68,6 @@ def verdict_cells(compared: Comparison, metric: str, alpha: float, digits: int =
 
 
 def verdict_cell(compared: Comparison, metric: str, alpha: float) -> Cell:
-    """The word; its reason for those who point at it."""
-    found = verdict(compared, metric, alpha)
-    return word(found.word, strong=found.word != "undecided", note=found.why)
+    """The word, and under it how many users differ, where these are few; its reason for those who point at it."""
+    found, few = verdict(compared, metric, alpha), few_differ(compared)
+    return word(found.word, strong=found.shown, note=found.why, under=(few,) if few else ())

@@ -8,9 +8,12 @@ from augrec.report.render.safe_text import code, markdown_cell
 from augrec.report.render.tables import Cell, Column, Row, Table
 from augrec.report.render.wording import DASH
 
-MARKS = {"better": "▲", "worse": "▼", "equivalent": "≈"}
+MARKS = {"better": "▲", "worse": "▼", "equivalent": "≈", "identical": "="}
 """Verdict -> the sign after the number of a row."""
-_LATEX_MARKS = {"better": r"$^{\blacktriangle}$", "worse": r"$^{\blacktriangledown}$", "equivalent": r"$^{\approx}$"}
+_LATEX_MARKS = {
+    "better": r"$^{\blacktriangle}$", "worse": r"$^{\blacktriangledown}$", "equivalent": r"$^{\approx}$",
+    "identical": "$^{=}$",
+}  # fmt: skip
 
 
 def markdown(table: Table) -> str:

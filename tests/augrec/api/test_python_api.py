@@ -90,7 +90,7 @@ def test_verdicts_are_corrected_over_all_that_are_compared(data: Any) -> None:
     alone = augrec.compare(judged[0], judged[1], metric="recall@10")
     both = augrec.compare(*judged, metric="recall@10")
     assert [row.name for row in both] == ["ease", "item_knn"]
-    assert {row.word for row in both} <= {"better", "worse", "equivalent", "undecided"}
+    assert {row.word for row in both} <= {"better", "worse", "equivalent", "identical", "undecided"}
     assert str(both[0]).startswith("ease against popularity, recall@10: ")
     assert both[0].comparison.p_users == alone[0].comparison.p_users
     assert both[0].comparison.p_users_holm >= alone[0].comparison.p_users_holm
@@ -187,7 +187,7 @@ def test_a_run_is_read_and_compared_as_its_page_does(finished_run: Path) -> None
 def test_examples_run(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     runpy.run_path(str(path), run_name="__main__")
-    assert re.search(r"against \w+, \S+: (better|worse|equivalent|undecided)", capsys.readouterr().out)
+    assert re.search(r"against \w+, \S+: (better|worse|equivalent|identical|undecided)", capsys.readouterr().out)
 
 
 def test_the_document_runs_and_names_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """What a comparison found, in sentences made from its numbers by fixed rules.
 
-Better, worse, equivalent and undecided are the words of `augrec.report.numbers.verdicts`. An arm that was asked about
-some users only is judged on these, and the sentence says so.
+The verdicts are the words of `augrec.report.numbers.verdicts`. An arm that was asked about some users only is judged on
+these, and the sentence says so.
 """
 
 from __future__ import annotations

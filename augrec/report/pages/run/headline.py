@@ -1,7 +1,7 @@
 """What was found and how sure it is, in sentences made from the numbers by fixed rules.
 
-Better, worse, equivalent and undecided are the words of `augrec.report.numbers.verdicts`. A control that is not beaten
-is said to be not beaten: the absence of a difference is never reported as equality.
+The verdicts are the words of `augrec.report.numbers.verdicts`. A control that is not beaten is said to be not beaten:
+the absence of a difference is never reported as equality.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class _Writer:
         """The controls between a better variant and its cause, by what is known of them."""
         found = {control.name: self._verdict(self._against(control)).word for control in controls}
         parts = []
-        for word, told in (("worse", "better still"), ("equivalent", "equivalent to it"), ("undecided", "not beaten")):
+        told_of = {"worse": "better still", "equivalent": "equivalent to it", "identical": "identical to it"}
+        for word, told in (told_of | {"undecided": "not beaten"}).items():
             names = [name for name, verdict_on in found.items() if verdict_on == word]
             parts += [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {told}"] if names else []
         return f". But {', and '.join(parts)}" if parts else ""

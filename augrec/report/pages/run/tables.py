@@ -75,7 +75,7 @@ def controls_table(found: Sequence[ControlFinding], claim: str, options: ReportO
     rows = [
         [
             word(one.control),
-            word(one.judged.word, strong=one.judged.word != "undecided", note=one.judged.why),
+            verdict_cell(one.compared, options.primary, options.alpha),
             measure(one.mean),
             difference_cell(one.compared.difference),
             interval_cell(one.compared.family_low, one.compared.family_high),

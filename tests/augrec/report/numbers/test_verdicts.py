@@ -1,4 +1,4 @@
-"""The four words: what each needs, and how often each is said at known effects."""
+"""The five words: what each needs, and how often each is said at known effects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from augrec.report.numbers.comparison import Comparison, compare, corrected
 from augrec.report.numbers.variants import Trained
-from augrec.report.numbers.verdicts import WORDS, definitions, evidence, verdict
+from augrec.report.numbers.verdicts import WORDS, Verdict, definitions, evidence, few_differ, verdict
 from augrec.report.options import Inference
 
 SHOWN = Comparison(
@@ -77,21 +77,94 @@ def test_what_is_undecided_says_why() -> None:
     assert why(p_users_holm=0.3, detectable_users=0.25).endswith("are likely to show a difference of 0.2500 or more")
 
 
-@pytest.mark.parametrize(
-    ("seeds", "level", "why"),
-    [(1, 0.3, "not shown (fewer than two seeds in common)"), (2, 0.0, "all are zero"), (1, 0.0, "all are zero")],
-)
-def test_of_what_is_equal_for_everybody_it_is_said_and_what_is_not_known(seeds: int, level: float, why: str) -> None:
-    def one(name: str) -> Trained:
-        tables = {seed: {"recall@20": np.full(30, level)} for seed in range(seeds)}
-        metrics = {seed: {"test": {"recall@20": level}} for seed in range(seeds)}
-        return Trained(name, metrics, np.arange(30), {"recall@20": np.full(30, level)}, tables)
+def by_seeds(name: str, values: np.ndarray, *, first_seed: int = 0, deterministic: bool = False) -> Trained:
+    """Trainings of values [seeds, users]."""
+    tables = {first_seed + n: {"recall@20": of_seed} for n, of_seed in enumerate(values)}
+    metrics = {
+        seed: {"test": {"recall@20": float(table["recall@20"].mean())}, "deterministic": deterministic}
+        for seed, table in tables.items()
+    }
+    return Trained(name, metrics, np.arange(values.shape[1]), {"recall@20": values.mean(axis=0)}, tables)
 
-    found = corrected({"pair": compare(one("a"), one("b"), ["recall@20"], Inference(bootstrap=100, flips=10))})
-    decided = verdict(found["pair"]["recall@20"], "recall@20", 0.05)
-    assert decided.word == "undecided"
-    assert decided.why.startswith("every user has the same value with both, as they were trained; ")
-    assert why in decided.why
+
+def decided(first: Trained, second: Trained) -> tuple[Comparison, Verdict]:
+    """One comparison, alone on its page."""
+    found = corrected({"pair": compare(first, second, ["recall@20"], FAST)})["pair"]["recall@20"]
+    return found, verdict(found, "recall@20", 0.05)
+
+
+FAST = Inference(bootstrap=100, flips=10)
+VALUES = np.random.default_rng(3).integers(0, 5, (3, 40)) / 4
+
+
+def same_for_all(values: np.ndarray) -> tuple[Comparison, Verdict]:
+    return decided(by_seeds("a", values.copy()), by_seeds("b", values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        VALUES,
+        VALUES[[2, 0, 1]],
+        VALUES[:, np.random.default_rng(4).permutation(40)],
+        np.append(VALUES, np.full((3, 1), 0.7), axis=1),
+        VALUES[:1],
+    ],
+    ids=["as it is", "other seeds", "other users", "one user more", "one seed"],
+)
+def test_what_gives_every_user_the_same_with_every_seed_is_identical_and_has_no_test(values: np.ndarray) -> None:
+    found, said = same_for_all(values)
+    assert (said.word, said.sign, said.shown, found.difference, found.n_differ) == ("identical", 0, False, 0.0, 0)
+    tests = ("p_users", "p_users_holm", "p_users_randomisation", "p_seeds", "p_equivalence_users",
+             "p_equivalence_users_holm", "p_equivalence_seeds", "family_low", "family_size")  # fmt: skip
+    assert [getattr(found, test) for test in tests] == [None] * len(tests)
+    assert evidence(found, 0.05).replace("\u00a0", " ") == "difference +0.0000 (+0.0 %)"
+
+
+def test_a_user_who_differs_with_one_seed_is_enough_for_it_not_to_be_identical() -> None:
+    one, evened_out = VALUES.copy(), VALUES.copy()
+    one[1, 7] += 0.25
+    evened_out[:2, 7] += 0.25, -0.25
+    for other in (one, evened_out):
+        found, said = decided(by_seeds("a", other), by_seeds("b", VALUES))
+        assert (found.n_differ, found.identical) == (1, False)
+        assert said.word != "identical"
+    found, said = decided(by_seeds("a", VALUES, first_seed=9), by_seeds("b", VALUES))
+    assert (found.n_differ, said.word) == (None, "undecided")  # no seed is shared: the values are means of others
+
+
+def test_identical_says_of_what_and_of_how_many_trainings() -> None:
+    assert same_for_all(VALUES)[1].why == "every user has the same value with both in each of 3 trainings"
+    assert same_for_all(VALUES[:1])[1].why == "every user has the same value with both, each trained once"
+    zero, said = same_for_all(np.zeros((2, 5)))
+    assert zero.margin is None
+    assert said.sentence == "identical: every user has zero with both in each of 2 trainings"
+    fixed = [by_seeds(name, VALUES[:1], deterministic=True) for name in "ab"]
+    assert decided(*fixed)[1].why == "every user has the same value with both, and training again repeats it"
+
+
+def test_identical_rows_on_a_page_change_nothing_of_the_others() -> None:
+    rng = np.random.default_rng(5)
+    base = by_seeds("base", rng.beta(2, 3, (3, 60)))
+    values = np.stack([table["recall@20"] for table in base.by_seed.values()])
+    arms = {f"arm-{n}": by_seeds(f"arm-{n}", values + rng.normal(n / 400, 0.01, values.shape)) for n in range(3)}
+    copies = {f"same-{n}": by_seeds(f"same-{n}", values.copy()) for n in range(4)}
+    alone, among = (
+        corrected({name: compare(arm, base, ["recall@20"], FAST) for name, arm in shown.items()})
+        for shown in (arms, copies | arms)
+    )
+    assert {name: among[name] for name in arms} == alone
+    assert {among[name]["recall@20"].identical for name in copies} == {True}
+    assert all(of["recall@20"].p_equivalence_users_holm is not None for of in alone.values())
+
+
+@pytest.mark.parametrize(
+    ("n_differ", "told"), [(0, ""), (1, "1 of 200 users differs"), (20, "20 of 200 users differ"), (21, ""), (None, "")]
+)
+def test_how_many_users_differ_is_said_where_they_are_few(n_differ: int | None, told: str) -> None:
+    found = replace(SHOWN, n_users=200, n_differ=n_differ)
+    assert few_differ(found) == told
+    assert (told in evidence(found, 0.05).split(", ")) == bool(told)
 
 
 def test_each_word_is_defined_with_the_level_and_the_margin_that_were_declared() -> None:

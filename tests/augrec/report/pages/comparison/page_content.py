@@ -237,7 +237,7 @@ def _versus(difference: float, half: float, seeds: int) -> dict[str, Any]:
     return {
         "difference": difference, "ci_low": difference - half, "ci_high": difference + half, "error": half / 2,
         "family_low": difference - 1.3 * half, "family_high": difference + 1.3 * half, "family_size": 6, "alpha": 0.05,
-        "n_users": 1000, "paired_seeds": seeds, "paired_draws": 1, "fixed": False,
+        "n_users": 1000, "paired_seeds": seeds, "paired_draws": 1, "n_differ": 800, "fixed": False,
         "reference": 0.08, "share_above": 0.4, "share_below": 0.3, "relative": difference / 0.08,
         "effect": difference / half / 16,
         "margin": 0.0016, "detectable_users": 1.4 * half, "detectable_seeds": half if seeds > 1 else None,

@@ -119,7 +119,7 @@ def test_every_number_of_the_results_is_shown(content: dict[str, Any]) -> None:
         None,
         0.5,
     ]
-    assert row.cells[5].text in ("better", "worse", "equivalent", "undecided")
+    assert row.cells[5].text in ("better", "worse", "equivalent", "identical", "undecided")
     every = against_table(results, results.groups[1], 1)
     assert every is not None
     shown = next(

@@ -79,6 +79,22 @@ def test_markdown() -> None:
     assert f"| base_line | recall@20 | **better** | {sizes} | {tests}" in text.replace("\u00a0", " ")
 
 
+def test_identical_rows_have_a_sign_of_their_own_and_rows_in_which_few_differ_say_how_many() -> None:
+    same = Value(0.2, std=0.02, versus=Comparison(difference=0.0, n_users=200, n_differ=0, ci_low=0.0, ci_high=0.0))
+    assert BETTER.versus is not None
+    few = replace(BETTER, versus=replace(BETTER.versus, n_users=200, n_differ=12))
+    rows = (BLOCK.rows[0], row("same", same, against="base_line"), row("few", few, against="base_line"))
+    block = replace(BLOCK, rows=rows)
+    text = block_markdown(block)
+    assert "| same | 0.2000 ± 0.0200 = | – |" in text
+    assert "| same | base_line | recall@20 | identical | +0.0000 | – |" in text
+    assert "| few | base_line | recall@20 | **better** (12 of 200 users differ) |" in text
+    assert "$^{=}$" in text_tables.latex(means_table(block))
+    assert lead([block]) == "A & B, recall@20 beside base_line: better: few; identical: same."
+    lines = list(csv.DictReader(io.StringIO(text_tables.csv(values_table(block)))))
+    assert [(line["verdict"], line["n_differ"]) for line in lines] == [("", ""), ("identical", "0"), ("better", "12")]
+
+
 @pytest.mark.parametrize(
     ("trials", "said"),
     [

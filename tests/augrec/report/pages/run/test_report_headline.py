@@ -142,6 +142,28 @@ def test_a_control_that_does_as_well_takes_the_claim_back() -> None:
     assert found.controls[0].reading.startswith("Does not show that the content")
 
 
+def test_a_control_that_changes_nobody_s_value_takes_the_claim_back_and_is_no_equivalent() -> None:
+    def kept(one: Trained, name: str, change: float = 0.0) -> Trained:
+        values = one.per_user["recall@20"] + change * (np.arange(USERS) < 12)
+        tables = {seed: {"recall@20": values + 0.001 * seed} for seed in one.metrics}
+        metrics = {
+            seed: {"model": "llmrec", "test": {"recall@20": v["recall@20"].mean()}} for seed, v in tables.items()
+        }
+        return Trained(name, metrics, one.users, {"recall@20": values}, tables)
+
+    claim = kept(variant("llmrec-smollm2", 0.05), "llmrec-smollm2")
+    found = headline(variant("llmrec-without", 0), claim, kept(claim, "llmrec-shuffled"))
+    assert "But llmrec-shuffled is identical to it." in found.lead
+    (control,) = found.controls
+    assert control.reading.startswith("Does not show that the content")
+    alone = headline(kept(claim, "llmrec-without"), claim, kept(claim, "llmrec-random"))
+    assert alone.lead.endswith(": identical.")
+    assert alone.evidence.endswith("Identical: every user has the same value with both in each of 5 trainings.")
+    assert any("0 equivalent, 2 identical and 0 undecided" in sentence for sentence in alone.details)
+    few = headline(kept(claim, "llmrec-without"), kept(claim, "llmrec-smollm2", 0.01))
+    assert "12 of 200 users differ" in few.evidence
+
+
 def test_a_control_that_is_beaten_supports_the_claim() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.1), variant("llmrec-heuristic", 0.05))
     assert "But" not in found.lead
@@ -172,7 +194,7 @@ def test_a_control_that_wins_for_these_trainings_only_is_not_said_to_win() -> No
 def test_a_simple_baseline_on_top_is_named() -> None:
     found = headline(variant("llmrec-without", 0), variant("llmrec-smollm2", 0.05), variant("ease", 0.2, model="ease"))
     assert any("highest mean of all variants is ease's" in sentence for sentence in found.details)
-    assert any("2 better, 0 worse, 0 equivalent and 0 undecided" in sentence for sentence in found.details)
+    assert any("2 better, 0 worse, 0 equivalent, 0 identical and 0 undecided" in sentence for sentence in found.details)
 
 
 def test_a_single_variant_claims_nothing() -> None:
