@@ -13,12 +13,11 @@ from typing import Any
 from augment.engines.vllm.lora import WEIGHTS
 from augment.options import SourceOptions
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.model_files import read_tensor_header
 from augrec.pipeline.preflight.findings import Finding, refusals
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.start_from import Origin
 from augrec.pipeline.weights import find_model
-from augrec.pipeline.weights.tensor_files import is_pointer, shard_faults
+from augrec.pipeline.weights.tensor_files import shard_faults
 
 
 def sources_asked(run: Run) -> dict[str, SourceOptions]:
@@ -63,10 +62,9 @@ def _require_matrices(path: Path) -> None:
     """Raises where an adapter's file of weights, which is there, holds none or is cut short."""
     if not path.is_file():
         return  # said of the folder
-    fault = "a readable header" if read_tensor_header(path) is None else shard_faults(path)
+    fault = shard_faults(path)
     if fault:
-        pointer = ": it is a Git LFS pointer" if is_pointer(path) else ""
-        raise UsageError(f"the adapter's weights lack {fault}{pointer}", where=path, remedy="copy or download it again")
+        raise UsageError(f"the adapter's weights lack {fault}", where=path, remedy="copy or download it again")
 
 
 def _require_templates(folder: Path) -> None:

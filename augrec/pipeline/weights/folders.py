@@ -7,17 +7,9 @@ from pathlib import Path
 
 from augrec.artefacts.files import digest, parse_json
 from augrec.pipeline.weights.hashes import HashCache
-from augrec.pipeline.weights.tensor_files import is_pointer, shard_faults
+from augrec.pipeline.weights.tensor_files import is_pointer, pointer_in_words, shard_faults
+from augrec.pipeline.weights.tokenizer_files import tokenizer_faults
 
-TOKENIZERS = (
-    ("tokenizer.json",),
-    ("tokenizer.model",),
-    ("vocab.txt",),
-    ("vocab.json", "merges.txt"),
-    ("spiece.model",),
-    ("sentencepiece.bpe.model",),
-    ("tekken.json",),
-)
 SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})")
 MOST_SHARDS = 1000
 CONFIG_SUFFIXES = (".json", ".txt", ".model", ".jinja")
@@ -26,7 +18,7 @@ OTHER_FOLDERS = ("onnx", "openvino", "original", "coreml", "tf")
 SOURCE_FILE = "source.json"
 ENDING_AS_JSON = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
-    *("generation_config.json", "chat_template.json"),
+    *("tekken.json", "generation_config.json", "chat_template.json"),
 )
 """Objects that are loaded with a model; one may be as large as weights are."""
 SENTENCE_FILES = ("config_sentence_transformers.json", "sentence_bert_config.json", "1_Pooling")
@@ -55,10 +47,8 @@ def missing_parts(folder: Path) -> list[str]:
         missing.append("a readable config.json" if (root / "config.json").is_file() else "config.json")
     missing += _missing_weights(root)
     present = [root / name for name in ENDING_AS_JSON if (root / name).is_file()]
-    missing += [f"the end of {path.name}" for path in present if not _ends_as_json(path)]
-    if not any(all((root / name).is_file() for name in names) for names in TOKENIZERS):
-        missing.append("tokenizer files (tokenizer.json, or vocab.json and merges.txt, or a .model file)")
-    return missing
+    missing += [fault for path in present if (fault := _json_fault(path))]
+    return missing + tokenizer_faults(root)
 
 
 def _is_module(value: object) -> bool:
@@ -77,8 +67,7 @@ def _missing_weights(root: Path) -> list[str]:
     files = sorted(root.glob("*.safetensors")) or sorted(root.glob("pytorch_model*.bin"))
     files = [path for path in files if _holds_bytes(path)]
     if not files:
-        pointers = sorted(path.name for path in (*root.glob("*.safetensors"), *root.glob("*.bin")) if is_pointer(path))
-        return ["weights (*.safetensors)" + (f": {pointers[0]} is a Git LFS pointer" if pointers else "")]
+        return ["weights (*.safetensors)"]
     return _absent_siblings(files) or [fault for path in files if (fault := shard_faults(path))]
 
 
@@ -104,14 +93,16 @@ def _half_there(folder: Path) -> list[str]:
 
 
 def _holds_bytes(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0 and not is_pointer(path)
+    return path.is_file() and path.stat().st_size > 0
 
 
-def _ends_as_json(path: Path) -> bool:
-    """Whether a file ends as an object does; it is not parsed."""
+def _json_fault(path: Path) -> str:
+    """What is wrong with a file that should end as an object does; it is not parsed."""
+    if is_pointer(path):
+        return f"the content of {pointer_in_words(path)}"
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 64, 0))
-        return file.read().rstrip().endswith(b"}")
+        return "" if file.read().rstrip().endswith(b"}") else f"the end of {path.name}"
 
 
 def _json(path: Path) -> object:

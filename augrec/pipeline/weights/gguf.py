@@ -31,7 +31,7 @@ from augrec.artefacts.versions import installed_version, minor_version
 from augrec.pipeline.weights.folders import SOURCE_FILE, missing_parts
 from augrec.pipeline.weights.gguf_files import check_is_model, check_whole, join, model_stem, parts_of, read_header
 from augrec.pipeline.weights.hashes import HashCache
-from augrec.pipeline.weights.tensor_files import is_pointer
+from augrec.pipeline.weights.tensor_files import is_pointer, pointer_in_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -133,9 +133,9 @@ def check_readable(source: Path) -> None:
         try:
             headers.append(read_header(part))
         except _UNREADABLE as error:
-            pointer = " (it is a Git LFS pointer: `git lfs pull` gets it)" if is_pointer(part) else ""
-            remedy = f"download it again{pointer}"
-            raise DataError(f"cannot read this GGUF file ({error})", where=part, remedy=remedy) from error
+            cause = pointer_in_words(part) if is_pointer(part) else error
+            remedy = "download it again"
+            raise DataError(f"cannot read this GGUF file ({cause})", where=part, remedy=remedy) from error
         check_whole(part, headers[-1])
     check_is_model(source, headers)
 

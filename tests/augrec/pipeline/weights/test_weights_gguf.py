@@ -4,7 +4,9 @@ import json
 import socket
 import threading
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from augrec.artefacts.errors import DataError
 from augrec.pipeline.weights import resolve
@@ -72,8 +74,9 @@ def fake(tmp_path, monkeypatch):
 
     def convert(_source, folder):
         calls.append(folder)
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        for name in ("config.json", "tokenizer.json"):
             (folder / name).write_text("{}")
+        save_file({"a": np.ones(1, np.float32)}, folder / "model.safetensors")
 
     monkeypatch.setattr(gguf, "convert", convert)
     return source, calls

@@ -4,7 +4,9 @@ import json
 import socket
 from importlib.metadata import PackageNotFoundError, distribution
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.pipeline.weights import cache_folder, resolve, resolve_path
@@ -26,8 +28,12 @@ def folder(tmp_path):
     root.mkdir()
     (root / "config.json").write_text("{}")
     (root / "tokenizer.json").write_text("{}")
-    (root / "model.safetensors").write_bytes(b"weights")
+    write_weights(root / "model.safetensors", 1)
     return root
+
+
+def write_weights(path, value, count=1):
+    save_file({"a": np.full(count, value, np.float32)}, path)
 
 
 def installed(name):
@@ -74,10 +80,10 @@ def test_every_shard_of_an_index_must_be_there(folder, tmp_path):
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[1]}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / shards[0]).write_bytes(b"weights")
+    write_weights(folder / shards[0], 1)
     with pytest.raises(DataError, match=r"lacks model-00002-of-00002\.safetensors\n"):
         resolve(str(folder), cache=tmp_path)
-    (folder / shards[1]).write_bytes(b"more")
+    save_file({name: np.ones(2, np.float32) for name in "bc"}, folder / shards[1])
     assert resolve(str(folder), cache=tmp_path).path == folder
 
 
@@ -89,7 +95,7 @@ def test_the_hash_follows_weights_and_config_but_not_the_readme(folder, tmp_path
     assert resolve(str(folder), cache=tmp_path).sha256 == before
     (folder / "config.json").write_text('{"eos_token_id": 2}')
     changed = resolve(str(folder), cache=tmp_path).sha256
-    (folder / "model.safetensors").write_bytes(b"WEIGHTS")
+    write_weights(folder / "model.safetensors", 2)
     assert len({before, changed, resolve(str(folder), cache=tmp_path).sha256}) == 3
 
 
@@ -100,11 +106,11 @@ def test_a_big_file_is_hashed_once_until_it_changes(folder, tmp_path, monkeypatc
     real = hashes.sha256_file
     monkeypatch.setattr(hashes, "sha256_file", lambda path: read.append(path.name) or real(path))
     weights = folder / "model.safetensors"
-    weights.write_bytes(bytes(2 << 20))
+    write_weights(weights, 1, 1 << 19)
     first = resolve(str(folder), cache=tmp_path).sha256
     assert resolve(str(folder), cache=tmp_path).sha256 == first
     assert read.count("model.safetensors") == 1
-    weights.write_bytes(bytes(2 << 20) + b"1")
+    write_weights(weights, 2, 1 << 19)
     assert resolve(str(folder), cache=tmp_path).sha256 != first
     assert read.count("model.safetensors") == 2
 

@@ -168,6 +168,14 @@ def cut_tokenizer_config(root: Path) -> None:
     (root / "tokenizer_config.json").write_text('{"chat_template": "{% for')
 
 
+def no_header(root: Path) -> None:
+    (root / SHARDS[0]).write_bytes(b"<html>not found</html>")
+
+
+def cut_header(root: Path) -> None:
+    os.truncate(root / SHARDS[0], 20)
+
+
 def odd_modules(root: Path) -> None:
     (root / "modules.json").write_text('[{"path": 1}]')
 
@@ -192,7 +200,9 @@ def dense_without_weights(root: Path) -> None:
         (cut, f"the end of {SHARDS[1]}"),
         (lose_a_tensor, r"tensors that its index promises .*\(b\)"),
         (lose_index_and_shard, SHARDS[0]),
-        (pointer, SHARDS[0]),
+        (pointer, f"the content of {SHARDS[0]}, which is a Git LFS pointer"),
+        (no_header, f"a readable header in {SHARDS[0]}"),
+        (cut_header, f"a readable header in {SHARDS[0]}"),
         (unfinished, "rest of a download"),
         (unreadable_index, "a readable model.safetensors.index.json"),
         (endless_index, "a readable model.safetensors.index.json"),
