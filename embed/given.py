@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from augrec.artefacts.arrays import mapped_array
+from augrec.artefacts.arrays import mapped_array, saving
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.matrices import write_field
@@ -85,7 +85,7 @@ def _read(path: Path) -> np.ndarray:
         raise DataError(
             f"the feature file cannot be read ({error})",
             where=path,
-            remedy="save it with numpy.save, without pickled objects",
+            remedy=saving(path),
         ) from None
     if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
         raise DataError(f"features must be one matrix of numbers [n, d], not {values.dtype} {values.shape}", where=path)

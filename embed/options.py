@@ -49,7 +49,7 @@ class FeatureFileOptions(Options):
     """A matrix of item features that is brought along, e.g. vectors of pictures."""
 
     path: Path
-    """A .npy file of numbers [n, d]."""
+    """A .npy file of numbers [n, d]. Files of other formats are refused with the command that converts them."""
     ids: Path | None = None
     """A text file with the source id of each row's item, one per line; items that it does not name have no vector.
     null: row r is the item in row r of dataset/items.parquet."""

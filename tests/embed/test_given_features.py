@@ -1,5 +1,8 @@
 """Matrices that the user brings: put in the order of ids, missing rows masked, mistakes named by file and row."""
 
+import json
+import shlex
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,71 @@ def test_what_is_no_npy_file_is_refused(tmp_path):
         (tmp_path / "image.npy").write_bytes(content)
         with pytest.raises(DataError, match=why):
             place_features("image", FeatureFileOptions(path=tmp_path / "image.npy"), IDS, tmp_path / "out")
+
+
+def as_matlab(path, values):
+    import scipy.io
+
+    scipy.io.savemat(path, {"NAME": values})
+
+
+def as_archive(path, values):
+    np.savez(path, NAME=values)
+
+
+def as_torch(path, values):
+    import torch
+
+    torch.save(torch.from_numpy(values), path)
+
+
+def as_safetensors(path, values):
+    from safetensors.numpy import save_file
+
+    save_file({"NAME": values}, path)
+
+
+def as_parquet(path, values):
+    import pandas as pd
+
+    pd.DataFrame(values, columns=["a", "b", "c"]).to_parquet(path)
+
+
+FORMATS = {
+    "pictures.mat": as_matlab,
+    "pictures.npz": as_archive,
+    "pictures.pt": as_torch,
+    "pictures.safetensors": as_safetensors,
+    "pictures.parquet": as_parquet,
+    "pictures.csv": lambda path, values: np.savetxt(path, values, delimiter=","),
+    "pictures.tsv": lambda path, values: np.savetxt(path, values, delimiter="\t"),
+    "pictures.txt": np.savetxt,
+    "pictures.json": lambda path, values: path.write_text(json.dumps(values.tolist())),
+    "pictures.pkl": lambda path, values: values.dump(path),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_remedy_for_a_file_of_another_format_makes_one_that_is_read(tmp_path, monkeypatch, name):
+    """The command that is named is run."""
+    monkeypatch.chdir(tmp_path)
+    values = np.arange(1.0, 10).reshape(3, 3)
+    FORMATS[name](tmp_path / name, values)
+    with pytest.raises(DataError, match=r"its format is .*, and \.npy is read") as error:
+        place_features("image", FeatureFileOptions(path=tmp_path / name), IDS, tmp_path / "out" / "image")
+    command = shlex.split(error.value.remedy.partition("; NAME is")[0].partition("; where you")[0])
+    assert command[:2] == ["python", "-c"]
+    exec(command[2], {})
+    place_features("image", FeatureFileOptions(path=tmp_path / "pictures.npy"), IDS, tmp_path / "out" / "image")
+    np.testing.assert_array_equal(read_field(tmp_path / "out" / "image")[0], values.astype(np.float32))
+
+
+def test_hdf5_is_known_by_its_first_bytes_whatever_its_name(tmp_path):
+    for name in ("pictures.h5", "pictures.mat", "pictures"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n")
+        with pytest.raises(DataError, match=r"its format is HDF5, and .*(?s:.*)h5py\.File") as error:
+            place_features("image", FeatureFileOptions(path=tmp_path / name), IDS, tmp_path / "out")
+        assert name in error.value.remedy
 
 
 def test_zero_rows_are_an_error_or_missing(place):
