@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from augrec.artefacts.arrays import mapped_array, saving
+from augrec.artefacts.array_formats import refuse_other_format
+from augrec.artefacts.arrays import mapped_array
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file
 from augrec.artefacts.matrices import write_field
@@ -78,6 +79,7 @@ def place_features(name: str, options: FeatureFileOptions, source_ids: Sequence[
 
 def _read(path: Path) -> np.ndarray:
     try:
+        refuse_other_format(path)
         values = mapped_array(path)
     except FileNotFoundError:
         raise DataError("the feature file does not exist", where=path, remedy="check features in the config") from None
@@ -85,7 +87,7 @@ def _read(path: Path) -> np.ndarray:
         raise DataError(
             f"the feature file cannot be read ({error})",
             where=path,
-            remedy=saving(path),
+            remedy="save it with numpy.save, without pickled objects",
         ) from None
     if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
         raise DataError(f"features must be one matrix of numbers [n, d], not {values.dtype} {values.shape}", where=path)

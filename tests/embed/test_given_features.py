@@ -111,7 +111,7 @@ def test_the_remedy_for_a_file_of_another_format_makes_one_that_is_read(tmp_path
     monkeypatch.chdir(tmp_path)
     values = np.arange(1.0, 10).reshape(3, 3)
     FORMATS[name](tmp_path / name, values)
-    with pytest.raises(DataError, match=r"its format is .*, and \.npy is read") as error:
+    with pytest.raises(DataError, match=r"format is .*, and \.npy is read") as error:
         place_features("image", FeatureFileOptions(path=tmp_path / name), IDS, tmp_path / "out" / "image")
     command = shlex.split(error.value.remedy.partition("; NAME is")[0].partition("; where you")[0])
     assert command[:2] == ["python", "-c"]
@@ -123,7 +123,7 @@ def test_the_remedy_for_a_file_of_another_format_makes_one_that_is_read(tmp_path
 def test_hdf5_is_known_by_its_first_bytes_whatever_its_name(tmp_path):
     for name in ("pictures.h5", "pictures.mat", "pictures"):
         (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n")
-        with pytest.raises(DataError, match=r"its format is HDF5, and .*(?s:.*)h5py\.File") as error:
+        with pytest.raises(DataError, match=r"format is HDF5, and .*(?s:.*)h5py\.File") as error:
             place_features("image", FeatureFileOptions(path=tmp_path / name), IDS, tmp_path / "out")
         assert name in error.value.remedy
 

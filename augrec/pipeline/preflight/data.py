@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from augrec.artefacts.arrays import saving
+from augrec.artefacts.array_formats import refuse_other_format
 from augrec.artefacts.errors import AugrecError, DataError
 from augrec.artefacts.files import readable_parquet
 from augrec.artefacts.matrices import read_matrix
@@ -77,7 +77,8 @@ def _look_at_matrix(feature: FeatureFileOptions) -> None:
     """Raises where a feature is no matrix, or its ids are not as many as its rows."""
     if not feature.path.is_file():
         raise DataError("the feature file does not exist", where=feature.path, remedy="correct the path")
-    shape = read_matrix(feature.path, remedy=saving(feature.path)).shape
+    refuse_other_format(feature.path)
+    shape = read_matrix(feature.path, remedy="save it with numpy.save, without pickled objects").shape
     if len(shape) != 2:
         raise DataError(f"the feature file has {len(shape)} dimensions, not 2", where=feature.path)
     if feature.ids is None:
