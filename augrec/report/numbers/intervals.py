@@ -31,6 +31,8 @@ from augrec.report.numbers.statistics import IN_SINGLE_PRECISION, resampled_mean
 
 DRAWS, SEEDS, USERS = 0, 1, 2
 """The axes of a table of values."""
+ROUNDING = 1e-9
+"""A difference of mean squares that is a smaller share of them is none."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ class Spread:
         """What seeds and draws add beyond what they do to single users; 0 where they spread no more than that."""
         alone = self._square(SEEDS) + self._square(DRAWS) - self._square(DRAWS, SEEDS)
         with_users = self._square(SEEDS, USERS) + self._square(DRAWS, USERS) - self._square(*range(3))
-        return np.maximum(0.0, alone - with_users)
+        added = alone - with_users
+        return np.where(added > ROUNDING * alone, added, 0.0)
 
     @property
     def error(self) -> np.ndarray:
@@ -169,12 +172,17 @@ class Spread:
 
     @property
     def degrees(self) -> np.ndarray:
-        """Its degrees of freedom, by Satterthwaite; NaN where nothing varies."""
+        """Its degrees of freedom, by Satterthwaite; NaN where nothing varies.
+
+        They are no fewer than the factor with the fewest levels has: a sum of mean squares never has, but where one is
+        subtracted, as of users whom each training serves otherwise, the formula can come near to none at all.
+        """
         counted = {axes: square * (self.of_trainings > 0) for axes, square in self.squares.items()}
         counted[(USERS,)] = self._square(USERS)
         parts = sum(square**2 / np.prod([self.shape[axis] - 1 for axis in axes]) for axes, square in counted.items())
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((self._square(USERS) + self.of_trainings) ** 2 / parts)
+            found = (self._square(USERS) + self.of_trainings) ** 2 / parts
+        return np.maximum(found, min(levels - 1 for levels in self.shape if levels > 1))
 
     @property
     def training_scale(self) -> np.ndarray:

@@ -123,6 +123,24 @@ def test_of_many_users_without_any_spread_the_seeds_remain() -> None:
     assert 0.9 < np.mean(ratios) < 1.05
 
 
+def test_one_user_who_differs_otherwise_with_every_seed_is_chance_over_users() -> None:
+    """The two seeds add nothing to what they do to that user: but for rounding, which left next to no degrees."""
+    values = np.zeros((2, 200))
+    values[:, 7] = 0.43067656, -0.63092975
+    assert ends(values) == pytest.approx(ends(values.mean(axis=0, keepdims=True)))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 40), (1, 5, 40), (3, 2, 40), (1, 5, 3)])
+def test_intervals_have_no_fewer_degrees_than_the_factor_of_the_fewest_levels(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(12)
+    users = rng.normal(0, 1, (1, 1, shape[2], 300))
+    turned = users * rng.choice([-1.0, 1.0], (*shape[:2], 1, 300)) + rng.normal(0, 0.05, (*shape[:2], 1, 300))
+    found = intervals(turned, 50, 0.05, rng)
+    least = min(levels - 1 for levels in shape if levels > 1)
+    assert found.degrees.min() >= least
+    assert (found.high - found.low < 4 * stats.t.isf(0.025, least) * found.error).all()
+
+
 def test_columns_are_those_of_single_columns_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(8).random((2, 3, 40, 2))
     both = intervals(values, 200, 0.1, np.random.default_rng(9))
