@@ -167,7 +167,7 @@ class _Instruction:
             return "" if whole and set(first) == set(self.targets) else f"{said} does not put the targets first"
         if "rating" in fields or re.fullmatch(r"-?\d+(?:\.\d+)?", said):
             number, rating = float(fields.get("rating", said)), self.rating.get(self.targets[0], np.nan)
-            return "" if abs(number - rating) < 0.51 else f"says {number:g}, and the rating is {rating:g}"
+            return "" if abs(number - rating) <= 0.5 else f"says {number:g}, and the rating is {rating:g}"
         if len(said) == 1 and said in LETTERS:
             place = LETTERS.index(said)
             right = place < len(self.asked) and self.asked[place] in self.targets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -120,8 +121,17 @@ def hinted_by_the_answer(taught: Taught, line: Line) -> Line:
     return _reworded(line, lambda text: text.replace(f"best first: {first}", f"best first: {second}"))
 
 
+def last_two_hinted_the_other_way(taught: Taught, line: Line) -> Line:
+    """The rest of the order is that of the scores."""
+    return _reworded(line, lambda text: re.sub(r"(best first: .*), (\w+), (\w+)\. ", r"\1, \3, \2. ", text))
+
+
 def other_answer(taught: Taught, line: Line) -> Line:
     return {**line, "completion": {"A": "B", "B": "A"}[line["completion"]]}
+
+
+def answer_behind_the_last(taught: Taught, line: Line) -> Line:
+    return {**line, "completion": "C"}
 
 
 def other_order(taught: Taught, line: Line) -> Line:
@@ -152,7 +162,9 @@ def words_that_it_does_not_say(taught: Taught, line: Line) -> Line:
         ("pair", no_history, {"history"}),
         ("ranking", somebody_elses_items, {"similar"}),
         ("pair", hinted_by_the_answer, {"hints"}),
+        ("ranking", last_two_hinted_the_other_way, {"hints"}),
         ("pair", other_answer, {"answers"}),
+        ("pair", answer_behind_the_last, {"answers"}),
         ("ranking", other_order, {"answers"}),
         ("rating", other_rating, {"answers"}),
         ("rating", words_that_it_does_not_say, {"words"}),
@@ -177,6 +189,31 @@ def test_an_item_and_a_user_of_no_name_here_are_taken_for_nobody(taught: Taught)
     assert "asked" in taught.found({**line, "items": ["?" if item == name else item for item in line["items"]]})
     latest = taught.items[taught.split.train_history[1][-1]]
     assert "similar" in taught.found({**line, "user": "?", "similar": [latest]})
+    first = next(line for line in taught.lines if line["user"] == taught.users[1])
+    assert "asked" in taught.found({**first, "user": "?"})
+
+
+def test_all_that_a_fold_scored_and_held_out_may_be_asked_about(taught: Taught) -> None:
+    line = taught.of("ranking")
+    place = taught.users.index(line["user"]), int(line["id"].rsplit("/", 2)[1])
+    rows = [row for row in read_parquet(taught.run.base.held_out).to_pylist() if (row["user"], row["fold"]) == place]
+    names = {
+        drawn: [taught.items[row["item"]] for row in rows if bool(row["drawn"]) is drawn] for drawn in (False, True)
+    }
+    assert "asked" not in taught.found({**line, "items": names[False] + names[True], "targets": names[False]})
+    assert "asked" in taught.found({**line, "items": names[False] + names[True], "targets": names[True]})
+
+
+def test_a_rating_between_two_numbers_may_be_either(taught: Taught, tmp_path: Path) -> None:
+    other = elsewhere(taught, tmp_path)
+    held = read_parquet(other.run.base.held_out)
+    ratings = pa.array([2.5] * held.num_rows, held.schema.field("rating").type)
+    write_parquet(other.run.base.held_out, held.set_column(held.column_names.index("rating"), "rating", ratings))
+    said = {
+        number: set(other.found({**taught.of("rating"), "completion": json.dumps({"rating": number})}))
+        for number in (1, 2, 3, 4)
+    }
+    assert said == {1: {"answers"}, 2: set(), 3: set(), 4: {"answers"}}
 
 
 @pytest.mark.parametrize("said", ["?", "", "AB", "neither"])
@@ -198,6 +235,14 @@ def test_where_items_have_no_titles_no_words_are_compared(taught: Taught, tmp_pa
     other = elsewhere(taught, tmp_path)
     write_parquet(other.run.items, read_parquet(other.run.items).drop_columns("title"))
     assert other.found(*taught.lines) == {}
+
+
+def test_items_without_years_are_named_by_their_titles(taught: Taught, tmp_path: Path) -> None:
+    other = elsewhere(taught, tmp_path)
+    write_parquet(other.run.items, read_parquet(other.run.items).drop_columns("year"))
+    undated = [_reworded(line, lambda text: re.sub(r" \(\d{4}\)", "", text)) for line in taught.lines]
+    assert other.found(*undated) == {}
+    assert set(other.found(words_that_it_does_not_say(taught, taught.of("rating")))) == {"words"}
 
 
 @pytest.mark.parametrize(("known", "title"), [("M", "M II"), ("N", "M")])
