@@ -8,6 +8,8 @@ from typing import Any
 
 from augrec.artefacts.files import parse_json
 
+BY_HASH = "sha256:"
+"""Before the hash of weights where they are named by it, as tuning names the base of its adapter."""
 LONGEST_HEADER = 100_000_000
 """Bytes; safetensors refuses a longer one."""
 

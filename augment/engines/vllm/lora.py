@@ -8,6 +8,7 @@ from typing import Any
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import parse_json, sha256_files
+from augrec.artefacts.visible import one_line
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -68,6 +69,17 @@ def base_of(folder: Path) -> str:
     """
     base = _config(folder / CONFIG).get("base_model_name_or_path")
     return base if isinstance(base, str) else ""
+
+
+def require_base(folder: Path, named: str) -> None:
+    """Raises UsageError where an adapter was not trained on the model that a user has seen to be its base."""
+    base = base_of(folder)
+    if base != named:
+        raise UsageError(
+            f"lora_base is {one_line(named, 120)!r}, and the adapter names {one_line(base, 120)!r}",
+            where=folder / CONFIG,
+            remedy="see whether that is the model of the config; then write its name there, or leave lora_base out",
+        )
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class VllmOptions(EngineOptions):
             *("kv_cache_gib", "gpu_memory_fraction"),  # memory
             "roofline",  # what the time is compared with
             *("lora", "tokenizer"),  # paths, whose files are identified by their content
+            "lora_base",  # what is known of the adapter
             "check_text",  # refuses or not
             "record_unanswered",  # whether to go on without some answers
         }
@@ -106,6 +107,9 @@ class VllmOptions(EngineOptions):
     """vLLM's name of a quantization method, e.g. "fp8"; None: what the weights say."""
     lora: Path | None = None
     """Folder of a LoRA adapter to apply."""
+    lora_base: str | None = None
+    """What the adapter calls the model that it was trained on, once you have seen that this is `model` under another
+    name: nothing is cautioned of then. An adapter that names another base is refused."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] | None = None
     """Room for an adapter's rank. None: the least that holds it."""
     tuned: bool = False
@@ -158,6 +162,8 @@ class VllmOptions(EngineOptions):
             )
         if self.tuned and self.lora is not None:
             raise ValueError("lora and tuned: name one of them; an engine applies one adapter")
+        if self.lora_base is not None and self.lora is None:
+            raise ValueError("lora_base: it says what the adapter `lora` was trained on, and none is named")
         return self
 
     @property
@@ -186,9 +192,11 @@ class VllmOptions(EngineOptions):
         return self.model_copy(update={"tuned": False, **filled})
 
     def file_hashes(self) -> dict[str, str]:
-        """See EngineOptions: those of the adapter and of a tokenizer of its own."""
+        """See EngineOptions: those of the adapter, whose base is compared, and of a tokenizer of its own."""
         from augment.engines.vllm.chat import tokenizer_sha256
-        from augment.engines.vllm.lora import read_adapter
+        from augment.engines.vllm.lora import read_adapter, require_base
 
         hashes = {"adapter": read_adapter(self.lora).sha256} if self.lora else {}
+        if self.lora is not None and self.lora_base is not None:
+            require_base(self.lora, self.lora_base)
         return hashes | ({"tokenizer": tokenizer_sha256(self.tokenizer)} if self.tokenizer else {})

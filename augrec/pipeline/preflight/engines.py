@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.gpus import query_gpus
 from augrec.artefacts.memory import memory_limit, physical_memory, size_in_words
 from augrec.artefacts.processor import CPUINFO
+from augrec.artefacts.visible import one_line
 from augrec.pipeline.doctor.checks import NVIDIA_SMI_SECONDS, gpu_rows, vllm_row
 from augrec.pipeline.preflight.findings import Finding, Level, refusals
 from augrec.pipeline.preflight.models import engine_key, sources_asked
@@ -115,14 +117,15 @@ def _look_at_base(name: str, engine: Any) -> Iterator[Finding]:
         base, folder = base_of(lora), find_folder(engine.model)
     except AugrecError:
         return  # said of the adapter, or of the model
-    what = other_base(base, engine.model, folder)
+    what = other_base(base, engine.model, folder, confirmed=engine.lora_base == base)
     if what:
         gone = is_local(base) and not Path(base).expanduser().exists()
         yield Finding(
             "fact" if gone else "caution",
             f"{what}: vLLM adds it to any model of its widths",
             f"{engine_key(name)}.lora",
-            "name as `model` what it was trained on; if that is the same model under another name, all is well",
+            "name as `model` what it was trained on; if that is the same model under another name, say so: lora_base: "
+            f"{json.dumps(one_line(base, 200))}",
         )
 
 

@@ -318,9 +318,10 @@ def _caution_of_other_base(name: str, engine: Any, model: Any) -> None:
     from augrec.pipeline.weights.adapter_base import other_weights
 
     lora = getattr(engine, "lora", None)
-    if lora is not None and model is not None and other_weights(base_of(lora), model.sha256):
+    base = base_of(lora) if lora is not None and model is not None else ""
+    if base and base != engine.lora_base and other_weights(base, model.sha256):
         what = f"caution  {name}: the adapter {lora} was tuned on other weights than those of {engine.model}"
-        say(f"{what}; name as `model` what it was tuned on")
+        say(f"{what}; name as `model` what it was tuned on, or say that they are the same: lora_base: {base}")
 
 
 def stoppable(engine: Any, run: Run) -> Any:

@@ -25,6 +25,7 @@ from augrec.artefacts.cores import CoreWatch
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, remove_scraps, sync_folder, write_json
 from augrec.artefacts.loss_curve import LossPoint, read_losses, write_losses
+from augrec.artefacts.model_files import BY_HASH
 from augrec.artefacts.threads import Threads, most_threads, threads_in_words
 from augrec.artefacts.token_sequences import TokenSequence, read_sequences
 from augrec.artefacts.tune_folder import TuneFolder
@@ -377,7 +378,7 @@ def _put(half: Path, place: Path) -> None:
 def portable(config: dict[str, Any], model_sha256: str) -> dict[str, Any]:
     """An adapter's configuration that is the same wherever the base model lay, and in whatever order sets were read."""
     ordered = {key: sorted(value) if isinstance(value, list) else value for key, value in config.items()}
-    return ordered | {"base_model_name_or_path": f"sha256:{model_sha256}"}
+    return ordered | {"base_model_name_or_path": f"{BY_HASH}{model_sha256}"}
 
 
 def _device(threads: Threads | None) -> str:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from augrec.artefacts.model_files import model_config
+from augrec.artefacts.model_files import BY_HASH, model_config
 from augrec.artefacts.visible import one_line
 
-HASH = "sha256:"
-"""Before the hash of the base's weights, as tuning writes it."""
 COMPARED = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 _OF_HUB = re.compile(r"models--(?:.+--)?(?P<name>.+?)(?:/|$)")
 _STORED = re.compile(
@@ -24,15 +22,17 @@ _STORED = re.compile(
 """What a name says of how weights are stored, at its end."""
 
 
-def other_base(base: str, model: str, folder: Path | None) -> str:
+def other_base(base: str, model: str, folder: Path | None, *, confirmed: bool = False) -> str:
     """By what an adapter's base shows that it is another model, in words; "" where nothing does.
 
     Args:
         base: how the adapter names the model that it was trained on.
         model: how the config names the one that it is added to.
         folder: where that one lies; None where it is not known yet.
+        confirmed: whether the user says that the two are one model under two names; what both say of themselves counts
+            all the same.
     """
-    if not base or base.startswith(HASH):
+    if not base or base.startswith(BY_HASH):
         return ""
     config = (model_config(folder) if folder is not None else None) or {}
     if is_local(base) and (lies := Path(base).expanduser()).is_dir():
@@ -43,6 +43,8 @@ def other_base(base: str, model: str, folder: Path | None) -> str:
             there, here = theirs.get(key), config.get(key)
             if there is not None and here is not None and there != here:
                 return f"the adapter's base, {one_line(base, 120)}, has {key} {there}, and the model {here}"
+    if confirmed:
+        return ""
     names = {plain_name(called) for called in (model, config.get("_name_or_path")) if isinstance(called, str)}
     name = plain_name(base)
     if not name or name in names:
@@ -52,7 +54,7 @@ def other_base(base: str, model: str, folder: Path | None) -> str:
 
 def other_weights(base: str, sha256: str) -> bool:
     """Whether an adapter names its base by a hash, and the model's is another one."""
-    return base.startswith(HASH) and base.removeprefix(HASH) != sha256
+    return base.startswith(BY_HASH) and base.removeprefix(BY_HASH) != sha256
 
 
 def is_local(base: str) -> bool:

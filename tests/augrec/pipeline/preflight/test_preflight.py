@@ -193,6 +193,14 @@ def test_an_adapter_of_another_base_is_cautioned_of_and_one_whose_base_is_gone_i
         assert "weights lack" in problems(looked)["generation.sources.llm.engine.lora"]
         matrices.write_bytes(kept)
     assert levels("Org/model") == levels(str(model)) == levels(None) == []
+    llm["engine"]["lora_base"] = "Org/Llama-7B"  # what was seen to be right is silent, for this adapter alone
+    assert levels("Org/Llama-7B") == []
+    about.write_text(json.dumps(plain | {"base_model_name_or_path": "Org/Llama-13B"}))
+    refused = problems(found(tmp_path, {"generation": {"sources": {"llm": llm}}}))
+    assert "lora_base is 'Org/Llama-7B', and the adapter names 'Org/Llama-13B'" in str(refused)
+    twin = str(write_llama(tmp_path / "twin", layers=1))
+    llm["engine"]["lora_base"] = twin
+    assert levels(twin) == ["caution"]  # two models that are there, and differ
 
 
 def test_all_that_is_missing_is_one_refusal(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.kit.tiny_llama import write_llama
 )
 def test_bases_are_compared_by_the_last_part_of_their_names(base: str, model: str, other: bool) -> None:
     assert bool(other_base(base, model, None)) == other
+    assert not other_base(base, model, None, confirmed=True)
 
 
 def test_a_base_that_is_there_is_compared_by_what_it_says_of_itself(tmp_path: Path) -> None:
