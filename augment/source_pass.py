@@ -33,6 +33,7 @@ from augment.store.request_index import KeyTable
 from augment.store.store import Store, block_bits
 from augment.store.under_way import MOST_DEATHS, UnderWay
 from augment.tasks import Task
+from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import Ticker, progress, say, waiting
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.visible import visible
@@ -112,9 +113,10 @@ class Pass:
         else:
             return
         if self._under_way is not None and self._under_way.suspects and not self._record_fatal:
+            suspects = counted(len(self._under_way.suspects), "request that has", "requests that have")
             say(
-                f"{title}  the engine ended while it answered {len(self._under_way.suspects):,} requests that have no "
-                "record yet; where it does so every time, `record_unanswered: true` in its section comes past them"
+                f"{title}  the engine ended while it answered {suspects} no record yet; where it does so every time, "
+                "`record_unanswered: true` in its section comes past them"
             )
         if self._engine is not None:  # it starts before the clock of the progress display does
             with waiting(f"{title}  starting the engine"):

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import tree_size
 from augrec.artefacts.matrices import ANY_BLOCKS, ANY_MATRIX, matrix_of
@@ -87,9 +88,8 @@ def render(listed: list[Leftover], console: Console, *, deleted: bool) -> None:
         table.add_row(*cells(leftover.path.as_posix(), size_in_words(leftover.size), leftover.why))
     console.print(table)
     total = size_in_words(sum(leftover.size for leftover in listed))
-    things = "1 thing" if len(listed) == 1 else f"{len(listed)} things"
     what_next = "deleted" if deleted else "`augrec clean RUN --yes` deletes them"
-    console.print(f"{things}, {total}: {what_next}", markup=False, highlight=False)
+    console.print(f"{counted(len(listed), 'thing')}, {total}: {what_next}", markup=False, highlight=False)
 
 
 def leftovers(run: Run) -> list[Leftover]:

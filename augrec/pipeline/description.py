@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
@@ -114,8 +115,10 @@ def render(found: Description, name: str, console: Console) -> None:
         console.print(text, markup=False, highlight=False)
 
     line(
-        f"{name}: {found.users:,} users, {found.items:,} items, {found.rows:,} interactions "
-        f"({found.rows - found.pairs:,} of them repeat a pair), density {found.density:.4%}"
+        f"{name}: {counted(found.users, 'user')}, {counted(found.items, 'item')}, "
+        f"{counted(found.rows, 'interaction')} "
+        f"({counted(found.rows - found.pairs, 'of them repeats', 'of them repeat')} a pair), "
+        f"density {found.density:.4%}"
     )
     _table(console, "Interactions", _degree_rows(found.user_degrees, found.item_degrees), first="of a")
     if found.ratings is not None:
@@ -131,7 +134,7 @@ def render(found: Description, name: str, console: Console) -> None:
     for side in found.described:
         line(
             f"{side.about}s: {side.with_row:,} with a row in their table, {side.without_row:,} without; "
-            f"{side.without_interaction:,} rows of {side.about}s without an interaction"
+            f"{counted(side.without_interaction, 'row')} of {side.about}s without an interaction"
         )
     if found.texts:
         rows = [

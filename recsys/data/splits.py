@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.hashed_numbers import hashed_names, mixed
 from recsys.data.options import (
@@ -132,9 +133,10 @@ def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: st
     empty = [name for part, name in held_out if not (parts == part).any()]
     if empty:
         longest = int(np.bincount(users, minlength=1).max(initial=0))
+        having = counted(len(np.unique(users)), "user has", "users have")
         raise DataError(
-            f"the {split.kind} split leaves nothing for {' and '.join(empty)}: {len(np.unique(users)):,} users have "
-            f"{len(users):,} interactions, the most active has {longest:,}",
+            f"the {split.kind} split leaves nothing for {' and '.join(empty)}: {having} "
+            f"{counted(len(users), 'interaction')}, the most active has {longest:,}",
             where=f"{source}, dataset.split",
             remedy=_more_held_out(split, empty),
         )
@@ -142,7 +144,7 @@ def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: st
     for part, name in held_out:
         judged = len(np.unique(users[parts == part]))
         if judged < FEW_USERS:
-            notes.append(f"{name} has interactions of {judged} users only: metrics over so few say little")
+            notes.append(f"{name} has interactions of {counted(judged, 'user')} only: metrics over so few say little")
     return notes
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import signs_of_life
 from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import terminal
@@ -95,7 +96,7 @@ def export_records_command(
 
     with signs_of_life("export"):
         written = export_records(run, out, sources=sources or (), tasks=tasks or ())
-    lines = [f"{out / table['file']}: {table['rows']:,} rows, {len(table['columns'])} columns"
+    lines = [f"{out / table['file']}: {counted(table['rows'], 'row')}, {counted(len(table['columns']), 'column')}"
              for table in written["tables"]]  # fmt: skip
     _answer(written, out, lambda screen: screen.print("\n".join(lines)))
 
@@ -115,7 +116,7 @@ def export_dataset_command(
 
     with signs_of_life("export"):
         written = export_dataset(run, out, sources=sources or (), tasks=tasks or (), user_ids=user_ids)
-    line = f"{out}: {len(written['tables'])} tables, {written['prompts']} templates of prompts"
+    line = f"{out}: {counted(len(written['tables']), 'table')}, {counted(written['prompts'], 'template')} of prompts"
     _answer(written, out, lambda screen: screen.print(line))
 
 
@@ -136,7 +137,7 @@ def export_recbole_command(
     with signs_of_life("export"):
         written = export_recbole(run, out, vectors=[] if no_vectors else vectors or None)
     count, matrices = written["counts"]["train"], len(written["matrices"])
-    line = f"{out / SETTINGS}: {count:,} training interactions, {matrices} matrices"
+    line = f"{out / SETTINGS}: {counted(count, 'training interaction')}, {counted(matrices, 'matrix', 'matrices')}"
     _answer(written, out, lambda screen: screen.print(line))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from augrec.artefacts.counts import counted
 from augrec.pipeline.executors.commands import ConfigPath, Overrides
 from augrec.pipeline.host.terminal import terminal
 
@@ -68,7 +69,7 @@ def write_run_instructions(run: Run, out: Path | None = None) -> tuple[Path, dic
 def render(path: Path, counts: dict[str, dict[str, int]], console: Console) -> None:
     """What was written, one line a task, and what was left out."""
     total = sum(counts["made"].values())
-    console.print(f"{total:,} instructions: {path}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{counted(total, 'instruction')}: {path}", markup=False, highlight=False, soft_wrap=True)
     for what, numbers in (("", counts["made"]), ("left out: ", counts["dropped"])):
         for name, count in numbers.items():
             console.print(f"  {count:>8,}  {what}{name.replace('_', ' ')}", markup=False, highlight=False)

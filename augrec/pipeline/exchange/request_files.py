@@ -17,6 +17,7 @@ from augment.engines.openai.batch_file import NO_LINE, BatchFileEngine
 from augment.engines.openai.options import OpenAIOptions
 from augment.runner import run_source
 from augrec.artefacts.confinement import confined
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import atomic_path, read_parquet
 from augrec.pipeline.config import read_config
@@ -141,7 +142,8 @@ def _notes(engine: BatchFileEngine, tables: list[Path], results: list[Path]) -> 
             )
         notes.append(text)
     if engine.differing:
-        notes.append(f"{engine.differing:,} questions have two answers that differ: the last one counts")
+        differing = counted(engine.differing, "question has", "questions have")
+        notes.append(f"{differing} two answers that differ: the last one counts")
     return tuple(notes)
 
 
@@ -154,7 +156,7 @@ def render(taken: Taken, console: Console) -> None:
     """Says what is done and what is left."""
     asked = f", asked in {taken.file}" if taken.file and taken.open else ""
     console.print(
-        f"{taken.recorded:,} records ({taken.failed:,} failed), {taken.open:,} requests open{asked}",
+        f"{counted(taken.recorded, 'record')} ({taken.failed:,} failed), {counted(taken.open, 'request')} open{asked}",
         markup=False,
         highlight=False,
     )

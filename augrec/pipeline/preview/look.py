@@ -19,6 +19,7 @@ from augment.preview.questions import Preview, Reader, TaskPreview, asked_users,
 from augment.preview.stand_ins import hints_by_popularity, popular_lists
 from augment.prompts.presentation import Presentation
 from augment.tasks import Task
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import suggestion
 from augrec.artefacts.tasks import Edges, Ranking, Rating
@@ -139,7 +140,7 @@ def _parts(run: Run, name: str, generation: GenerationOptions) -> Iterator[_Part
     if config.rerank is None or config.rerank.source != name:
         return
     size, trainings = config.rerank.list_size, sum(len(config.seeds_of(each)) for each in config.rerank.variants)
-    notes = [f"rerank: every user is asked about the lists of {trainings} trainings on {len(SPLITS)} splits"]
+    notes = [f"rerank: every user is asked about the lists of {counted(trainings, 'training')} on {len(SPLITS)} splits"]
     if any(config.models[config.variants[each].model].judged is Judged.RATING for each in config.rerank.variants):
         notes.append(f"a list of ratings is as long as a user has held-out items; here it has {size}")
     asked, generation = asked_about_lists(config, size)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from augment.preview.questions import Shown, TaskPreview
+from augrec.artefacts.counts import counted
 from augrec.artefacts.memory import size_in_words
 from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.preview.estimate import Estimate
@@ -46,9 +47,11 @@ def _lines(shown: Shown) -> list[str]:
     lines = [part for message in shown.messages for part in (f"--- {message.role}", message.content)]
     if shown.text is not None:
         lines += ["--- as the model reads it", shown.text]
-    dropped = f", {shown.dropped_history} older items left out" if shown.dropped_history else ""
+    dropped = f", {counted(shown.dropped_history, 'older item')} left out" if shown.dropped_history else ""
     orders = f", asked in {shown.orders} orders of its candidates" if shown.orders > 1 else ""
-    lines.append(f"--- {shown.prompt_tokens:,} tokens{dropped}{orders}; the answer at most {shown.most_tokens:,}")
+    lines.append(
+        f"--- {counted(shown.prompt_tokens, 'token')}{dropped}{orders}; the answer at most {shown.most_tokens:,}"
+    )
     if shown.labels:
         return [*lines, f"--- the probabilities of {', '.join(shown.labels)} are read, no text"]
     return [*lines, "--- schema of the answer", json.dumps(shown.schema, ensure_ascii=False, separators=(",", ":"))]
@@ -63,11 +66,11 @@ def _render_estimate(preview: SourcePreview, estimate: Estimate, console: Consol
     for task in preview.tasks:
         _, mean, longest = task.prompt_tokens
         numbers = (task.requests, task.refused, round(mean), longest, round(task.written), task.most_written)
-        about = f"{task.entities:,} {task.about}s"
+        about = counted(task.entities, task.about)
         table.add_row(*cells(task.task, about, *(f"{number:,}" for number in numbers)))
     console.print(table)
     console.print(
-        f"{estimate.requests:,} requests, {estimate.prompt_tokens:,.0f} tokens to read, "
+        f"{counted(estimate.requests, 'request')}, {estimate.prompt_tokens:,.0f} tokens to read, "
         f"{estimate.written_tokens:,.0f} to write ({estimate.most_written:,} at most), "
         f"{size_in_words(estimate.bytes)} of records",
         markup=False, highlight=False,

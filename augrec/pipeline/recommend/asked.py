@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.names import suggestion
 from recsys.data.dataset import Dataset
@@ -102,7 +103,11 @@ def ask(
             place = int(np.argmax(known < 0))
             raise DataError(
                 f"the data know no user {users[place]!r}"
-                + (f" (nor {others:,} others that are named)" if (others := int((known < 0).sum()) - 1) else ""),
+                + (
+                    f" (nor {counted(others, 'other that is', 'others that are')} named)"
+                    if (others := int((known < 0).sum()) - 1)
+                    else ""
+                ),
                 where=Rows().where(where, place) if isinstance(where, Path) else where,
                 remedy="give what new users did: a table with columns user and item, an interaction a row",
             )

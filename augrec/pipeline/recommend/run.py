@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.recommend.asked import Asked, everybody, read_items, read_users
@@ -93,7 +94,7 @@ def render(done: Recommended, console: Console) -> None:
     """Prints what was read, taken and written."""
     training = done.choice.training
     chosen = f"{training.variant}/seed-{training.seed}: {done.choice.why}"
-    for line in (*done.notes, chosen, f"{done.rows:,} items for {done.users:,} users: {done.path}"):
+    for line in (*done.notes, chosen, f"{counted(done.rows, 'item')} for {counted(done.users, 'user')}: {done.path}"):
         console.print(line, markup=False, highlight=False)
 
 

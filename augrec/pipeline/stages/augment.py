@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.files import digest, read_json, remove_file, write_json
 from augrec.artefacts.progress import say
 from augrec.pipeline.code_identity import code_identity
@@ -172,7 +173,7 @@ class Augment(Stage):
             return str(left)
         tasks = run.files.source(group).tasks_with_shards()
         stored = sum(_lines(shard) for task in tasks for shard in task.shard_files())
-        return f"{stored:,} records stored" if stored else ""
+        return f"{counted(stored, 'record')} stored" if stored else ""
 
     def parts(self, run: Run) -> list[Path]:
         """See `Stage.parts`: a folder for each source."""
@@ -191,7 +192,7 @@ class Augment(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"{details['requests']:,} requests, {details['ok']:,} ok, {details['failed']:,} failed"
+        return f"{counted(details['requests'], 'request')}, {details['ok']:,} ok, {details['failed']:,} failed"
 
 
 class _Answering(Worker):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, remove_file, write_npy
 from augrec.pipeline.host.attempts import Attempts
@@ -154,7 +155,7 @@ class BaseRecommender(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"{details['held_out']:,} interactions scored by {details['folds']} folds of {details['model']}"
+        return f"{counted(details['held_out'], 'interaction')} scored by {details['folds']} folds of {details['model']}"
 
     def notes(self, details: dict[str, Any]) -> list[str]:
         """See `Stage.notes`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.files import digest
 from augrec.artefacts.progress import progress
 from augrec.pipeline.metric_code import metric_modules
@@ -82,4 +83,4 @@ class Candidates(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"{details['candidates']:,} candidates by {details['model']}"
+        return f"{counted(details['candidates'], 'candidate')} by {details['model']}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, sha256_file, write_json
 from augrec.artefacts.run_folder import RunFolder
@@ -122,7 +123,7 @@ class Embed(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"{details['matrices']} matrices"
+        return counted(details["matrices"], "matrix", "matrices")
 
 
 class _Encoding(Worker):

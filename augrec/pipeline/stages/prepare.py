@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json
 from augrec.artefacts.progress import step
@@ -111,10 +112,10 @@ class Prepare(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`; users and items without a training interaction are said where there are any."""
-        text = f"{details['users']:,} users, {details['items']:,} items, {details['interactions']:,} interactions"
-        for name in ("users", "items"):
-            alone = details[f"{name}_without_train"]
-            text += f", {alone:,} {name} without a training interaction" if alone else ""
+        text = ", ".join(counted(details[f"{name}s"], name) for name in ("user", "item", "interaction"))
+        for name in ("user", "item"):
+            alone = details[f"{name}s_without_train"]
+            text += f", {counted(alone, name)} without a training interaction" if alone else ""
         return text
 
 
@@ -177,7 +178,7 @@ def _item_text_notes(run: Run, path: Path) -> list[str]:
     notes = []
     if silent.any():
         named = " and no ".join(columns)
-        notes.append(f"prompts can only say 'untitled' of {int(silent.sum()):,} items: no {named}{could}")
+        notes.append(f"prompts can only say 'untitled' of {counted(int(silent.sum()), 'item')}: no {named}{could}")
     return notes + (_promise_notes(generation, items, shown) if shown else [])
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.progress import step
 from augrec.artefacts.run_folder import RunFolder
@@ -59,7 +60,8 @@ class Report(Stage):
         if audit.violations:
             command = f"augrec audit {shlex.quote(str(run.folder))}"
             raise AugrecError(
-                f"the audit found {audit.violations} violations; no report is written over artefacts that do not fit",
+                f"the audit found {counted(audit.violations, 'violation')}; no report is written over artefacts that "
+                "do not fit",
                 where=run.files.audit_json,
                 remedy=f"see them with `{command}`, then run the stage that wrote them with --force",
             )
@@ -82,7 +84,7 @@ class Report(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"audit ok ({details['audit_checks']} checks), {RunFolder(Path()).page}"
+        return f"audit ok ({counted(details['audit_checks'], 'check')}), {RunFolder(Path()).page}"
 
 
 def _planned(config: Config, name: str) -> PlannedVariant:

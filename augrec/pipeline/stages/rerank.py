@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, write_json
 from augrec.artefacts.run_folder import TrainingFolder
@@ -223,7 +224,8 @@ class Rerank(Stage):
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""
-        return f"{details['rows']} rows, {details['questions']:,} questions, {details['failed']:,} failed"
+        asked = f"{counted(details['rows'], 'row')}, {counted(details['questions'], 'question')}"
+        return f"{asked}, {details['failed']:,} failed"
 
 
 class _Asking(Worker):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.files import remove_scraps, sha256_file
 from augrec.pipeline.stages.base import Run, Stage
 
@@ -144,7 +145,7 @@ class Tune(Stage):
         """See `Stage.summary`."""
         made = sum(details["instructions"]["made"].values())
         loss = f"loss {details['first_loss']:.3f} -> {details['last_loss']:.3f}"
-        return f"{made:,} instructions, {details['steps']:,} steps, {loss}"
+        return f"{counted(made, 'instruction')}, {counted(details['steps'], 'step')}, {loss}"
 
     def notes(self, details: dict[str, Any]) -> list[str]:
         """See `Stage.notes`: what could not become an instruction."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.counts import counted, noun
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_text
 from augrec.artefacts.run_folder import FAILURES, RunFolder
@@ -173,7 +174,7 @@ class CellRunner:
         force = "train" in self.force
         copied = 0 if force else adopt_trainings(run, self.others)
         if copied:
-            self.say("train", f"{copied} trainings copied from runs that share them")
+            self.say("train", f"{counted(copied, 'training')} copied from runs that share {noun(copied, 'it', 'them')}")
         listed = STAGES["train"].folder(run) / FAILURES
         listed.unlink(missing_ok=True)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from augrec.artefacts.counts import noun
+
 DASH = "–"
 
 
@@ -87,7 +89,7 @@ def listed(names: Sequence[str]) -> str:
 
 def counted(number_of: int, singular: str, plural: str | None = None) -> str:
     """1 seed, 5 seeds."""
-    return f"{count(number_of)} {singular if number_of == 1 else plural or singular + 's'}"
+    return f"{count(number_of)} {noun(number_of, singular, plural)}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:

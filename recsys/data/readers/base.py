@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 
@@ -114,7 +115,8 @@ def unique_ids(frame: pd.DataFrame, column: str, path: Path, notes: list[str] | 
     if notes is not None and repeated.any():
         copies = frame[repeated].astype(str).duplicated()
         if copies.any():
-            notes.append(f"{path.name}: {int(copies.sum()):,} rows repeat another row of their {column}: left out")
+            repeating = counted(int(copies.sum()), "row repeats", "rows repeat")
+            notes.append(f"{path.name}: {repeating} another row of the same {column}: left out")
             frame = frame.drop(index=copies.index[copies]).reset_index(drop=True)
     repeated = frame[column].duplicated()
     if repeated.any():

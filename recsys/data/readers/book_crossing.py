@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import RawData, nothing_known, require_files, unique_ids
@@ -71,7 +72,8 @@ def _columns(path: Path, notes: list[str]) -> tuple[pd.DataFrame, Lines]:
     if not rows:
         raise DataError("the file has a header and no rows", where=path, remedy=REMEDY)
     if odd:
-        notes.append(f"{path.name}: {len(odd):,} lines have too few or too many fields, e.g. line {odd[0]}: left out")
+        lacking = counted(len(odd), "line has", "lines have")
+        notes.append(f"{path.name}: {lacking} too few or too many fields, e.g. line {odd[0]}: left out")
     return pd.DataFrame(rows, columns=list(expected), dtype="str"), lines
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augrec.artefacts.counts import counted
 from recsys.data.readers.base import SideRows
 from recsys.data.readers.fields import bare_ids
 from recsys.data.readers.json_records import keyless, parsed_lines
@@ -60,9 +61,11 @@ class Catalogue:
         if nameless == lines:
             raise keyless(self.key, seen, self.path)
         if nameless:
-            notes.append(f"{self.path.name}: {nameless:,} lines have no {self.key}: left out")
+            notes.append(f"{self.path.name}: {counted(nameless, 'line has', 'lines have')} no {self.key}: left out")
         if repeated:
-            notes.append(f"{self.path.name}: {repeated:,} lines describe an {about} again: left out")
+            notes.append(
+                f"{self.path.name}: {counted(repeated, 'line describes', 'lines describe')} an {about} again: left out"
+            )
         described = pa.chunked_array(parts, pa.string()).unique().to_pandas()
         return SideRows(self._frame(about, found, notes), described, tuple(notes))
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import TableOptions
 from recsys.data.readers.contents import FETCH, Buffer, contents, suffixes
@@ -116,7 +117,7 @@ def _unquoted(table: pa.Table, data: Buffer, layout: Layout, path: Path, notes: 
         what = "removed; source.table.quoting: none keeps them"
         if not told:
             told, what = "not around all of them", "kept; source.table.quoting: csv removes them"
-        notes.append(f"{path.name}: {count:,} values of {name} stood between quotation marks ({told}): {what}")
+        notes.append(f"{path.name}: {counted(count, 'value')} of {name} stood between quotation marks ({told}): {what}")
     return table
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as compute
 import pyarrow.csv as pc
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
 from recsys.data.readers.fields import NOTHING
@@ -182,9 +183,8 @@ def read_delimited(
     if layout.quoted:
         several = refuse_broken_quotes(data, path, layout)
         if several and notes is not None:
-            notes.append(
-                f"{path.name}: {len(several):,} quoted fields hold several lines, the first in line {several[0]}"
-            )
+            holding = counted(len(several), "quoted field holds", "quoted fields hold")
+            notes.append(f"{path.name}: {holding} several lines, the first in line {several[0]}")
     start = _first_line(data)[1] if layout.header else 0
     body: Buffer | memoryview = memoryview(data)[start : _end_of_text(data)]
     if not len(body):

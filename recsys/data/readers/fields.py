@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.times import Rows
 
@@ -70,9 +71,10 @@ def _like_nothing(ids: pa.Array, name: str, path: Path, rows: Rows) -> list[str]
         return []
     place = int(np.argmax(alike))
     where = rows.where(path, place).removeprefix(f"{path}, ")
+    reading = counted(int(alike.sum()), f"value of {name} reads", f"values of {name} read")
     return [
-        f"{path.name}: {int(alike.sum()):,} values of {name} read {ids[place].as_py()!r} or the like, the first in "
-        f"{where}: taken as an id; leave these rows out if it means that there is none"
+        f"{path.name}: {reading} {ids[place].as_py()!r} or the like, the first in {where}: taken as an id; leave these "
+        "rows out if it means that there is none"
     ]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import GROUPLENS_TERMS, ML100K_HINT, RawData, unique_ids
@@ -132,7 +133,9 @@ def _without_marks(table: pa.Table, data: Buffer, path: Path, notes: list[str]) 
         column, count, told = unquoted(table[name], data, LAYOUT)
         columns[name] = column.to_pandas()
         if told in (EVERY_FIELD, WITH_COMMA):
-            notes.append(f"{path.name}: {count:,} values of {name} stood between quotation marks ({told}): removed")
+            notes.append(
+                f"{path.name}: {counted(count, 'value')} of {name} stood between quotation marks ({told}): removed"
+            )
     return pd.DataFrame(columns)
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.encoded_ids import encoded_ids
 from recsys.data.readers.fields import bare_ids, numbers_of
@@ -172,7 +173,11 @@ def _read_file(file: LogFile, parts: _Parts, before: int, notes: list[str]) -> i
         if count == before - start:
             raise keyless(key, seen, path)
     notes += [f"{path.name}: {clock.note}"] if clock.note else []
-    notes += [f"{path.name}: {count:,} lines have no {key}: left out" for key, count in nameless.items() if count]
+    notes += [
+        f"{path.name}: {counted(count, 'line has', 'lines have')} no {key}: left out"
+        for key, count in nameless.items()
+        if count
+    ]
     return before
 
 

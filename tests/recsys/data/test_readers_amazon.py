@@ -222,9 +222,9 @@ def test_an_item_described_twice_and_lines_without_an_id(prepared: Callable) -> 
         "amazon-2014", {"reviews_Books_5.json.gz": packed(reviews), "meta_Books.json.gz": packed(metas + more)}
     )
     assert dataset.items["title"].to_pylist()[3] == 'The Gull\'s "Nest" 3'
-    assert "meta_Books.json.gz: 1 lines describe an item again: left out" in meta["notes"]
-    assert "meta_Books.json.gz: 1 lines have no asin: left out" in meta["notes"]
-    assert "reviews_Books_5.json.gz: 1 lines have no reviewerID: left out" in meta["notes"]
+    assert "meta_Books.json.gz: 1 line describes an item again: left out" in meta["notes"]
+    assert "meta_Books.json.gz: 1 line has no asin: left out" in meta["notes"]
+    assert "reviews_Books_5.json.gz: 1 line has no reviewerID: left out" in meta["notes"]
     assert meta["dropped"]["items_without_interactions"] == 1
     clean = prepared("amazon-2014", files)[1]["notes"]
     assert not [note for note in clean if "left out" in note]

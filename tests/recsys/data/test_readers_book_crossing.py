@@ -64,7 +64,7 @@ def test_lines_that_cannot_be_told_apart_are_counted(read_files: Callable) -> No
     more = FILES["BX-Books.csv"] + b'"1";"A";"B"\n'
     raw = read_files("book-crossing", FILES | {"BX-Books.csv": more})
     assert len(raw.items) == 3
-    assert raw.notes == ("BX-Books.csv: 1 lines have too few or too many fields, e.g. line 5: left out",)
+    assert raw.notes == ("BX-Books.csv: 1 line has too few or too many fields, e.g. line 5: left out",)
 
 
 @pytest.mark.parametrize(

@@ -132,4 +132,4 @@ def test_a_float_that_is_text_is_named(read_files: Callable) -> None:
 def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> None:
     raw = read_files("recbole", {"x.inter": INTER, "x.item": STEAM + STEAM.splitlines()[1]})
     assert raw.items["item"].tolist() == ["i1", "i2"]
-    assert "x.item: 1 rows repeat another row of their item: left out" in raw.notes
+    assert "x.item: 1 row repeats another row of the same item: left out" in raw.notes

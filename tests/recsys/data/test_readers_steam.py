@@ -86,8 +86,8 @@ def test_games_without_an_id_or_a_title(prepared: Callable) -> None:
     games = [unicode_literal(record) for record in (game(0), nameless, game(2), game(3), game(4), lost, game(2))]
     dataset, meta = prepared("steam", FILES | {"steam_games.json.gz": packed(games)})
     assert dataset.items["title"].to_pylist()[1] == "Kitty 1"
-    assert "steam_games.json.gz: 1 lines have no id: left out" in meta["notes"]
-    assert "steam_games.json.gz: 1 lines describe an item again: left out" in meta["notes"]
+    assert "steam_games.json.gz: 1 line has no id: left out" in meta["notes"]
+    assert "steam_games.json.gz: 1 line describes an item again: left out" in meta["notes"]
 
 
 @pytest.mark.parametrize("line", ["{u'username': u'x',", "{u'username': open('x')}", "'text'", "{**{}}"])

@@ -274,7 +274,7 @@ def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> No
     files = {"i.csv": csv_of(["u,a,1"]), "s.csv": "item_id,title\na,A\nb,B\na,A\n"}
     raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
     assert raw.items["item"].tolist() == ["a", "b"]
-    assert "s.csv: 1 rows repeat another row of their item: left out" in raw.notes
+    assert "s.csv: 1 row repeats another row of the same item: left out" in raw.notes
     with pytest.raises(DataError, match="item 'a' has more than one row"):
         read_files("table", files | {"s.csv": "item_id,title\na,A\na,B\n"}, {"interactions": "i.csv", "items": "s.csv"})
 
@@ -322,7 +322,7 @@ def test_a_mark_that_swallows_rows_is_an_error_or_a_line(read_files: Callable) -
         read_files("table", {"i.csv": clicks}, {"interactions": "i.csv"})
     files = {"i.csv": csv_of(["u,a,1"]), "s.csv": 'item_id,title\na,"A\nb,B\nc,C"\nd,D\n'}
     raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "rating": "rating"})
-    assert raw.notes == ("s.csv: 1 quoted fields hold several lines, the first in line 2",)
+    assert raw.notes == ("s.csv: 1 quoted field holds several lines, the first in line 2",)
 
 
 def test_a_list_that_another_separator_divides_is_said(read_files: Callable) -> None:
@@ -390,7 +390,7 @@ LOG = "user_id,item_id\nu,1\nu,2\nv,1\n"
             "s.tsv",
             'item_id\ttitle\n1\t"""A"" and b"\n2\t"c"\n3\td\n',
             ['"A" and b', '"c"', "d"],
-            "1 values of title stood between",
+            "1 value of title stood between",
         ),
         (
             "s.tsv",
@@ -400,7 +400,7 @@ LOG = "user_id,item_id\nu,1\nu,2\nv,1\n"
         ),
         ("s.tsv", 'item_id\ttitle\n1\t"A, the"\n2\tb, c\n3\td\n', ['"A, the"', "b, c", "d"], ""),
         ("s.tsv", 'item_id\ttitle\n1\t"A" or "b"\n2\t""\n', ['"A" or "b"', '""'], ""),
-        ("s.csv", 'item_id, title\n1, "A b"\n2, c "d"\n', ["A b", ' c "d"'], "1 values of title stood between"),
+        ("s.csv", 'item_id, title\n1, "A b"\n2, c "d"\n', ["A b", ' c "d"'], "1 value of title stood between"),
         ("s.csv", 'item_id,title\n1,"A, ""b"""\n2,c\n', ['A, "b"', "c"], ""),
         ("s.csv", "sep=;\r\nitem_id;title\r\n1;A,b\r\n2;c\r\n", ["A,b", "c"], "';' separates"),
     ],

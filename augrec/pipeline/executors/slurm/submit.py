@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.counts import counted, noun
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.locks import hold
@@ -72,8 +73,8 @@ def submit(run: Run, profile: Profile, *, dry_run: bool, console: Console) -> li
         save_config(run.config, folder.config)
         run.files.job_logs.mkdir(parents=True, exist_ok=True)
         jobs = _hand_over(run, profile, levels, folder, console)
-    console.print(f"\n{len(jobs)} jobs submitted; `augrec status {shlex.quote(str(run.folder))}` follows them",
-                  markup=False, highlight=False)  # fmt: skip
+    follows = f"`augrec status {shlex.quote(str(run.folder))}` follows {noun(len(jobs), 'it', 'them')}"
+    console.print(f"\n{counted(len(jobs), 'job')} submitted; {follows}", markup=False, highlight=False)
     return jobs
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
@@ -55,8 +56,8 @@ def run_compare(
         timer = Stopwatch()
         tunings, ran = tune(plan, workers_that_fit(run))
         tuned.update(tunings)
-        trials = f"{ran} trials of {len(tunings)} variants" if ran else f"unchanged, {len(tunings)} variants"
-        runner.say("search", f"done in {timer.seconds():.0f} s   {trials}")
+        trials = f"{counted(ran, 'trial')} of" if ran else "unchanged,"
+        runner.say("search", f"done in {timer.seconds():.0f} s   {trials} {counted(len(tunings), 'variant')}")
         return plan.tuned(plan.cell, _chosen(plan, tunings))
 
     runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download, stop=stop, executor=executor)
@@ -89,4 +90,4 @@ def _import(plan: ComparisonPlan, runner: CellRunner) -> None:
         )
         counts = imported.get("counts") or {}
         ok = sum(count for key, count in counts.items() if key.endswith("_ok"))
-        runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {ok:,} records")
+        runner.say("import", f"done in {timer.seconds():.0f} s   {name}: {counted(ok, 'record')}")

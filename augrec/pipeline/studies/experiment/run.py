@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.files import write_json
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.study_folder import ExperimentFolder
@@ -98,7 +99,7 @@ def _search(plan: ExperimentPlan, runner: CellRunner, run: Run, searched: list[S
 
     assert plan.experiment.search is not None
     watch = Stopwatch()
-    runner.say("search", f"running: {plan.experiment.search.trials} trials per model")
+    runner.say("search", f"running: {counted(plan.experiment.search.trials, 'trial')} per model")
     results, ran = search_models(plan, runner.cell, run, workers_that_fit(run))
     searched += results.values()
     tuned = {model: result.options for model, result in results.items() if result.options}
@@ -107,7 +108,7 @@ def _search(plan: ExperimentPlan, runner: CellRunner, run: Run, searched: list[S
     for name, variant in config.variants.items():
         if variant.model in lost:
             runner.fail("search", lost[variant.model] or "", name)
-    trials = f"{ran} new trials" if ran else "unchanged"
-    runner.say("search", f"done in {watch.seconds():.0f} s   {trials}, options for {len(tuned)} models")
+    trials = counted(ran, "new trial") if ran else "unchanged"
+    runner.say("search", f"done in {watch.seconds():.0f} s   {trials}, options for {counted(len(tuned), 'model')}")
     kept = {name: variant for name, variant in config.variants.items() if variant.model not in lost}
     return config.model_copy(update={"variants": kept})

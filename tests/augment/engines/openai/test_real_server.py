@@ -257,7 +257,7 @@ def test_exported_requests_answered_by_the_batch_runner_become_records(
     imported = CliRunner().invoke(requests_app, ["import", str(config), "files", str(answered)])
     assert imported.exit_code == 0, imported.output
     assert "19 records" in imported.output
-    assert "1 requests open" in imported.output
+    assert "1 request open" in imported.output
     assert "1 open: not_processed (status 404)" in imported.output
     stored = set()
     for task in FIELDS:

@@ -218,4 +218,4 @@ def test_results_of_other_questions_are_said_and_never_written_over(config: Path
     assert [count for reason, count in taken.reasons.items() if "another try" in reason] == [1]
     again = write(tmp_path / "again.jsonl", [result(asked[1], "{}")])
     taken = take_answers(config, None, "batch", [half, fenced, again], None)
-    assert any("1 questions have two answers that differ" in note for note in taken.notes)
+    assert any("1 question has two answers that differ" in note for note in taken.notes)
