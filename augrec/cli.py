@@ -226,14 +226,18 @@ register_description(app)
 @app.command()
 def audit(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")],
+    instructions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file of `augrec instructions` instead, against the run's data and base."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Prove that only training interactions were used, and that the artefacts of a run fit together."""
-    from augrec.pipeline.audit import audit_run, render
+    from augrec.pipeline.audit import audit_file, audit_run, render
 
     with signs_of_life("audit"):
-        findings = audit_run(run_folder)
+        findings = audit_run(run_folder) if instructions is None else audit_file(run_folder, instructions)
     answer(
         findings.as_json(),
         lambda out: render(findings, out),

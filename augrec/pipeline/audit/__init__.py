@@ -6,6 +6,7 @@ that wrote them cannot hide itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from rich.table import Table
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.instructions import read_instructions
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.visible import visible
 from augrec.pipeline.audit.checks import Audit, Check, Split
 from augrec.pipeline.audit.hints import audit_base
 from augrec.pipeline.audit.insertions import audit_insertions
@@ -34,7 +37,7 @@ from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 
-__all__ = ["Audit", "Check", "audit_run", "render"]
+__all__ = ["Audit", "Check", "audit_file", "audit_run", "render"]
 
 SHOWN_ROWS = 10
 
@@ -45,12 +48,7 @@ def audit_run(folder: Path) -> Audit:
     Raises:
         DataError: there is no run here, or one of another layout, or a file cannot be read at all.
     """
-    run = RunFolder(folder)
-    run.check_layout()
-    if not run.stage_marker("dataset").exists():
-        raise DataError(
-            "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"
-        )
+    run = _prepared(folder)
     split = read_split(run.dataset)
     checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split)]
     checks += audit_interaction_vectors(folder, split)
@@ -85,6 +83,43 @@ def audit_run(folder: Path) -> Audit:
     return audit
 
 
+def audit_file(folder: Path, file: Path) -> Audit:
+    """Audits a file of instructions against the data and the base recommender that it was made of; writes nothing.
+
+    Args:
+        folder: the run whose config wrote the file; its stages `prepare` and `base` are finished.
+        file: what `augrec instructions` wrote, wherever it is taught.
+
+    Raises:
+        DataError: the folder lacks one of the two, the file is damaged, or none of its lines is of this data set.
+    """
+    run = _prepared(folder)
+    if not run.stage_marker("base").exists():
+        raise DataError("the base recommender is not there", where=folder, remedy="run `augrec base CONFIG`")
+    name = str(read_json(run.dataset_json)["name"])
+    lines = Counter(instruction.dataset for instruction in read_instructions(file))
+    others = {dataset: count for dataset, count in lines.items() if dataset != name}
+    told = ", ".join(f"{dataset!r} {count:,}" for dataset, count in others.items())
+    if not lines[name]:
+        what = f"no instruction is of the run's data set {name!r}" + (f" (there are {told})" if told else "")
+        raise DataError(what, where=file, remedy="give the folder of the run whose config wrote the file")
+    split = read_split(run.dataset)
+    checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split), *audit_base(folder, split)]
+    checks += audit_instructions(folder, split, file)
+    left_out = f"instructions of other data sets were not looked at: {told}" if told else None
+    return Audit(tuple(checks), {}, left_out=left_out)
+
+
+def _prepared(folder: Path) -> RunFolder:
+    run = RunFolder(folder)
+    run.check_layout()
+    if not run.stage_marker("dataset").exists():
+        raise DataError(
+            "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"
+        )
+    return run
+
+
 def _judged(audit: Audit, run: RunFolder, split: Split) -> Audit:
     """What a sound run's texts say of their ids, by training, and what its edges are worth, by validation."""
     sources = read_json(run.summary)["sources"] if run.stage_marker("augment").exists() else {}
@@ -112,12 +147,12 @@ def render(audit: Audit, console: Console) -> None:
     console.print(table)
     for check in audit.checks:
         for violation in check.violations[:SHOWN_ROWS]:
-            console.print(f"  {check.name}: {violation}", markup=False, highlight=False)
+            console.print(f"  {check.name}: {visible(violation)}", markup=False, highlight=False)
         if len(check.violations) > SHOWN_ROWS:
             more = len(check.violations) - SHOWN_ROWS
             console.print(f"  {check.name}: and {more} more", markup=False, highlight=False)
-    if audit.unwritten is not None:
-        console.print(audit.unwritten, markup=False, highlight=False)
+    for told in filter(None, (audit.unwritten, audit.left_out)):
+        console.print(visible(told), markup=False, highlight=False)
     for source, overlap in audit.leaks.items():
         console.print(
             f"{source}: of {overlap['edges']} augmented edges, {overlap['positives_in_valid']} positives and "

@@ -75,6 +75,8 @@ class Audit:
     """Whether texts belong to their ids: reported and no violation, for texts may say nothing of who likes what."""
     edge_worth: tuple[EdgeWorth, ...] = ()
     """How often the edges of each source are validation interactions."""
+    left_out: str | None = None
+    """What was not looked at; None where all was."""
 
     @property
     def violations(self) -> int:
@@ -91,6 +93,7 @@ class Audit:
             "augmented_pairs": self.leaks,
             "alignment": [asdict(found) for found in self.alignment],
             "edge_worth": [asdict(found) for found in self.edge_worth],
+            **({"left_out": self.left_out} if self.left_out else {}),
         }
 
 

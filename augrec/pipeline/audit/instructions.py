@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from augrec.artefacts.files import read_json, read_parquet
+from augrec.artefacts.files import parse_json, read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Check, Split
 
 LISTED = re.compile(r"^(?:- |[A-Za-z]\. |\d+\. |[^\n:]{1,40} to rate: )(?P<item>.+)$", re.MULTILINE)
 """A line of a built-in template that names an item."""
 ORDERED = re.compile(r"best first: (?P<labels>\w+(?:, \w+)*)\. ")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 PREDICTED = re.compile(r"predicts (?P<rating>-?\d+\.\d)\. ")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ROUNDED = 0.0501
@@ -45,14 +46,20 @@ TITLES = {
 }
 
 
-def audit_instructions(folder: Path, split: Split) -> list[Check]:
-    """Instructions of the run's own data; those of others (`also`) have an audit of their own."""
+def audit_instructions(folder: Path, split: Split, file: Path | None = None) -> list[Check]:
+    """Instructions of the run's own data; those of others (`also`) have an audit of their own.
+
+    Args:
+        folder: the run.
+        split: its interactions.
+        file: where the instructions lie; those that the run taught unless given.
+    """
     run = RunFolder(folder)
     facts = Facts.read(run, split)
     rows = dict.fromkeys(TITLES, 0)
     problems: dict[str, list[str]] = {name: [] for name in TITLES}
     title = read_json(run.dataset_json).get("name")
-    for line in _lines(run.tune.instructions):
+    for line in _lines(file or run.tune.instructions):
         if line.get("dataset") != title:
             continue
         for name, problem in _Instruction(line, facts).findings():
@@ -107,7 +114,7 @@ class _Instruction:
 
     def __init__(self, line: dict[str, Any], facts: Facts) -> None:
         self.line, self.facts = line, facts
-        self.user, self.fold = facts.users.get(line["user"], -1), int(line["id"].rsplit("/", 2)[1])
+        self.user, self.fold = facts.users.get(line["user"], -1), _fold(line["id"])
         self.asked, self.targets, self.history, self.similar = (
             [facts.items.get(name, -1) for name in line.get(key) or ()]
             for key in ("items", "targets", "history", "similar")
@@ -122,7 +129,10 @@ class _Instruction:
 
     def findings(self) -> Iterator[tuple[str, str]]:
         """The checks that apply, by name, and what is wrong; "" for nothing."""
-        scored = set(self.asked) <= set(self.score) and self.targets and set(self.targets) <= self.own
+        if not self.asked or not self.targets:
+            yield "asked", "does not say what it asks about, or which of it the user likes"
+            return
+        scored = set(self.asked) <= set(self.score) and set(self.targets) <= self.own
         yield "asked", "" if scored else "asks about what its fold did not score, or did not hold out"
         held = [item for item in (*self.targets, *self.history) if (self.user, item) in self.facts.held_out]
         yield "held", f"item {held[0]} is held out of the training" if held else ""
@@ -148,7 +158,7 @@ class _Instruction:
         """What the prompt says that a recommender predicts; nothing where it says so in other words."""
         if (ordered := ORDERED.search(self.text)) is not None:
             labels = [_place(label) for label in ordered["labels"].split(", ")]
-            if sorted(labels) != list(range(len(self.asked))):
+            if sorted(labels) != list(range(len(self.asked))):  # labels that are none are -1
                 yield f"predicts an order of {len(labels)} items, and asks about {len(self.asked)}"
             else:
                 scores = [self.score.get(self.asked[place], np.nan) for place in labels]
@@ -160,13 +170,14 @@ class _Instruction:
     def _answer(self) -> str:
         """Letters and orders put the targets first; a number is the rating."""
         said = self.line["completion"]
-        fields = json.loads(said) if said.startswith("{") else {}
-        if "order" in fields:
-            first = [self.asked[place - 1] for place in fields["order"][: len(self.targets)]]
-            whole = sorted(fields["order"]) == list(range(1, len(self.asked) + 1))
-            return "" if whole and set(first) == set(self.targets) else f"{said} does not put the targets first"
-        if "rating" in fields or re.fullmatch(r"-?\d+(?:\.\d+)?", said):
-            number, rating = float(fields.get("rating", said)), self.rating.get(self.targets[0], np.nan)
+        fields = _fields(said)
+        if isinstance(order := fields.get("order"), list):
+            whole = Counter(map(str, order)) == Counter(str(place + 1) for place in range(len(self.asked)))
+            first = [self.asked[int(place) - 1] for place in order[: len(self.targets)]] if whole else []
+            return "" if set(first) == set(self.targets) else f"{said} does not put the targets first"
+        if "rating" in fields or NUMBER.fullmatch(said):
+            told, rating = str(fields.get("rating", said)), self.rating.get(self.targets[0], np.nan)
+            number = float(told) if NUMBER.fullmatch(told) else np.nan
             return "" if abs(number - rating) <= 0.5 else f"says {number:g}, and the rating is {rating:g}"
         if len(said) == 1 and said in LETTERS:
             place = LETTERS.index(said)
@@ -189,7 +200,23 @@ def _places(names: Sequence[Any]) -> dict[str, int]:
 
 
 def _place(label: str) -> int:
-    return LETTERS.index(label) if label in LETTERS else int(label) - 1
+    """The place of a letter or number; -1 of what is neither."""
+    return LETTERS.index(label) if label in LETTERS else int(label) - 1 if label.isdecimal() else -1
+
+
+def _fold(name: str) -> int:
+    """The fold that an id names; -1 where it names none."""
+    parts = name.split("/")
+    return int(parts[-2]) if len(parts) > 1 and parts[-2].isdecimal() else -1
+
+
+def _fields(said: str) -> dict[str, Any]:
+    """An answer that is an object."""
+    try:
+        fields = parse_json(said)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _names(items: pd.DataFrame) -> dict[str, dict[str, set[int]]]:

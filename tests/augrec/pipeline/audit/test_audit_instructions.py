@@ -11,11 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from augment.engines.vllm.chat import Chat
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet, write_parquet
 from augrec.artefacts.instructions import write_instructions
 from augrec.artefacts.run_folder import RunFolder
+from augrec.cli import app
+from augrec.pipeline.audit import audit_file
 from augrec.pipeline.audit.checks import Split
 from augrec.pipeline.audit.instructions import TITLES, audit_instructions
 from augrec.pipeline.audit.interactions import read_split
@@ -175,6 +179,55 @@ def test_what_is_wrong_is_found(
     taught: Taught, task: str, change: Callable[[Taught, Line], Line], found: set[str]
 ) -> None:
     assert found <= set(taught.found(taught.of(task), change(taught, taught.of(task))))
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "found"),
+    [
+        ("pair", {"id": "by hand"}, {"asked"}),
+        ("pair", {"targets": []}, {"asked"}),
+        ("ranking", {"items": []}, {"asked"}),
+        ("ranking", {"completion": '{"order": [1, 99]}'}, {"answers"}),
+        ("ranking", {"completion": '{"order": ["a", {}]}'}, {"answers"}),
+        ("rating", {"completion": '{"rating": "high"}'}, {"answers"}),
+        ("rating", {"completion": '{"rating": '}, set()),
+    ],
+)
+def test_what_was_changed_by_hand_is_judged_as_far_as_it_says_anything(
+    taught: Taught, task: str, change: Line, found: set[str]
+) -> None:
+    assert found <= set(taught.found({**taught.of(task), **change}))
+
+
+def test_a_file_that_is_taught_elsewhere_is_audited_against_the_run(taught: Taught, tmp_path: Path) -> None:
+    file, other = tmp_path / "taught.jsonl", {**taught.of("pair"), "id": "x/0/0", "dataset": "Other\x1b[2J"}
+
+    def audited(*lines: Line, code: int) -> str:
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        result = CliRunner().invoke(
+            app, ["audit", str(taught.run.root), "--instructions", str(file)], env={"COLUMNS": "300"}
+        )
+        assert result.exit_code == code
+        return re.sub(r"\s+", " ", result.output)
+
+    taught.run.tune.instructions.unlink(missing_ok=True)  # it lies where it was written to, and nowhere else
+    sound = audited(*taught.lines, other, code=0)
+    assert all(f"{title} " in sound for title in TITLES.values())
+    assert "base: models were trained without what they score" in sound
+    assert "instructions of other data sets were not looked at: 'Other" in sound
+    assert "\x1b" not in sound
+    held = held_out_target(taught, taught.of("pair"))
+    assert f"{TITLES['held']}: {held['id']}: item {taught.items.index(*held['targets'])} is held" in audited(
+        held, code=1
+    )
+    assert not taught.run.audit_json.exists()
+
+    file.write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(DataError, match="no instruction is of the run's data set 'Toy'"):
+        audit_file(taught.run.root, file)
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="`id` must be a text"):
+        audit_file(taught.run.root, file)
 
 
 def test_without_instructions_the_checks_looked_at_nothing(taught: Taught) -> None:
