@@ -27,6 +27,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 import pytest
+from forks import ENDLESS, NOTICED, SURVIVED, Limits, forked, in_turns, outcome
 from hypothesis import Phase, settings
 from live_functions import LiveModule, Plant
 from mutations import Mutant, mutants
@@ -34,13 +35,14 @@ from reached_lines import Reached, kept_at, read, record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-NOTICED, SURVIVED, ENDLESS = "noticed", "survived", "endless"
 PACKAGES = ("augrec", "augment", "embed", "recsys")
 SOUND = -1
 """In place of a mutant's position: no mutant at all."""
 SLOWEST = 8.0
 """A mutant whose tests take this many times as long as without it is taken to loop for ever."""
 LEAST_SECONDS = 30.0
+BUSY = 20.0
+"""On a machine that does other work a second of the CPU may take this many."""
 PRELOADED = ("hypothesis", "numpy", "pandas", "pyarrow.parquet", "pydantic", "pytest", "scipy.stats", "torch", "yaml")
 """Libraries that every child finds loaded; never a module of the project, which may be the one with the fault."""
 ARGUMENTS = ("-x", "-q", "--capture=sys", "-p", "no:cacheprovider", "--tb=no", "-o", "timeout=0")
@@ -112,7 +114,7 @@ class ManyFaults:
     Args:
         mutants: to be tried.
         reached: what the tests run without a fault.
-        seconds: after which a mutant is taken to loop for ever.
+        limits: after which a mutant is taken to loop for ever.
         jobs: forks at a time.
         said: where the outcome of each mutant goes, by its position; None says that it needs an import of its own.
         sound_first: whether to see first that without a fault the tests pass in a fork and the other way round, too.
@@ -122,13 +124,13 @@ class ManyFaults:
         self,
         mutants: Sequence[Mutant],
         reached: Reached,
-        seconds: float,
+        limits: Limits,
         jobs: int,
         said: Callable[[int, str | None], None],
         *,
         sound_first: bool = False,
     ) -> None:
-        self._mutants, self._reached, self._seconds, self._jobs, self._said = mutants, reached, seconds, jobs, said
+        self._mutants, self._reached, self._limits, self._jobs, self._said = mutants, reached, limits, jobs, said
         self._sound_first = sound_first
 
     @pytest.hookimpl(tryfirst=True)
@@ -149,10 +151,10 @@ class ManyFaults:
             mutant, plant = self._mutants[at], plants[at]
             assert plant is not None
             order = self._reached.ordered(names, file_of(mutant.module), mutant.line)
-            return forked(lambda: self._try(plant, [session.items[number] for number in order]), self._seconds)
+            return forked(lambda: self._try(plant, [session.items[number] for number in order]), self._limits)
 
         if self._sound_first:
-            sound = forked(lambda: self._try(None, session.items[::-1]), self._seconds)
+            sound = forked(lambda: self._try(None, session.items[::-1]), self._limits)
             self._said(SOUND, outcome(os.waitpid(sound, 0)[1]))
         for at, plant in enumerate(plants):
             if plant is None:
@@ -173,54 +175,12 @@ class ManyFaults:
         return 0
 
 
-def forked(work: Callable[[], int], seconds: float | None) -> int:
-    """Starts work in a child process, silent and in a group of its own; returns its number."""
-    child = os.fork()
-    if child:
-        return child
-    os.setpgid(0, 0)  # a group of its own, in the session, and so with the share of the CPU, of who started it
-    silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)
-    if seconds is not None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)  # its signal ends the process
-    status = 70
-    try:
-        status = work()
-    finally:
-        os._exit(status)
-
-
 def with_tests(tests: Sequence[str], plugin: object, mutant: Mutant | None = None) -> int:
     """Runs tests in this process, whose project is not loaded yet, with a fault or without; pytest's status."""
     assert not any(name.partition(".")[0] in PACKAGES for name in sys.modules), "a module of the project is loaded"
     if mutant is not None:
         sys.meta_path.insert(0, MutatedModule(mutant))
     return int(pytest.main([*tests, *ARGUMENTS], plugins=[NoShrinking(), plugin]))
-
-
-def outcome(status: int) -> str:
-    """What a child's exit status says of its mutant."""
-    if os.WIFSIGNALED(status):
-        return ENDLESS if os.WTERMSIG(status) == signal.SIGALRM else NOTICED
-    return NOTICED if os.WEXITSTATUS(status) else SURVIVED
-
-
-def in_turns(numbers: Iterable[int], start: Callable[[int], int], jobs: int) -> Iterator[tuple[int, str]]:
-    """Every number with the outcome of the process that was started for it, `jobs` at a time."""
-    running: dict[int, int] = {}
-    waiting = iter(numbers)
-    while True:
-        while len(running) < jobs and (at := next(waiting, None)) is not None:
-            running[start(at)] = at
-        if not running:
-            return
-        child, status = os.wait()
-        if child not in running:
-            continue
-        with suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # what the tests themselves started
-        yield running.pop(child), outcome(status)
 
 
 def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
@@ -234,7 +194,8 @@ def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tupl
             f"the tests of {', '.join(target.modules)} fail, or none runs, without any fault: mend them first"
         )
     reached = read(kept)
-    limit = max(LEAST_SECONDS, SLOWEST * reached.total)
+    computed = max(LEAST_SECONDS, SLOWEST * reached.computed)
+    limits = Limits(computed, max(BUSY * computed, SLOWEST * reached.total))
     by_import, told = [], 0
     reader, writer = os.pipe()
 
@@ -242,7 +203,7 @@ def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tupl
         os.write(writer, (json.dumps([at, how]) + "\n").encode())
 
     child = forked(
-        lambda: with_tests(target.tests, ManyFaults(chosen, reached, limit, jobs, say, sound_first=new)), None
+        lambda: with_tests(target.tests, ManyFaults(chosen, reached, limits, jobs, say, sound_first=new)), None
     )
     os.close(writer)
     try:
@@ -271,7 +232,7 @@ def judged(target: Target, chosen: Sequence[Mutant], jobs: int) -> Iterator[tupl
     def start(at: int) -> int:
         mutant = chosen[at]
         plugin = OneFault(mutant, file_of(mutant.module), reached)
-        return forked(lambda: with_tests(target.tests, plugin, mutant), limit)
+        return forked(lambda: with_tests(target.tests, plugin, mutant), limits)
 
     for at, how in in_turns(by_import, start, jobs):
         yield chosen[at], how

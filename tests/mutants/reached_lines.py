@@ -37,6 +37,7 @@ class Reached:
         imported: lines that run while modules are imported, by file; all that run of one that tests import themselves.
         loaded: modules that were loaded while tests ran, in that order.
         total: seconds of the whole run.
+        computed: seconds of the CPU that this process took for it.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Reached:
     imported: dict[str, list[int]] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     total: float = 0.0
+    computed: float = 0.0
 
     def ordered(self, tests: Sequence[str], file: Path, line: int) -> list[int]:
         """Positions of node ids: those that reach the line or are new by files, the fastest first, then the rest."""
@@ -101,14 +103,14 @@ class Recorder:
             self._contexts.pop()
             self._coverage.switch_context(self._contexts[-1])
 
-    def reached(self, files: Sequence[Path], total: float) -> Reached:
+    def reached(self, files: Sequence[Path], total: float, computed: float) -> Reached:
         users: dict[str, list[str]] = defaultdict(list)
         for test, names in self.fixtures.items():
             users[test].append(test)
             for name in names:
                 users[_shared(name)].append(test)
         loaded = [name for name in sys.modules if name not in self._collected]
-        found = Reached(seconds=self.seconds, loaded=loaded, total=total)
+        found = Reached(seconds=self.seconds, loaded=loaded, total=total, computed=computed)
         data = self._coverage.get_data()
         for file in files:
             by_line = data.contexts_by_lineno(str(file))
@@ -131,14 +133,15 @@ def record(tests: Sequence[str], arguments: Sequence[str], files: Sequence[Path]
 
     coverage = Coverage(data_file=None, config_file=False, include=[str(file) for file in files], messages=False)
     recorder = Recorder(coverage)
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     coverage.start()
     status = int(pytest.main([*tests, *arguments], plugins=[recorder]))
     coverage.stop()
     if status == 0:
         kept.parent.mkdir(parents=True, exist_ok=True)
         draft = kept.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(asdict(recorder.reached(files, time.monotonic() - began))), encoding="utf-8")
+        reached = recorder.reached(files, time.monotonic() - began, time.process_time() - cpu)
+        draft.write_text(json.dumps(asdict(reached)), encoding="utf-8")
         draft.replace(kept)
     return status
 
@@ -147,7 +150,8 @@ def kept_at(root: Path, packages: Sequence[str], modules: Sequence[str], tests: 
     """Where the record of these tests is kept: by the content of the packages, of what tests share and of the tests."""
     shared = [*root.glob("tests/**/conftest.py"), *root.glob("tests/kit/**/*.py"), *root.glob("tests/**/toy_*.py")]
     sources = [path for package in packages for path in root.joinpath(package).rglob("*.py")]
-    digest = hashlib.sha256(json.dumps([str(root), *modules, *tests]).encode())
+    names = [*Reached.__dataclass_fields__, str(root), *modules, *tests]
+    digest = hashlib.sha256(json.dumps(names).encode())
     for path in sorted({*sources, *shared, *(root / test.partition("::")[0] for test in tests)}):
         digest.update(str(path).encode() + hashlib.sha256(path.read_bytes()).digest())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
