@@ -30,7 +30,7 @@ def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
     code = (
         f"import sys, {module}\n"
         "heavy = {'torch', 'vllm', 'transformers', 'sentence_transformers', 'matplotlib', 'datasets', 'scipy'}\n"
-        "heavy |= {'pandas'}\n"
+        "heavy |= {'pandas', 'numba'}\n"
         "print(' '.join(sorted(heavy & set(sys.modules))))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -39,7 +39,7 @@ def test_reading_a_config_loads_nothing_heavy(module: str) -> None:
 
 HEAVY = (
     *("torch", "vllm", "transformers", "sentence_transformers", "pandas", "pyarrow", "numpy", "scipy", "sklearn"),
-    *("matplotlib", "datasets", "optuna", "jinja2", "yaml"),
+    *("matplotlib", "datasets", "optuna", "jinja2", "yaml", "numba"),
 )
 
 

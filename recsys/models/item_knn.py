@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recsys.models.parts.co_occurrences import co_occurrences
 from recsys.models.parts.item_item import Rows, Similarity
 
 if TYPE_CHECKING:
@@ -45,23 +46,5 @@ class ItemKnn(Similarity):
 
     def rows(self, x: sp.csr_array) -> Rows:
         """See `Similarity.rows`."""
-        norm = np.sqrt(np.asarray(x.sum(axis=0)).ravel())
-        if self.shrink:
-            return self._shrunk(x, norm)
-        # Every column of length 1: their products are the cosines.
-        unit = sp.csr_array(((1 / np.maximum(norm, 1.0)).take(x.indices), x.indices, x.indptr), shape=x.shape)
-        by_item = sp.csr_array(unit.T)
-        return lambda part: by_item[part] @ unit
-
-    def _shrunk(self, x: sp.csr_array, norm: np.ndarray) -> Rows:
-        by_item = sp.csr_array(x.T)
-
-        def block(part: slice) -> sp.csr_array:
-            shared = by_item[part] @ x
-            norms = norm[shared.indices]
-            norms *= np.repeat(norm[part], np.diff(shared.indptr))
-            norms += self.shrink
-            shared.data /= norms
-            return shared
-
-        return block
+        norm = np.sqrt(np.maximum(x.sum(axis=0), 1.0))
+        return co_occurrences(x, np.ones(x.shape[0]), norm, norm, self.shrink, self.neighbours)

@@ -19,6 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recsys.models.parts.co_occurrences import co_occurrences
 from recsys.models.parts.item_item import Rows, Similarity
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ class Rp3beta(Similarity):
 
     def rows(self, x: sp.csr_array) -> Rows:
         """See `Similarity.rows`."""
-        user_degree, item_degree = (np.maximum(np.asarray(x.sum(axis=axis)).ravel(), 1.0) for axis in (1, 0))
-        held_back = sp.diags_array(item_degree**-self.beta)
-        to_items = sp.csr_array(sp.diags_array(user_degree**-self.alpha) @ x @ held_back)
-        to_users = sp.csr_array(sp.diags_array(item_degree**-self.alpha) @ x.T)
-        return lambda part: to_users[part] @ to_items
+        user_degree, item_degree = (np.maximum(x.sum(axis=axis), 1.0) for axis in (1, 0))
+        norms = item_degree**self.alpha, item_degree**self.beta
+        return co_occurrences(x, user_degree**-self.alpha, *norms, 0.0, self.neighbours)

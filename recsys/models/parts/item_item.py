@@ -89,7 +89,10 @@ class Similarity(ItemItem):
 
     @abstractmethod
     def rows(self, x: sp.csr_array) -> Rows:
-        """What gives a block of rows of W, float64, for X [n_users, n_items] of ones; the diagonal does not matter."""
+        """What gives a block of rows of W for X [n_users, n_items] of ones; the diagonal does not matter.
+
+        With `neighbours`, what is not among the largest of a row may be left out, and what is may stand in any order.
+        """
 
     def compute(self, dataset: Dataset) -> None:
         """See `ClosedFormRecommender.compute`. Of equal entries in a row, those of lower item ids are kept."""

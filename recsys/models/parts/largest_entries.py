@@ -23,7 +23,7 @@ def largest(block: sp.csr_array, k: int, start: int | None = None) -> tuple[np.n
     Zeros where there are fewer. Largest first; equal ones (in float32: rounding makes no order) by lower column.
 
     Args:
-        block: float64 [n, m], m at most 2^29.
+        block: floats [n, m], m at most 2^29.
         k: entries of a row.
         start: the row of a square matrix that the block begins with; its diagonal is left out.
     """
