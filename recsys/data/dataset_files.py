@@ -17,6 +17,8 @@ from augrec.artefacts.run_folder import DatasetFolder
 from recsys.data.side_tables import genre_vocabulary
 from recsys.data.splits import TEST, TRAIN, ordered
 
+HASHED = 1 << 20
+"""Interactions that are hashed at a time."""
 Interactions = Callable[[Path], Sequence[str]]
 """Writes interactions.parquet; returns what a person should know of that, a line each."""
 
@@ -31,29 +33,32 @@ def write_dataset(
     interactions: Interactions | None = None,
     moved: int = 0,
 ) -> dict[str, Any]:
-    """Writes interactions.parquet, items.parquet, users.parquet and, last, dataset.json; returns what the latter holds.
+    """Writes items.parquet, users.parquet, interactions.parquet and, last, dataset.json; returns what the latter holds.
 
     Args:
         folder: R/dataset.
         kept: the interactions: user, item, split as a code and, where known, `DETAILS`.
         items, users: a row for each id, in order.
         about: what dataset.json says beside counts, genres and the hash of the split.
-        interactions: writes the first file where it holds more than `kept`; its lines join the `notes`.
+        interactions: writes interactions.parquet where it holds more than `kept`; its lines join the `notes`.
         moved: how many interactions went to train so that everybody has one there.
     """
     files = DatasetFolder(folder)
     remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
     notes: Sequence[str] = ()
-    if interactions is None:
-        write_parquet(files.interactions, interaction_table(kept, order_of(kept)))
-    else:
-        notes = interactions(files.interactions)
     write_parquet(files.items, items)
     write_parquet(files.users, users)
+    counts = interaction_counts(kept, users.num_rows, items.num_rows, moved)
+    genres = genre_vocabulary(items)
+    del items, users  # texts: held while interactions are written they would be on top of all that takes
+    if interactions is None:
+        write_parquet(files.interactions, decoded(interaction_table(kept, order_of(kept))))
+    else:
+        notes = interactions(files.interactions)
     meta = {
         **about,
-        "counts": interaction_counts(kept, users.num_rows, items.num_rows, moved),
-        "genres": genre_vocabulary(items),
+        "counts": counts,
+        "genres": genres,
         "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
     }
     if notes:
@@ -71,8 +76,7 @@ def order_of(kept: pd.DataFrame) -> np.ndarray:
     groups += kept["split"].to_numpy().astype(np.int64)
     clock = next((name for name in ("place", "timestamp") if name in kept), None)
     times = np.zeros(len(kept), np.int64) if clock is None else kept[clock].to_numpy()
-    steps = np.diff(users)
-    if ((steps > 0) | ((steps == 0) & (np.diff(items) >= 0))).all():  # as the filters leave it
+    if _in_order(users, items):
         return ordered(groups, times, items)
     by_item = np.argsort(items, kind="stable")
     return by_item[ordered(groups[by_item], times[by_item], items[by_item])]
@@ -80,14 +84,21 @@ def order_of(kept: pd.DataFrame) -> np.ndarray:
 
 def interaction_table(kept: pd.DataFrame, order: np.ndarray) -> pa.Table:
     """interactions.parquet, from columns user, item, split (as a code) and, where known, those of `DETAILS`; `order` is
-    that of the rows. Columns are put in order one by one, so that no second frame is held."""
+    that of the rows. Columns are put in order one by one, so that no second frame is held; of the split there are codes
+    into its names, a byte for each, which `decoded` turns into text."""
     columns = {name: pa.array(kept[name].take(order), pa.int32()) for name in ("user", "item")}
     for name, kind in DETAILS.items():
         if name in kept:
             columns[name] = pa.array(kept[name].take(order), kind, from_pandas=True)
     codes = pa.array(kept["split"].take(order), pa.int8())
-    columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS)).cast(pa.string())
+    columns["split"] = pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS))
     return pa.table(columns)
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """The table with text where it has codes into texts, as files have it."""
+    kinds = [field.type.value_type if pa.types.is_dictionary(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema([pa.field(*named) for named in zip(table.column_names, kinds, strict=True)]))
 
 
 def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
@@ -108,7 +119,17 @@ def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: in
 
 def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
     """The sha256 of (user int32, item int32, split uint8) in little-endian bytes, sorted by (user, item)."""
-    triples = np.empty(len(users), dtype=[("user", "<i4"), ("item", "<i4"), ("split", "u1")])
-    order = np.argsort(users.astype(np.int64) * (int(items.max(initial=0)) + 1) + items, kind="stable")
-    triples["user"], triples["item"], triples["split"] = users[order], items[order], splits[order]
-    return hashlib.sha256(triples.tobytes()).hexdigest()
+    order = None if _in_order(users, items) else np.lexsort((items, users))
+    found = hashlib.sha256()
+    for start in range(0, len(users), HASHED):
+        part = slice(start, start + HASHED) if order is None else order[start : start + HASHED]
+        triples = np.empty(len(users[part]), dtype=[("user", "<i4"), ("item", "<i4"), ("split", "u1")])
+        triples["user"], triples["item"], triples["split"] = users[part], items[part], splits[part]
+        found.update(triples.tobytes())
+    return found.hexdigest()
+
+
+def _in_order(users: np.ndarray, items: np.ndarray) -> bool:
+    """Whether they are sorted by (user, item), as filters leave them."""
+    steps = np.diff(users)
+    return bool(((steps > 0) | ((steps == 0) & (np.diff(items) >= 0))).all())

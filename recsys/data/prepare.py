@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_parquet
 from augrec.artefacts.interactions import DETAILS
-from recsys.data.dataset_files import interaction_table, order_of, write_dataset
+from recsys.data.dataset_files import decoded, interaction_table, order_of, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
 from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut, TemporalSplit
@@ -73,41 +74,46 @@ def prepare(
     del usable
     kept_users, kept["user"] = _staying(seen_users, kept["user"], raw.keeps_everyone)
     kept_items, kept["item"] = _staying(seen_items, kept["item"], raw.keeps_everyone)
-    users, items = (
-        ids.take(pa.array(at)).to_numpy(False) for ids, at in ((all_users, kept_users), (all_items, kept_items))
-    )
+    users, items = _names(all_users, kept_users), _names(all_items, kept_items)
+    del kept_users, kept_items, seen_users, seen_items
     notes += dropped_notes(dropped)
-    item_side, user_side = raw.side("item", items), raw.side("user", users)
-    notes += [*item_side.notes, *user_side.notes]
-    if not raw.keeps_everyone:
-        notes += matched(items, item_side.ids, "item", raw.tables, options.least_described)
-        notes += matched(users, user_side.ids, "user", raw.tables, options.least_described)
-        if told is not None:
-            told += coverage(items, item_side.ids, "item", raw.tables)
-            told += coverage(users, user_side.ids, "user", raw.tables)
     if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties != "id":
         kept["place"] = places_in_time(kept, options.split, split_rng, options.source.path, (users, items))
     elif "place" in kept and not isinstance(options.split, GivenSplit):
         kept = kept.drop(columns="place")  # of the run that the data come from; this split has an order of its own
     kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
-    notes += require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
-
+    split_notes = require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
     order = order_in_time(kept)
-    notes += time_notes(order) + span_notes(kept) + tie_notes(kept, options.split)
+    split_notes += time_notes(order) + span_notes(kept) + tie_notes(kept, options.split)
+    interactions = _Ordered.of(kept)
+    kept = kept[["user", "item", "split"]].copy()  # the rest is in order there, and texts come now
+
+    sides = {"item": raw.side("item", items), "user": raw.side("user", users)}
+    ids = {side: rows.ids for side, rows in sides.items()}
+    notes += [*sides["item"].notes, *sides["user"].notes]
+    if not raw.keeps_everyone:
+        notes += matched(items, ids["item"], "item", raw.tables, options.least_described)
+        notes += matched(users, ids["user"], "user", raw.tables, options.least_described)
+        if told is not None:
+            told += coverage(items, ids["item"], "item", raw.tables)
+            told += coverage(users, ids["user"], "user", raw.tables)
+    notes += split_notes
 
     absent = {
-        "users_without_interactions": _absent(user_side.ids, all_users, users),
-        "items_without_interactions": _absent(item_side.ids, all_items, items),
+        "users_without_interactions": _absent(ids["user"], all_users, len(users)),
+        "items_without_interactions": _absent(ids["item"], all_items, len(items)),
     }
-    item_table, user_table = side_table(item_side.frame, "item", items), side_table(user_side.frame, "user", users)
-    del item_side, user_side, items, users, all_items, all_users  # the texts once more
-    if raw.keeps_everyone:  # what is released or prepared already is taken as it is
-        item_table, user_table = item_table.combine_chunks(), user_table.combine_chunks()
-    else:
-        item_table, cleaned_items = cleaned(item_table, "item")
-        user_table, cleaned_users = cleaned(user_table, "user")
-        notes += cleaned_items + cleaned_users
-    notes += untitled_notes(item_table)
+    del all_items, all_users, ids
+    # whoever holds a table of texts holds it twice while the next one is made: each is handed on by its last holder
+    tables = {side: side_table(sides.pop(side).frame, side, of) for side, of in (("item", items), ("user", users))}
+    del items, users
+    for side in ("item", "user"):
+        if raw.keeps_everyone:  # what is released or prepared already is taken as it is
+            tables[side] = tables.pop(side).combine_chunks()
+        else:
+            tables[side], lines = cleaned(tables.pop(side), side)
+            notes += lines
+    notes += untitled_notes(tables["item"])
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
         notes.append(f"left out, because no interaction is left: {counts}")
@@ -131,39 +137,46 @@ def prepare(
             "time": order,
         },
         "dropped": dropped | absent,
-        "missing": {"items": missing_values(item_table), "users": missing_values(user_table)},
+        "missing": {f"{side}s": missing_values(table) for side, table in tables.items()},
         "notes": [*raw.notes, *notes],
     }
     return write_dataset(
         out,
         kept,
-        item_table,
-        user_table,
+        tables.pop("item"),
+        tables.pop("user"),
         about,
-        interactions=partial(_write_interactions, raw, kept),
+        interactions=partial(_write_interactions, raw, interactions),
         moved=moved,
     )
 
 
-def _write_interactions(raw: RawData, kept: pd.DataFrame, path: Path) -> list[str]:
-    """Writes interactions.parquet, with the reviews; a line where HTML was removed from them.
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """Interactions in the order of their file."""
 
-    Of `kept` only users, items and splits are left where reviews are read later: large data are held twice by then.
-    """
-    order = order_of(kept)
-    table = interaction_table(kept, order)
-    if raw.later is not None and "written" in kept:
-        rows = kept["row"].to_numpy()[order]
-        places = np.argsort(rows)
-        del order
-        for name in kept.columns.difference(["user", "item", "split"]):
-            del kept[name]  # the table has it
-        changed = write_reviewed(path, table, raw.later.reviews(rows[places]), places)
+    table: pa.Table
+    """See `interaction_table`."""
+    rows: np.ndarray | None
+    """`row` of each (`RawData`), where something was written that is read later."""
+
+    @classmethod
+    def of(cls, kept: pd.DataFrame) -> _Ordered:
+        """Those of a frame."""
+        order = order_of(kept)
+        return cls(interaction_table(kept, order), kept["row"].to_numpy()[order] if "written" in kept else None)
+
+
+def _write_interactions(raw: RawData, interactions: _Ordered, path: Path) -> list[str]:
+    """Writes interactions.parquet, with the reviews; a line where HTML was removed from them."""
+    table, notes = interactions.table, list[str]()
+    if raw.later is not None and interactions.rows is not None:
+        places = np.argsort(interactions.rows).astype(np.int32)
+        changed = write_reviewed(path, table, raw.later.reviews(interactions.rows[places]), places)
         return [f"interactions: HTML tags and entities removed from review ({changed:,})"] if changed else []
-    notes: list[str] = []
     if "review" in table.column_names and not raw.keeps_everyone:
         table, notes = cleaned(table, "interaction")
-    write_parquet(path, table)
+    write_parquet(path, decoded(table))
     return notes
 
 
@@ -232,6 +245,12 @@ def _codes(raw: RawData, about: str) -> tuple[np.ndarray, pa.Array]:
     return codes[: len(column)], ids
 
 
+def _names(ids: pa.Array, places: np.ndarray) -> pd.arrays.ArrowStringArray:
+    """The ids at some places, in rising order, as text that is no objects of Python."""
+    chosen = ids if len(places) == len(ids) else ids.take(pa.array(places))
+    return pd.StringDtype(na_value=np.nan).__from_arrow__(chosen)
+
+
 def _staying(seen: np.ndarray, kept: pd.Series, keeps_everyone: bool) -> tuple[np.ndarray, np.ndarray]:
     """The codes that stay, and int32 for each interaction the place of its code among them; `seen` is bool [n], whether
     a code had an interaction before the filters."""
@@ -265,9 +284,9 @@ def _order_of_ids(ids: pa.Array) -> np.ndarray:
     return pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy().astype(np.int64)
 
 
-def _absent(described: pd.Series, seen: pa.Array, kept: np.ndarray) -> int:
+def _absent(described: pd.Series, seen: pa.Array, kept: int) -> int:
     """How many ids of the source, from either file, have no interaction left."""
     if not len(described):  # of millions of users, the next lines hold all ids twice more
-        return len(seen) - len(kept)
+        return len(seen) - kept
     ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), seen])
-    return len(ids.unique()) - len(kept)
+    return len(ids.unique()) - kept

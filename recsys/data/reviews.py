@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.files import atomic_path
 from augrec.artefacts.interactions import DETAILS
+from recsys.data.dataset_files import decoded
 from recsys.data.markup import blank_is_null, without_markup
 
 PART, PART_BYTES = 65_536, 4 << 20
@@ -28,7 +29,7 @@ def write_reviewed(path: Path, interactions: pa.Table, reviews: Iterable[str | N
 
     Args:
         path: the Parquet file.
-        interactions: m rows.
+        interactions: m rows; codes into texts are written as text.
         reviews: m texts, None where nothing was written; HTML in them is removed.
         places: int [m], the row that each of them belongs to.
 
@@ -36,7 +37,7 @@ def write_reviewed(path: Path, interactions: pa.Table, reviews: Iterable[str | N
         How many of them held HTML.
     """
     kind, last = DETAILS["review"], interactions.num_columns - 1
-    schema = interactions.schema.insert(last, pa.field("review", kind))
+    schema = decoded(interactions.slice(0, 0)).schema.insert(last, pa.field("review", kind))
     changed = 0
     with (
         atomic_path(path) as temporary,
@@ -45,7 +46,7 @@ def write_reviewed(path: Path, interactions: pa.Table, reviews: Iterable[str | N
     ):
         spool.lay_down(reviews, places)
         for start, end in spool.parts():
-            part = interactions.slice(start, end - start)
+            part = decoded(interactions.slice(start, end - start))
             texts, count = without_markup(pa.array(spool.texts(start, end), kind))
             changed += count
             writer.write_table(part.add_column(last, schema.field(last), blank_is_null(texts)))

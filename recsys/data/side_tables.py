@@ -30,20 +30,22 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         name: pa.array(np.arange(len(source_ids)), pa.int32()),
         "source_id": pa.array(source_ids, pa.string()),
     }
-    others = side.columns.drop(name)
+    others = {column: side[column] for column in side.columns.drop(name)}
     places = pd.Index(side[name]).get_indexer(pd.Index(source_ids)) if len(side) and len(others) else None
-    for column in others:
+    del side  # each column goes when it is in order, unless somebody else holds them
+    for column in [*others]:
+        cells = others.pop(column)
         if column in columns:
             raise DataError(
                 f"the side column {column!r} of {name}s has a name Augrec uses", remedy="rename it in the source"
             )
         if places is None:
             values = pa.nulls(len(source_ids), pa.string())
-        elif isinstance(side[column].dtype, pd.StringDtype) and column != "year":
+        elif isinstance(cells.dtype, pd.StringDtype) and column != "year":
             parts = (places[start : start + PART] for start in range(0, len(places), PART))
-            values = pa.chunked_array([_arrow(_cells(side[column], part), column) for part in parts], pa.string())
+            values = pa.chunked_array([_arrow(_cells(cells, part), column) for part in parts], pa.string())
         else:
-            values = _arrow(_cells(side[column], places), column)
+            values = _arrow(_cells(cells, places), column)
         columns[column] = _without_placeholders(values) if column == "genres" else values
     return pa.table(columns)
 
@@ -63,11 +65,13 @@ def genre_vocabulary(items: pa.Table) -> list[str]:
 
 def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
     """The table without HTML in its texts and lists of texts, and a line that says how many were changed."""
-    changed = {}
-    for name in table.column_names:
+    changed, columns = {}, dict(zip(table.column_names, table.columns, strict=True))
+    del table  # each column goes when there is another one, unless somebody else holds them
+    for name in columns:
         if name == "source_id":
             continue
-        column = table[name].combine_chunks() if table[name].num_chunks != 1 else table[name].chunk(0)
+        chunks = columns[name].num_chunks
+        column = columns[name].combine_chunks() if chunks != 1 else columns[name].chunk(0)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             values, count = without_markup(column)
             values = blank_is_null(values)
@@ -78,10 +82,10 @@ def cleaned(table: pa.Table, about: str) -> tuple[pa.Table, list[str]]:
             continue
         if count:
             changed[name] = count
-        if count or table[name].num_chunks != 1:  # in one piece: a Parquet file's bytes depend on it
-            table = table.set_column(table.column_names.index(name), name, values)
+        if count or chunks != 1:  # in one piece: a Parquet file's bytes depend on it
+            columns[name] = values
     counts = ", ".join(f"{name} ({count:,})" for name, count in changed.items())
-    return table, [f"{about}s: HTML tags and entities removed from {counts}"] if changed else []
+    return pa.table(columns), [f"{about}s: HTML tags and entities removed from {counts}"] if changed else []
 
 
 def _offsets(lists: pa.ListArray) -> pa.Array:

@@ -48,7 +48,7 @@ class RawData:
     """A source as it was found: nothing filtered, ids as the source writes them."""
 
     interactions: pd.DataFrame
-    """Columns user, item (str, perhaps as `encoded_ids`) and, where the source has them, rating (float32, NaN where a
+    """Columns user, item (str, perhaps as `EncodedIds`) and, where the source has them, rating (float32, NaN where a
     row has none), timestamp (int64, seconds; Int64 where a row has none), review (str or null) and split (uint8: 0
     train, 1 valid, 2 test). Of a source that is read `later`, `row` and `written` stand for the review (`read_log`)."""
     items: pd.DataFrame

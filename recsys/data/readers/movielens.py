@@ -24,7 +24,7 @@ from recsys.data.readers.base import (
 )
 from recsys.data.readers.blocks import blocks
 from recsys.data.readers.delimited import Layout, header_fields
-from recsys.data.readers.encoded_ids import encoded_ids
+from recsys.data.readers.encoded_ids import EncodedIds
 from recsys.data.readers.movielens_codes import AGES_1M, GENRES_100K, OCCUPATIONS_1M
 from recsys.data.readers.text import column_blocks, latin_or_utf8, numbers, read_columns
 from recsys.data.readers.titles import title_and_year
@@ -96,17 +96,17 @@ def read_latest(source: SourceOptions, folder: Path) -> RawData:
 
 
 def _ratings(path: Path, separator: str, *, header: bool = False) -> pd.DataFrame:
-    users, items = list[pa.Array](), list[pa.Array]()
+    users, items = EncodedIds(), EncodedIds()
     ratings, times = list[np.ndarray](), list[np.ndarray]()
     for frame in column_blocks(path, separator, RATING_FIELDS, header=header):
-        users.append(pa.array(numbers(frame, "user", path, integer=True)))
-        items.append(pa.array(numbers(frame, "item", path, integer=True)))
+        users.add(pa.array(numbers(frame, "user", path, integer=True)))
+        items.add(pa.array(numbers(frame, "item", path, integer=True)))
         ratings.append(numbers(frame, "rating", path).astype(np.float32))
         times.append(whole_seconds(numbers(frame, "timestamp", path, integer=True), path))
     return pd.DataFrame(
         {
-            "user": encoded_ids(users),
-            "item": encoded_ids(items),
+            "user": users.column(),
+            "item": items.column(),
             "rating": np.concatenate(ratings),
             "timestamp": np.concatenate(times),
         }

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
-from recsys.data.readers.encoded_ids import encoded_ids
+from recsys.data.readers.encoded_ids import EncodedIds
 from recsys.data.readers.fields import bare_ids, numbers_of
 from recsys.data.readers.json_records import LineParser, keyless, opened_lines, parsed_lines
 from recsys.data.readers.nested import text_of
@@ -79,10 +79,10 @@ class _Clock:
 
 @dataclass
 class _Parts:
-    """The columns of a log, a list of parts each."""
+    """The columns of a log, in parts."""
 
-    users: list[pa.Array] = field(default_factory=list)
-    items: list[pa.Array] = field(default_factory=list)
+    users: EncodedIds = field(default_factory=EncodedIds)
+    items: EncodedIds = field(default_factory=EncodedIds)
     ratings: list[np.ndarray] = field(default_factory=list)
     times: list[np.ndarray] = field(default_factory=list)
     written: list[np.ndarray] = field(default_factory=list)
@@ -93,7 +93,7 @@ def read_log(files: Iterable[LogFile], notes: list[str]) -> pd.DataFrame:
     """The interactions of all lines that name a user and an item.
 
     Returns:
-        Columns user and item (see `encoded_ids`), rating (float32) and timestamp (see `RawData`) where the keys name
+        Columns user and item (see `EncodedIds`), rating (float32) and timestamp (see `RawData`) where the keys name
         them, `row` (int32: the place of the line among those of all files that are not empty) and, where there are
         reviews, `written` (uint32: 0 where nothing was written, else a checksum of it).
 
@@ -103,19 +103,24 @@ def read_log(files: Iterable[LogFile], notes: list[str]) -> pd.DataFrame:
     files, parts, before = [*files], _Parts(), 0
     for file in files:
         before = _read_file(file, parts, before, notes)
-    columns: dict[str, Any] = {"user": encoded_ids(parts.users), "item": encoded_ids(parts.items)}
+    columns: dict[str, Any] = {"user": parts.users.column(), "item": parts.items.column()}
     if parts.ratings:
-        columns["rating"] = np.concatenate(parts.ratings)
-        parts.ratings.clear()
+        columns["rating"] = _whole(parts.ratings)
     if parts.times:
-        times = pd.Series(np.concatenate(parts.times))
-        parts.times.clear()
+        times = pd.Series(_whole(parts.times))
         missing = times == UNKNOWN
         columns["timestamp"] = times.astype("Int64").mask(missing) if missing.any() else times
     if any(file.keys.review for file in files):
-        columns["written"] = np.concatenate(parts.written)
-    columns["row"] = np.concatenate(parts.rows)
-    return pd.DataFrame(columns)
+        columns["written"] = _whole(parts.written)
+    columns["row"] = _whole(parts.rows)
+    return pd.DataFrame(columns, copy=False)  # else all of them are held twice here
+
+
+def _whole(parts: list[np.ndarray]) -> np.ndarray:
+    """A column of its parts, which are taken."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def read_reviews(files: Iterable[LogFile], rows: np.ndarray) -> Iterator[str | None]:
@@ -161,8 +166,8 @@ def _read_file(file: LogFile, parts: _Parts, before: int, notes: list[str]) -> i
             numbers, records = _chosen(numbers, named), _chosen(records, named)
         here = Lines()
         here.add(numbers)
-        parts.users.append(users)
-        parts.items.append(items)
+        parts.users.add(users)
+        parts.items.add(items)
         parts.rows.append(rows)
         parts.written.append(np.array([_checksum(_written(record, keys)) for record in records], np.uint32))
         if keys.rating:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
+from recsys.data import dataset_files
 from recsys.data.dataset import Dataset
 from recsys.data.dataset_files import split_sha256
 from recsys.data.options import DatasetOptions
@@ -162,9 +165,13 @@ def test_ids_are_numeric_only_when_all_are() -> None:
     assert names.take(pa.array(codes)).tolist() == ["7", "07", "10"]
 
 
-def test_the_hash_is_of_the_triples_whatever_their_order() -> None:
+@pytest.mark.parametrize("together", [1, 2, 100])
+def test_the_hash_is_of_the_triples_whatever_their_order(monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    monkeypatch.setattr(dataset_files, "HASHED", together)
     users, items, splits = np.array([0, 0, 1]), np.array([1, 2, 1]), np.array([0, 1, 2])
     order = [2, 0, 1]
+    triples = b"".join(struct.pack("<iiB", *triple) for triple in zip(users, items, splits, strict=True))
+    assert split_sha256(users, items, splits) == hashlib.sha256(triples).hexdigest()
     assert split_sha256(users, items, splits) == split_sha256(users[order], items[order], splits[order])
     assert split_sha256(users, items, splits) != split_sha256(users, items, splits[order])
 
