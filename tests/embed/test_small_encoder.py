@@ -274,6 +274,15 @@ def test_texts_of_like_tokens_are_encoded_together_and_their_tokens_counted_once
     assert encoder.cut(UNLIKE[:1]) == 1
 
 
+def test_of_a_batch_on_a_cpu_a_sixteenth_is_padding_at_most(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Words("cpu")
+    monkeypatch.setattr(model, "max_seq_length", 16)
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", lambda *_, **__: model)
+    texts = [" ".join("a" * tokens) for tokens in (16, 15, 11, 10)]
+    SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(texts)
+    assert model.together[1:] == [texts[:2], texts[2:3], texts[3:]]
+
+
 def test_of_vectors_the_first_with_any_number_that_is_not_finite_is_named(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +292,10 @@ def test_of_vectors_the_first_with_any_number_that_is_not_finite_is_named(
         SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(["a", "b", "c"])
 
 
-def test_a_model_is_loaded_without_network(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_loaded_without_network_and_without_a_bar(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.utils import logging
+
+    logging.enable_progress_bar()
     monkeypatch.setenv("HF_HUB_OFFLINE", "")  # so that what is set below is taken back
     monkeypatch.delenv("HF_HUB_OFFLINE")
     asked: list[tuple[object, str | None]] = []
@@ -295,6 +307,7 @@ def test_a_model_is_loaded_without_network(made: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sentence_transformers.SentenceTransformer", load)
     SentenceEncoder(EmbeddingOptions(device="cpu"), made, "0").encode(["x"])
     assert asked == [(True, "1")]
+    assert not logging.is_progress_bar_enabled()
 
 
 @pytest.mark.parametrize(

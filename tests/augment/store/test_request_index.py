@@ -65,6 +65,7 @@ def test_it_grows_when_more_than_the_share_is_in_use() -> None:
     table, fits = KeyTable(), int(FULLEST * FIRST_PLACES)
     assert fits == FULLEST * FIRST_PLACES
     first = table.nbytes
+    assert first == 24 * FIRST_PLACES
     for number in range(fits):
         table.add(f"key {number}")
     assert table.nbytes == first
