@@ -100,6 +100,13 @@ def require_files(folder: Path, names: Sequence[str], remedy: str) -> dict[str, 
     """The paths of `names` in `folder`; `DataError` names those that are missing."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
+        if (folder / missing[0]).is_dir():
+            raise DataError(
+                "a folder stands where a file is expected",
+                where=folder / missing[0],
+                remedy="name a file in it; parts, as Spark writes them, become one file by "
+                "pandas.read_parquet(FOLDER).to_parquet(FILE)",
+            )
         what = f"{', '.join(missing)} not found" if folder.is_dir() else "the folder does not exist"
         raise DataError(f"{what}; expected the files {', '.join(names)}", where=folder, remedy=remedy)
     return {name: folder / name for name in names}

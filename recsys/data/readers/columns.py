@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import TableOptions
-from recsys.data.readers.contents import FETCH, Buffer, contents, suffixes
+from recsys.data.readers.contents import FETCH, Buffer, contents, is_encoding, line_of, suffixes
 from recsys.data.readers.delimited import (
     Layout,
     between_apostrophes,
@@ -36,9 +36,18 @@ from recsys.data.readers.nested import at_path
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".dat": "\t"}
 """What the name of a text file says about it; a header that shows something else counts more."""
 POSSIBLE = (",", "\t", ";", "|", "::", " ")
+_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")
+"""U+0080 to U+009F in UTF-8."""
 _MARKED = re.compile('"[^"]+"')
 JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
+OTHERWISE = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".z", ".lzma"), "unpack it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV in UTF-8"),
+    **dict.fromkeys((".feather", ".arrow", ".orc", ".h5", ".hdf5", ".pkl", ".sas7bdat", ".dta"), "write it as Parquet"),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".sql"), "export the table as CSV"),
+}
+"""What to do with other files, by the ending of their name."""
 NAMES = "set the column names under source.table; items_id and users_id where `items` and `users` call them otherwise"
 
 
@@ -70,10 +79,11 @@ def load_columns(
     elif kind in SEPARATORS:
         frame = _separated(path, options, kind, required, wanted, notes)
     else:
+        text = f"use one of {', '.join((*SEPARATORS, *JSON, *PARQUET))}; text also as .gz, .bz2, .xz or .zst"
         raise DataError(
             f"files ending in {(kind + packed) or path.name!r} are not read",
             where=path,
-            remedy=f"use one of {', '.join((*SEPARATORS, *JSON, *PARQUET))}; text also as .gz, .bz2, .xz or .zst",
+            remedy=f"{OTHERWISE[kind]}: {text}" if kind in OTHERWISE else text,
         )
     if frame.empty:
         raise DataError("the file has no rows", where=path, remedy=FETCH)
@@ -84,6 +94,7 @@ def _separated(
     path: Path, options: TableOptions, kind: str, required: list[str], wanted: list[str] | None, notes: list[str]
 ) -> pd.DataFrame:
     data, _ = without_separator_line(contents(path, options.encoding))
+    notes += _note_controls(data, path, options.encoding)
     layout, names = layout_and_names(data, path, options, kind, required)
     if layout.separator != SEPARATORS[kind] and options.separator is None and layout.header:
         notes.append(f"{path.name}: the header shows that {layout.separator!r} separates the fields")
@@ -99,6 +110,17 @@ def _separated(
     if options.quoting == "auto":
         table = _unquoted(table, data, layout, path, notes)
     return table.to_pandas()
+
+
+def _note_controls(data: Buffer, path: Path, encoding: str) -> list[str]:
+    """A line on a file that was read as latin-1 and holds what is no letter there: dashes and quotes of Windows."""
+    if not is_encoding(encoding, "iso8859-1") or not (found := _CONTROLS.search(data)):
+        return []
+    there = f"the first in line {line_of(data, found.start())}"
+    return [
+        f"{path.name}: bytes 80 to 9F are control characters in {encoding}, {there}; in Windows' files they are dashes "
+        "and quotes: source.table.encoding: cp1252"
+    ]
 
 
 def _unquoted(table: pa.Table, data: Buffer, layout: Layout, path: Path, notes: list[str]) -> pa.Table:
@@ -237,7 +259,7 @@ def _parquet(
     if bytes_:
         notes.append(f"{path.name}: columns of bytes that are no text left out: {', '.join(bytes_)}")
     for name, root in paths.items():
-        cells = [at_path(cell, name.split(".")[1:]) for cell in table[root].to_pylist()]
+        cells = [at_path(cell, name.split(".")[1:]) for cell in _cells(table[root])]
         if _leads_somewhere(cells):
             frame[name] = pd.Series(cells, dtype=object)
     return pd.DataFrame(frame, index=pd.RangeIndex(table.num_rows))
@@ -247,7 +269,7 @@ def _plain_column(column: pa.ChunkedArray) -> pd.Series:
     """Text, whole numbers with gaps, numbers, truth values, datetimes or, as objects, lists of one Parquet column."""
     kind = column.type
     if pa.types.is_nested(kind):
-        return pd.Series(column.to_pylist(), dtype=object)
+        return pd.Series(_cells(column), dtype=object)
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_decimal(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -259,6 +281,11 @@ def _plain_column(column: pa.ChunkedArray) -> pd.Series:
     elif pa.types.is_boolean(kind) and column.null_count:
         return column.to_pandas().astype("boolean")
     return column.to_pandas()
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """Values as Python has them; a map is an object by its keys, of which the last counts where one occurs twice."""
+    return column.to_pylist(maps_as_pydicts="lossy")
 
 
 def _holds_bytes(column: pa.ChunkedArray) -> bool:

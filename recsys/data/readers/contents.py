@@ -41,6 +41,23 @@ MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, ValueError)
 """What decompression raises where a file is damaged."""
 ARCHIVE = b"PK\x03\x04"
+FOREIGN = {
+    ARCHIVE: ("an archive or a workbook", "unpack it, or save the sheet as CSV in UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an old workbook (.xls)", "save the sheet as CSV in UTF-8"),
+    b"PAR1": ("Parquet", "let its name end in .parquet"),
+    b"ARROW1": ("Arrow's (Feather)", "write it as Parquet: pandas.read_feather(FILE).to_parquet(OTHER)"),
+    b"SQLite format 3": ("a database of SQLite", "export the table as CSV"),
+    b"\x89HDF": ("HDF5", "write it as Parquet: pandas.read_hdf(FILE).to_parquet(OTHER)"),
+    b"\x80\x04\x95": ("a pickle", "where you trust whoever made it, write it as CSV or Parquet"),
+    b"\x80\x05\x95": ("a pickle", "where you trust whoever made it, write it as CSV or Parquet"),
+    b"%PDF-": ("a PDF", "fetch the data themselves"),
+    b"7z\xbc\xaf": ("an archive (7z)", "unpack it"),
+    b"Rar!": ("an archive (RAR)", "unpack it"),
+    **dict.fromkeys(
+        (b"<!doctype", b"<html"), ("a web page", "fetch the data themselves: the page may ask for a login or a licence")
+    ),
+}
+"""How files begin that are no table, what they are, and the remedy; tags of pages in small letters."""
 
 
 def suffixes(path: Path) -> tuple[str, str]:
@@ -134,15 +151,13 @@ def _decompressed(path: Path) -> Buffer:
 
 
 def packed_inside(path: Path) -> str:
-    """The compression that the first bytes show, "" for none; `DataError` where they are an archive's."""
+    """The compression that the first bytes show, "" for none; `DataError` where they show what is no text."""
     with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith(ARCHIVE):
-        raise DataError(
-            "the file is an archive or a workbook, not text",
-            where=path,
-            remedy="unpack it, or save the sheet as CSV in UTF-8",
-        )
+        start = file.read(40)
+    beginning = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    for magic, (what, remedy) in FOREIGN.items():
+        if beginning.startswith(magic) or (magic.startswith(b"<") and beginning.lower().startswith(magic)):
+            raise DataError(f"the file is {what}, not text", where=path, remedy=remedy)
     return next((packed for magic, packed in MAGIC.items() if start.startswith(magic)), "")
 
 

@@ -18,7 +18,7 @@ import pyarrow.csv as pc
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.contents import FETCH, Buffer, line_of, refuse_encoding
-from recsys.data.readers.fields import NOTHING
+from recsys.data.readers.nothing import NOTHING
 
 UNIT = "\x1f"
 """Stands in for a separator of several characters: the parser takes one."""

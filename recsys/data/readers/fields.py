@@ -13,17 +13,16 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
+from recsys.data.readers.nothing import MISSING, NOTHING
 from recsys.data.readers.times import Rows
 
-MISSING = ("", "-", "--", "–", "—", "na", "n/a", "nan", "null", "none", "\\n", "?", "unknown")
-"""What stands in a numeric column where there is no number, in small letters."""
-NOTHING = ("nan", "NaN", "NULL", "null", "None", "<NA>", "NaT", "\\N")
-"""What programs write where they have no text; people write it too, as a name or a title."""
 _INTEGER = r"-?(0|[1-9]\d{0,17})"
 _DECIMAL = r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?"
 _INVISIBLE = "\u200b\ufeff"
 _YEAR = r"(?<!\d)([12]\d{3})(?!\d)"
 _COMMA = r"[+-]?\d+,\d+"
+_ROUNDED = r"^\d[.,]\d+[eE]\+\d{2,3}$"
+"""A long number as a spreadsheet shows it, and saves it: 1.23457E+17."""
 
 
 def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Series:
@@ -60,7 +59,7 @@ def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Se
         notes.append(
             f"{path.name}: {stripped:,} of {len(column):,} values of {column.name} had blanks around them: removed"
         )
-    notes += _like_nothing(bare, str(column.name), path, rows)
+    notes += _like_nothing(bare, str(column.name), path, rows) + _rounded(bare, str(column.name), path)
     return bare.to_pandas().astype("str").rename(column.name)
 
 
@@ -75,6 +74,18 @@ def _like_nothing(ids: pa.Array, name: str, path: Path, rows: Rows) -> list[str]
     return [
         f"{path.name}: {reading} {ids[place].as_py()!r} or the like, the first in {where}: taken as an id; leave these "
         "rows out if it means that there is none"
+    ]
+
+
+def _rounded(ids: pa.Array, name: str, path: Path) -> list[str]:
+    """A line on ids that have lost digits in a spreadsheet, by which several may have become one."""
+    if not len(ids) or not (alike := np.asarray(pc.match_substring_regex(ids, _ROUNDED))).any():
+        return []
+    reading = counted(int(alike.sum()), f"value of {name} is", f"values of {name} are")
+    first = ids[int(np.argmax(alike))].as_py()
+    return [
+        f"{path.name}: {reading} rounded, e.g. {first}, as spreadsheets save long numbers: several ids may have become "
+        "one; export the column as text"
     ]
 
 

@@ -35,6 +35,8 @@ ITEMS = (
     "anime_id", "app_id", "game_id", "track_id", "song_id", "music_id", "news_id", "recipe_id", "venue_id", "poi_id",
 )  # fmt: skip
 RATINGS = ("rating", "stars", "star", "score", "overall")
+LABEL = "label"
+"""RecBole's own column of likes (1) and their contrary (0), of data for click-through rates."""
 TIMES = ("timestamp", "time", "date", "unix_review_time", "unixReviewTime", "review_time", "datetime", "created_at")
 REVIEWS = ("review", "review_text", "reviewText", "text")
 TITLES = ("movie_title", "title", "name", "app_name", "item_name", "book_title", "product_name", "artist_name")
@@ -78,8 +80,13 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
         _one_of(ITEMS, types, path, notes, required="item"),
     )
     rating, time = _one_of(RATINGS, types, path, notes), _one_of(TIMES, types, path, notes)
+    if not rating and types.get(LABEL) == "float":
+        rating = LABEL
+        notes.append(f"{path.name}: {LABEL} is read as the rating; dataset.min_rating: 1 leaves out what has label 0")
     review = _one_of(REVIEWS, types, path, notes)
     wanted = [name for name in (user, item, rating, time, review) if name]
+    if left := [name for name in types if name not in wanted]:
+        notes.append(f"{path.name}: columns that are not known are left out: {', '.join(left)}")
     table = _without_marks(read_delimited(data, path, LAYOUT, list(types), wanted, lines=True), data, path, notes)
     columns = {"user": ids_of(table[user], path, ROWS, notes), "item": ids_of(table[item], path, ROWS, notes)}
     if rating:

@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.data.markup import blank_is_null
-from recsys.data.readers.fields import NOTHING, typed, years_of
+from recsys.data.readers.fields import typed, years_of
 from recsys.data.readers.nested import NumberText, text_of, values_of
+from recsys.data.readers.nothing import NOTHING
 
 TEXT = {"title", "description", "profile"}
 """Side columns that are text whatever they look like."""

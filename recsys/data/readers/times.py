@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
+from recsys.data.readers.nothing import NO_TIME
 
 FORMATS = (
     "%a %b %d %H:%M:%S %z %Y",  # Goodreads, Twitter: Fri Sep 08 10:44:26 -0700 2017
@@ -90,7 +91,7 @@ def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = N
     """Reads a column of text or of datetimes.
 
     Args:
-        column: text ("" where the time is missing), numbers or datetimes.
+        column: text (one of `NO_TIME` where the time is missing), numbers or datetimes.
         path: names the file in errors.
         rows: names rows in errors.
         layout: a strptime format to read text by; None: see above.
@@ -102,7 +103,7 @@ def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = N
         return Times(_since_1970(column), column.isna().to_numpy())
     numeric = pd.api.types.is_numeric_dtype(column)
     text = column if numeric else column.fillna("").astype(str).str.strip()
-    missing = (text.isna() if numeric else text == "").to_numpy()
+    missing = (text.isna() if numeric else text.isin(NO_TIME)).to_numpy()
     known = text[~missing]
     if known.empty:
         return Times(np.zeros(len(text), np.int64), missing)

@@ -38,6 +38,19 @@ def test_interactions_alone_are_enough(read_files: Callable) -> None:
     assert raw.users.empty
 
 
+def test_likes_and_their_contrary_are_ratings_and_columns_that_are_left_out_are_said(read_files: Callable) -> None:
+    inter = "user_id:token\titem_id:token\tlabel:float\tweight:float\nu\ta\t1\t2\nu\tb\t0\t2\n"
+    raw = read_files("recbole", {"x.inter": inter})
+    assert raw.interactions["rating"].tolist() == [1.0, 0.0]
+    assert raw.notes == (
+        "x.inter: label is read as the rating; dataset.min_rating: 1 leaves out what has label 0",
+        "x.inter: columns that are not known are left out: weight",
+    )
+    raw = read_files("recbole", {"x.inter": inter.replace("weight:float", "rating:float")})
+    assert raw.interactions["rating"].tolist() == [2.0, 2.0]
+    assert raw.notes == ("x.inter: columns that are not known are left out: label",)
+
+
 def test_a_year_that_is_none_is_missing(read_files: Callable) -> None:
     item = "item_id:token\trelease_year:token\ni1\tunkonwn\ni2\t2001\n"
     years = read_files("recbole", {"x.inter": INTER, "x.item": item}).items["year"]

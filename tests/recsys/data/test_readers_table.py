@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -438,6 +439,70 @@ def test_marks_around_most_values_are_kept_and_said(read_files: Callable) -> Non
         "s.tsv: 2 values of title stood between quotation marks (not around all of them): kept; "
         "source.table.quoting: csv removes them",
     )
+
+
+@pytest.mark.parametrize(
+    ("start", "what", "remedy"),
+    [
+        (b"PK\x03\x04", "an archive or a workbook", "save the sheet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "an old workbook", "save the sheet"),
+        (b"PAR1\0\0", "Parquet", "end in .parquet"),
+        (b"SQLite format 3\0", "a database", "export the table"),
+        (b"\x80\x04\x95\0\0", "a pickle", "trust"),
+        (b"\xef\xbb\xbf\n <!DOCTYPE HTML><html>", "a web page", "a login"),
+    ],
+)
+@pytest.mark.parametrize("name", ["i.csv", "i.jsonl"])
+def test_what_is_no_table_whatever_its_name_is_named_as_what_it_is(
+    read_files: Callable, name: str, start: bytes, what: str, remedy: str
+) -> None:
+    with pytest.raises(DataError, match=f"(?s)the file is {what}.*{name}.*{remedy}"):
+        read_files("table", {name: start}, {"interactions": name})
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("i.zip", "unpack it"), ("i.csv.zip", "unpack it"), ("i.XLSX", "sheet"), ("i.orc", "Parquet")]
+)
+def test_files_of_other_kinds_are_refused_with_what_makes_them_one(
+    read_files: Callable, name: str, remedy: str
+) -> None:
+    with pytest.raises(DataError, match=f"(?s)are not read.*{remedy}.*use one of .csv"):
+        read_files("table", {name: b"x"}, {"interactions": name})
+
+
+def test_a_folder_in_place_of_a_file_is_named_as_one(tmp_path: Path, options: Callable) -> None:
+    (tmp_path / "i.parquet").mkdir()
+    with pytest.raises(DataError, match=r"(?s)a folder stands where a file is expected.*i\.parquet.*Spark"):
+        read(options("table", {"interactions": "i.parquet"}), tmp_path)
+
+
+def test_ids_that_a_spreadsheet_rounded_are_said(read_files: Callable) -> None:
+    log = "user_id,item_id\n1.23457E+17,1e5\n1.23457E+17,1E+05\nu,9\n"
+    notes = read_files("table", {"i.csv": log}, {"interactions": "i.csv"}).notes
+    assert [note for note in notes if "rounded" in note] == [
+        "i.csv: 2 values of user_id are rounded, e.g. 1.23457E+17, as spreadsheets save long numbers: several ids may "
+        "have become one; export the column as text"
+    ]
+
+
+def test_control_characters_of_latin_1_are_letters_of_windows(read_files: Callable) -> None:
+    files = {"i.csv": LOG, "s.csv": "item_id,title\n1,caf\u00e9\n2,Rock \u2019n\u2019 roll\n".encode("cp1252")}
+    table = {"interactions": "i.csv", "items": "s.csv"}
+    notes = read_files("table", files, table | {"encoding": "latin-1"}).notes
+    assert any("control characters in latin-1, the first in line 3" in note and "cp1252" in note for note in notes)
+    raw = read_files("table", files, table | {"encoding": "cp1252"})
+    assert (raw.notes, raw.items["title"].tolist()) == ((), ["caf\u00e9", "Rock \u2019n\u2019 roll"])
+
+
+def test_a_map_of_parquet_is_an_object_by_its_keys(read_files: Callable) -> None:
+    about = pa.array([[("brand", "B"), ("size", "3")], [("brand", "C")]], pa.map_(pa.string(), pa.string()))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"item_id": ["1", "2"], "about": about}), sink)
+    files = {"i.csv": LOG, "s.parquet": sink.getvalue().to_pybytes()}
+    table = {"interactions": "i.csv", "items": "s.parquet", "rename": {"about.brand": "brand", "about.size": "size"}}
+    items = read_files("table", files, table).items
+    assert items["brand"].tolist() == ["B", "C"]
+    assert items["size"].fillna("").astype(str).tolist() in (["3", ""], ["3.0", ""])
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";", "::"])

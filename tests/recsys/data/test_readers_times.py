@@ -43,6 +43,14 @@ def test_ways_of_writing_are_told_apart(texts: list[str], expected: list[int]) -
     assert seconds(*texts) == expected
 
 
+@pytest.mark.parametrize("nothing", ["", "NaT", "NULL", "\\N", "-", "N/A", "0000-00-00 00:00:00"])
+@pytest.mark.parametrize(("there", "layout"), [("2018-01-31", None), ("1517356800", None), ("31/01/2018", "%d/%m/%Y")])
+def test_what_programs_write_for_no_time_is_none(nothing: str, there: str, layout: str | None) -> None:
+    found = seconds_of(pd.Series([nothing, there, nothing], name="when", dtype="str"), FILE, Rows(), layout)
+    assert found.missing.tolist() == [True, False, True]
+    assert found.seconds.tolist() == [0, 1517356800, 0]
+
+
 def test_a_format_of_your_own() -> None:
     assert seconds("Posted May 1, 2010", layout="Posted %B %d, %Y") == [1272672000]
 
