@@ -24,6 +24,7 @@ import pandas as pd
 from augrec.artefacts.files import parse_json, read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.audit.checks import Check, Split
+from augrec.pipeline.audit.saved_config import saved_config
 
 LISTED = re.compile(r"^(?:- |[A-Za-z]\. |\d+\. |[^\n:]{1,40} to rate: )(?P<item>.+)$", re.MULTILINE)
 """A line of a built-in template that names an item."""
@@ -77,6 +78,7 @@ class Facts:
         held: rows of `held_out.parquet` by user and fold.
         nearest: of a fold and a user, who is most alike by the model without the fold.
         named: of the beginning of a line that names an item, the whole of it and the items that are called so.
+        scales: the numbers that a task answers with, where the config says which.
     """
 
     split: Split
@@ -85,6 +87,7 @@ class Facts:
     held: dict[tuple[int, int], pd.DataFrame]
     nearest: dict[tuple[int, int], int]
     named: dict[str, dict[str, set[int]]]
+    scales: dict[str, list[float]]
 
     @classmethod
     def read(cls, run: RunFolder, split: Split) -> Facts:
@@ -100,6 +103,7 @@ class Facts:
             {(int(key[0]), int(key[1])): rows for key, rows in held.groupby(["user", "fold"])},
             dict(zip(zip(near["fold"], near["user"], strict=True), near["neighbour"].tolist(), strict=True)),
             _names(items),
+            _scales(run),
         )
 
     @cached_property
@@ -168,7 +172,7 @@ class _Instruction:
             yield "" if abs(said - score) <= ROUNDED else f"predicts {said}, and the score is {score:.3f}"
 
     def _answer(self) -> str:
-        """Letters and orders put the targets first; a number is the rating."""
+        """Letters and orders put the targets first; a number is the rating, or of a given scale one that is nearest."""
         said = self.line["completion"]
         fields = _fields(said)
         if isinstance(order := fields.get("order"), list):
@@ -178,7 +182,8 @@ class _Instruction:
         if "rating" in fields or NUMBER.fullmatch(said):
             told, rating = str(fields.get("rating", said)), self.rating.get(self.targets[0], np.nan)
             number = float(told) if NUMBER.fullmatch(told) else np.nan
-            return "" if abs(number - rating) <= 0.5 else f"says {number:g}, and the rating is {rating:g}"
+            nearest = _nearest(self.facts.scales.get(self.line["task"]) or [rating], rating)
+            return "" if any(number == one for one in nearest) else f"says {number:g}, and the rating is {rating:g}"
         if len(said) == 1 and said in LETTERS:
             place = LETTERS.index(said)
             right = place < len(self.asked) and self.asked[place] in self.targets
@@ -217,6 +222,18 @@ def _fields(said: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def _scales(run: RunFolder) -> dict[str, list[float]]:
+    tasks = (saved_config(run.root).get("generation") or {}).get("tasks") or {}
+    given = {name: options["scale"] for name, options in tasks.items() if options and options.get("scale")}
+    return {name: [float(step) for step in scale] for name, scale in given.items()}
+
+
+def _nearest(scale: list[float], rating: float) -> list[float]:
+    """The numbers of a scale that are nearest to a rating, as they are written; nan of nan."""
+    away = [abs(step - rating) for step in scale]
+    return [float(f"{step:g}") for step, one in zip(scale, away, strict=True) if one == min(away)]
 
 
 def _names(items: pd.DataFrame) -> dict[str, dict[str, set[int]]]:

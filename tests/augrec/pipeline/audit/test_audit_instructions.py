@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from augment.engines.vllm.chat import Chat
@@ -257,16 +258,30 @@ def test_all_that_a_fold_scored_and_held_out_may_be_asked_about(taught: Taught) 
     assert "asked" in taught.found({**line, "items": names[False] + names[True], "targets": names[True]})
 
 
-def test_a_rating_between_two_numbers_may_be_either(taught: Taught, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scale", "rating", "right"),
+    [
+        (None, 2.5, {2.5}),
+        ([1, 2, 3, 4, 5], 2.5, {2, 3}),
+        ([1, 2.5, 5], 2.0, {2.5}),
+        ([2, 10 / 3, 4], 3.0, {3.33333}),
+    ],
+)
+def test_a_rating_is_said_by_the_nearest_number_of_the_scale_that_is_given(
+    taught: Taught, tmp_path: Path, scale: list[float] | None, rating: float, right: set[float]
+) -> None:
     other = elsewhere(taught, tmp_path)
     held = read_parquet(other.run.base.held_out)
-    ratings = pa.array([2.5] * held.num_rows, held.schema.field("rating").type)
+    ratings = pa.array([rating] * held.num_rows, held.schema.field("rating").type)
     write_parquet(other.run.base.held_out, held.set_column(held.column_names.index("rating"), "rating", ratings))
+    config = {"generation": {"tasks": {"pair": None, "rating": {"scale": scale}}}}
+    other.run.config.write_text(yaml.safe_dump(config), encoding="utf-8")
+    line = taught.of("rating")
     said = {
-        number: set(other.found({**taught.of("rating"), "completion": json.dumps({"rating": number})}))
-        for number in (1, 2, 3, 4)
+        number: set(other.found({**line, "completion": json.dumps({"rating": number})}))
+        for number in (1, 2, 2.5, 3, 3.33333, 4, 5)
     }
-    assert said == {1: {"answers"}, 2: set(), 3: set(), 4: {"answers"}}
+    assert said == {number: set() if number in right else {"answers"} for number in said}
 
 
 @pytest.mark.parametrize("said", ["?", "", "AB", "neither"])
