@@ -10,11 +10,12 @@ from typing import Any
 
 from augment.prompts.rendering import BUILT_IN
 from augrec.artefacts.confinement import confined
-from augrec.artefacts.files import atomic_path, read_json, write_json, write_text
+from augrec.artefacts.files import atomic_path, read_json, write_text
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.exchange.claimed_folder import claim, complete
 from augrec.pipeline.exchange.export_model import code_span
 from augrec.pipeline.exchange.export_records import chosen_tasks, remove_tables, write_records
-from augrec.pipeline.exchange.exported import EXPORT_FILE, claim_folder
+from augrec.pipeline.exchange.exported import EXPORT_FILE
 from augrec.pipeline.saved_run import run_at_home
 
 PROMPTS, CARD = "prompts", "README.md"
@@ -43,7 +44,7 @@ def export_dataset(
     run.check_layout()
     chosen = chosen_tasks(run, sources, tasks)
     templates = _templates(folder) if run.config.exists() else []
-    earlier = claim_folder(out)
+    earlier = claim(out, EXPORT_FILE)
     with confined(out):
         remove_tables(out, earlier)
         tables = write_records(run, chosen, out, user_ids=user_ids)
@@ -53,7 +54,7 @@ def export_dataset(
         engines = {name: _engines(run, name) for name in dict.fromkeys(table["source"] for table in tables)}
         write_text(out / CARD, _card(read_json(run.dataset_json), tables, engines, templates, user_ids))
         written = {"layout": "dataset", "tables": tables, "prompts": len(templates), "user_ids": user_ids}
-        write_json(out / EXPORT_FILE, written)
+        complete(out, EXPORT_FILE, written)
     return written
 
 

@@ -15,11 +15,12 @@ import scipy.sparse as sp
 from augment.prompts.domains import domain_named
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, write_json, write_npy, write_text
+from augrec.artefacts.files import read_json, write_npy, write_text
 from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.exchange.claimed_folder import claim, complete, written_files
 from augrec.pipeline.exchange.export_written import write_attributes, write_edges, write_profiles
-from augrec.pipeline.exchange.exported import EXPORT_FILE, ExportedRun, as_csv, claim_folder, own_rows, source_named
+from augrec.pipeline.exchange.exported import EXPORT_FILE, ExportedRun, as_csv, own_rows, source_named
 from augrec.pipeline.exchange.pickles import write_pickle
 from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
 from recsys.data.dataset import Dataset
@@ -48,7 +49,7 @@ def export_llmrec(folder: Path, out: Path, source: str | None = None, *, zero_im
     dataset = Dataset.load(RunFolder(folder).dataset)
     domain = domain_named(read_json(RunFolder(folder).dataset_json).get("domain"))
     run = ExportedRun(folder, source_named(folder, source), dataset, domain.creator)
-    claim_folder(out)
+    claim(out, EXPORT_FILE)
     with confined(out):
         return _write(run, out, zero_image)
 
@@ -73,11 +74,11 @@ def _write(run: ExportedRun, out: Path, zero_image: bool) -> dict[str, Any]:
         "source": run.source,
         "attributes": list(keys),
         "counts": {"users": dataset.n_users, "items": dataset.n_items, "train": len(dataset.train)},
-        "files": sorted(path.name for path in out.iterdir()),
+        "files": written_files(out),
         "faults": [],
         "notes": [{"file": note.file, "what": note.what, "count": note.count} for note in notes],
     }
-    write_json(out / EXPORT_FILE, written)
+    complete(out, EXPORT_FILE, written)
     return written
 
 

@@ -15,7 +15,8 @@ from augrec.artefacts.run_folder import TrainingFolder
 from augrec.artefacts.side_tables import read_side_table
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.trainings import TrainingResult, read_training
-from augrec.pipeline.exchange.exported import EXPORT_FILE, claim_folder
+from augrec.pipeline.exchange.claimed_folder import claim, complete
+from augrec.pipeline.exchange.exported import EXPORT_FILE
 from augrec.pipeline.recommend.choice import Choice, chosen_training
 from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages.base import Run
@@ -49,7 +50,7 @@ def export_model(
         if not files.model.exists():
             raise DataError("the trained model is not there", where=files.model,
                             remedy="train it again, with training.keep_checkpoint on")  # fmt: skip
-        claim_folder(out)
+        claim(out, EXPORT_FILE)
         with confined(out):
             return _write(run, choice, files, out, user_ids)
 
@@ -81,7 +82,7 @@ def _write(run: Run, choice: Choice, files: TrainingFolder, out: Path, user_ids:
     write_text(out / CARD, _card(choice, result, described, user_ids))
     written = {"layout": "model", "variant": result.variant, "seed": result.seed, "why": choice.why,
                "sha256": sha256_file(out / files.model.name), "user_ids": user_ids}  # fmt: skip
-    write_json(out / EXPORT_FILE, written)
+    complete(out, EXPORT_FILE, written)
     return written
 
 

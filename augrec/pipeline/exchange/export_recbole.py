@@ -17,14 +17,15 @@ import yaml
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import atomic_path, write_json, write_text
+from augrec.artefacts.files import atomic_path, write_text
 from augrec.artefacts.interactions import SPLITS
 from augrec.artefacts.matrices import read_field
 from augrec.artefacts.named import named_matrices
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import About, read_card
-from augrec.pipeline.exchange.exported import EXPORT_FILE, claim_folder
+from augrec.pipeline.exchange.claimed_folder import claim, complete
+from augrec.pipeline.exchange.exported import EXPORT_FILE
 from recsys.data.dataset import Dataset
 
 IDS: dict[About, str] = {"user": "user_id", "item": "item_id"}
@@ -52,7 +53,7 @@ def export_recbole(folder: Path, out: Path, *, vectors: Sequence[str] | None = N
     run.check_layout()
     dataset = Dataset.load(run.dataset)
     stems = _stems(run, vectors)
-    claim_folder(out)
+    claim(out, EXPORT_FILE)
     name = out.absolute().name
     with confined(out):
         columns: list[str] = []
@@ -72,7 +73,7 @@ def export_recbole(folder: Path, out: Path, *, vectors: Sequence[str] | None = N
                        **{split: len(dataset.pairs(split)) for split in SPLITS}},
             "matrices": matrices,
         }  # fmt: skip
-        write_json(out / EXPORT_FILE, written)
+        complete(out, EXPORT_FILE, written)
     return written
 
 

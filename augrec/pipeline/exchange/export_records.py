@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import atomic_path, remove_file, write_json
+from augrec.artefacts.files import atomic_path, remove_file
 from augrec.artefacts.named import named_records, named_sources
 from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.records import RECORD_SCHEMA, Records, StoredRecord, read_records
@@ -27,7 +27,8 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
 from augrec.artefacts.source_folder import TaskFolder
 from augrec.artefacts.tasks import TaskCard, read_card
-from augrec.pipeline.exchange.exported import EXPORT_FILE, claim_folder
+from augrec.pipeline.exchange.claimed_folder import claim, complete
+from augrec.pipeline.exchange.exported import EXPORT_FILE
 
 ROWS = 4096
 """Records in memory at a time."""
@@ -78,12 +79,12 @@ def export_records(
     run = RunFolder(folder)
     run.check_layout()
     chosen = chosen_tasks(run, sources, tasks)
-    earlier = claim_folder(out)
+    earlier = claim(out, EXPORT_FILE)
     with confined(out):
         remove_tables(out, earlier)
         tables = write_records(run, chosen, out)
         written = {"layout": "records", "tables": tables}
-        write_json(out / EXPORT_FILE, written)
+        complete(out, EXPORT_FILE, written)
     return written
 
 

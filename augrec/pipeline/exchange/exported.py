@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import read_json
 from augrec.artefacts.matrices import matrix_of, read_field
 from augrec.artefacts.named import named_matrices, named_sources
 from augrec.artefacts.run_folder import RunFolder
@@ -19,23 +17,6 @@ from recsys.data.dataset import Dataset
 
 EXPORT_FILE = "export.json"
 """Written last into what is exported; says what it is."""
-
-
-def claim_folder(out: Path) -> dict[str, Any]:
-    """Makes sure that a folder may be written to, and that it does not say to be whole while it is.
-
-    Returns:
-        What export.json said of an earlier export; {} where there was none.
-
-    Raises:
-        UsageError: it holds something else than an earlier export.
-    """
-    if out.exists() and (out.is_file() or (any(out.iterdir()) and not (out / EXPORT_FILE).exists())):
-        raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
-    said = out / EXPORT_FILE
-    earlier: dict[str, Any] = read_json(said, remedy="delete the folder") if said.exists() else {}
-    said.unlink(missing_ok=True)
-    return earlier
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from augrec.artefacts.errors import UsageError
-from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import PUBLISHED
+from augrec.pipeline.exchange.claimed_folder import claim, complete
 from augrec.pipeline.host.terminal import cells
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
@@ -25,13 +25,13 @@ from recsys.data.released.reader import Finding
 IMPORT_FILE = "import.json"
 
 
-def begin(out: Path) -> None:
-    """Refuses a folder that holds something other than an earlier import, and takes that one's mark away."""
-    if out.is_file():
-        raise UsageError("the folder's name is taken by a file", where=out, remedy="name a new or empty folder")
-    if out.exists() and any(out.iterdir()) and not (out / IMPORT_FILE).exists():
-        raise UsageError("the folder holds something else", where=out, remedy="name a new or empty folder")
-    (out / IMPORT_FILE).unlink(missing_ok=True)
+def begin(out: Path, layout: str) -> None:
+    """Takes a folder for an import, in place of an earlier one or of what is left of one.
+
+    Raises:
+        UsageError: it holds something else, or an import of another layout, whose files would be mixed with these.
+    """
+    claim(out, IMPORT_FILE, {"layout": layout})
 
 
 def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
     tasks = {PUBLISHED: [task.name for task in run.source(PUBLISHED).tasks()]}
     n_users, n_items = dataset.n_users, dataset.n_items
     probed = probe_texts(run, tasks, dataset.train, n_users=n_users, n_items=n_items)
-    worth = judge_edges(run, tasks, dataset.train, dataset.valid, n_users=n_users, n_items=n_items)
+    held_out = len(dataset.valid) > 0  # nothing is judged by interactions that are not there
+    worth = judge_edges(run, tasks, dataset.train, dataset.valid, n_users=n_users, n_items=n_items) if held_out else ()
     written = about | {
         f"{kind}s": [
             {"file": finding.file, "what": finding.what, "count": finding.count}
@@ -54,7 +55,7 @@ def finish(out: Path, about: dict[str, Any], findings: Sequence[Finding]) -> dic
         for kind in ("fault", "note")
     }
     written |= {"alignment": [asdict(found) for found in probed], "edge_worth": [asdict(found) for found in worth]}
-    write_json(out / IMPORT_FILE, written)
+    complete(out, IMPORT_FILE, written)
     return read_json(out / IMPORT_FILE)
 
 

@@ -64,7 +64,7 @@ def import_llmrec(folder: Path, out: Path) -> dict[str, Any]:
 
 def _write(release: Release, out: Path) -> dict[str, Any]:
     folder, findings = release.folder, Findings(release.findings)
-    begin(out)
+    begin(out, "llmrec")
     dataset = release.dataset
     items = item_texts(folder, dataset.n_items, findings.add)
     counts = write_released(_described(dataset, items), RunFolder(out).dataset, _about(release))

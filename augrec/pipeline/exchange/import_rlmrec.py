@@ -57,7 +57,7 @@ def import_rlmrec(folder: Path, out: Path) -> dict[str, Any]:
 
 def _write(release: RlmrecRelease, folder: Path, out: Path) -> dict[str, Any]:
     findings, read = Findings(), dict(release.files)
-    begin(out)
+    begin(out, "rlmrec")
     dataset = release.dataset
     sizes, texts = (
         {"user": dataset.n_users, "item": dataset.n_items},

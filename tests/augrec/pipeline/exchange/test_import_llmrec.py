@@ -299,6 +299,22 @@ def test_a_link_inside_the_target_is_not_followed(folder: Path, tmp_path: Path) 
     assert {path.name: path.read_text() for path in mine.iterdir()} == {"items.parquet": "mine", "dataset.json": "mine"}
 
 
+def test_an_import_that_broke_off_is_made_again_where_it_was(folder: Path, tmp_path: Path, imported: Path) -> None:
+    name, out = "augmented_user_profiling_dict", tmp_path / "out"
+    put(folder, name, unpickled(name) | {0: None})
+    with pytest.raises(DataError, match="expected a text"):
+        import_llmrec(folder, out)
+    assert out.exists()
+    assert not (out / "import.json").exists()
+    shutil.copyfile(GOLDEN / name, folder / name)
+    assert import_llmrec(folder, out)["counts"] == read_json(imported / "import.json")["counts"]
+
+
+def test_without_validation_nothing_is_judged_by_it(folder: Path, tmp_path: Path) -> None:
+    (folder / "val.json").unlink()
+    assert import_llmrec(folder, tmp_path / "out")["edge_worth"] == []
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, imported: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UsageError, match="something else"):
