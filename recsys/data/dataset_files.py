@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,48 +20,68 @@ from recsys.data.splits import TEST, TRAIN, ordered
 
 HASHED = 1 << 20
 """Interactions that are hashed at a time."""
-Interactions = Callable[[Path], Sequence[str]]
+Written = Callable[[Path], Sequence[str]]
 """Writes interactions.parquet; returns what a person should know of that, a line each."""
+
+
+@dataclass(frozen=True, eq=False)
+class SplitInteractions:
+    """Interactions in the order of their file, and what dataset.json says of them; 21 bytes each with its time."""
+
+    table: pa.Table
+    """See `interaction_table`."""
+    counts: Mapping[str, int]
+    """`counts` of dataset.json."""
+    sha256: str
+    """See `split_sha256`."""
+    rows: np.ndarray | None = None
+    """`row` of each (`RawData`), where something was `written` that is read later."""
+
+    @classmethod
+    def of(cls, kept: pd.DataFrame, n_users: int, n_items: int, moved: int = 0) -> SplitInteractions:
+        """Those of a frame: user, item, split as a code and, where known, `DETAILS`.
+
+        Args:
+            kept: the frame.
+            n_users, n_items: who has an id, with an interaction or without.
+            moved: how many interactions went to train so that everybody has one there.
+        """
+        arrays = (kept[name].to_numpy() for name in ("user", "item", "split"))
+        counts, order = interaction_counts(kept, n_users, n_items, moved), order_of(kept)
+        rows = kept["row"].to_numpy()[order] if "written" in kept else None
+        return cls(interaction_table(kept, order), counts, split_sha256(*arrays), rows)
 
 
 def write_dataset(
     folder: Path,
-    kept: pd.DataFrame,
+    interactions: SplitInteractions,
     items: pa.Table,
     users: pa.Table,
     about: Mapping[str, Any],
     *,
-    interactions: Interactions | None = None,
-    moved: int = 0,
+    write: Written | None = None,
 ) -> dict[str, Any]:
     """Writes items.parquet, users.parquet, interactions.parquet and, last, dataset.json; returns what the latter holds.
 
     Args:
         folder: R/dataset.
-        kept: the interactions: user, item, split as a code and, where known, `DETAILS`.
+        interactions: of these users and items.
         items, users: a row for each id, in order.
         about: what dataset.json says beside counts, genres and the hash of the split.
-        interactions: writes interactions.parquet where it holds more than `kept`; its lines join the `notes`.
-        moved: how many interactions went to train so that everybody has one there.
+        write: writes interactions.parquet where it holds more than the table; its lines join the `notes`.
     """
     files = DatasetFolder(folder)
     remove_file(files.about)  # a folder without it is not a data set: never old and new mixed
     notes: Sequence[str] = ()
     write_parquet(files.items, items)
     write_parquet(files.users, users)
-    counts = interaction_counts(kept, users.num_rows, items.num_rows, moved)
     genres = genre_vocabulary(items)
     del items, users  # texts: held while interactions are written they would be on top of all that takes
-    if interactions is None:
-        write_parquet(files.interactions, decoded(interaction_table(kept, order_of(kept))))
+    if write is None:
+        write_parquet(files.interactions, decoded(interactions.table))
     else:
-        notes = interactions(files.interactions)
-    meta = {
-        **about,
-        "counts": counts,
-        "genres": genres,
-        "split_sha256": split_sha256(kept["user"].to_numpy(), kept["item"].to_numpy(), kept["split"].to_numpy()),
-    }
+        notes = write(files.interactions)
+    meta = {**about, "counts": interactions.counts, "genres": genres, "split_sha256": interactions.sha256}
     if notes:
         meta["notes"] = [*about.get("notes", ()), *notes]
     write_json(files.about, meta)

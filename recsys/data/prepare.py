@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import pyarrow.compute as pc
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import sha256_file, write_parquet
 from augrec.artefacts.interactions import DETAILS
-from recsys.data.dataset_files import decoded, interaction_table, order_of, write_dataset
+from augrec.artefacts.memory import give_back
+from recsys.data.dataset_files import SplitInteractions, decoded, write_dataset
 from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
 from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut, TemporalSplit
@@ -85,8 +85,9 @@ def prepare(
     split_notes = require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
     order = order_in_time(kept)
     split_notes += time_notes(order) + span_notes(kept) + tie_notes(kept, options.split)
-    interactions = _Ordered.of(kept)
-    kept = kept[["user", "item", "split"]].copy()  # the rest is in order there, and texts come now
+    interactions = SplitInteractions.of(kept, len(users), len(items), moved)
+    del kept
+    give_back()  # texts come now
 
     sides = {"item": raw.side("item", items), "user": raw.side("user", users)}
     ids = {side: rows.ids for side, rows in sides.items()}
@@ -107,12 +108,14 @@ def prepare(
     # whoever holds a table of texts holds it twice while the next one is made: each is handed on by its last holder
     tables = {side: side_table(sides.pop(side).frame, side, of) for side, of in (("item", items), ("user", users))}
     del items, users
+    give_back()
     for side in ("item", "user"):
         if raw.keeps_everyone:  # what is released or prepared already is taken as it is
             tables[side] = tables.pop(side).combine_chunks()
         else:
             tables[side], lines = cleaned(tables.pop(side), side)
             notes += lines
+        give_back()
     notes += untitled_notes(tables["item"])
     if any(absent.values()):
         counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
@@ -142,37 +145,20 @@ def prepare(
     }
     return write_dataset(
         out,
-        kept,
+        interactions,
         tables.pop("item"),
         tables.pop("user"),
         about,
-        interactions=partial(_write_interactions, raw, interactions),
-        moved=moved,
+        write=partial(_write_interactions, raw, interactions),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Ordered:
-    """Interactions in the order of their file."""
-
-    table: pa.Table
-    """See `interaction_table`."""
-    rows: np.ndarray | None
-    """`row` of each (`RawData`), where something was written that is read later."""
-
-    @classmethod
-    def of(cls, kept: pd.DataFrame) -> _Ordered:
-        """Those of a frame."""
-        order = order_of(kept)
-        return cls(interaction_table(kept, order), kept["row"].to_numpy()[order] if "written" in kept else None)
-
-
-def _write_interactions(raw: RawData, interactions: _Ordered, path: Path) -> list[str]:
+def _write_interactions(raw: RawData, interactions: SplitInteractions, path: Path) -> list[str]:
     """Writes interactions.parquet, with the reviews; a line where HTML was removed from them."""
-    table, notes = interactions.table, list[str]()
-    if raw.later is not None and interactions.rows is not None:
-        places = np.argsort(interactions.rows).astype(np.int32)
-        changed = write_reviewed(path, table, raw.later.reviews(interactions.rows[places]), places)
+    table, rows, notes = interactions.table, interactions.rows, list[str]()
+    if raw.later is not None and rows is not None:
+        places = np.argsort(rows).astype(np.int32)
+        changed = write_reviewed(path, table, raw.later.reviews(rows[places]), places)
         return [f"interactions: HTML tags and entities removed from review ({changed:,})"] if changed else []
     if "review" in table.column_names and not raw.keeps_everyone:
         table, notes = cleaned(table, "interaction")

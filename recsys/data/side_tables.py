@@ -44,6 +44,8 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
         elif isinstance(cells.dtype, pd.StringDtype) and column != "year":
             parts = (places[start : start + PART] for start in range(0, len(places), PART))
             values = pa.chunked_array([_arrow(_cells(cells, part), column) for part in parts], pa.string())
+        elif isinstance(cells.dtype, pd.ArrowDtype) and pa.types.is_list(cells.dtype.pyarrow_dtype):
+            values = _lists(cells, places)
         else:
             values = _arrow(_cells(cells, places), column)
         columns[column] = _without_placeholders(values) if column == "genres" else values
@@ -54,6 +56,14 @@ def _cells(column: pd.Series, places: np.ndarray) -> pd.Series:
     """Those at some places, missing ones at places below 0."""
     cells, known = column.take(np.maximum(places, 0)), places >= 0
     return cells if known.all() else cells.where(pd.Series(known, index=cells.index), None)
+
+
+def _lists(column: pd.Series, places: np.ndarray) -> pa.Array:
+    """Arrow's lists of texts at some places, empty ones at places below 0."""
+    held = pa.array(column)
+    whole = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
+    lists = whole.take(pa.array(places, mask=places < 0))
+    return pa.ListArray.from_arrays(_offsets(lists), lists.flatten())
 
 
 def genre_vocabulary(items: pa.Table) -> list[str]:

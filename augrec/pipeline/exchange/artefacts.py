@@ -23,7 +23,7 @@ from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import TaskCard, write_card
 from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
-from recsys.data.dataset_files import write_dataset
+from recsys.data.dataset_files import SplitInteractions, write_dataset
 
 PUBLISHED = "published"
 """Name of the source, and finish reason of its records: nobody here saw them generated."""
@@ -77,7 +77,8 @@ def write_released(dataset: Dataset, out: Path, about: dict[str, Any]) -> dict[s
     labels = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(part) for part in parts])
     kept = pd.DataFrame({"user": users, "item": items, "split": labels})
     about = about | {"protocol": {"split": {"kind": "given"}}, "dropped": {}}
-    counts: dict[str, int] = write_dataset(out, kept, dataset.items, dataset.users, about)["counts"]
+    interactions = SplitInteractions.of(kept, dataset.n_users, dataset.n_items)
+    counts: dict[str, int] = write_dataset(out, interactions, dataset.items, dataset.users, about)["counts"]
     return counts
 
 

@@ -17,7 +17,7 @@ from recsys.data.readers.base import SideRows
 from recsys.data.readers.fields import bare_ids
 from recsys.data.readers.json_records import keyless, parsed_lines
 from recsys.data.readers.nested import text_of
-from recsys.data.readers.side_columns import side_column, text_column
+from recsys.data.readers.side_columns import SEPARATOR, list_column, lists_in, side_column, text_column
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,17 @@ class Catalogue:
         Raises:
             DataError: see `parsed_lines`; no line has an id.
         """
-        wanted, found, notes = set(ids.tolist()), _Found(self.lists), list[str]()
+        wanted, found, notes = set(ids), _Found(self.lists), list[str]()
         parts, lines, nameless, repeated, seen = list[pa.Array](), 0, 0, 0, set[str]()
         for _, records in parsed_lines(self.path):
             if not seen:
                 seen.update(*records)
             names = bare_ids(pa.array([_id(record.get(self.key)) for record in records], pa.string()))
             for name, record in zip(names.to_pylist(), records, strict=True):
-                if name in found.places:
+                if name in found.names:
                     repeated += 1
                 elif name in wanted:
+                    wanted.discard(name)  # the text that `found` holds from here on
                     found.add(name, self.row(record))
             found.pack()
             there = names.filter(pc.not_equal(names, ""))
@@ -70,55 +71,70 @@ class Catalogue:
         return SideRows(self._frame(about, found, notes), described, tuple(notes))
 
     def _frame(self, about: str, found: _Found, notes: list[str]) -> pd.DataFrame:
-        columns = {about: pd.Series([*found.places], dtype="str")}
+        columns = {about: pd.Series([*found.names], dtype="str")}
+        found.names.clear()
         for name in [*found.columns]:
+            if name in self.lists:
+                if (lists := found.lists_of(name)) is not None:
+                    columns[name] = list_column(lists, name, self.path, notes)
+                continue
             if name != "year" and (texts := found.texts(name)) is not None:
                 if any(pc.any(pc.not_equal(part, "")).as_py() for part in texts):
                     columns[name] = text_column(texts, name)
                 continue
             cells = found.cells(name)  # freed when it is converted
-            if any(cell is not None and cell != "" and cell != [] for cell in cells):
-                columns[name] = side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, self.lists)
+            if any(map(_holds_something, cells)):
+                columns[name] = side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, ())
         return pd.DataFrame(columns)
 
 
 @dataclass
 class _Found:
-    """Rows of a catalogue, column by column; values that many rows list are held once, and texts as bytes.
+    """Rows of a catalogue, column by column; texts and lists of them as bytes.
 
-    A text of Python is held with 60 bytes of its own, and each of a column's ways to Arrow holds all of them again.
+    A text of Python is held with 60 bytes of its own and a list with 70, and each of a column's ways to Arrow holds all
+    of them again.
 
     Args:
         lists: columns that hold several values.
     """
 
     lists: tuple[str, ...]
-    places: dict[str, int] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    """The ids, in the order of their rows."""
     columns: dict[str, list[Any]] = field(default_factory=dict)
-    """The cells of each column, of those that are texts the ones that are not packed yet."""
+    """The cells of each column, of those that are packed the ones that wait for it."""
     packed: dict[str, list[pa.Array]] = field(default_factory=dict)
-    shared: dict[str, str] = field(default_factory=dict)
+    filled: set[str] = field(default_factory=set)
+    """The columns of lists in which some cell holds anything."""
 
     def add(self, name: str, row: dict[str, Any]) -> None:
         """Appends the row of an id; every row has the same columns."""
-        self.places[name] = len(self.places)
+        self.names[name] = None
         for column, cell in row.items():
-            shared = [self.shared.setdefault(value, value) for value in cell] if isinstance(cell, list) else cell
             if column not in self.columns:
-                self.columns[column] = []
-                if column not in self.lists:
-                    self.packed[column] = []
-            self.columns[column].append(shared)
+                self.columns[column], self.packed[column] = [], []
+            self.columns[column].append(cell)
 
     def pack(self) -> None:
-        """Packs the texts that were added; a column with anything else stays as it is from there on."""
+        """Packs what was added of lists and texts; a column with anything else stays as it is from there on."""
         for name in [*self.packed]:
-            if all(cell is None or type(cell) is str for cell in self.columns[name]):
-                self.packed[name].append(pa.array(self.columns[name], pa.large_string()))
+            cells = self.columns[name]
+            if name in self.lists:
+                self.filled |= {name} if any(map(_holds_something, cells)) else set()
+                self.packed[name].append(pa.array(lists_in(cells, SEPARATOR), pa.list_(pa.string())))
+                self.columns[name] = []
+            elif all(cell is None or type(cell) is str for cell in cells):
+                self.packed[name].append(pa.array(cells, pa.large_string()))
                 self.columns[name] = []
             else:
                 self.columns[name] = self._whole(name)
                 del self.packed[name]
+
+    def lists_of(self, name: str) -> list[pa.Array] | None:
+        """Takes a column of lists; None where no cell holds anything."""
+        parts = self.packed.pop(name)
+        return parts if name in self.filled else None
 
     def texts(self, name: str) -> list[pa.Array] | None:
         """Takes a column of texts, nulls among them; None where it holds anything else."""
@@ -137,3 +153,7 @@ class _Found:
 
 def _id(cell: Any) -> str:
     return "" if isinstance(cell, (list, dict)) else text_of(cell)
+
+
+def _holds_something(cell: Any) -> bool:
+    return cell is not None and cell != "" and cell != []

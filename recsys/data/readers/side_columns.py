@@ -5,25 +5,28 @@ The whole column decides: several values, a year, text, whole numbers, numbers o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys.data.markup import blank_is_null
 from recsys.data.readers.fields import typed, years_of
 from recsys.data.readers.nested import NumberText, text_of, values_of
 from recsys.data.readers.nothing import NOTHING
 
+SEPARATOR = "|"
+"""Of several values in one text, where nobody says otherwise."""
 TEXT = {"title", "description", "profile"}
 """Side columns that are text whatever they look like."""
 
 
 def side_column(
-    column: pd.Series, path: Path, notes: list[str], lists: Collection[str] = ("genres",), separator: str = "|"
+    column: pd.Series, path: Path, notes: list[str], lists: Collection[str] = ("genres",), separator: str = SEPARATOR
 ) -> pd.Series:
     """The column by its name and its cells.
 
@@ -36,9 +39,11 @@ def side_column(
     """
     name = str(column.name)
     if name in lists:
-        values = _lists(column, separator)
-        _note_other_separator(values, name, separator, path, notes)
-        return values
+        typed_cells = column.dtype != object
+        values = lists_in([str(c) if typed_cells and not _absent(c) else c for c in column], separator)
+        if not any(len(parts) > 1 for parts in values):
+            _note_other_separator([parts[0] for parts in values if parts], name, separator, path, notes)
+        return pd.Series(values, dtype=object)
     cells = column if column.dtype == object else None
     if cells is not None and _numeric_lists(cells):
         return cells.map(lambda cell: [float(part) for part in cell or []])
@@ -72,6 +77,19 @@ def text_column(parts: Sequence[pa.Array], name: str) -> pd.Series:
     return pd.Series(pd.StringDtype(na_value=np.nan).__from_arrow__(texts), name=name)
 
 
+def list_column(parts: Sequence[pa.Array], name: str, path: Path, notes: list[str]) -> pd.Series:
+    """As `side_column` of cells that hold several values, given in parts of what `lists_in` made of them."""
+    lists = pa.chunked_array(parts, pa.list_(pa.string()))
+    if (pc.max(pc.list_value_length(lists)).as_py() or 0) <= 1:
+        _note_other_separator(pc.list_flatten(lists).to_pylist(), name, SEPARATOR, path, notes)
+    return pd.Series(pd.arrays.ArrowExtensionArray(lists), name=name)
+
+
+def lists_in(cells: Iterable[Any], separator: str) -> list[list[str]]:
+    """The values of each cell, see `values_of`; none where the cell is missing."""
+    return [[] if _absent(cell) else values_of(cell, separator) for cell in cells]
+
+
 def _without_nothing(text: pd.Series, path: Path, notes: list[str]) -> pd.Series:
     """The texts without those like NULL that several rows have; one alone may be a title."""
     bare = text.str.strip()
@@ -93,19 +111,8 @@ def _without_point(value: float) -> str | None:
     return None if pd.isna(value) else str(int(value)) if value.is_integer() else repr(value)
 
 
-def _lists(column: pd.Series, separator: str) -> pd.Series:
-    if column.dtype == object:
-        cells: list[Any] = [None if _absent(cell) else cell for cell in column]
-    else:
-        cells = [None if _absent(cell) else str(cell) for cell in column]
-    return pd.Series([[] if cell is None else values_of(cell, separator) for cell in cells], dtype=object)
-
-
-def _note_other_separator(lists: pd.Series, name: str, separator: str, path: Path, notes: list[str]) -> None:
+def _note_other_separator(filled: list[str], name: str, separator: str, path: Path, notes: list[str]) -> None:
     """A line where a list column looks as if another separator stood in it: one value each, most with a comma."""
-    filled = [values[0] for values in lists if values]
-    if not filled or any(len(values) > 1 for values in lists):
-        return
     for other in (",", ";", "|"):
         holding = [value for value in filled if other in value]
         if other != separator.strip() and len(holding) > len(filled) / 2:

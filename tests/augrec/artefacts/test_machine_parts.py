@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
 from augrec.artefacts.gpus import query_gpus, visible_gpus
-from augrec.artefacts.memory import free_memory, memory_limit, physical_memory, size_in_words
+from augrec.artefacts.memory import free_memory, give_back, memory_limit, physical_memory, size_in_words
 from augrec.artefacts.model_files import header_bytes, is_quantised, model_config, read_tensor_header
 
 KIB = 1024
@@ -47,6 +48,21 @@ def test_free_memory_is_the_smaller_of_machine_and_container(tmp_path: Path) -> 
     (group / "memory.max").write_text("3000\n", encoding="utf-8")
     assert memory_limit(group) == 3000
     assert free_memory(meminfo, group) == 2000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much a process holds")
+def test_what_was_freed_is_given_back() -> None:
+    def held() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = held()
+    texts = [pa.array(np.arange(20_000)).cast(pa.string()) for _ in range(400)]
+    arrays = [np.ones(2000) for _ in range(4000)]
+    most, last = held(), arrays[-1]  # the last one lies behind the others, so that the heap cannot simply end earlier
+    del texts, arrays
+    give_back()
+    assert held() - before < 0.5 * (most - before)
+    assert last.sum() == 2000
 
 
 def test_this_machine_has_memory() -> None:

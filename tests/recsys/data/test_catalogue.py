@@ -30,10 +30,12 @@ COLUMNS: dict[str, Callable[[int], Any]] = {
     "truth": lambda row: row % 2 == 0,
     "year": lambda row: None if row % 5 == 0 else f"{1990 + row}",
     "genres": lambda row: "Sea" if row % 2 else ["Sea", "Birds"],
-    "tags": lambda row: "calm",
+    "tags": lambda row: "calm, cold",
+    "empty": lambda row: ["", []][row % 2],
+    "blanks": lambda row: [[], " "][row == 11],
     "vector": lambda row: [row, 1.5],
 }
-LISTS = ("genres", "tags")
+LISTS = ("genres", "tags", "empty", "blanks")
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +62,15 @@ def test_texts_packed_in_parts_are_what_the_whole_column_is(
     expected = {"item": pd.Series(asked, dtype="str")}
     for name in COLUMNS:
         cells = [record[name] for row, record in enumerate(records) if row != 3]
-        if any(cell is not None and cell != "" for cell in cells):
+        if any(cell is not None and cell not in ("", []) for cell in cells):
             expected[name] = side_column(pd.Series(cells, dtype=object, name=name), items.path, notes, LISTS)
     assert "nothing" not in expected
     assert "blank" not in expected
+    assert "empty" not in expected
+    assert "blanks" in expected
+    assert "no tags are separated by '|'" in found.notes[-1]
     assert "spaces" in expected
-    pd.testing.assert_frame_equal(found.frame, pd.DataFrame(expected))
+    lists = {name: pd.Series(found.frame[name].tolist(), dtype=object) for name in LISTS if name in expected}
+    pd.testing.assert_frame_equal(found.frame.assign(**lists), pd.DataFrame(expected))
     assert found.notes == tuple(notes)
     assert len(found.ids) == N

@@ -27,3 +27,19 @@ def test_texts_stand_at_their_ids(monkeypatch: pytest.MonkeyPatch, part: int, id
     assert whole.equals(table)
     assert all(column.num_chunks == 1 for column in whole.columns) or not ids
     assert lines == []
+
+
+@pytest.mark.parametrize("cut", [0, 2, 3])
+def test_lists_of_arrow_stand_at_their_ids_as_those_of_python_do(cut: int) -> None:
+    genres = [["Sea", "Birds"], [], ["unknown"], ["Sea"], ["a", "unknown", "b"]]
+    parts = [pa.array(part, pa.list_(pa.string())) for part in (genres[:cut], genres[cut:])]
+    kinds = {
+        "python": pd.Series(genres, dtype=object),
+        "arrow": pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array(parts))),
+    }
+    for ids in ([*"abcde"], [*"exca"], ["c"]):
+        tables = [side_table(pd.DataFrame({"item": [*"abcde"], "genres": of}), "item", np.array(ids, dtype=object))
+                  for of in kinds.values()]  # fmt: skip
+        assert tables[0].equals(tables[1])
+        assert tables[1]["genres"].null_count == 0
+        tables[1].validate(full=True)
