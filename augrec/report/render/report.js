@@ -37,6 +37,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A rule beside the names of rows, while other columns lie below them.
+for (const scroll of document.querySelectorAll(".scroll")) {
+  scroll.addEventListener("scroll", () => scroll.classList.toggle("scrolled", scroll.scrollLeft > 0), { passive: true });
+}
+
 // Copies a line of provenance. Without it one click still selects the whole value.
 for (const code of navigator.clipboard ? document.querySelectorAll(".copied code") : []) {
   const button = document.createElement("button");

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.kit.html_pages import beyond_the_edge, look, open_page, printed_pages, violations
 
@@ -100,6 +102,37 @@ def test_an_injected_script_would_be_refused(page: Any) -> None:
 def test_no_errors_and_no_requests(page: Any) -> None:
     assert page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
     assert [entry for entry in page.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_a_table_that_is_scrolled_sideways_keeps_its_names_with_their_heading_and_its_rules(page: Any) -> None:
+    resize(page, 390, 844)
+    rules = set()
+    for down in (0, 0.3, 0.6):  # rows do not begin at whole pixels
+        told = page.execute_async_script(
+            "const table = document.querySelector('#tests-table'), scroll = table.closest('.scroll');"
+            "for (let e = table; (e = e.closest('details')); e = e.parentElement) e.open = true;"
+            "table.style.marginTop = `${arguments[0]}px`; table.scrollIntoView(); scroll.scrollLeft = 150;"
+            "const done = arguments[1];"
+            "const box = e => { const b = e.getBoundingClientRect(); return [b.left, b.bottom, b.width] };"
+            "requestAnimationFrame(() => requestAnimationFrame(() => done({"
+            "  edge: box(scroll)[0], names: [...table.rows].map(row => box(row.cells[0])), rule: scroll.className,"
+            "  heading: document.elementFromPoint(box(scroll)[0] + 4, box(table.rows[0])[1] - 4)"
+            "  .closest('th').innerText})))",
+            down,
+        )
+        assert "variant" in told["heading"]
+        assert told["rule"] == "scroll scrolled"
+        assert {left for left, *_ in told["names"]} == {told["edge"]}
+        shown = Image.open(io.BytesIO(page.get_screenshot_as_png())).convert("L")
+        for _, bottom, width in told["names"]:
+            if bottom < 800:
+                near = range(round(bottom) - 3, round(bottom) + 2)
+                beside_it, below_the_name = (
+                    min(shown.getpixel((round(told["edge"] + x), y)) for y in near) for x in (width + 4, 2)
+                )
+                rules.add((round(bottom % 1, 1), beside_it, below_the_name))
+    assert len(rules) > 3
+    assert all(below_the_name == beside_it < 235 for _, beside_it, below_the_name in rules)
 
 
 @pytest.mark.parametrize("width", [360, 400, 768, 1280])
