@@ -33,6 +33,7 @@ from augrec.pipeline.hooks import Hooks
 from augrec.pipeline.llm_draws import draw_name, with_draws
 from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
 from augrec.pipeline.reranking.problems import reranking_problems
+from augrec.pipeline.seeds import Seed
 from augrec.pipeline.start_from import StartFrom
 from augrec.pipeline.trackers import TrackerName
 from augrec.pipeline.tuning.options import TuneOptions, check_tuned
@@ -96,7 +97,7 @@ class Variant(Augmentation):
 
     model: str
     """A name from `models`."""
-    seeds: list[int] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1)
     """Training seeds of this variant; those of the run unless given. One is enough for a model in closed form, whose
     value is that of every seed; a drawn control (`shuffled`, `random`...) gets at least as many as the run has."""
     start_from: StartFrom | None = None
@@ -111,7 +112,7 @@ class Config(Options):
     """The run's name; also the name of its folder under `runs/`."""
     output: Folder | None = None
     """The run folder; `runs/<name>` unless given."""
-    seed: int = 0
+    seed: Seed = 0
     """The seed of splits, prompts and sampling. Training seeds are listed in `seeds`."""
     dataset: DatasetOptions
     candidates: CandidateOptions = CandidateOptions()
@@ -127,7 +128,7 @@ class Config(Options):
     """Named recommenders, each with its family and hyper-parameters."""
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
-    seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
+    seeds: list[Seed] = Field(default=[1, 2, 3, 4, 5], min_length=1)
     """Training seeds: every variant is trained once per seed. Five or more for a claim."""
     workers: PositiveInt | None = None
     """Trainings that run side by side; by default one per CPU core, or one on a GPU."""
@@ -343,8 +344,9 @@ def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
         raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+class _PlainLoader(yaml.SafeLoader):
+    """SafeLoader that refuses what YAML silently reads as something else than people write: a key given twice, of which
+    it would keep the last, 010 (which is 8 there) and 1:30 (90)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -356,6 +358,21 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """A number in the digits of its text."""
+        text = node.value.lstrip("+-").replace("_", "")
+        number: int | float = (
+            self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+        )
+        if ":" in text or re.fullmatch("0[0-7]+", text):
+            problem = f"{node.value} is {number} in YAML: write that, or quote it ('{node.value}') where it is a text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return number
+
+
+for _kind in ("int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _PlainLoader.construct_number)
 
 
 def read_config(path: Path | str, overrides: list[str] | None = None) -> Config:
@@ -377,7 +394,7 @@ def read_config(path: Path | str, overrides: list[str] | None = None) -> Config:
 def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     """A YAML file as plain sections with the overrides applied; nothing in it is checked yet."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
     except FileNotFoundError:
         raise UsageError(
             "the config file does not exist",
@@ -439,7 +456,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 def _override(raw: dict[str, Any], override: str) -> None:
     path, text = _keys_and_value(raw, override)
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_PlainLoader)
     except yaml.YAMLError as error:
         key = ".".join(path)
         raise UsageError(f"the value of '{key}' is not valid YAML: {_yaml_problem(error)}", where=override) from None

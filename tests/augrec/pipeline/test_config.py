@@ -139,6 +139,33 @@ def test_a_key_given_twice_is_refused(config_file: Path) -> None:
     assert "the key 'seed' is given twice" in problem(config_file)
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=-1", "seed: input should be greater than or equal to 0"),
+        ("seeds=[1,-2]", "seeds.1: input should be greater than or equal to 0"),
+        ("seed=99999999999999999999", "seed: input should be less than or equal to"),
+        ("seed=010", "010 is 8 in YAML"),
+        ("dataset.k_core=1:30", "1:30 is 90 in YAML"),
+        ("training.learning_rate=1:30.5", "1:30.5 is 90.5 in YAML"),
+    ],
+)
+def test_numbers_that_nothing_draws_with_or_that_yaml_reads_otherwise_are_refused(
+    config_file: Path, override: str, said: str
+) -> None:
+    assert said in problem(config_file, override)
+
+
+def test_a_number_that_yaml_reads_otherwise_is_refused_in_a_file_too(config_file: Path) -> None:
+    config_file.write_text(MINIMAL + "workers: 010\n")
+    assert "010 is 8 in YAML" in problem(config_file)
+
+
+def test_usual_ways_of_writing_numbers_are_read(config_file: Path) -> None:
+    for text, number in (("0", 0), ("1_000", 1000), ("0x10", 16), ("+7", 7)):
+        assert read_config(config_file, [f"seed={text}"]).seed == number
+
+
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "just text\n", "a: [1\n"])
 def test_a_file_that_is_no_config_is_refused(config_file: Path, content: str) -> None:
     config_file.write_text(content)

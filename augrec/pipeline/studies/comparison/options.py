@@ -11,6 +11,7 @@ from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
 from augrec.pipeline.config import Augmentation, Variant
+from augrec.pipeline.seeds import Seed
 from augrec.pipeline.studies.comparison.local_models import LocalModels, with_model_arms
 from augrec.report.options import Margin
 
@@ -37,7 +38,7 @@ class Arm(Augmentation):
     note: str | None = None
     """What a reader has to know of it."""
 
-    def variant(self, model: str, seeds: list[int] | None) -> Variant:
+    def variant(self, model: str, seeds: list[Seed] | None) -> Variant:
         """The arm as a run's variant of one model."""
         options = {name: getattr(self, name) for name in Augmentation.model_fields}
         return Variant(model=model, seeds=seeds, **options)
@@ -54,7 +55,7 @@ class RecommenderOptions(Options):
     """The model's option that is tuned for every arm alike, e.g. `profile_scale`."""
     scales: tuple[NonNegativeFloat, ...] = Field(min_length=1)
     """The values that are tried for every arm, on validation. The best is kept; the first one where several are."""
-    seeds: list[int] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1)
     """Training seeds; those of the comparison unless given. One is enough for a model in closed form; arms that are
     drawn (shuffled, random) get at least as many as the comparison has."""
 
@@ -113,9 +114,9 @@ class Compare(Options):
     claim: str | None = None
     """The arm the headline is about, or a row of re-ranking such as `none+ranking`; the first one of a language model
     unless given."""
-    seeds: list[int] = Field(default=[1, 2, 3, 4, 5], min_length=1)
+    seeds: list[Seed] = Field(default=[1, 2, 3, 4, 5], min_length=1)
     """Training seeds of what is reported."""
-    tuning_seed: int = Field(1001, ge=0)
+    tuning_seed: Seed = 1001
     """Training seed of the tuning; none that is reported."""
     metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
     """What is reported; the first is that of the headline and of the tuning."""

@@ -11,6 +11,7 @@ from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
 from augrec.artefacts.study_folder import OWN_FOLDERS
+from augrec.pipeline.seeds import Seed
 from augrec.pipeline.studies.search.options import Search
 from augrec.report.pages.experiment.options import Table
 
@@ -80,7 +81,7 @@ class Experiment(Options):
     """Variants as in a run config; they replace those of the base."""
     sweeps: Named[Sweep] = Field(default_factory=dict)
     """Sweeps by name; the variants they make are called `<sweep>=<value>`, of several `<sweep>-<variant>=<value>`."""
-    seeds: list[int] | None = Field(None, min_length=1)
+    seeds: list[Seed] | None = Field(None, min_length=1)
     """Training seeds; those of the base unless given."""
     search: Search | None = None
     """Hyper-parameter search before the reported trainings."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, PositiveInt
 
 from augrec.artefacts.options import Options
+from augrec.pipeline.seeds import Seed
 
 
 class Search(Options):
@@ -14,9 +15,9 @@ class Search(Options):
 
     trials: PositiveInt
     """Trials per variant: of a model that several variants use, each searches its own options."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Of the sampler (TPE)."""
-    seeds: list[int] = Field(default=[1001], min_length=1)
+    seeds: list[Seed] = Field(default=[1001], min_length=1)
     """Training seeds of every trial, none of which is reported; a trial's value is their mean."""
     spaces: Path
     """A folder with one file per family, named after it, relative to this file."""
