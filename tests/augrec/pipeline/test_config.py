@@ -157,7 +157,7 @@ def test_numbers_that_nothing_draws_with_or_that_yaml_reads_otherwise_are_refuse
 
 
 def test_a_number_that_yaml_reads_otherwise_is_refused_in_a_file_too(config_file: Path) -> None:
-    config_file.write_text(MINIMAL + "workers: 010\n")
+    config_file.write_text(MINIMAL.replace("name: ", "report_to: 010\nname: ", 1))
     assert "010 is 8 in YAML" in problem(config_file)
 
 
