@@ -126,6 +126,11 @@ def hinted_by_the_answer(taught: Taught, line: Line) -> Line:
     return _reworded(line, lambda text: text.replace(f"best first: {first}", f"best first: {second}"))
 
 
+def hinted_by_no_letter(taught: Taught, line: Line) -> Line:
+    """In the place of B, whose order is right."""
+    return _reworded(line, lambda text: re.sub(r"(best first: (?:A, )?)B", r"\1AA", text))
+
+
 def last_two_hinted_the_other_way(taught: Taught, line: Line) -> Line:
     """The rest of the order is that of the scores."""
     return _reworded(line, lambda text: re.sub(r"(best first: .*), (\w+), (\w+)\. ", r"\1, \3, \2. ", text))
@@ -167,6 +172,7 @@ def words_that_it_does_not_say(taught: Taught, line: Line) -> Line:
         ("pair", no_history, {"history"}),
         ("ranking", somebody_elses_items, {"similar"}),
         ("pair", hinted_by_the_answer, {"hints"}),
+        ("pair", hinted_by_no_letter, {"hints"}),
         ("ranking", last_two_hinted_the_other_way, {"hints"}),
         ("pair", other_answer, {"answers"}),
         ("pair", answer_behind_the_last, {"answers"}),
@@ -245,6 +251,11 @@ def test_an_item_and_a_user_of_no_name_here_are_taken_for_nobody(taught: Taught)
     assert "similar" in taught.found({**line, "user": "?", "similar": [latest]})
     first = next(line for line in taught.lines if line["user"] == taught.users[1])
     assert "asked" in taught.found({**first, "user": "?"})
+
+
+def test_the_fold_is_the_last_but_one_part_of_an_id(taught: Taught) -> None:
+    line = taught.of("pair")
+    assert taught.found({**line, "id": "/".join(line["id"].split("/")[-2:])}) == {}
 
 
 def test_all_that_a_fold_scored_and_held_out_may_be_asked_about(taught: Taught) -> None:
