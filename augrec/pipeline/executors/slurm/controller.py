@@ -21,7 +21,7 @@ from augrec.artefacts.visible import visible
 DEFAULT_MAX_ARRAY_SIZE = 1001
 SECONDS = 60
 """How long a command may take; a busy controller answers slowly."""
-JOB_ID = re.compile(r"(?:(\d+)(?:;([\w.-]+))?|Submitted batch job (\d+)(?: on cluster ([\w.-]+))?)")
+JOB_ID = re.compile(r"(?:([1-9][0-9]*)(?:;([\w.-]+))?|Submitted batch job ([1-9][0-9]*)(?: on cluster ([\w.-]+))?)")
 """What `sbatch --parsable` prints, and what it prints where a wrapper drops the option."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """By which wrappers paint what they print."""
@@ -169,7 +169,8 @@ def queue(*clusters: str) -> list[Queued] | None:
         if done is None or done.returncode:
             return None
         rows = [[part.strip() for part in line.split("|", 4)] for line in done.stdout.splitlines()]
-        jobs = [Queued(*parts) for parts in rows if len(parts) >= 4 and parts[0].isdecimal()]  # a banner may have bars
+        named = [[parts[0].partition("_")[0], *parts[1:]] for parts in rows if len(parts) >= 4]
+        jobs = [Queued(*parts) for parts in named if parts[0].isdecimal()]  # a banner may have bars
         if not jobs and ("error:" in done.stdout or NO_ANSWER.search(f"{done.stdout}\n{done.stderr}")):
             return None
         listed += [job for job in jobs if _bare(job.state) != REVOKED]
@@ -183,8 +184,8 @@ def verdicts(jobs: Iterable[str]) -> dict[str, str]:
         asked = ["-n", "-X", "-P", "--format=JobID,State,ExitCode", "-j", ",".join(ids)]
         done = _known_to_all(["sacct", *(on or [FEDERATION]), *asked])
         listed = "" if done is None or done.returncode else done.stdout
-        lines = (line.split("|") for line in listed.splitlines() if line.count("|") == 2)
-        ended |= {job: state for job, state, *_ in lines if _bare(state) != REVOKED}
+        lines = ([part.strip() for part in line.split("|")] for line in listed.splitlines() if line.count("|") >= 2)
+        ended |= {job: state for job, state, *_ in lines if job[:1].isdecimal() and _bare(state) != REVOKED}
     return ended
 
 
@@ -222,7 +223,9 @@ def _call(command: list[str]) -> subprocess.CompletedProcess[str] | None:
 
 def _run(command: list[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
-    return subprocess.run(
+    done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS, cwd=folder,
         env=environment, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    done.stdout, done.stderr = (COLOUR.sub("", text) for text in (done.stdout, done.stderr))
+    return done

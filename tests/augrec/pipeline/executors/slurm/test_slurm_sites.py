@@ -132,6 +132,7 @@ def test_a_banner_is_no_part_of_an_id(site: Path, run: Run, monkeypatch: pytest.
     ("text", "found"),
     [
         ("17\n", "17"),
+        ("0\n", None),
         ("17;big-one\n", "17;big-one"),
         ("banner 9\n\n  17  \n\n", "17"),
         ("Submitted batch job 17 on cluster big\n", "17;big"),
@@ -302,6 +303,25 @@ def test_a_program_that_cannot_start_is_named(
 def test_a_first_submission_needs_no_queue(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QMODE", "down")
     assert len(hand_over(run)) == len(JOBS)
+
+
+@pytest.mark.parametrize(
+    "line", ["\\e[31m1001|N/A|RUNNING|None|/x\\e[0m", "1001_3|3|RUNNING|None|/x", "  1001 | 3 | RUNNING | None | /x"]
+)
+def test_rows_of_a_queue_are_read_whatever_a_site_adds(site: Path, tmp_path: Path, line: str) -> None:
+    """A row that is not understood would be a job that is not there, and handed over again."""
+    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/bash\nprintf '{line}\\n'\n")
+    queued = controller.queue()
+    assert queued is not None
+    assert [(job.job, job.alive) for job in queued] == [("1001", True)]
+
+
+@pytest.mark.parametrize(
+    "line", ["\\e[1m1001|FAILED|1:0\\e[0m", " 1001|FAILED |1:0|", "JobID|State|Exit\\n1001|FAILED|1:0"]
+)
+def test_rows_of_the_accounting_are_read_whatever_a_site_adds(site: Path, tmp_path: Path, line: str) -> None:
+    (tmp_path / "bin" / "sacct").write_text(f"#!/bin/bash\nprintf '{line}\\n'\n")
+    assert controller.verdicts(["1001"]) == {"1001": "FAILED"}
 
 
 @pytest.mark.parametrize("mode", ["old", "oldest"])
