@@ -107,6 +107,7 @@ def _decoded(path: Path, encoding: str, size: int) -> Iterator[bytes]:
                 raise cut_short(path, packed, error, f" after {lines:,} lines") from None
             if number == 0:
                 refuse_utf16(part, path, encoding)
+                decoder = None if part.startswith(codecs.BOM_UTF8) else decoder
                 part = part.removeprefix(codecs.BOM_UTF8)
             yield part if decoder is None else _utf8(decoder, part, path, encoding, lines)
             if not part:

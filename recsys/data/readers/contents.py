@@ -68,7 +68,7 @@ def suffixes(path: Path) -> tuple[str, str]:
 
 
 def contents(path: Path, encoding: str = "utf-8") -> Buffer:
-    """The file as UTF-8 bytes, without compression and byte order mark.
+    """The file as UTF-8 bytes, without compression and byte order mark, which says that it is UTF-8 already.
 
     Raises:
         DataError: the file is empty, its compression is broken, it is not in `encoding`, or it holds NUL bytes; names
@@ -162,7 +162,8 @@ def packed_inside(path: Path) -> str:
 
 
 def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:
-    if not is_encoding(encoding, "utf-8"):
+    marked = data[:3] == codecs.BOM_UTF8  # whoever saved the file anew, whatever its publisher writes
+    if not marked and not is_encoding(encoding, "utf-8"):
         try:
             return codecs.decode(data, encoding).lstrip("\ufeff").encode()
         except (UnicodeDecodeError, UnicodeError) as error:
@@ -172,7 +173,7 @@ def _as_utf8(data: Buffer, path: Path, encoding: str) -> Buffer:
                 where=f"{path}:{line_of(data, start)}",
                 remedy="name its encoding under source.table.encoding, or use the file as it was published",
             ) from None
-    return data[len(codecs.BOM_UTF8) :] if data[:3] == codecs.BOM_UTF8 else data
+    return data[len(codecs.BOM_UTF8) :] if marked else data
 
 
 def is_encoding(encoding: str, known: str) -> bool:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
+from recsys.data.readers.blocks import blocks
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited, refuse_broken_quotes
 from recsys.data.readers.registry import read
 
@@ -483,6 +484,19 @@ def test_ids_that_a_spreadsheet_rounded_are_said(read_files: Callable) -> None:
         "i.csv: 2 values of user_id are rounded, e.g. 1.23457E+17, as spreadsheets save long numbers: several ids may "
         "have become one; export the column as text"
     ]
+
+
+def test_a_mark_of_utf_8_counts_more_than_the_encoding_that_is_named(tmp_path: Path, read_files: Callable) -> None:
+    """Of files that somebody saved anew: the first id would have three more letters."""
+    table = {
+        "interactions": "i.csv",
+        "items": "s.csv",
+        "encoding": "latin-1",
+        "columns": {"s.csv": ["item_id", "title"]},
+    }
+    raw = read_files("table", {"i.csv": LOG, "s.csv": b"\xef\xbb\xbf1,caf\xc3\xa9\n2,b\n"}, table)
+    assert raw.items.to_numpy().tolist() == [["1", "caf\u00e9"], ["2", "b"]]
+    assert next(blocks(tmp_path / "s.csv", "latin-1")).data == "1,caf\u00e9\n2,b\n".encode()
 
 
 def test_control_characters_of_latin_1_are_letters_of_windows(read_files: Callable) -> None:
