@@ -35,12 +35,14 @@ class FakeServer:
     Attributes:
         likeliest: the log-probabilities of the first token of a free answer, by token; empty: it gives none.
         longest: what it lists as the most tokens of a request; None: it lists no models.
+        listed: (status, body, headers) in place of that list.
     """
 
     def __init__(self) -> None:
         self.answer: Answer = self.honest
         self.likeliest: dict[str, float] = {}
         self.longest: int | None = None
+        self.listed: tuple[int, Any, dict[str, str]] | None = None
         self.dead = False
         self.asked: list[Asked] = []
         self.at_once = self.most_at_once = 0
@@ -56,7 +58,8 @@ class FakeServer:
 
             def do_GET(self) -> None:
                 listed = [{"id": "m", "max_model_len": server.longest}]
-                server._reply(self, (200, {"data": listed}, {}) if server.longest else (404, {}, {}))
+                said = (200, {"data": listed}, {}) if server.longest else (404, {}, {})
+                server._reply(self, server.listed or said)
 
             def log_message(self, *arguments: object) -> None:
                 return None

@@ -199,6 +199,7 @@ def _ask_server(server: OpenAIOptions, place: str) -> Iterator[Finding]:
     try:
         with httpx.stream("GET", address, headers=headers, timeout=SECONDS_TO_ANSWER, trust_env=False) as answer:
             status = answer.status_code  # whatever else it sends is not read
+            kind = one_line(answer.headers.get("Content-Type", ""), 60)
     except httpx.HTTPError as error:
         what = f"nothing answers at {address} ({type(error).__name__})"
         yield Finding("caution", what, f"{place}.base_url", remedy)
@@ -206,3 +207,8 @@ def _ask_server(server: OpenAIOptions, place: str) -> Iterator[Finding]:
     if status in (401, 403):
         what = f"the server refuses the key ({status})"
         yield Finding("caution", what, f"{place}.api_key_env", "check it")
+    elif status >= 500:
+        yield Finding("caution", f"{address} answers with status {status}", f"{place}.base_url", remedy)
+    elif kind.casefold().startswith("text/html"):
+        what = f"a page for browsers answers at {address} (status {status}, {kind})"
+        yield Finding("caution", what, f"{place}.base_url", "correct the address: it ends in /v1, and may lack a port")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from augrec.pipeline.preflight import engines
 from augrec.pipeline.preflight.checks import begin, look_at_run
 from augrec.pipeline.preflight.findings import Finding
 from augrec.pipeline.stages.base import Run
+from tests.kit.fake_server import FakeServer
 from tests.kit.tiny_llama import write_adapter, write_llama
 from tests.kit.toy_config import RULES, Patch, toy_config, write_config
 
@@ -201,6 +203,31 @@ def test_an_adapter_of_another_base_is_cautioned_of_and_one_whose_base_is_gone_i
     twin = str(write_llama(tmp_path / "twin", layers=1))
     llm["engine"]["lora_base"] = twin
     assert levels(twin) == ["caution"]  # two models that are there, and differ
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ((200, b"<title>Sign in", {"Content-Type": "text/html"}), "a page for browsers answers at .*200, text/html"),
+        ((404, b"<h1>No", {"Content-Type": "text/html; charset=x"}), "a page for browsers answers at .*404"),
+        ((503, b"<h1>Busy", {"Content-Type": "text/html"}), "answers with status 503"),
+        ((404, {}, {}), None),  # servers need not list their models
+        ((200, {"data": []}, {"Content-Type": "application/json"}), None),
+    ],
+)
+def test_a_page_in_place_of_a_server_is_cautioned_of(
+    tmp_path: Path, toy_data: Path, listed: tuple[int, Any, dict[str, str]], said: str | None
+) -> None:
+    server = FakeServer()
+    server.listed = listed
+    try:
+        engine = {"kind": "openai", "model": "m", "base_url": server.url}
+        looked = found(tmp_path, {"generation": {"sources": {"api": {"engine": engine}}}})
+    finally:
+        server.close()
+    cautions = [finding.what for finding in looked if finding.where.endswith("base_url")]
+    assert len(cautions) == (said is not None)
+    assert said is None or re.search(said, cautions[0])
 
 
 def test_all_that_is_missing_is_one_refusal(tmp_path: Path) -> None:
