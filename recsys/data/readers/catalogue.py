@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augrec.artefacts.counts import counted
+from augrec.artefacts.memory import give_back
 from recsys.data.readers.base import SideRows
 from recsys.data.readers.fields import bare_ids
 from recsys.data.readers.json_records import keyless, parsed_lines
@@ -74,18 +75,24 @@ class Catalogue:
         columns = {about: pd.Series([*found.names], dtype="str")}
         found.names.clear()
         for name in [*found.columns]:
-            if name in self.lists:
-                if (lists := found.lists_of(name)) is not None:
-                    columns[name] = list_column(lists, name, self.path, notes)
-                continue
-            if name != "year" and (texts := found.texts(name)) is not None:
-                if any(pc.any(pc.not_equal(part, "")).as_py() for part in texts):
-                    columns[name] = text_column(texts, name)
-                continue
-            cells = found.cells(name)  # freed when it is converted
-            if any(map(_holds_something, cells)):
-                columns[name] = side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, ())
+            column = self._column(name, found, notes)
+            if column is not None:
+                columns[name] = column
+            give_back()  # what its parts took: Arrow would keep it beside the next column
         return pd.DataFrame(columns)
+
+    def _column(self, name: str, found: _Found, notes: list[str]) -> pd.Series | None:
+        """Takes a column; None where it holds nothing."""
+        if name in self.lists:
+            lists = found.lists_of(name)
+            return None if lists is None else list_column(lists, name, self.path, notes)
+        if name != "year" and (texts := found.texts(name)) is not None:
+            filled = any(pc.any(pc.not_equal(part, "")).as_py() for part in texts)
+            return text_column(texts, name) if filled else None
+        cells = found.cells(name)  # freed when it is converted
+        if not any(map(_holds_something, cells)):
+            return None
+        return side_column(pd.Series(cells, dtype=object, name=name), self.path, notes, ())
 
 
 @dataclass
