@@ -206,6 +206,12 @@ def test_what_was_changed_by_hand_is_judged_as_far_as_it_says_anything(
     assert found <= set(taught.found({**taught.of(task), **change}))
 
 
+@pytest.mark.parametrize("name", ["by hand {}", "hand/made/{}", "{}"])
+def test_an_id_that_names_no_fold_is_that_of_none(taught: Taught, name: str) -> None:
+    lines = [{**line, "id": name.format(n + 10)} for n, line in enumerate(taught.lines)]
+    assert taught.found(*lines)["asked"] == len(lines)
+
+
 def test_a_file_that_is_taught_elsewhere_is_audited_against_the_run(taught: Taught, tmp_path: Path) -> None:
     file, other = tmp_path / "taught.jsonl", {**taught.of("pair"), "id": "x/0/0", "dataset": "Other\x1b[2J"}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from augrec.report.numbers.comparison import Comparison, compare, corrected
-from augrec.report.numbers.variants import Trained
+from augrec.report.numbers.variants import Trained, over_draws
 from augrec.report.numbers.verdicts import WORDS, Verdict, definitions, evidence, few_differ, verdict
 from augrec.report.options import Inference
 
@@ -129,12 +129,16 @@ def test_a_user_who_differs_with_one_seed_is_enough_for_it_not_to_be_identical()
         found, said = decided(by_seeds("a", other), by_seeds("b", VALUES))
         assert (found.n_differ, found.identical) == (1, False)
         assert said.word != "identical"
+    drawn = over_draws("a", [by_seeds("a-1", VALUES), by_seeds("a-2", one)])
+    assert decided(drawn, by_seeds("b", VALUES))[0].n_differ == 1
     found, said = decided(by_seeds("a", VALUES, first_seed=9), by_seeds("b", VALUES))
     assert (found.n_differ, said.word) == (None, "undecided")  # no seed is shared: the values are means of others
 
 
 def test_identical_says_of_what_and_of_how_many_trainings() -> None:
     assert same_for_all(VALUES)[1].why == "every user has the same value with both in each of 3 trainings"
+    twice = over_draws("a", [by_seeds(f"a-{n}", VALUES.copy()) for n in range(2)])
+    assert decided(twice, by_seeds("b", VALUES))[1].why.endswith("in each of 6 trainings")
     assert same_for_all(VALUES[:1])[1].why == "every user has the same value with both, each trained once"
     zero, said = same_for_all(np.zeros((2, 5)))
     assert zero.margin is None
