@@ -25,7 +25,7 @@ class Inference:
 
     alpha: float = 0.05
     bootstrap: int = 2000
-    seed: int = Field(default=0, ge=0)
+    seed: int = 0
     margin: float = 0.02
     flips: int = 9_999
 
