@@ -1,6 +1,6 @@
 """How long is a training epoch, and does it learn as much, beside PyG's LightGCN and Cornac's BPR?
 
-    python -m benchmarks.epoch [--json FILE] [--epochs N] [--seed N] [--only lightgcn|mf-bpr]
+    python -m benchmarks.epoch [--json FILE] [--epochs N] [--seed N] [--only lightgcn|mf-bpr|mf-bpr-sgd]
 
 Data: MovieLens-100K from the installed recbole package; ratings of 4 and 5, 5-core, each user's first 80 % by time for
 training, 10 % for validation, 10 % for test. All models have embeddings of 64, are trained until validation recall@20
@@ -10,7 +10,8 @@ PyG's LightGCN is trained as in PyG's example: an `edge_index`, a shuffling `Dat
 rate, batches, layers and the weight of the penalty are the same as ours. The example draws negatives without a look at
 what a user has, which costs recall; so there is a second training with our sampler's negatives, and that one, which
 learns as much as ours, is held against ours. Cornac's BPR is plain SGD on single triplets in C++, with item biases and
-a learning rate of its own. Both are evaluated every five epochs, so that both have fifty epochs to get better.
+a learning rate of its own; MF-BPR is held against it in batches with Adam, its default, and by single steps. All are
+evaluated every five epochs, so that all have fifty epochs to get better.
 Exit status: 0 within targets, 1 not.
 """
 
@@ -44,16 +45,17 @@ from recsys.evaluation.ranking import evaluate
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.train import train
 
 SOURCE = "pkg:recbole/recbole/dataset_example/ml-100k"
 DIM, LAYERS, LR, BATCH, L2, PATIENCE = 64, 2, 2e-3, 2048, 1e-4, 10
-# What validation preferred with seed 1, of eight settings of MF-BPR and four of Cornac's BPR.
+# What validation preferred with seed 1, of eight settings of MF-BPR and four of Cornac's; single steps have Cornac's.
 MF_LR, MF_L2, CORNAC_LR, CORNAC_L2, CORNAC_STEP = 5e-3, 0.02, 0.05, 0.01, 5
 MF_LONGER = 10
 FASTER, APART = 2.0, 0.01
-PARTS = ("lightgcn", "mf-bpr")
+PARTS = ("lightgcn", "mf-bpr", "mf-bpr-sgd")
 MISSING = "not installed: `make bench` does"
 
 Embeddings = tuple[Tensor, Tensor]
@@ -211,7 +213,7 @@ def measure(epochs: int, seed: int, only: Sequence[str] = PARTS) -> list[Result]
     with one_thread(), torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
         dataset = movielens(RunFolder(Path(folder)).dataset)
-        parts = {"lightgcn": _lightgcn, "mf-bpr": _mf_bpr}
+        parts = {"lightgcn": _lightgcn, "mf-bpr": _mf_bpr, "mf-bpr-sgd": _mf_bpr_sgd}
         return [result for name in only for result in parts[name](dataset, epochs, seed, Path(folder))]
 
 
@@ -239,17 +241,28 @@ def _lightgcn(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Re
 
 
 def _mf_bpr(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
+    return _beside_cornac("MF-BPR", MfBprOptions(dim=DIM, l2=MF_L2), MF_LR, dataset, epochs, seed, folder)
+
+
+def _mf_bpr_sgd(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
+    options = MfBprSgdOptions(dim=DIM, l2=CORNAC_L2, training=None)
+    return _beside_cornac("MF-BPR (SGD)", options, CORNAC_LR, dataset, epochs, seed, folder)
+
+
+def _beside_cornac(
+    name: str, options: FamilyOptions, lr: float, dataset: Dataset, epochs: int, seed: int, folder: Path
+) -> list[Result]:
     most = MF_LONGER * epochs
-    own = ours(dataset, MfBprOptions(dim=DIM, l2=MF_L2), most, seed, folder, MF_LR, CORNAC_STEP)
-    results = shown("MF-BPR", own)
+    own = ours(dataset, options, most, seed, folder, lr, CORNAC_STEP)
+    results = shown(name, own)
     if find_spec("cornac") is None:
         return [*results, Result.unjudged("Cornac BPR", None, "", MISSING)]
     cornac = cornac_bpr(dataset, most, seed)
     results += shown("Cornac BPR", cornac)
     whole = own.epoch * own.best_epoch / (cornac.epoch * cornac.best_epoch)
-    results.append(Result.unjudged("MF-BPR / Cornac BPR: epoch", own.epoch / cornac.epoch, "x", "reported"))
-    results.append(Result.at_most("MF-BPR / Cornac BPR: to the best epoch", whole, 1.0, "x"))
-    results.append(Result.at_least("MF-BPR - Cornac BPR: recall@20", own.recall - cornac.recall, 0.0, "absolute"))
+    results.append(Result.unjudged(f"{name} / Cornac BPR: epoch", own.epoch / cornac.epoch, "x", "reported"))
+    results.append(Result.at_most(f"{name} / Cornac BPR: to the best epoch", whole, 1.0, "x"))
+    results.append(Result.at_least(f"{name} - Cornac BPR: recall@20", own.recall - cornac.recall, 0.0, "absolute"))
     return results
 
 

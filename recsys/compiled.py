@@ -17,26 +17,33 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """The same function as machine code; decorates functions of numbers and NumPy arrays.
+def compiled(*, any_order: bool = False) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorates a function of numbers and NumPy arrays, which reads and writes within their bounds: nobody checks.
 
-    Sums are taken in the order in which they are written: results are those of the function in Python, bit for bit.
+    Args:
+        any_order: whether the terms of a sum may be added in another order, several at a time, and multiplied and added
+            in one rounding. Results then depend on the kind of processor in their last bits, as torch's do; else they
+            are those of the function in Python, bit for bit.
     """
+    allowed = {"reassoc", "contract", "nsz"} if any_order else set()
 
-    @cache
-    def machine_code() -> Callable[P, T]:
-        from numba import njit
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        @cache
+        def machine_code() -> Callable[P, T]:
+            from numba import njit
 
-        try:
-            return njit(function, cache=True, nogil=True)
-        except RuntimeError:  # numba finds no folder that it may write to
-            return njit(function, nogil=True)
+            try:
+                return njit(function, cache=True, nogil=True, fastmath=allowed)
+            except RuntimeError:  # numba finds no folder that it may write to
+                return njit(function, nogil=True, fastmath=allowed)
 
-    @wraps(function)
-    def call(*arguments: P.args, **named: P.kwargs) -> T:
-        try:
-            return machine_code()(*arguments, **named)
-        except OSError:  # the folder is full: what was compiled is there, and was not kept
-            return machine_code()(*arguments, **named)
+        @wraps(function)
+        def call(*arguments: P.args, **named: P.kwargs) -> T:
+            try:
+                return machine_code()(*arguments, **named)
+            except OSError:  # the folder is full: what was compiled is there, and was not kept
+                return machine_code()(*arguments, **named)
 
-    return call
+        return call
+
+    return decorated

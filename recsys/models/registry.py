@@ -26,6 +26,7 @@ from recsys.models.options.lattice import LatticeOptions
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.options.mf_bpr import MfBprOptions
+from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions
 from recsys.models.options.micro import MicroOptions
 from recsys.models.options.mixgcf import MixGcfOptions
 from recsys.models.options.mmgcn import MmgcnOptions
@@ -101,6 +102,7 @@ SHIPPED = (
     ),
     Family(TunedOptions, "recsys.models.tuned:Tuned", "blend", "Tuned", "coordinate search on validation"),
     Family(MfBprOptions, "recsys.models.mf_bpr:MfBpr", "general", "MF-BPR", "Rendle et al., UAI 2009"),
+    Family(MfBprSgdOptions, "recsys.models.mf_bpr_sgd:MfBprSgd", "general", "MF-BPR (SGD)", "Rendle et al., UAI 2009"),
     Family(LightGcnOptions, "recsys.models.lightgcn:LightGCN", "general", "LightGCN", "He et al., SIGIR 2020"),
     Family(MixGcfOptions, "recsys.models.mixgcf:MixGCF", "general", "MixGCF", "Huang et al., KDD 2021"),
     Family(GccfOptions, "recsys.models.gccf:GCCF", "general", "GCCF", "Chen et al., AAAI 2020"),

@@ -55,7 +55,7 @@ def _all(shared: sp.csr_array, row_norm: np.ndarray, column_norm: np.ndarray, sh
     return shared
 
 
-@compiled
+@compiled()
 def _largest(
     item_starts: np.ndarray,
     item_users: np.ndarray,

@@ -118,8 +118,9 @@ def test_table_2_has_every_family_that_ranks_and_table_3_every_ablation() -> Non
     from tests.kit.families import families
 
     config = read_experiment(Path("configs/ml-100k/table2.yaml")).cells[0].config
-    assert {config.models[variant.model].family for variant in config.variants.values()} >= set(
-        families(Judged.RANKING)
+    twice = {"mf_bpr_sgd"}  # the model of mf_bpr, trained otherwise
+    assert {config.models[variant.model].family for variant in config.variants.values()} >= (
+        set(families(Judged.RANKING)) - twice
     )
     ablation = read_experiment(Path("configs/ml-100k/table3.yaml"))
     models = ablation.cells[0].config
