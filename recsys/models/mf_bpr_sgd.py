@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from augrec.artefacts.errors import UsageError
 from recsys.batches.single_triplets import DrawnTriplets, SingleTriplets
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
 from recsys.models.base import EmbeddingRecommender, embedding_table
+from recsys.models.options.mf_bpr_sgd import check_steps
 from recsys.models.parts.triplet_descent import descend
 from recsys.objectives.bpr import bpr, rows_l2
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from recsys.augmentation import SideInformation
     from recsys.data.dataset import Dataset
     from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions
-    from recsys.options import TrainingOptions
     from recsys.training.job import FitJob
 
 
@@ -109,21 +108,3 @@ class _Followed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, ...]:
         return (None,) * ctx.inputs
-
-
-def check_steps(training: TrainingOptions) -> None:
-    """Raises UsageError, which names the option, where steps along single triplets cannot do what is asked."""
-    refused = {
-        "processes": (training.processes > 1, "steps that follow each other are one process's"),
-        "optimiser": (training.optimiser != "adam", "the descent has no other optimiser"),
-        "weight_decay": (training.weight_decay > 0, "the penalty of the descent is the model's l2"),
-        "sampler": (training.sampler != "interactions", "triplets are drawn uniformly"),
-    }
-    for name, (given, why) in refused.items():
-        if given:
-            default = type(training).model_fields[name].default
-            raise UsageError(
-                f"family mf_bpr_sgd cannot have {name}: {getattr(training, name)}; {why}",
-                where=f"training.{name}",
-                remedy=f"give this model training: {{{name}: {default}}}, or choose family mf_bpr",
-            )

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, NonNegativeFloat
 
 from augrec.artefacts.options import Options
-from recsys.options import Judged, TrainingOverrides
+from recsys.options import Judged, TrainingOptions, TrainingOverrides
 
 
 class FamilyOptions(Options):
@@ -36,6 +36,9 @@ class FamilyOptions(Options):
     def reads_features(self) -> bool:
         """Whether a model of these options reads the features that its family takes."""
         return True
+
+    def check_training(self, training: TrainingOptions) -> None:
+        """Raises `UsageError`, which names the option, where a model of these options cannot be trained so."""
 
 
 class EdgeAugmentation(Options):

@@ -16,8 +16,8 @@ from recsys.augmentation import SideInformation
 from recsys.batches.single_triplets import DrawnTriplets, SingleTriplets
 from recsys.batches.triplets import Triplets
 from recsys.data.dataset import Dataset
-from recsys.models.mf_bpr_sgd import MfBprSgd, check_steps
-from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions
+from recsys.models.mf_bpr_sgd import MfBprSgd
+from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions, check_steps
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.seeds import seeded
 from recsys.training.train import train

@@ -47,6 +47,16 @@ QUICK = TrainingOptions(epochs=4, batch_size=101, lr=0.02, threads=1, device="cp
 SMALL = LightGcnOptions(dim=8, layers=2)
 
 
+def shared() -> list[str]:
+    """The families of ranking models that several processes train together."""
+    two, found = QUICK.model_copy(update={"processes": 2}), []
+    for name in learning(Judged.RANKING):
+        with suppress(UsageError):
+            FAMILIES[name].options().check_training(two)
+            found.append(name)
+    return found
+
+
 class Idle(LightGCN):
     """Has a parameter that no loss uses."""
 
@@ -138,7 +148,7 @@ def run_rating(out: Path, name: str) -> dict[str, Any]:
 
 def as_rank(out: Path) -> None:
     returned = {name: run(out / "two", name) for name in CASES}
-    returned |= {name: run_family(out / "families", name) for name in learning(Judged.RANKING)}
+    returned |= {name: run_family(out / "families", name) for name in shared()}
     returned |= {name: run_rating(out / "two", name) for name in learning(Judged.RATING)}
     killed_in_the_middle(out / "resumed")
     returned["resumed"] = run(out / "resumed", "odd batches", resume_minutes=0.0)
@@ -188,7 +198,11 @@ def test_two_processes_rate_as_one_does(trained: Path, name: str) -> None:
         assert torch.allclose(tensor, states[1][key], atol=2e-3), key
 
 
-@pytest.mark.parametrize("name", learning(Judged.RANKING))
+def test_one_family_alone_is_trained_by_one_process() -> None:
+    assert set(learning(Judged.RANKING)) - set(shared()) == {"mf_bpr_sgd"}
+
+
+@pytest.mark.parametrize("name", shared())
 def test_every_family_that_learns_can_be_shared(trained: Path, name: str) -> None:
     metrics = read_json(trained / "families" / name / "metrics.json")
     assert metrics["processes"] == 2

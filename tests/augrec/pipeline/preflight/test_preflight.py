@@ -230,6 +230,29 @@ def test_a_page_in_place_of_a_server_is_cautioned_of(
     assert said is None or re.search(said, cautions[0])
 
 
+@pytest.mark.parametrize(
+    ("model", "training", "said"),
+    [
+        ("{family: mf_bpr_sgd}", "{processes: 2}", "cannot have processes: 2"),
+        ("{family: mf_bpr_sgd, training: {optimiser: adamw}}", "{}", "cannot have optimiser: adamw"),
+        ("{family: blend, members: {a: {family: ease}, b: {family: mf_bpr_sgd}}}", "{processes: 2}", "processes: 2"),
+        ("{family: simgcl}", "{processes: 2, shard: true}", "cannot be split over processes"),
+        ("{family: lightgcn}", "{processes: 1, shard: true}", "one process has nobody to share with"),
+        ("{family: lightgcn}", "{processes: 2, shard: true}", None),
+        ("{family: mf_bpr_sgd}", "{}", None),
+        ("{family: ease}", "{processes: 2, shard: true}", None),
+    ],
+)
+def test_a_training_that_would_be_refused_is_so_before_anybody_is_asked(
+    tmp_path: Path, toy_data: Path, model: str, training: str, said: str | None
+) -> None:
+    looked = problems(
+        found(tmp_path, f"{{models: {{odd: {model}}}, variants: {{odd: {{model: odd}}}}}}", f"training: {training}")
+    )
+    assert list(looked) == ([] if said is None else ["models.odd"])
+    assert said is None or said in looked["models.odd"]
+
+
 def test_all_that_is_missing_is_one_refusal(tmp_path: Path) -> None:
     looked = found(tmp_path, LLM, {"embedding": {"model": "no-such-folder"}})
     with pytest.raises(UsageError) as refusal:
