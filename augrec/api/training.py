@@ -141,7 +141,7 @@ def _options(model: str | FamilyOptions, options: Mapping[str, Any]) -> FamilyOp
 def _training(model: FamilyOptions, given: Mapping[str, Any]) -> TrainingOptions:
     wanted = {"monitor": MONITORS[model.judged], **given}
     training = validated(wanted, TrainingOptions, "train(), training", "arguments")
-    return model.training.applied_to(training) if model.training else training
+    return model.training_within(training)
 
 
 def _matrices(features: Features | None) -> dict[str, FeatureMatrix]:

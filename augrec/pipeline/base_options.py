@@ -86,7 +86,7 @@ def check_monitor(key: str, name: str, models: Mapping[str, FamilyOptions], trai
         training: how models are trained that say nothing else.
     """
     model = models[name]
-    monitor = (model.training.applied_to(training) if model.training else training).monitor
+    monitor = model.training_within(training).monitor
     if not model.judged.has(Metric.parse(monitor)):
         raise ValueError(
             f"{key}: '{name}' is judged by {model.judged.words} and cannot be chosen by {monitor}; set "

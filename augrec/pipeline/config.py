@@ -269,7 +269,7 @@ class Config(Options):
                     )
         for name in {variant.model: None for variant in self.variants.values()}:
             model = self.models[name]
-            own = model.training.applied_to(self.training) if model.training else self.training
+            own = model.training_within(self.training)
             if own.noise and model.judged is not Judged.RANKING:
                 raise ValueError(
                     f"models.{name}: training.noise is of models that are judged by ranked lists, and this one is "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from augrec.artefacts.errors import DataError
+from recsys.batches.triplets import notes_of_full, pairs_with_negatives
 from recsys.compiled import compiled
 
 MOST = 2**18  # triplets in a batch: 7 MiB of numbers, whatever the data
@@ -55,20 +55,12 @@ class SingleTriplets:
     """
 
     def __init__(self, edges: np.ndarray, n_users: int, n_items: int, generator: torch.Generator) -> None:
-        pairs = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
-        degree = np.bincount(pairs[:, 0], minlength=n_users)
-        if not ((degree > 0) & (degree < n_items)).any():
-            raise DataError(
-                "no user has both a training interaction and an item left to be a negative",
-                remedy="check the split and the number of items in dataset.json",
-            )
+        pairs, degree = pairs_with_negatives(edges, n_users, n_items)
         self.n_items, self.generator = n_items, generator
         self.users, self.items = (np.ascontiguousarray(column, dtype=np.int32) for column in pairs.T)
         self.starts = np.concatenate([[0], np.cumsum(degree)])
-        full = int((degree == n_items).sum())
         self.notes = ["steps by single triplets: training.batch_size and Adam have no part"]
-        if full:
-            self.notes.append(f"{full} users own every item and are left out of training")
+        self.notes += notes_of_full(int((degree == n_items).sum()))
 
     def epoch(self) -> Iterator[DrawnTriplets]:
         """See `Batches.epoch`: batches of nearly equal size, so that their mean losses weigh alike."""

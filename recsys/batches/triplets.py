@@ -54,6 +54,27 @@ class Triplets:
         return Triplets(self.user[rows], self.positive[rows], self.negative[rows], weight, observed)
 
 
+def pairs_with_negatives(edges: np.ndarray, n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pairs of `edges` (int64 [m, 2]), sorted, and how many each user has (int64 [n_users]).
+
+    Raises:
+        DataError: no user has both an interaction and an item without one.
+    """
+    pairs = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
+    degree = np.bincount(pairs[:, 0], minlength=n_users)
+    if not ((degree > 0) & (degree < n_items)).any():
+        raise DataError(
+            "no user has both a training interaction and an item left to be a negative",
+            remedy="check the split and the number of items in dataset.json",
+        )
+    return pairs, degree
+
+
+def notes_of_full(users: int) -> list[str]:
+    """What a log says of so many users who own every item and so have no negative; nothing of none."""
+    return [f"{users} users own every item and are left out of training"] if users else []
+
+
 class BprSampler:
     """Draws an epoch's batches of observed triplets.
 
@@ -83,14 +104,8 @@ class BprSampler:
         generator: torch.Generator,
         mode: Literal["interactions", "users"] = "interactions",
     ) -> None:
-        pairs = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
-        degree = np.bincount(pairs[:, 0], minlength=n_users)
+        pairs, degree = pairs_with_negatives(edges, n_users, n_items)
         users = np.flatnonzero((degree > 0) & (degree < n_items))
-        if not len(users):
-            raise DataError(
-                "no user has both a training interaction and an item left to be a negative",
-                remedy="check the split and the number of items in dataset.json",
-            )
         usable = pairs[degree[pairs[:, 0]] < n_items]
         self.skipped_users = int((degree == n_items).sum())
         self.batch_size, self.mode = batch_size, mode
@@ -231,9 +246,7 @@ class TripletBatches:
 
     def __init__(self, sampler: BprSampler, mixer: Suggestions | None = None) -> None:
         self.sampler, self.mixer = sampler, mixer
-        self.notes: list[str] = []
-        if sampler.skipped_users:
-            self.notes.append(f"{sampler.skipped_users} users own every item and are left out of training")
+        self.notes = notes_of_full(sampler.skipped_users)
         if mixer is not None:
             ignored = f"{mixer.ignored} of them ignored (unknown user or item)"
             self.notes.append(f"{mixer.suggested} suggested triplets, {ignored}")

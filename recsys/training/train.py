@@ -89,7 +89,7 @@ def train(
         AugrecError: the loss is not finite; the data lack validation or test interactions; the device does not exist.
     """
     side.check(dataset.n_users, dataset.n_items)
-    training = model.training.applied_to(training) if model.training else training
+    training = model.training_within(training)
     if not judge_test:
         dataset = dataset.sealed()
     noise = false_interactions(dataset, training.noise, seed)

@@ -21,7 +21,7 @@ def look_at_trainings(run: Run) -> Iterator[Finding]:
 
 def _check(model: FamilyOptions, training: TrainingOptions) -> None:
     """Raises UsageError where a model, or one that it is made of, cannot be trained so."""
-    training = model.training.applied_to(training) if model.training else training
+    training = model.training_within(training)
     model.check_training(training)
     if training.shard:
         from recsys.training.job import draws

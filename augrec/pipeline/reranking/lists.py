@@ -61,7 +61,7 @@ def cutoffs_of(training: Training) -> list[int]:
     """The k at which rows are judged: those of the training itself."""
     config = training.config
     model = config.models[config.variants[training.variant].model]
-    monitor = Metric.parse((model.training.applied_to(config.training) if model.training else config.training).monitor)
+    monitor = Metric.parse(model.training_within(config.training).monitor)
     return sorted({*config.evaluation.cutoffs, *([monitor.k] if monitor.k else [])})
 
 

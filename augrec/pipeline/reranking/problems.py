@@ -41,7 +41,7 @@ def _problems_of(config: Config, variant: str) -> Iterator[str]:
     name = config.variants[variant].model
     model = config.models[name]
     own = model.training is not None and "keep_checkpoint" in model.training.model_fields_set
-    training = model.training.applied_to(config.training) if model.training else config.training
+    training = model.training_within(config.training)
     if not training.keep_checkpoint:
         key = f"models.{name}.training.keep_checkpoint" if own else "training.keep_checkpoint"
         yield f"{key}: the lists of '{variant}' are made by the trained model, which has to be kept"

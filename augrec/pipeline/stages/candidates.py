@@ -31,7 +31,7 @@ class Candidates(Stage):
         """See `Stage.section`: the model, how it is trained and judged, and how many candidates a user has."""
         config = run.config
         model = config.models[config.candidates.model]
-        training = model.training.applied_to(config.training) if model.training else config.training
+        training = model.training_within(config.training)
         return {
             "size": config.candidates.size,
             "model": model.model_dump(mode="json"),

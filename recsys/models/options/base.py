@@ -37,6 +37,10 @@ class FamilyOptions(Options):
         """Whether a model of these options reads the features that its family takes."""
         return True
 
+    def training_within(self, training: TrainingOptions) -> TrainingOptions:
+        """How such a model is trained where all others are trained so: with what it sets differently."""
+        return self.training.applied_to(training) if self.training else training
+
     def check_training(self, training: TrainingOptions) -> None:
         """Raises `UsageError`, which names the option, where a model of these options cannot be trained so."""
 
