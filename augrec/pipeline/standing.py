@@ -19,9 +19,9 @@ from augrec.artefacts.run_folder import LOCK, RunFolder
 from augrec.artefacts.run_log import AtWork, read_states
 from augrec.artefacts.study_folder import ComparisonFolder, ExperimentFolder
 from augrec.artefacts.visible import visible
-from augrec.pipeline.config import read_sections, validated
 from augrec.pipeline.executors.slurm import status
 from augrec.pipeline.saved_run import run_at_home
+from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.studies.experiment.options import Experiment
 
 SECONDS_BETWEEN_LOOKS = 1.0

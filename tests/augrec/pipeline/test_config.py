@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import as_plain, read_config, read_sections, save_config
+from augrec.pipeline.config import as_plain, read_config, save_config
+from augrec.pipeline.sections import read_sections
 from tests.kit.toy_config import toy_config, write_config
 
 CONFIGS = [
@@ -148,6 +149,9 @@ def test_a_key_given_twice_is_refused(config_file: Path) -> None:
         ("seed=010", "010 is 8 in YAML"),
         ("dataset.k_core=1:30", "1:30 is 90 in YAML"),
         ("training.learning_rate=1:30.5", "1:30.5 is 90.5 in YAML"),
+        ("seeds=[2, yes]", "seeds.1: should be a number, not a truth value"),
+        ("dataset.k_core=true", "dataset.k_core: should be a number"),
+        ("training.epochs=on", "training.epochs: should be a number"),
     ],
 )
 def test_numbers_that_nothing_draws_with_or_that_yaml_reads_otherwise_are_refused(
@@ -159,6 +163,10 @@ def test_numbers_that_nothing_draws_with_or_that_yaml_reads_otherwise_are_refuse
 def test_a_number_that_yaml_reads_otherwise_is_refused_in_a_file_too(config_file: Path) -> None:
     config_file.write_text(MINIMAL.replace("name: ", "report_to: 010\nname: ", 1))
     assert "010 is 8 in YAML" in problem(config_file)
+
+
+def test_truth_values_are_read_where_they_are_asked_for(config_file: Path) -> None:
+    assert read_config(config_file, ["training.keep_checkpoint=yes"]).training.keep_checkpoint is True
 
 
 def test_usual_ways_of_writing_numbers_are_read(config_file: Path) -> None:

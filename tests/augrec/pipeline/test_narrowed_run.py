@@ -22,10 +22,11 @@ from augrec.artefacts.source_folder import SourceFolder, damaged_of
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.clean import clean, leftovers, render
-from augrec.pipeline.config import read_config, read_sections, save_config
+from augrec.pipeline.config import read_config, save_config
 from augrec.pipeline.executors.chain import run_all, run_stage
 from augrec.pipeline.executors.slurm.status import collect
 from augrec.pipeline.saved_run import read_run
+from augrec.pipeline.sections import read_sections
 from augrec.pipeline.side import side_files
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
