@@ -31,6 +31,7 @@ class Translation:
         self._catalog = catalog
         self._dataset = dataset_folder(options, records)
         self._by_position = options.match == "position"
+        self._met: set[About] = set()
         if not self._by_position and self._dataset is None:
             raise UsageError(
                 "the records cannot be matched: the data set they were written for is not beside them",
@@ -43,6 +44,8 @@ class Translation:
         """The source's id of an entity of this data set; None when it does not know it."""
         if self._by_position:
             return entity
+        if about not in self._met:
+            self._require_meeting(about)
         return self._theirs[about].get(self._catalog.source_ids(about)[entity])
 
     def item_here(self, item: int) -> int | None:
@@ -55,6 +58,19 @@ class Translation:
             size = self._catalog.n_items if about == "item" else self._catalog.n_users
             return entity if 0 <= entity < size else None
         return self._here[about].get(entity)
+
+    def _require_meeting(self, about: About) -> None:
+        """Refuses ids of which not one is the same here and there: every record would fail, and a run go on without."""
+        here, theirs = self._catalog.source_ids(about), self._theirs[about]
+        if not theirs.keys() & set(here):
+            example = f", e.g. {next(iter(theirs))!r} there and {here[0]!r} here" if theirs and len(here) else ""
+            raise UsageError(
+                f"the records name no {about} of this data set{example}",
+                where=DatasetFolder(self._dataset or Path()).side_table(about),
+                remedy="write ids as the source of this data does; if both have the same users and items in the same "
+                "order, set `match: position`",
+            )
+        self._met.add(about)
 
     @cached_property
     def _theirs(self) -> dict[About, dict[str, int]]:

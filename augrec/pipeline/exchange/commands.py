@@ -10,13 +10,16 @@ import typer
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import signs_of_life
+from augrec.artefacts.tasks import About
 from augrec.pipeline.host.answers import Json, Quiet, answer
 from augrec.pipeline.host.terminal import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-import_app = typer.Typer(help="Read published files into artefacts.", no_args_is_help=True, rich_markup_mode=None)
+import_app = typer.Typer(
+    help="Read published files, or texts of your own, into artefacts.", no_args_is_help=True, rich_markup_mode=None
+)
 export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -58,6 +61,35 @@ def import_rlmrec_command(folder: Folder, out: Out) -> None:
 
     with signs_of_life("import"):
         found = import_rlmrec(folder, out)
+    render(found, out, terminal())
+
+
+@import_app.command("texts")
+def import_texts_command(
+    out: Out,
+    users: Annotated[
+        Path | None, typer.Option("--users", metavar="FILE", help="A text about each user: CSV, TSV, JSONL or Parquet.")
+    ] = None,
+    items: Annotated[Path | None, typer.Option("--items", metavar="FILE", help="A text about each item.")] = None,
+    user_id: Annotated[str, typer.Option("--user-id", metavar="COLUMN", help="The column of users' ids.")] = "user",
+    user_text: Annotated[str, typer.Option("--user-text", metavar="COLUMN", help="Of their texts.")] = "text",
+    item_id: Annotated[str, typer.Option("--item-id", metavar="COLUMN", help="The column of items' ids.")] = "item",
+    item_text: Annotated[str, typer.Option("--item-text", metavar="COLUMN", help="Of their texts.")] = "text",
+    written_by: Annotated[
+        str | None, typer.Option("--written-by", metavar="NAME", help="The model that wrote them, for the pages.")
+    ] = None,
+) -> None:
+    """Texts of your own, one about each user or item, for a source to replay."""
+    from augrec.pipeline.exchange.findings import render
+    from augrec.pipeline.exchange.import_texts import TextTable, import_texts
+
+    tables: dict[About, TextTable] = {}
+    if users:
+        tables["user"] = TextTable(users, user_id, user_text)
+    if items:
+        tables["item"] = TextTable(items, item_id, item_text)
+    with signs_of_life("import"):
+        found = import_texts(out, tables, written_by)
     render(found, out, terminal())
 
 
