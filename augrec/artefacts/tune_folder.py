@@ -28,6 +28,11 @@ class TuneFolder:
         return self.root / "settings.json"
 
     @property
+    def number_format(self) -> Path:
+        """The number format that `dtype: auto` was settled on when the training first began."""
+        return self.root / "number_format.json"
+
+    @property
     def energy(self) -> Path:
         """Joules of the devices while the model was trained, over all attempts, where the driver counts them."""
         return self.root / "energy.json"

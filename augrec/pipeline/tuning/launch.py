@@ -19,6 +19,7 @@ from augrec.artefacts.tune_folder import TuneFolder
 from augrec.pipeline.host.stopping import AGAIN, Stopped
 from augrec.pipeline.tuning import start
 from augrec.pipeline.tuning.environment import TuneEnvironment
+from augrec.pipeline.tuning.number_format import begun_in
 from augrec.pipeline.tuning.settings import TrainerSettings
 
 SECONDS_TO_END = 60.0
@@ -30,7 +31,7 @@ def finished_training(files: TuneFolder, settings: TrainerSettings) -> dict[str,
     if not files.outcome.exists() or not all(folder.is_dir() for folder in settings.made(files)):
         return None
     outcome: dict[str, Any] = read_json(files.outcome, remedy="delete this file; the model is trained again")
-    return outcome if outcome.get("fingerprint") == settings.fingerprint else None
+    return outcome if outcome.get("fingerprint") == begun_in(settings, files).fingerprint else None
 
 
 def launch(

@@ -52,7 +52,8 @@ class TuneOptions(Options):
     batch_size: PositiveInt = 16
     """Instructions per optimiser step, over all processes."""
     micro_batch_size: PositiveInt = 4
-    """Instructions that one process computes at once; less takes less memory and as many steps."""
+    """Instructions that one process computes at once on a GPU; less takes less memory and as many steps. A processor
+    takes them one after the other: no padding is computed, and it is no slower."""
     warmup_steps: int = Field(default=50, ge=0)
     """Steps in which the learning rate rises to the highest; it then falls along a cosine to 0."""
     max_length: int = Field(default=2048, ge=128)
@@ -61,7 +62,9 @@ class TuneOptions(Options):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template; must be those of the engines that use the tuned model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the computation. auto: bfloat16 on a GPU that has it, else float32."""
+    """Number format of the computation. auto: bfloat16 on a GPU that has it and on a processor that multiplies it
+    (avx512_bf16, amx_bf16, bf16 of ARM), else float32; kept for the whole run. Numbers that are trained, an adapter's
+    or all, are held in float32 in both."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: a third more time, and much less memory for long prompts."""
     attention: str | None = None

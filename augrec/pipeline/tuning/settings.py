@@ -35,10 +35,11 @@ class TrainerSettings:
         epochs: passes over the instructions.
         learning_rate: the highest.
         batch_size: instructions per optimiser step, over all processes.
-        micro_batch_size: instructions computed at once by one process.
+        micro_batch_size: instructions computed at once by one process on a GPU; a processor takes one after the other.
         warmup_steps: steps in which the learning rate rises to the highest.
         seed: of the order of instructions and of the adapter's first weights.
-        dtype: of the computation; auto is bfloat16 on a GPU that has it, else float32.
+        dtype: of the computation; auto is bfloat16 on a GPU or processor that multiplies it, else float32, see
+            `augrec.pipeline.tuning.number_format`.
         gradient_checkpointing: computes activations twice instead of keeping them.
         lora: of an adapter: rank, alpha and dropout of its matrices.
         merge: whether the adapter is added to the base model's weights, too.

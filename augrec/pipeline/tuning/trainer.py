@@ -30,14 +30,14 @@ from augrec.artefacts.threads import Threads, most_threads, threads_in_words
 from augrec.artefacts.token_sequences import TokenSequence, read_sequences
 from augrec.artefacts.tune_folder import TuneFolder
 from augrec.artefacts.versions import installed_version
+from augrec.pipeline.tuning.answer_loss import IGNORED, trainer_class
+from augrec.pipeline.tuning.number_format import settle
 from augrec.pipeline.tuning.settings import TrainerSettings
 
 AGAIN = 75
 """The exit code of a training that was told to stop, and goes on next time; `augrec.pipeline.host.stopping`."""
 MADE_OF = "made_of.json"
 """In a checkpoint's folder, written when all the rest of it is there: the fingerprint of the training."""
-IGNORED = -100
-"""The label of tokens that have no loss."""
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -90,22 +90,23 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
         0, or `AGAIN` where it was told to stop.
     """
     from transformers import set_seed
-    from trl import SFTTrainer
 
     files = TuneFolder(Path(settings.folder))
     sequences = list(read_sequences(files.tokens))
     began = time.monotonic()
+    settled = settle(settings, files, gpu=_gpu_has_bfloat16())
+    settings = settled.settings
     checkpoint = last_checkpoint(files.checkpoints, settings.fingerprint)
     options = _options(settings, files)
     set_seed(settings.seed)
     model, tokenizer = _load(settings)
     adapter = _adapter(settings) if settings.method == "lora" else None
     watch = _watch(settings, files, talk, checkpoint, _threads() if options.use_cpu else None)
-    trainer = SFTTrainer(
+    trainer = trainer_class(settings, model, on_cpu=options.use_cpu)(
         model, options, train_dataset=_dataset(sequences), processing_class=tokenizer, peft_config=adapter,
         callbacks=[watch],
     )  # fmt: skip
-    with _stopping(watch, alone=trainer.args.world_size == 1):
+    with _stopping(watch, alone=trainer.args.world_size == 1), _inputs_as_they_are(trainer):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.stopped:
         return AGAIN
@@ -129,12 +130,21 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
                 "seconds": points[-1].seconds,
                 "start_seconds": round(watch.begun - began, 1),
                 "device": _device(watch.threads),
+                "dtype": settings.dtype,
+                "dtype_because": settled.why,
                 "processes": trainer.args.world_size,
                 "versions": {name: installed_version(name) for name in PACKAGES},
             },
         )
         shutil.rmtree(files.checkpoints, ignore_errors=True)
     return 0
+
+
+def _inputs_as_they_are(trainer: Any) -> Any:
+    """Without peft's copy of every layer's input in float32, which autocast turns back on a processor."""
+    from peft.helpers import disable_input_dtype_casting
+
+    return disable_input_dtype_casting(trainer.model, active=trainer.args.use_cpu and trainer.args.bf16)
 
 
 def last_checkpoint(folder: Path, fingerprint: str) -> Path | None:
@@ -176,23 +186,26 @@ def _options(settings: TrainerSettings, files: TuneFolder) -> Any:
     from trl import SFTConfig
 
     on_gpu = torch.cuda.is_available()
-    bfloat16 = on_gpu and torch.cuda.is_bf16_supported() if settings.dtype == "auto" else settings.dtype == "bfloat16"
+    # A processor is as fast with one instruction as with several; those of unlike lengths would be padded.
+    at_once = settings.micro_batch_size if on_gpu else 1
+    micro_batches = accumulation(settings, int(os.environ.get("WORLD_SIZE", "1")))
     return SFTConfig(
         output_dir=str(files.checkpoints),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=settings.warmup_steps,
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=accumulation(settings, int(os.environ.get("WORLD_SIZE", "1"))),
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=micro_batches * settings.micro_batch_size // at_once,
         activation_checkpointing=settings.gradient_checkpointing,
-        bf16=bfloat16,
+        bf16=settings.dtype == "bfloat16",
         use_cpu=not on_gpu,
         max_length=None,  # checked before; None never cuts
         packing=False,
         dataloader_pin_memory=on_gpu,
         logging_steps=settings.log_steps,
         logging_first_step=True,
+        include_num_input_tokens_seen="non_padding",
         save_strategy="steps",
         save_steps=settings.checkpoint_steps,
         save_total_limit=2,  # the one before stays until the new one is whole
@@ -204,6 +217,13 @@ def _options(settings: TrainerSettings, files: TuneFolder) -> Any:
     )
 
 
+def _gpu_has_bfloat16() -> bool | None:
+    """None where there is no GPU."""
+    import torch
+
+    return torch.cuda.is_bf16_supported() if torch.cuda.is_available() else None
+
+
 def _load(settings: TrainerSettings) -> tuple[Any, Any]:
     """The base model and its tokenizer.
 
@@ -213,9 +233,7 @@ def _load(settings: TrainerSettings) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    low = settings.dtype == "bfloat16" or (settings.dtype == "auto" and torch.cuda.is_available()
-                                           and torch.cuda.is_bf16_supported())  # fmt: skip
-    dtype = torch.bfloat16 if low and settings.method == "lora" else torch.float32
+    dtype = torch.bfloat16 if settings.dtype == "bfloat16" and settings.method == "lora" else torch.float32
     named = {} if settings.attention is None else {"attn_implementation": settings.attention}
     model = AutoModelForCausalLM.from_pretrained(settings.model, dtype=dtype, local_files_only=True, **named)
     tokenizer = AutoTokenizer.from_pretrained(settings.model, local_files_only=True)
@@ -268,7 +286,6 @@ def _watch(
         def __init__(self) -> None:
             reached = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
             self._points = [point for point in read_losses(files.losses) if point.step <= reached] if reached else []
-            self._tokens = self._points[-1].tokens if self._points else 0
             self.threads = threads
 
         def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **more: Any) -> None:
@@ -292,7 +309,7 @@ def _watch(
             seconds = self._before + time.monotonic() - self.begun
             point = LossPoint(
                 state.global_step, round(float(state.epoch), 4), round(float(logs["loss"]), 6),
-                float(logs["learning_rate"]), self._tokens + int(logs.get("num_tokens", 0)), round(seconds, 2),
+                float(logs["learning_rate"]), int(state.num_input_tokens_seen), round(seconds, 2),
             )  # fmt: skip
             self._points.append(point)
             write_losses(files.losses, self._points)

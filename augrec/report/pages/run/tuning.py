@@ -84,7 +84,13 @@ def _facts(details: dict[str, Any]) -> Pairs:
         ("trained parameters", share),
         ("steps", count(details["steps"]) if "steps" in details else None),
         ("took", f"{seconds(taken)} on {details.get('device')}" if taken else None),
+        ("computed in", _format(details)),
         ("processes", count(processes) if processes > 1 else None),
         ("versions", ", ".join(f"{name} {version}" for name, version in (details.get("versions") or {}).items())),
     ]
     return [(name, text) for name, text in pairs if text]
+
+
+def _format(details: dict[str, Any]) -> str | None:
+    dtype, because = details.get("dtype"), details.get("dtype_because")
+    return f"{dtype}: {because}" if dtype and because else dtype

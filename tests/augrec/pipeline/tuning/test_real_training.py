@@ -108,9 +108,11 @@ def test_one_that_was_stopped_goes_on_and_ends_with_the_same_weights(settings: T
 
 
 def test_all_weights_become_a_model_folder(settings: TrainerSettings, tmp_path: Path) -> None:
-    full = replace(settings, method="full", lora=None, epochs=1, learning_rate=0.01)
+    full = replace(settings, method="full", lora=None, epochs=1, learning_rate=0.01, dtype="auto")
     files = TuneFolder(Path(settings.folder))
-    launch(tune_environment(), full, files)
+    outcome = launch(tune_environment(), full, files)
+    assert outcome["dtype"] == read_json(files.number_format)["dtype"]
+    assert outcome["fingerprint"] == replace(full, dtype=outcome["dtype"]).fingerprint
     model = resolve(str(files.model), cache=tmp_path / "cache")
     assert model.sha256 != resolve(settings.model, cache=tmp_path / "cache").sha256
     assert Chat(model.path, {}).tokens((Message("user", "sun"),)) == Chat(settings.model, {}).tokens(

@@ -14,8 +14,9 @@ from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.token_sequences import TokenSequence
 from augrec.pipeline.tuning import start
+from augrec.pipeline.tuning.answer_loss import IGNORED
 from augrec.pipeline.tuning.settings import TrainerSettings
-from augrec.pipeline.tuning.trainer import IGNORED, MADE_OF, accumulation, labels, last_checkpoint, portable
+from augrec.pipeline.tuning.trainer import MADE_OF, accumulation, labels, last_checkpoint, portable
 
 SETTINGS = TrainerSettings(
     model="base", model_sha256="a", folder="tune", tokens_sha256="b", method="lora", epochs=1, learning_rate=1e-4,

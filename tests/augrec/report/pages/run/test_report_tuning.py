@@ -25,6 +25,8 @@ DETAILS = {
     "parameters": 139_399_488,
     "seconds": 95.0,
     "device": "CPU, 1 to 2 threads",
+    "dtype": "bfloat16",
+    "dtype_because": "the processor has <b>avx512_bf16",
     "processes": 1,
     "versions": {"trl": "1.16.0<script>"},
 }
@@ -57,6 +59,7 @@ def test_the_loss_and_what_was_taught_are_shown(
     assert "duplicates 12" in shown
     assert "thin users" not in shown, "none were left out"
     assert "4 884 480 of 139 399 488, " in shown
+    assert "bfloat16: the processor has <b>avx512_bf16" in shown
     page = tuned.page.read_text(encoding="utf-8")
     assert "3.000 at step 1, 1.000 at step 3" in page, "for those who do not see the figure"
     assert "1.16.0&lt;script&gt;" in page
