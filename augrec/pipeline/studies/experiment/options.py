@@ -13,7 +13,7 @@ from augrec.artefacts.options import Options
 from augrec.artefacts.study_folder import OWN_FOLDERS
 from augrec.pipeline.seeds import Seed
 from augrec.pipeline.studies.search.options import Search
-from augrec.report.pages.experiment.options import Table
+from augrec.report.pages.experiment.options import TableOptions
 
 
 class Variation(Options):
@@ -85,7 +85,7 @@ class Experiment(Options):
     """Training seeds; those of the base unless given."""
     search: Search | None = None
     """Hyper-parameter search before the reported trainings."""
-    tables: Named[Table] = Field(default_factory=dict)
+    tables: Named[TableOptions] = Field(default_factory=dict)
     """Tables by name."""
     reuse: tuple[Path, ...] = ()
     """Folders of other runs or experiments. Their finished stages and trainings are copied when they are the same."""

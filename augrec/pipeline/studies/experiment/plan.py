@@ -15,7 +15,7 @@ from augrec.pipeline.config_kinds import EXPERIMENT, check_kind, kind_of
 from augrec.pipeline.controls import given_texts
 from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.studies.experiment.compose import KEPT_MODELS, compose, row_model, swept_variant
-from augrec.pipeline.studies.experiment.options import Experiment, Table
+from augrec.pipeline.studies.experiment.options import Experiment, TableOptions
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.spaces import Space, read_spaces
 from augrec.pipeline.studies.search.subject import Values
@@ -101,7 +101,7 @@ def _check_needs(config: Config, path: Path) -> None:
             )
 
 
-def _check_table(name: str, table: Table, experiment: Experiment, cells: list[Cell], path: Path) -> None:
+def _check_table(name: str, table: TableOptions, experiment: Experiment, cells: list[Cell], path: Path) -> None:
     for key in ("datasets", "settings"):
         for name_of_part in getattr(table, key) or ():
             _known(name_of_part, getattr(experiment, key), f"tables.{name}.{key}", path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from augrec.report.pages.across import Across, Effect, effect_of, together
-from augrec.report.pages.experiment.values import Block
+from augrec.report.pages.experiment.values import TableValues
 
 
-def across(blocks: Sequence[Block]) -> list[Across]:
+def across(blocks: Sequence[TableValues]) -> list[Across]:
     """Everything that two data sets or more compare alike, in the order of the tables.
 
     Rows are the same where table, label and what they are compared with are. Of a variant with one seed the error is

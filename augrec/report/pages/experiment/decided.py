@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from augrec.report.numbers.verdicts import WORDS, verdict
-from augrec.report.pages.experiment.values import Block, comparisons_of, mark_of
+from augrec.report.pages.experiment.values import TableValues, comparisons_of, mark_of
 from augrec.report.render.wording import counted, listed
 
 FEW = 4
 """Rows that are undecided and called by name."""
 
 
-def lead(blocks: Sequence[Block]) -> str:
+def lead(blocks: Sequence[TableValues]) -> str:
     """The verdicts of the first table that compares rows, in its first metric; "" where none does."""
     return next(filter(None, map(_verdicts, blocks)), "")
 
 
-def findings(blocks: Sequence[Block]) -> list[str]:
+def findings(blocks: Sequence[TableValues]) -> list[str]:
     """The verdicts of the other tables, and why differences that users show decide nothing."""
     found = [sentence for sentence in map(_verdicts, blocks) if sentence][1:]
     shown = untested = 0
@@ -36,7 +36,7 @@ def findings(blocks: Sequence[Block]) -> list[str]:
     return found
 
 
-def _verdicts(block: Block) -> str:
+def _verdicts(block: TableValues) -> str:
     metric = block.metrics[0]
     rows: dict[str, list[str]] = {word: [] for word in WORDS}
     for row in block.rows:

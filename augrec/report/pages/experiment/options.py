@@ -9,7 +9,7 @@ from augrec.artefacts.options import Options
 from augrec.report.options import Margin
 
 
-class Table(Options):
+class TableOptions(Options):
     """One table: rows are variants, settings or both; columns are metrics."""
 
     title: str
@@ -51,7 +51,7 @@ class Table(Options):
     """Whether the table is also drawn as bars."""
 
     @model_validator(mode="after")
-    def _compares(self) -> Table:
+    def _compares(self) -> TableOptions:
         if self.baseline is None and not self.against:
             raise ValueError("baseline: missing; name the variant to compare with, or pairs of variants in `against`")
         return self

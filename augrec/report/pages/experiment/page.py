@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from augrec.artefacts.files import write_json, write_text
@@ -15,7 +15,7 @@ from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.across import NOTE, across_table
 from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.decided import findings, lead
-from augrec.report.pages.experiment.options import Table
+from augrec.report.pages.experiment.options import TableOptions
 from augrec.report.pages.experiment.plots import bars_on_page, draw_bars, draw_lines, lines_on_page
 from augrec.report.pages.experiment.results import Results, results_json
 from augrec.report.pages.experiment.tables import (
@@ -32,32 +32,62 @@ from augrec.report.pages.experiment.tables import (
     values_table,
 )
 from augrec.report.pages.experiment.times import times_table
-from augrec.report.pages.experiment.values import Block, Line, comparisons_of
+from augrec.report.pages.experiment.values import SweepLine, TableValues, comparisons_of
 from augrec.report.render.html import Head, add_tables, page
 from augrec.report.render.safe_text import markdown_cell
-from augrec.report.render.tables import Table as Shown
+from augrec.report.render.tables import Table
 from augrec.report.render.text_tables import csv, latex, markdown, markdown_rows
 from augrec.report.render.wording import counted, seconds
 from augrec.report.study import Study
 
 HERE = Path(__file__).parent
-Sweeps = Mapping[str, Sequence[Line]]
+Sweeps = Mapping[str, Sequence[SweepLine]]
 """Sweep -> its lines, one for each run."""
 
 
-def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
+@dataclass(frozen=True)
+class _Content:
+    """What the pages of an experiment show.
+
+    Attributes:
+        study: the runs.
+        tables: the options of each table, by name.
+        blocks: each table on each data set.
+        sweeps: the lines of each sweep.
+        together: of each table that several data sets have, the one over these.
+    """
+
+    study: Study
+    tables: Mapping[str, TableOptions]
+    blocks: Sequence[TableValues]
+    sweeps: Sweeps
+    together: Sequence[Table]
+
+
+def write_pages(study: Study, tables: Mapping[str, TableOptions]) -> None:
     """Writes the results, tables, plots and pages of an experiment from what the trainings wrote."""
     files = ExperimentFolder(study.folder)
     results = Results(study, tables)
     blocks, lines = results.blocks(), results.lines()
     for folder in (files.tables, files.plots):
         shutil.rmtree(folder, ignore_errors=True)
-    together = across_tables(study, tables, blocks)
+    sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
+    content = _Content(study, tables, blocks, sweeps, across_tables(study, tables, blocks))
     write_json(files.results, results_json(study, blocks, lines))
-    for found in together:
+    _write_tables(content, files)
+    write_text(files.markdown, _markdown(content))
+    shown: list[Table] = []
+    text = _html(content, shown)
+    add_tables(files.tables, shown)
+    write_text(files.page, text)
+
+
+def _write_tables(content: _Content, files: ExperimentFolder) -> None:
+    """Every table as Markdown, CSV and LaTeX, and every plot as SVG and PNG."""
+    for found in content.together:
         for suffix, text in {"md": markdown(found), "csv": csv(found), "tex": latex(found)}.items():
             write_text(files.tables / f"{found.name}.{suffix}", f"{text}\n" if suffix == "md" else text)
-    for block in blocks:
+    for block in content.blocks:
         texts = {"md": block_markdown(block), "csv": csv(values_table(block)), "tex": latex(means_table(block))}
         for suffix, text in texts.items():
             write_text(files.tables / f"{stem(block)}.{suffix}", text)
@@ -65,23 +95,17 @@ def write_pages(study: Study, tables: Mapping[str, Table]) -> None:
             write_text(files.tables / f"{tests.name}.tex", latex(tests))
         if (times := times_table(stem(block), block.title, block.times)) is not None:
             write_text(files.tables / f"{times.name}.csv", csv(times))
-        if tables[block.table].plot:
+        if content.tables[block.table].plot:
             draw_bars(block, files.plots / stem(block))
-    if (trials := trials_table(study)) is not None:
+    if (trials := trials_table(content.study)) is not None:
         write_text(files.trials_csv, csv(trials))
-    sweeps = {name: [line for line in lines if line.sweep == name] for name in study.sweeps}
-    for name, of_sweep in sweeps.items():
+    for name, of_sweep in content.sweeps.items():
         write_text(files.tables / f"{name}.csv", csv(sweep_values(name, of_sweep)))
         write_text(files.tables / f"{name}.md", sweep_markdown(name, of_sweep))
         draw_lines(of_sweep, files.plots / name)
-    write_text(files.markdown, _markdown(study, tables, blocks, sweeps, together))
-    shown: list[Shown] = []
-    text = _html(study, tables, blocks, sweeps, together, shown)
-    add_tables(files.tables, shown)
-    write_text(files.page, text)
 
 
-def across_tables(study: Study, tables: Mapping[str, Table], blocks: Sequence[Block]) -> list[Shown]:
+def across_tables(study: Study, tables: Mapping[str, TableOptions], blocks: Sequence[TableValues]) -> list[Table]:
     """Of each table that several data sets have: their effects and the random-effects mean."""
     rows = across(blocks)
     titles = {name: dataset.title for name, dataset in study.datasets.items()}
@@ -92,20 +116,19 @@ def across_tables(study: Study, tables: Mapping[str, Table], blocks: Sequence[Bl
     return [found for found in made if found is not None]
 
 
-def _family(blocks: Sequence[Block]) -> str:
+def _family(blocks: Sequence[TableValues]) -> str:
     """What the p-values of the page are corrected over."""
     return describe_family(family_sizes(comparisons_of(blocks)))
 
 
-def _words(blocks: Sequence[Block]) -> Sequence[tuple[str, str]]:
+def _words(blocks: Sequence[TableValues]) -> Sequence[tuple[str, str]]:
     """What the verdicts mean, where a table has any and all have one level and margin; else each table says its own."""
     rules = {(block.alpha, block.margin) for block in blocks if tests_table(block) is not None}
     return definitions(*next(iter(rules))) if len(rules) == 1 else ()
 
 
-def _markdown(
-    study: Study, tables: Mapping[str, Table], blocks: Sequence[Block], sweeps: Sweeps, together: Sequence[Shown]
-) -> str:
+def _markdown(content: _Content) -> str:
+    study, blocks = content.study, content.blocks
     parts = [f"# {markdown_cell(study.title)}\n"]
     if decided := lead(blocks):
         parts.append(f"**{markdown_cell(decided)}**\n")
@@ -119,10 +142,10 @@ def _markdown(
         parts.append(f"**{counted(len(study.failures), 'failure')}**, see [failures.json](failures.json).\n")
     for block in blocks:
         parts.append(block_markdown(block))
-        if tables[block.table].plot:
+        if content.tables[block.table].plot:
             parts.append(f"![{markdown_cell(block.title)}](plots/{stem(block)}.svg)\n")
-    parts += [f"## {markdown_cell(found.caption)}\n\n{markdown_rows(found)}\n\n{NOTE}\n" for found in together]
-    for name, lines in sweeps.items():
+    parts += [f"## {markdown_cell(found.caption)}\n\n{markdown_rows(found)}\n\n{NOTE}\n" for found in content.together]
+    for name, lines in content.sweeps.items():
         parts += [sweep_markdown(name, lines), f"![{markdown_cell(lines[0].title)}](plots/{name}.svg)\n"]
     if (searched := search_table(study)) is not None:
         parts.append(f"## Search\n\n{markdown_rows(searched)}\n\n[Every trial](tables/trials.csv)\n")
@@ -131,21 +154,15 @@ def _markdown(
     return "\n".join(parts)
 
 
-def _html(
-    study: Study,
-    tables: Mapping[str, Table],
-    blocks: Sequence[Block],
-    sweeps: Sweeps,
-    together: Sequence[Shown],
-    shown: list[Shown],
-) -> str:
+def _html(content: _Content, shown: list[Table]) -> str:
     """The page; `shown` is given every table of it."""
+    study, blocks = content.study, content.blocks
     searched, failed = search_table(study), ""
     if study.failures:
         failed = f"{counted(len(study.failures), 'failure')}; the rows concerned say why."
     sections = [(stem(block), block.title) for block in blocks]
-    sections += [(f"{found.name}-section", found.caption) for found in together]
-    sections += [(name, lines[0].title) for name, lines in sweeps.items()]
+    sections += [(f"{found.name}-section", found.caption) for found in content.together]
+    sections += [(name, lines[0].title) for name, lines in content.sweeps.items()]
     sections += [*([("search", "Search")] if searched else []), ("runs", "Runs")]
     head = Head(
         study.title,
@@ -156,7 +173,7 @@ def _html(
         words=_words(blocks),
         sections=sections,
     )
-    content = {
+    values = {
         "blocks": [
             (
                 block,
@@ -164,25 +181,25 @@ def _html(
                 replace(means_table(block), name=f"{stem(block)}-means", caption="By variant"),
                 tests_table(block),
                 users_table(block),
-                bars_on_page(block, stem(block)) if tables[block.table].plot else None,
+                bars_on_page(block, stem(block)) if content.tables[block.table].plot else None,
                 times_table(stem(block), block.title, block.times),
             )
             for block in blocks
         ],
-        "together": together,
+        "together": content.together,
         "sweeps": {
             name: (
                 lines[0].title,
                 lines_on_page(lines, f"sweep-{name}"),
                 replace(sweep_table(name, lines), name=f"{name}-table", caption="By value"),
             )
-            for name, lines in sweeps.items()
+            for name, lines in content.sweeps.items()
         },
         "searched": searched,
         "runs": _runs(study),
         "failures": study.failures,
     }
-    return page("experiment.html.j2", HERE, head, content, styles=[HERE / "experiment.css"], tables=shown)
+    return page("experiment.html.j2", HERE, head, values, styles=[HERE / "experiment.css"], tables=shown)
 
 
 def _runs(study: Study) -> list[tuple[str, str, str]]:

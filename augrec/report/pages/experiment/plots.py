@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augrec.artefacts.files import atomic_path
-from augrec.report.pages.experiment.values import Block, Line, Row, labels_of
+from augrec.report.pages.experiment.values import RowValues, SweepLine, TableValues, labels_of
 from augrec.report.pages.run.plots import WIDE, responsive
 from augrec.report.render import svg
 from augrec.report.render.axes import fitted
@@ -43,7 +43,7 @@ PAGE = Colours(svg.INK, svg.MUTED, svg.SERIES)
 _STYLE = plot_style(FILES.ink, FILES.muted, "#d0d7de", 10.0)
 
 
-def draw_bars(block: Block, path: Path) -> None:
+def draw_bars(block: TableValues, path: Path) -> None:
     """A panel per metric: each row's mean with the interval of its mean over users, and the baseline as a line.
 
     Args:
@@ -58,7 +58,7 @@ def draw_bars(block: Block, path: Path) -> None:
         _save(figure, path)
 
 
-def bars_on_page(block: Block, name: str) -> Markup:
+def bars_on_page(block: TableValues, name: str) -> Markup:
     """The same for the page; `name` is unique on it."""
     wide = min(len(block.metrics), 3)
     told = "; ".join(f"{row.label} {number(row.values[block.metrics[0]].mean)}" for row in block.rows)
@@ -71,7 +71,7 @@ def bars_on_page(block: Block, name: str) -> Markup:
     return responsive(name, label, draw, of_panel * -(-len(block.metrics) // wide), of_panel * len(block.metrics))
 
 
-def _panels_of_bars(figure: Figure, block: Block, columns: int, colours: Colours, letters: int) -> None:
+def _panels_of_bars(figure: Figure, block: TableValues, columns: int, colours: Colours, letters: int) -> None:
     figure.set_layout_engine("constrained")
     lines = -(-len(block.metrics) // columns)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
@@ -83,7 +83,7 @@ def _panels_of_bars(figure: Figure, block: Block, columns: int, colours: Colours
     panels[0][0].set_ylim(len(block.rows) - 0.4, -0.6)
 
 
-def _bars(axes: Axes, rows: tuple[Row, ...], metric: str, colours: Colours) -> None:
+def _bars(axes: Axes, rows: tuple[RowValues, ...], metric: str, colours: Colours) -> None:
     for place, row in enumerate(rows):
         value = row.values[metric]
         if value.mean is None:
@@ -105,7 +105,7 @@ def _bars(axes: Axes, rows: tuple[Row, ...], metric: str, colours: Colours) -> N
     axes.set_xlabel(metric)
 
 
-def draw_lines(lines: list[Line], path: Path) -> None:
+def draw_lines(lines: Sequence[SweepLine], path: Path) -> None:
     """One sweep: a panel per metric, a line per data set, setting and variant, bands of the intervals over users.
 
     Numbers stand where they belong; values that are not numbers stand side by side.
@@ -117,7 +117,7 @@ def draw_lines(lines: list[Line], path: Path) -> None:
         _save(figure, path)
 
 
-def lines_on_page(lines: Sequence[Line], name: str) -> Markup:
+def lines_on_page(lines: Sequence[SweepLine], name: str) -> Markup:
     """The same for the page; `name` is unique on it."""
     metrics = lines[0].metrics
     wide = min(len(metrics), 3)
@@ -130,7 +130,7 @@ def lines_on_page(lines: Sequence[Line], name: str) -> Markup:
     return responsive(name, label, draw, 250 * -(-len(metrics) // wide), 230 * len(metrics))
 
 
-def _panels_of_lines(figure: Figure, lines: Sequence[Line], columns: int, colours: Colours) -> None:
+def _panels_of_lines(figure: Figure, lines: Sequence[SweepLine], columns: int, colours: Colours) -> None:
     metrics = lines[0].metrics
     given = [point.value for point in lines[0].points]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in given)
@@ -150,7 +150,7 @@ def _panels_of_lines(figure: Figure, lines: Sequence[Line], columns: int, colour
         panels[len(metrics) - 1].legend(frameon=False, fontsize=8 if colours is FILES else 11)
 
 
-def _line(axes: Axes, line: Line, label: str, metric: str, n: int, numbers: bool, colours: Colours) -> None:
+def _line(axes: Axes, line: SweepLine, label: str, metric: str, n: int, numbers: bool, colours: Colours) -> None:
     points = [
         (float(point.value) if numbers else float(place), point.values[metric])
         for place, point in enumerate(line.points)

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from augrec.report.pages.experiment.times import times_table
-from augrec.report.pages.experiment.values import Block, Line, Point, labels_of, mark_of
-from augrec.report.pages.experiment.values import Row as Values
+from augrec.report.pages.experiment.values import RowValues, SweepLine, SweepPoint, TableValues, labels_of, mark_of
 from augrec.report.pages.spread_of_users import SHOWN, spread_cells, spread_table
 from augrec.report.pages.verdict_columns import CSV as COMPARISON
 from augrec.report.pages.verdict_columns import verdict_cells, verdict_columns
@@ -40,12 +39,12 @@ SWEEP_NOTE = (
 )
 
 
-def stem(block: Block) -> str:
+def stem(block: TableValues) -> str:
     """The name of a table's files."""
     return f"{block.table}-{block.dataset}"
 
 
-def means_table(block: Block) -> Table:
+def means_table(block: TableValues) -> Table:
     """Rows and metrics, with the papers' figures beside them."""
     printed, searched = printed_metrics(block), any(row.trials is not None for row in block.rows)
     rows = [
@@ -69,7 +68,7 @@ def means_table(block: Block) -> Table:
     return Table(stem(block), block.title, columns, tuple(rows), tuple(notes))
 
 
-def budgets(rows: Sequence[Values]) -> str:
+def budgets(rows: Sequence[RowValues]) -> str:
     """Whether the options of all rows were chosen by equally many trials, and else by how many those of each were."""
     labels: dict[int, list[str]] = {}
     for row in rows:
@@ -85,7 +84,7 @@ def budgets(rows: Sequence[Values]) -> str:
     )
 
 
-def _means(block: Block, row: Values) -> list[Cell]:
+def _means(block: TableValues, row: RowValues) -> list[Cell]:
     if not row.seeds:
         return [Cell(row.problem or "failed", span=len(block.metrics))]
     values = [(metric, row.values[metric]) for metric in block.metrics]
@@ -95,12 +94,12 @@ def _means(block: Block, row: Values) -> list[Cell]:
     ]
 
 
-def printed_metrics(block: Block) -> list[str]:
+def printed_metrics(block: TableValues) -> list[str]:
     """The metrics for which the paper prints a figure of at least one row."""
     return [metric for metric in block.metrics if any(row.values[metric].paper is not None for row in block.rows)]
 
 
-def tests_table(block: Block) -> Table | None:
+def tests_table(block: TableValues) -> Table | None:
     """A line for every row and metric that was compared; None where nothing was."""
     rows = [
         [
@@ -115,7 +114,7 @@ def tests_table(block: Block) -> Table | None:
     return table(f"{stem(block)}-tests", f"{block.title}: tests", columns, rows)
 
 
-def users_table(block: Block) -> Table | None:
+def users_table(block: TableValues) -> Table | None:
     """How the first metric is spread over the users of every row."""
     rows = [
         Row((word(row.label), *spread_cells(value.users, value.versus)), None, row.is_baseline)
@@ -131,7 +130,7 @@ def words_of(*texts: str | None) -> list[Cell]:
     return [word(text) for text in texts]
 
 
-def values_table(block: Block) -> Table:
+def values_table(block: TableValues) -> Table:
     """One line per row and metric, at full precision: what CSV holds."""
     rows = []
     for row in block.rows:
@@ -148,7 +147,7 @@ def values_table(block: Block) -> Table:
     return Table(stem(block), block.title, words(*CSV_COLUMNS), tuple(rows))
 
 
-def block_markdown(block: Block) -> str:
+def block_markdown(block: TableValues) -> str:
     """The table, its notes and its tests."""
     means, tests, users = means_table(block), tests_table(block), users_table(block)
     parts = [f"## {markdown_cell(block.title)}", markdown_rows(means), *map(markdown_cell, means.notes)]
@@ -161,7 +160,7 @@ def block_markdown(block: Block) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def sweep_table(name: str, lines: Sequence[Line]) -> Table:
+def sweep_table(name: str, lines: Sequence[SweepLine]) -> Table:
     """A row for every line and value of a sweep."""
     rows = [
         Row(
@@ -182,12 +181,12 @@ def sweep_table(name: str, lines: Sequence[Line]) -> Table:
     return Table(name, lines[0].title, columns, tuple(rows), (SWEEP_NOTE,))
 
 
-def _point(point: Point, metric: str) -> Cell:
+def _point(point: SweepPoint, metric: str) -> Cell:
     value = point.values[metric]
     return word(point.problem) if value.mean is None else measure(value.mean, value.std)
 
 
-def sweep_values(name: str, lines: Sequence[Line]) -> Table:
+def sweep_values(name: str, lines: Sequence[SweepLine]) -> Table:
     """One line per run, variant, value and metric, at full precision: what CSV holds."""
     titles = ("dataset", "setting", "variant", lines[0].option, "metric", "mean", "std", "low", "high", "problem")
     rows = [
@@ -209,7 +208,7 @@ def sweep_values(name: str, lines: Sequence[Line]) -> Table:
     return Table(name, lines[0].title, words(*titles), tuple(rows))
 
 
-def sweep_markdown(name: str, lines: Sequence[Line]) -> str:
+def sweep_markdown(name: str, lines: Sequence[SweepLine]) -> str:
     """The table below its title."""
     table = sweep_table(name, lines)
     parts = [f"## {markdown_cell(table.caption)}", markdown_rows(table), *map(markdown_cell, table.notes)]

@@ -14,7 +14,7 @@ from augrec.report.numbers.user_spread import UserSpread, user_spread
 from augrec.report.numbers.variants import Trained
 from augrec.report.numbers.verdicts import verdict
 from augrec.report.options import ReportOptions
-from augrec.report.pages.experiment.options import Table
+from augrec.report.pages.experiment.options import TableOptions
 from augrec.report.pages.experiment.times import Times
 from augrec.report.render.wording import per_cent
 
@@ -34,7 +34,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Row:
+class RowValues:
     """One variant in one setting; `problem` says why it has no values, or why seeds are missing.
 
     `against` is what the row it is compared with is called in this table, `compared_with` its setting and variant.
@@ -58,14 +58,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Block:
+class TableValues:
     """One table on one data set."""
 
     table: str
     title: str
     dataset: str
     metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[RowValues, ...]
     alpha: float
     groups: bool
     paper: str | None
@@ -76,7 +76,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One value of a sweep and one metric there."""
 
     value: Any
@@ -86,7 +86,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class SweepLine:
     """One variant's model with each value of a sweep, on one data set and setting."""
 
     sweep: str
@@ -96,7 +96,7 @@ class Line:
     setting: str
     variant: str
     metrics: tuple[str, ...]
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
 
     @property
     def run(self) -> str:
@@ -104,7 +104,7 @@ class Line:
         return f"{self.dataset}, {self.setting}"
 
 
-def labels_of(lines: Sequence[Line]) -> list[str]:
+def labels_of(lines: Sequence[SweepLine]) -> list[str]:
     """What tells the lines of a sweep apart: run, variant, or both."""
     runs, variants = ({getattr(line, name) for line in lines} for name in ("run", "variant"))
     if len(variants) == 1:
@@ -156,7 +156,7 @@ Pair = tuple[str, str, str, str, str]
 """A data set, a setting and variant of it, and the setting and variant that these are compared with."""
 
 
-def comparisons_of(blocks: Sequence[Block]) -> dict[Pair, dict[str, Comparison]]:
+def comparisons_of(blocks: Sequence[TableValues]) -> dict[Pair, dict[str, Comparison]]:
     """Every comparison that the page shows, once, though several tables may show it."""
     pairs: dict[Pair, dict[str, Comparison]] = {}
     for block in blocks:
@@ -169,11 +169,11 @@ def comparisons_of(blocks: Sequence[Block]) -> dict[Pair, dict[str, Comparison]]
     return pairs
 
 
-def corrected_blocks(blocks: Sequence[Block]) -> list[Block]:
+def corrected_blocks(blocks: Sequence[TableValues]) -> list[TableValues]:
     """Holm's correction over all comparisons of the page, one family per metric and test."""
     pairs = corrected(comparisons_of(blocks))
 
-    def row_of(row: Row) -> Row:
+    def row_of(row: RowValues) -> RowValues:
         if row.compared_with is None:
             return row
         of_pair = pairs[(row.dataset, row.setting, row.variant, *row.compared_with)]
@@ -191,7 +191,7 @@ def _with_holm(comparison: Comparison, adjusted: Comparison) -> Comparison:
     return simultaneous(replace(comparison, **changes), adjusted.family_size or 1)
 
 
-def with_best(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
+def with_best(rows: list[RowValues], metrics: tuple[str, ...]) -> list[RowValues]:
     """Marks the best mean of every column, by the direction of its metric."""
     means = {m: [mean for row in rows if (mean := row.values[m].mean) is not None] for m in metrics}
     best = {m: Metric.parse(m).best(values) for m, values in means.items()}
@@ -209,7 +209,7 @@ def mark_of(value: Value, metric: str, alpha: float) -> str:
     return "" if value.versus is None else verdict(value.versus, metric, alpha).word
 
 
-def describe_tests(table: Table) -> str:
+def describe_tests(table: TableOptions) -> str:
     """Says which tests stand behind a table's marks."""
     baseline = table.labels.get(table.baseline or "", table.baseline)
     against = f"{baseline} in the setting {table.baseline_setting}" if table.baseline_setting else baseline

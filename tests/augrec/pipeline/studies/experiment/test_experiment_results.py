@@ -22,7 +22,7 @@ from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experim
 from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.report.numbers.statistics import holm, paired_t, sign_flips
 from augrec.report.pages.experiment.results import Results
-from augrec.report.pages.experiment.values import Block
+from augrec.report.pages.experiment.values import TableValues
 from augrec.report.study import Failure
 
 N = 60
@@ -81,7 +81,7 @@ def results_of(plan: ExperimentPlan, outcome: Outcome) -> Results:
     return Results(study_of(plan, [outcome]), plan.experiment.tables)
 
 
-def block_of(plan: ExperimentPlan) -> Block:
+def block_of(plan: ExperimentPlan) -> TableValues:
     return results_of(plan, Outcome(plan.cells[0], plan.cells[0].config, (), ())).blocks()[0]
 
 

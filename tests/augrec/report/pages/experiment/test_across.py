@@ -10,20 +10,20 @@ from augrec.report.numbers.comparison import Comparison
 from augrec.report.numbers.synthesis import random_effects
 from augrec.report.pages.across import across_table
 from augrec.report.pages.experiment.across import across
-from augrec.report.pages.experiment.values import Block, Row, Value
+from augrec.report.pages.experiment.values import RowValues, TableValues, Value
 from augrec.report.render.text_tables import csv, latex, markdown
 
 
-def block(dataset: str, *rows: tuple[str, float | None, float], against: str = "base") -> Block:
+def block(dataset: str, *rows: tuple[str, float | None, float], against: str = "base") -> TableValues:
     """A table on one data set: (row, its difference to a baseline of .2, its standard error)."""
     made = tuple(
-        Row(
+        RowValues(
             label, "general", dataset, "base", label, "m", "lightgcn", (1, 2),
             {"recall@20": Value(0.2, versus=versus(difference, error))}, against=against,
         )
         for label, difference, error in rows
     )  # fmt: skip
-    return Block("main", f"Main: {dataset}", dataset, ("recall@20",), made, 0.05, False, None, "Tests.")
+    return TableValues("main", f"Main: {dataset}", dataset, ("recall@20",), made, 0.05, False, None, "Tests.")
 
 
 def versus(difference: float | None, error: float) -> Comparison:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from augrec.report.pages.experiment.options import Table
+from augrec.report.pages.experiment.options import TableOptions
 from augrec.report.pages.experiment.page import write_pages
 from augrec.report.study import Named, Study, StudyRun, StudyVariant, Swept
 from tests.kit.html_pages import beyond_the_edge, look, open_page, violations
@@ -26,7 +26,7 @@ def written(stored: Path, variants: list[str]) -> Path:
     study = Study(
         "toy", "A toy", folder, {"films": Named("Films")}, {"warm": Named("warm")}, {"weight": sweep}, False, (one,)
     )
-    table = Table(title="Table 1", metrics=("recall@20", "ndcg@20"), baseline="lightgcn-without", bootstrap=100)
+    table = TableOptions(title="Table 1", metrics=("recall@20", "ndcg@20"), baseline="lightgcn-without", bootstrap=100)
     write_pages(study, {"main": table})
     return folder / "index.html"
 

@@ -24,10 +24,10 @@ from augrec.report.pages.experiment.tables import (
     values_table,
 )
 from augrec.report.pages.experiment.values import (
-    Block,
-    Line,
-    Point,
-    Row,
+    RowValues,
+    SweepLine,
+    SweepPoint,
+    TableValues,
     Value,
     comparisons_of,
     corrected_blocks,
@@ -52,12 +52,12 @@ PLAIN = Value(mean=0.2, std=0.02)
 WORSE = replace(BETTER, versus=Comparison(difference=-0.05, p_users=0.001, p_seeds=0.01))
 
 
-def row(label: str, value: Value, **fields: object) -> Row:
-    made = Row(label, "general", "d", "base", label, "m", "lightgcn", (1, 2), {"recall@20": value})
+def row(label: str, value: Value, **fields: object) -> RowValues:
+    made = RowValues(label, "general", "d", "base", label, "m", "lightgcn", (1, 2), {"recall@20": value})
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
-BLOCK = Block(
+BLOCK = TableValues(
     "main", "A & B", "d", ("recall@20",),
     (
         row("base_line", PLAIN, is_baseline=True),
@@ -219,7 +219,7 @@ def test_the_best_of_a_column_follows_the_metric() -> None:
 def test_holm_s_family_is_the_page_and_a_comparison_counts_once() -> None:
     """Two tables that both show one comparison, and one of them two more."""
 
-    def compared(label: str, p: float) -> Row:
+    def compared(label: str, p: float) -> RowValues:
         value = Value(0.2, versus=Comparison(difference=0.1, p_users=p, p_seeds=0.5))
         return row(label, value, against="base", compared_with=("base", "base"))
 
@@ -265,9 +265,9 @@ def test_the_full_model_is_the_same_in_every_table_of_the_paper() -> None:
         assert tables[table].rows[name].items() <= full.items()
 
 
-def line(setting: str, variant: str) -> Line:
-    points = tuple(Point(value, f"noise-{variant}={value}", {"recall@20": PLAIN}, None) for value in (0, 0.1))
-    return Line("noise", "share", "training.noise", "d", setting, variant, ("recall@20",), points)
+def line(setting: str, variant: str) -> SweepLine:
+    points = tuple(SweepPoint(value, f"noise-{variant}={value}", {"recall@20": PLAIN}, None) for value in (0, 0.1))
+    return SweepLine("noise", "share", "training.noise", "d", setting, variant, ("recall@20",), points)
 
 
 def test_lines_are_told_apart_by_what_differs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.experiment.tables import block_markdown
 from augrec.report.pages.experiment.times import Ratio, Times, times_of, times_table
-from augrec.report.pages.experiment.values import Block
+from augrec.report.pages.experiment.values import TableValues
 
 
 def trained(name: str, **seeds: tuple[float | None, float, int]) -> Trained:
@@ -70,7 +70,7 @@ def test_the_table_holds_ratios_and_no_seconds() -> None:
         ["con|x", "base", "40", "2.00 (2.00 to 2.50)", "0.80 (0.80 to 2.00)"],
     ]
     assert times_table("main-d", "Main", []) is None
-    block = Block("main", "Main", "d", (), (), 0.05, False, None, "Tests.", times=tuple(times))
+    block = TableValues("main", "Main", "d", (), (), 0.05, False, None, "Tests.", times=tuple(times))
     text = block_markdown(block)
     assert "### Main: time" in text
     assert r"| con\|x | base | 40 | 2.00 (2.00 to 2.50) | 0.80 (0.80 to 2.00) |" in text
