@@ -6,10 +6,12 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +22,7 @@ from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
-from augrec.pipeline.executors.choice import Address, ExecutorName, TaskProfile, chosen_executor
+from augrec.pipeline.executors.choice import Address, Chosen, ExecutorName, TaskProfile, chosen_executor
 from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
@@ -30,6 +32,10 @@ from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
 from augrec.pipeline.recommend.commands import register as register_recommend
 from augrec.pipeline.shipped_configs import configs_app
+
+if TYPE_CHECKING:
+    from augrec.pipeline.studies.execution import Execution
+    from augrec.pipeline.studies.plan import Plan
 
 app = typer.Typer(
     name="augrec",
@@ -140,20 +146,16 @@ def experiment(
 ) -> None:
     """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
     from augrec.artefacts.study_folder import ExperimentFolder
-    from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.studies.experiment.plan import read_experiment
     from augrec.pipeline.studies.experiment.run import run_experiment
-    from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
-    plan, stop = read_experiment(config, overrides), Stopper()
-    with chosen_executor(executor, address=address, profile=profile) as chosen:
-        with signs_of_life("looking for what the stages need"):
-            begin(look_at_plan(plan, chosen.look, download=download), config)
-        with stop.listening():
-            _, failures = run_experiment(
-                plan, console=console(), force=force or [], download=download, stop=stop, executor=chosen.executor
-            )
+    plan = read_experiment(config, overrides)
+    with (
+        chosen_executor(executor, address=address, profile=profile) as chosen,
+        _executing(plan, config, chosen, force=force, download=download) as execution,
+    ):
+        _, failures = run_experiment(plan, execution)
     folder = ExperimentFolder(plan.experiment.folder)
     failed = AugrecError(
         f"{len(failures)} of the experiment's steps failed; their rows say why",
@@ -184,26 +186,38 @@ def compare(
 ) -> None:
     """Judge augmentations side by side: downstream, by their text, by their cost."""
     from augrec.artefacts.study_folder import ComparisonFolder
-    from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.studies.comparison.plan import read_compare
     from augrec.pipeline.studies.comparison.run import run_compare
-    from augrec.pipeline.studies.preflight import look_at_plan
 
     _check_stages(force)
-    plan, stop = read_compare(config, overrides), Stopper()
-    with chosen_executor(executor, address=address, profile=profile) as chosen:
-        with signs_of_life("looking for what the stages need"):
-            begin(look_at_plan(plan, chosen.look, download=download), config)
-        with stop.listening():
-            page = run_compare(
-                plan, console=console(), force=force or [], download=download, stop=stop, executor=chosen.executor
-            )
+    plan = read_compare(config, overrides)
+    with (
+        chosen_executor(executor, address=address, profile=profile) as chosen,
+        _executing(plan, config, chosen, force=force, download=download) as execution,
+    ):
+        page = run_compare(plan, execution)
     folder = ComparisonFolder(plan.folder)
     answer(
         {"comparison": folder.root, "page": page, "results": folder.results},
         lambda out: out.print(f"\nComparison: {page}", highlight=False),
         brief=[page],
     )
+
+
+@contextmanager
+def _executing(
+    plan: Plan, config: Path, chosen: Chosen, *, force: list[str] | None, download: bool
+) -> Iterator[Execution]:
+    """How a study is done, once it lacks nothing that it needs; signals to stop are heard while the block runs."""
+    from augrec.pipeline.preflight.checks import begin
+    from augrec.pipeline.studies.execution import Execution
+    from augrec.pipeline.studies.preflight import look_at_plan
+
+    with signs_of_life("looking for what the stages need"):
+        begin(look_at_plan(plan, chosen.look, download=download), config)
+    stop = Stopper()
+    with stop.listening():
+        yield Execution(console(), force or (), download, stop, chosen.executor)
 
 
 def _check_stages(names: list[str] | None) -> None:

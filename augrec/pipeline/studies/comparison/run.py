@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
 from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
-from augrec.pipeline.executors.pieces import Executor
-from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.published import import_published
 from augrec.pipeline.studies.comparison.tuning import tune
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.memory import workers_that_fit
 from augrec.pipeline.studies.plan import save_as_read
 from augrec.pipeline.studies.search.subject import Values
@@ -28,25 +25,8 @@ from augrec.report.measures.downstream import Tuning
 STEPS = ("import", *SHARED, *AFTER_SHARED, "compare")
 
 
-def run_compare(
-    plan: ComparisonPlan,
-    *,
-    console: Console,
-    force: list[str] | None = None,
-    download: bool = False,
-    stop: Stopper | None = None,
-    executor: Executor | None = None,
-) -> Path:
-    """Runs what is not finished of a comparison; returns its page. Can be killed at any moment and called again.
-
-    Args:
-        plan: the comparison.
-        console: where the lines go.
-        force: names of stages to run again from nothing.
-        download: whether the data set may be fetched from its publisher.
-        stop: whether the process was asked to stop.
-        executor: who does shards and trainings; None: processes on this machine. Trials of the tuning are done here.
-    """
+def run_compare(plan: ComparisonPlan, execution: Execution) -> Path:
+    """Runs what is not finished of a comparison; returns its page. Can be killed at any moment and called again."""
     from augrec.pipeline.studies.comparison.measure import write_comparison
 
     watch = Stopwatch()
@@ -60,7 +40,7 @@ def run_compare(
         runner.say("search", f"done in {timer.seconds():.0f} s   {trials} {counted(len(tunings), 'variant')}")
         return plan.tuned(plan.cell, _chosen(plan, tunings))
 
-    runner = CellRunner(plan.cell, STEPS, console, force=force or (), download=download, stop=stop, executor=executor)
+    runner = CellRunner(plan.cell, STEPS, execution)
     RunFolder(plan.folder).check_layout()
     with exclusive(plan.folder):
         options = {**plan.compare.model_dump(mode="json"), "base": plan.base, "change": {}}
@@ -69,7 +49,7 @@ def run_compare(
         runner.run(search)
         timer = Stopwatch()
         with signs_of_life("compare"):
-            page = write_comparison(plan, Run(runner.config, download), tuned, watch.seconds())
+            page = write_comparison(plan, execution.run(runner.config), tuned, watch.seconds())
         runner.say("compare", f"done in {timer.seconds():.0f} s   compare.json, compare.md, {page.name}")
     return page
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from rich.console import Console
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.files import write_json
@@ -14,10 +12,9 @@ from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.study_folder import ExperimentFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.executors.chain import exclusive
-from augrec.pipeline.executors.pieces import Executor
-from augrec.pipeline.host.stopping import Stopper
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.memory import workers_that_fit
@@ -26,26 +23,10 @@ from augrec.pipeline.studies.reuse import runs_below
 from augrec.report.study import Failure, SearchResult
 
 
-def run_experiment(
-    plan: ExperimentPlan,
-    *,
-    console: Console,
-    force: Iterable[str] = (),
-    download: bool = False,
-    stop: Stopper | None = None,
-    executor: Executor | None = None,
-) -> tuple[list[Outcome], list[Failure]]:
+def run_experiment(plan: ExperimentPlan, execution: Execution) -> tuple[list[Outcome], list[Failure]]:
     """Runs every cell and writes `failures.json`, the tables, plots and pages; returns what happened.
 
     Can be killed at any moment and called again: stages, trials and trainings that are finished are kept.
-
-    Args:
-        plan: the experiment.
-        console: where the lines go.
-        force: names of stages to run again from nothing, in every cell.
-        download: whether a data set may be fetched from its publisher.
-        stop: whether the process was asked to stop.
-        executor: who does shards and trainings; None: processes on this machine. Trials of a search are done here.
     """
     from augrec.report.pages.experiment.page import write_pages
 
@@ -56,9 +37,9 @@ def run_experiment(
         outcomes: list[Outcome] = []
         for place, cell in enumerate(plan.cells, start=1):
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
-            console.print(heading, markup=False, highlight=False, style="bold")
+            execution.say(heading, style="bold")
             others = [*(before.cell.folder for before in outcomes), *runs_below(plan.experiment.reuse)]
-            outcomes.append(_run_cell(plan, cell, others, set(force), download, console, stop, executor))
+            outcomes.append(_run_cell(plan, cell, others, execution))
         failures = [failure for outcome in outcomes for failure in outcome.failures]
         if failures:
             write_json(files.failures, [asdict(failure) for failure in failures])
@@ -69,21 +50,9 @@ def run_experiment(
     return outcomes, failures
 
 
-def _run_cell(
-    plan: ExperimentPlan,
-    cell: Cell,
-    others: list[Path],
-    force: set[str],
-    download: bool,
-    console: Console,
-    stop: Stopper | None,
-    executor: Executor | None,
-) -> Outcome:
+def _run_cell(plan: ExperimentPlan, cell: Cell, others: Sequence[Path], execution: Execution) -> Outcome:
     steps = [*SHARED, *(name for name in AFTER_SHARED if name != "search" or plan.experiment.search)]
-    runner = CellRunner(
-        *(cell, steps, console), force=force, download=download, others=others, keep_going=True, stop=stop,
-        executor=executor,
-    )  # fmt: skip
+    runner = CellRunner(cell, steps, execution, others=others, keep_going=True)
     searched: list[SearchResult] = []
 
     def search(run: Run) -> Config:

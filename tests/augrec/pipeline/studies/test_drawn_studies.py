@@ -14,6 +14,7 @@ import yaml
 from augrec.artefacts.files import read_json
 from augrec.pipeline.studies.comparison.plan import read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 from tests.kit.dice_engine import dice
@@ -57,7 +58,7 @@ def test_a_row_of_an_experiment_is_over_draws_and_seeds_and_is_searched_once(exp
         "tables={main: {title: Main, metrics: [recall@10], baseline: plain, bootstrap: 100}}",
         "search={trials: 2, seeds: [1001], spaces: spaces, models: [mf]}",
     ]  # fmt: skip
-    _, failures = run_experiment(read_experiment(experiment_with_data, changes), console=silent())
+    _, failures = run_experiment(read_experiment(experiment_with_data, changes), Execution(silent()))
     assert failures == []
     out = experiment_with_data.parent / "out"
     run = out / "data" / "base"
@@ -88,7 +89,7 @@ def test_an_arm_of_a_comparison_is_over_draws_and_seeds(toy_data: Path, tmp_path
     }
     path = tmp_path / "compare.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
-    run_compare(read_compare(path), console=silent())
+    run_compare(read_compare(path), Execution(silent()))
     found = read_json(tmp_path / "run" / "compare.json")
     assert [(row["arm"], row["seeds"]) for row in found["downstream"]] == [("drawn", [1, 2]), ("none", [1, 2])]
     value = found["downstream"][0]["groups"]["all"]["recall@10"]

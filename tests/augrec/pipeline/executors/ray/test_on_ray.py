@@ -23,6 +23,7 @@ from augrec.pipeline.executors.ray.task import Ended, Order, do_order
 from augrec.pipeline.host.stopping import Stopped
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 from tests.kit.toy_config import toy_config, write_config
@@ -128,7 +129,7 @@ def test_an_experiment_on_a_cluster_keeps_failures_to_their_rows(
     }
     plan, here = read_experiment(write_config(tmp_path / "study.yaml", content)), Here()
     executor = OnRay(here, profile_of(tmp_path))
-    _, failures = run_experiment(plan, console=silent(), executor=executor)
+    _, failures = run_experiment(plan, Execution(silent(), executor=executor))
     assert [(failure.setting, failure.stage, failure.variant) for failure in failures] == [
         ("small", "train", "broken"),
         ("large", "train", "broken"),

@@ -21,6 +21,7 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.standing import standing
 from augrec.pipeline.studies.comparison.plan import read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
+from augrec.pipeline.studies.execution import Execution
 from tests.augrec.pipeline.executors.conftest import SLOW
 from tests.kit.html_pages import PageReader
 from tests.kit.machine_speed import patience
@@ -172,7 +173,7 @@ def test_an_experiment_and_a_comparison_at_once_come_to_their_pages(
     assert {row["variant"]: row["problem"] for row in table["rows"]} == {"graph": None, "popular": None}
     here = read_compare(write_config(tmp_path / "here.yaml", smallest_comparison(toy_data, tmp_path / "here")))
     with in_this_process():
-        run_compare(here, console=silent())
+        run_compare(here, Execution(silent()))
     of_all = [judged(read_json(folder / "compare.json")) for folder in (folders["compare"], here.folder)]
     assert of_all[0] == of_all[1]
     assert len(of_all[0]) == 2

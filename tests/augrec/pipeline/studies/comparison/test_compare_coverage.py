@@ -11,6 +11,7 @@ from augrec.artefacts.files import read_json
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.studies.comparison.plan import read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
+from augrec.pipeline.studies.execution import Execution
 from tests.kit.toy_config import toy_config
 from tests.kit.toy_run import silent
 
@@ -40,7 +41,7 @@ def test_what_is_completed_by_heart_is_in_the_results_and_in_no_matrix(
     }
     path = tmp_path / "compare.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
-    page = run_compare(read_compare(path), console=silent())
+    page = run_compare(read_compare(path), Execution(silent()))
     (found,) = read_json(tmp_path / "run" / "compare.json")["coverage"]
     assert (found["source"], found["items"]) == ("rule", 30)
     assert (found["titles"], found["copied"]) == (0, 1), "the line before is another item's, and was shown"

@@ -14,6 +14,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.studies.comparison.plan import read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
+from augrec.pipeline.studies.execution import Execution
 from augrec.report.pages.comparison.page import render
 from augrec.report.pages.comparison.results import read_results
 from tests.kit.html_pages import PageReader
@@ -59,7 +60,7 @@ def written(root: Path, data: Path, **changes: Any) -> Path:
 @pytest.mark.slow
 def test_reranked_lists_are_arms_beside_those_they_are_of(tmp_path: Path, embedder: str, inline: None) -> None:
     plan = read_compare(written(tmp_path, write_toy_data(tmp_path / "data")))
-    run_compare(plan, console=silent())
+    run_compare(plan, Execution(silent()))
     files, found = RunFolder(plan.folder), read_json(plan.folder / "compare.json")
 
     rows = [

@@ -23,6 +23,7 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from augrec.pipeline.studies.comparison.tuning import tune
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.search.trials import Step
 from tests.kit.toy_comparison import smallest_comparison
 from tests.kit.toy_config import EMBEDDING, toy_config, write_config
@@ -89,7 +90,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory, embedder: str) -> ComparisonP
     root = tmp_path_factory.mktemp("comparison")
     plan = read_compare(written(root, write_toy_data(root / "data")))
     with in_this_process():
-        run_compare(plan, console=silent())
+        run_compare(plan, Execution(silent()))
     return plan
 
 
@@ -236,7 +237,7 @@ def test_the_run_passes_its_audit_and_the_pages_are_there(plan: ComparisonPlan) 
 
 def test_a_second_call_trains_nothing_and_changes_no_number(plan: ComparisonPlan, found: dict[str, Any]) -> None:
     told = io.StringIO()
-    run_compare(plan, console=Console(file=told, width=200))
+    run_compare(plan, Execution(Console(file=told, width=200)))
     assert told.getvalue().count("skipped, unchanged") == 6
     assert "search     done in" in told.getvalue()
     assert "unchanged, 8 variants" in told.getvalue()
@@ -259,7 +260,7 @@ def test_trials_that_fail_are_all_named_and_the_others_kept(
 
     monkeypatch.setattr("augrec.pipeline.studies.search.trials.run_tasks", failing)
     with pytest.raises(AugrecError, match="4 of 16 trials failed") as error:
-        run_compare(changed, console=silent())
+        run_compare(changed, Execution(silent()))
     assert "  - ease+rule, profile 7: the loss is not finite" in str(error.value)
     assert len(list(folder.glob("search/ease+*/trial-001/failed.json"))) == 4
 
@@ -278,7 +279,7 @@ def test_profiles_and_items_whose_vectors_count_words_of_their_own_are_held_toge
 ) -> None:
     plan = read_compare(write_config(tmp_path / "compare.yaml", smallest_comparison(toy_data, tmp_path / "run")))
     with in_this_process():
-        run_compare(plan, console=silent())
+        run_compare(plan, Execution(silent()))
     widths = {np.load(plan.folder / "embed" / f"{name}.npy").shape[1] for name in ("rule/user_profile", "data/text")}
     assert len(widths) == 2
     (found,) = read_json(plan.folder / "compare.json")["leak"]

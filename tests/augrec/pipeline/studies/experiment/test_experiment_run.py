@@ -14,6 +14,7 @@ from rich.console import Console
 from augrec.artefacts.files import read_json
 from augrec.cli import main
 from augrec.pipeline.standing import standing
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 from augrec.report.study import Failure
@@ -34,7 +35,7 @@ OVERRIDES = [
 def go(path: Path, *more: str) -> tuple[str, list[Failure]]:
     shown = io.StringIO()
     plan = read_experiment(path, [*OVERRIDES, *more])
-    _, failures = run_experiment(plan, console=Console(file=shown, width=200))
+    _, failures = run_experiment(plan, Execution(Console(file=shown, width=200)))
     return shown.getvalue(), failures
 
 
@@ -105,7 +106,7 @@ def test_a_cell_that_fails_early_leaves_the_other_alone(experiment_with_data: Pa
     elsewhere = "datasets={gone: {change: {dataset.source.path: nowhere}}, data: {}}"
     shown = io.StringIO()
     plan = read_experiment(experiment_with_data, [elsewhere, "seeds=[1]"])
-    _, failures = run_experiment(plan, console=Console(file=shown, width=200))
+    _, failures = run_experiment(plan, Execution(Console(file=shown, width=200)))
     assert [(f.dataset, f.stage, f.variant) for f in failures] == [("gone", "prepare", None)]
     gone, data = read_json(experiment_with_data.parent / "out" / "results.json")["tables"]
     assert all("failed: " in row["problem"] and row["values"]["ndcg@5"]["mean"] is None for row in gone["rows"])

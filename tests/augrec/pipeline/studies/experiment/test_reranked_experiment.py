@@ -10,6 +10,7 @@ from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
+from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment
 
@@ -31,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: None) -> None
 def test_rows_of_reranking_stand_in_tables(experiment_with_data: Path) -> None:
     said = io.StringIO()
     plan = read_experiment(experiment_with_data, CHANGES)
-    _, failures = run_experiment(plan, console=Console(file=said, width=200))
+    _, failures = run_experiment(plan, Execution(Console(file=said, width=200)))
     assert failures == []
     assert said.getvalue().count("rerank     done") == 2
     assert "2 trainings copied" in said.getvalue()
