@@ -22,10 +22,11 @@ from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
-from augrec.pipeline.training import Training, uses_side
+from augrec.pipeline.trained_model import trained_model
+from augrec.pipeline.training import Training
 from augrec.report.measures.distant_users import Nearness, distant_pairs, nearness, places
 from augrec.report.render.wording import signed
-from recsys.augmentation import FeatureMatrix, SideInformation
+from recsys.augmentation import FeatureMatrix
 from recsys.data.dataset import Dataset
 
 
@@ -149,13 +150,5 @@ def _texts(run: Run, dataset: Dataset, source: str | None) -> tuple[str, str, Fe
 
 def _user_embeddings(training: Training, dataset: Dataset) -> np.ndarray:
     """float32 [n_users, d], as the model scores with."""
-    from recsys.training.restore import restore
-
-    config = training.config
-    variant = config.variants[training.variant]
-    side = SideInformation()
-    if uses_side(config, variant):
-        side = side_information(training.run_folder, variant, dataset, training.seed)
-    model = restore(training.out, dataset, config.models[variant.model], side)
-    users: np.ndarray = model.embeddings()[0].numpy()
+    users: np.ndarray = trained_model(training, dataset).embeddings()[0].numpy()
     return users

@@ -12,10 +12,11 @@ import torch
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.matrices import read_field
-from augrec.pipeline.side import DATA_GROUP, OWN_TEXT, side_information
+from augrec.pipeline.side import DATA_GROUP, OWN_TEXT
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import encoder_of
-from augrec.pipeline.training import Training, uses_side
+from augrec.pipeline.trained_model import side_of
+from augrec.pipeline.training import Training
 from embed.records import OWN_COLUMNS
 from embed.texts import item_text
 from recsys.augmentation import SideInformation
@@ -58,11 +59,8 @@ def restored(run: Run, training: Training, dataset: Dataset, newcomers: Newcomer
         UsageError: the model cannot score the newcomers.
         DataError: the training kept no model.
     """
-    config, variant = training.config, training.config.variants[training.variant]
-    options = config.models[variant.model]
-    side = SideInformation()
-    if uses_side(config, variant):
-        side = side_information(training.run_folder, variant, dataset, training.seed)
+    config, side = training.config, side_of(training, dataset)
+    options = config.models[config.variants[training.variant].model]
     embedded = partial(_with_vectors, run, training, options, side, dataset)
     model, dataset = joined_model(training.variant, training.out, options, dataset, side, newcomers, embedded=embedded)
     device = device_named(config.training.device)

@@ -11,9 +11,8 @@ from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.ranked_lists import read_scored_lists, write_ranked_lists
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.side import side_information
-from augrec.pipeline.training import Training, uses_side
-from recsys.augmentation import SideInformation
+from augrec.pipeline.trained_model import trained_model
+from augrec.pipeline.training import Training
 from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
 from recsys.device import device_named
@@ -21,7 +20,6 @@ from recsys.evaluation.judgement import judgement
 from recsys.evaluation.lists import RankedLists, ranked_lists
 from recsys.models.base import Recommender
 from recsys.options import Judged
-from recsys.training.restore import restore
 
 PAIRS_AT_ONCE = 1 << 16
 RERANK_AGAIN = "run the stage `rerank` again, with --force"
@@ -29,23 +27,22 @@ RERANK_AGAIN = "run the stage `rerank` again, with --force"
 
 def write_lists(training: Training, split: Split) -> None:
     """Writes what a finished training lists for every user with truth in a split, or how it rates the split's pairs."""
-    config = training.config
+    config, files = training.config, RunFolder(training.run_folder)
     assert config.rerank is not None
-    files, variant = RunFolder(training.run_folder), config.variants[training.variant]
-    dataset, model = Dataset.load(files.dataset, test=split == "test"), config.models[variant.model]
-    side = SideInformation()
-    if uses_side(config, variant):
-        side = side_information(training.run_folder, variant, dataset, training.seed)
-    device = device_named(config.training.device)
-    recommender = restore(training.out, dataset, model, side).to(device)
-    if model.judged is Judged.RATING:
+    judged = config.models[config.variants[training.variant].model].judged
+    dataset, device = Dataset.load(files.dataset, test=split == "test"), device_named(config.training.device)
+    recommender = trained_model(training, dataset).to(device)
+    if judged is Judged.RATING:
         lists, scores = _rated(recommender, dataset, split, device)
     else:
         longest = max(*cutoffs_of(training), config.rerank.list_size)
-        context = judgement(dataset, split, model.judged, config.evaluation).context
+        context = judgement(dataset, split, judged, config.evaluation).context
         found = ranked_lists(
-            *(recommender.scorer(context), dataset, split, longest),
-            judged=model.judged,
+            recommender.scorer(context),
+            dataset,
+            split,
+            longest,
+            judged=judged,
             options=config.evaluation,
             device=device,
         )
