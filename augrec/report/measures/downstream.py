@@ -229,6 +229,14 @@ class Downstream:
 
     def judgements(self, groups: list[Group]) -> tuple[Judgement, ...]:
         """Every arm under every recommender, in each group; what is compared is one family per metric."""
+        measured = self._measured(groups)
+        return tuple(
+            self._judgement(recommender, arm, measured)
+            for recommender in self.design.recommenders
+            for arm in self.design.arms
+        )
+
+    def _measured(self, groups: list[Group]) -> _Measured:
         design, drawn = self.design, Resampling(self.design.inference)
         comparisons, estimates, spreads = Comparisons[Pair](drawn), Estimates(drawn), {}
         for metric in design.metrics:  # of all trainings one after the other, so that each is read once
@@ -245,40 +253,56 @@ class Downstream:
                             spreads[key] = user_spread(part, metric)
                         for other in design.pairs()[arm]:
                             comparisons.add((*key, other), part, parts[other], metric)
-        compared = corrected(
-            {
-                (recommender, group.name, arm, other): comparisons.of((recommender, group.name, arm, other))
-                for recommender in design.recommenders
-                for group in groups
-                for arm in design.arms
-                for other in design.pairs()[arm]
-            }
+        pairs: list[Pair] = [
+            (recommender, group.name, arm, other)
+            for recommender in design.recommenders
+            for group in groups
+            for arm in design.arms
+            for other in design.pairs()[arm]
+        ]
+        compared = corrected({pair: comparisons.of(pair) for pair in pairs})
+        return _Measured(design, [group.name for group in groups], estimates, compared, spreads)
+
+    def _judgement(self, recommender: str, arm: str, measured: _Measured) -> Judgement:
+        tuning = self.tuned.get((arm, recommender), NOT_TUNED)
+        return Judgement(
+            arm=arm,
+            recommender=recommender,
+            seeds=tuple(self.seeds[self.variants[arm, recommender]]),
+            scale=tuning.scale,
+            tuned=tuning.tried,
+            problem=None,
+            groups=measured.of(recommender, arm),
         )
 
-        def value(recommender: str, group: str, arm: str, metric: str) -> MetricValue:
-            found = estimates.of((recommender, group, arm, metric))
-            versus = {other: compared[recommender, group, arm, other][metric] for other in design.pairs()[arm]}
-            users = spreads[recommender, group, arm] if metric == design.metrics[0] else None
-            return MetricValue(found.mean, found.std, found.low, found.high, versus, users)
 
-        judged = []
-        for recommender in design.recommenders:
-            for arm in design.arms:
-                tuning = self.tuned.get((arm, recommender), NOT_TUNED)
-                judged.append(
-                    Judgement(
-                        arm=arm,
-                        recommender=recommender,
-                        seeds=tuple(self.seeds[self.variants[arm, recommender]]),
-                        scale=tuning.scale,
-                        tuned=tuning.tried,
-                        problem=None,
-                        groups={
-                            group.name: {
-                                metric: value(recommender, group.name, arm, metric) for metric in design.metrics
-                            }
-                            for group in groups
-                        },
-                    )
-                )
-        return tuple(judged)
+@dataclass(frozen=True)
+class _Measured:
+    """The numbers of all arms under all recommenders, in all groups.
+
+    Attributes:
+        design: what is compared with what.
+        groups: their names.
+        estimates: of each recommender, group, arm and metric.
+        compared: of each pair of arms, by metric, after correction.
+        spreads: of the primary metric over users, by recommender, group and arm.
+    """
+
+    design: Design
+    groups: Sequence[str]
+    estimates: Estimates
+    compared: Mapping[Pair, Mapping[str, Comparison]]
+    spreads: Mapping[tuple[str, str, str], UserSpread | None]
+
+    def of(self, recommender: str, arm: str) -> dict[str, dict[str, MetricValue]]:
+        """group -> metric -> value of one arm under one recommender."""
+        return {
+            group: {metric: self._value(recommender, group, arm, metric) for metric in self.design.metrics}
+            for group in self.groups
+        }
+
+    def _value(self, recommender: str, group: str, arm: str, metric: str) -> MetricValue:
+        found = self.estimates.of((recommender, group, arm, metric))
+        versus = {other: self.compared[recommender, group, arm, other][metric] for other in self.design.pairs()[arm]}
+        users = self.spreads[recommender, group, arm] if metric == self.design.metrics[0] else None
+        return MetricValue(found.mean, found.std, found.low, found.high, versus, users)
