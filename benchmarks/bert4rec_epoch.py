@@ -2,7 +2,7 @@
 
     python -m benchmarks.bert4rec_epoch [--json FILE] [--rounds N] [--users N]
 
-The data of `benchmarks.sasrec_epoch`, which are as large as MovieLens-1M; embeddings of 64, two blocks, the latest 50
+The data of `benchmarks.sequential`, which are as large as MovieLens-1M; embeddings of 64, two blocks, the latest 50
 items, half of them hidden, dropout .2, softmax over all items, batches of 256, Adam. The published structure is in
 `benchmarks.bert4rec_published`. First both are given the same weights, and the loss of the same batch and its gradients
 are compared. An epoch is every user once, with its batches; without them it is a step. CPU time, one thread, the best
@@ -18,19 +18,19 @@ import torch
 
 from benchmarks.bert4rec_published import IGNORED, PublishedBert4Rec, published_batches
 from benchmarks.result import Result, run
-from benchmarks.sasrec_epoch import (
+from benchmarks.sequential import (
     BATCH,
     BLOCKS,
     DIM,
     DROPOUT,
     LENGTH,
+    Trained,
     apart,
+    beside,
     beside_published,
     padded,
     sequences_of,
-    stepping,
 )
-from benchmarks.timing import best_cpu_seconds
 from recsys.augmentation import SideInformation
 from recsys.batches.cloze import ClozeBatches
 from recsys.batches.sequences import InsertedSequences, Sequences, TrainingWindows
@@ -40,7 +40,7 @@ from recsys.models.registry import FAMILIES
 from recsys.models.sequential.bert4rec import BERT4Rec
 from recsys.seeds import seeded
 
-HIDE, FASTER = 0.5, 1.5
+HIDE = 0.5
 
 
 def ours(dataset: Dataset, dropout: float = DROPOUT) -> BERT4Rec:
@@ -90,33 +90,16 @@ def _there(gradient: torch.Tensor | None) -> torch.Tensor:
 def epochs(dataset: Dataset, rounds: int) -> list[Result]:
     """Epochs and steps of both structures."""
     model, published = ours(dataset), PublishedBert4Rec(dataset.n_items, DIM, LENGTH, BLOCKS, DROPOUT)
-    move, their_move = stepping(model), stepping(published)
     source, sequences, rng = batches(dataset), sequences_of(dataset), np.random.default_rng(0)
-    batch = next(source.epoch())
-    theirs = next(published_batches(sequences, dataset.n_items, LENGTH, BATCH, HIDE, rng))
-
-    def epoch() -> None:
-        for drawn in source.epoch():
-            move(model.loss(drawn)["cloze"])
-
-    def their_epoch() -> None:
-        for drawn in published_batches(sequences, dataset.n_items, LENGTH, BATCH, HIDE, rng):
-            their_move(published.loss(*drawn))
-
-    found = best_cpu_seconds(
-        {
-            "epoch": epoch,
-            "their epoch": their_epoch,
-            "step": lambda: move(model.loss(batch)["cloze"]),
-            "their step": lambda: their_move(published.loss(*theirs)),
-        },
+    return beside(
+        Trained(model, source.epoch, lambda batch: model.loss(batch)["cloze"]),
+        Trained(
+            published,
+            lambda: published_batches(sequences, dataset.n_items, LENGTH, BATCH, HIDE, rng),
+            lambda batch: published.loss(*batch),
+        ),
         rounds,
     )
-    return [
-        Result.unjudged("an epoch", found["epoch"], "s", "for scale"),
-        Result.at_least("an epoch, published structure / ours", found["their epoch"] / found["epoch"], FASTER, "x"),
-        Result.unjudged("a step, published structure / ours", found["their step"] / found["step"], "x", "no batches"),
-    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

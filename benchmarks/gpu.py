@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
-from benchmarks import evaluation, llmrec_step, propagation, sasrec_epoch
+from benchmarks import evaluation, llmrec_step, propagation, sasrec_epoch, sequential
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.sasrec_published import PublishedSasRec
 from benchmarks.timing import best_seconds, device
@@ -50,7 +50,7 @@ class Sizes:
     """Anchors, candidates, dimension of InfoNCE."""
     ranked: tuple[int, int] = (12_000, 50_000)
     """Users and items of an evaluation."""
-    sequences: tuple[int, int] = (sasrec_epoch.USERS, sasrec_epoch.ITEMS)
+    sequences: tuple[int, int] = (sequential.USERS, sequential.ITEMS)
     """Users and items of SASRec."""
 
 
@@ -196,18 +196,18 @@ def _by_user(pairs: np.ndarray, n_users: int) -> list[np.ndarray]:
 
 def sasrec_part(sizes: Sizes, where: torch.device) -> Part:
     """A step of SASRec on one batch of equal weights, without dropout."""
-    data = sasrec_epoch.data(*sizes.sequences)
+    data = sequential.data(*sizes.sequences)
     model = sasrec_epoch.ours(data, dropout=0.0)
-    settings = sasrec_epoch.DIM, sasrec_epoch.LENGTH, sasrec_epoch.BLOCKS
+    settings = sequential.DIM, sequential.LENGTH, sequential.BLOCKS
     published = PublishedSasRec(data.n_items, *settings, 0.0)
     published.take(model)
     model, published = model.to(where), published.to(where)
     drawn = next(sasrec_epoch.batches(data).epoch())
     assert drawn.negatives is not None
-    theirs = [sasrec_epoch.padded(rows, drawn.shown) for rows in (drawn.shown.items, drawn.targets, drawn.negatives)]
+    theirs = [sequential.padded(rows, drawn.shown) for rows in (drawn.shown.items, drawn.targets, drawn.negatives)]
     batch = drawn.to(where)
     agreed("SASRec", [model.loss(batch)["binary"].detach()], [published.loss(*theirs).detach()])
-    move, their_move = sasrec_epoch.stepping(model), sasrec_epoch.stepping(published)
+    move, their_move = sequential.stepping(model), sequential.stepping(published)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Part(
         "SASRec's step",
@@ -221,7 +221,7 @@ def sasrec_part(sizes: Sizes, where: torch.device) -> Part:
 def sasrec_operations(shown: Windows) -> float:
     """Products of five square matrices a step and block, and of attention; thrice, for the backward pass needs two."""
     lengths = shown.length.double()
-    dim, blocks = sasrec_epoch.DIM, sasrec_epoch.BLOCKS
+    dim, blocks = sequential.DIM, sequential.BLOCKS
     return float(3 * blocks * (2 * 5 * dim**2 * lengths.sum() + 2 * 2 * dim * lengths.square().sum()))
 
 

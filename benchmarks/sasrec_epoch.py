@@ -15,23 +15,36 @@ thread, the best of N rounds in turns.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.result import Result, add_json_option, report, run
+from benchmarks.result import Result, run
 from benchmarks.sasrec_published import PublishedSasRec, published_batches
-from benchmarks.timing import best_cpu_seconds, one_thread
+from benchmarks.sequential import (
+    BATCH,
+    BLOCKS,
+    DIM,
+    DROPOUT,
+    LARGEST_DIFFERENCE,
+    LENGTH,
+    Trained,
+    apart,
+    beside,
+    beside_published,
+    padded,
+    sequences_of,
+    stepping,
+)
+from benchmarks.timing import best_cpu_seconds
 from recsys.augmentation import SideInformation
-from recsys.batches.next_items import NextItemBatches, NextItems
-from recsys.batches.sequences import InsertedSequences, Sequences, TrainingWindows, Windows
+from recsys.batches.next_items import NextItemBatches
+from recsys.batches.sequences import InsertedSequences, Sequences, TrainingWindows
 from recsys.batches.unowned import UnownedItems
 from recsys.data.dataset import Dataset
 from recsys.models.build import build_model
@@ -39,23 +52,8 @@ from recsys.models.registry import FAMILIES
 from recsys.models.sequential.sasrec import SASRec
 from recsys.seeds import seeded
 
-USERS, ITEMS, LEAST, MEAN = 6_040, 3_706, 20, 165.6
-DIM, LENGTH, BLOCKS, DROPOUT, BATCH, LR = 64, 50, 2, 0.2, 256, 1e-3
-LARGEST_DIFFERENCE, FASTER, THAN_CORNAC = 1e-4, 1.5, 10.0
+THAN_CORNAC = 10.0
 LIBRARY = "cornac"
-
-
-def data(n_users: int = USERS, n_items: int = ITEMS) -> Dataset:
-    """Sequences as long as MovieLens-1M's, of items with a skew; the same in every call."""
-    rng = np.random.default_rng(0)
-    lengths = np.minimum(LEAST + rng.exponential(MEAN - LEAST, n_users).astype(int), n_items // 2)
-    weights = (np.arange(n_items) + 50.0) ** -0.9
-    keys = np.log(weights / weights.sum()) + rng.gumbel(size=(n_users, n_items))
-    taken = np.argsort(-keys, axis=1)
-    pairs = np.array([(user, item) for user, length in enumerate(lengths) for item in taken[user, :length]])
-    none = np.zeros((0, 2), dtype=np.int64)
-    times = np.arange(len(pairs))
-    return Dataset.from_arrays(n_users, n_items, pairs, none, none, timestamps=[times, times[:0], times[:0]])
 
 
 def ours(dataset: Dataset, **changes: object) -> SASRec:
@@ -75,14 +73,6 @@ def batches(dataset: Dataset, *, every: bool = False) -> NextItemBatches:
     )
     unowned = UnownedItems(dataset.train, dataset.n_users, dataset.n_items)
     return NextItemBatches(windows, unowned, seeded(0, "sampler"))
-
-
-def padded(rows: Tensor, windows: Windows) -> np.ndarray:
-    """Rows [b, w] of ids as the published structure has them: from 1, and padded in front."""
-    found = np.zeros((len(rows), LENGTH), dtype=np.int64)
-    for row, (ids, length) in enumerate(zip(rows.tolist(), windows.length.tolist(), strict=True)):
-        found[row, LENGTH - length :] = np.array(ids[:length]) + 1
-    return found
 
 
 def differences(dataset: Dataset) -> dict[str, float]:
@@ -108,62 +98,19 @@ def differences(dataset: Dataset) -> dict[str, float]:
     return {name: apart(*pair) for name, pair in pairs.items()}
 
 
-def apart(found: Tensor | None, expected: Tensor | None) -> float:
-    """The largest difference, relative to the largest value."""
-    assert found is not None
-    assert expected is not None
-    return float((found - expected).abs().max() / expected.abs().max())
-
-
-def stepping(model: nn.Module) -> Callable[[Tensor], None]:
-    """A move of an optimiser by a loss."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
-
-    def step(loss: Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-
-    return step
-
-
-def sequences_of(dataset: Dataset) -> list[list[int]]:
-    """The items of every user, from 1, oldest first."""
-    starts = dataset.starts("train")
-    items = dataset.train[dataset.by_time("train"), 1] + 1
-    return [items[begin:end].tolist() for begin, end in pairwise(starts)]
-
-
 def epochs(dataset: Dataset, rounds: int) -> list[Result]:
     """Epochs and steps of both structures."""
     model, published = ours(dataset), PublishedSasRec(dataset.n_items, DIM, LENGTH, BLOCKS, DROPOUT)
-    move, their_move = stepping(model), stepping(published)
     source, sequences, rng = batches(dataset), sequences_of(dataset), np.random.default_rng(0)
-    batch: NextItems = next(source.epoch())
-    theirs = next(published_batches(sequences, dataset.n_items, LENGTH, BATCH, rng))
-
-    def epoch() -> None:
-        for drawn in source.epoch():
-            move(model.loss(drawn)["binary"])
-
-    def their_epoch() -> None:
-        for drawn in published_batches(sequences, dataset.n_items, LENGTH, BATCH, rng):
-            their_move(published.loss(*drawn))
-
-    found = best_cpu_seconds(
-        {
-            "epoch": epoch,
-            "their epoch": their_epoch,
-            "step": lambda: move(model.loss(batch)["binary"]),
-            "their step": lambda: their_move(published.loss(*theirs)),
-        },
+    return beside(
+        Trained(model, source.epoch, lambda batch: model.loss(batch)["binary"]),
+        Trained(
+            published,
+            lambda: published_batches(sequences, dataset.n_items, LENGTH, BATCH, rng),
+            lambda batch: published.loss(*batch),
+        ),
         rounds,
     )
-    return [
-        Result.unjudged("an epoch", found["epoch"], "s", "for scale"),
-        Result.at_least("an epoch, published structure / ours", found["their epoch"] / found["epoch"], FASTER, "x"),
-        Result.unjudged("a step, published structure / ours", found["their step"] / found["step"], "x", "no batches"),
-    ]
 
 
 def cornac_model(model: SASRec) -> Any:
@@ -219,41 +166,6 @@ def cornac(dataset: Dataset, rounds: int) -> list[Result]:
         Result.at_most("newest states, Cornac against ours", apart(newest, other), LARGEST_DIFFERENCE, "relative"),
         Result.at_least("an item that is looked for, Cornac / ours", ratio, THAN_CORNAC, "x"),
     ]
-
-
-def beside_published(
-    arguments: Sequence[str] | None,
-    model: str,
-    about: str | None,
-    differences: Callable[[Dataset], dict[str, float]],
-    measures: Sequence[Callable[[Dataset, int], list[Result]]],
-) -> int:
-    """The command line of a sequential model's benchmark beside published structures; returns the exit status.
-
-    Args:
-        arguments: of the command line; None takes the process's.
-        model: how it is called, and in lower case the benchmark after it.
-        about: the benchmark's docstring.
-        differences: by what loss and gradients of equal weights differ, by name.
-        measures: each of the data and the number of rounds.
-    """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{model.lower()}_epoch", description=(about or "").splitlines()[0]
-    )
-    add_json_option(parser)
-    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: %(default)s)")
-    parser.add_argument("--users", type=int, default=USERS, help="default: %(default)s")
-    given = parser.parse_args(arguments)
-    torch.manual_seed(0)
-    with one_thread():
-        dataset = data(given.users)
-        results = [
-            Result.at_most(f"{name} of equal weights, published structure", value, LARGEST_DIFFERENCE, "relative")
-            for name, value in differences(dataset).items()
-        ]
-        for measure in measures:
-            results += measure(dataset, given.rounds)
-    return report(f"An epoch of {model}", results, given.json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.bert4rec_epoch import batches, differences, main
 from benchmarks.bert4rec_published import published_batches
-from benchmarks.sasrec_epoch import data, sequences_of
+from benchmarks.sequential import data, sequences_of
 from recsys.data.dataset import Dataset
 
 

@@ -54,5 +54,5 @@ def test_operations_of_attention_grow_with_the_square_of_the_length() -> None:
         gpu.sasrec_operations(Windows(torch.zeros(1, n, dtype=torch.int64), torch.tensor([n]))) for n in (10, 20)
     )
     attention = two - 2 * one  # what is linear goes
-    blocks, dim = gpu.sasrec_epoch.BLOCKS, gpu.sasrec_epoch.DIM
+    blocks, dim = gpu.sequential.BLOCKS, gpu.sequential.DIM
     assert attention == 3 * blocks * 4 * dim * (20**2 - 2 * 10**2)

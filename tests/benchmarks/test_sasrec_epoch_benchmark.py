@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import sasrec_epoch
-from benchmarks.sasrec_epoch import batches, data, differences, main, sequences_of
+from benchmarks.sasrec_epoch import batches, differences, main
 from benchmarks.sasrec_published import published_batches
+from benchmarks.sequential import data, sequences_of
 from recsys.data.dataset import Dataset
 
 
@@ -43,8 +43,7 @@ def test_both_structures_show_the_same_steps(small: Dataset) -> None:
         assert not target[:-steps].any()
 
 
-def test_a_run_reports_every_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sasrec_epoch, "USERS", 30)
+def test_a_run_reports_every_figure(tmp_path: Path) -> None:
     main(["--users", "30", "--rounds", "1", "--json", str(tmp_path / "out.json")])
     names = [row["name"] for row in json.loads((tmp_path / "out.json").read_text())]
     assert "an epoch, published structure / ours" in names
