@@ -12,8 +12,8 @@ import pandas as pd
 
 from recsys.data.filters import k_core, without_duplicates
 from recsys.data.options import DatasetOptions
-from recsys.data.prepare import ranked_ids
 from recsys.data.readers.base import RawData
+from recsys.data.source_ids import ranked_ids
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 CORES = (0, 5, 10, 20)

@@ -20,15 +20,13 @@ from recsys.data.filters import filtered
 from recsys.data.matching import coverage, matched
 from recsys.data.options import DatasetOptions, GivenSplit, GlobalTemporalSplit, LeaveLastOut, TemporalSplit
 from recsys.data.readers.base import RawData
-from recsys.data.readers.encoded_ids import codes_and_ids
 from recsys.data.reviews import write_reviewed
 from recsys.data.side_tables import cleaned, side_table
+from recsys.data.source_ids import Names, SourceIds
 from recsys.data.split_times import cut_in_time, order_in_time, span_notes, tie_notes, time_notes
 from recsys.data.splits import places_in_time, require_parts, split_interactions
 
-_INTEGER = r"\A-?[0-9]+\z"
-LONGEST_INTEGER = 18
-"""Letters of a whole number that surely fits into 64 bits."""
+ABOUT = ("user", "item")
 
 
 def prepare(
@@ -57,70 +55,109 @@ def prepare(
     """
     sample_rng, split_rng = np.random.default_rng(seed).spawn(2)
     usable, notes = _usable(raw, options)
-    codes, all_users = _codes(raw, "user")
-    seen_users = np.bincount(codes, minlength=len(all_users)) > 0
-    usable = usable.assign(user=codes)
-    codes, all_items = _codes(raw, "item")
-    seen_items = np.bincount(codes, minlength=len(all_items)) > 0
-    usable = usable.assign(item=codes)
-    del codes
+    usable, ids = _coded(raw, usable)
     raw = raw.without_interactions()  # as large as the source
-    if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties == "file":
-        usable["file_row"] = usable["place"] if "place" in usable else np.arange(len(usable))
-    kept, dropped = filtered(usable, options, sample_rng)
-    if isinstance(options.split, GlobalTemporalSplit):
-        kept, unknown = cut_in_time(kept, options.split, options.source.path)
-        dropped |= unknown
+    kept, dropped = _kept(usable, options, sample_rng)
     del usable
-    kept_users, kept["user"] = _staying(seen_users, kept["user"], raw.keeps_everyone)
-    kept_items, kept["item"] = _staying(seen_items, kept["item"], raw.keeps_everyone)
-    users, items = _names(all_users, kept_users), _names(all_items, kept_items)
-    del kept_users, kept_items, seen_users, seen_items
+    names = {about: ids[about].keep(kept, everyone=raw.keeps_everyone) for about in ABOUT}
     notes += dropped_notes(dropped)
-    if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties != "id":
-        kept["place"] = places_in_time(kept, options.split, split_rng, options.source.path, (users, items))
-    elif "place" in kept and not isinstance(options.split, GivenSplit):
-        kept = kept.drop(columns="place")  # of the run that the data come from; this split has an order of its own
-    kept["split"], moved = split_interactions(kept, options.split, split_rng, options.source.path, (users, items))
-    split_notes = require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), options.split, options.source.path)
-    order = order_in_time(kept)
-    split_notes += time_notes(order) + span_notes(kept) + tie_notes(kept, options.split)
-    interactions = SplitInteractions.of(kept, len(users), len(items), moved)
+    interactions, order, split_notes = _divided(kept, options, split_rng, (names["user"], names["item"]))
     del kept
     give_back()  # texts come now
 
-    sides = {"item": raw.side("item", items), "user": raw.side("user", users)}
-    ids = {side: rows.ids for side, rows in sides.items()}
+    sides = {about: raw.side(about, names[about]) for about in ("item", "user")}
     notes += [*sides["item"].notes, *sides["user"].notes]
     if not raw.keeps_everyone:
-        notes += matched(items, ids["item"], "item", raw.tables, options.least_described)
-        notes += matched(users, ids["user"], "user", raw.tables, options.least_described)
-        if told is not None:
-            told += coverage(items, ids["item"], "item", raw.tables)
-            told += coverage(users, ids["user"], "user", raw.tables)
+        for about in ("item", "user"):
+            notes += matched(names[about], sides[about].ids, about, raw.tables, options.least_described)
+            if told is not None:
+                told += coverage(names[about], sides[about].ids, about, raw.tables)
     notes += split_notes
-
-    absent = {
-        "users_without_interactions": _absent(ids["user"], all_users, len(users)),
-        "items_without_interactions": _absent(ids["item"], all_items, len(items)),
-    }
-    del all_items, all_users, ids
+    dropped |= {f"{about}s_without_interactions": ids.pop(about).absent(sides[about].ids) for about in ABOUT}
     # whoever holds a table of texts holds it twice while the next one is made: each is handed on by its last holder
-    tables = {side: side_table(sides.pop(side).frame, side, of) for side, of in (("item", items), ("user", users))}
-    del items, users
+    tables = {about: side_table(sides.pop(about).frame, about, names.pop(about)) for about in ("item", "user")}
     give_back()
-    for side in ("item", "user"):
-        if raw.keeps_everyone:  # what is released or prepared already is taken as it is
-            tables[side] = tables.pop(side).combine_chunks()
+    notes += _clean(tables, as_they_are=raw.keeps_everyone)  # what is released or prepared already
+    notes += [*untitled_notes(tables["item"]), *_absent_notes(dropped)]
+    described = {
+        **_described(raw, options, seed, order),
+        "dropped": dropped,
+        "missing": {f"{about}s": missing_values(table) for about, table in tables.items()},
+        "notes": [*raw.notes, *notes],
+    }
+    return write_dataset(
+        out,
+        interactions,
+        tables.pop("item"),
+        tables.pop("user"),
+        described,
+        write=partial(_write_interactions, raw, interactions),
+    )
+
+
+def _coded(raw: RawData, usable: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, SourceIds]]:
+    """The interactions with codes in place of ids, and what the codes stand for, by "user" and "item"."""
+    ids: dict[str, SourceIds] = {}
+    for about in ABOUT:
+        described = (raw.users if about == "user" else raw.items)[about] if raw.keeps_everyone else None
+        codes, ids[about] = SourceIds.of(about, raw.interactions[about], described)
+        usable = usable.assign(**{about: codes})
+    return usable, ids
+
+
+def _kept(
+    usable: pd.DataFrame, options: DatasetOptions, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The interactions that stay, and how many each filter dropped; of a split at points in time, with their split."""
+    if isinstance(options.split, LeaveLastOut | TemporalSplit) and options.split.ties == "file":
+        usable["file_row"] = usable["place"] if "place" in usable else np.arange(len(usable))
+    kept, dropped = filtered(usable, options, rng)
+    if isinstance(options.split, GlobalTemporalSplit):
+        kept, unknown = cut_in_time(kept, options.split, options.source.path)
+        dropped |= unknown
+    return kept, dropped
+
+
+def _divided(
+    kept: pd.DataFrame, options: DatasetOptions, rng: np.random.Generator, names: tuple[Names, Names]
+) -> tuple[SplitInteractions, str | None, list[str]]:
+    """The interactions, divided; how times order the splits, and what a person should know of that.
+
+    Args:
+        kept: those that stay, of contiguous ids; it is given their place in time and their split.
+        options: the protocol.
+        rng: of the split.
+        names: the ids of users and of items in the source.
+    """
+    split, path = options.split, options.source.path
+    if isinstance(split, LeaveLastOut | TemporalSplit) and split.ties != "id":
+        kept["place"] = places_in_time(kept, split, rng, path, names)
+    elif "place" in kept and not isinstance(split, GivenSplit):
+        del kept["place"]  # of the run that the data come from; this split has an order of its own
+    kept["split"], moved = split_interactions(kept, split, rng, path, names)
+    notes = require_parts(kept["split"].to_numpy(), kept["user"].to_numpy(), split, path)
+    order = order_in_time(kept)
+    notes += time_notes(order) + span_notes(kept) + tie_notes(kept, split)
+    users, items = names
+    return SplitInteractions.of(kept, len(users), len(items), moved), order, notes
+
+
+def _clean(tables: dict[str, pa.Table], *, as_they_are: bool) -> list[str]:
+    """Removes markup from the texts of each table, unless they stay as they are; a line on what was removed."""
+    notes: list[str] = []
+    for about in list(tables):
+        if as_they_are:
+            tables[about] = tables.pop(about).combine_chunks()
         else:
-            tables[side], lines = cleaned(tables.pop(side), side)
+            tables[about], lines = cleaned(tables.pop(about), about)
             notes += lines
         give_back()
-    notes += untitled_notes(tables["item"])
-    if any(absent.values()):
-        counts = ", ".join(f"{name.partition('_')[0]} ({count:,})" for name, count in absent.items() if count)
-        notes.append(f"left out, because no interaction is left: {counts}")
-    about = {
+    return notes
+
+
+def _described(raw: RawData, options: DatasetOptions, seed: int, order: str | None) -> dict[str, Any]:
+    """What dataset.json says of the source and of the protocol; `order` is how times order the splits."""
+    return {
         "name": options.name,
         "source": {
             "format": options.source.format,
@@ -139,18 +176,7 @@ def prepare(
             "seed": seed,
             "time": order,
         },
-        "dropped": dropped | absent,
-        "missing": {f"{side}s": missing_values(table) for side, table in tables.items()},
-        "notes": [*raw.notes, *notes],
     }
-    return write_dataset(
-        out,
-        interactions,
-        tables.pop("item"),
-        tables.pop("user"),
-        about,
-        write=partial(_write_interactions, raw, interactions),
-    )
 
 
 def _write_interactions(raw: RawData, interactions: SplitInteractions, path: Path) -> list[str]:
@@ -201,6 +227,13 @@ def dropped_notes(dropped: dict[str, int]) -> list[str]:
     return [f"interactions left out: {', '.join(parts)}"] if parts else []
 
 
+def _absent_notes(dropped: dict[str, int]) -> list[str]:
+    """A line on users and items without an interaction; none where all have one."""
+    counts = {about: dropped[f"{about}_without_interactions"] for about in ("users", "items")}
+    listed = ", ".join(f"{about} ({count:,})" for about, count in counts.items() if count)
+    return [f"left out, because no interaction is left: {listed}"] if listed else []
+
+
 def missing_values(table: pa.Table) -> dict[str, int]:
     """How many rows have no value, or an empty list, by side column; columns without gaps are left out."""
     counts = {}
@@ -219,60 +252,3 @@ def untitled_notes(items: pa.Table) -> list[str]:
         return []
     untitled = items["title"].null_count
     return [f"{untitled:,} of {items.num_rows:,} items have no title"] if untitled else []
-
-
-def _codes(raw: RawData, about: str) -> tuple[np.ndarray, pa.Array]:
-    """The code of each interaction's user or item, and all ids the codes index."""
-    column = raw.interactions[about]
-    if not raw.keeps_everyone:
-        return ranked_ids(column)
-    side = raw.users if about == "user" else raw.items
-    codes, ids = ranked_ids(pd.concat([column, side[about]], ignore_index=True))
-    return codes[: len(column)], ids
-
-
-def _names(ids: pa.Array, places: np.ndarray) -> pd.arrays.ArrowStringArray:
-    """The ids at some places, in rising order, as text that is no objects of Python."""
-    chosen = ids if len(places) == len(ids) else ids.take(pa.array(places))
-    return pd.StringDtype(na_value=np.nan).__from_arrow__(chosen)
-
-
-def _staying(seen: np.ndarray, kept: pd.Series, keeps_everyone: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The codes that stay, and int32 for each interaction the place of its code among them; `seen` is bool [n], whether
-    a code had an interaction before the filters."""
-    stays = np.bincount(kept, minlength=len(seen)) > 0
-    if keeps_everyone:
-        stays |= ~seen
-    places = np.cumsum(stays, dtype=np.int32) - 1
-    return np.flatnonzero(stays), places[kept.to_numpy()].astype(np.int32, copy=False)
-
-
-def ranked_ids(column: pd.Series) -> tuple[np.ndarray, pa.Array]:
-    """int32 code of each row, and the distinct ids (text [n]) the codes index, in the order of the ids."""
-    codes, distinct = codes_and_ids(column)
-    order = _order_of_ids(distinct)
-    rank = np.empty(len(distinct), dtype=np.int32)
-    rank[order] = np.arange(len(distinct), dtype=np.int32)
-    return rank[codes], distinct.take(pa.array(order))
-
-
-def _order_of_ids(ids: pa.Array) -> np.ndarray:
-    """int64 [n]: by number where all are whole numbers, then by letters."""
-    numeric = pc.all(pc.match_substring_regex(ids, _INTEGER)).as_py()
-    longest = pc.max(pc.binary_length(ids)).as_py() or 0
-    columns = {"name": ids}
-    if numeric and longest > LONGEST_INTEGER:
-        names = ids.to_pylist()
-        return np.array(sorted(range(len(names)), key=lambda place: (int(names[place]), names[place])), np.int64)
-    if numeric:
-        columns = {"number": ids.cast(pa.int64()), **columns}
-    keys = [(name, "ascending") for name in columns]
-    return pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy().astype(np.int64)
-
-
-def _absent(described: pd.Series, seen: pa.Array, kept: int) -> int:
-    """How many ids of the source, from either file, have no interaction left."""
-    if not len(described):  # of millions of users, the next lines hold all ids twice more
-        return len(seen) - kept
-    ids = pa.chunked_array([pa.array(described.astype("str"), pa.large_string()), seen])
-    return len(ids.unique()) - kept

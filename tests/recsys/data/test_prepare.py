@@ -22,9 +22,10 @@ from recsys.data import dataset_files
 from recsys.data.dataset import Dataset
 from recsys.data.dataset_files import split_sha256
 from recsys.data.options import DatasetOptions
-from recsys.data.prepare import prepare, ranked_ids
+from recsys.data.prepare import prepare
 from recsys.data.readers.base import RawData
 from recsys.data.readers.registry import read
+from recsys.data.source_ids import ranked_ids
 
 KINDS = ["random", "hashed", "leave_last_out", "temporal"]
 
