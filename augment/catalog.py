@@ -40,6 +40,9 @@ from augrec.artefacts.tasks import About
 if TYPE_CHECKING:
     from augment.store.answers import Answers
 
+ITEMS_KEPT = 65536
+"""Items that a catalogue keeps as prompts show them."""
+
 
 class Catalog:
     """Items and users of a prepared data set, built one by one when asked for.
@@ -89,7 +92,7 @@ class Catalog:
             for column in items.schema
             if column.name not in known and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
         ]
-        self.item = lru_cache(maxsize=65536)(self._item)
+        self.item = lru_cache(maxsize=ITEMS_KEPT)(self._item)
 
     @classmethod
     def load(cls, dataset: Path, candidates: Path | None = None, base: BaseFolder | None = None) -> Catalog:
@@ -111,7 +114,12 @@ class Catalog:
         domain = domain_named(meta.get("domain"))
         reviews = Reviews(there.interactions, n_users, items.num_rows)
         return cls(
-            *(items, history, shown, domain, genres, there.users),
+            items,
+            history,
+            shown,
+            domain,
+            genres,
+            users=there.users,
             identity=identity,
             reviews=reviews,
             ratings=Ratings(there.interactions, n_users, items.num_rows),
@@ -210,12 +218,9 @@ class Catalog:
                 )
         if presentation.titles == "anonymous" and "title" not in self._items.column_names:
             raise UsageError("the items have no titles to hide", remedy="leave out `titles: anonymous`")
-        shown = Catalog(
-            *(self._items, self._history, self._candidates, self.domain, self.genres, self._users),
-            *(presentation, self.identity, self.reviews, self.ratings, self.hints),
-        )
-        shown._source_ids, shown._list_scores = self._source_ids, self._list_scores
-        shown.listed_only = self.listed_only
+        shown = copy.copy(self)
+        shown.presentation = presentation
+        shown.item = lru_cache(maxsize=ITEMS_KEPT)(shown._item)  # that of this catalogue shows them in another way
         return shown
 
     def quoting(self, answers: Mapping[str, Answers]) -> Catalog:

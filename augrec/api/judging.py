@@ -110,7 +110,7 @@ def evaluate(
     found = {}
     for seed in model.seeds:
         judge = Judge(
-            *(model.recommender(seed), model.options.judged, data, model.training, options, SINGLE_PROCESS, size)
+            model.recommender(seed), model.options.judged, data, model.training, options, SINGLE_PROCESS, size
         )
         found[seed] = judge(split)
     deterministic = all(result.deterministic for result in model.results.values())

@@ -117,9 +117,15 @@ def train(
     fingerprint = digest([chosen.model_dump(mode="json"), wanted.model_dump(mode="json")])
     for seed in numbers:
         train_once(
-            *(dataset, chosen, side, wanted, EvaluationOptions(cutoffs=(10,)), seed, _of_seed(root, seed)),
-            called,
-            fingerprint,
+            dataset,
+            chosen,
+            side,
+            wanted,
+            EvaluationOptions(cutoffs=(10,)),
+            seed,
+            out=_of_seed(root, seed),
+            variant=called,
+            fingerprint=fingerprint,
             judge_test=False,
         )
     return TrainedModel(called, dataset, chosen, wanted, side, numbers, root)

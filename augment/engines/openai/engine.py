@@ -188,7 +188,10 @@ class OpenAIEngine(Engine):
         if answer is None:
             return Outcome(
                 Completion(
-                    *(request, "", "error", request.draft.answer),
+                    request,
+                    text="",
+                    finish_reason="error",
+                    answer=request.draft.answer,
                     busy=seconds,
                     error=reply.reason,
                     unanswered=reply.lost,

@@ -59,7 +59,10 @@ def recommendation_lists(
         official, scores = how.official, how.allowed(model.scorer(how.context))
     titles = dataset.items["title"] if "title" in dataset.items.column_names else None
     for block, top in recommended(
-        *(scores, dataset, users, k),
+        scores,
+        dataset,
+        users,
+        k,
         hidden=HIDDEN[exclude] if exclude else tested,
         tie_seed=options.tie_seed,
         chunk=options.chunk,

@@ -38,9 +38,7 @@ def ask_about(training: Training, there: RerankingFolder, engine: Engine | None,
         *first_of(lists, size, dataset.n_users)
     )
     source, generation = asked_about_lists(config, size)
-    summary = run_source(
-        *(catalog, title, source, generation), folder=there.answers.root, seed=config.seed, engine=engine
-    )
+    summary = run_source(catalog, title, source, generation, folder=there.answers.root, seed=config.seed, engine=engine)
     for part in there.answers.parts():
         remove_file(part)
     return summary

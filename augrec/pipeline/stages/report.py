@@ -70,7 +70,9 @@ class Report(Stage):
         plan |= {name: _planned_row(config, name) for name in config.reranked}
         stages = [stage.folder(run).name for stage in stages_before(self, config)]
         write_report(
-            *(run.files, config.report, as_plain(config)),
+            run.files,
+            config.report,
+            as_plain(config),
             variants=list(plan),
             plan=plan,
             stages=stages,

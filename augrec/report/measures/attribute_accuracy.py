@@ -87,7 +87,10 @@ def _of_field(
     interval = (low, high) if len(right) > 1 else (None, None)
     commonest = Counter(value for one in known for value in set(one)).most_common(1)[0][0]
     return AttributeAccuracy(
-        *(source, field, column, len(said)),
+        source=source,
+        field=field,
+        column=column,
+        items=len(said),
         unknown=float(1 - told.mean()),
         right=Estimate(float(right.mean()), *interval),
         right_of_told=float(right[told].mean()) if told.any() else None,

@@ -214,7 +214,10 @@ class Downstream:
         self.design, self.variants, self.seeds, self.tuned = design, variants, seeds, tuned
         self.trained: dict[str, Trained] = {
             variant: read_draws(
-                *(run, variant, (draws or {}).get(variant, [variant]), wanted),
+                run,
+                variant,
+                (draws or {}).get(variant, [variant]),
+                wanted,
                 by_seed=design.metrics,
                 reranked=variant in reranked,
             )

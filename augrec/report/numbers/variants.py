@@ -206,7 +206,13 @@ def read_trained(
     metrics = (options.primary, *options.secondary)
     trained = {
         name: read_draws(
-            *(run, name, (draws or {}).get(name, [name]), seeds, metrics), by_seed=metrics, reranked=name in reranked
+            run,
+            name,
+            (draws or {}).get(name, [name]),
+            seeds,
+            metrics,
+            by_seed=metrics,
+            reranked=name in reranked,
         )
         for name, seeds in variants.items()
     }
