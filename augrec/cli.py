@@ -114,7 +114,7 @@ def run(
     from augrec.pipeline.hooks import hooked
     from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.preview.ahead import expected_answers
-    from augrec.pipeline.stages.base import Run
+    from augrec.pipeline.stages.base import Run, require_marker
 
     _check_stages(force)
     job = Run(read_config(config, overrides), download)
@@ -125,9 +125,10 @@ def run(
             stages = run_all(
                 job, force=force or [], console=console(), executor=chosen.executor, guess=expected_answers
             )
+    lead = require_marker(job, "report").details["lead"]
     answer(
-        {"run": job.folder, "page": job.files.page, "results": job.files.results, "stages": stages},
-        lambda out: out.print(f"\nReport: {job.files.page}", highlight=False),
+        {"run": job.folder, "page": job.files.page, "results": job.files.results, "lead": lead, "stages": stages},
+        lambda out: out.print(f"\n{lead}\nReport: {job.files.page}", highlight=False, markup=False),
         brief=[job.files.page],
     )
 

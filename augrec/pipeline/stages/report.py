@@ -69,7 +69,7 @@ class Report(Stage):
         plan = {name: _planned(config, name) for name in config.shown_variants()}
         plan |= {name: _planned_row(config, name) for name in config.reranked}
         stages = [stage.folder(run).name for stage in stages_before(self, config)]
-        write_report(
+        lead = write_report(
             run.files,
             config.report,
             as_plain(config),
@@ -78,7 +78,7 @@ class Report(Stage):
             stages=stages,
             prompts=asked_prompts(run),
         )
-        return {"audit_checks": len(audit.checks), "variants": len(plan)}
+        return {"audit_checks": len(audit.checks), "variants": len(plan), "lead": lead}
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """See `Stage.outputs`."""

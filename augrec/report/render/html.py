@@ -93,16 +93,22 @@ def page(
     )
 
 
-def write_tables(folder: Path, tables: Sequence[Table]) -> None:
-    """Writes every table as CSV, Markdown and LaTeX into a folder, in place of what was there."""
+def write_tables(folder: Path, tables: Sequence[Table], of: str = "") -> None:
+    """Writes every table as CSV, Markdown and LaTeX into a folder, in place of what was there.
+
+    Args:
+        folder: the folder.
+        tables: its tables.
+        of: the run or study that they are of, for their labels in LaTeX.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    add_tables(folder, tables)
+    add_tables(folder, tables, of)
 
 
-def add_tables(folder: Path, tables: Sequence[Table]) -> None:
-    """Writes every table as CSV, Markdown and LaTeX beside what is in a folder."""
+def add_tables(folder: Path, tables: Sequence[Table], of: str = "") -> None:
+    """Writes every table as CSV, Markdown and LaTeX beside what is in a folder; see `write_tables`."""
     for one in tables:
-        for suffix, text in {"csv": csv(one), "md": f"{markdown(one)}\n", "tex": latex(one)}.items():
+        for suffix, text in {"csv": csv(one), "md": f"{markdown(one)}\n", "tex": latex(one, of)}.items():
             write_text(folder / f"{one.name}.{suffix}", text)
 
 

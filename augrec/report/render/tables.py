@@ -80,13 +80,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below the columns' headings. `name` is the id on the page and the label in LaTeX."""
+    """Rows of cells below the columns' headings. `name` is the id on the page and ends the label in LaTeX. `alone` is
+    what a reader has to know who sees it without its page, which says so around it: a sentence each."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from augrec.artefacts.csv_cells import csv_lines
 from augrec.artefacts.visible import visible
 from augrec.report.render.safe_text import code, markdown_cell
@@ -19,7 +21,8 @@ _LATEX_MARKS = {
 def markdown(table: Table) -> str:
     """The table with its caption above and its notes below."""
     notes = (markdown_cell(note) for note in table.notes)
-    return "\n\n".join([markdown_cell(table.sentence), markdown_rows(table), *notes])
+    caption = " ".join(markdown_cell(text) for text in (table.sentence, *table.alone))
+    return "\n\n".join([caption, markdown_rows(table), *notes])
 
 
 def markdown_rows(table: Table) -> str:
@@ -65,16 +68,26 @@ def _raw(cell: Cell) -> object:
     return cell.value if cell.value is not None else None if cell.text == DASH else cell.text
 
 
-def latex(table: Table) -> str:
-    """A `table` environment with booktabs rules, to be included as it is; the notes stand in the caption."""
+def latex(table: Table, of: str = "") -> str:
+    """A `table` environment with booktabs rules, to be included as it is.
+
+    It is made narrower where the page is, and long texts are set in lines. Notes stand in the caption, with what the
+    table's own page says around it.
+
+    Args:
+        table: the table.
+        of: what it is a table of, such as the run's name: it keeps the labels of several in one paper apart.
+    """
     table = table.written
+    told = (table.sentence, *table.alone, *table.notes)
+    label = re.sub(r"[^A-Za-z0-9.+-]+", "-", f"{of}-{table.name}" if of else table.name)
     lines = [
-        "% needs \\usepackage{booktabs,amssymb}",
+        "% needs \\usepackage{array,booktabs,amssymb,graphicx}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{' '.join(latex_text(text) for text in (table.sentence, *table.notes))}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{''.join('l' if column.text else 'r' for column in table.columns)}}}",
+        rf"\caption{{{' '.join(latex_text(text) for text in told)}}}",
+        rf"\label{{tab:{label}}}",
+        rf"{_NO_WIDER}\begin{{tabular}}{{{_latex_columns(table)}}}",
         r"\toprule",
         " & ".join(latex_text(_title(column)) for column in table.columns) + r" \\",
     ]
@@ -83,7 +96,25 @@ def latex(table: Table) -> str:
         if group is not None:
             lines.append(rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\textit{{{latex_text(group)}}}}} \\")
         lines += [" & ".join(_latex_cell(cell) for cell in row.cells) + r" \\" for row, _ in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]) + "\n"
+
+
+_NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%" + "\n"
+"""Before a box, whose brace closes after it: as wide as it is, or as the line where that is less."""
+_IN_LINES = 40
+"""Letters of a text from which on its column breaks into lines."""
+
+
+def _latex_columns(table: Table) -> str:
+    """A letter for each column; a share of the line for those of long texts."""
+    texts = [[row.cells[n].text for row in table.rows if len(row.cells) > n] for n in range(len(table.columns))]
+    long = [
+        column.text and max(map(len, cells), default=0) > _IN_LINES
+        for column, cells in zip(table.columns, texts, strict=True)
+    ]
+    share = rf">{{\raggedright\arraybackslash}}p{{{0.7 / max(sum(long), 1):.2f}\linewidth}}"
+    kinds = ("l" if column.text else "r" for column in table.columns)
+    return "".join(share if is_long else kind for is_long, kind in zip(long, kinds, strict=True))
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -99,7 +130,7 @@ def _latex_cell(cell: Cell) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$",
-    "≈": r"$\approx$",
+    "≈": r"$\approx$", "✗": r"$\times$", "✓": r"\checkmark{}", "×": r"$\times$", "÷": r"$\div$", "…": r"\ldots{}",
     "±": r"$\pm$", "−": "$-$", "–": "--", "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "\u00a0": "~", "\u202f": r"\,",
 }  # fmt: skip

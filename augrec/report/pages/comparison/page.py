@@ -67,7 +67,7 @@ def write_page(results: ComparisonResults, path: Path, tables: Path | None = Non
     shown: list[Table] | None = None if tables is None else []
     text = render(results, shown)
     if tables is not None:
-        write_tables(tables, shown or ())
+        write_tables(tables, shown or (), results.name)
     write_text(path, text)
 
 

@@ -46,7 +46,9 @@ def variants_table(roles: Roles) -> Table | None:
     """Every row of the results, explained."""
     found = [explain(name, roles) for name in roles.trained]
     rows = [[word(one.name), word(one.sentence), word(one.role)] for one in found]
-    return table("variants-table", "Made from the config", words("variant", "what it is", "here as"), rows)
+    return table(
+        "variants-table", "What each variant is, made from the config", words("variant", "what it is", "here as"), rows
+    )
 
 
 def _role(name: str, roles: Roles) -> str:

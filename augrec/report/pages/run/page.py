@@ -20,7 +20,7 @@ from augrec.report.pages.run.checklist import Checklist, read_checklist
 from augrec.report.pages.run.explained import variants_table
 from augrec.report.pages.run.facts import Facts, read_facts
 from augrec.report.pages.run.generated import read_cards
-from augrec.report.pages.run.headline import find_headline
+from augrec.report.pages.run.headline import Headline, find_headline
 from augrec.report.pages.run.plots import curve_figures, primary_figure, training_curves, user_figures
 from augrec.report.pages.run.prompts import AskedPrompt, shown_prompts
 from augrec.report.pages.run.roles import PlannedVariant, Roles
@@ -57,7 +57,7 @@ def write_report(
     plan: Mapping[str, PlannedVariant] | None = None,
     stages: Sequence[str] | None = None,
     prompts: Sequence[AskedPrompt] = (),
-) -> None:
+) -> str:
     """Writes results.json, checklist.md, index.html and tables/ below `report/` of a run folder, reading nothing else.
 
     Args:
@@ -69,6 +69,9 @@ def write_report(
             there are).
         stages: the folders of the stages that made it, in their order; None for all that have a marker, by name.
         prompts: some of those that language models were asked.
+
+    Returns:
+        The page's first sentence, which is the verdict.
 
     Raises:
         UsageError: the options name a variant that is not among `variants`.
@@ -100,10 +103,11 @@ def write_report(
     )
     tables: list[Table] = []
     page_text = report.html(tables)
-    write_tables(run.report_tables, tables)
+    write_tables(run.report_tables, tables, str(config.get("name") or ""))
     write_json(run.results, results_json(trained, report.results, options))
     write_text(run.checklist, report.checklist.markdown())
     write_text(run.page, page_text)
+    return report.headline.lead
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,15 @@ class RunReport:
     checklist: Checklist
     prompts: Sequence[AskedPrompt]
 
+    @property
+    def headline(self) -> Headline:
+        """What the page says first."""
+        return find_headline(self.roles.trained, self.results, self.roles.options, self.roles)
+
     def html(self, tables: list[Table]) -> str:
         """The whole page; text from the data, the LLM and the config is escaped. `tables` is given all it shows."""
         options, trained = self.roles.options, self.roles.trained
-        headline = find_headline(trained, self.results, options, self.roles)
+        headline = self.headline
         lists = self._reranked()
         head = Head(
             options.title,

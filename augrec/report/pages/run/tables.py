@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from augrec.artefacts.metrics import Metric
 from augrec.report.measures.attribute_accuracy import AttributeAccuracy
 from augrec.report.numbers.comparison import Comparison
@@ -31,7 +33,7 @@ from augrec.report.render.tables import (
     word,
     words,
 )
-from augrec.report.render.wording import DASH, count, per_cent, percent
+from augrec.report.render.wording import DASH, count, counted, per_cent, percent
 
 
 def results_table(trained: dict[str, Trained], results: Results, options: ReportOptions) -> Table:
@@ -56,7 +58,22 @@ def results_table(trained: dict[str, Trained], results: Results, options: Report
         Column(options.primary, sub=axis, drawn=True),
         *numbers(shown[0], "difference", f"{per_cent(1 - options.alpha)} interval|simultaneous", *shown[1:]),
     )
-    return Table("main-table", f"{options.primary} against {options.baseline}", columns, tuple(rows))
+    caption = f"{options.primary} against {options.baseline}"
+    return Table("main-table", caption, columns, tuple(rows), alone=_explained(trained, options))
+
+
+def _explained(trained: dict[str, Trained], options: ReportOptions) -> tuple[str, ...]:
+    """What the numbers of the main table are, where it stands without its page."""
+    baseline = trained[options.baseline]
+    users = int(np.isfinite(baseline.per_user[options.primary]).sum())
+    seeds = sorted({len(one.metrics) for one in trained.values()})
+    spread = "" if seeds == [1] else f" ± standard deviation over {counted(seeds[-1], 'seed')}"
+    spread += f", {counted(seeds[0], 'seed')} where fewer were trained" if len(seeds) > 1 else ""
+    return (
+        f"Test split, {counted(users, 'user')}: mean{spread}; bold, the best mean of a column.",
+        f"Differences, intervals and verdicts are those of {options.primary}; better, worse and equivalent take a test "
+        "over users and one over seeds.",
+    )
 
 
 def _strips(trained: dict[str, Trained], results: Results, options: ReportOptions) -> dict[str, Strip]:

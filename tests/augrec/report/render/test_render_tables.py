@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv as csv_reader
 import io
+from dataclasses import replace
 
 from augrec.report.render.html import show
 from augrec.report.render.tables import Cell, Row, Table, measure, numbers, p_cell, plain_value, table, word, words
-from augrec.report.render.text_tables import csv, latex, markdown, markdown_rows
+from augrec.report.render.text_tables import csv, latex, latex_text, markdown, markdown_rows
 from tests.kit.html_pages import PageReader
 
 COLUMNS = (*words("variant"), *numbers("recall@20", "rmse|test", "p users|Holm"))
@@ -73,6 +74,22 @@ def test_latex_has_as_many_columns_as_the_table() -> None:
     assert r"lost & \multicolumn{3}{l}{failed: no memory} \\" in text
     assert "\x1b" not in text
     assert r"\caption{Results \& more. A note.}" in text
+
+
+def test_a_paper_takes_latex_as_it_is() -> None:
+    """Labels of two runs differ, long texts break into lines, and the caption says what the page says around one."""
+    long = "a text of more than forty letters, which no line of a paper holds beside others"
+    made = table("main", "Rows", (*words("variant", "what it is"), *numbers("n")), [(word("a"), word(long), p_cell(1))])
+    assert made is not None
+    text = latex(replace(made, alone=("Mean over 5 seeds.",)), "my run/2")
+    assert r"\label{tab:my-run-2-main}" in text
+    assert r"\label{tab:main}" in latex(made)
+    assert r"\caption{Rows. Mean over 5 seeds.}" in text
+    assert r"\begin{tabular}{l>{\raggedright\arraybackslash}p{0.70\linewidth}r}" in text
+    assert text.count("{") == text.count("}")
+    assert latex_text("✗ apart, ✓ 3 × 2…") == r"$\times$ apart, \checkmark{} 3 $\times$ 2\ldots{}"
+    assert markdown(replace(made, alone=("Mean over 5 seeds.",))).startswith("Rows. Mean over 5 seeds.\n\n|")
+    assert "Mean over" not in str(show(replace(made, alone=("Mean over 5 seeds.",)))), "the page says so itself"
 
 
 def test_csv_holds_values_at_full_precision_and_nothing_for_a_dash() -> None:
