@@ -18,11 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from augrec.report.measures.leak import Estimate
-from augrec.report.numbers.statistics import bootstrap_intervals
+from augrec.report.measures.resampled_means import ResampledMean
 
 UNKNOWN = "unknown"
-SAMPLES, ALPHA = 2000, 0.05
 RANGE = re.compile(r"(\d+)\s*-\s*(\d+)|(\d+) or (more|fewer|less)")
 
 
@@ -45,7 +43,7 @@ class AttributeAccuracy:
     column: str
     items: int
     unknown: float
-    right: Estimate
+    right: ResampledMean
     right_of_told: float | None
     elsewhere: float
     commonest: float
@@ -83,8 +81,7 @@ def _of_field(
     right = np.array([is_right(text, one) for text, one in zip(texts, known, strict=True)], float)
     told = np.array([text.casefold() != UNKNOWN for text in texts])
     moved = [texts[place] for place in rng.permutation(len(texts))]
-    low, high = (float(end[0]) for end in bootstrap_intervals(right[:, None], SAMPLES, ALPHA, rng))
-    interval = (low, high) if len(right) > 1 else (None, None)
+    interval = ResampledMean.of(right, rng)
     commonest = Counter(value for one in known for value in set(one)).most_common(1)[0][0]
     return AttributeAccuracy(
         source=source,
@@ -92,7 +89,7 @@ def _of_field(
         column=column,
         items=len(said),
         unknown=float(1 - told.mean()),
-        right=Estimate(float(right.mean()), *interval),
+        right=interval,
         right_of_told=float(right[told].mean()) if told.any() else None,
         elsewhere=float(np.mean([is_right(text, one) for text, one in zip(moved, known, strict=True)])),
         commonest=float(np.mean([commonest in one for one in known])),

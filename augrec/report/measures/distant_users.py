@@ -16,10 +16,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from augrec.artefacts.errors import DataError
+from augrec.report.measures.resampled_means import ALPHA, SAMPLES
 from augrec.report.numbers.statistics import bootstrap_intervals
 
 USERS_AT_ONCE = 128
-SAMPLES, ALPHA = 2000, 0.05
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,16 +10,13 @@ pick the first candidate whatever it is. Test interactions are not read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
-from augrec.report.measures.leak import Estimate
-from augrec.report.numbers.statistics import bootstrap_intervals
+from augrec.report.measures.resampled_means import ResampledMean
 
-SAMPLES = 2000
-ALPHA = 0.05
 CELLS = 2**22  # scores of item-kNN in memory at a time
 
 
@@ -50,13 +47,13 @@ class EdgeWorth:
     edges: int
     known: int
     right: int
-    precision: Estimate
-    knn: Estimate
-    above_knn: Estimate
+    precision: ResampledMean
+    knn: ResampledMean
+    above_knn: ResampledMean
     chosen: int
-    choice: Estimate
-    random: Estimate
-    above_random: Estimate
+    choice: ResampledMean
+    random: ResampledMean
+    above_random: ResampledMean
     places: tuple[int, ...]
     right_at: tuple[int, ...]
 
@@ -122,7 +119,7 @@ def edge_worth(
     )
 
 
-def share_of(hits: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> Estimate:
+def share_of(hits: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> ResampledMean:
     """The share of all edges, and its interval of 95 % by resampling users.
 
     Args:
@@ -136,14 +133,12 @@ def share_of(hits: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> E
     """
     there = edges > 0
     if not there.any():
-        return Estimate(None, None, None)
+        return ResampledMean(None, None, None)
     hits, edges = hits[there], edges[there]
     share = float(hits.sum() / edges.sum())
     if len(edges) < 2:
-        return Estimate(share, None, None)
-    added = share + (hits - share * edges) / edges.mean()
-    low, high = bootstrap_intervals(added[:, None], SAMPLES, ALPHA, rng)
-    return Estimate(share, float(low[0]), float(high[0]))
+        return ResampledMean(share, None, None)
+    return replace(ResampledMean.of(share + (hits - share * edges) / edges.mean(), rng), mean=share)
 
 
 def knn_hits(

@@ -25,24 +25,13 @@ import scipy.sparse as sp
 
 from augrec.artefacts.interactions import SPLITS
 from augrec.report.measures.directions import Vectors, present, unit_rows
-from augrec.report.numbers.statistics import bootstrap_intervals
+from augrec.report.measures.resampled_means import ResampledMean
 
 CELLS = 2**22  # user-item cosines in memory at a time, float64: 32 MiB, and as much again to sort them
 ROUNDED = 12  # decimals of a cosine: vectors that are equally alike tie, in whatever order products are summed
-SAMPLES = 2000
-ALPHA = 0.05
 USERS = 5000  # so many are drawn where there are more; intervals are narrow by then
 SHARE = 0.25
 LEAST = 0.02  # of a percentile, taken for the worth of being shown where that is less
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over users and its interval of 95 %; no interval with fewer than two users."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -63,14 +52,14 @@ class Leak:
     source: str
     users: int
     items_by: str
-    train: Estimate
-    valid: Estimate
-    test: Estimate
+    train: ResampledMean
+    valid: ResampledMean
+    test: ResampledMean
     gap: float | None
     gap_low: float | None
     gap_high: float | None
     explained: dict[str, float | None]
-    excess: Estimate
+    excess: ResampledMean
     verdict: str
 
 
@@ -103,9 +92,9 @@ def leak(
     asked = np.sort(rng.choice(asked, USERS, replace=False)) if len(asked) > USERS else asked
     means = percentiles(profiles, items, splits, asked)
     explained = _explained(profiles.shape[0], items, splits, shown, asked)
-    percentile = {name: _estimate(means[name][~np.isnan(means[name])], rng) for name in SPLITS}
+    percentile = {name: ResampledMean.of_known(means[name], rng) for name in SPLITS}
     both = means["train"] - means["test"]
-    gap = _estimate(both[~np.isnan(both)], rng)
+    gap = ResampledMean.of_known(both, rng)
     excess, beyond, room, behind = _beyond(means, explained, rng)
     known = ~np.isnan(np.stack([means[name] for name in SPLITS])).all(axis=0)
     return Leak(
@@ -118,7 +107,7 @@ def leak(
         gap=gap.mean,
         gap_low=gap.low,
         gap_high=gap.high,
-        explained={name: _estimate(explained[name][~np.isnan(explained[name])], rng).mean for name in SPLITS},
+        explained={name: ResampledMean.of_known(explained[name], rng).mean for name in SPLITS},
         excess=excess,
         verdict=verdict(percentile["train"], gap, beyond, room, behind),
     )
@@ -152,7 +141,7 @@ def _mean_of(pairs: np.ndarray, n_users: int, items: Vectors) -> Vectors:
 
 def _beyond(
     means: dict[str, np.ndarray], explained: dict[str, np.ndarray], rng: np.random.Generator
-) -> tuple[Estimate, list[Estimate], Estimate, list[Estimate]]:
+) -> tuple[ResampledMean, list[ResampledMean], ResampledMean, list[ResampledMean]]:
     """How far test items stand above what training explains; the same less the margin, for test and valid items; how
     far, less the margin, training items stand above what is explained of test items; and how far, less the margin,
     training items stand above test and valid items."""
@@ -162,15 +151,14 @@ def _beyond(
         worth = worth[~np.isnan(worth)]
         margins[name] = max(LEAST, SHARE * float(worth.mean())) if len(worth) else LEAST
     excess = {name: means[name] - explained[name] for name in margins}
-    excess = {name: values[~np.isnan(values)] for name, values in excess.items()}
     room = means["train"] - explained["test"] - margins["test"]
-    beyond = [_estimate(values - margins[name], rng) for name, values in excess.items()]
+    beyond = [ResampledMean.of_known(values - margins[name], rng) for name, values in excess.items()]
     behind = [means["train"] - means[name] - margin for name, margin in margins.items()]
     return (
-        _estimate(excess["test"], rng),
+        ResampledMean.of_known(excess["test"], rng),
         beyond,
-        _estimate(room[~np.isnan(room)], rng),
-        [_estimate(values[~np.isnan(values)], rng) for values in behind],
+        ResampledMean.of_known(room, rng),
+        [ResampledMean.of_known(values, rng) for values in behind],
     )
 
 
@@ -212,7 +200,11 @@ def _ranked(scores: np.ndarray, rivals: np.ndarray, *, among: bool) -> np.ndarra
 
 
 def verdict(
-    train: Estimate, gap: Estimate, beyond: Sequence[Estimate], room: Estimate, behind: Sequence[Estimate]
+    train: ResampledMean,
+    gap: ResampledMean,
+    beyond: Sequence[ResampledMean],
+    room: ResampledMean,
+    behind: Sequence[ResampledMean],
 ) -> str:
     """What the figures say, by a fixed rule on their intervals.
 
@@ -251,16 +243,6 @@ def verdict(
         f"No sign of a leak: test items rank no higher than training histories explain, and training items rank "
         f"{gap.mean:.3f} above them."
     )
-
-
-def _estimate(values: np.ndarray, rng: np.random.Generator) -> Estimate:
-    """Mean and interval; no interval for fewer than two users."""
-    if not len(values):
-        return Estimate(None, None, None)
-    low, high = bootstrap_intervals(values[:, None], SAMPLES, ALPHA, rng)
-    if len(values) < 2:
-        return Estimate(float(values.mean()), None, None)
-    return Estimate(float(values.mean()), float(low[0]), float(high[0]))
 
 
 def _by_user(pairs: np.ndarray, n_users: int, there: np.ndarray, place: np.ndarray) -> list[np.ndarray]:

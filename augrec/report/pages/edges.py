@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from augrec.report.measures.edge_worth import EdgeWorth
-from augrec.report.measures.leak import Estimate
+from augrec.report.measures.resampled_means import ResampledMean
 from augrec.report.render.tables import Cell, Table, numbers, table, word, words
 from augrec.report.render.wording import DASH, count, number
 
@@ -49,7 +49,7 @@ def percent_2(share: float | None) -> str:
     return DASH if share is None else f"{number(100 * share, 2)}\u00a0%"
 
 
-def _share(value: Estimate) -> Cell:
+def _share(value: ResampledMean) -> Cell:
     interval = () if value.low is None else (f"{percent_2(value.low)} to {percent_2(value.high)}",)
     return Cell(percent_2(value.mean), value.mean, interval)
 

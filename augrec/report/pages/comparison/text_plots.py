@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from augrec.report.measures.intrinsic import Histogram
-from augrec.report.measures.leak import Estimate, Leak
+from augrec.report.measures.leak import Leak
+from augrec.report.measures.resampled_means import ResampledMean
 from augrec.report.pages.comparison.legend import source_looks
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.pages.comparison.text_tables import percent_1, task_name
@@ -176,5 +177,5 @@ def leak_figure(results: ComparisonResults) -> Markup | None:
     return _rows_figure("leak", label, names, draw, "percentile among items outside training; chance 50", row=46)
 
 
-def _by_split(check: Leak) -> dict[str, Estimate]:
+def _by_split(check: Leak) -> dict[str, ResampledMean]:
     return {"train": check.train, "valid": check.valid, "test": check.test}

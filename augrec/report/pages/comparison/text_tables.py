@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from augrec.report.measures.agreement import Agreement
-from augrec.report.measures.leak import Estimate
+from augrec.report.measures.resampled_means import ResampledMean
 from augrec.report.pages.comparison.legend import source_looks
 from augrec.report.pages.comparison.results import ComparisonResults
 from augrec.report.render.tables import Cell, Table, named, numbers, table, word, words
@@ -27,7 +27,7 @@ def plain(value: float | None, digits: int = 2) -> Cell:
     return Cell(number(value, digits), value)
 
 
-def estimate(value: Estimate) -> Cell:
+def estimate(value: ResampledMean) -> Cell:
     """A share with its interval under it."""
     between = _between(value.low, value.high)
     return Cell(percent_1(value.mean), value.mean, (between,) if between else ())
@@ -149,7 +149,7 @@ def leak_table(results: ComparisonResults) -> Table | None:
             counted(check.users),
             *(estimate(split) for split in (check.train, check.valid, check.test)),
             Cell(percent_1(check.explained.get("test")), check.explained.get("test")),
-            estimate(Estimate(check.gap, check.gap_low, check.gap_high)),
+            estimate(ResampledMean(check.gap, check.gap_low, check.gap_high)),
         ]
         for check in results.leak
     ]

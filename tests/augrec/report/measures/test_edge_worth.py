@@ -7,7 +7,7 @@ import pytest
 
 from augrec.report.measures import edge_worth as module
 from augrec.report.measures.edge_worth import edge_worth, knn_hits, share_of
-from augrec.report.measures.leak import Estimate
+from augrec.report.measures.resampled_means import ResampledMean
 
 USERS, ITEMS = 30, 24
 
@@ -72,7 +72,7 @@ def test_without_lists_there_is_no_random_draw_and_without_edges_nothing() -> No
     train, valid = split()
     found = edge_worth("a", "edges", valid[:9], train, valid, n_users=USERS, n_items=ITEMS)
     assert found.precision.mean == 1.0
-    assert found.random == found.choice == found.above_random == Estimate(None, None, None)
+    assert found.random == found.choice == found.above_random == ResampledMean(None, None, None)
     assert found.places == found.right_at == ()
     nothing = edge_worth("a", "edges", np.empty((0, 2), np.int64), train, valid, n_users=USERS, n_items=ITEMS)
     assert (nothing.users, nothing.edges, nothing.precision.mean, nothing.knn.mean) == (0, 0, None, None)
@@ -100,4 +100,4 @@ def test_the_interval_of_a_share_covers_it_nineteen_times_in_twenty() -> None:
         assert estimate.high is not None
         inside.append(estimate.low <= 0.2 <= estimate.high)
     assert 0.88 < np.mean(inside) < 0.995
-    assert share_of(np.array([1.0]), np.array([4]), rng) == Estimate(0.25, None, None)
+    assert share_of(np.array([1.0]), np.array([4]), rng) == ResampledMean(0.25, None, None)

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from augrec.report.measures import leak as module
-from augrec.report.measures.leak import Estimate, leak, percentiles, verdict
+from augrec.report.measures.leak import leak, percentiles, verdict
+from augrec.report.measures.resampled_means import ResampledMean
 from augrec.report.measures.tf_idf import tf_idf
 
 USERS, ITEMS, DIM = 60, 50, 8
@@ -102,11 +103,11 @@ def test_the_gap_is_over_users_of_both_splits(splits: Splits) -> None:
 
 
 def test_the_rule_of_the_verdict() -> None:
-    def at(mean: float | None, low: float | None) -> Estimate:
-        return Estimate(mean, low, None if low is None else low + 0.1)
+    def at(mean: float | None, low: float | None) -> ResampledMean:
+        return ResampledMean(mean, low, None if low is None else low + 0.1)
 
     none, high, gap, nothing, room = at(None, None), at(0.8, 0.7), at(0.2, 0.1), at(-0.1, -0.2), at(0.1, 0.05)
-    unknown, apart, near, wide = [none, none], [gap, gap], at(-0.15, -0.2), Estimate(-0.1, -0.3, 0.1)
+    unknown, apart, near, wide = [none, none], [gap, gap], at(-0.15, -0.2), ResampledMean(-0.1, -0.3, 0.1)
     assert verdict(none, none, unknown, none, unknown).startswith("Too few")
     assert verdict(at(0.5, 0.5), gap, [nothing, none], room, apart).startswith("No signal")
     for leaked, behind in (([room, nothing], [near, gap]), ([nothing, room], [gap, near])):
