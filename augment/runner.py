@@ -84,17 +84,13 @@ def run_source(
     if not source.engine.replays:
         catalog = catalog.presented(Presentation(generation.item_text, source.titles, seed))
         catalog.require_titles()
-    maker: Engine | Replay
-    if isinstance(source.engine, ReplayOptions):
-        maker = Replay(source.engine, catalog)
-    else:
-        maker = engine or build_engine(source.engine, EngineInputs.beside(folder, _part(shards, wave)))
+    files, part = SourceFolder(folder), _part(shards, wave)
+    maker = _maker(catalog, source, engine, EngineInputs.beside(folder, part))
     waves = Waves(catalog, source, generation, folder, seed, maker)
     mine = [number for number in range(len(waves)) if wave in (None, number)]
     tasks = [task for number in mine for task in waves.tasks(number)]
     if not (source.engine.replays or catalog.has_candidates):
         _refuse_without_candidates(tasks, name)
-    files, part = SourceFolder(folder), _part(shards, wave)
     cards = {task.name: card_of(task) for task in tasks}
     for card in cards.values():
         write_card(files.task(card.name).card, card)
@@ -110,29 +106,22 @@ def run_source(
             OpenNote(folder, store.selected).clear()
             return kept | device_limits(source, kept, shards)
         with store:
-            with EnergyMeter() as meter:
-                passes = _answered(waves, mine, store, source, generation.attempts, maker, f"augment {name}")
-            started = any(one.started for one in passes)
-            add_energy(folder, store.selected[0], meter.joules if started else None)
-            if started:
-                write_description(folder, maker)
+            passes = _answered(waves, mine, store, source, generation.attempts, maker, f"augment {name}")
             running.close()  # an engine's memory is free while tables are merged
             users = drawn_users(catalog, source.users, seed, source.users_by)
             summary = _merged(passes, store, maker, tables, None if users is None else int(users.sum()))
             for task in tasks:
                 summary["tasks"].get(task.name, {}).update(waves.summary(task))
-        counts = {task: len(present) for one in passes for task, present in one.present.items()}
-        if summary["tasks"].keys() == tables.keys() and all(
-            summary["tasks"][task]["requests"] == count for task, count in counts.items()
-        ):
+        if _all_recorded(summary, passes, tables):
             last.write(summary)
-    here: dict[str, Any] = {"recomputed": 0, "recomputed_alike": 0}
-    for one in passes:
-        here["recomputed"] += one.recomputed
-        here["recomputed_alike"] += one.alike
-    left = {task: reasons for one in passes for task, reasons in one.open.items()}
-    here |= {key: value for key, value in (("open", left), ("damaged", store.damaged)) if value}
-    return summary | here | device_limits(source, summary, shards)
+    return summary | _of_these(passes, store) | device_limits(source, summary, shards)
+
+
+def _maker(catalog: Catalog, source: SourceOptions, engine: Engine | None, inputs: EngineInputs) -> Engine | Replay:
+    """What answers a source: its records where they are replayed, else the given engine, or the configured one."""
+    if isinstance(source.engine, ReplayOptions):
+        return Replay(source.engine, catalog)
+    return engine or build_engine(source.engine, inputs)
 
 
 def _answered(
@@ -144,19 +133,42 @@ def _answered(
     maker: Engine | Replay,
     title: str,
 ) -> list[Pass]:
-    """A pass over the questions of each wave, as long as the ones before it left nothing open."""
+    """A pass over the questions of each wave, as long as the ones before it left nothing open, and its energy."""
     under_way = UnderWay(store.folder, store.selected, store) if source.engine.loads_weights else None
     passes: list[Pass] = []
-    for wave in mine:
-        known, fatal = waves.asked_keys(wave), source.engine.records_fatal
-        made = Pass(maker, store, waves.tasks(wave), attempts, known, under_way, fatal)
-        made.check_labels()
-        made.go(waves.questions(wave, store), title)
-        waves.present |= made.present
-        passes.append(made)
-        if made.open:
-            break
+    with EnergyMeter() as meter:
+        for wave in mine:
+            known, fatal = waves.asked_keys(wave), source.engine.records_fatal
+            made = Pass(maker, store, waves.tasks(wave), attempts, known, under_way, fatal)
+            made.check_labels()
+            made.go(waves.questions(wave, store), title)
+            waves.present |= made.present
+            passes.append(made)
+            if made.open:
+                break
+    started = any(made.started for made in passes)
+    add_energy(store.folder, store.selected[0], meter.joules if started else None)
+    if started:
+        write_description(store.folder, maker)
     return passes
+
+
+def _all_recorded(summary: dict[str, Any], passes: Iterable[Pass], tasks: Collection[str]) -> bool:
+    """Whether every question of these tasks has its record in the tables."""
+    counts = {task: len(present) for made in passes for task, present in made.present.items()}
+    merged = summary["tasks"]
+    return merged.keys() == set(tasks) and all(merged[task]["requests"] == count for task, count in counts.items())
+
+
+def _of_these(passes: Sequence[Pass], store: Store) -> dict[str, Any]:
+    """What the passes of this process did, for its summary; see `run_source`."""
+    left = {task: reasons for made in passes for task, reasons in made.open.items()}
+    return {
+        "recomputed": sum(made.recomputed for made in passes),
+        "recomputed_alike": sum(made.alike for made in passes),
+        **({"open": left} if left else {}),
+        **({"damaged": store.damaged} if store.damaged else {}),
+    }
 
 
 def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
