@@ -39,8 +39,8 @@ class Standing:
     kind: Literal["run", "experiment", "comparison"]
     folder: Path
     state: State
-    stages: tuple[status.Row, ...] = ()
-    """Of a run, see `status.Row`; of a comparison those of its run, and `compare` at the end."""
+    stages: tuple[status.StageRow, ...] = ()
+    """Of a run, see `status.StageRow`; of a comparison those of its run, and `compare` at the end."""
     at_work: tuple[AtWork, ...] = ()
     """What processes are at, or came to before they were ended."""
     members: tuple[Standing, ...] = ()
@@ -67,7 +67,7 @@ def standing(folder: Path) -> Standing:
         return found
     written = comparison.results.exists() and all(row.state == "done" for row in found.stages)
     written = written and comparison.results.stat().st_mtime >= RunFolder(folder).results.stat().st_mtime
-    last = status.Row("compare", "", "done" if written else "open" if found.state == "done" else "waiting")
+    last = status.StageRow("compare", "", "done" if written else "open" if found.state == "done" else "waiting")
     state: State = found.state if found.state != "done" or written else "open"
     return replace(found, kind="comparison", state=state, stages=(*found.stages, last))
 
@@ -87,7 +87,7 @@ def _of_run(folder: Path) -> Standing:
     return Standing("run", folder, state, rows, work)
 
 
-def _counted(row: status.Row, work: tuple[AtWork, ...]) -> status.Row:
+def _counted(row: status.StageRow, work: tuple[AtWork, ...]) -> status.StageRow:
     """A source's row with records instead of whole shards, where one process answers all of them."""
     for state in work:
         if row.group and not state.part and state.total and state.title == f"{row.stage} {row.group}":

@@ -28,7 +28,7 @@ from augrec.pipeline.stages.base import Marker, Run, Stage, Stopwatch, require_m
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageOutcome:
     """What became of a stage."""
 
     stage: str
@@ -44,7 +44,7 @@ def run_all(
     console: Console,
     executor: Executor | None = None,
     guess: Guess | None = None,
-) -> list[Outcome]:
+) -> list[StageOutcome]:
     """Runs every stage of the pipeline, skipping those that are finished and unchanged.
 
     Args:
@@ -85,7 +85,7 @@ def check_folders(run: Run, forced: Iterable[str] = ()) -> None:
             stage.check_folder(run)
 
 
-def run_one(run: Run, name: str, *, force: bool, console: Console, executor: Executor | None = None) -> Outcome:
+def run_one(run: Run, name: str, *, force: bool, console: Console, executor: Executor | None = None) -> StageOutcome:
     """Runs one stage, after checking that the stages it reads were made from this same config; says what became of it.
 
     Raises:
@@ -113,7 +113,7 @@ def run_stage(
     *,
     executor: Executor | None = None,
     pace: Pace | None = None,
-) -> Outcome:
+) -> StageOutcome:
     """Runs one stage unless it is finished and unchanged; says on the console which, and why.
 
     Args:
@@ -131,7 +131,7 @@ def run_stage(
 
 def _run_stage(
     stage: Stage, run: Run, force: bool, label: str, console: Console, executor: Executor | None, pace: Pace
-) -> Outcome:
+) -> StageOutcome:
     watch = Stopwatch()
     if force:
         stage.clear(run)
@@ -144,7 +144,7 @@ def _run_stage(
         assert marker is not None
         _say_unchanged(stage, marker, label, console)
         stage.check_details(run, marker.details)
-        return Outcome(stage.name, False, stage.summary(marker.details))
+        return StageOutcome(stage.name, False, stage.summary(marker.details))
     ahead = pace.ahead(stage.name)
     before = f"   ({ahead})" if ahead else ""
     console.print(f"{label} running: {reason}{before}", markup=False, highlight=False)
@@ -158,7 +158,7 @@ def _run_stage(
     pace.ran(stage.name, watch.seconds())
     console.print(f"{label} done in {watch.seconds():.0f} s   {stage.summary(details)}", markup=False, highlight=False)
     stage.check_details(run, details)
-    return Outcome(stage.name, True, stage.summary(details))
+    return StageOutcome(stage.name, True, stage.summary(details))
 
 
 def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[str, Any]) -> str | None:
@@ -229,7 +229,7 @@ def only_readable(folder: Path) -> bool:
     return folder.is_dir() and not os.access(folder, os.W_OK)
 
 
-def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[Outcome]:
+def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[StageOutcome]:
     """Says that every stage is finished and unchanged, as `run_all` would, and writes nothing.
 
     Raises:
@@ -248,7 +248,7 @@ def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[Out
             )
         _say_unchanged(stage, marker, f"[{position}/{len(stages)}] {stage.name:<10}", console)
         stage.check_details(run, marker.details)
-        outcomes.append(Outcome(stage.name, False, stage.summary(marker.details)))
+        outcomes.append(StageOutcome(stage.name, False, stage.summary(marker.details)))
     console.print("finished; the folder may only be read, and nothing was written", highlight=False)
     return outcomes
 

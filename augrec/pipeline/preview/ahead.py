@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from augrec.artefacts.errors import AugrecError
 from augrec.pipeline.executors.pace import Expected
-from augrec.pipeline.preview.look import Asked, look, rates_known
+from augrec.pipeline.preview.look import PreviewOptions, look, rates_known
 from augrec.pipeline.stages.base import Run
 
 ASKING = ("augment", "rerank")
@@ -20,7 +20,7 @@ def expected_answers(run: Run) -> Expected | None:
     if generation is None or not rates_known(run):
         return None
     try:
-        seen = look(run, Asked(show=0))
+        seen = look(run, PreviewOptions(show=0))
     except AugrecError:
         return None
     sources = generation.sources

@@ -45,11 +45,11 @@ def preview(
 ) -> None:
     """Print the very prompts, schemas and token counts, and estimate requests, tokens, disk and hours."""
     from augrec.pipeline.config import read_config
-    from augrec.pipeline.preview.look import Asked, look
+    from augrec.pipeline.preview.look import PreviewOptions, look
     from augrec.pipeline.preview.render import brief, render
     from augrec.pipeline.stages.base import Run
 
-    asked = Asked(source, task, user, item, show, sample, gpu, like, tokenizer)
+    asked = PreviewOptions(source, task, user, item, show, sample, gpu, like, tokenizer)
     with signs_of_life("preview"):
         found = look(Run(read_config(config, overrides), download), asked)
     answer(found, lambda out: render(found, out), brief=brief(found))

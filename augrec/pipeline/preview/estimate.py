@@ -50,7 +50,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SourceEstimate:
     """A source as a whole.
 
     Args:
@@ -116,7 +116,7 @@ def require_measured(run: Path, source: str, model: str | None) -> Measured:
 
 def estimate(
     tasks: Sequence[TaskPreview], measured: Measured | None, bound: tuple[Figures, Peaks, int, int] | None, unknown: str
-) -> Estimate:
+) -> SourceEstimate:
     """The sum over tasks.
 
     Args:
@@ -150,7 +150,7 @@ def estimate(
             f"at least: what {devices} of the device can do at most ({peaks.source}), prompts and answers one after "
             "the other, without the prefix cache; real engines take longer"
         )
-    return Estimate(
+    return SourceEstimate(
         requests=sum(task.requests for task in tasks),
         prompt_tokens=sum(prompts),
         written_tokens=sum(written),

@@ -25,7 +25,7 @@ from augrec.artefacts.names import suggestion
 from augrec.artefacts.tasks import Edges, Ranking, Rating
 from augrec.pipeline.preflight.engines import gpus_here, look_at_adapter
 from augrec.pipeline.preview.data import Material, material
-from augrec.pipeline.preview.estimate import Estimate, estimate, read_measured, require_measured
+from augrec.pipeline.preview.estimate import SourceEstimate, estimate, read_measured, require_measured
 from augrec.pipeline.reranking.asking import asked_about_lists
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.finished_answers import answers_of
@@ -35,8 +35,8 @@ from recsys.options import Judged
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a preview is asked for.
+class PreviewOptions:
+    """What a preview shows, and by what it estimates.
 
     Args:
         source, task: only these; None for all.
@@ -77,10 +77,10 @@ class SourcePreview:
     model: str | None
     notes: tuple[str, ...]
     tasks: tuple[TaskPreview, ...] = ()
-    estimate: Estimate | None = None
+    estimate: SourceEstimate | None = None
 
 
-def look(run: Run, asked: Asked) -> list[SourcePreview]:
+def look(run: Run, asked: PreviewOptions) -> list[SourcePreview]:
     """The prompts of a run and what they will take. No engine is started, and nothing is written into the run folder.
 
     Raises:
@@ -147,7 +147,7 @@ def _parts(run: Run, name: str, generation: GenerationOptions) -> Iterator[_Part
     yield _Part(name, asked, generation, size, trainings * len(SPLITS), tuple(notes))
 
 
-def _look_at(run: Run, part: _Part, there: Material, asked: Asked) -> SourcePreview:
+def _look_at(run: Run, part: _Part, there: Material, asked: PreviewOptions) -> SourcePreview:
     name, source, generation = part.name, part.source, part.generation
     engine: Any = source.engine
     model = getattr(engine, "model", None)
@@ -201,7 +201,7 @@ def _folder_of(model: str) -> Path | None:
 class _Chosen:
     """Whose prompts are made, and whose are shown."""
 
-    def __init__(self, catalog: Catalog, users: np.ndarray, asked: Asked, seed: int) -> None:
+    def __init__(self, catalog: Catalog, users: np.ndarray, asked: PreviewOptions, seed: int) -> None:
         self._users, self._n_items, self._asked, self._seed = users, catalog.n_items, asked, seed
         self._named = {
             "user": _entity(catalog, "user", asked.user),
@@ -281,7 +281,7 @@ def _shows(task: Task) -> Iterator[str]:
         yield "candidates"
 
 
-def _estimated(run: Run, name: str, engine: Any, tasks: Sequence[TaskPreview], asked: Asked) -> Estimate:
+def _estimated(run: Run, name: str, engine: Any, tasks: Sequence[TaskPreview], asked: PreviewOptions) -> SourceEstimate:
     model = getattr(engine, "model", None)
     if not engine.writes_text:
         return estimate(tasks, None, None, "rules take no time to speak of")

@@ -12,7 +12,7 @@ from augment.preview.questions import Shown, TaskPreview
 from augrec.artefacts.counts import counted
 from augrec.artefacts.memory import size_in_words
 from augrec.pipeline.host.terminal import cells
-from augrec.pipeline.preview.estimate import Estimate
+from augrec.pipeline.preview.estimate import SourceEstimate
 from augrec.pipeline.preview.look import SourcePreview
 
 
@@ -57,7 +57,7 @@ def _lines(shown: Shown) -> list[str]:
     return [*lines, "--- schema of the answer", json.dumps(shown.schema, ensure_ascii=False, separators=(",", ":"))]
 
 
-def _render_estimate(preview: SourcePreview, estimate: Estimate, console: Console) -> None:
+def _render_estimate(preview: SourcePreview, estimate: SourceEstimate, console: Console) -> None:
     sampled = max((task.sampled for task in preview.tasks), default=0)
     title = f"What {preview.source} takes, by a sample of {sampled}; tokens of a prompt and of an answer"
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
@@ -78,7 +78,7 @@ def _render_estimate(preview: SourcePreview, estimate: Estimate, console: Consol
     console.print(f"time: {_time(estimate)}", markup=False, highlight=False)
 
 
-def _time(estimate: Estimate) -> str:
+def _time(estimate: SourceEstimate) -> str:
     return estimate.by if estimate.seconds is None else f"{duration(estimate.seconds)}, {estimate.by}"
 
 

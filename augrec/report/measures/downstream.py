@@ -77,7 +77,7 @@ class MetricValue:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedScale:
     """One weight of an arm's features, and the metric on validation."""
 
     scale: float
@@ -89,7 +89,7 @@ class Tuning:
     """What was tried for one arm under one recommender, and what was chosen."""
 
     scale: float | None
-    tried: tuple[Tried, ...]
+    tried: tuple[TriedScale, ...]
 
 
 NOT_TUNED = Tuning(None, ())
@@ -112,7 +112,7 @@ class Judgement:
     recommender: str
     seeds: tuple[int, ...]
     scale: float | None
-    tuned: tuple[Tried, ...]
+    tuned: tuple[TriedScale, ...]
     problem: str | None
     groups: dict[str, dict[str, MetricValue]]
 

@@ -23,7 +23,7 @@ from augrec.pipeline.stages.registry import chain
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """One stage, or one group of its pieces."""
 
     stage: str
@@ -60,9 +60,9 @@ def open_pieces(run: Run) -> list[Piece]:
     return []
 
 
-def collect(run: Run) -> list[Row]:
+def collect(run: Run) -> list[StageRow]:
     """How every stage stands."""
-    rows: list[Row] = []
+    rows: list[StageRow] = []
     queued = _queue(run)
     shown = _shown(run, queued)
     alive = None if queued is None else {job.job for job in queued if job.on_a_node}
@@ -72,14 +72,14 @@ def collect(run: Run) -> list[Row]:
         try:
             done = known and stale_reason(stage, run, stage.marker(run), stage.identity(run)) is None
         except AugrecError as error:
-            rows.append(Row(name, "", "unknown", jobs=shown.get(name, ""), note=str(error)))
+            rows.append(StageRow(name, "", "unknown", jobs=shown.get(name, ""), note=str(error)))
             known = False
             continue
         if done:
-            rows.append(Row(name, "", "done"))
+            rows.append(StageRow(name, "", "done"))
             continue
         reached = stage.open(run, "") if known and not stage.has_pieces else ""
-        rows.append(Row(name, "", "open" if known else "waiting", jobs=shown.get(name, ""), open=reached))
+        rows.append(StageRow(name, "", "open" if known else "waiting", jobs=shown.get(name, ""), open=reached))
         if known:
             for mine in _groups(stage.pieces(run)):
                 group = _group(mine, alive)
@@ -93,7 +93,7 @@ def _groups(pieces: list[Piece]) -> list[list[Piece]]:
     return [list(mine) for wave in waves(pieces) for _, mine in groupby(wave, lambda piece: piece.group)]
 
 
-def _group(mine: list[Piece], alive: set[str] | None) -> Row:
+def _group(mine: list[Piece], alive: set[str] | None) -> StageRow:
     states = {piece.number: piece.attempts.state() for piece in mine}
     done = {piece.number for piece in mine if piece.done()}
     running = {number for number, state in states.items() if number not in done and _runs(state, alive)}
@@ -101,7 +101,7 @@ def _group(mine: list[Piece], alive: set[str] | None) -> Row:
     failed = {number for number in missing if states[number].outcome in ("failed", "killed", "running")}
     spent = [states[number].seconds for number in done if states[number].seconds > 0]
     left = len(missing) + len(running)
-    return Row(
+    return StageRow(
         mine[0].stage,
         f"{mine[0].group}, wave {mine[0].wave}" if mine[0].wave else mine[0].group,
         "done" if len(done) == len(mine) else "partly" if done else "open",
@@ -142,7 +142,7 @@ def _shown(run: Run, queued: list[controller.Queued] | None) -> dict[str, str]:
     return {stage: "; ".join(counted) for stage, counted in lines.items()}
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[StageRow]) -> Table:
     """The rows as a table."""
     table = Table(box=None, pad_edge=False)
     for title in ("stage", "state", "done", "running", "failed", "missing", "time left", "in the queue"):
@@ -157,7 +157,7 @@ def table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
+def notes(rows: Sequence[StageRow]) -> list[str]:
     """What is left of groups, and why a state cannot be known, a line each."""
     named = ((f"{row.stage} {row.group}".strip(), row.open or row.note) for row in rows)
     return [f"{name}: {text}" for name, text in named if text]

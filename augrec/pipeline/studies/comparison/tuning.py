@@ -10,7 +10,7 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.search.grid import GridStudy
 from augrec.pipeline.studies.search.subject import Values
 from augrec.pipeline.studies.search.trials import run_trials
-from augrec.report.measures.downstream import Tried, Tuning
+from augrec.report.measures.downstream import TriedScale, Tuning
 
 
 def tune(plan: ComparisonPlan, workers: int) -> tuple[dict[str, Tuning], int]:
@@ -40,7 +40,7 @@ def tune(plan: ComparisonPlan, workers: int) -> tuple[dict[str, Tuning], int]:
 
 
 def _tuning(study: GridStudy, option: str, monitor: str) -> Tuning:
-    tried = tuple(Tried(float(trial.options[option]), trial.value) for trial in study.tried())
+    tried = tuple(TriedScale(float(trial.options[option]), trial.value) for trial in study.tried())
     return Tuning(study.result(monitor).options[option], tried)
 
 

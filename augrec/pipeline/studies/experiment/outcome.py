@@ -20,7 +20,7 @@ from recsys.models.registry import FAMILIES
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """What became of one cell: the config its trainings ran with, and its failures."""
 
     cell: Cell
@@ -87,7 +87,7 @@ def _finished_in_all(finished: Mapping[str, list[int]], draws: Iterable[str]) ->
     return [seed for seed in first if all(seed in other for other in further)]
 
 
-def study_of(plan: ExperimentPlan, outcomes: list[Outcome]) -> Study:
+def study_of(plan: ExperimentPlan, outcomes: list[CellOutcome]) -> Study:
     """An experiment as its pages see it."""
     experiment = plan.experiment
     return Study(

@@ -15,7 +15,7 @@ from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.stages.base import Run, Stopwatch
 from augrec.pipeline.studies.cells import AFTER_SHARED, SHARED, CellRunner
 from augrec.pipeline.studies.execution import Execution
-from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
+from augrec.pipeline.studies.experiment.outcome import CellOutcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.memory import workers_that_fit
 from augrec.pipeline.studies.plan import Cell, save_as_read
@@ -23,7 +23,7 @@ from augrec.pipeline.studies.reuse import runs_below
 from augrec.report.study import Failure, SearchResult
 
 
-def run_experiment(plan: ExperimentPlan, execution: Execution) -> tuple[list[Outcome], list[Failure]]:
+def run_experiment(plan: ExperimentPlan, execution: Execution) -> tuple[list[CellOutcome], list[Failure]]:
     """Runs every cell and writes `failures.json`, the tables, plots and pages; returns what happened.
 
     Can be killed at any moment and called again: stages, trials and trainings that are finished are kept.
@@ -34,7 +34,7 @@ def run_experiment(plan: ExperimentPlan, execution: Execution) -> tuple[list[Out
     with exclusive(files.root):
         options = {**plan.experiment.model_dump(mode="json"), "base": plan.base}
         save_as_read("experiment", options, files.options)
-        outcomes: list[Outcome] = []
+        outcomes: list[CellOutcome] = []
         for place, cell in enumerate(plan.cells, start=1):
             heading = f"({place}/{len(plan.cells)}) {cell.name}   {cell.folder}"
             execution.say(heading, style="bold")
@@ -50,7 +50,7 @@ def run_experiment(plan: ExperimentPlan, execution: Execution) -> tuple[list[Out
     return outcomes, failures
 
 
-def _run_cell(plan: ExperimentPlan, cell: Cell, others: Sequence[Path], execution: Execution) -> Outcome:
+def _run_cell(plan: ExperimentPlan, cell: Cell, others: Sequence[Path], execution: Execution) -> CellOutcome:
     steps = [*SHARED, *(name for name in AFTER_SHARED if name != "search" or plan.experiment.search)]
     runner = CellRunner(cell, steps, execution, others=others, keep_going=True)
     searched: list[SearchResult] = []
@@ -59,7 +59,7 @@ def _run_cell(plan: ExperimentPlan, cell: Cell, others: Sequence[Path], executio
         return _search(plan, runner, run, searched)
 
     runner.run(search if plan.experiment.search is not None else None)
-    return Outcome(cell, runner.config, tuple(searched), tuple(runner.failures))
+    return CellOutcome(cell, runner.config, tuple(searched), tuple(runner.failures))
 
 
 def _search(plan: ExperimentPlan, runner: CellRunner, run: Run, searched: list[SearchResult]) -> Config:

@@ -17,7 +17,7 @@ from augrec.report.pages.experiment.across import across
 from augrec.report.pages.experiment.decided import findings, lead
 from augrec.report.pages.experiment.options import TableOptions
 from augrec.report.pages.experiment.plots import bars_on_page, draw_bars, draw_lines, lines_on_page
-from augrec.report.pages.experiment.results import Results, results_json
+from augrec.report.pages.experiment.results import ExperimentResults, results_json
 from augrec.report.pages.experiment.tables import (
     block_markdown,
     means_table,
@@ -67,7 +67,7 @@ class _Content:
 def write_pages(study: Study, tables: Mapping[str, TableOptions]) -> None:
     """Writes the results, tables, plots and pages of an experiment from what the trainings wrote."""
     files = ExperimentFolder(study.folder)
-    results = Results(study, tables)
+    results = ExperimentResults(study, tables)
     blocks, lines = results.blocks(), results.lines()
     for folder in (files.tables, files.plots):
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ from augrec.report.pages.experiment.values import (
 from augrec.report.study import Study, StudyRun
 
 
-class Results:
+class ExperimentResults:
     """Reads what the trainings wrote, each variant once.
 
     Args:
@@ -114,7 +114,7 @@ class _TableOnData:
         dataset: the name of the data set.
     """
 
-    def __init__(self, results: Results, name: str, table: TableOptions, dataset: str) -> None:
+    def __init__(self, results: ExperimentResults, name: str, table: TableOptions, dataset: str) -> None:
         self._results, self._study, self._name, self._table = results, results.study, name, table
         self._dataset = dataset
         self._settings = table.settings or tuple(self._study.settings)

@@ -25,7 +25,7 @@ from augrec.report.pages.run.plots import curve_figures, primary_figure, trainin
 from augrec.report.pages.run.prompts import AskedPrompt, shown_prompts
 from augrec.report.pages.run.roles import PlannedVariant, Roles
 from augrec.report.pages.run.tables import controls_table, results_table, tests_table, users_table
-from augrec.report.pages.run.tuning import Tuning, read_tuning
+from augrec.report.pages.run.tuning import InstructionTuning, read_tuning
 from augrec.report.pages.run.written import written
 from augrec.report.pages.spending import spending_table
 from augrec.report.render.glossary import TERMS
@@ -128,7 +128,7 @@ class RunReport:
     roles: Roles
     results: Results
     facts: Facts
-    tuning: Tuning | None
+    tuning: InstructionTuning | None
     checklist: Checklist
     prompts: Sequence[AskedPrompt]
 

@@ -14,7 +14,7 @@ from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
 from augrec.report.pages.run.headline import ControlFinding
 from augrec.report.pages.run.throughput import Throughput
-from augrec.report.pages.run.tokens import Spread
+from augrec.report.pages.run.tokens import TokenLengths
 from augrec.report.pages.run.troubles import Trouble
 from augrec.report.pages.spread_of_users import spread_cells, spread_table
 from augrec.report.pages.verdict_columns import verdict_cell, verdict_cells, verdict_columns
@@ -212,7 +212,7 @@ def speed_table(speed: Throughput, number: int) -> Table | None:
     return table(f"speed-table-{number}", "Rates per second from that time on", columns, rows)
 
 
-def lengths_table(spreads: Sequence[Spread]) -> Table | None:
+def lengths_table(spreads: Sequence[TokenLengths]) -> Table | None:
     """The figures of lengths as numbers."""
     columns = (
         *words("source", "of"),

@@ -21,7 +21,7 @@ BINS = 24
 
 
 @dataclass(frozen=True)
-class Spread:
+class TokenLengths:
     """Lengths in tokens of the prompts or answers of one source and task.
 
     Args:
@@ -66,7 +66,7 @@ class Spread:
         )  # fmt: skip
 
 
-def read_spreads(run: Path, sources: dict[str, dict[str, Any]]) -> list[Spread]:
+def read_spreads(run: Path, sources: dict[str, dict[str, Any]]) -> list[TokenLengths]:
     """Of every records.parquet whose requests cost tokens.
 
     Args:
@@ -91,16 +91,16 @@ def read_spreads(run: Path, sources: dict[str, dict[str, Any]]) -> list[Spread]:
                 ("prompt", prompt, context, "the context, which the answer shares"),
                 ("answer", answer, longest, "the longest answer that the grammar allows"),
             ):
-                found.append(Spread(source, task, what, tokens[asked] / prompts, room, room_is))
+                found.append(TokenLengths(source, task, what, tokens[asked] / prompts, room, room_is))
     return found
 
 
-def spread_figures(spreads: list[Spread]) -> list[tuple[Spread, Markup]]:
+def spread_figures(spreads: list[TokenLengths]) -> list[tuple[TokenLengths, Markup]]:
     """A histogram of each: line, the median; dashed, what 95 % do not exceed."""
     return [(spread, _histogram(spread, f"tokens{n}")) for n, spread in enumerate(spreads)]
 
 
-def _histogram(spread: Spread, name: str) -> Markup:
+def _histogram(spread: TokenLengths, name: str) -> Markup:
     low, high = float(spread.lengths.min()), float(spread.lengths.max())
     with page_style():
         figure = Figure(figsize=(272 / 72, 150 / 72))

@@ -23,14 +23,14 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Tuning:
+class InstructionTuning:
     """A finished tuning, ready to show."""
 
     figure: Markup
     facts: Pairs
 
 
-def read_tuning(run: RunFolder, stages: Sequence[str] | None = None) -> Tuning | None:
+def read_tuning(run: RunFolder, stages: Sequence[str] | None = None) -> InstructionTuning | None:
     """The tuning of a run; None where it has none.
 
     Args:
@@ -41,7 +41,7 @@ def read_tuning(run: RunFolder, stages: Sequence[str] | None = None) -> Tuning |
     if not marker.exists() or (stages is not None and run.tune.root.name not in stages):
         return None
     details, points = read_json(marker).get("details") or {}, read_losses(run.tune.losses)
-    return Tuning(loss_figure(points), _facts(details)) if points else None
+    return InstructionTuning(loss_figure(points), _facts(details)) if points else None
 
 
 def loss_figure(points: Sequence[LossPoint]) -> Markup:

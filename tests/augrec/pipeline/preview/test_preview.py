@@ -12,7 +12,7 @@ from augment.runner import run_source
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.pipeline.preview.ahead import expected_answers
-from augrec.pipeline.preview.look import Asked, SourcePreview, look
+from augrec.pipeline.preview.look import PreviewOptions, SourcePreview, look
 from augrec.pipeline.preview.render import brief, duration, render
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run
@@ -60,7 +60,7 @@ def test_it_shows_what_the_stage_asks(tmp_path: Path, toy_data: Path, tiny: Patc
     run = opened(tmp_path, toy_data, tiny)
     advance(run, "prepare", "candidates")
     before = sorted(run.folder.rglob("*"))
-    preview = only(look(run, Asked(show=1000, sample=5)))
+    preview = only(look(run, PreviewOptions(show=1000, sample=5)))
     assert sorted(run.folder.rglob("*")) == before
     assert all(not task.stand_ins for task in preview.tasks)
     shown = {(task.task, one.entity): one for task in preview.tasks for one in task.shown}
@@ -82,7 +82,7 @@ def test_it_shows_what_the_stage_asks(tmp_path: Path, toy_data: Path, tiny: Patc
 
 def test_without_anything_prepared_nothing_is_left_behind(tmp_path: Path, toy_data: Path) -> None:
     run = opened(tmp_path, toy_data, RULE)
-    preview = only(look(run, Asked(sample=5)))
+    preview = only(look(run, PreviewOptions(sample=5)))
     assert not run.folder.exists()
     assert "the data were prepared for this preview and are not kept" in preview.notes
     stands = {task.task: task.stand_ins for task in preview.tasks}
@@ -98,13 +98,13 @@ def test_an_adapter_on_a_processor_is_cautioned_of(
     monkeypatch.setattr("augrec.pipeline.preview.look.gpus_here", list)
     for on_cpu in (True, False):
         monkeypatch.setattr("augrec.pipeline.preview.look.built_for_cpu", lambda on_cpu=on_cpu: on_cpu)
-        preview = only(look(opened(tmp_path, toy_data, tiny, adapted), Asked(sample=1, show=0)))
+        preview = only(look(opened(tmp_path, toy_data, tiny, adapted), PreviewOptions(sample=1, show=0)))
         assert any("ten times slower" in note for note in preview.notes) == on_cpu
 
 
 def test_one_user_of_one_task(tmp_path: Path, toy_data: Path) -> None:
     run = opened(tmp_path, toy_data, RULE)
-    preview = only(look(run, Asked(task="user_profile", user="17", sample=2)))
+    preview = only(look(run, PreviewOptions(task="user_profile", user="17", sample=2)))
     ((shown,),) = [task.shown for task in preview.tasks]
     assert shown.entity == "17"
     seen = {
@@ -118,20 +118,20 @@ def test_one_user_of_one_task(tmp_path: Path, toy_data: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "what"),
     [
-        (Asked(source="rul"), "no source 'rul'"),
-        (Asked(task="edge"), "no task 'edge'"),
-        (Asked(user="nobody"), "no user of the prepared data has the id 'nobody'"),
-        (Asked(like=Path("nowhere")), "no measured time"),
+        (PreviewOptions(source="rul"), "no source 'rul'"),
+        (PreviewOptions(task="edge"), "no task 'edge'"),
+        (PreviewOptions(user="nobody"), "no user of the prepared data has the id 'nobody'"),
+        (PreviewOptions(like=Path("nowhere")), "no measured time"),
     ],
 )
-def test_who_is_not_there_is_said(tmp_path: Path, toy_data: Path, asked: Asked, what: str) -> None:
+def test_who_is_not_there_is_said(tmp_path: Path, toy_data: Path, asked: PreviewOptions, what: str) -> None:
     patch = RULE if asked.like is None else REASONED
     with pytest.raises(UsageError, match=what):
         look(opened(tmp_path, toy_data, patch), asked)
 
 
 def test_answers_that_are_not_there_are_marked(tmp_path: Path, toy_data: Path) -> None:
-    preview = only(look(opened(tmp_path, toy_data, REASONED), Asked(sample=3)))
+    preview = only(look(opened(tmp_path, toy_data, REASONED), PreviewOptions(sample=3)))
     items, users = preview.tasks
     assert (items.stand_ins, len(users.stand_ins)) == ((), 1)
     assert MARK in users.shown[0].messages[-1].content
@@ -152,7 +152,7 @@ def test_lists_of_trained_models_are_asked_about_for_every_training_and_split(tm
         "rerank": {"variants": ["popular"], "source": "judge", "list_size": 4, "tasks": ["ranking"]},
     }
     run = opened(tmp_path, toy_data, patch)
-    preview = only(look(run, Asked(sample=5)))
+    preview = only(look(run, PreviewOptions(sample=5)))
     (task,) = preview.tasks
     assert any("the lists of 3 trainings on 2 splits" in note for note in preview.notes)
     assert task.requests == task.entities * 3 * 2
@@ -167,7 +167,7 @@ def test_an_earlier_run_says_how_long_it_takes(tmp_path: Path, toy_data: Path, t
         "sources": {"llm": {"engine": {"device": "a card"}, "tasks": {"edges": earlier, "item_attributes": earlier}}}
     }
     write_json(tmp_path / "like" / "augment" / "summary.json", summary)
-    preview = only(look(run, Asked(like=tmp_path / "like", sample=4)))
+    preview = only(look(run, PreviewOptions(like=tmp_path / "like", sample=4)))
     by_task = {task.task: task for task in preview.tasks}
     profile = by_task["user_profile"]
     tokens = profile.requests * (profile.prompt_tokens[1] + profile.written)
@@ -177,7 +177,7 @@ def test_an_earlier_run_says_how_long_it_takes(tmp_path: Path, toy_data: Path, t
     assert preview.estimate.by.endswith("on a card")
     asked = sum(task.requests * task.prompt_tokens[1] * (1 if task is profile else 1.2) for task in preview.tasks)
     assert preview.estimate.prompt_tokens == pytest.approx(asked)
-    bound = only(look(run, Asked(gpu="h200", sample=4))).estimate
+    bound = only(look(run, PreviewOptions(gpu="h200", sample=4))).estimate
     assert bound is not None
     assert bound.seconds is not None
     assert 0 < bound.seconds < expected
@@ -197,7 +197,7 @@ def test_a_first_run_expects_what_the_preview_says(tmp_path: Path, toy_data: Pat
     advance(run, "prepare")
     expected = expected_answers(run)
     assert expected is not None
-    (llm, _) = look(run, Asked(show=0))
+    (llm, _) = look(run, PreviewOptions(show=0))
     assert llm.estimate is not None
     assert (expected.stages, expected.seconds, expected.by) == (("augment",), llm.estimate.seconds, llm.estimate.by)
     assert expected.by.startswith("at least: ")

@@ -13,7 +13,7 @@ from scipy import stats
 
 from augrec.artefacts.files import write_json, write_parquet
 from augrec.artefacts.run_folder import RunFolder
-from augrec.report.measures.downstream import Design, Downstream, Group, Judgement, Tried, Tuning, groups_of
+from augrec.report.measures.downstream import Design, Downstream, Group, Judgement, TriedScale, Tuning, groups_of
 from augrec.report.pages.comparison.headline import headline
 from augrec.report.pages.comparison.results import ArmFacts, Headline
 
@@ -63,7 +63,7 @@ def trained(run: RunFolder, design: Design) -> Downstream:
             order = rng.permutation(len(USERS))
             write_parquet(folder.per_user, pa.table({"user": USERS[order], metric: values[order]}))
             write_json(folder.metrics, metrics_json(f"llmrec+{arm}", seed, {metric: float(values.mean())}))
-    tuned = {("gpt", "llmrec"): Tuning(2.0, (Tried(0.5, 0.1), Tried(2.0, 0.2)))}
+    tuned = {("gpt", "llmrec"): Tuning(2.0, (TriedScale(0.5, 0.1), TriedScale(2.0, 0.2)))}
     return Downstream(design, run, VARIANTS, seeds, tuned)
 
 

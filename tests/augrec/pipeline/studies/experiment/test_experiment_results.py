@@ -17,11 +17,11 @@ from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies import memory
-from augrec.pipeline.studies.experiment.outcome import Outcome, study_of
+from augrec.pipeline.studies.experiment.outcome import CellOutcome, study_of
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experiment
 from augrec.pipeline.studies.reuse import adopt_stage, adopt_trainings, runs_below
 from augrec.report.numbers.statistics import holm, paired_t, sign_flips
-from augrec.report.pages.experiment.results import Results
+from augrec.report.pages.experiment.results import ExperimentResults
 from augrec.report.pages.experiment.values import TableValues
 from augrec.report.study import Failure
 
@@ -77,12 +77,12 @@ def planned(experiment_file: Path) -> tuple[ExperimentPlan, Run]:
     return plan, run
 
 
-def results_of(plan: ExperimentPlan, outcome: Outcome) -> Results:
-    return Results(study_of(plan, [outcome]), plan.experiment.tables)
+def results_of(plan: ExperimentPlan, outcome: CellOutcome) -> ExperimentResults:
+    return ExperimentResults(study_of(plan, [outcome]), plan.experiment.tables)
 
 
 def block_of(plan: ExperimentPlan) -> TableValues:
-    return results_of(plan, Outcome(plan.cells[0], plan.cells[0].config, (), ())).blocks()[0]
+    return results_of(plan, CellOutcome(plan.cells[0], plan.cells[0].config, (), ())).blocks()[0]
 
 
 def test_a_table_agrees_with_scipy_and_a_loop(planned: tuple[ExperimentPlan, Run]) -> None:
@@ -130,7 +130,7 @@ def test_results_of_an_earlier_config_are_not_shown_for_a_run_that_stopped(plann
     plan, run = planned
     fabricate(run, {"graph": 0.0, "popular": 0.02, "third": 0.0})
     stopped = Failure("data", "base", "augment", "the engine did not start\n  remedy: none")
-    outcome = Outcome(plan.cells[0], plan.cells[0].config, (), (stopped,))
+    outcome = CellOutcome(plan.cells[0], plan.cells[0].config, (), (stopped,))
     rows = results_of(plan, outcome).blocks()[0].rows
     assert {row.problem for row in rows} == {"failed: the engine did not start"}
 
