@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -23,7 +24,7 @@ from augrec.artefacts.tasks import Ranking
 from augrec.artefacts.trainings import TrainingResult, read_training
 from augrec.pipeline.reranking.answers import Answers, read_ranking, read_rating
 from augrec.pipeline.reranking.lists import cutoffs_of, read_lists
-from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Row
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Control, Row
 from augrec.pipeline.side import stream
 from augrec.pipeline.training import Training
 from recsys.batches.base import Split
@@ -47,14 +48,21 @@ class Side:
     answers: Mapping[str, Answers]
 
 
-class Rows:
-    """Makes the rows of one training.
+class Rows(ABC):
+    """Makes the rows of one training: of ranked lists, or of ratings.
 
     Args:
         training: finished.
         dataset: of the run.
         identity: of what the answers were made with; part of every row's fingerprint.
     """
+
+    @classmethod
+    def of(cls, training: Training, dataset: Dataset, identity: str) -> Rows:
+        """Those of a training, by what its model is judged by."""
+        model = training.config.models[training.config.variants[training.variant].model]
+        kind = RatedRows if model.judged is Judged.RATING else RankedRows
+        return kind(training, dataset, identity)
 
     def __init__(self, training: Training, dataset: Dataset, identity: str) -> None:
         assert training.config.rerank is not None
@@ -64,9 +72,7 @@ class Rows:
         self.files = RunFolder(training.run_folder)
         self.choosing = dataset.sealed()
         self.counts = np.bincount(dataset.train[:, 0], minlength=dataset.n_users)
-        rates = self.model.judged is Judged.RATING
-        monitor = self.options.monitor or ("rmse" if rates else f"ndcg@{self.options.list_size}")
-        self.monitor = Metric.parse(monitor)
+        self.monitor = Metric.parse(self.options.monitor or self.usual_monitor())
         self.sides = {split: self._read(split) for split in SPLITS if len(dataset.pairs(split))}
 
     def _read(self, split: Split) -> Side:
@@ -82,10 +88,29 @@ class Rows:
                 answers[task] = read_rating(records, lists, size)
         return Side(split, lists, answers)
 
+    @abstractmethod
+    def usual_monitor(self) -> str:
+        """The metric on validation that chooses weights, unless the config names one."""
+
+    @abstractmethod
     def size(self, lists: RankedLists) -> int:
-        """How many items of each list are judged: of pairs to rate all."""
-        width = lists.items.shape[1]
-        return width if self.model.judged is Judged.RATING else min(self.options.list_size, width)
+        """How many items of each list are judged."""
+
+    @abstractmethod
+    def judged_by_nobody(self, control: Control | None, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """What a control says of lists, int64 [n, width], that asks nobody."""
+
+    @abstractmethod
+    def judged_as_others(self, answers: Answers, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """The answers with each one given to another user, or another pair: the control `shuffled`."""
+
+    @abstractmethod
+    def blended(self, lists: RankedLists, judged: Judgement, alpha: np.ndarray) -> RankedLists:
+        """The lists after a judgement of their first items, which counts by float64 [n] alpha, one for each list."""
+
+    @abstractmethod
+    def evaluated(self, lists: RankedLists, dataset: Dataset, split: Split, cutoffs: list[int]) -> Evaluation:
+        """What lists are worth on a split."""
 
     def write(self, row: Row) -> dict[str, Any]:
         """Writes a row's folder as a training writes its own, and returns what its summary says."""
@@ -110,28 +135,11 @@ class Rows:
 
     def _judgement(self, side: Side, row: Row) -> Judgement:
         """What is said of the lists of a split in a row."""
-        items, size = side.lists.items, self.size(side.lists)
         rng = stream(self.training.seed, f"rerank/{row.name}/{side.split}")
-        rates = self.model.judged is Judged.RATING
         if row.task is None:
-            if rates:
-                return Judgement(self._ratings_by_nobody(row, items, rng), places=False)
-            if row.control == "random":
-                return random_places(items, size, rng)
-            return popular_places(items, size, np.bincount(self.dataset.train[:, 1], minlength=self.dataset.n_items))
+            return self.judged_by_nobody(row.control, side.lists.items, rng)
         answers = side.answers[row.task]
-        if row.control != "shuffled":
-            return answers.judged
-        if rates:
-            return Judgement(shuffled_ratings(answers.judged.values, rng), places=False)
-        return of_others(answers.judged, items, answers.asked, rng)
-
-    def _ratings_by_nobody(self, row: Row, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        ratings = self.dataset.ratings("train")
-        assert ratings is not None
-        if row.control == "popularity":
-            return item_means(items, self.dataset.train, ratings.astype(np.float64), self.dataset.n_items)
-        return np.where(items >= 0, rng.choice(ratings, items.shape), np.nan)
+        return self.judged_as_others(answers, side.lists.items, rng) if row.control == "shuffled" else answers.judged
 
     def asked(self, side: Side) -> np.ndarray:
         """bool [n], whose lists were asked about in any task: the others stay as they are in every row."""
@@ -161,18 +169,11 @@ class Rows:
         """The lists of a split after a judgement of their first items."""
         asked = self.asked(side)
         alpha = np.where(asked, weights.of(self.counts)[side.lists.users], 0.0)
-        if self.model.judged is not Judged.RATING:
-            items = reranked(side.lists.items, judged, alpha, self.options.utility)
-            return RankedLists(side.lists.users, items, -np.arange(1.0, items.shape[1] + 1) + np.zeros(items.shape))
-        total = combined(judged.values, side.lists.scores, alpha).clip(*rating_range(self.dataset))
-        return RankedLists(side.lists.users, side.lists.items, total)
+        return self.blended(side.lists, judged, alpha)
 
     def _evaluated(self, side: Side, lists: RankedLists, cutoffs: list[int]) -> Evaluation:
         dataset = self.dataset if side.split == "test" else self.choosing
-        if self.model.judged is not Judged.RATING:
-            kind = {"judged": self.model.judged, "options": self.evaluation}
-            return evaluate_lists(lists, dataset, side.split, cutoffs=cutoffs, **kind)  # type: ignore[arg-type]
-        return evaluate_ratings(_rate(lists, self.dataset.n_items), dataset, side.split, clip=True)
+        return self.evaluated(lists, dataset, side.split, cutoffs)
 
     def _result(self, side: Side, judged: Judgement, weights: Weights) -> tuple[Evaluation, RankedLists]:
         lists = self._blended(side, judged, weights)
@@ -251,6 +252,73 @@ class Rows:
             return True
         options = generation.task_options(row.task, generation.sources[self.options.source])
         return bool(options.labels) or options.sampling.temperature == 0
+
+
+class RankedRows(Rows):
+    """Rows of a model that ranks items: the first items of a list are put in another order."""
+
+    def usual_monitor(self) -> str:
+        """See `Rows.usual_monitor`: ndcg of as many items as are judged."""
+        return f"ndcg@{self.options.list_size}"
+
+    def size(self, lists: RankedLists) -> int:
+        """See `Rows.size`."""
+        return min(self.options.list_size, lists.items.shape[1])
+
+    def judged_by_nobody(self, control: Control | None, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """See `Rows.judged_by_nobody`: a random order, or that of popularity."""
+        size = min(self.options.list_size, items.shape[1])
+        if control == "random":
+            return random_places(items, size, rng)
+        return popular_places(items, size, np.bincount(self.dataset.train[:, 1], minlength=self.dataset.n_items))
+
+    def judged_as_others(self, answers: Answers, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """See `Rows.judged_as_others`: place by place."""
+        return of_others(answers.judged, items, answers.asked, rng)
+
+    def blended(self, lists: RankedLists, judged: Judgement, alpha: np.ndarray) -> RankedLists:
+        """See `Rows.blended`; scores are places from then on."""
+        items = reranked(lists.items, judged, alpha, self.options.utility)
+        return RankedLists(lists.users, items, -np.arange(1.0, items.shape[1] + 1) + np.zeros(items.shape))
+
+    def evaluated(self, lists: RankedLists, dataset: Dataset, split: Split, cutoffs: list[int]) -> Evaluation:
+        """See `Rows.evaluated`."""
+        return evaluate_lists(lists, dataset, split, cutoffs=cutoffs, judged=self.model.judged, options=self.evaluation)
+
+
+class RatedRows(Rows):
+    """Rows of a model that predicts ratings: a list is a user's held-out pairs, and all of them are judged."""
+
+    def usual_monitor(self) -> str:
+        """See `Rows.usual_monitor`."""
+        return "rmse"
+
+    def size(self, lists: RankedLists) -> int:
+        """See `Rows.size`: all."""
+        return int(lists.items.shape[1])
+
+    def judged_by_nobody(self, control: Control | None, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """See `Rows.judged_by_nobody`: an item's mean rating, or training ratings drawn at random."""
+        ratings = self.dataset.ratings("train")
+        assert ratings is not None
+        if control == "popularity":
+            values = item_means(items, self.dataset.train, ratings.astype(np.float64), self.dataset.n_items)
+        else:
+            values = np.where(items >= 0, rng.choice(ratings, items.shape), np.nan)
+        return Judgement(values, places=False)
+
+    def judged_as_others(self, answers: Answers, items: np.ndarray, rng: np.random.Generator) -> Judgement:
+        """See `Rows.judged_as_others`."""
+        return Judgement(shuffled_ratings(answers.judged.values, rng), places=False)
+
+    def blended(self, lists: RankedLists, judged: Judgement, alpha: np.ndarray) -> RankedLists:
+        """See `Rows.blended`; within the range of training ratings."""
+        total = combined(judged.values, lists.scores, alpha).clip(*rating_range(self.dataset))
+        return RankedLists(lists.users, lists.items, total)
+
+    def evaluated(self, lists: RankedLists, dataset: Dataset, split: Split, cutoffs: list[int]) -> Evaluation:
+        """See `Rows.evaluated`; ratings have no cutoffs."""
+        return evaluate_ratings(_rate(lists, self.dataset.n_items), dataset, split, clip=True)
 
 
 def _plain(grid: Sequence[tuple[Weights, float]]) -> list[list[float | None]]:

@@ -187,7 +187,7 @@ class Rerank(Stage):
         for (variant, _), training in _trainings(run).items():
             wanted = [row for row in run.config.reranked.values() if row.variant == variant]
             if wanted:
-                rows = Rows(training, dataset, identity)
+                rows = Rows.of(training, dataset, identity)
                 made += [rows.write(row) for row in wanted]
         write_json(run.files.rerank_summary, {"rows": made, "list_size": run.config.rerank.list_size})  # type: ignore[union-attr]
         questions = [answers for row in made if not row["control"] for answers in row["answers"].values()]
