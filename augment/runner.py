@@ -35,7 +35,7 @@ from augrec.artefacts.energy import EnergyMeter
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.source_folder import SourceFolder
-from augrec.artefacts.tasks import Edges, Ranking, Rating, write_card
+from augrec.artefacts.tasks import write_card
 
 
 def run_source(
@@ -173,8 +173,7 @@ def _of_these(passes: Sequence[Pass], store: Store) -> dict[str, Any]:
 
 def _refuse_without_candidates(tasks: Iterable[Task], source: str) -> None:
     for task in tasks:
-        of_candidates = isinstance(task.gives, Edges) and task.gives.among == "candidates"
-        if of_candidates or isinstance(task.gives, Ranking | Rating):
+        if task.shows_candidates:
             what = f"{task.name}: the prompts show candidates, and none were computed"
             raise UsageError(what, where=source, remedy="run the candidates stage")
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from augment.answers.answer import Answer
 from augment.messages import Draft, Sampling
 from augrec.artefacts.options import Options
-from augrec.artefacts.tasks import About, Gives, Shown, TaskCard
+from augrec.artefacts.tasks import About, Edges, Gives, Ranking, Rating, Shown, TaskCard
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
@@ -112,6 +112,12 @@ class Task(ABC):
 
     @abstractmethod
     def __init__(self, context: Context, options: Any) -> None: ...
+
+    @property
+    def shows_candidates(self) -> bool:
+        """Whether its prompts show a user's candidates, which somebody has to have listed."""
+        of_candidates = isinstance(self.gives, Edges) and self.gives.among == "candidates"
+        return of_candidates or isinstance(self.gives, Ranking | Rating)
 
     @classmethod
     def reads_with(cls, options: TaskOptions) -> tuple[str, ...]:

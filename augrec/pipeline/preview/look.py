@@ -22,7 +22,6 @@ from augment.tasks import Task
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import suggestion
-from augrec.artefacts.tasks import Edges, Ranking, Rating
 from augrec.pipeline.preflight.engines import gpus_here, look_at_adapter
 from augrec.pipeline.preview.data import Material, material
 from augrec.pipeline.preview.estimate import SourceEstimate, estimate, read_measured, require_measured
@@ -276,8 +275,7 @@ def _shows(task: Task) -> Iterator[str]:
     """What a task's prompts show of earlier stages."""
     if task.options.needs_hints:
         yield "hints"
-    of_candidates = isinstance(task.gives, Edges) and task.gives.among == "candidates"
-    if of_candidates or isinstance(task.gives, Ranking | Rating):
+    if task.shows_candidates:
         yield "candidates"
 
 
