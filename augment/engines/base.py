@@ -1,4 +1,4 @@
-"""What an engine is: it answers requests. It knows nothing of tasks, shards or files."""
+"""The base class of engines. An engine answers requests; it knows nothing of tasks, shards or files."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from augrec.artefacts.source_folder import SourceFolder
 
 
 class EngineFailed(AugrecError):
-    """An engine, or the server behind it, cannot go on. What it was asked and did not answer has no record."""
+    """An engine, or the server behind it, cannot continue. Requests it did not answer have no record."""
 
 
 @dataclass(frozen=True)
 class EngineInputs:
-    """What an engine is built from beside its options.
+    """What an engine is built from, beside its options.
 
     Args:
-        log: file for whatever it says.
-        pin: file that keeps what was chosen for this machine when a source was first run; None keeps nothing.
-        model: resolved local folder of the weights; None for engines that load none.
-        model_sha256: its hash.
+        log: the file for its output.
+        pin: the file that keeps what was chosen for this machine when the source first ran; None keeps nothing.
+        model: the local folder of the weights; None for engines that load none.
+        model_sha256: the hash of that folder.
     """
 
     log: Path
@@ -43,15 +43,15 @@ class EngineInputs:
 
 
 class Engine(ABC):
-    """A context manager; what `start` starts is gone when the block ends.
+    """Answers requests. A context manager: what `start` starts is stopped when the block ends.
 
     Attributes:
-        identity: what of the engine decides an answer (weights, number format, chat template, ...); part of every
-            request's key. Speed settings stay out of it.
-        context: longest prompt and answer together, in tokens; None when there is no limit.
-        block: how many requests `run` is given at once.
-        exact: whether a block's answers depend on nothing but the block, so that it must be run whole again when any
-            of its answers is missing. False: every answer stands for itself.
+        identity: everything about the engine that decides an answer (weights, number format, chat template, ...). It
+            is part of every request's key; settings that only change the speed are not in it.
+        context: the most tokens of prompt and answer together; None if there is no limit.
+        block: how many requests `run` receives at once.
+        exact: whether answers depend on the block they are computed in and on nothing else. If so, a block is run
+            again as a whole if any of its answers is missing. False: an answer does not depend on other requests.
     """
 
     identity: dict[str, Any]
@@ -68,16 +68,16 @@ class Engine(ABC):
         return None
 
     def start(self) -> None:  # noqa: B027 - most have nothing to start
-        """Makes ready to run; does nothing the second time. Called before the first `run`."""
+        """Gets ready to run. Called before the first `run`; a second call does nothing."""
 
     def count_tokens(self, messages: Messages) -> int:
-        """Length of a prompt in tokens, chat markers included; 0 where it is not known and there is no limit."""
+        """The length of a prompt in tokens, chat markers included; 0 if it is not known and there is no limit."""
         return 0
 
     def check_labels(self, labels: Sequence[str]) -> None:
-        """Raises UsageError when the log-probabilities of these one-token answers cannot be given.
+        """Raises UsageError if the engine cannot give the log-probabilities of these one-token answers.
 
-        Called before `start`, where a task asks for them (`Draft.labels`).
+        Called before `start` for tasks that need them (`Draft.labels`).
         """
         raise UsageError(
             f"the engine {self.identity.get('engine', type(self).__name__)} gives no log-probabilities",
@@ -85,30 +85,31 @@ class Engine(ABC):
         )
 
     def clear_cache(self) -> None:  # noqa: B027 - most keep nothing
-        """Drops what was kept of earlier requests (the prefix cache), as before the first one."""
+        """Empties the prefix cache, so that no earlier request has an influence."""
 
     @abstractmethod
     def run(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Answers requests in any order, each as soon as it is finished; returns when all are.
+        """Answers requests: yields each completion as soon as it is finished, in any order.
 
-        A request the engine cannot take is answered with finish reason "error"; it never affects the others. One that
-        got no answer because of trouble that has nothing to do with it comes back `unanswered`, or not at all.
+        A request that the engine cannot take is completed with the finish reason "error" and does not affect the
+        others. A request that got no answer for reasons that are not its own (e.g. a lost connection) is yielded as
+        `unanswered`, or not at all.
 
         Raises:
-            EngineFailed: it cannot go on.
+            EngineFailed: the engine cannot continue.
         """
 
     def pulse(self) -> str:
-        """What it did so far in words, for engines whose answers may take minutes; asked on another thread."""
+        """Progress in words, for engines whose answers take minutes. Called from another thread."""
         return ""
 
     def accounts(self) -> Accounts:
-        """What each server was asked and gave since the engine started; empty for engines that ask none."""
+        """What each server was asked and answered since the engine started; empty for engines without servers."""
         return {}
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Engine, model, versions, device and settings, for provenance. JSON values only.
+        """Engine, model, versions, device and settings, for provenance; JSON values only.
 
-        `llm` says whether a language model wrote the answers.
+        The key `llm` says whether a language model writes the answers.
         """

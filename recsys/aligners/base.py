@@ -1,8 +1,8 @@
-"""What an aligner is; this one aligns nothing.
+"""The base class of aligners, which relate the embeddings of a graph model to vectors of text.
 
-It stands between the first layer of a graph model and the last: `join` may add to the table of embeddings before they
-are propagated, `start` may replace rows of it in a training step, `terms` sees what comes of them and may add to the
-loss. So one aligner serves every graph model, and a graph model knows no aligner.
+An aligner acts before and after propagation: `join` may add to the table of embeddings, `start` may replace rows of it
+in a training step, and `terms` may add losses on the propagated embeddings. The graph model does not know which aligner
+it has, so one aligner serves every graph model.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Embeddings(NamedTuple):
-    """Of all users [n_users, d] and all items [n_items, d]."""
+    """Embeddings of all users [n_users, d] and of all items [n_items, d]."""
 
     users: Tensor
     items: Tensor
 
 
 class Aligner(nn.Module):
-    """Leaves a model as it is. Others override what they need; parameters are trained with the model's."""
+    """Does nothing; subclasses override what they need. Its parameters are trained with those of the model."""
 
     @classmethod
     def build(
@@ -39,41 +39,41 @@ class Aligner(nn.Module):
         final_dim: int,
         generator: torch.Generator,
     ) -> Aligner:
-        """An aligner for one model.
+        """Makes the aligner of one model.
 
         Args:
-            dataset, side: as the model is given them.
-            options: of its kind.
-            start_dim, final_dim: length of the model's own embeddings, and of those after propagation.
-            generator: draws the initial parameters, after those of the model.
+            dataset, side: the data and the side information of the model.
+            options: the options of this kind of aligner.
+            start_dim, final_dim: the length of the model's own embeddings, and of the propagated ones.
+            generator: draws the initial parameters; the model has drawn its own before.
         """
         return cls()
 
     def join(self, table: Embeddings) -> Embeddings:
-        """What is propagated in the place of the model's own table, in training and evaluation alike.
+        """The embeddings that are propagated instead of the model's own, in training and in evaluation.
 
-        Its rows have the length that the options' `start_dim` says.
+        Rows have the length that the options' `start_dim` says.
 
         Args:
-            table: the model's; not to be changed in place.
+            table: the model's own embeddings; must not be changed in place.
         """
         return table
 
     def start(self, table: Embeddings, draw: Draws) -> Embeddings:
-        """What is propagated in a training step in the place of what `join` gave.
+        """The embeddings that are propagated in a training step, instead of those of `join`.
 
         Args:
-            table: what `join` gave; not to be changed in place.
-            draw: for what is drawn anew in each step.
+            table: the embeddings of `join`; must not be changed in place.
+            draw: the random draws of this step.
         """
         return table
 
     def terms(self, final: Embeddings, batch: Any, draw: Draws) -> dict[str, Tensor]:
-        """Named scalar terms, already weighted, of a training step that began with `start`.
+        """Named scalar loss terms of a training step, already weighted; `start` was called before.
 
         Args:
             final: the embeddings after propagation.
-            batch: of the model's kind.
-            draw: as of `start`, which was called before.
+            batch: one of the model's batches.
+            draw: the random draws of this step, as in `start`.
         """
         return {}

@@ -1,4 +1,4 @@
-"""What a step of training sees, whatever a model learns from, and what a trained model is asked."""
+"""The protocols of training batches, whatever a model learns from, and the queries to a trained model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ B = TypeVar("B", bound="Batch")
 
 @runtime_checkable
 class Batch(Protocol):
-    """The examples of one step. A model's `loss` is a mean over them."""
+    """The examples of one training step. A model's `loss` is a mean over them."""
 
     def __len__(self) -> int:
-        """Examples, which is what a mean over processes weighs by."""
+        """The number of examples: the weight of this batch in a mean over processes."""
         ...
 
     def to(self: B, device: torch.device | str) -> B:
@@ -26,20 +26,20 @@ class Batch(Protocol):
         ...
 
     def share(self: B, rank: int, size: int) -> B:
-        """The part of process `rank` of `size`; the batch itself where it is too small to be divided."""
+        """The part of process `rank` of `size`; the whole batch if it is too small to be divided."""
         ...
 
 
 class Batches(Protocol):
-    """All batches of a training."""
+    """The source of a training's batches."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """Lines for the log, such as what was left out."""
+        """Lines for the log, e.g. what was left out."""
         ...
 
     def epoch(self) -> Iterator[Batch]:
-        """The batches of one pass; every call draws anew, from generators that the job keeps."""
+        """The batches of one epoch. Every call draws new ones, from the generators of the job."""
         ...
 
 
@@ -49,8 +49,8 @@ class Queries:
 
     Attributes:
         users: int64 [b], on the model's device.
-        split: of which the answer is judged. What is known of a user is then the training interactions at "valid",
-            and those of validation as well at "test": the context that a model of sequences reads.
+        split: the split on which the answer is evaluated. It decides the context that a sequence model may read: the
+            training interactions for "valid", those and the validation interactions for "test".
     """
 
     users: Tensor

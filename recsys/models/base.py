@@ -1,4 +1,4 @@
-"""What every recommender is: it is fitted, trained ones in epochs and closed forms in one go, and then asked."""
+"""The base classes of recommenders: what a model provides to be fitted and evaluated."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 Objective = Callable[[Any], dict[str, Tensor]]
-"""Named terms of a batch."""
+"""Computes the named loss terms of a batch."""
 Newcomer = Literal["user", "item"]
-"""Somebody or something that was not there when a model was trained."""
+"""A user or an item that was not in the data when the model was trained."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a model was fitted; the defaults are those of one that is computed in one go.
+    """The result of fitting a model. The defaults are those of a closed form, which has no epochs.
 
     Attributes:
-        best_epoch: the one that was kept.
-        epochs: those that were trained.
-        seconds: spent in them.
-        history: what is kept of each, for metrics.json.
+        best_epoch: the epoch whose parameters were kept.
+        epochs: how many were trained.
+        seconds: the time they took.
+        history: one entry per epoch, for metrics.json.
         details: further entries of metrics.json.
     """
 
@@ -47,40 +47,40 @@ class Fitted:
 
 
 class Recommender(nn.Module, ABC):
-    """Scores every item for users, or rates pairs of both.
+    """Scores every item for a user, or predicts the ratings of (user, item) pairs.
 
-    Persistent buffers and parameters are what model.safetensors keeps.
+    model.safetensors holds its parameters and persistent buffers.
     """
 
     @property
     def inductive(self) -> frozenset[Newcomer]:
-        """Whom it can score without another training: users by their interactions, items by their features.
+        """Which newcomers it can score without training again: users by their interactions, items by their features.
 
-        Such a model, built on data that the newcomers have joined, takes the state that was trained without them, and
-        says of everybody else what it said before.
+        Such a model is built on data that include the newcomers and loads the state that was trained without them. The
+        scores of all other users and items stay the same.
         """
         return frozenset()
 
     @abstractmethod
     def fit(self, job: FitJob) -> Fitted:
-        """Brings the model to what is judged: its best epoch, its closed form, or its weights over members."""
+        """Fits the model: trains it and restores the best epoch, computes its closed form, or weighs its members."""
 
     def scores(self, queries: Queries) -> Tensor:
-        """Raw ranking scores of every item, float32 [b, n_items]; higher is better. Not of models that rate."""
+        """Ranking scores of all items, float32 [b, n_items]; higher is better. Not for models that predict ratings."""
         raise NotImplementedError(f"{type(self).__name__} ranks nothing")
 
     def scorer(self, split: Split) -> Callable[[Tensor], Tensor]:
-        """The scores of users (int64 [b]) whose answer is judged on a split, as an evaluation asks for them."""
+        """A function from users, int64 [b], to their scores, with the context that an evaluation on `split` allows."""
         return lambda users: self.scores(Queries(users, split))
 
     def embeddings(self, split: Split = "valid") -> tuple[Tensor, Tensor]:
         """Embeddings of all users [n_users, d] and items [n_items, d], float32, whose inner product is the score.
 
-        A bias of an item is a further dimension, in which every user has 1. Users of a model of sequences are what it
-        makes of their context in a query of `split`: at "valid" the training interactions alone.
+        An item's bias is an extra dimension, in which every user has the value 1. A sequence model computes a user's
+        embedding from the context that `split` allows: at "valid" the training interactions alone.
 
         Raises:
-            AugrecError: the model's scores are no inner product.
+            AugrecError: the model's score is not an inner product.
         """
         raise AugrecError(
             f"{type(self).__name__} has no embeddings of users and items",
@@ -88,45 +88,46 @@ class Recommender(nn.Module, ABC):
         )
 
     def rate(self, pairs: Tensor) -> Tensor:
-        """Predicted ratings, float32 [b], of (user, item) pairs int64 [b, 2]. Not of models that rank."""
+        """Predicted ratings, float32 [b], of (user, item) pairs, int64 [b, 2]. Not for models that rank."""
         raise NotImplementedError(f"{type(self).__name__} predicts no ratings")
 
 
 class TrainedRecommender(Recommender):
-    """A model that is trained in epochs, on batches of its own choice.
+    """A model that is trained in epochs, on its own kind of batches.
 
     Attributes:
-        split: whether the model's tables are divided among the processes of a training. Each of them then computes the
-            loss of whole batches; else each has the whole model and takes its share of a batch.
+        split: whether a distributed training divides the model's tables among its processes. If so, every process
+            computes the loss of whole batches; otherwise each holds the whole model and takes its share of a batch.
     """
 
     split = False
 
     def fit(self, job: FitJob) -> Fitted:
-        """See `Recommender.fit`: as many epochs as validation allows, and back to the best one."""
+        """See `Recommender.fit`: trains until validation stops improving, then restores the best epoch."""
         return job.optimise(self, job)
 
     def batches(self, job: FitJob) -> Batches:
-        """What the model learns from: by default triplets, see `pairwise_batches`."""
+        """The batches of a training; by default triplets, see `pairwise_batches`."""
         return pairwise_batches(job)
 
     def before_step(self, step: int) -> None:
-        """Called before each batch of an epoch, which are counted from 0."""
+        """Called before each batch; `step` counts the batches of an epoch from 0."""
 
     @abstractmethod
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """Named scalar terms of one of the model's batches, already weighted: their sum is the training loss."""
+        """Named scalar loss terms of a batch, already weighted: their sum is the training loss."""
 
     def objectives(self) -> tuple[Objective, ...]:
-        """The losses of a batch, taken in turn; after each one the optimiser moves what got a gradient from it.
+        """The losses that are minimised one after the other on each batch; most models have one.
 
-        One for most models. A second player's comes first, and neither gives the other's parameters a gradient; one
-        without terms for a batch is passed over.
+        After each loss the optimiser updates the parameters that received a gradient from it. An adversarial model
+        lists the loss of its discriminator first; neither loss may give the other player's parameters a gradient. A
+        loss that returns no terms for a batch is skipped.
         """
         return (self.loss,)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser is given. A group may hold settings of its own, such as `lr`, beside its `params`."""
+        """The optimiser's parameter groups. A group may hold settings such as `lr` beside its `params`."""
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
 
@@ -137,8 +138,8 @@ class EmbeddingRecommender(TrainedRecommender):
     (`train()`, `load_state_dict()`, `.to()`), so an evaluation over chunks of users propagates once.
 
     Attributes:
-        embedding_dim: length of the embeddings that `with_side` is given; every model sets it.
-        side: side features that join the final embeddings, or None.
+        embedding_dim: the length of the embeddings that `with_side` receives; every model sets it.
+        side: side features that are added to the final embeddings, or None.
     """
 
     embedding_dim: int
@@ -153,11 +154,11 @@ class EmbeddingRecommender(TrainedRecommender):
         """The final embeddings of all users [n_users, d] and all items [n_items, d]."""
 
     def attach_side(self, side: nn.Module) -> None:
-        """Adds side features to every later pass; `side()` gives what is added to users and to items."""
+        """Adds side features to every forward pass from now on; `side()` returns those of users and of items."""
         self.side = side
 
     def with_side(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The embeddings [n, embedding_dim] plus the attached side features: the end of every `forward`."""
+        """The embeddings, [n, embedding_dim], plus the attached side features. Every `forward` ends with it."""
         if self.side is None:
             return users, items
         added_users, added_items = self.side()
@@ -165,7 +166,7 @@ class EmbeddingRecommender(TrainedRecommender):
 
     @torch.no_grad()
     def scores(self, queries: Queries) -> Tensor:
-        """See `Recommender`; float32 also when the model trains under autocast."""
+        """See `Recommender.scores`; float32 even if the model was trained under autocast."""
         user_embeddings, item_embeddings = self._kept_embeddings()
         return user_embeddings[queries.users].float() @ item_embeddings.float().T
 
@@ -182,12 +183,12 @@ class EmbeddingRecommender(TrainedRecommender):
         return embeddings
 
     def train(self, mode: bool = True) -> EmbeddingRecommender:
-        """Sets training mode (see `nn.Module.train`) and forgets the kept embeddings."""
+        """Sets the training mode (see `nn.Module.train`) and drops the cached embeddings."""
         self._embeddings = None
         return super().train(mode)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """See `nn.Module.load_state_dict`; forgets the kept embeddings."""
+        """See `nn.Module.load_state_dict`; drops the cached embeddings."""
         self._embeddings = None
         return super().load_state_dict(state_dict, *args, **kwargs)
 
@@ -197,7 +198,7 @@ class EmbeddingRecommender(TrainedRecommender):
 
 
 class ClosedFormRecommender(Recommender):
-    """A model that is computed from the data in one go."""
+    """A model with a closed-form solution, computed from the data in one go."""
 
     def fit(self, job: FitJob) -> Fitted:
         """See `Recommender.fit`."""
@@ -211,11 +212,11 @@ class ClosedFormRecommender(Recommender):
 
 
 def pairwise_batches(job: FitJob, device: torch.device | str | None = None) -> TripletBatches:
-    """Observed triplets of the training interactions, and of `side.edges` those that the model's options let in.
+    """Triplets sampled from the training interactions, with those of `side.edges` that the model's options allow.
 
     Args:
-        job: of the training.
-        device: where they are drawn; the training's unless given.
+        job: the training.
+        device: where they are sampled; by default the training's device.
     """
     data, edges = job.dataset, job.side.edges
     sampler = BprSampler(
