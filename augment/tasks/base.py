@@ -1,4 +1,4 @@
-"""What a task is: one thing a language model is asked about every user or every item."""
+"""The base class of tasks. A task is one thing that a language model is asked about every user or every item."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 class TaskOptions(Options):
-    """What every task can be told."""
+    """The options that all tasks have."""
 
     sampling: Sampling = Sampling()
-    """How tokens are drawn."""
+    """How tokens are sampled."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels whose log-probabilities the task reads; none where it reads text."""
+        """The labels whose log-probabilities the task reads; none if it reads text."""
         return ()
 
     @property
     def needs_hints(self) -> bool:
-        """Whether prompts show what a base recommender says, for which the run needs a section `base`."""
+        """Whether prompts show hints by a base recommender, so that the run needs a section `base`."""
         return False
 
 
@@ -63,18 +63,19 @@ class Context:
 
 
 class Impossible(Exception):
-    """This entity cannot be asked about; the text is the recorded reason, `code: detail`."""
+    """Nothing can be asked about this entity; the message is the recorded reason, `code: detail`."""
 
 
 @dataclass
 class Contradiction(Exception):
-    """The answer fits the grammar but not itself or what was asked; `narrower` is a grammar that rules this out.
+    """The answer fits the grammar, but contradicts itself or the question.
 
     Args:
         reason: what contradicts what.
-        narrower: the answer type for the next attempt, a subset of the task's own; None to ask the same again.
-        note: what the narrower grammar did, recorded among the repairs.
-        code: the kind of failure that is counted.
+        narrower: the answer type of the next attempt, a subset of the task's own that rules this contradiction out;
+            None to ask the same again.
+        note: what the narrower grammar rules out, recorded among the repairs.
+        code: the kind of failure, under which it is counted.
     """
 
     reason: str
@@ -85,30 +86,30 @@ class Contradiction(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """An accepted answer in its stored form, and what had to be mended for it."""
+    """An accepted answer as it is stored, and the repairs that this took."""
 
     fields: dict[str, Any]
     repairs: tuple[str, ...] = field(default=())
 
 
 class Task(ABC):
-    """One file in this folder and one template in `augment/prompts`.
+    """A task: one file in this folder and one template in `augment/prompts`.
 
-    A task with one question about an entity writes `draft`; one with several writes `questions` instead.
+    A task that asks one question about an entity implements `draft`; one that asks several implements `questions`.
     """
 
     name: ClassVar[str]
     about: ClassVar[About]
     reads: ClassVar[tuple[str, ...]] = ()
-    """Tasks whose records its prompt quotes; they are answered before."""
+    """The tasks whose answers its prompts quote; they are asked first."""
     gives: ClassVar[Gives]
-    """What its answers are for."""
+    """The kind of its answers, which says what later stages do with them."""
     shows: ClassVar[Shown] = "latest"
-    """Which training items of a user its prompts show."""
+    """Which of a user's training items its prompts show."""
     Options: ClassVar[type[TaskOptions]]
     options: TaskOptions
     most_questions: int = 1
-    """How many questions there are about an entity at most; progress counts with it until all were made."""
+    """The most questions about one entity; the progress display assumes it until all questions were made."""
 
     @abstractmethod
     def __init__(self, context: Context, options: Any) -> None: ...
@@ -121,36 +122,36 @@ class Task(ABC):
 
     @classmethod
     def reads_with(cls, options: TaskOptions) -> tuple[str, ...]:
-        """The tasks whose records its prompts quote with these options; `reads` where these change nothing of it."""
+        """The tasks whose answers its prompts quote with these options; by default `reads`."""
         return cls.reads
 
     def draft(self, entity: Any, drop: int = 0) -> Draft:
-        """The question about one entity without its `drop` oldest history items. Raises Impossible."""
+        """The question about one entity, without the `drop` oldest items of its history. Raises Impossible."""
         raise NotImplementedError(f"the task {self.name} asks by `questions`")
 
     def questions(self, entity: Any, drop: int = 0) -> Iterator[Draft]:
-        """The questions about one entity, in an order and with names (`Draft.question`) that `drop` changes nothing of.
+        """The questions about one entity; their order and names (`Draft.question`) do not depend on `drop`.
 
-        Raises Impossible where there is none.
+        Raises Impossible if there is none.
         """
         yield self.draft(entity, drop)
 
     def taught(self, draft: Draft, truth: Mapping[int, float]) -> dict[str, Any] | None:
-        """The answer that an instruction teaches to a question; None where the truth leaves open what it is.
+        """The answer that instruction tuning teaches for a question; None if the truth does not decide it.
 
         Args:
-            draft: the question, or one order of a scored one.
-            truth: of items that the prompt asks about, how much the user likes them: the rating, or 1 for an
-                interaction and 0 for none. Not every item of the prompt need be known.
+            draft: the question, or one order of a scored question.
+            truth: how much the user likes items of the prompt: the rating, or 1 for an interaction and 0 for none.
+                It need not know every item of the prompt.
 
         Returns:
-            The fields of the answer as its grammar would have them; of a scored draft {"label": one of its labels}.
+            The fields of the answer, as its grammar has them; for a scored draft {"label": one of its labels}.
         """
         return None
 
     @abstractmethod
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
-        """What a grammar cannot say, and the stored form. Raises Contradiction."""
+        """Checks what a grammar cannot express, and returns the stored form. Raises Contradiction."""
 
 
 def card_of(task: Task | type[Task]) -> TaskCard:

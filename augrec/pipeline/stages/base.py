@@ -1,7 +1,7 @@
-"""What a stage is: what it declares, its pieces, and its completion marker.
+"""The base class of stages: what a stage declares, its pieces, and its completion marker.
 
-A stage says what it makes, from what, and which pieces of its work may be done beside each other. It knows nobody who
-does them: executors decide who does a piece, in which order and how often (`augrec.pipeline.executors`).
+A stage says what it makes, what it reads, and which pieces of its work may run at the same time. It does not know who
+runs them: executors decide where a piece runs, in which order and how often (`augrec.pipeline.executors`).
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Run:
 
     config: Config
     download: bool = False
-    """Whether the user allowed fetching a data set from its publisher."""
+    """Whether the user allowed the data set to be downloaded from its publisher."""
     beside: int = 1
-    """Processes that do pieces of this run on this machine at the same time, this one included."""
+    """How many processes work on this run on this machine at the same time, this one included."""
     stop: Stopper = field(default_factory=Stopper, compare=False, repr=False)
     """Whether this process was asked to stop."""
     folder: Path = field(init=False)
@@ -61,20 +61,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a stage's work that may be done beside the other pieces of its wave."""
+    """A part of a stage's work. The pieces of one wave may run at the same time."""
 
     stage: str
     group: str
-    """Pieces of a group are done by the same kind of worker: the source, the group of matrices, the variant."""
+    """The source, the group of matrices or the variant: pieces of one group need the same kind of worker."""
     number: int
-    """Within the group: the shard, the seed; 0 where there is one."""
+    """Its number within the group: the shard or the seed; 0 if the group has one piece."""
     name: str
-    """How the command line and messages call it."""
+    """Its name on the command line and in messages."""
     attempts: Attempts
-    """What was tried on it. Its fingerprint is None where the stages before are not finished, so that what the piece is
-    made from cannot be said."""
+    """The attempts at it so far. Its fingerprint is None while the stages before are not finished, because what the
+    piece is made from is not known yet."""
     wave: int = 0
-    """A wave begins when all pieces of the waves before it are done."""
+    """The pieces of a wave start when those of all earlier waves are done."""
 
     @property
     def lock(self) -> Path:
@@ -82,33 +82,33 @@ class Piece:
         return self.attempts.path.with_suffix(".lock")
 
     def done(self) -> bool:
-        """Whether its result is there."""
+        """Whether it has a result."""
         return self.attempts.fingerprint is not None and self.attempts.state().outcome == "done"
 
 
 class Worker(ABC):
-    """Does pieces of one group, one after the other, with what is costly to start (an engine, a model) started once."""
+    """Does pieces of one group one after the other. What is slow to start (an engine, a model) is started once."""
 
     @abstractmethod
     def do(self, piece: Piece) -> int:
-        """Does a piece; returns how many things it made (answers, matrices). Can be killed at any moment."""
+        """Does a piece and returns how many things it made (answers, matrices). May be killed at any moment."""
 
     def progress(self) -> int:
-        """How much of the piece at hand is stored: a stop after some progress is no failed attempt."""
+        """How much of the current piece is stored: an attempt that was stopped after some progress has not failed."""
         return 1
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a stage's pieces need, as far as the stage itself can say; a cluster's profile says the rest."""
+    """What a stage's pieces need, as far as the stage knows; the profile of a cluster says the rest."""
 
     costly_start: bool = False
-    """Whether a worker takes long to start, so that a process is given all its pieces of a group at once."""
+    """Whether a worker is slow to start, so that one process should get all its pieces of a group at once."""
     array: str = ""
     """The name of the array of jobs that does the pieces; `<stage>-pieces` unless given, and `<stage>-<group>` with
     `array_per_group`."""
     array_per_group: bool = False
-    """Whether each group has jobs of its own, because groups need different machines."""
+    """Whether each group gets its own jobs, because groups need different machines."""
     per_task: str = ""
     """The key of a profile's section by which a user says how many pieces one job does in turn; none: one."""
     per_task_default: int = 1
@@ -189,16 +189,16 @@ class Stage(ABC):
         return (type(self).__module__,)
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
-        """The parts that may be done beside each other; none for a stage that is done in one go.
+        """The parts that may run at the same time; none for a stage that runs in one go.
 
         Args:
             run: the run.
-            known: whether the stages before it are finished; if not, no piece counts as done.
+            known: whether the stages before are finished; otherwise no piece counts as done.
         """
         return []
 
     def worker(self, run: Run, group: str) -> AbstractContextManager[Worker]:
-        """Does pieces of a group while the context is open."""
+        """A context manager: the worker does pieces of a group while the context is open."""
         raise NotImplementedError(f"the stage '{self.name}' has no pieces")
 
     def gpus(self, run: Run, group: str) -> int | None:
@@ -209,47 +209,47 @@ class Stage(ABC):
         return None
 
     def processes(self, run: Run, wanted: int | None) -> int:
-        """How many processes on this machine do pieces; 0 leaves them to `finish`, in the process that is there.
+        """How many processes on this machine do pieces; with 0 `finish` does them all, in the current process.
 
         Args:
             run: the run.
-            wanted: what the user asked for; None where nothing was said.
+            wanted: what the user asked for; None if nothing.
         """
         return wanted if wanted is not None and wanted > 1 else 0
 
     def log_of(self, piece: Piece) -> Path | None:
-        """The file in which a training says how far it is while it goes on, a line each epoch; None for other work."""
+        """The log of a training, to which each epoch adds a line; None for other work."""
         return None
 
     def finished(self, run: Run, piece: Piece) -> None:
-        """Told, in the process that has the run, of a piece that was just finished."""
+        """Called after a piece has finished, in the process that started the run."""
         return
 
     def result(self, piece: Piece) -> str:
-        """What a finished piece came to, in a few words for the progress display."""
+        """The result of a finished piece in a few words, for the progress display."""
         return "done"
 
     def open(self, run: Run, group: str) -> str:
-        """What a group's last worker left unfinished, in a few words; "" where nothing is known of that.
+        """What the last worker of a group left unfinished, in a few words; "" if nothing is known.
 
-        A stage without pieces is asked with "" for a group, and says how far it came.
+        For a stage without pieces the group is "", and the answer is how far the stage got.
         """
         return ""
 
     @abstractmethod
     def finish(self, run: Run) -> dict[str, Any]:
-        """Does what no worker has done, and merges; returns details for the marker. Can be killed at any moment."""
+        """Does what no worker has done and merges the pieces; returns details for the marker. May be killed anytime."""
 
     @abstractmethod
     def outputs(self, run: Run) -> Iterable[Path]:
         """The files a later stage may read."""
 
     def check_folder(self, run: Run) -> None:
-        """Raises where the folder holds something that this stage must not replace unless it is forced to."""
+        """Raises if the folder holds something that this stage must not replace unless forced to."""
         return
 
     def check_details(self, run: Run, details: dict[str, Any]) -> None:
-        """Raises where the stage is done and nothing can be made of its result."""
+        """Raises if the stage is done and its result cannot be used."""
         return
 
     def output_hash(self, path: Path) -> str:
@@ -261,7 +261,7 @@ class Stage(ABC):
         return ", ".join(f"{value} {key}" for key, value in details.items())
 
     def notes(self, details: dict[str, Any]) -> list[str]:
-        """What a person should know of what was done, one short line each, from the details of the marker."""
+        """What the user should know about the result, one short line each, from the details of the marker."""
         return []
 
     def identity(self, run: Run) -> dict[str, Any]:
@@ -281,17 +281,17 @@ class Stage(ABC):
         return read_marker(self.folder(run))
 
     def remove_marker(self, run: Run) -> None:
-        """Says that the stage is not complete; what it wrote stays."""
+        """Marks the stage as not complete; its files stay."""
         marker = self.folder(run) / MARKER
         check_inside(marker)
         marker.unlink(missing_ok=True)
 
     def parts(self, run: Run) -> list[Path] | None:
-        """The folders that hold what this config names, where others may lie beside them; None for the whole folder."""
+        """The folders that belong to this config, if the stage's folder may hold others; None for the whole folder."""
         return None
 
     def clear(self, run: Run) -> None:
-        """Forgets what this stage wrote for this config (`--force`); what the config does not name stays."""
+        """Deletes what this stage wrote for this config (`--force`); other files in its folder stay."""
         self.remove_marker(run)
         parts = self.parts(run)
         for part in [self.folder(run)] if parts is None else parts:
@@ -358,5 +358,5 @@ class Stopwatch:
         self._started = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds, which no change of the machine's clock disturbs."""
+        """Seconds by a clock that is never set."""
         return time.monotonic() - self._started
