@@ -469,11 +469,10 @@ def doctor(
     from augrec.pipeline.doctor import checks
 
     sections = checks.collect()
-    lacking = [row for part in sections for row in part.rows if row.required and row.state in ("missing", "wrong")]
     answer(
         checks.as_json(sections),
         lambda out: checks.render(sections, out),
-        brief=[f"{row.name}  {row.state}  {row.value}" for row in lacking],
+        brief=[f"{row.name}  {row.state}  {row.value}" for row in checks.lacking(sections)],
         exit_code=checks.exit_code(sections),
     )
 

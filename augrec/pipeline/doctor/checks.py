@@ -70,7 +70,12 @@ def collect(cpuinfo: Path = CPUINFO) -> list[Section]:
 
 def exit_code(sections: Iterable[Section]) -> int:
     """1 when a required part is missing or does not fit, else 0."""
-    return int(any(row.required and row.state in ("missing", "wrong") for part in sections for row in part.rows))
+    return int(bool(lacking(sections)))
+
+
+def lacking(sections: Iterable[Section]) -> list[Row]:
+    """The required parts that are missing or do not fit."""
+    return [row for part in sections for row in part.rows if row.required and row.state in ("missing", "wrong")]
 
 
 def as_json(sections: Iterable[Section]) -> dict[str, Any]:

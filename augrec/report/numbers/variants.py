@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,40 +19,20 @@ Values = Mapping[str, np.ndarray]
 """metric -> a value per user."""
 
 
-class MeanValues(Values):
-    """The means of several tables of values, made when they are asked for; those of the last metric are kept."""
+class _LazyValues(Values, ABC):
+    """Values whose metrics are known before any value is read or computed."""
 
-    def __init__(self, tables: Sequence[Values]) -> None:
-        self._tables, self._names = tables, list(tables[0])
-        self._last: tuple[str, np.ndarray] | None = None
-
-    def __getitem__(self, metric: str) -> np.ndarray:
-        if self._last is None or self._last[0] != metric:
-            if metric not in self._names:
-                raise KeyError(metric)
-            self._last = metric, np.mean([table[metric] for table in self._tables], axis=0)
-        return self._last[1]
-
-    def __contains__(self, metric: object) -> bool:  # a Mapping's own would make the values
-        return metric in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
-class SomeValues(Values):
-    """Some metrics of a table of values."""
-
-    def __init__(self, table: Values, metrics: Collection[str]) -> None:
-        self._table, self._names = table, [name for name in table if name in metrics]
+    def __init__(self, metrics: Iterable[str]) -> None:
+        self._names = list(metrics)
 
     def __getitem__(self, metric: str) -> np.ndarray:
         if metric not in self._names:
             raise KeyError(metric)
-        return self._table[metric]
+        return self.made(metric)
+
+    @abstractmethod
+    def made(self, metric: str) -> np.ndarray:
+        """The values of one of the metrics."""
 
     def __contains__(self, metric: object) -> bool:  # a Mapping's own would make the values
         return metric in self._names
@@ -61,6 +42,33 @@ class SomeValues(Values):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class MeanValues(_LazyValues):
+    """The means of several tables of values, made when they are asked for; those of the last metric are kept."""
+
+    def __init__(self, tables: Sequence[Values]) -> None:
+        super().__init__(tables[0])
+        self._tables = tables
+        self._last: tuple[str, np.ndarray] | None = None
+
+    def made(self, metric: str) -> np.ndarray:
+        """The mean of the tables' values."""
+        if self._last is None or self._last[0] != metric:
+            self._last = metric, np.mean([table[metric] for table in self._tables], axis=0)
+        return self._last[1]
+
+
+class SomeValues(_LazyValues):
+    """Some metrics of a table of values."""
+
+    def __init__(self, table: Values, metrics: Collection[str]) -> None:
+        super().__init__(name for name in table if name in metrics)
+        self._table = table
+
+    def made(self, metric: str) -> np.ndarray:
+        """The table's values."""
+        return self._table[metric]
 
 
 @dataclass(frozen=True)
