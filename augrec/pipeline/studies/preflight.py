@@ -44,7 +44,6 @@ def look_at_file(
     look: Look = look_at_run,
     *,
     of_studies: Look = look_at_run,
-    download: bool = False,
 ) -> list[Finding]:
     """What the run or the study of a config file would lack; nothing of a search space, which needs nothing.
 
@@ -53,16 +52,15 @@ def look_at_file(
         overrides: `key=value`.
         look: looks at a run.
         of_studies: looks at the runs of a study; as for this machine unless given.
-        download: whether the user allowed fetching a data set.
 
     Raises:
         UsageError: the config is wrong.
     """
     kind = kind_of(read_sections(path, overrides))
     if kind is COMPARISON:
-        return look_at_plan(read_compare(path, overrides), of_studies, download=download)
+        return look_at_plan(read_compare(path, overrides), of_studies, download=False)
     if kind is EXPERIMENT:
-        return look_at_plan(read_experiment(path, overrides), of_studies, download=download)
+        return look_at_plan(read_experiment(path, overrides), of_studies, download=False)
     if kind is SEARCH_SPACE:
         return []
-    return look(Run(read_config(path, overrides), download))
+    return look(Run(read_config(path, overrides)))

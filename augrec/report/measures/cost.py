@@ -8,7 +8,7 @@ baseline for each unit that was spent on the texts.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
@@ -122,7 +122,6 @@ def cost(
     *,
     model: str | None = None,
     count: Callable[[str], int] | None = None,
-    prompts: Iterable[str] = (),
     device: str | None = None,
     devices: int | None = None,
     engine_seconds: float | None = None,
@@ -135,15 +134,15 @@ def cost(
         source: its name.
         tasks: its records, one for each task.
         model: what wrote them.
-        count: tokens of a text by a local tokenizer, for records that hold no counts; None leaves them unknown.
-        prompts: their prompts, where they are at hand; without them the tokens read are unknown.
+        count: tokens of a text by a local tokenizer, for records that hold no counts; None leaves them unknown. Of such
+            records the prompts are not known, and so not the tokens read.
         device: the accelerator's name.
         devices: how many of them worked at the same time.
         engine_seconds: wall-clock seconds of generating.
         energy_joules: of all devices.
         prices: those to apply; the list's by default. Without both numbers of tokens there is no price.
     """
-    prompt, completion, estimated = _tokens(tasks, count, prompts)
+    prompt, completion, estimated = _tokens(tasks, count)
     known = prompt is not None and completion is not None
     return Cost(
         source=source,
@@ -164,9 +163,7 @@ def cost(
     )
 
 
-def _tokens(
-    tasks: Sequence[SourceRecords], count: Callable[[str], int] | None, prompts: Iterable[str]
-) -> tuple[int | None, int | None, bool]:
+def _tokens(tasks: Sequence[SourceRecords], count: Callable[[str], int] | None) -> tuple[int | None, int | None, bool]:
     """Tokens read, tokens written, and whether they were counted here."""
     recorded = [
         sum(tokens or 0 for records in tasks for tokens in records.column(name))
@@ -177,9 +174,7 @@ def _tokens(
     if count is None:
         return None, None, False
     texts = (text for records in tasks for text in records.column("text"))
-    written = sum(count(text) for text in texts if text)
-    listed = [count(prompt) for prompt in prompts]
-    return sum(listed) if listed else None, written, True
+    return None, sum(count(text) for text in texts if text), True
 
 
 def per_cost(
@@ -189,7 +184,6 @@ def per_cost(
     baseline: str,
     metrics: Sequence[str],
     price_model: str | None = None,
-    group: str = "all",
 ) -> tuple[Gain, ...]:
     """Each arm's improvement over the baseline with the same recommender, for what its texts cost.
 
@@ -201,10 +195,9 @@ def per_cost(
         baseline: the arm to improve on.
         metrics: those wanted, in this order.
         price_model: by whose price dollars are counted; the last one listed by default.
-        group: of users.
     """
     means = {
-        (judged.arm, judged.recommender, metric): judged.mean(group, metric)
+        (judged.arm, judged.recommender, metric): judged.mean("all", metric)
         for judged in downstream
         for metric in metrics
     }

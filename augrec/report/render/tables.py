@@ -159,14 +159,14 @@ def measure(
     return Cell(number(mean, digits), mean, spread=spread, best=best and mean is not None, mark=mark)
 
 
-def difference_cell(value: float | None, *, note: str = "", digits: int = 4) -> Cell:
+def difference_cell(value: float | None, *, digits: int = 4) -> Cell:
     """A difference, with its sign."""
-    return Cell(signed(value, digits), value, note=note)
+    return Cell(signed(value, digits), value)
 
 
-def interval_cell(low: float | None, high: float | None, *, note: str = "", digits: int = 4) -> Cell:
+def interval_cell(low: float | None, high: float | None, *, digits: int = 4) -> Cell:
     """Both ends of an interval; it sorts by the lower one."""
-    return Cell(interval(low, high, digits), low, note=note)
+    return Cell(interval(low, high, digits), low)
 
 
 def p_cell(value: float | None, *, note: str = "") -> Cell:

@@ -65,11 +65,11 @@ def per_cent(value: float) -> str:
     return f"{100 * value:g}\u00a0%"
 
 
-def signed_percent(value: float | None, digits: int = 1) -> str:
+def signed_percent(value: float | None) -> str:
     """A relative difference: "+1.2 %"."""
     if value is None or not math.isfinite(value):
         return DASH
-    return f"{signed(100 * value, digits)}\u00a0%"
+    return f"{signed(100 * value, 1)}\u00a0%"
 
 
 def seconds(value: float | None) -> str:
@@ -92,11 +92,11 @@ def counted(number_of: int, singular: str, plural: str | None = None) -> str:
     return f"{count(number_of)} {noun(number_of, singular, plural)}"
 
 
-def significant(value: float | None, digits: int = 3) -> str:
+def significant(value: float | None) -> str:
     """Three significant digits, with a true minus and without an exponent from a billionth to a billion."""
     if value is None:
         return DASH
-    text = f"{value:.{digits}g}"
+    text = f"{value:.3g}"
     if "e" in text and 1e-9 <= abs(value) < 1e9:
         text = f"{float(text):.12f}".rstrip("0").rstrip(".")
     return text.replace("-", "−")

@@ -20,6 +20,8 @@ from augrec.artefacts.tasks import TaskCard, read_card
 GENRES_LIKED = "liked_genres"
 OUTSIDE = "(not in the data)"
 SHOWN = ("reason", "text", "repairs")
+SHOWN_VALUES = 6
+"""Of the commonest values of a field, so many are listed."""
 
 
 Records = dict[tuple[str, str], dict[int, StoredRecord]]
@@ -50,7 +52,7 @@ class Field:
     sources: dict[str, tuple[int, int, list[tuple[str, float]]]]
 
 
-def count_values(records: Records, top: int = 6) -> list[Field]:
+def count_values(records: Records) -> list[Field]:
     """The commonest values of each text or list-of-text field, per source; identifiers are left out."""
     counters: dict[tuple[str, str], dict[str, Counter[str]]] = {}
     answered: Counter[tuple[str, str]] = Counter()
@@ -67,7 +69,7 @@ def count_values(records: Records, top: int = 6) -> list[Field]:
             task,
             name,
             {
-                source: (answered[source, task], len(counter), _top(counter, top, answered[source, task]))
+                source: (answered[source, task], len(counter), _commonest(counter, answered[source, task]))
                 for source, counter in per_source.items()
             },
         )
@@ -123,6 +125,6 @@ def _texts(value: object) -> list[str]:
     return [text for text in values if isinstance(text, str)]
 
 
-def _top(counter: Counter[str], top: int, answered: int) -> list[tuple[str, float]]:
+def _commonest(counter: Counter[str], answered: int) -> list[tuple[str, float]]:
     ordered = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [(value, times / answered) for value, times in ordered[:top]]
+    return [(value, times / answered) for value, times in ordered[:SHOWN_VALUES]]

@@ -61,9 +61,7 @@ def test_tokens_that_nobody_recorded_are_counted_or_unknown() -> None:
     assert (unknown.prompt_tokens, unknown.estimated, unknown.prices) == (None, False, ())
     partly = cost("gpt", [published], count=len)
     assert (partly.prompt_tokens, partly.completion_tokens, partly.prices) == (None, 3, ())
-    whole = cost("gpt", [published], count=len, prompts=["four", "five!"], prices=[CHEAP])
-    assert (whole.prompt_tokens, whole.completion_tokens, whole.estimated) == (9, 3, True)
-    assert whole.prices[0].usd == pytest.approx(9e-6)
+    assert partly.estimated
 
 
 def result(arm: str, mean: float | None, recommender: str = "ease", metric: str = "recall@20") -> Judgement:
