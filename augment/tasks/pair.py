@@ -17,9 +17,10 @@ from pydantic import Field
 from augment.answers.scoring import labels_for
 from augment.messages import Draft
 from augment.samples import sample
-from augment.tasks.base import Checked, Context, Contradiction, Impossible, Task, TaskOptions
-from augment.tasks.hints import HintOptions, hint_values, similar_of
-from augment.tasks.scored_question import checked_scores, scored_draft
+from augment.tasks.base import Checked, Context, Contradiction, Impossible, TaskOptions
+from augment.tasks.hinted_choice import HintedChoice
+from augment.tasks.hints import HintOptions
+from augment.tasks.scored_question import checked_scores
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
@@ -59,7 +60,7 @@ class PairOptions(HintOptions):
         return super().needs_hints or self.pair_source != "random"
 
 
-class Pair(Task):
+class Pair(HintedChoice):
     """Stored fields: {"positive": item id, "negative": item id, "confidence", "disagreement", "scores"}.
 
     As scored edges have them (`augment.tasks.edges`): the probabilities of both items over the orders, how sure the
@@ -70,6 +71,7 @@ class Pair(Task):
     about: ClassVar[About] = "user"
     gives: ClassVar[Gives] = kinds.Edges(among="unseen")
     Options: ClassVar[type[TaskOptions]] = PairOptions
+    template: ClassVar[str] = "pair.j2"
 
     def __init__(self, context: Context, options: PairOptions) -> None:
         from augment.unseen import UnseenItems  # brings numpy, which reading a config shall not wait for
@@ -90,13 +92,11 @@ class Pair(Task):
         items = self._items(entity)
         if len(items) < 2:
             raise Impossible(f"too_few_items: the user has {len(items)} to compare")
-        history = entity.history[-self._context.max_history :][drop:]
         seed, ids, alone = self._context.seed, self._context.catalog.ids, self.most_questions == 1
         for number in range(len(items) // 2):
             pair = items[2 * number : 2 * number + 2]
             orders = several(drawn(pair, entity.user, seed, ids), 1 + self.options.both_orders, entity.user, seed, ids)
-            first, *others = (self._asked(entity, history, shown, drop) for shown in orders)
-            yield replace(first, others=tuple(others), question="" if alone else f"pair-{number + 1}")
+            yield replace(self.choice(entity, orders, drop), question="" if alone else f"pair-{number + 1}")
 
     def _items(self, entity: UserEntity) -> tuple[Item, ...]:
         """The items of all pairs, those of a pair side by side; of more pairs the first ones are the same."""
@@ -113,19 +113,6 @@ class Pair(Task):
                 name, stream = (lambda item: catalog.ids.of("item", item)), f"{self._context.seed}/pair/{whom}"
                 chosen = sample(listed[: self.options.top], count, name, stream)
         return tuple(catalog.item(item) for item in chosen)
-
-    def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
-        """One order of the question."""
-        asked = dict(zip(LABELS, shown, strict=True))
-        messages = self._context.prompts.messages(
-            "pair.j2",
-            domain=self._context.catalog.domain,
-            history=history,
-            asked=asked,
-            **hint_values(entity, self.options, asked),
-        )
-        similar = similar_of(entity, self.options)
-        return scored_draft(entity.user, messages, history, shown, drop=drop, similar=similar)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """The likelier item of both orders; orders that prefer different items are no answer."""

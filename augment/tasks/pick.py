@@ -8,22 +8,22 @@ whose probabilities are read over several orders of the choices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from augment.answers.scoring import labels_for
 from augment.messages import Draft
-from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
-from augment.tasks.hints import HintOptions, hint_values, similar_of
-from augment.tasks.scored_question import checked_scores, scored_draft
+from augment.tasks.base import Checked, Context, Impossible, TaskOptions
+from augment.tasks.hinted_choice import HintedChoice
+from augment.tasks.hints import HintOptions
+from augment.tasks.scored_question import checked_scores
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
 from augrec.artefacts.tasks import About, Gives
 
 if TYPE_CHECKING:
-    from augment.entities import Item, UserEntity
+    from augment.entities import UserEntity
 
 
 class PickOptions(HintOptions):
@@ -41,7 +41,7 @@ class PickOptions(HintOptions):
         return labels_for(self.choices)
 
 
-class Pick(Task):
+class Pick(HintedChoice):
     """Stored fields: {"item": item id, "confidence", "disagreement", "scores": [[item id, probability], ...]}.
 
     `scores` are of all choices, likeliest first; `confidence` is how surely the first is preferred to the last.
@@ -51,6 +51,7 @@ class Pick(Task):
     about: ClassVar[About] = "user"
     gives: ClassVar[Gives] = kinds.Insertions()
     Options: ClassVar[type[TaskOptions]] = PickOptions
+    template: ClassVar[str] = "pick.j2"
 
     def __init__(self, context: Context, options: PickOptions) -> None:
         from augment.unseen import UnseenItems  # brings numpy, which reading a config shall not wait for
@@ -69,24 +70,9 @@ class Pick(Task):
         )
         if len(choices) < 2:
             raise Impossible(f"too_few_items: the user has {len(choices)} to choose from")
-        history = entity.history[-self._context.max_history :][drop:]
         shown = drawn(choices, entity.user, seed, catalog.ids)
         orders = several(shown, self.options.permutations, entity.user, seed, catalog.ids)
-        first, *others = (self._asked(entity, history, order, drop) for order in orders)
-        return replace(first, others=tuple(others))
-
-    def _asked(self, entity: UserEntity, history: tuple[Item, ...], shown: tuple[Item, ...], drop: int) -> Draft:
-        """One order of the question."""
-        asked = dict(zip(labels_for(len(shown)), shown, strict=True))
-        messages = self._context.prompts.messages(
-            "pick.j2",
-            domain=self._context.catalog.domain,
-            history=history,
-            asked=asked,
-            **hint_values(entity, self.options, asked),
-        )
-        similar = similar_of(entity, self.options)
-        return scored_draft(entity.user, messages, history, shown, drop=drop, similar=similar)
+        return self.choice(entity, orders, drop)
 
     def check(self, answer: dict[str, Any], draft: Draft) -> Checked:
         """The likeliest item over all orders."""
