@@ -6,7 +6,7 @@ be there (HF_TOKEN, or what `hf auth login` stored). A new repository is private
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -53,10 +53,25 @@ def push(
         UsageError: the folder is no such export, the name is none, there is no token, or HF_HUB_OFFLINE is set.
         AugrecError: the hub refuses, or cannot be reached.
     """
-    from huggingface_hub import HfApi, constants, get_token
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub import constants, get_token
 
+    kind, hub = _kind_of(folder), constants.ENDPOINT
+    _check_name(repository)
+    there = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = tuple((path.relative_to(folder).as_posix(), path.stat().st_size) for path in there)
+    listed = Push(folder, repository, kind, hub, files, None)
+    if not yes:
+        return listed
+    if constants.HF_HUB_OFFLINE:
+        raise UsageError("HF_HUB_OFFLINE is set, so nothing is uploaded", remedy="unset it for this command")
+    secret = token or get_token()
+    if secret is None:
+        raise UsageError("there is no token to write with", remedy="set HF_TOKEN, or run `hf auth login`")
+    return replace(listed, url=_upload(listed, secret, private=not public))
+
+
+def _kind_of(folder: Path) -> Kind:
+    """What was exported into a folder."""
     layout = read_json(folder / EXPORT_FILE).get("layout") if (folder / EXPORT_FILE).is_file() else None
     kind: Kind | None = next((one for one in KINDS if one == layout), None)
     if kind is None:
@@ -65,37 +80,41 @@ def push(
             where=folder,
             remedy="write one by `augrec export dataset` or `augrec export model`",
         )
+    return kind
+
+
+def _check_name(repository: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise UsageError(f"'{repository}' names no repository ({error})", where="REPO", remedy="OWNER/NAME") from None
     if "/" not in repository:
         raise UsageError(f"'{repository}' names no repository", where="REPO", remedy="OWNER/NAME")
-    hub = constants.ENDPOINT
-    there = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    files = tuple((path.relative_to(folder).as_posix(), path.stat().st_size) for path in there)
-    if not yes:
-        return Push(folder, repository, kind, hub, files, None)
-    if constants.HF_HUB_OFFLINE:
-        raise UsageError("HF_HUB_OFFLINE is set, so nothing is uploaded", remedy="unset it for this command")
-    secret = token or get_token()
-    if secret is None:
-        raise UsageError("there is no token to write with", remedy="set HF_TOKEN, or run `hf auth login`")
-    api = HfApi(endpoint=hub, token=secret)
+
+
+def _upload(listed: Push, token: str, *, private: bool) -> str | None:
+    """Uploads the folder as one commit, into a repository that is made where there is none; the commit's URL."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api, message = HfApi(endpoint=listed.endpoint, token=token), f"augrec export {listed.kind}"
     try:
-        api.create_repo(repository, repo_type=kind, private=not public, exist_ok=True)
+        api.create_repo(listed.repository, repo_type=listed.kind, private=private, exist_ok=True)
         done = api.upload_folder(
-            repo_id=repository, repo_type=kind, folder_path=folder, commit_message=f"augrec export {kind}"
+            repo_id=listed.repository, repo_type=listed.kind, folder_path=listed.folder, commit_message=message
         )
     except Exception as error:
         if not isinstance(error, HfHubHTTPError | OSError) and not _of_network(error):
             raise
         raise AugrecError(
             f"the hub did not take it ({str(error).splitlines()[0]})",
-            where=f"{hub}/{repository}",
+            where=f"{listed.endpoint}/{listed.repository}",
             remedy="check the token's rights and the name, and push again: a commit is whole or not there",
         ) from error
-    return Push(folder, repository, kind, hub, files, done.commit_url)
+    return done.commit_url
 
 
 def _of_network(error: Exception) -> bool:
