@@ -109,7 +109,6 @@ def _validated(raw: Mapping[str, object], where: str | Path, overrides: list[str
 
 def render(found: Description, name: str, console: Console) -> None:
     """Tables for a person."""
-    from augrec.pipeline.host.terminal import cells
 
     def line(text: str) -> None:
         console.print(text, markup=False, highlight=False)
@@ -136,29 +135,32 @@ def render(found: Description, name: str, console: Console) -> None:
             f"{side.about}s: {side.with_row:,} with a row in their table, {side.without_row:,} without; "
             f"{counted(side.without_interaction, 'row')} of {side.about}s without an interaction"
         )
+    _print_texts(found, console)
+    _print_thresholds(found, console)
+    for note in found.notes:
+        line(f"note: {note}")
+
+
+def _print_texts(found: Description, console: Console) -> None:
+    """How long texts are, and how many have one."""
     if found.texts:
         rows = [
             [f"{text.about} {text.column}", f"{text.covered:.1%}", *(f"{words:,.0f}" for words in text.words)]
             for text in found.texts
         ]
         _table(console, "Texts, in words (lists in values)", rows, first="text", second="have one")
-    rows = [
-        [
-            "none" if left.min_rating is None else f"{left.min_rating:g}",
-            f"{left.k_core}",
-            f"{left.users:,}",
-            f"{left.items:,}",
-            f"{left.interactions:,}",
-            "this config" if left.own else "",
-        ]
-        for left in found.left
-    ]
+
+
+def _print_thresholds(found: Description, console: Console) -> None:
+    """What filters would leave."""
+    from augrec.pipeline.host.terminal import cells
+
     table = _empty("What thresholds would leave", ["min_rating", "k_core", "users", "items", "interactions", ""])
-    for row in rows:
-        table.add_row(*cells(*row))
+    for left in found.left:
+        least = "none" if left.min_rating is None else f"{left.min_rating:g}"
+        counts = (f"{left.k_core}", f"{left.users:,}", f"{left.items:,}", f"{left.interactions:,}")
+        table.add_row(*cells(least, *counts, "this config" if left.own else ""))
     console.print(table)
-    for note in found.notes:
-        line(f"note: {note}")
 
 
 def _degree_rows(users: Degrees, items: Degrees) -> list[list[str]]:
