@@ -8,9 +8,9 @@ stage runs in a process of its own: `prepare` reads, splits and writes the data;
 items that a user does not know; `catalogue` reads what prompts are made of; `requests` renders one of twenty shards of
 edges, profiles and attributes, as one task of an array does, answers them by rules and stores the answers.
 
-Seconds are CPU seconds of the process, after a few hundred interactions for which it loads its libraries. Lists of
-candidates look at every item for every user, so that they grow with the product of the two; the others are to grow with
-the interactions. Exit status: 0 within targets, 1 not.
+Seconds are CPU seconds of the process, after a few hundred interactions for which it loads its libraries. All stages
+are to grow with the interactions. By a recommender whose scores are a user's own, lists of candidates would look at
+every item for every user, and grow with the product of the two. Exit status: 0 within targets, 1 not.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def prepare_data(folder: Path) -> int:
 
 
 def list_candidates(folder: Path) -> int:
-    """The stage `candidates` by popularity; how many pairs of a user and an item were looked at."""
+    """The stage `candidates` by popularity; of how many users."""
     import torch
 
     from recsys.data.dataset import Dataset
@@ -127,7 +127,7 @@ def list_candidates(folder: Path) -> int:
     dataset = Dataset.load(RunFolder(folder).dataset, test=False)
     counts = torch.from_numpy(dataset.popularity).float()
     write_candidates(lambda users: counts.expand(len(users), -1), dataset, CANDIDATES, RunFolder(folder).candidates)
-    return dataset.n_users * dataset.n_items
+    return dataset.n_users
 
 
 def read_catalogue(folder: Path) -> int:
@@ -159,7 +159,7 @@ STAGES: Mapping[str, Callable[[Path], int]] = {
     "catalogue": read_catalogue,
     "requests": render_requests,
 }
-OF = {"prepare": "interaction", "candidates": "user and item", "catalogue": "user or item", "requests": "request"}
+OF = {"prepare": "interaction", "candidates": "user", "catalogue": "user or item", "requests": "request"}
 """What the time of a stage is told for."""
 
 

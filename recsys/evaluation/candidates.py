@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,14 @@ def write_candidates(
     if size < 1:
         raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
     starts, ties = dataset.starts("train"), SourceTies.of_dataset(dataset, seed, device)
-    parts, chunk = [], chunk or default_chunk(dataset.n_items)
-    for begin in range(0, dataset.n_users, chunk):
-        users = np.arange(begin, min(begin + chunk, dataset.n_users))
-        parts.append(_best(scores, users, dataset, starts, size, ties, device))
+    parts, leaders = [], Leaders()
+    begin, width = 0, chunk or default_chunk(dataset.n_items)
+    while begin < dataset.n_users:
+        users = np.arange(begin, min(begin + width, dataset.n_users))
+        parts.append(_best(scores, users, dataset, starts, size, ties, leaders, device))
+        begin += width
+        if chunk is None and leaders.known:  # few of the items are looked at, so that more users are no more scores
+            width = default_chunk(leaders.count(size + int(np.diff(starts).max())))
     user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     owned = among(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
@@ -91,6 +95,54 @@ class SourceTies(TieBreak):
         codes = (codes.to(ids.device)[ids] for codes, ids in ((self.user_codes, users), (self.item_codes, items)))
         return super().of(*codes)
 
+    def among(self, items: Tensor) -> SourceTies:
+        """The same priorities for `items` (int64 [m]) alone, which then count from 0."""
+        return replace(self, n_items=len(items), item_codes=self.item_codes[items.to(self.item_codes.device)])
+
+
+class Leaders:
+    """The items that can be in anybody's list, of scores that are the same for everybody, as popularity's are.
+
+    Whoever has m items has the `size` best of the others among the first m + `size`. So the catalogue is put in order
+    once, and what a user costs does not grow with it.
+    """
+
+    def __init__(self) -> None:
+        self._scores: Tensor | None = None
+
+    def first(self, matrix: Tensor, count: int) -> Tensor | None:
+        """The items int64 [m] of the `count` best scores, and of scores equal to the last of them, the best first.
+
+        None where all items have to be looked at: users have scores of their own, or some are no numbers.
+
+        Args:
+            matrix: [b, n_items], whose rows are one where they are the same by how the scorer made them.
+            count: of scores.
+        """
+        if len(matrix) < 2 or matrix.stride(0):
+            return None
+        scores = matrix[0]
+        if self._scores is None or not torch.equal(scores, self._scores):
+            if _bad(scores).any():
+                return None
+            self._scores, (self._lowness, self._order) = scores.clone(), (-scores).sort()
+            self._place = self._order.argsort()
+        return self._order[: self.count(count)]
+
+    @property
+    def known(self) -> bool:
+        """Whether scores that are the same for everybody were met."""
+        return self._scores is not None
+
+    def count(self, count: int) -> int:
+        """How many items have the `count` best scores, or one that is equal to the last of them."""
+        last = self._lowness[min(count, len(self._lowness)) - 1]
+        return int(torch.searchsorted(self._lowness, last, right=True))
+
+    def places(self, items: Tensor) -> Tensor:
+        """int64 [m]: where `items` stand in the order of the scores."""
+        return self._place[items.to(self._place.device)]
+
 
 def _codes(source_ids: Sequence[str]) -> np.ndarray:
     """int64 [n] below 2^31: a number of its own for every id; which, depends on others only where two are alike."""
@@ -118,7 +170,8 @@ def _best(
     dataset: Dataset,
     starts: np.ndarray,
     size: int,
-    ties: TieBreak,
+    ties: SourceTies,
+    leaders: Leaders,
     device: torch.device | str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(user, item, score) of the candidates of `users`, in the order of users, then ranks."""
@@ -126,9 +179,17 @@ def _best(
     matrix = scores(ids)
     if matrix.shape != (len(users), dataset.n_items):
         raise AugrecError(f"the base model scored {tuple(matrix.shape)}, expected {(len(users), dataset.n_items)}")
+    rows, columns = map(torch.from_numpy, masked_positions(users, dataset.train[:, 1], starts))
+    first = leaders.first(matrix, size + int((starts[users + 1] - starts[users]).max()))
+    if first is not None:
+        matrix, ties, columns = (
+            matrix[0, first].expand(len(users), -1),
+            ties.among(first),
+            leaders.places(columns).cpu(),
+        )
+        rows, columns = (part[columns < len(first)] for part in (rows, columns))
     matrix = writable(matrix)
-    rows, columns = masked_positions(users, dataset.train[:, 1], starts)
-    places = torch.from_numpy(rows * dataset.n_items + columns).to(matrix.device)
+    places = (rows * matrix.shape[1] + columns).to(matrix.device)
     with masked(matrix, places) as before:
         top = top_items(matrix, ids.to(matrix.device), size, ties)
     # NaN and infinity come first in a list, so the matrix need not be searched.
@@ -139,7 +200,8 @@ def _best(
             where=f"user {int(users[int(wrong.nonzero()[0, 0])])}",
             remedy="its training diverged: lower its learning rate",
         )
-    items, values = (part.cpu().numpy() for part in top)
+    chosen = top.items if first is None else first[top.items].where(top.items >= 0, -1)
+    items, values = (part.cpu().numpy() for part in (chosen, top.values))
     row, rank = np.nonzero(items >= 0)  # by row, then by rank
     return users[row], items[row, rank], values[row, rank]
 

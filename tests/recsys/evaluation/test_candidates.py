@@ -10,8 +10,10 @@ import torch
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_parquet
 from recsys.data.dataset import Dataset
+from recsys.evaluation import candidates
 from recsys.evaluation.candidates import write_candidates
 from recsys.evaluation.ranking import SMALLEST_CHUNK
+from recsys.evaluation.top_items import Top, top_items
 
 
 @pytest.fixture
@@ -131,3 +133,47 @@ def test_a_score_that_is_no_number_is_an_error_also_of_a_training_item(
     user = 2 if item == 0 else 1  # item 0 is one of user 2's training items, item 2 none of user 1's
     with pytest.raises(AugrecError, match=f"user {user}"):
         write_candidates(lambda users: table[users], small, 3, tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize("levels", [1, 3, 40])
+@pytest.mark.parametrize("chunk", [2, 7, None])
+def test_scores_that_are_one_row_for_all_give_what_the_whole_table_gives(
+    levels: int, chunk: int | None, tmp_path: Path
+) -> None:
+    """Of 40 items with few or many distinct scores, some never shown, users own none to all."""
+    rng = np.random.default_rng(levels)
+    owned = [rng.permutation(40)[:count] for count in (0, 1, 5, 30, 39, 40, 3, 0, 2, 8, 1)]
+    train = np.array([(user, item) for user, items in enumerate(owned) for item in items])
+    dataset = Dataset.from_arrays(len(owned), 40, train, np.empty((0, 2)), np.empty((0, 2)))
+    row = torch.from_numpy(rng.integers(levels, size=40)).float()
+    row[[3, 17]] = -torch.inf
+    written = []
+    for name, scorer in (("one", lambda u: row.expand(len(u), -1)), ("all", lambda u: row.repeat(len(u), 1))):
+        write_candidates(scorer, dataset, 6, tmp_path / name, seed=5, chunk=chunk)
+        written.append(read_parquet(tmp_path / name))
+    assert written[0].equals(written[1])
+    assert not {3, 17} & {*written[0]["item"].to_pylist()}
+
+
+def test_one_row_of_scores_that_are_no_numbers_is_refused(small: Dataset, tmp_path: Path) -> None:
+    row = torch.tensor([1.0, torch.nan, 0.0, 2.0, 1.0])
+    with pytest.raises(AugrecError, match="NaN or infinity"):
+        write_candidates(lambda users: row.expand(len(users), -1), small, 2, tmp_path / "c.parquet")
+
+
+def test_what_a_user_costs_with_one_row_of_scores_does_not_grow_with_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counting(matrix: torch.Tensor, *given: object) -> Top:
+        seen.append(matrix.numel())
+        return top_items(matrix, *given)
+
+    monkeypatch.setattr(candidates, "top_items", counting)
+    for n_items in (100, 10_000):
+        dataset = Dataset.from_arrays(8, n_items, np.array([[0, 99], [0, 98], [3, 97]]), *(np.empty((0, 2)),) * 2)
+        write_candidates(
+            lambda users, n=n_items: torch.arange(n).float().expand(len(users), -1), dataset, 5, tmp_path / "c"
+        )
+    assert seen == [8 * 7, 8 * 7]
