@@ -69,6 +69,8 @@ class Trained(NamedTuple):
     best_epoch: int
     recall: float
     """Test recall@20 at the best epoch."""
+    cut: bool = False
+    """Whether a limit of time ended it, so that a better epoch may have been to come."""
 
 
 class Clock:
@@ -84,12 +86,15 @@ class Clock:
     def skip(self, done: int = 1) -> None:
         """See `Ticker`."""
 
+    def expect(self, left: int) -> None:
+        """See `Ticker`."""
+
     def note(self, text: str) -> None:
         """See `Ticker`."""
 
 
-def movielens(folder: Path) -> Dataset:
-    """The data of the module's docstring."""
+def movielens(folder: Path, **changes: object) -> Dataset:
+    """The data of the module's docstring, or with other options than there."""
     options = DatasetOptions.model_validate(
         {
             "name": "MovieLens-100K",
@@ -97,6 +102,7 @@ def movielens(folder: Path) -> Dataset:
             "min_rating": 4,
             "k_core": 5,
             "split": {"kind": "temporal", "ratios": [8, 1, 1]},
+            **changes,
         }
     )
     prepare(read(options, locate(SOURCE)), options, folder, seed=0)
@@ -127,16 +133,21 @@ def ours(
 
 
 def selected(
-    dataset: Dataset, step: Callable[[], None], embeddings: Callable[[], Embeddings], steps: int, per_step: int = 1
+    dataset: Dataset,
+    step: Callable[[], None],
+    embeddings: Callable[[], Embeddings],
+    steps: int,
+    per_step: int = 1,
+    limit: float | None = None,
 ) -> Trained:
-    """Trains by `step`, of `per_step` epochs each, and judges as `train` does."""
+    """Trains by `step`, of `per_step` epochs each, and judges as `train` does; ends after `limit` CPU seconds."""
 
     def recall(split: str, given: Embeddings) -> float:
         users, items = given
         return evaluate(lambda batch: users[batch] @ items.T, dataset, split, cutoffs=[20]).mean["recall@20"]
 
     times: list[float] = []
-    best, best_step, kept = -1.0, 0, embeddings()
+    best, best_step, kept, cut = -1.0, 0, embeddings(), False
     for number in range(1, steps + 1):
         begun = time.process_time()
         step()
@@ -146,7 +157,10 @@ def selected(
             best, best_step, kept = found, number, embeddings()
         elif number - best_step >= PATIENCE:
             break
-    return Trained(statistics.median(times), best_step * per_step, recall("test", kept))
+        if limit is not None and sum(times) * per_step >= limit:
+            cut = True
+            break
+    return Trained(statistics.median(times), best_step * per_step, recall("test", kept), cut)
 
 
 def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool) -> Trained:
@@ -219,7 +233,7 @@ def measure(epochs: int, seed: int, only: Sequence[str] = PARTS) -> list[Result]
 
 def shown(name: str, trained: Trained) -> list[Result]:
     """What is reported of one training."""
-    reason = f"best of validation: epoch {trained.best_epoch}"
+    reason = f"best of validation{', so far' if trained.cut else ''}: epoch {trained.best_epoch}"
     return [
         Result.unjudged(f"{name}: epoch", 1e3 * trained.epoch, "CPU-ms", "one thread"),
         Result.unjudged(f"{name}: recall@20", trained.recall, "", reason),

@@ -67,3 +67,14 @@ def test_time_counts_up_to_the_best_epoch_and_recall_beside_it() -> None:
     assert rows["ours - LensKit: recall@20"].ok is False
     absent = lightgcn.results_of(own, {"lenskit": None})[-1]
     assert (absent.value, absent.ok) == (None, None)
+
+
+def test_who_is_ended_early_bounds_the_ratio_and_is_not_judged_by_recall(two_tastes: Dataset) -> None:
+    cut = RIVALS["recbole"](two_tastes, 300, 0, limit=1e-9)
+    assert cut.cut
+    assert cut.best_epoch == lightgcn.EVERY
+    rows = {
+        row.name: row for row in lightgcn.results_of(Trained(0.1, 30, 0.150), {"recbole": Trained(1.0, 6, 0.2, True)})
+    }
+    assert rows["ours / RecBole's structure: to the best epoch, at most"].value == pytest.approx(0.5)
+    assert rows["ours - RecBole's structure: recall@20"].ok is None
