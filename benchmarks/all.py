@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "rlmrec_epoch": [],
     "rating_models": [],
     "sasrec_epoch": [],
+    "sasrec_rectools": [],
     "bert4rec_epoch": [],
     "gpu": [],
     "scale": [],
