@@ -133,7 +133,26 @@ def _with_vectors(
     newcomers: Newcomers,
 ) -> Newcomers:
     """The newcomers with the vectors of new items' own texts, by the model that embedded those of the run."""
-    variant, family, embedding = training.variant, options.family, run.config.embedding
+    embedding = run.config.embedding
+    _require_embeddable(run, training.variant, options, side)
+    encoder = encoder_of(run)
+    assert encoder is not None
+    assert embedding is not None
+    about = read_field(run.files.matrix(DATA_GROUP, OWN_TEXT))[1]
+    if about.get("model_sha256") != encoder.settings["model_sha256"]:
+        raise DataError(
+            "the embedding model is another one than that of the run's vectors",
+            where=embedding.model,
+            remedy="get back the model that the run was made with, or run the stages `embed` and `train` again",
+        )
+    columns = [name for name in embedding.columns or OWN_COLUMNS if name in dataset.items.column_names]
+    vectors = encoder.encode(_texts_of_new(newcomers, columns))
+    return replace(newcomers, vectors={OWN_TEXT: (vectors, np.ones(len(vectors), dtype=np.bool_))})
+
+
+def _require_embeddable(run: Run, variant: str, options: FamilyOptions, side: SideInformation) -> None:
+    """Raises UsageError where new items' own texts would become no vectors like those that the model was trained on."""
+    embedding = run.config.embedding
     if OWN_TEXT not in _read(options, side):
         read = ", ".join(_read(options, side)) or "none"
         raise UsageError(
@@ -143,8 +162,8 @@ def _with_vectors(
         )
     if embedding is None or embedding.lexical or OWN_TEXT in run.config.features:
         raise UsageError(
-            f"the vectors that {variant} ({family}) reads were made from the run's texts together (tfidf) or brought "
-            "along (features), so that there are none of new texts",
+            f"the vectors that {variant} ({options.family}) reads were made from the run's texts together (tfidf) or "
+            "brought along (features), so that there are none of new texts",
             where="--new-items",
             remedy="set embedding.model to a sentence-transformers model and run the config again",
         )
@@ -154,16 +173,14 @@ def _with_vectors(
             where="--new-items",
             remedy="run the config with another protocol",
         )
-    encoder = encoder_of(run)
-    assert encoder is not None
-    about = read_field(run.files.matrix(DATA_GROUP, OWN_TEXT))[1]
-    if about.get("model_sha256") != encoder.settings["model_sha256"]:
-        raise DataError(
-            "the embedding model is another one than that of the run's vectors",
-            where=embedding.model,
-            remedy="get back the model that the run was made with, or run the stages `embed` and `train` again",
-        )
-    columns = [name for name in embedding.columns or OWN_COLUMNS if name in dataset.items.column_names]
+
+
+def _texts_of_new(newcomers: Newcomers, columns: list[str]) -> list[str]:
+    """What the columns say of each new item.
+
+    Raises:
+        DataError: they say nothing of one.
+    """
     rows = newcomers.items.select([name for name in columns if name in newcomers.items.column_names]).to_pylist()
     texts = [item_text({name: row.get(name) for name in columns}) for row in rows]
     silent = [place for place, text in enumerate(texts) if text is None]
@@ -174,8 +191,7 @@ def _with_vectors(
             where="--new-items",
             remedy=f"fill in one of {', '.join(columns)}",
         )
-    vectors = encoder.encode([text or "" for text in texts])
-    return replace(newcomers, vectors={OWN_TEXT: (vectors, np.ones(len(vectors), dtype=np.bool_))})
+    return [text or "" for text in texts]
 
 
 def _read(options: FamilyOptions, side: SideInformation) -> list[str]:
