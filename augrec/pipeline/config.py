@@ -26,7 +26,7 @@ from augrec.pipeline.config_kinds import RUN, check_kind
 from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
 from augrec.pipeline.hooks import Hooks
 from augrec.pipeline.llm_draws import draw_name, with_draws
-from augrec.pipeline.reranking.options import RerankOptions, Row, rows_of
+from augrec.pipeline.reranking.options import RerankOptions, RerankRow, rows_of
 from augrec.pipeline.reranking.problems import reranking_problems
 from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.seeds import Seed
@@ -143,7 +143,7 @@ class Config(Options):
         return training_seeds(self.variants[variant].model_dump(), self.seeds)
 
     @property
-    def reranked(self) -> dict[str, Row]:
+    def reranked(self) -> dict[str, RerankRow]:
         """The rows that re-ranking adds to the variants, by name."""
         return {row.name: row for row in rows_of(self.rerank)}
 

@@ -83,7 +83,7 @@ class RerankOptions(Options):
 
 
 @dataclass(frozen=True)
-class Row:
+class RerankRow:
     """One row that re-ranking adds to a run's table.
 
     Attributes:
@@ -102,7 +102,7 @@ class Row:
         return f"{self.variant}+{'-'.join(part for part in (self.task, self.control) if part)}"
 
 
-def rows_of(options: RerankOptions | None) -> Iterator[Row]:
+def rows_of(options: RerankOptions | None) -> Iterator[RerankRow]:
     """The rows of a section, variant by variant: what is claimed, its controls, and those that ask nobody."""
     if options is None:
         return
@@ -111,6 +111,6 @@ def rows_of(options: RerankOptions | None) -> Iterator[Row]:
         asking = [control for control in asking if control != "uniform"]  # it is the row itself
     for variant in options.variants:
         for task in options.tasks:
-            yield Row(variant, task)
-            yield from (Row(variant, task, control) for control in asking)
-        yield from (Row(variant, None, control) for control in options.controls if control in WITHOUT_LLM)
+            yield RerankRow(variant, task)
+            yield from (RerankRow(variant, task, control) for control in asking)
+        yield from (RerankRow(variant, None, control) for control in options.controls if control in WITHOUT_LLM)

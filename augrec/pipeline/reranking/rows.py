@@ -24,7 +24,7 @@ from augrec.artefacts.tasks import Ranking
 from augrec.artefacts.trainings import TrainingResult, read_training
 from augrec.pipeline.reranking.answers import Answers, read_ranking, read_rating
 from augrec.pipeline.reranking.lists import cutoffs_of, read_lists
-from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Control, Row
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Control, RerankRow
 from augrec.pipeline.side import stream
 from augrec.pipeline.training import Training
 from recsys.batches.base import Split
@@ -112,7 +112,7 @@ class Rows(ABC):
     def evaluated(self, lists: RankedLists, dataset: Dataset, split: Split, cutoffs: list[int]) -> Evaluation:
         """What lists are worth on a split."""
 
-    def write(self, row: Row) -> dict[str, Any]:
+    def write(self, row: RerankRow) -> dict[str, Any]:
         """Writes a row's folder as a training writes its own, and returns what its summary says."""
         out = self.files.reranked(row.name, self.training.seed)
         base = read_training(self.files.training(self.training.variant, self.training.seed))
@@ -130,10 +130,10 @@ class Rows(ABC):
         write_json(out.metrics, metrics)
         return made
 
-    def _fingerprint(self, row: Row) -> str:
+    def _fingerprint(self, row: RerankRow) -> str:
         return digest({"answers": self.identity, "row": row.name, "training": self.training.fingerprint})
 
-    def _judgement(self, side: Side, row: Row) -> Judgement:
+    def _judgement(self, side: Side, row: RerankRow) -> Judgement:
         """What is said of the lists of a split in a row."""
         rng = stream(self.training.seed, f"rerank/{row.name}/{side.split}")
         if row.task is None:
@@ -145,7 +145,7 @@ class Rows(ABC):
         """bool [n], whose lists were asked about in any task: the others stay as they are in every row."""
         return np.logical_or.reduce([answers.asked for answers in side.answers.values()])
 
-    def _grid(self, row: Row, judged: Mapping[Split, Judgement]) -> list[tuple[Weights, float]]:
+    def _grid(self, row: RerankRow, judged: Mapping[Split, Judgement]) -> list[tuple[Weights, float]]:
         """What the monitor is on validation with all weights that may be chosen; none where they are given."""
         given = row.control in WITHOUT_CHOICE or self.options.aggregation == "uniform" or "valid" not in self.sides
         found = []
@@ -155,7 +155,7 @@ class Rows(ABC):
             found.append((weights, value.mean[str(self.monitor)]))
         return found
 
-    def _weights(self, row: Row, grid: Sequence[tuple[Weights, float]]) -> Weights:
+    def _weights(self, row: RerankRow, grid: Sequence[tuple[Weights, float]]) -> Weights:
         """The weights of a row: given, or the best on validation; of equally good ones the smallest."""
         if not grid:
             return Weights(everybody=1.0 if row.control == "alone" else UNIFORM)
@@ -190,7 +190,7 @@ class Rows(ABC):
             "unchanged": _finite({name: _mean(values[users]) for name, values in before.per_user.items()}),
         }
 
-    def _made_with(self, row: Row, weights: Weights) -> dict[str, Any]:
+    def _made_with(self, row: RerankRow, weights: Weights) -> dict[str, Any]:
         """What is said of a row beside its metrics."""
         side = self.sides["test"]
         alpha = weights.of(self.counts)[side.lists.users[self.asked(side)]]
@@ -218,7 +218,7 @@ class Rows(ABC):
         }
 
     def _metrics(
-        self, row: Row, base: TrainingResult, found: Mapping[Split, Evaluation], made: Mapping[str, Any]
+        self, row: RerankRow, base: TrainingResult, found: Mapping[Split, Evaluation], made: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The content of metrics.json."""
         names = dict.fromkeys(name for part in found.values() for name in part.mean)
@@ -244,7 +244,7 @@ class Rows(ABC):
         assert generation is not None
         return int(getattr(generation.task_options(task, generation.sources[self.options.source]), "permutations", 1))
 
-    def _greedy(self, row: Row) -> bool:
+    def _greedy(self, row: RerankRow) -> bool:
         """Whether nothing is drawn while the language model answers."""
         generation = self.training.config.generation
         assert generation is not None

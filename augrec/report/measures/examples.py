@@ -34,7 +34,7 @@ class ExampleText:
 
 
 @dataclass(frozen=True)
-class Example:
+class UserExample:
     """One user by source id or pseudonym: the latest training items, oldest first, and what every arm says."""
 
     user: str
@@ -50,7 +50,7 @@ def examples_of(
     histories: UserItems,
     profile_text: ProfileText,
     hide_users: bool = False,
-) -> tuple[Example, ...]:
+) -> tuple[UserExample, ...]:
     """A few users side by side.
 
     Args:
@@ -67,7 +67,7 @@ def examples_of(
     items, people = read_side_table(run.items, "item"), read_side_table(run.users, "user")
     names, called = item_names(items), UserNames(people, histories, hide_users)
     return tuple(
-        Example(
+        UserExample(
             user=called.of(user),
             history=called.shown([names[item] for item in histories.of(user)[-HISTORY:].tolist()]),
             texts=tuple(_text(arm, records, user, profile_text, called) for arm, records in arms.items()),

@@ -10,7 +10,7 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
-from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Row
+from augrec.pipeline.reranking.options import WITHOUT_CHOICE, RerankRow
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.report.pages.comparison.results import ArmFacts, Kind
@@ -44,7 +44,7 @@ def arms_of(plan: ComparisonPlan, config: Config, summaries: Mapping[str, Source
     return arms + tuple(_of_lists(name, row, config, titles) for name, row in plan.reranked().items())
 
 
-def _of_lists(name: str, row: Row, config: Config, titles: Mapping[str, str]) -> ArmFacts:
+def _of_lists(name: str, row: RerankRow, config: Config, titles: Mapping[str, str]) -> ArmFacts:
     """An arm whose lists are those of another one in another order; `titles` are of the arms."""
     assert config.rerank is not None
     first = config.rerank.variants[0]

@@ -26,7 +26,7 @@ from augrec.pipeline.studies.comparison.plan import ComparisonPlan
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures, local_tokenizer
 from augrec.report.measures.cost import Cost, cost, per_cost
 from augrec.report.measures.downstream import Downstream, Tuning, groups_of
-from augrec.report.measures.examples import Example, examples_of
+from augrec.report.measures.examples import UserExample, examples_of
 from augrec.report.measures.local_models import read_local_models
 from augrec.report.measures.reranking import read_reranking
 from augrec.report.measures.spending import read_spending
@@ -210,7 +210,7 @@ class _Finished:
                 spent[arm.name] = spent[arm.name].part(self._texts.share(arm.source, users))
         return spent
 
-    def _examples(self) -> tuple[Example, ...]:
+    def _examples(self) -> tuple[UserExample, ...]:
         """Drawn among the users that every source was asked about."""
         texts = self._texts
         return examples_of(

@@ -13,7 +13,7 @@ from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.pipeline.config import Config
 from augrec.pipeline.config_kinds import COMPARISON, check_kind
 from augrec.pipeline.controls import given_texts
-from augrec.pipeline.reranking.options import Row, rows_of
+from augrec.pipeline.reranking.options import RerankRow, rows_of
 from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.studies.comparison.local_models import add_model_sources
 from augrec.pipeline.studies.comparison.options import Arm, Compare, Release, variant_name
@@ -69,7 +69,7 @@ class ComparisonPlan(Plan):
             for arm in (*self.compare.arms, *self.reranked())
         }
 
-    def reranked(self) -> dict[str, Row]:
+    def reranked(self) -> dict[str, RerankRow]:
         """The arms that re-ranking adds, called like their rows but for the recommender: `none+ranking`. A row's
         `variant` is the arm whose lists it judges."""
         options, arms = self.cell.config.rerank, self.compare.reranked
@@ -128,7 +128,7 @@ def read_compare(path: Path, overrides: list[str] | None = None) -> ComparisonPl
     return plan
 
 
-def _is_control(row: Row, claimed: Row) -> bool:
+def _is_control(row: RerankRow, claimed: RerankRow) -> bool:
     """Whether a row is a control of what another claims: of the same lists, by the same answers or by nobody's."""
     same = row.variant == claimed.variant and row.task in (claimed.task, None)
     return same and claimed.control is None and row.control is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from augrec.artefacts.files import write_text
-from augrec.report.measures.examples import Example
+from augrec.report.measures.examples import UserExample
 from augrec.report.measures.intrinsic import FieldValues
 from augrec.report.numbers.verdicts import definitions
 from augrec.report.pages.alignment import alignment_table
@@ -182,7 +182,7 @@ class ShownText:
     failed: str | None
 
 
-def _examples(results: ComparisonResults) -> list[tuple[Example, list[ShownText]]]:
+def _examples(results: ComparisonResults) -> list[tuple[UserExample, list[ShownText]]]:
     titles, looks = results.arm_titles, arm_looks(results)
     return [
         (

@@ -19,7 +19,7 @@ from augrec.report.measures.cost import Cost, Gain
 from augrec.report.measures.coverage import Coverage
 from augrec.report.measures.downstream import GroupSize, Judgement
 from augrec.report.measures.edge_worth import EdgeWorth
-from augrec.report.measures.examples import Example
+from augrec.report.measures.examples import UserExample
 from augrec.report.measures.intrinsic import Intrinsic
 from augrec.report.measures.leak import Leak
 from augrec.report.measures.local_models import LocalModel
@@ -166,7 +166,7 @@ class ComparisonResults:
     memorisation: tuple[Memorisation, ...]
     cost: tuple[Cost, ...]
     per_cost: tuple[Gain, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[UserExample, ...]
     provenance: Provenance
     seconds: float
     local_models: tuple[LocalModel, ...] = ()
