@@ -1,4 +1,4 @@
-"""What is trained: the job as it is asked for, and as one process has it in hand."""
+"""Training jobs: what is to be trained, and what one process needs to train it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
-    """A model, what it is trained on, and where the results go. Can be sent to other processes.
+    """A model, its data and options, and the folder of its results. Can be sent to other processes.
 
     Attributes:
-        dataset: all of it; who fits a model (`FitJob`) is given the same with its test interactions sealed.
-        model: the options of a family.
+        dataset: with the test interactions; a `FitJob` has the same data with these sealed.
+        model: the model's options.
         side: features and suggested edges.
-        training: options with the model's own in place.
+        training: the training options, with those that the model sets differently.
         evaluation: the protocol.
-        seed: of this training.
-        out: the folder.
-        variant, fingerprint: copied into metrics.json; a changed fingerprint voids a snapshot.
+        seed: the seed of this training.
+        out: the folder of the results.
+        variant, fingerprint: copied into metrics.json; a snapshot of another fingerprint is not used.
         judge_test: whether the test split is evaluated at the end.
-        noise: the false interactions that are among those of training.
-        start: embeddings to begin with, instead of those that the seed draws.
+        noise: the false interactions that were added to the training interactions.
+        start: initial embeddings, instead of random ones.
     """
 
     dataset: Dataset
@@ -61,7 +61,7 @@ class TrainingJob:
 
     @property
     def family(self) -> Family:
-        """The model's."""
+        """The family of the model."""
         return FAMILIES.find(self.model.family)
 
     @property
@@ -71,25 +71,25 @@ class TrainingJob:
 
     @property
     def deterministic(self) -> bool:
-        """Whether every seed gives the same: nothing is drawn by the model, nor is any part of `side`."""
+        """Whether the result does not depend on the seed: neither the model nor `side` draws anything."""
         return not self.side.drawn and not self.training.noise and not draws(self.model)
 
 
 @dataclass(frozen=True, eq=False)
 class FitJob(TrainingJob):
-    """A job in the hands of one process: what `Recommender.fit` works with.
+    """A job with everything that one process needs to do it: the argument of `Recommender.fit`.
 
     Attributes:
-        accelerator: the device, the precision, and the sibling processes.
-        validate: gives the validation metrics of the model as it is.
+        accelerator: the device, the precision, and the other processes of a distributed training.
+        validate: computes the validation metrics of the model in its current state.
         optimise: the epoch loop, for models that are trained in epochs.
-        train_member: trains another model with the same data and seed, without a look at the test split, and returns
-            its folder; it is given the options, a name and a fingerprint.
-        snapshot: where an unfinished training is kept, if anywhere.
-        log: takes one line of text.
-        ticker: is advanced once per epoch.
-        memory: what is said when memory runs out.
-        generators: those that were asked for, by purpose.
+        train_member: trains another model on the same data with the same seed, does not read the test split, and
+            returns its folder; its arguments are the options, a name and a fingerprint.
+        snapshot: keeps the state of an unfinished training; None if it is not kept.
+        log: writes a line to the log.
+        ticker: the progress display, advanced once per epoch.
+        memory: the explanation that is given when memory runs out.
+        generators: the generators that were requested so far, by purpose.
     """
 
     accelerator: Accelerator
@@ -103,20 +103,20 @@ class FitJob(TrainingJob):
     generators: dict[str, torch.Generator] = field(default_factory=dict)
 
     def generator(self, purpose: str, device: torch.device | str | None = None) -> torch.Generator:
-        """This training's generator for a purpose, on its device unless another is named; a snapshot keeps its state.
+        """The random generator of this training for a purpose, by default on its device; snapshots keep its state.
 
-        The same for the same seed and purpose, in every process, whatever else is drawn.
+        It depends on the seed and the purpose alone: it is the same in every process, whatever else is drawn.
         """
         if purpose not in self.generators:
             self.generators[purpose] = seeded(self.seed, purpose, device or self.accelerator.device)
         return self.generators[purpose]
 
     def require_validation(self, chosen: str, otherwise: str = "") -> None:
-        """Raises DataError where there is no validation interaction.
+        """Raises DataError if there is no validation interaction.
 
         Args:
-            chosen: what validation decides, e.g. "the epoch".
-            otherwise: a further remedy, in words that follow the first one.
+            chosen: what validation is needed for, e.g. "the epoch".
+            otherwise: a second remedy, in words that continue the first one.
         """
         if not len(self.dataset.valid):
             raise DataError(
@@ -125,12 +125,12 @@ class FitJob(TrainingJob):
             )
 
     def explained(self, phase: Phase) -> AbstractContextManager[None]:
-        """Says what was needed, and what to do, when memory runs out inside the block."""
+        """If memory runs out inside the block, the error says how much was needed and what to do."""
         return explained(phase, self.memory)
 
 
 def draws(model: FamilyOptions) -> bool:
-    """Whether a model of these options draws anything: parameters, batches, or those of a component."""
+    """Whether a model with these options, or one of its components, draws parameters or batches at random."""
     if model.components:
         return any(draws(component) for component in model.components.values())
     return issubclass(FAMILIES.find(model.family).model_class(), TrainedRecommender)

@@ -1,4 +1,4 @@
-"""What the options of every model family have in common, and what several of them share."""
+"""The base class of the options of model families, and the mixins that several of them share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from recsys.options import Judged, TrainingOptions, TrainingOverrides
 
 
 class FamilyOptions(Options):
-    """Base of every family's options; `family` is a `Literal` in the subclass and tells them apart."""
+    """Base of every family's options; in a subclass `family` is a `Literal` that names the family."""
 
     judged: ClassVar[Judged] = Judged.RANKING
-    """What of such a model is judged: a family that ranks the next item or predicts ratings says so here."""
+    """What its models are evaluated by; families that rank the next item or predict ratings override it."""
 
     family: str
     """The name of the model family."""
@@ -24,25 +24,25 @@ class FamilyOptions(Options):
 
     @property
     def components(self) -> Mapping[str, FamilyOptions]:
-        """The options of the models that this one is made of, by where they stand in its own; none for most."""
+        """The options of the models that this one is made of, by their key in its own options; empty for most."""
         return {}
 
     @property
     def does_without(self) -> frozenset[str]:
-        """What the family needs (`Family.needs`) and a model of these options does not."""
+        """The inputs that the family needs (`Family.needs`) but a model with these options does not."""
         return frozenset()
 
     @property
     def reads_features(self) -> bool:
-        """Whether a model of these options reads the features that its family takes."""
+        """Whether a model with these options reads the features that its family takes."""
         return True
 
     def training_within(self, training: TrainingOptions) -> TrainingOptions:
-        """How such a model is trained where all others are trained so: with what it sets differently."""
+        """The training options of such a model: those of the run, with those that it sets differently."""
         return self.training.applied_to(training) if self.training else training
 
     def check_training(self, training: TrainingOptions) -> None:
-        """Raises `UsageError`, which names the option, where a model of these options cannot be trained so."""
+        """Raises `UsageError`, which names the option, if a model with these options cannot be trained like this."""
 
 
 class EdgeAugmentation(Options):

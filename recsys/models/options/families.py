@@ -1,4 +1,4 @@
-"""What a family of models is, and the families by name; `recsys.models.registry` registers those shipped."""
+"""Families of models by name; `recsys.models.registry` registers those that are shipped."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Input = Literal["item", "user", "attributes", "nodes"]
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of recommender.
+    """A kind of recommender, as configs and tables know it.
 
     Attributes:
-        options: its options; their `family` is its name.
-        model: `module:class`, imported when a model is built (`recsys.models.build`), so that reading a config loads no
-            torch. The class has a classmethod `build(dataset, side, options, generator)`.
-        kind: the group it stands in in tables.
+        options: the class of its options; their `family` is its name.
+        model: `module:class`, imported when a model is built (`recsys.models.build`), so that reading a config does not
+            load torch. The class has a classmethod `build(dataset, side, options, generator)`.
+        kind: its group in tables.
         title: its name in tables.
-        paper: the source.
-        takes: the parts of `SideInformation` that it reads by itself (edges and side scales are options of their own).
-        needs: those of them without which it cannot be built with its default options.
+        paper: the paper that published it.
+        takes: the parts of `SideInformation` that its models read (edges and side scales have options of their own).
+        needs: those of them that a model with default options cannot be built without.
     """
 
     options: type[FamilyOptions]
@@ -52,19 +52,19 @@ class Family:
         return self.options.model_fields["family"].default
 
     def needed(self, options: FamilyOptions) -> frozenset[str]:
-        """The inputs without which a model of these options, or one that it is made of, cannot be built."""
+        """The inputs that a model with these options, or one of its components, cannot be built without."""
         parts = options.components.values()
         own = frozenset(self.needs) - options.does_without if options.reads_features else frozenset()
         return own.union(*(FAMILIES[part.family].needed(part) for part in parts))
 
     def uses_features(self, options: FamilyOptions) -> bool:
-        """Whether a model of these options reads features of users or items, or nodes; the others are given none."""
+        """Whether a model with these options reads features of users or items, or nodes; other models get none."""
         own = "nodes" in self.takes and options.reads_features
         parts = options.components.values()
         return own or self.uses_vectors(options) or any(FAMILIES[part.family].uses_features(part) for part in parts)
 
     def uses_vectors(self, options: FamilyOptions) -> bool:
-        """Whether a model of these options reads matrices of features, which somebody has to make."""
+        """Whether a model with these options reads feature matrices, which some stage has to make."""
         if any(FAMILIES[part.family].uses_vectors(part) for part in options.components.values()):
             return True
         own = bool({*self.takes} - {"nodes"}) and options.reads_features
@@ -72,18 +72,18 @@ class Family:
         return own or added or (isinstance(options, Alignment) and bool(options.aligner_kind.takes))
 
     def modules(self, options: FamilyOptions) -> tuple[str, ...]:
-        """The modules that are this family's alone: model, options, and those of its components and its aligner."""
+        """The modules of this family: its model and options, and those of its components and its aligner."""
         parts = options.components.values()
         theirs = [module for part in parts for module in FAMILIES[part.family].modules(part)]
         theirs += options.aligner_kind.modules if isinstance(options, Alignment) else ()
         return (self.model.partition(":")[0], self.options.__module__, *theirs)
 
     def model_class(self) -> Any:
-        """The class of its models; imports it."""
+        """Imports and returns the class of its models."""
         module, _, name = self.model.partition(":")
         return getattr(import_module(module), name)
 
 
 FAMILIES: Registry[Family] = Registry("model family")
 ModelOptions = Annotated[FamilyOptions, OneOf(FAMILIES, "family")]
-"""The options of a model, of whichever family their `family` names."""
+"""The options of a model, of the family that their `family` names."""

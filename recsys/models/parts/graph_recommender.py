@@ -1,4 +1,4 @@
-"""What graph models have in common: embeddings that are propagated over the graph of users and items."""
+"""The base class of graph models, which propagate embeddings over the graph of users and items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Propagated:
-    """What one pass over the graph gives; models that need more of it for their loss extend this.
+    """The result of one pass over the graph; models whose loss needs more of it extend this class.
 
     Attributes:
         final: embeddings after propagation, before attached side features.
@@ -29,14 +29,15 @@ class Propagated:
 
 
 class GraphRecommender(EmbeddingRecommender):
-    """A model whose step is: start, propagate, terms. An aligner may take part in the first and the last.
+    """A model that propagates a table of embeddings, and computes its loss from the result.
 
-    Its layers are as wide as `aligner.start_dim(dim)` of its options says.
+    An aligner may change the embeddings before they are propagated, and may add terms to the loss. The layers are as
+    wide as `aligner.start_dim(dim)` of the options says.
 
     Attributes:
         user_embedding, item_embedding: the tables that are propagated.
         aligner: see `recsys.aligners.base`.
-        draw: for what the model or the aligner draws anew in each step; in a training, of one of the job's generators.
+        draw: the random draws of the model and the aligner in each step; in a training, from a generator of the job.
     """
 
     user_embedding: nn.Parameter
@@ -48,7 +49,7 @@ class GraphRecommender(EmbeddingRecommender):
         self.draw = Draws(torch.Generator())
 
     def attach_aligner(self, aligner: Aligner) -> None:
-        """Lets an aligner take part in every later step."""
+        """Sets the aligner for every step from now on."""
         self.aligner = aligner
 
     def table(self) -> Embeddings:
@@ -60,20 +61,20 @@ class GraphRecommender(EmbeddingRecommender):
         """One pass over the graph.
 
         Args:
-            start: `table()`, with what the aligner made of it.
-            draw: for what the model draws while it trains.
+            start: `table()` after the aligner has changed it.
+            draw: the random draws of the model in training.
         """
 
     @abstractmethod
     def terms(self, passed: Propagated, batch: Any) -> dict[str, Tensor]:
-        """The model's own terms of a batch, already weighted; see `TrainedRecommender.loss`."""
+        """The model's own loss terms of a batch, already weighted; see `TrainedRecommender.loss`."""
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """See `EmbeddingRecommender.forward`; of an aligner its `join` takes part."""
+        """See `EmbeddingRecommender.forward`; the aligner's `join` applies here, too."""
         return self.with_side(*self.propagate(self.aligner.join(self.table()), self.draw).final)
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """The terms of the model and of the aligner; see `TrainedRecommender.loss`."""
+        """The loss terms of the model and of the aligner; see `TrainedRecommender.loss`."""
         passed = self.propagate(self.aligner.start(self.aligner.join(self.table()), self.draw), self.draw)
         own, added = self.terms(passed, batch), self.aligner.terms(passed.final, batch, self.draw)
         if own.keys() & added.keys():

@@ -1,4 +1,4 @@
-"""A graph model that is trained by BPR on its final embeddings, with a penalty."""
+"""The base class of graph models that are trained by BPR on their final embeddings, with an L2 penalty."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class PairwiseGraphModel(GraphRecommender):
-    """Tables of users and items, and the terms `bpr` and `l2`; a subclass propagates.
+    """Embedding tables of users and items, and the loss terms `bpr` and `l2`; subclasses implement `propagate`.
 
     Args:
         edges: int64 [m, 2] of training (user, item) pairs.
-        n_users, n_items: the sizes.
-        options: of the family.
+        n_users, n_items: how many users and items there are.
+        options: the options of the family.
         generator: draws the initial embeddings, users first.
     """
 
@@ -52,7 +52,7 @@ class PairwiseGraphModel(GraphRecommender):
         return cls(dataset.train, dataset.n_users, dataset.n_items, options, generator)
 
     def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
-        """Terms `bpr` and `l2`; see `GraphRecommender.terms`."""
+        """See `GraphRecommender.terms`: `bpr` and `l2`."""
         users, items = self.with_side(*passed.final)
         rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
         return {"bpr": bpr(*rows, batch.weight), "l2": self.l2 * self._penalty(batch)}
