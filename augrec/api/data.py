@@ -1,4 +1,4 @@
-"""A table of interactions as a data set that is filtered, split and ready to train on."""
+"""Turns a table of interactions into a data set that is filtered, split and ready to train on."""
 
 from __future__ import annotations
 
@@ -41,30 +41,29 @@ def prepare(
     name: str = "data",
     folder: Path | str | None = None,
 ) -> Dataset:
-    """Filters, numbers and splits interactions, as the stage `prepare` does those of a file.
+    """Filters, numbers and splits interactions, as the stage `prepare` does with files.
 
     Args:
-        interactions: a row each; pandas, Arrow, or what hands itself over as Arrow does (polars).
-        user, item, rating, timestamp: what its columns are called; times are seconds to nanoseconds since 1970, or
-            dates.
-        items, users: what is known of them, a row each with the id in a column called as in `interactions`; `title`,
-            `year` and `genres` are the names that others know.
-        min_rating: interactions rated below are dropped.
-        k_core: every user and item keeps so many interactions.
-        split: "random", "hashed", "temporal" or "leave_last_out" per user; "by_interaction" or "global_temporal" as a
-            whole.
-        ratios: parts that go to train, valid and test; those of the kind of split unless given.
-        seed: of the split.
-        name: of the data set.
-        folder: a new folder to keep it in, which `Dataset.load` reads; without one it is gone with the process.
+        interactions: a table with one row per interaction: pandas, Arrow, or anything that exports Arrow (polars).
+        user, item, rating, timestamp: the names of its columns; times are seconds to nanoseconds since 1970, or dates.
+        items, users: tables that describe items and users, one row each; the column of ids has the same name as in
+            `interactions`. The columns `title`, `year` and `genres` have a meaning for prompts and reports.
+        min_rating: interactions with a lower rating are dropped.
+        k_core: every user and item keeps at least this many interactions.
+        split: "random", "hashed", "temporal" or "leave_last_out" split the interactions of each user;
+            "by_interaction" and "global_temporal" split all interactions together.
+        ratios: the parts for train, valid and test; by default those of the kind of split.
+        seed: the seed of the split.
+        name: the name of the data set.
+        folder: a new folder to keep the data set in, for `Dataset.load`; without one it is deleted with the process.
 
     Returns:
-        Ids are contiguous; `dataset.users["source_id"]` and `dataset.items["source_id"]` are the table's own.
-        `dataset.meta["notes"]` says what was left out, mended or missing.
+        The data set, with contiguous ids; `dataset.users["source_id"]` and `dataset.items["source_id"]` hold the ids
+        of the table, and `dataset.meta["notes"]` what was left out, repaired or missing.
 
     Raises:
         UsageError: an option is wrong.
-        DataError: a column is missing or holds what it must not, nothing is left, or nothing is held out.
+        DataError: a column is missing or holds invalid values, no interaction is left, or none is held out.
     """
     source = scratch_folder("table")
     columns: dict[str, Any] = {"user": user, "item": item, "rating": rating}
@@ -108,7 +107,7 @@ def _arrow(frame: Frame, about: str) -> pa.Table:
 
 
 def _of_a_call(error: DataError, source: Path) -> DataError:
-    """The error in the words of who gave tables and no files."""
+    """The error in terms of the arguments of `prepare`, where it speaks of files and of a config."""
     where = str(error.where or "").replace(f"{source}/", "").replace(".parquet", "").replace(str(source), "prepare()")
     remedy = error.remedy or ""
     if "source.table" in remedy or "dataset." in remedy:

@@ -1,4 +1,4 @@
-"""Trained models judged on held-out interactions, and compared in one word each."""
+"""Evaluates trained models on held-out interactions, and compares them with a baseline."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PREFERRED = ("ndcg@10", "recall@20", "rmse")
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """What a model's seeds give on a split.
+    """The metrics of one model on a split.
 
     Attributes:
-        name: the model's.
-        split: on which.
-        by_seed: seed -> the values per user and their means.
-        deterministic: whether the model draws nothing, so that every seed gives the same.
+        name: the name of the model.
+        split: the split.
+        by_seed: seed -> the metrics per user and their means.
+        deterministic: whether the model has no randomness, so that every seed gives the same result.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Evaluated:
 
     @property
     def mean(self) -> dict[str, float]:
-        """metric -> the mean over users and seeds."""
+        """metric -> its mean over users and seeds."""
         tables = [one.mean for one in self.by_seed.values()]
         return {metric: float(np.mean([table[metric] for table in tables])) for metric in tables[0]}
 
     def trained(self) -> Trained:
-        """As the numbers of a report are made from."""
+        """The same as a variant of a report."""
         per_seed = {seed: dict(one.per_user) for seed, one in self.by_seed.items()}
         tables = list(per_seed.values())
         users = np.arange(len(next(iter(tables[0].values()))))
@@ -63,13 +63,13 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Compared:
-    """One model beside the baseline in one metric.
+    """The comparison of one model with the baseline in one metric.
 
     Attributes:
-        name, baseline, metric: which.
-        word: better, worse, equivalent, identical or undecided.
-        why: the word and its reason, in a sentence.
-        evidence: the numbers behind it: difference, interval, p-values after correction.
+        name, baseline, metric: what was compared.
+        word: the verdict: better, worse, equivalent, identical or undecided.
+        why: the verdict and its reason in a sentence.
+        evidence: the numbers behind it in words: difference, interval, p-values after correction.
         comparison: all numbers.
     """
 
@@ -92,16 +92,16 @@ def evaluate(
     cutoffs: Sequence[int] | int = (10, 20),
     protocol: str = "standard",
 ) -> Evaluated:
-    """Ranks all items (or rates all pairs) for every user with held-out interactions, with every seed of a model.
+    """Evaluates every seed of a model: ranks all items, or predicts the ratings, of users with held-out interactions.
 
     Args:
-        model: trained.
-        split: "test", which is looked at once, when everything is chosen; or "valid".
-        cutoffs: the k of recall@k and its siblings.
+        model: the trained model.
+        split: "test", which should be used once, after everything else is decided; or "valid".
+        cutoffs: the k of recall@k, ndcg@k and the other ranking metrics.
         protocol: see `recsys.options.EvaluationOptions`.
 
     Raises:
-        AugrecError: nobody has an interaction in the split, or an argument is wrong.
+        AugrecError: the split has no interactions, or an argument is wrong.
     """
     given = {"cutoffs": [cutoffs] if isinstance(cutoffs, int) else list(cutoffs), "protocol": protocol}
     options = validated(given, EvaluationOptions, "evaluate()", "arguments")
@@ -124,21 +124,21 @@ def compare(
     alpha: float = 0.05,
     margin: float = 0.02,
 ) -> tuple[Compared, ...]:
-    """Says of each model what it is beside a baseline, as reports do: better, worse, equivalent, identical, undecided.
+    """Compares models with a baseline, by the rules of reports: better, worse, equivalent, identical or undecided.
 
-    Better and worse need a difference that is shown over users, after Holm's correction over all that are compared
-    here, and over seeds; equivalent needs one that is shown to be below the margin, in the same way.
-    Identical is said where every user has the same value with both and every seed, so that there is nothing to test.
+    "Better" and "worse" need a significant difference over users, after Holm's correction over all comparisons of the
+    call, and over seeds. "Equivalent" needs a difference that is significantly below the margin, in the same way.
+    "Identical" means that every user has the same value with both models and every seed, so nothing is tested.
 
     Args:
-        baseline: what the others are compared with.
-        others: at least one.
-        metric: one that all have per user; ndcg@10, recall@20 or rmse unless given.
+        baseline: the model that the others are compared with.
+        others: one or more models.
+        metric: a metric that all models have per user; by default ndcg@10, recall@20 or rmse.
         alpha: the level; intervals cover 1 - alpha.
         margin: the smallest difference that matters, as a share of the baseline's mean; declare it beforehand.
 
     Raises:
-        UsageError: nothing is to be compared, two have one name, or a metric is missing.
+        UsageError: there is nothing to compare, two models have the same name, or a metric is missing.
     """
     everybody = (baseline, *others)
     names = [one.name for one in everybody]

@@ -37,21 +37,22 @@ def recommend(
     """The best items of users, best first, by the ids of the data's source.
 
     Args:
-        model: what `train` gave, or a run or its folder.
-        users: source ids; or, of each, the source ids of items, oldest first: all that is known of a new user, and what
-            a known one did since. Only some families know newcomers, see docs/exchange.md. None is everybody.
-        k: items per user.
-        variant: of a run; the best on validation unless named.
-        seed: the first unless named.
-        exclude: "train", "valid" or "test": what a user has up to this split is no candidate; as the test evaluation
-            has it unless named.
+        model: the result of `train`, or a run or its folder.
+        users: source ids; or a mapping from source ids of users to source ids of items, oldest first: the history of a
+            new user, or what a known user did since training. Only some families can score newcomers, see
+            docs/exchange.md. None stands for all users.
+        k: how many items per user.
+        variant: the variant of a run; by default the best on validation.
+        seed: the training seed; by default the first.
+        exclude: "train", "valid" or "test": a user's items up to this split are not recommended; by default as in the
+            test evaluation.
 
     Returns:
         Columns user, rank (1 is the best), item, score and, where items have titles, title.
 
     Raises:
-        UsageError: the family knows no newcomers, or `k` is no whole number above 0.
-        DataError: a user is not known, or no training has finished.
+        UsageError: the family cannot score newcomers, or `k` is not a positive integer.
+        DataError: a user is unknown, or no training has finished.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise UsageError(f"k is {k!r}, expected a whole number above 0", where="recommend()")

@@ -25,11 +25,11 @@ from recsys.evaluation.result import Evaluation
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """What is in a run folder; each part is read when it is asked for.
+    """The content of a run folder; each part is read when it is first used.
 
     Attributes:
-        folder: of the run.
-        config: with all defaults filled in.
+        folder: the run folder.
+        config: the config of the run, with all defaults filled in.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class LoadedRun:
 
     @property
     def files(self) -> RunFolder:
-        """What lies where."""
+        """The paths of its files."""
         return RunFolder(self.folder)
 
     @cached_property
@@ -47,11 +47,11 @@ class LoadedRun:
 
     @property
     def answers(self) -> list[tuple[str, str]]:
-        """(source, task) of all records that are there."""
+        """(source, task) of all records in the folder."""
         return [(source.name, task.name) for source in self.files.sources() for task in source.tasks()]
 
     def records(self, source: str, task: str) -> Records:
-        """What a source answered to a task; `records.table` is an Arrow table, and iterating gives a record each.
+        """The answers of a source to a task; `records.table` is an Arrow table, and iterating yields one record each.
 
         Raises:
             UsageError: there are no such records.
@@ -64,12 +64,12 @@ class LoadedRun:
 
     @cached_property
     def results(self) -> Mapping[str, Any]:
-        """What the page says in numbers: `report/results.json`."""
+        """The numbers of the report: `report/results.json`."""
         read: Mapping[str, Any] = read_json(self.files.results, remedy="run the stage `report` first")
         return read
 
     def metrics(self) -> pa.Table:
-        """Columns variant, seed, split, metric and value, of every training that has finished."""
+        """A table with the columns variant, seed, split, metric and value, of all finished trainings."""
         rows = [
             {"variant": result.variant, "seed": result.seed, "split": split, "metric": metric, "value": value}
             for folder in self.files.trainings()
@@ -81,7 +81,7 @@ class LoadedRun:
         return pa.Table.from_pylist(rows) if rows else pa.table({})
 
     def evaluated(self, variant: str) -> Evaluated:
-        """What a variant's seeds gave on test, for `compare`.
+        """The test metrics of a variant, for `compare`.
 
         Raises:
             UsageError: there is no such variant.
@@ -103,11 +103,11 @@ class LoadedRun:
 
 
 def load_run(folder: Path | str) -> LoadedRun:
-    """A run by its folder, e.g. `runs/demo`.
+    """Opens a finished run by its folder, e.g. `runs/demo`.
 
     Raises:
-        UsageError: it is no run folder.
-        DataError: it is a run of another layout.
+        UsageError: the folder is not a run folder.
+        DataError: the run was written by a version with another layout.
     """
     path = Path(folder)
     return LoadedRun(path, read_run(path).config)

@@ -1,4 +1,4 @@
-"""Texts as vectors."""
+"""Encodes texts as vectors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from embed.options import EmbeddingOptions
 
 
 def embed(texts: Sequence[str | None], model: str | None = None, **options: Any) -> np.ndarray:
-    """Vectors of texts, by a model on this machine; nothing is downloaded.
+    """Encodes texts with an embedding model on this machine; nothing is downloaded.
 
     Args:
-        texts: n of them; None is a missing one.
-        model: a folder, `pkg:<distribution>/<path>`, a hub id in the local cache, or "tfidf"; the default of a config's
-            `embedding.model` unless given.
-        options: further ones of `embed.options.EmbeddingOptions`, such as `device="cpu"`.
+        texts: n texts; None stands for a missing one.
+        model: a folder, `pkg:<distribution>/<path>`, a hub id in the local cache, or "tfidf"; by default that of
+            `embedding.model` in configs.
+        options: further options of `embed.options.EmbeddingOptions`, such as `device="cpu"`.
 
     Returns:
-        float32 [n, d]; a missing text has zeros, which `train(..., item_features=...)` takes for missing.
+        float32 [n, d]; the row of a missing text is zero, which `train(..., item_features=...)` counts as missing.
 
     Raises:
         DataError: the model is not there or broken.

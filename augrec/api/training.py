@@ -1,4 +1,4 @@
-"""A recommender trained over seeds, and what stays of it."""
+"""Trains a recommender with several seeds, and reads the results."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Features = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """One recommender, trained with several seeds and selected on validation; nobody has looked at test.
+    """One recommender, trained with several seeds and selected on validation; the test split was not used.
 
     Attributes:
-        name: what tables and comparisons call it.
-        dataset: what it was trained on.
-        options: of its family.
-        training: how it was trained.
-        side: what it was given beside interactions.
-        seeds: those that it was trained with; one for a model that draws nothing.
-        folder: holds `seed-<n>/` with the parameters, the log and the validation metrics of each.
+        name: its name in tables and comparisons.
+        dataset: the data it was trained on.
+        options: the options of its family.
+        training: the training options.
+        side: the features it was given beside the interactions.
+        seeds: the training seeds; a model without randomness has one.
+        folder: has a folder for each seed, with the parameters, the log and the validation metrics.
     """
 
     name: str
@@ -54,22 +54,22 @@ class TrainedModel:
 
     @cached_property
     def results(self) -> Mapping[int, TrainingResult]:
-        """seed -> validation metrics, epochs, seconds, loss terms."""
+        """seed -> the result of its training: validation metrics, epochs, seconds, loss terms."""
         return {seed: read_training(TrainingFolder(_of_seed(self.folder, seed))) for seed in self.seeds}
 
     @property
     def valid(self) -> dict[str, float]:
-        """metric -> the mean over seeds on validation."""
+        """metric -> its mean over seeds on validation."""
         tables = [result.valid for result in self.results.values()]
         return {metric: float(np.mean([table[metric] for table in tables])) for metric in tables[0]}
 
     def recommender(self, seed: int | None = None) -> Recommender:
-        """The model itself, a `torch.nn.Module` that is ready to score; of the first seed unless one is named."""
+        """The trained model, a `torch.nn.Module` that is ready to score; by default that of the first seed."""
         folder = self.of_seed(self.seeds[0] if seed is None else seed)
         return restore(folder, self.dataset, self.options, self.side)
 
     def of_seed(self, seed: int) -> Path:
-        """The folder of one training. Raises UsageError where there is none with this seed."""
+        """The folder of the training with this seed. Raises UsageError if there is none."""
         if seed not in self.seeds:
             raise UsageError(f"{self.name} was not trained with seed {seed}", remedy=f"one of {self.seeds}")
         return _of_seed(self.folder, seed)
@@ -87,22 +87,22 @@ def train(
     folder: Path | str | None = None,
     **options: Any,
 ) -> TrainedModel:
-    """Trains a recommender with several seeds, each selected on validation. The test split is sealed meanwhile.
+    """Trains a recommender with several seeds, each selected on validation. The test split is not read.
 
     Args:
-        dataset: what it learns from.
-        model: a family, see `recommenders()`; or its options.
-        seeds: which, or how many (1, 2, ...). A model that draws nothing is computed once.
-        item_features, user_features: float32 [n, d] by name, row = contiguous id; a row of zeros is a missing one.
-        training: options of `recsys.options.TrainingOptions`, such as `{"epochs": 50, "lr": 0.01}`; the metric that
-            selects is ndcg@10 (rmse for models that predict ratings) unless it names another `monitor`.
-        name: what comparisons call it; the family's unless given.
-        folder: where to keep it; without one it is gone with the process.
-        options: of the family, such as `dim=64`; `augrec models FAMILY` lists them.
+        dataset: the data.
+        model: the name of a family, see `recommenders()`, or the options of one.
+        seeds: the seeds, or their number (1, 2, ...). A model without randomness is computed once.
+        item_features, user_features: name -> float32 [n, d], row = contiguous id; a row of zeros counts as missing.
+        training: options of `recsys.options.TrainingOptions`, such as `{"epochs": 50, "lr": 0.01}`. The epoch is
+            selected by ndcg@10 (rmse for models that predict ratings) unless they name another `monitor`.
+        name: its name in comparisons; by default that of the family.
+        folder: where to keep the results; without one they are deleted with the process.
+        options: options of the family, such as `dim=64`; `augrec models FAMILY` lists them.
 
     Raises:
         UsageError: there is no such family or option.
-        DataError: there is nothing to select on, or the model needs features that were not given.
+        DataError: there are no validation interactions, or the model needs features that were not given.
     """
     chosen = _options(model, options)
     wanted = _training(chosen, training or {})
@@ -132,7 +132,7 @@ def train(
 
 
 def recommenders() -> list[dict[str, Any]]:
-    """The families that can be trained: of each `family`, `name`, `kind`, `paper`, what it `needs` and `can_take`."""
+    """All families, each as a dict with `family`, `name`, `kind`, `paper`, `needs` and `can_take`."""
     from augrec.pipeline.model_list import describe_families
 
     return describe_families()
