@@ -45,6 +45,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "embedding": [],
     "number_format": [],
     "tuned_weights": [],
+    "tuning": [],
     "speculation": [],
     "anchors": ["{}"],
 }

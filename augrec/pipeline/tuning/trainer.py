@@ -91,6 +91,8 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
     """
     from transformers import set_seed
 
+    from augrec.pipeline.tuning.causal_attention import use as causal_attention
+
     files = TuneFolder(Path(settings.folder))
     sequences = list(read_sequences(files.tokens))
     began = time.monotonic()
@@ -100,6 +102,8 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
     options = _options(settings, files)
     set_seed(settings.seed)
     model, tokenizer = _load(settings)
+    if options.use_cpu:
+        causal_attention(model)
     adapter = _adapter(settings) if settings.method == "lora" else None
     watch = _watch(settings, files, talk, checkpoint, _threads() if options.use_cpu else None)
     trainer = trainer_class(settings, model, on_cpu=options.use_cpu)(
