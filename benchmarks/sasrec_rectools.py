@@ -4,7 +4,7 @@
                                          [--rounds N] [--users N] [--epochs N] [--seeds N ...]
 
 Both are trained as a user trains them: ours by `recsys.training.train`, RecTools' by its `fit`, which is Lightning's
-loop, with the sizes of `benchmarks.sasrec_epoch`: embeddings of 64, two blocks, one head, the latest 50 steps, dropout
+loop, with the sizes of `benchmarks.sequential`: embeddings of 64, two blocks, one head, the latest 50 steps, dropout
 .2, batches of 256, Adam at .001. RecTools' `BCE` with one negative is our `binary`, its `softmax` our `cross_entropy`.
 Blocks are arranged alike: what asks is normalised, and attention adds to that. The rest is each library's own: RecTools
 draws negatives from all items, those that the user has among them, starts from larger numbers, moves with a second beta
@@ -42,7 +42,8 @@ from benchmarks.epoch import MISSING, Clock, movielens
 from benchmarks.fresh import in_a_fresh_process, resident_bytes
 from benchmarks.memory import held_most
 from benchmarks.result import Result, add_json_option, report, run
-from benchmarks.sasrec_epoch import BATCH, BLOCKS, DIM, DROPOUT, LENGTH, LR, USERS, batches, data
+from benchmarks.sasrec_epoch import batches
+from benchmarks.sequential import BATCH, BLOCKS, DIM, DROPOUT, LENGTH, LR, USERS, data
 from benchmarks.timing import one_thread
 from recsys.augmentation import SideInformation
 from recsys.batches.base import Queries

@@ -10,8 +10,8 @@ import torch
 
 from benchmarks import sasrec_rectools
 from benchmarks.epoch import MISSING
-from benchmarks.sasrec_epoch import data
 from benchmarks.sasrec_rectools import Turn, learned, looked_for, measure, ours, their_scores, told, with_validation
+from benchmarks.sequential import data
 from recsys.data.dataset import Dataset
 from recsys.evaluation.next_item import next_items
 
