@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from augrec.api.training import TrainedModel
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.pipeline.sections import validated
@@ -41,6 +42,10 @@ class Evaluated:
     split: str
     by_seed: Mapping[int, Evaluation]
     deterministic: bool
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{metric} {value:.4f}" for metric, value in self.mean.items())
+        return f"<{self.name} on {self.split}, {counted(len(self.by_seed), 'seed')}: {means}>"
 
     @property
     def mean(self) -> dict[str, float]:
@@ -83,6 +88,8 @@ class Compared:
 
     def __str__(self) -> str:
         return f"{self.name} against {self.baseline}, {self.metric}: {self.why} ({self.evidence})"
+
+    __repr__ = __str__  # a notebook shows the list of `compare`
 
 
 def evaluate(

@@ -35,6 +35,9 @@ class LoadedRun:
     folder: Path
     config: Config
 
+    def __repr__(self) -> str:
+        return f"<run {self.config.name} in {self.folder}: {', '.join(self.config.variants)}>"
+
     @property
     def files(self) -> RunFolder:
         """The paths of its files."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from augrec.api.scratch import scratch_folder
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import digest
 from augrec.artefacts.run_folder import TrainingFolder
@@ -51,6 +52,10 @@ class TrainedModel:
     side: SideInformation
     seeds: tuple[int, ...]
     folder: Path
+
+    def __repr__(self) -> str:
+        data = self.dataset.meta.get("name", "data")
+        return f"<{self.name}, trained on {data} with {counted(len(self.seeds), 'seed')}>"
 
     @cached_property
     def results(self) -> Mapping[int, TrainingResult]:

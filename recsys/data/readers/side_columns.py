@@ -112,15 +112,26 @@ def _without_point(value: float) -> str | None:
 
 
 def _note_other_separator(filled: list[str], name: str, separator: str, path: Path, notes: list[str]) -> None:
-    """A line where a list column looks as if another separator stood in it: one value each, most with a comma."""
-    for other in (",", ";", "|"):
+    """A line where a list column of one value each looks as if another separator stood in it."""
+    for other in (",", ";", "|", "/", ">"):
         holding = [value for value in filled if other in value]
-        if other != separator.strip() and len(holding) > len(filled) / 2:
+        if (
+            other != separator.strip()
+            and holding
+            and (len(holding) > len(filled) / 2 or _joined(holding, filled, other))
+        ):
             notes.append(
                 f"{path.name}: no {name} are separated by {separator!r}, and {len(holding):,} hold {other!r}, e.g. "
                 f"{holding[0][:40]!r}; see list_separator"
             )
             return
+
+
+def _joined(holding: list[str], filled: list[str], other: str) -> bool:
+    """Whether values are others' values put together: most of what stands between the signs is a value by itself."""
+    alone = {value.strip() for value in filled if other not in value}
+    parts = [part.strip() for value in holding for part in value.split(other)]
+    return sum(part in alone for part in parts) > len(parts) / 2
 
 
 def _numeric_lists(cells: pd.Series) -> bool:

@@ -57,6 +57,7 @@ def test_a_closed_form_is_computed_once_and_a_trained_model_for_every_seed(data:
     assert graph.seeds == (3, 8)
     assert set(graph.results) == {3, 8}
     assert graph.results[3].test == {}, "nobody has looked at test"
+    assert repr(graph) == "<lightgcn, trained on data with 2 seeds>"
     one, other = (graph.recommender(seed).state_dict()["user_embedding"] for seed in (3, 8))
     assert not np.array_equal(one, other)
 
@@ -92,6 +93,10 @@ def test_verdicts_are_corrected_over_all_that_are_compared(data: Any) -> None:
     assert [row.name for row in both] == ["ease", "item_knn"]
     assert {row.word for row in both} <= {"better", "worse", "equivalent", "identical", "undecided"}
     assert str(both[0]).startswith("ease against popularity, recall@10: ")
+    assert repr(both[0]) == str(both[0]), "a notebook shows what is in a list by its repr"
+    mean = judged[1].mean["recall@10"]
+    assert repr(judged[1]).startswith("<ease on test, 1 seed: ")
+    assert f"recall@10 {mean:.4f}" in repr(judged[1])
     assert both[0].comparison.p_users == alone[0].comparison.p_users
     assert both[0].comparison.p_users_holm >= alone[0].comparison.p_users_holm
     expected = judged[1].mean["recall@10"] - judged[0].mean["recall@10"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import augrec as augrec_api
 from augrec.artefacts import plugins
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_training
+from recsys.models.registry import FAMILIES, Family
 from tests.kit.machine_speed import patience
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data
@@ -201,3 +206,28 @@ def test_a_package_that_cannot_be_loaded_is_named(
     assert problem in error.value.what
     assert error.value.where == entry
     assert "mend or uninstall" in (error.value.remedy or "")
+
+
+def test_the_model_of_the_documentation_is_trained_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    files = re.findall(r"```python\n# (lucky/\w+\.py)\n(.*?)```", text, flags=re.DOTALL)
+    assert [name for name, _ in files] == ["lucky/augrec.py", "lucky/options.py", "lucky/model.py"]
+    (tmp_path / "lucky").mkdir()
+    (tmp_path / "lucky" / "__init__.py").touch()
+    for name, code in files:
+        (tmp_path / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    added: list[Family] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(FAMILIES, "register", added.append)
+        importlib.import_module("lucky.augrec").register()
+    clicks = pd.DataFrame(
+        [(f"u{u}", f"i{(u % 4) + 4 * k}") for u in range(40) for k in range(6)], columns=["user", "item"]
+    )
+    data = augrec_api.prepare(clicks, user="user", item="item")
+    with FAMILIES.including(*added):
+        model = augrec_api.train(data, "lucky", dim=8, seeds=1, training={"epochs": 15, "batch_size": 16, "lr": 0.05})
+        found = augrec_api.evaluate(model, cutoffs=(4,))
+    assert min(one.mean["recall@4"] for one in found.by_seed.values()) > 0.6, "by chance it is 0.2"

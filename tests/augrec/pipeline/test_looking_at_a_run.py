@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.run_folder import RunFolder
 from augrec.cli import app
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.slurm.status import collect
@@ -168,7 +169,18 @@ def test_a_finished_run_one_may_only_read_is_said_to_be_finished(
     assert result.exit_code == 0, result.output
     assert result.output.count("skipped, unchanged") == len(chain(read_config(finished_run.parent / "toy.yaml")))
     assert "finished; the folder may only be read" in result.output
+    assert " reaches recall@10 " in result.output, "the verdict stands at the end, whether or not anything was done"
     assert times(run_copy) == before
+
+
+def test_a_stage_that_had_finished_is_open_for_a_reason(
+    run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    lists = RunFolder(run_copy).candidates
+    lists.unlink()
+    result = CliRunner().invoke(app, ["status", str(run_copy)])
+    assert f"candidates: an output is gone: {lists.relative_to(run_copy)}" in result.output.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from augrec.artefacts.errors import DataError
 from recsys.data.readers.blocks import blocks
 from recsys.data.readers.delimited import Layout, header_fields, read_delimited, refuse_broken_quotes
 from recsys.data.readers.registry import read
+from recsys.data.readers.side_columns import side_column
 
 FRAME = pd.DataFrame(
     {"who": ["007", "7", "NA"], "what": ["a", "b", "a"], "stars": [1.0, 2.5, 5.0], "when": [10, 20, 30]}
@@ -335,6 +336,21 @@ def test_a_list_that_another_separator_divides_is_said(read_files: Callable) -> 
         "s.csv: no genres are separated by '|', and 2 hold ',', e.g. 'Drama, War'; see list_separator",
     )
     assert read_files("table", files, table | {"list_separator": ","}).items["genres"].tolist()[0] == ["Drama", "War"]
+
+
+@pytest.mark.parametrize(
+    ("genres", "said"),
+    [
+        (["Crime", "Cooking", "Travel", "War", "Crime / Cooking"], "and 1 hold '/', e.g. 'Crime / Cooking'"),
+        (["Sci-Fi/Fantasy", "Cooking", "Travel"], ""),
+        (["Crime > Noir", "Food > Bread", "Travel"], "and 2 hold '>', e.g. 'Crime > Noir'"),
+    ],
+)
+def test_a_list_column_whose_values_are_joined_otherwise_is_said(genres: list[str], said: str) -> None:
+    notes: list[str] = []
+    side_column(pd.Series(genres, name="genres", dtype="str"), Path("s.csv"), notes)
+    assert [note for note in notes if "list_separator" in note] == [note for note in notes if said and said in note]
+    assert bool(said) == bool(notes)
 
 
 def test_marks_after_a_backslash_are_read_when_that_is_named(read_files: Callable) -> None:

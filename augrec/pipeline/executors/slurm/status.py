@@ -49,7 +49,7 @@ class StageRow:
     """Why the state cannot be known, e.g. because the data are not here."""
     open: str = ""
     """What a source's last run left unanswered; where it was killed, how many records are there. How far a training
-    came that was broken off."""
+    came that was broken off. Of a stage that had finished, what has changed since."""
 
 
 def open_pieces(run: Run) -> list[Piece]:
@@ -70,16 +70,19 @@ def collect(run: Run) -> list[StageRow]:
     for stage in chain(run.config):
         name = stage.name
         try:
-            done = known and stale_reason(stage, run, stage.marker(run), stage.identity(run)) is None
+            marker = stage.marker(run)
+            stale = stale_reason(stage, run, marker, stage.identity(run)) if known else None
         except AugrecError as error:
             rows.append(StageRow(name, "", "unknown", jobs=shown.get(name, ""), note=str(error)))
             known = False
             continue
-        if done:
+        if known and stale is None:
             rows.append(StageRow(name, "", "done"))
             continue
         reached = stage.open(run, "") if known and not stage.has_pieces else ""
-        rows.append(StageRow(name, "", "open" if known else "waiting", jobs=shown.get(name, ""), open=reached))
+        why = stale if known and marker is not None else ""  # it finished once: nothing else says why it is open
+        state = "open" if known else "waiting"
+        rows.append(StageRow(name, "", state, jobs=shown.get(name, ""), open=reached or why or ""))
         if known:
             for mine in _groups(stage.pieces(run)):
                 group = _group(mine, alive)
