@@ -34,7 +34,7 @@ def main(start: Path, settings: Path, way: str) -> int:
     runpy.run_path(str(start), run_name="lent")["lend"](start.parents[2])
     from trl import SFTTrainer
 
-    from augrec.pipeline.tuning import trainer
+    from augrec.pipeline.tuning import causal_attention, lora_product, trainer
 
     told: dict[str, float] = {}
     own, options = trainer.trainer_class, trainer._options
@@ -48,6 +48,7 @@ def main(start: Path, settings: Path, way: str) -> int:
 
     if way == "trl":
         trainer._options = as_trl_does
+        causal_attention.use = lora_product.use = lambda _: 0
         trainer.trainer_class = lambda *_, **__: timed(SFTTrainer, told)
     else:
         trainer.trainer_class = lambda *given, **named: timed(own(*given, **named), told)

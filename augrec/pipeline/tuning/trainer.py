@@ -92,6 +92,7 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
     from transformers import set_seed
 
     from augrec.pipeline.tuning.causal_attention import use as causal_attention
+    from augrec.pipeline.tuning.lora_product import use as one_product
 
     files = TuneFolder(Path(settings.folder))
     sequences = list(read_sequences(files.tokens))
@@ -110,6 +111,8 @@ def train(settings: TrainerSettings, talk: Talk) -> int:
         model, options, train_dataset=_dataset(sequences), processing_class=tokenizer, peft_config=adapter,
         callbacks=[watch],
     )  # fmt: skip
+    if options.use_cpu and adapter is not None:
+        one_product(trainer.model)
     with _stopping(watch, alone=trainer.args.world_size == 1), _inputs_as_they_are(trainer):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if watch.stopped:
