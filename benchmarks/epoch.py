@@ -25,11 +25,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.weights.packages import locate
@@ -175,7 +176,8 @@ def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool)
         dataset.train, n_users, dataset.n_items, batch_size=BATCH, generator=torch.Generator().manual_seed(seed)
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=LR)
-    loader = torch.utils.data.DataLoader(range(observed.shape[1]), batch_size=BATCH, shuffle=True)  # type: ignore[arg-type]
+    edges: Any = range(observed.shape[1])
+    loader: DataLoader[Any] = DataLoader(edges, batch_size=BATCH, shuffle=True)
 
     def step() -> None:
         for rows in loader:

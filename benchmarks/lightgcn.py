@@ -64,7 +64,7 @@ class Stacked(nn.Module):
 
     def forward(self) -> Embeddings:
         """The final embeddings of users and items."""
-        layers = [self.embedding]
+        layers: list[Tensor] = [self.embedding]
         for _ in range(LAYERS):
             layers.append(torch.sparse.mm(self.adjacency, layers[-1]))
         users, items = torch.stack(layers, dim=1).mean(dim=1).split(self.sizes)

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,20 +117,23 @@ class Plain(Form):
         edges, side, batch = data(sizes)
         where, options = device(), LLMRecOptions()
         few = np.zeros(1, dtype=np.int64)  # the same parameters without the cost of constants: features of one row
-        rows = {"user": sizes.users, "item": sizes.items, "attributes": sizes.items}
-        tiny = SideInformation(
-            **{
-                group: {
-                    name: FeatureMatrix(matrix.values[:1], few.repeat(n), np.ones(n, dtype=np.bool_))
-                    for name, matrix in getattr(side, group).items()
-                }
-                for group, n in rows.items()
+
+        def of_one_row(matrices: Mapping[str, FeatureMatrix], n: int) -> dict[str, FeatureMatrix]:
+            return {
+                name: FeatureMatrix(matrix.values[:1], few.repeat(n), np.ones(n, dtype=np.bool_))
+                for name, matrix in matrices.items()
             }
+
+        tiny = SideInformation(
+            user=of_one_row(side.user, sizes.users),
+            item=of_one_row(side.item, sizes.items),
+            attributes=of_one_row(side.attributes, sizes.items),
         )
         generator = torch.Generator().manual_seed(0)
         start = LLMRec(edges, sizes.users, sizes.items, tiny, options, generator).to(where)
         self.options, self.ids = options, (start.user_embedding, start.item_embedding)
-        self.layers = {name: start.layers[start.features.layer_of(name)] for name in start.features.constants}
+        features: Any = start.features
+        self.layers = {name: start.layers[features.layer_of(name)] for name in features.constants}
         hops = bipartite(edges, sizes.users, sizes.items, options.norm)
         self.to_users, self.to_items = (hop.matrix().to_sparse_coo().coalesce().to(where) for hop in hops)
         self.features = {
@@ -150,7 +154,8 @@ class Plain(Form):
             else:
                 users[name] = torch.sparse.mm(self.to_users, projected)
                 items[name] = torch.sparse.mm(self.to_items, users[name])
-        user_layers, item_layers = [self.ids[0]], [self.ids[1]]
+        user_layers: list[Tensor] = [self.ids[0]]
+        item_layers: list[Tensor] = [self.ids[1]]
         for layer in range(1, o.layers + 1):
             u = torch.sparse.mm(self.to_users, item_layers[-1])
             user_layers.append(u.softmax(1) if layer == o.layers else u)
@@ -203,7 +208,7 @@ def least(sizes: Sizes, rounds: int) -> float:
     return best_seconds({"products": products}, rounds, device())["products"]
 
 
-def served(kind: type[Form], sizes: Sizes, rounds: int, turn: Connection) -> None:
+def served(kind: Callable[[Sizes], Form], sizes: Sizes, rounds: int, turn: Connection) -> None:
     """Runs in a process of its own: a measured step whenever the other end says so, then the peak memory."""
     with one_thread():
         form = kind(sizes)

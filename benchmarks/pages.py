@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -157,7 +157,7 @@ def _write_profiles(folder: RunFolder, shape: Shape, rng: np.random.Generator) -
 
 def _write_training(folder: RunFolder, name: str, seed: int, chance: np.ndarray, rng: np.random.Generator) -> None:
     """Metrics of lists with as many hits among the first k as a user's luck gives."""
-    n_test, values = HELD_OUT["test"], {}
+    n_test, values = HELD_OUT["test"], dict[str, np.ndarray]()
     hits = np.zeros(len(chance))
     for k in CUTOFFS:
         hits = np.minimum(n_test, hits + rng.binomial(1, chance) + (rng.random(len(chance)) < chance / 4))
@@ -207,6 +207,7 @@ def make_comparison_page(folder: Path, shape: Shape) -> None:
     judgements = downstream.judgements(groups)
     sizes = tuple(group.size() for group in groups)
     facts = tuple(ArmFacts(arm, arm, "llm" if n else "none", None, None, {}, None, None) for n, arm in enumerate(arms))
+    no_texts: dict[str, Any] = dict.fromkeys(TEXT_MEASURES, ())
     results = ComparisonResults(
         schema=SCHEMA,
         name="made",
@@ -227,7 +228,7 @@ def make_comparison_page(folder: Path, shape: Shape) -> None:
         downstream=judgements,
         provenance=Provenance("", {}, Embedding(None, None), None, {}, (), "", {}),
         seconds=0.0,
-        **dict.fromkeys(TEXT_MEASURES, ()),
+        **no_texts,
     )
     write_results(results, files.results)
     write_markdown(results, files.markdown)

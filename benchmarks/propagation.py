@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -110,12 +111,12 @@ def measure(name: str, rounds: int, sizes: tuple[int, int, int] | None = None) -
         for part, right in zip(pass_of(form), expected, strict=True):
             if (part - right).abs().max() > AGREEMENT * right.abs().max():
                 raise AugrecError(f"{key} does not agree with ours on {name} edges")
-    best = best_seconds({key: lambda f=form: pass_of(f) for key, form in runnable.items()}, rounds, where)
+    best = best_seconds({key: partial(pass_of, form) for key, form in runnable.items()}, rounds, where)
     results.append(Result.unjudged(f"{name} edges: ours", 1e3 * best["ours"], "ms", "for information"))
-    for key, form in found.items():
+    for key, contender in found.items():
         target = TARGETS.get(key, {}).get(name)
-        if isinstance(form, str):
-            results.append(Result.unjudged(f"{name} edges: {key}", None, "", f"not measured: {form}"))
+        if isinstance(contender, str):
+            results.append(Result.unjudged(f"{name} edges: {key}", None, "", f"not measured: {contender}"))
         elif target is not None:
             results.append(Result.at_least(f"{name} edges: {key} / ours", best[key] / best["ours"], target, "x"))
         elif key != "ours":

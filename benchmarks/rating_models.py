@@ -105,7 +105,8 @@ class Theirs:
     """
 
     def __init__(self, dataset: Dataset, family: str) -> None:
-        fields = entity_fields(dataset, SideInformation(), FAMILIES[family].options().fields, family)
+        options: Any = FAMILIES[family].options
+        fields = entity_fields(dataset, SideInformation(), options().fields, family)
         make = getattr(library("models"), MODELS[family])
         inputs = library("inputs")
         sides = [(0, field) for field in fields.users] + [(1, field) for field in fields.items]

@@ -86,11 +86,11 @@ class PublishedSasRec(nn.Module):
                 attention.out_proj.weight.copy_(torch.eye(len(maps[0])))
                 attention.out_proj.bias.zero_()
                 for theirs, ours in ((self.inner, "inner"), (self.outer, "outer")):
-                    theirs[number].weight.copy_(own[f"{ours}.weight"][..., None])
-                    theirs[number].bias.copy_(own[f"{ours}.bias"])
+                    theirs[number].load_state_dict(
+                        {"weight": own[f"{ours}.weight"][..., None], "bias": own[f"{ours}.bias"]}
+                    )
                 for norms, ours in ((self.attention_norms, "attention_norm"), (self.network_norms, "network_norm")):
-                    norms[number].weight.copy_(own[f"{ours}.weight"])
-                    norms[number].bias.copy_(own[f"{ours}.bias"])
+                    norms[number].load_state_dict({part: own[f"{ours}.{part}"] for part in ("weight", "bias")})
 
 
 def published_batches(

@@ -37,7 +37,8 @@ def write_both(model: Path, adapter: Path, merged: Path) -> None:
     """An adapter as peft saves it, and a copy of the model with W + (alpha / r) B A in its place."""
     draws = torch.Generator().manual_seed(7)
     shutil.copytree(model, merged)
-    weights, matrices = {path: load_file(path) for path in sorted(merged.glob("*.safetensors"))}, {}
+    weights = {path: load_file(path) for path in sorted(merged.glob("*.safetensors"))}
+    matrices: dict[str, torch.Tensor] = {}
     for path, tensors in weights.items():
         for name in sorted(tensors):
             module = name.removesuffix(".weight")

@@ -47,8 +47,8 @@ def main(start: Path, settings: Path, way: str) -> int:
         return made
 
     if way == "trl":
-        trainer._options = as_trl_does
-        causal_attention.use = lora_product.use = lambda _: 0
+        trainer._options = as_trl_does  # type: ignore[assignment]
+        causal_attention.use = lora_product.use = lambda _: 0  # type: ignore[assignment]
         trainer.trainer_class = lambda *_, **__: timed(SFTTrainer, told)
     else:
         trainer.trainer_class = lambda *given, **named: timed(own(*given, **named), told)

@@ -155,11 +155,11 @@ class Replay:
         results.append(self._judged("draws that are not used", unused, 0, "draws"))
         for name, array in figures.under("loss/").items():
             unit, limit = ("absolute", AROUND_ZERO[name]) if name in AROUND_ZERO else ("relative", RELATIVE)
-            value = apart(terms.get(name, []), array, relatively=unit == "relative")
-            results.append(self._judged(f"loss/{name}", value, limit, unit))
+            difference = apart(terms.get(name, []), array, relatively=unit == "relative")
+            results.append(self._judged(f"loss/{name}", difference, limit, unit))
         for name, array in figures.under("grad_norm/").items():
-            value = apart(norms.get(self.ours(name), []), array)
-            results.append(self._judged(f"grad_norm/{name}", value, RELATIVE, "relative"))
+            difference = apart(norms.get(self.ours(name), []), array)
+            results.append(self._judged(f"grad_norm/{name}", difference, RELATIVE, "relative"))
         return results
 
     def _batch(self, number: int) -> Triplets:
