@@ -18,6 +18,7 @@ import typer
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
+from augrec.artefacts.visible import visible
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
@@ -27,6 +28,7 @@ from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
 from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
+from augrec.pipeline.host.command_list import CommandList
 from augrec.pipeline.host.stopping import Stopped, Stopper
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="augrec",
+    cls=CommandList,
     help="LLM augmentation for graph recommenders: offline, on open weights, with controls and tests built in.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -189,6 +192,7 @@ def compare(
     from augrec.artefacts.study_folder import ComparisonFolder
     from augrec.pipeline.studies.comparison.plan import read_compare
     from augrec.pipeline.studies.comparison.run import run_compare
+    from augrec.report.pages.comparison.results import read_results
 
     _check_stages(force)
     plan = read_compare(config, overrides)
@@ -198,9 +202,10 @@ def compare(
     ):
         page = run_compare(plan, execution)
     folder = ComparisonFolder(plan.folder)
+    lead = visible(read_results(folder.results).headline.lead)  # arms are called as somebody's config calls them
     answer(
-        {"comparison": folder.root, "page": page, "results": folder.results},
-        lambda out: out.print(f"\nComparison: {page}", highlight=False),
+        {"comparison": folder.root, "page": page, "results": folder.results, "lead": lead},
+        lambda out: out.print(f"\n{lead}\nComparison: {page}", highlight=False, markup=False),
         brief=[page],
     )
 

@@ -280,6 +280,12 @@ class Config(Options):
             raise ValueError(
                 f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words}, and lists nothing"
             )
+        needed = FAMILIES[base.family].needed(base)
+        if needed:
+            raise ValueError(
+                f"candidates.model: '{self.candidates.model}' needs features ({', '.join(sorted(needed))}), and "
+                "candidates are listed before there are any; name a model of interactions alone, e.g. lightgcn or ease"
+            )
         check_monitor("candidates.model", self.candidates.model, self.models, self.training)
 
     def _tuning_fits(self) -> None:

@@ -53,6 +53,7 @@ def test_help_lists_every_command(shell: Shell) -> None:
         "doctor",
     ):
         assert f" {command} " in shown
+    assert "..." not in shown.partition("Commands:")[2], "sentences are broken into lines and not cut"
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,21 @@ from augrec.artefacts.counts import counted
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.tasks import About
 from augrec.pipeline.host.answers import Json, Quiet, answer
+from augrec.pipeline.host.command_list import CommandList
 from augrec.pipeline.host.terminal import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 import_app = typer.Typer(
-    help="Read published files, or texts of your own, into artefacts.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandList,
+    help="Read published files, or texts of your own, into artefacts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
-export_app = typer.Typer(help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None)
+export_app = typer.Typer(
+    cls=CommandList, help="Write a run for other people's code.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +35,10 @@ def register(app: typer.Typer) -> None:
 
 
 requests_app = typer.Typer(
-    help="Ask a source's questions by batch files instead of a server.", no_args_is_help=True, rich_markup_mode=None
+    cls=CommandList,
+    help="Ask a source's questions by batch files instead of a server.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The run's YAML file.")]

@@ -70,6 +70,10 @@ def test_there_are_configs() -> None:
         ("dataset.source.format=csv", "dataset.source.format: 'csv' is not one of recbole"),
         ("variants.base.model=lightgbm", "variants.base.model: 'lightgbm' is not defined in `models`"),
         ("variants.augmented.source=gpt", "variants.augmented.source: 'gpt' is not defined in `generation.sources`"),
+        (
+            "models.lightgcn={family: vbpr}",
+            "candidates.model: 'lightgcn' needs features (item), and candidates are listed",
+        ),
         ("report.baseline=bse", "report.baseline: 'bse' is not defined in `variants`"),
         ("report.primary=recall@7", "report.primary: recall@7 is not computed"),
         ("seeds=[1,1]", "seeds: a seed is listed twice"),
