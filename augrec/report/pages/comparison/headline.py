@@ -94,7 +94,8 @@ class _Writer:
         found = {title: self._verdict(arm, other, name) for name, title in self._judges.items()}
         reasons = {title: one.why for title, one in found.items() if one is not None and one.why}
         if len(set(reasons.values())) == 1 and len(reasons) == len(found):
-            return f" {next(iter(reasons.values()))}."
+            (why,) = set(reasons.values())
+            return f" {why[:1].upper()}{why[1:]}."
         return "".join(f" {title}: {why}." for title, why in reasons.items())
 
     def beside_baseline(self, arm: str) -> str:
