@@ -53,14 +53,14 @@ def write_candidates(
     if size < 1:
         raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
     starts, ties = dataset.starts("train"), SourceTies.of_dataset(dataset, seed, device)
-    parts, leaders = [], Leaders()
+    parts, leaders, most = [], Leaders(), size + int(np.diff(starts).max(initial=0))
     begin, width = 0, chunk or default_chunk(dataset.n_items)
     while begin < dataset.n_users:
         users = np.arange(begin, min(begin + width, dataset.n_users))
         parts.append(_best(scores, users, dataset, starts, size, ties, leaders, device))
         begin += width
         if chunk is None and leaders.known:  # few of the items are looked at, so that more users are no more scores
-            width = default_chunk(leaders.count(size + int(np.diff(starts).max())))
+            width = default_chunk(leaders.count(most))
     user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     owned = among(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
