@@ -288,11 +288,11 @@ def quality(loss: str, epochs: int, seeds: Sequence[int]) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         changes = {"min_rating": None, "split": {"kind": "leave_last_out"}}
         dataset = movielens(RunFolder(Path(folder)).dataset, **changes)
-    makers = {"ours": our_scores, "RecTools": their_scores}
-    found = {
-        name: [learned(dataset, scores(dataset, loss, epochs, seed), loss) for seed in seeds]
-        for name, scores in makers.items()
-    }
+        makers = {"ours": our_scores, "RecTools": their_scores}
+        found = {
+            name: [learned(dataset, scores(dataset, loss, epochs, seed), loss) for seed in seeds]
+            for name, scores in makers.items()
+        }
     results = []
     for name, each in found.items():
         for seed, one in zip(seeds, each, strict=True):
