@@ -57,13 +57,13 @@ def measured(model: Path, folder: Path, steps: int, batch: int, rounds: int) -> 
     taken: dict[str, list[float]] = {way: [] for way in WAYS}
     peak: dict[str, float] = {}
     losses: dict[str, list[float]] = {}
-    files = TuneFolder(folder / "tune")
-    tokens = write_tokens(folder / "tokens.parquet", steps * batch)
+    files = TuneFolder(folder / "way")
+    tokens = write_tokens(folder / "sequences.parquet", steps * batch)
     for _ in range(rounds):
         for way, (program, dtype) in WAYS.items():
             shutil.rmtree(files.root, ignore_errors=True)
             files.root.mkdir()
-            shutil.copy(folder / "tokens.parquet", files.tokens)
+            shutil.copy(folder / "sequences.parquet", files.tokens)
             settings = TrainerSettings(
                 model=str(model), model_sha256="", folder=str(files.root), tokens_sha256=sha256_file(files.tokens),
                 method="lora", epochs=1, learning_rate=2e-4, batch_size=batch, micro_batch_size=min(4, batch),

@@ -19,10 +19,15 @@ from tests.test_documents import DOCUMENTS, ROOT, command_lines
 
 CONFIGS = ("configs/ml-100k/llmrec.yaml", "configs/ml-100k/demo.yaml")
 """What the documents call configs: the toy run's, called `shop`, as the tutorial calls its copy."""
-RUNS = ("runs/llmrec", "runs/demo", "runs/shop", "runs/slow")
+RUNS = ("runs/ml-100k-llmrec", "runs/demo", "runs/shop", "runs/slow")
 """What they call run folders: the finished toy run."""
-PLACEHOLDERS = {"RUN": "runs/shop", "CONFIG": "shop.yaml", "DIR": "new-folder"}
+PLACEHOLDERS = {"RUN": "runs/shop", "CONFIG": "shop.yaml", "DIR": "new-folder", "FILE": "texts.csv"}
 """Words that stand for something of the reader's own, and what it is here; a new folder is another one each time."""
+TEXTS = {
+    "texts.csv": "user,item,text\nu1,i1,short and old\nu2,i2,long and new\n",
+    "profiles.jsonl": '{"customer": "u1", "profile": "old"}\n{"customer": "u2", "profile": "new"}\n',
+}
+"""What they call files of texts that somebody has already."""
 CANNOT = {
     "augrec compare": "encodes and trains for minutes, one of them from a published release",
     "augrec experiment": "trains for minutes",
@@ -110,6 +115,8 @@ def world(shell: Shell, finished_run: Path) -> Shell:
         resolved = shell.folder / name / "config.yaml"
         assert yaml.safe_load(resolved.read_text())["name"] == "toy"
     write_config(shell.folder / PLACEHOLDERS["CONFIG"], config)
+    for name, text in TEXTS.items():
+        (shell.folder / name).write_text(text)
     (shell.folder / "slurm").symlink_to(ROOT / "slurm")
     return shell
 

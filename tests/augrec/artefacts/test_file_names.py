@@ -14,8 +14,9 @@ PACKAGES = ("augrec", "augment", "embed", "recsys", "benchmarks")
 FOLDERS = tuple(ROOT / "augrec" / "artefacts" / f"{name}_folder.py" for name in ("run", "base", "source", "study"))
 OTHERS = {
     "augrec/artefacts/model_files.py": {"model.safetensors"},  # of Hugging Face's folders of weights
+    "augrec/artefacts/tune_folder.py": {"number_format.json"},  # the trainer's, beside that of a source's engine
 }
-"""Files of somebody else's that are called the same."""
+"""Files of somebody else's, or of another folder, that are called the same."""
 
 
 def pattern(node: ast.expr) -> str | None:

@@ -192,7 +192,7 @@ def test_a_test_that_is_missing_is_named_and_claims_nothing(found: Downstream) -
         untested.append(replace(judgement, groups={"all": {"recall@20": replace(value, versus=versus)}}))
     found_without = told(RECALL, tuple(untested), [group])
     assert ": undecided with llmrec" in found_without.lead
-    assert "ahead over users, but untested over seeds" in found_without.evidence
+    assert "Ahead over users, but untested over seeds" in found_without.evidence
 
 
 def test_one_training_of_what_draws_nothing_is_paired_with_every_seed_of_the_other(run: RunFolder) -> None:
