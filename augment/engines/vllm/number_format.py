@@ -18,10 +18,9 @@ from typing import Any
 
 from augment.engines.vllm.options import VllmOptions
 from augrec.artefacts.cache import cache_folder
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, write_json_once
 from augrec.artefacts.model_files import is_quantised
-from augrec.artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags, processor_name
+from augrec.artefacts.pinned_format import pinned_format
+from augrec.artefacts.processor import FastestFormat, fastest_format, format_by_flags, processor_flags
 from augrec.artefacts.versions import installed_version
 
 ROWS, INPUTS, OUTPUTS = 256, 576, 1536
@@ -63,27 +62,16 @@ def settled_format(
     if options.quantization is not None or is_quantised(model):
         return NumberFormat("auto", "vLLM chooses for quantised weights")
     quickest = fastest() if fastest else fastest_format(measured_seconds, cache_folder() / "processor.json")
-    chosen = NumberFormat(quickest.dtype, quickest.why)
-    return chosen if pin is None else _pinned(pin, chosen)
+    return NumberFormat(quickest.dtype, quickest.why) if pin is None else _pinned(pin, quickest)
 
 
-def _pinned(pin: Path, chosen: NumberFormat | None) -> NumberFormat:
+def _pinned(pin: Path, chosen: FastestFormat | None) -> NumberFormat:
     """What the run keeps to: its first choice."""
-    if chosen is None:
-        pinned = read_json(pin, remedy=_FORGET)
-    else:
-        pinned = write_json_once(pin, {"dtype": chosen.dtype, "why": chosen.why, "processor": processor_name()})
-    try:
-        dtype, why, processor = (str(pinned[name]) for name in ("dtype", "why", "processor"))
-        known = dtype in ("float32", "bfloat16")
-    except (KeyError, TypeError):
-        known = False
-    if not known:
-        raise DataError("the file does not say what the run is computed in", where=pin, remedy=_FORGET)
-    faster = _faster_than(dtype, True)
-    if processor == processor_name() and not faster:  # two kinds of processor may have one name
-        return NumberFormat(dtype, why)
-    return NumberFormat(dtype, f"this run was begun in it, on {processor}{faster}")
+    kept = pinned_format(pin, chosen, what="the run is computed in", remedy=_FORGET)
+    faster = _faster_than(kept.dtype, True)
+    if kept.chosen_here and not faster:
+        return NumberFormat(kept.dtype, kept.why)
+    return NumberFormat(kept.dtype, f"this run was begun in it, on {kept.processor}{faster}")
 
 
 _FORGET = "delete it to choose anew; what was answered in another format is then asked again"

@@ -7,11 +7,9 @@ to what it was begun in.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, cast
 
-from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_json, write_json_once
-from augrec.artefacts.processor import FastestFormat, format_by_flags, processor_flags, processor_name
+from augrec.artefacts.pinned_format import PinnedFormat, pinned_format
+from augrec.artefacts.processor import FastestFormat, format_by_flags, processor_flags
 from augrec.artefacts.tune_folder import TuneFolder
 from augrec.pipeline.tuning.settings import TrainerSettings
 
@@ -30,7 +28,7 @@ def begun_in(settings: TrainerSettings, files: TuneFolder) -> TrainerSettings:
     """The settings with the format that `auto` was settled on; as they are where nothing is settled."""
     if settings.dtype != "auto" or not files.number_format.exists():
         return settings
-    return replace(settings, dtype=_read(files)[0])
+    return replace(settings, dtype=_pinned(files, None).dtype)
 
 
 def settle(settings: TrainerSettings, files: TuneFolder, *, gpu: bool | None) -> Settled:
@@ -47,12 +45,9 @@ def settle(settings: TrainerSettings, files: TuneFolder, *, gpu: bool | None) ->
     if settings.dtype != "auto":
         return Settled(settings, "the configuration says so")
     fastest = _of_processor() if gpu is None else _of_gpu(gpu)
-    chosen = {"dtype": fastest.dtype, "why": fastest.why, "processor": processor_name()}
-    write_json_once(files.number_format, chosen)
-    dtype, why, processor = _read(files)
-    if dtype != fastest.dtype:
-        why = f"this run was begun in it, on {processor}"
-    return Settled(replace(settings, dtype=dtype), why)
+    kept = _pinned(files, fastest)
+    why = kept.why if kept.dtype == fastest.dtype else f"this run was begun in it, on {kept.processor}"
+    return Settled(replace(settings, dtype=kept.dtype), why)
 
 
 def _of_processor() -> FastestFormat:
@@ -64,13 +59,6 @@ def _of_gpu(bfloat16: bool) -> FastestFormat:
     return FastestFormat("bfloat16", "the GPU has it") if bfloat16 else FastestFormat("float32", "the GPU has no other")
 
 
-def _read(files: TuneFolder) -> tuple[Literal["bfloat16", "float32"], str, str]:
-    """Format, reason and processor."""
-    kept = read_json(files.number_format, remedy=FORGET)
-    try:
-        dtype, why, processor = (str(kept[name]) for name in ("dtype", "why", "processor"))
-    except (KeyError, TypeError):
-        dtype = why = processor = ""
-    if dtype not in ("bfloat16", "float32"):
-        raise DataError("the file does not say what the model is trained in", where=files.number_format, remedy=FORGET)
-    return cast(Literal["bfloat16", "float32"], dtype), why, processor
+def _pinned(files: TuneFolder, chosen: FastestFormat | None) -> PinnedFormat:
+    """What the training keeps to."""
+    return pinned_format(files.number_format, chosen, what="the model is trained in", remedy=FORGET)

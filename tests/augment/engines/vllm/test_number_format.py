@@ -15,6 +15,7 @@ from augment.engines.vllm import number_format
 from augment.engines.vllm.number_format import NumberFormat, measured_seconds, settled_format
 from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.start import CACHE_GIB, GIB, engine_settings
+from augrec.artefacts import pinned_format
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import write_json_once
 from augrec.artefacts.processor import FastestFormat
@@ -53,9 +54,9 @@ def test_on_a_gpu_and_for_quantised_weights_auto_is_left_to_vllm(tmp_path: Path)
 
 def test_a_run_keeps_to_what_it_was_begun_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin = tmp_path / "source" / "pin.json"
-    monkeypatch.setattr(number_format, "processor_name", lambda: "Old Xeon")
+    monkeypatch.setattr(pinned_format, "processor_name", lambda: "Old Xeon")
     assert settled_format(AUTO, tmp_path, pin, **on_cpu("float32")).dtype == "float32"
-    monkeypatch.setattr(number_format, "processor_name", lambda: "New EPYC")
+    monkeypatch.setattr(pinned_format, "processor_name", lambda: "New EPYC")
     elsewhere = settled_format(AUTO, tmp_path, pin, **on_cpu("bfloat16"))
     assert elsewhere.dtype == "float32"
     assert "begun in it, on Old Xeon" in elsewhere.why
