@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "item_models": [],
     "epoch": [],
     "lightgcn": [],
+    "mf_bpr": [],
     "rlmrec_epoch": [],
     "rating_models": [],
     "sasrec_epoch": [],

@@ -1,6 +1,6 @@
-"""How long is a training epoch, and does it learn as much, beside PyG's LightGCN and Cornac's BPR?
+"""How long is LightGCN's training epoch, and does it learn as much, beside PyG's?
 
-    python -m benchmarks.epoch [--json FILE] [--epochs N] [--seed N] [--only lightgcn|mf-bpr|mf-bpr-sgd]
+    python -m benchmarks.epoch [--json FILE] [--epochs N] [--seed N]
 
 Data: MovieLens-100K from the installed recbole package; ratings of 4 and 5, 5-core, each user's first 80 % by time for
 training, 10 % for validation, 10 % for test. All models have embeddings of 64, are trained until validation recall@20
@@ -9,19 +9,17 @@ has not risen for 10 evaluations, and are then judged once on test by our evalua
 PyG's LightGCN is trained as in PyG's example: an `edge_index`, a shuffling `DataLoader`, the model's own loss. Learning
 rate, batches, layers and the weight of the penalty are the same as ours. The example draws negatives without a look at
 what a user has, which costs recall; so there is a second training with our sampler's negatives, and that one, which
-learns as much as ours, is held against ours. Cornac's BPR is plain SGD on single triplets in C++, with item biases and
-a learning rate of its own; MF-BPR is held against it in batches with Adam, its default, and by single steps. All are
-evaluated every five epochs, so that all have fifty epochs to get better.
+learns as much as ours, is held against ours. `benchmarks.lightgcn` and `benchmarks.mf_bpr` judge others in this way.
 Exit status: 0 within targets, 1 not.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,18 +43,12 @@ from recsys.data.readers.registry import read
 from recsys.evaluation.ranking import evaluate
 from recsys.models.options.base import FamilyOptions
 from recsys.models.options.lightgcn import LightGcnOptions
-from recsys.models.options.mf_bpr import MfBprOptions
-from recsys.models.options.mf_bpr_sgd import MfBprSgdOptions
 from recsys.options import EvaluationOptions, TrainingOptions
 from recsys.training.train import train
 
 SOURCE = "pkg:recbole/recbole/dataset_example/ml-100k"
 DIM, LAYERS, LR, BATCH, L2, PATIENCE = 64, 2, 2e-3, 2048, 1e-4, 10
-# What validation preferred with seed 1, of eight settings of MF-BPR and four of Cornac's; single steps have Cornac's.
-MF_LR, MF_L2, CORNAC_LR, CORNAC_L2, CORNAC_STEP = 5e-3, 0.02, 0.05, 0.01, 5
-MF_LONGER = 10
 FASTER, APART = 2.0, 0.01
-PARTS = ("lightgcn", "mf-bpr", "mf-bpr-sgd")
 MISSING = "not installed: `make bench` does"
 
 Embeddings = tuple[Tensor, Tensor]
@@ -69,9 +61,11 @@ class Trained(NamedTuple):
     """CPU seconds of an epoch, validation left out: the median."""
     best_epoch: int
     recall: float
-    """Test recall@20 at the best epoch."""
+    """Test recall@20 at the best epoch; NaN where only validation was looked at."""
     cut: bool = False
     """Whether a limit of time ended it, so that a better epoch may have been to come."""
+    valid: float = math.nan
+    """Validation recall@20 at the best epoch."""
 
 
 class Clock:
@@ -111,9 +105,20 @@ def movielens(folder: Path, **changes: object) -> Dataset:
 
 
 def ours(
-    dataset: Dataset, model: FamilyOptions, epochs: int, seed: int, folder: Path, lr: float = LR, every: int = 1
+    dataset: Dataset,
+    model: FamilyOptions,
+    epochs: int,
+    seed: int,
+    folder: Path,
+    lr: float = LR,
+    every: int = 1,
+    *,
+    searching: bool = False,
 ) -> Trained:
-    """Two trainings: one to its best epoch, and a short one without validation, for the time."""
+    """Two trainings: one to its best epoch, and a short one without validation, for the time.
+
+    `searching` leaves out the short one and test: what is asked then is validation's recall.
+    """
 
     def trained(**changes: int) -> tuple[dict, Clock]:
         training = TrainingOptions(
@@ -122,15 +127,18 @@ def ours(
         clock = Clock()
         judging = EvaluationOptions(cutoffs=(20,), mask_valid_at_test=False)
         out = folder / f"{model.family}-{changes['patience']}"
-        return train(dataset, model, SideInformation(), training, judging, seed, out, "", "", clock), clock
+        given = dataset, model, SideInformation(), training, judging, seed, out, "", "", clock
+        return train(*given, judge_test=not searching), clock
 
+    metrics, _ = trained(epochs=epochs, evaluate_every=every, patience=PATIENCE)
+    best, valid = metrics["best_epoch"], metrics["valid"]["recall@20"]
+    if searching:
+        return Trained(math.nan, best, math.nan, valid=valid)
     short = min(epochs, 14)
     _, clock = trained(epochs=short, evaluate_every=short, patience=1)
-    metrics, _ = trained(epochs=epochs, evaluate_every=every, patience=PATIENCE)
     # The first epoch follows the set-up, the last one holds the validation.
-    return Trained(
-        statistics.median(np.diff(clock.times)[:-1].tolist()), metrics["best_epoch"], metrics["test"]["recall@20"]
-    )
+    epoch = statistics.median(np.diff(clock.times)[:-1].tolist())
+    return Trained(epoch, best, metrics["test"]["recall@20"], valid=valid)
 
 
 def selected(
@@ -140,8 +148,13 @@ def selected(
     steps: int,
     per_step: int = 1,
     limit: float | None = None,
+    *,
+    searching: bool = False,
 ) -> Trained:
-    """Trains by `step`, of `per_step` epochs each, and judges as `train` does; ends after `limit` CPU seconds."""
+    """Trains by `step`, of `per_step` epochs each, and judges as `train` does; ends after `limit` CPU seconds.
+
+    `searching` leaves test alone.
+    """
 
     def recall(split: str, given: Embeddings) -> float:
         users, items = given
@@ -161,7 +174,8 @@ def selected(
         if limit is not None and sum(times) * per_step >= limit:
             cut = True
             break
-    return Trained(statistics.median(times), best_step * per_step, recall("test", kept), cut)
+    test = math.nan if searching else recall("test", kept)
+    return Trained(statistics.median(times), best_step * per_step, test, cut, best)
 
 
 def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool) -> Trained:
@@ -199,38 +213,12 @@ def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool)
     return selected(dataset, step, embeddings, epochs)
 
 
-def cornac_bpr(dataset: Dataset, epochs: int, seed: int) -> Trained:
-    """Cornac's model, fitted a few epochs at a time from where it stood."""
-    from cornac.data import Dataset as CornacDataset
-    from cornac.models import BPR
-
-    users, items = dataset.train.T
-    maps = ({i: i for i in range(size)} for size in (dataset.n_users, dataset.n_items))
-    data = CornacDataset(dataset.n_users, dataset.n_items, *maps, (users, items, np.ones(len(users))), seed=seed)
-    model = BPR(k=DIM, max_iter=CORNAC_STEP, learning_rate=CORNAC_LR, lambda_reg=CORNAC_L2, seed=seed)
-
-    def step() -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Model is already fitted")
-            model.fit(data)
-
-    def embeddings() -> Embeddings:
-        if model.u_factors is None:
-            return torch.zeros(dataset.n_users, 1), torch.zeros(dataset.n_items, 1)
-        ones = np.ones((dataset.n_users, 1), dtype=np.float32)
-        with_bias = np.hstack([model.u_factors, ones]), np.column_stack([model.i_factors, model.i_biases])
-        return torch.from_numpy(with_bias[0]), torch.from_numpy(with_bias[1])
-
-    return selected(dataset, step, embeddings, max(1, epochs // CORNAC_STEP), CORNAC_STEP)
-
-
-def measure(epochs: int, seed: int, only: Sequence[str] = PARTS) -> list[Result]:
+def measure(epochs: int, seed: int) -> list[Result]:
     """Every training, the ratios and their targets."""
     with one_thread(), torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(seed)
         dataset = movielens(RunFolder(Path(folder)).dataset)
-        parts = {"lightgcn": _lightgcn, "mf-bpr": _mf_bpr, "mf-bpr-sgd": _mf_bpr_sgd}
-        return [result for name in only for result in parts[name](dataset, epochs, seed, Path(folder))]
+        return _lightgcn(dataset, epochs, seed, Path(folder))
 
 
 def shown(name: str, trained: Trained) -> list[Result]:
@@ -256,43 +244,14 @@ def _lightgcn(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Re
     return results
 
 
-def _mf_bpr(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
-    return _beside_cornac("MF-BPR", MfBprOptions(dim=DIM, l2=MF_L2), MF_LR, dataset, epochs, seed, folder)
-
-
-def _mf_bpr_sgd(dataset: Dataset, epochs: int, seed: int, folder: Path) -> list[Result]:
-    options = MfBprSgdOptions(dim=DIM, l2=CORNAC_L2, training=None)
-    return _beside_cornac("MF-BPR (SGD)", options, CORNAC_LR, dataset, epochs, seed, folder)
-
-
-def _beside_cornac(
-    name: str, options: FamilyOptions, lr: float, dataset: Dataset, epochs: int, seed: int, folder: Path
-) -> list[Result]:
-    most = MF_LONGER * epochs
-    own = ours(dataset, options, most, seed, folder, lr, CORNAC_STEP)
-    results = shown(name, own)
-    if find_spec("cornac") is None:
-        return [*results, Result.unjudged("Cornac BPR", None, "", MISSING)]
-    cornac = cornac_bpr(dataset, most, seed)
-    results += shown("Cornac BPR", cornac)
-    whole = own.epoch * own.best_epoch / (cornac.epoch * cornac.best_epoch)
-    results.append(Result.unjudged(f"{name} / Cornac BPR: epoch", own.epoch / cornac.epoch, "x", "reported"))
-    results.append(Result.at_most(f"{name} / Cornac BPR: to the best epoch", whole, 1.0, "x"))
-    results.append(Result.at_least(f"{name} - Cornac BPR: recall@20", own.recall - cornac.recall, 0.0, "absolute"))
-    return results
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--epochs", type=int, default=60, help="most epochs; ten times as many of MF-BPR's and Cornac's"
-    )
+    parser.add_argument("--epochs", type=int, default=60, help="most epochs")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these comparisons alone")
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    return report("Epochs", measure(given.epochs, given.seed, given.only), given.json)
+    return report("Epochs", measure(given.epochs, given.seed), given.json)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
 """What does each stage from raw interactions to rendered requests take, in time and memory, and how does that grow?
 
-    python -m benchmarks.preparing [--json FILE] [--interactions N ...] [--only STAGE ...]
+    python -m benchmarks.preparing [--json FILE] [--interactions N ...] [--only STAGE ...] [--shards N] [--rounds N]
 
 Made-up ratings with times as a table of one's own, ten for a user and forty for an item, few of whom have most of them;
 items have titles, years, genres and a description. 2,000,000 interactions are of 200,000 users and 50,000 items. Each
 stage runs in a process of its own: `prepare` reads, splits and writes the data; `candidates` lists the ten most popular
 items that a user does not know; `catalogue` reads what prompts are made of; `requests` renders one of twenty shards of
-edges, profiles and attributes, as one task of an array does, answers them by rules and stores the answers.
+edges, profiles and attributes, as one task of an array does, answers them by rules and stores the answers. Every shard
+reads the catalogue first, so that shards are compared by their time for a request only where there are as many.
 
 Seconds are CPU seconds of the process, after a few hundred interactions for which it loads its libraries. All stages
 are to grow with the interactions. By a recommender whose scores are a user's own, lists of candidates would look at
-every item for every user, and grow with the product of the two. Exit status: 0 within targets, 1 not.
+every item for every user, and grow with the product of the two. With `--rounds N` all sizes are made and measured N
+times in turns, so that a ratio is of one state of the machine: seconds and ratios are medians, memory is the most.
+Exit status: 0 within targets, 1 not.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +41,7 @@ SIZES = (200_000, 2_000_000)
 TARGET, GIGABYTES, GROWTH = 2_000_000, 4.0, 1.5
 PER_USER, PER_ITEM, SKEW, CANDIDATES = 10, 40, 2, 10
 SHARDS = 20
-"""Of which one is asked for."""
+"""Of which one is asked for, unless `--shards` says another number."""
 GENRES = ("Action", "Comedy", "Crime", "Drama", "Horror", "Romance", "War", "Western")
 WORDS = ("amber", "bridge", "captain", "desert", "evening", "forest", "garden", "harbour", "island", "journey")
 RATINGS, FILMS = "ratings.csv", "films.csv"
@@ -138,14 +142,14 @@ def read_catalogue(folder: Path) -> int:
     return catalog.n_users + catalog.n_items
 
 
-def render_requests(folder: Path) -> int:
-    """One shard of the stage `augment` by rules; how many requests it has."""
+def render_requests(folder: Path, shards: int = SHARDS) -> int:
+    """One shard of as many of the stage `augment` by rules; how many requests it has."""
     from augment.catalog import Catalog
     from augment.options import GenerationOptions
     from augment.runner import run_source
 
     options = GenerationOptions.model_validate(
-        {"shards": SHARDS, "sources": {"rules": {"engine": {"kind": "heuristic"}}}}
+        {"shards": shards, "sources": {"rules": {"engine": {"kind": "heuristic"}}}}
     )
     catalog = Catalog.load(RunFolder(folder).dataset, RunFolder(folder).candidates)
     out = RunFolder(folder).source("rules").root
@@ -153,7 +157,7 @@ def render_requests(folder: Path) -> int:
     return sum(task["requests"] for task in summary["tasks"].values())
 
 
-STAGES: Mapping[str, Callable[[Path], int]] = {
+STAGES: Mapping[str, Callable[..., int]] = {
     "prepare": prepare_data,
     "candidates": list_candidates,
     "catalogue": read_catalogue,
@@ -163,15 +167,16 @@ OF = {"prepare": "interaction", "candidates": "user", "catalogue": "user or item
 """What the time of a stage is told for."""
 
 
-def work(stage: str, folder: Path) -> Measured:
+def work(stage: str, folder: Path, shards: int = SHARDS) -> Measured:
     """One stage in this process, which should be fresh; a tiny data set below `folder` comes first."""
     STAGES[stage](folder / TINY)
+    given = {"shards": shards} if stage == "requests" else {}
     begun = time.process_time()
-    made = STAGES[stage](folder)
+    made = STAGES[stage](folder, **given)
     return Measured(time.process_time() - begun, held_most(), made)
 
 
-def measure(size: Size, stages: Sequence[str]) -> dict[str, Measured]:
+def measure(size: Size, stages: Sequence[str], shards: int = SHARDS) -> dict[str, Measured]:
     """Stages of one size, each in a process of its own; those before the last one asked for run, too."""
     last = max(list(STAGES).index(stage) for stage in stages)
     found = {}
@@ -181,28 +186,35 @@ def measure(size: Size, stages: Sequence[str]) -> dict[str, Measured]:
         write_files(folder / TINY, Size(FEW))
         for stage in list(STAGES)[: last + 1]:
             with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
-                found[stage] = fresh.submit(work, stage, folder).result()
+                found[stage] = fresh.submit(work, stage, folder, shards).result()
     return {stage: found[stage] for stage in stages}
 
 
-def results_of(sizes: Mapping[Size, Mapping[str, Measured]]) -> list[Result]:
-    """What is reported of the measured sizes, the smallest first."""
+def results_of(rounds: Sequence[Mapping[Size, Mapping[str, Measured]]]) -> list[Result]:
+    """What is reported of the sizes that each round measured, the smallest first."""
     results = []
-    for size, stages in sizes.items():
-        for stage, measured in stages.items():
-            name, memory = f"{stage}, {size}", measured.memory / 1e9
-            results.append(Result.unjudged(f"{name}: CPU time", measured.seconds, "s", "for information"))
+    turns = "for information" if len(rounds) == 1 else f"median of {len(rounds)} rounds"
+    for size, stages in rounds[0].items():
+        for stage in stages:
+            name, all_rounds = f"{stage}, {size}", [sizes[size][stage] for sizes in rounds]
+            seconds = statistics.median(measured.seconds for measured in all_rounds)
+            memory = max(measured.memory for measured in all_rounds) / 1e9
+            results.append(Result.unjudged(f"{name}: CPU time", seconds, "s", turns))
             results.append(
                 Result.at_most(f"{name}: peak memory", memory, GIGABYTES, "GB")
                 if size.interactions == TARGET
                 else Result.unjudged(f"{name}: peak memory", memory, "GB", "another size than the target's")
             )
-    for (before, smaller), (after, larger) in pairwise(sizes.items()):
-        for stage in smaller:
-            growth = (larger[stage].seconds / larger[stage].made) / (smaller[stage].seconds / smaller[stage].made)
+    for before, after in pairwise(rounds[0]):
+        for stage in rounds[0][before]:
+            growth = statistics.median(_each(sizes[after][stage]) / _each(sizes[before][stage]) for sizes in rounds)
             name = f"{stage}: time for each {OF[stage]}, {after} / {before.interactions:,}"
             results.append(Result.at_most(name, growth, GROWTH, "x"))
     return results
+
+
+def _each(measured: Measured) -> float:
+    return measured.seconds / measured.made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -210,10 +222,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preparing", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--interactions", type=int, nargs="+", default=SIZES, metavar="N", help="the sizes")
     parser.add_argument("--only", choices=STAGES, nargs="+", default=list(STAGES), help="some of the stages")
+    parser.add_argument("--shards", type=int, default=SHARDS, metavar="N", help="one of so many shards of requests")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often all sizes are measured, in turns")
     add_json_option(parser)
     given = parser.parse_args(arguments)
-    sizes = {size: measure(size, given.only) for size in map(Size, sorted(given.interactions))}
-    return report("From raw interactions to rendered requests", results_of(sizes), given.json)
+    sizes = [Size(interactions) for interactions in sorted(given.interactions)]
+    rounds = [{size: measure(size, given.only, given.shards) for size in sizes} for _ in range(given.rounds)]
+    return report("From raw interactions to rendered requests", results_of(rounds), given.json)
 
 
 if __name__ == "__main__":

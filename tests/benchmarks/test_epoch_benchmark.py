@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from benchmarks import epoch
 from recsys.data.dataset import Dataset
-
-
-@pytest.fixture
-def two_tastes() -> Dataset:
-    """20 users x 12 items; a user's items are all of one half."""
-    rng = np.random.default_rng(0)
-    rows = [(user, int(item)) for user in range(20) for item in rng.permutation(6) + 6 * (user % 2)]
-    parts = np.array(rows).reshape(20, 6, 2)
-    return Dataset.from_arrays(20, 12, *(parts[:, part].reshape(-1, 2) for part in (slice(4), [4], [5])))
 
 
 @pytest.mark.data
@@ -56,18 +46,13 @@ def test_the_part_of_pyg_runs(two_tastes: Dataset, avoid_owned: bool) -> None:
     assert epoch.pyg_lightgcn(two_tastes, 2, 0, avoid_owned=avoid_owned).recall == 1.0
 
 
-def test_the_part_of_cornac_runs(two_tastes: Dataset) -> None:
-    pytest.importorskip("cornac")
-    assert epoch.cornac_bpr(two_tastes, 10, 0).recall == 1.0
-
-
 def test_missing_packages_are_said(
     two_tastes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(epoch, "find_spec", lambda name: None)
     monkeypatch.setattr(epoch, "movielens", lambda folder: two_tastes)
     assert epoch.main(["--epochs", "4", "--json", str(tmp_path / "out.json")]) == 0
-    assert "MF-BPR: recall@20" in (tmp_path / "out.json").read_text()
+    assert '"LightGCN: recall@20"' in (tmp_path / "out.json").read_text()
     printed = capsys.readouterr().out
     assert "PyG LightGCN" in printed
     assert "not installed" in printed

@@ -15,15 +15,6 @@ from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
 
 
-@pytest.fixture
-def two_tastes() -> Dataset:
-    """20 users x 12 items; a user's items are all of one half."""
-    rng = np.random.default_rng(0)
-    rows = [(user, int(item)) for user in range(20) for item in rng.permutation(6) + 6 * (user % 2)]
-    parts = np.array(rows).reshape(20, 6, 2)
-    return Dataset.from_arrays(20, 12, *(parts[:, part].reshape(-1, 2) for part in (slice(4), [4], [5])))
-
-
 def test_recboles_structure_has_our_loss_and_gradients(two_tastes: Dataset) -> None:
     generator = torch.Generator().manual_seed(0)
     ours = LightGCN(two_tastes.train, 20, 12, LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2), generator)
