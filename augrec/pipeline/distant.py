@@ -6,8 +6,9 @@ embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,13 @@ from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
-from augrec.pipeline.trained_model import trained_model
+from augrec.pipeline.trained_model import side_of
 from augrec.pipeline.training import Training
 from augrec.report.measures.distant_users import Nearness, distant_pairs, nearness, places
 from augrec.report.render.wording import signed
-from recsys.augmentation import FeatureMatrix
+from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
+from recsys.training.restore import restore
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,12 @@ def measure(
         )  # fmt: skip
         found: dict[str, list[np.ndarray]] = {}
         passed_over: dict[str, str] = {}
-        for training in trainings_of(run):
-            if training.variant in passed_over or not training.finished():
-                continue
+        finished = (training for training in trainings_of(run) if training.finished())
+        for variant, trainings in groupby(finished, key=lambda training: training.variant):
             try:
-                found.setdefault(training.variant, []).append(places(_user_embeddings(training, dataset), pairs))
+                found[variant] = [places(users, pairs) for users in _user_embeddings(trainings, dataset)]
             except AugrecError as error:
-                passed_over[training.variant] = error.what
-                found.pop(training.variant, None)
+                passed_over[variant] = error.what
         if not found and not passed_over:
             raise UsageError(
                 "no training of this run has finished with its config and this version of the program",
@@ -148,7 +148,15 @@ def _texts(run: Run, dataset: Dataset, source: str | None) -> tuple[str, str, Fe
     )
 
 
-def _user_embeddings(training: Training, dataset: Dataset) -> np.ndarray:
-    """float32 [n_users, d], as the model scores with."""
-    users: np.ndarray = trained_model(training, dataset).embeddings()[0].numpy()
-    return users
+def _user_embeddings(trainings: Iterable[Training], dataset: Dataset) -> Iterator[np.ndarray]:
+    """float32 [n_users, d], as the model scores with, of each training of one variant.
+
+    What the seeds are given alike is made once: vectors of interactions are minutes of work on large data.
+    """
+    side: SideInformation | None = None
+    for training in trainings:
+        if side is None or side.drawn:
+            side = side_of(training, dataset)
+        options = training.config.models[training.config.variants[training.variant].model]
+        users: np.ndarray = restore(training.out, dataset, options, side).embeddings()[0].numpy()
+        yield users

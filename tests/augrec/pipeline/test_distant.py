@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.cli import app
 from augrec.pipeline.distant import measure, render
+from augrec.pipeline.trained_model import side_of
+from augrec.pipeline.training import Training
+from recsys.augmentation import SideInformation
+from recsys.data.dataset import Dataset
 from tests.kit.toy_config import toy_config
 from tests.kit.toy_data import write_toy_data
 from tests.kit.toy_run import advance, open_run
@@ -29,6 +34,7 @@ seeds: [1, 2]
 variants:
   graph: {model: graph}
   shuffled: {model: graph, source: rule, change: {user_profile: shuffled}}
+  taste: {model: graph, source: rule, change: {user_profile: interactions}}
   popular: {model: popular}
 report: {baseline: graph}
 """
@@ -46,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_variant_with_embeddings_is_measured_over_its_seeds(run: Path) -> None:
     found = measure(run, sample=30, near=3)
-    assert [(row.variant, row.seeds) for row in found.variants] == [("graph", 2), ("shuffled", 2)]
+    assert [(row.variant, row.seeds) for row in found.variants] == [("graph", 2), ("shuffled", 2), ("taste", 2)]
     assert found.text == "rule/profile"
     assert found.variants[0].above is None
     assert found.variants[1].above is not None
@@ -59,11 +65,23 @@ def test_every_variant_with_embeddings_is_measured_over_its_seeds(run: Path) -> 
     assert "passed over: popular" in said.getvalue()
 
 
+def test_what_the_seeds_are_given_alike_is_made_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[str] = Counter()
+
+    def counted(training: Training, dataset: Dataset) -> SideInformation:
+        made[training.variant] += 1
+        return side_of(training, dataset)
+
+    monkeypatch.setattr("augrec.pipeline.distant.side_of", counted)
+    measure(run, sample=30, near=3)
+    assert (made["taste"], made["shuffled"]) == (1, 2), "vectors of interactions know no seed, a shuffle is each seed's"
+
+
 def test_the_command_gives_its_figures_as_json(run: Path) -> None:
     result = CliRunner().invoke(app, ["distant", str(run), "--users", "30", "--near", "3", "--json"])
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)["answer"]
-    assert [row["variant"] for row in content["variants"]] == ["graph", "shuffled"]
+    assert [row["variant"] for row in content["variants"]] == ["graph", "shuffled", "taste"]
     assert np.isfinite(content["variants"][0]["near"])
 
 
@@ -75,7 +93,7 @@ def test_a_model_that_was_not_kept_is_passed_over(run: Path) -> None:
         found = measure(run, sample=30, near=3)
     finally:
         model.write_bytes(kept)
-    assert [row.variant for row in found.variants] == ["graph"]
+    assert [row.variant for row in found.variants] == ["graph", "taste"]
     assert "shuffled: the trained model is not there" in found.passed_over
 
 
