@@ -66,8 +66,9 @@ def measured(model: Path, folder: Path, steps: int, batch: int, rounds: int) -> 
             shutil.copy(folder / "sequences.parquet", files.tokens)
             settings = TrainerSettings(
                 model=str(model), model_sha256="", folder=str(files.root), tokens_sha256=sha256_file(files.tokens),
-                method="lora", epochs=1, learning_rate=2e-4, batch_size=batch, micro_batch_size=min(4, batch),
-                warmup_steps=1, seed=1, dtype=dtype, lora={"rank": 16, "alpha": 32, "dropout": 0.0},
+                code=program, method="lora", epochs=1, learning_rate=2e-4, batch_size=batch,
+                micro_batch_size=min(4, batch), warmup_steps=1, seed=1, dtype=dtype,
+                lora={"rank": 16, "alpha": 32, "dropout": 0.0},
             )  # fmt: skip
             settings.write(files.settings)
             told = told_by(program, files)

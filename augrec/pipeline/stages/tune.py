@@ -8,15 +8,19 @@ from typing import Any
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.files import remove_scraps, sha256_file
+from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.stages.base import Run, Stage
+
+TRAINER = "augrec.pipeline.tuning.trainer"
+"""The program that trains; what it imports decides the weights."""
 
 
 class Tune(Stage):
     """Writes `tune/instructions.jsonl`, `tune/loss.jsonl`, and `tune/adapter/`, `tune/model/` or both.
 
     The training itself is a program in an environment of its own, which this process starts and follows. It is done
-    anew only when what decides the weights has changed: the tokens that are taught, the base model, the options. Broken
-    off, it goes on from its last checkpoint.
+    anew only when what decides the weights has changed: the tokens that are taught, the base model, the options, the
+    trainer's code. Broken off, it goes on from its last checkpoint.
     """
 
     name = "tune"
@@ -106,6 +110,7 @@ class Tune(Stage):
             model_sha256=model.sha256,
             folder=str(files.root.absolute()),
             tokens_sha256=sha256_file(files.tokens),
+            code=code_identity((TRAINER,)),
             method=options.method,
             epochs=options.epochs,
             learning_rate=options.highest_rate,

@@ -18,10 +18,12 @@ from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.loss_curve import read_losses
 from augrec.artefacts.token_sequences import read_sequences
 from augrec.cli import app
+from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.config import read_config
 from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.status import collect
+from augrec.pipeline.import_closure import import_closure
 from augrec.pipeline.stages import augment, chain
 from augrec.pipeline.stages.base import Run
 from tests.kit.chat_folders import write_tokenizer
@@ -119,6 +121,20 @@ def test_it_trains_anew_only_when_what_is_learnt_changes(tmp_path: Path) -> None
         advance(run, "tune")
         assert trainings(run) == expected, changes
     assert "tune.instructions.count: 20" in advance(open_run(tmp_path, whole), "tune"), "and says why"
+
+
+def test_a_training_of_other_code_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage runs again whenever any of its code changed; the training only for what the trainer imports."""
+    whole = content(tmp_path)
+    advance(open_run(tmp_path, whole), "prepare", "base", "tune")
+    for length, identity, expected in ((8001, code_identity, 1), (8002, lambda entries: f"other {entries}", 2)):
+        monkeypatch.setattr("augrec.pipeline.stages.tune.code_identity", identity)
+        run = open_run(tmp_path, toy_config(tmp_path / "data", whole, {"tune": {"max_length": length}}))
+        advance(run, "tune")
+        assert trainings(run) == expected
+    decides = {"answer_loss", "causal_attention", "lora_product", "number_format", "settings", "trainer"}
+    modules = import_closure(("augrec.pipeline.tuning.trainer",)).modules
+    assert decides == {name.rpartition(".")[2] for name in modules if name.startswith("augrec.pipeline.tuning.")}
 
 
 def test_how_far_a_training_came_that_was_broken_off_is_said(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from tests.kit.waiting import wait_until
 def settings(tmp_path: Path) -> TrainerSettings:
     (tmp_path / "tune").mkdir()
     return TrainerSettings(
-        model="base", model_sha256="a", folder=str(tmp_path / "tune"), tokens_sha256="b", method="lora", epochs=1,
-        learning_rate=1e-4, batch_size=1, micro_batch_size=1, warmup_steps=0, seed=1,
+        model="base", model_sha256="a", folder=str(tmp_path / "tune"), tokens_sha256="b", code="c", method="lora",
+        epochs=1, learning_rate=1e-4, batch_size=1, micro_batch_size=1, warmup_steps=0, seed=1,
     )  # fmt: skip
 
 

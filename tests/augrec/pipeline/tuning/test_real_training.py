@@ -49,7 +49,7 @@ def settings(tmp_path: Path) -> TrainerSettings:
     write_sequences(folder / "tokens.parquet", sequences)
     return TrainerSettings(
         model=str(llama), model_sha256="base", folder=str(folder),
-        tokens_sha256=sha256_file(folder / "tokens.parquet"), method="lora", epochs=EPOCHS, learning_rate=0.05,
+        tokens_sha256=sha256_file(folder / "tokens.parquet"), code="", method="lora", epochs=EPOCHS, learning_rate=0.05,
         batch_size=8, micro_batch_size=4, warmup_steps=1, seed=3, dtype="float32", checkpoint_steps=2,
         lora={"rank": 4, "alpha": 8, "dropout": 0.0},
     )  # fmt: skip

@@ -59,7 +59,7 @@ def taught(model: Path, folder: Path) -> TrainerSettings:
     write_sequences(folder / "tokens.parquet", sequences)
     return TrainerSettings(
         model=str(model), model_sha256="smollm2", folder=str(folder),
-        tokens_sha256=sha256_file(folder / "tokens.parquet"), method="lora", epochs=5, learning_rate=2e-3,
+        tokens_sha256=sha256_file(folder / "tokens.parquet"), code="", method="lora", epochs=5, learning_rate=2e-3,
         batch_size=10, micro_batch_size=10, warmup_steps=1, seed=1, lora={"rank": 8, "alpha": 16, "dropout": 0.0},
     )  # fmt: skip
 

@@ -19,8 +19,8 @@ from augrec.pipeline.tuning.settings import TrainerSettings
 from augrec.pipeline.tuning.trainer import MADE_OF, accumulation, labels, last_checkpoint, portable
 
 SETTINGS = TrainerSettings(
-    model="base", model_sha256="a", folder="tune", tokens_sha256="b", method="lora", epochs=1, learning_rate=1e-4,
-    batch_size=8, micro_batch_size=2, warmup_steps=0, seed=1,
+    model="base", model_sha256="a", folder="tune", tokens_sha256="b", code="c", method="lora", epochs=1,
+    learning_rate=1e-4, batch_size=8, micro_batch_size=2, warmup_steps=0, seed=1,
 )  # fmt: skip
 
 
@@ -43,12 +43,13 @@ def test_settings_come_back_and_places_are_no_part_of_their_identity(tmp_path: P
     others = [
         replace(SETTINGS, model_sha256="c"),
         replace(SETTINGS, tokens_sha256="c"),
+        replace(SETTINGS, code="d"),
         replace(SETTINGS, method="full"),
         replace(SETTINGS, lora={"rank": 8}),
         replace(SETTINGS, epochs=2),
         replace(SETTINGS, seed=2),
     ]
-    assert len({each.fingerprint for each in (SETTINGS, *others)}) == 7
+    assert len({each.fingerprint for each in (SETTINGS, *others)}) == 8
 
 
 def test_a_deepspeed_config_counts_by_its_content(tmp_path: Path) -> None:

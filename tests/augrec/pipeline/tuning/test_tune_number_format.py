@@ -15,8 +15,8 @@ from augrec.pipeline.tuning.number_format import begun_in, settle
 from augrec.pipeline.tuning.settings import TrainerSettings
 
 AUTO = TrainerSettings(
-    model="base", model_sha256="a", folder="tune", tokens_sha256="b", method="lora", epochs=1, learning_rate=1e-4,
-    batch_size=8, micro_batch_size=2, warmup_steps=0, seed=1,
+    model="base", model_sha256="a", folder="tune", tokens_sha256="b", code="c", method="lora", epochs=1,
+    learning_rate=1e-4, batch_size=8, micro_batch_size=2, warmup_steps=0, seed=1,
 )  # fmt: skip
 
 
