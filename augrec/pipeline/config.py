@@ -205,6 +205,7 @@ class Config(Options):
             raise ValueError(problem)
         self._candidates_are_listed()
         self._noise_fits()
+        self._starts_fit()
         check_hints(self.base, self.generation, self.models, self.training)
         self._tuning_fits()
         for key, metric in shown.items():
@@ -268,6 +269,19 @@ class Config(Options):
                     f"models.{name}: training.noise is of models that are judged by ranked lists, and this one is "
                     f"judged by {model.judged.words}; a false interaction has no rating and no place in time"
                 )
+
+    def _starts_fit(self) -> None:
+        """Raises ValueError where a model that is split over processes is to begin with another's embeddings."""
+        for name, variant in self.variants.items():
+            model = self.models[variant.model]
+            if variant.start_from is None or not model.training_within(self.training).shard:
+                continue
+            own = model.training is not None and "shard" in model.training.model_fields_set
+            key = f"models.{variant.model}.training.shard" if own else "training.shard"
+            raise ValueError(
+                f"variants.{name}.start_from: {key} splits the model over processes, and such a model cannot "
+                f"begin with another's embeddings; set {key} to false, or leave start_from out"
+            )
 
     @property
     def asked(self) -> dict[str, SourceOptions]:

@@ -398,3 +398,13 @@ def test_false_interactions_are_of_models_that_rank(config_file: Path, family: s
     )
     assert "training.noise is of models" in problem(config_file, *other, "training.noise=0.1")
     assert "training.noise: input should be less than 1" in problem(config_file, "training.noise=1")
+
+
+def test_a_model_that_is_split_starts_from_nobody(config_file: Path) -> None:
+    run = ["models.light={family: lightgcn}", "variants.on={model: light, start_from: {run: runs/old, variant: light}}"]
+    read_config(config_file, [*run, "variants.split={model: light}"])
+    assert "variants.on.start_from: training.shard splits" in problem(config_file, *run, "training.shard=true")
+    alone = problem(config_file, *run, "models.light.training={shard: true}")
+    assert "variants.on.start_from: models.light.training.shard splits" in alone
+    assert "leave start_from out" in alone
+    read_config(config_file, [*run, "training.shard=true", "models.light.training={shard: false}"])
