@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
+from typer.testing import CliRunner
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
+from augrec.cli import app
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.standing import standing
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
@@ -25,6 +27,7 @@ from augrec.pipeline.studies.comparison.text_measures import TextMeasures
 from augrec.pipeline.studies.comparison.tuning import tune
 from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.search.trials import Step
+from augrec.report.numbers.verdicts import WORDS
 from tests.kit.toy_comparison import smallest_comparison
 from tests.kit.toy_config import EMBEDDING, toy_config, write_config
 from tests.kit.toy_data import write_toy_data
@@ -284,3 +287,25 @@ def test_profiles_and_items_whose_vectors_count_words_of_their_own_are_held_toge
     assert len(widths) == 2
     (found,) = read_json(plan.folder / "compare.json")["leak"]
     assert (found["source"], found["items_by"]) == ("rule", "tf-idf")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lead"),
+    [
+        ([], "rule beside none: "),
+        (["claim=null"], "No arm of a language model was compared with the baseline."),
+    ],
+    ids=["a verdict", "nothing to say one of"],
+)
+def test_the_command_ends_with_what_was_found_and_the_page(
+    tmp_path: Path, toy_data: Path, overrides: list[str], lead: str
+) -> None:
+    config = write_config(tmp_path / "compare.yaml", smallest_comparison(toy_data, tmp_path / "run"))
+    with in_this_process():
+        done = CliRunner().invoke(app, ["compare", str(config), *overrides])
+    assert done.exit_code == 0, done.output
+    results = read_json(tmp_path / "run" / "compare.json")
+    said = results["headline"]["lead"]
+    assert said.startswith(lead)
+    assert any(f": {word}" in said for word in WORDS) == (not overrides), "without a claim no verdict is printed"
+    assert done.stdout.endswith(f"\n{said}\nComparison: {tmp_path / 'run' / 'index.html'}\n")
