@@ -158,5 +158,6 @@ class Study:
         return [failure for run in self.runs for failure in run.failures]
 
     def swept(self) -> set[str]:
-        """The names of the variants that sweeps make."""
-        return {made for sweep in self.sweeps.values() for line in sweep.lines.values() for _, made in line}
+        """The names of the variants that sweeps make; at its own value the varied one stands in a line itself."""
+        lines = [line for sweep in self.sweeps.values() for line in sweep.lines.items()]
+        return {made for varied, points in lines for _, made in points if made != varied}

@@ -66,6 +66,12 @@ def swept_variant(line: str, value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_+.=-]", "-", f"{line}={value}")
 
 
+def points(sweep: Sweep, varied: str, line: str) -> tuple[tuple[Any, str], ...]:
+    """Each value of a line with the variant that has it, in the order of the plot; at `own` that is the varied one."""
+    own = ((sweep.own, varied),) if sweep.own is not None else ()
+    return own + tuple((value, swept_variant(line, value)) for value in sweep.values)
+
+
 def _add_line(raw: dict[str, Any], name: str, sweep: Sweep, varied: str, line: str) -> None:
     """A model and a variant for every value."""
     variant = (raw.get("variants") or {}).get(varied)

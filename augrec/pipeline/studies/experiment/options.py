@@ -38,6 +38,9 @@ class Sweep(Options):
     """The model's option, dotted where nested, e.g. `prune_rate` or `training.lr`."""
     values: list[Any] = Field(min_length=1)
     """The values, in the order of the plot."""
+    own: Any = None
+    """The value that the variants have as they stand: the first point of their lines, for which nothing is trained
+    again. Null leaves it out."""
     title: str | None = None
     """The name of the option on the plot."""
     metrics: tuple[MetricName, ...] = Field(("recall@20", "ndcg@20"), min_length=1)
@@ -49,6 +52,10 @@ class Sweep(Options):
             raise ValueError("a sweep varies the model of one `variant`, or those of several `variants`")
         if len(set(self.variants)) < len(self.variants):
             raise ValueError("variants: one is listed twice")
+        if self.own is not None and self.own in self.values:
+            raise ValueError(
+                f"own: {self.own!r} is among the `values`, for which variants are made; name it in one place"
+            )
         return self
 
     def lines(self, name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from augrec.pipeline.config import Config
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run, read_marker
 from augrec.pipeline.stages.train import trainings_of
-from augrec.pipeline.studies.experiment.compose import swept_variant
+from augrec.pipeline.studies.experiment.compose import points
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan
 from augrec.pipeline.studies.plan import Cell
 from augrec.report.study import Failure, Named, SearchResult, Study, StudyRun, StudyVariant, Swept
@@ -101,10 +101,7 @@ def study_of(plan: ExperimentPlan, outcomes: list[CellOutcome]) -> Study:
                 sweep.title or sweep.option,
                 sweep.option,
                 sweep.metrics,
-                {
-                    variant: tuple((value, swept_variant(line, value)) for value in sweep.values)
-                    for variant, line in sweep.lines(name).items()
-                },
+                {variant: points(sweep, variant, line) for variant, line in sweep.lines(name).items()},
             )
             for name, sweep in experiment.sweeps.items()
         },

@@ -15,10 +15,11 @@ from augrec.pipeline.config_kinds import EXPERIMENT, check_kind, kind_of
 from augrec.pipeline.controls import given_texts
 from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.studies.experiment.compose import KEPT_MODELS, compose, row_model, swept_variant
-from augrec.pipeline.studies.experiment.options import Experiment, TableOptions
+from augrec.pipeline.studies.experiment.options import Experiment, Sweep, TableOptions
 from augrec.pipeline.studies.plan import Cell, Plan
 from augrec.pipeline.studies.search.spaces import Space, read_spaces
 from augrec.pipeline.studies.search.subject import Values
+from augrec.pipeline.studies.sections import merged
 from recsys.models.options.base import SideAugmentation
 from recsys.models.registry import FAMILIES
 
@@ -79,6 +80,8 @@ def read_experiment(path: Path, overrides: list[str] | None = None) -> Experimen
     for name, sweep in experiment.sweeps.items():
         for metric in sweep.metrics:
             _check_metric(metric, f"sweeps.{name}.metrics", cells, path)
+        if sweep.own is not None:
+            _check_own(name, sweep, cells, path)
     return ExperimentPlan(experiment, path, base, cells, _spaces(experiment, cells, path))
 
 
@@ -125,6 +128,23 @@ def _check_table(name: str, table: TableOptions, experiment: Experiment, cells: 
                 _known(variant, [*cell.config.variants, *cell.config.reranked], f"tables.{name}.{key}", path)
     for metric in table.metrics:
         _check_metric(metric, f"tables.{name}.metrics", shown, path)
+
+
+def _check_own(name: str, sweep: Sweep, cells: list[Cell], path: Path) -> None:
+    """Refuses a point that would stand where the variant's own model does not."""
+    for cell in cells:
+        for varied in sweep.lines(name):
+            model = cell.config.models[cell.config.variants[varied].model]
+            given = model.model_dump(mode="json", exclude=set() if model.training else {"training"})
+            at_own = type(model).model_validate(merged(given, {sweep.option: sweep.own}))
+            within = [each.training_within(cell.config.training) for each in (model, at_own)]
+            rest = [each.model_dump(exclude={"training"}) for each in (model, at_own)]
+            if within[0] != within[1] or rest[0] != rest[1]:
+                raise UsageError(
+                    f"sweeps.{name}.own: the model of '{varied}' has another {sweep.option} than {sweep.own!r}",
+                    where=path,
+                    remedy="put that value into `values`, which trains a variant with it",
+                )
 
 
 def _check_metric(metric: str, key: str, cells: list[Cell], path: Path) -> None:

@@ -28,7 +28,7 @@ OVERRIDES = [
     "tables.main.settings=[small]",
     "tables.sizes={title: Sizes, rows: [graph], metrics: [recall@10], baseline: graph, baseline_setting: small}",
     "tables.sizes.bootstrap=100",
-    "sweeps={layers: {variant: graph, option: layers, values: [0, 2], metrics: [recall@10]}}",
+    "sweeps={layers: {variant: graph, option: layers, own: 1, values: [0, 2], metrics: [recall@10]}}",
 ]
 
 
@@ -67,7 +67,9 @@ def test_an_experiment_from_data_to_pages(experiment_with_data: Path) -> None:
     assert rows["popular"]["against"] == "graph"
     assert [row["label"] for row in sizes["rows"]] == ["small", "eight"]
     assert sizes["rows"][1]["values"]["recall@10"]["versus"]["difference"] == 0
-    assert [point["value"] for point in results["sweeps"][0]["points"]] == [0, 2]
+    points = [(point["value"], point["variant"]) for point in results["sweeps"][0]["points"]]
+    assert points == [(1, "graph"), (0, "layers=0"), (2, "layers=2")]  # the first is trained once, as itself
+    assert not (out / "data/small/train/layers=1").exists()
 
     page = (out / "index.md").read_text()
     assert "| broken | failed: " in page
