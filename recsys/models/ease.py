@@ -9,11 +9,12 @@ Normalization Necessary for Linear Recommenders?", SIGIR 2025, found to matter; 
 `diagonal` g: B_ij = -P_ij / P_jj^g. Ridge regression without a constraint has the scores X P X^T X = X - lambda X P,
 and EASE among users in place of items, C X with C_uv = -Q_uv / Q_uu and Q = (X X^T + lambda I)^-1, has X_u - (X P)_u /
 Q_uu: among the items that a user does not have both rank as -X P. So g = 0 is either of them, and g = 1 is EASE.
-Deviations: none at the defaults. The inverse is taken by Cholesky. On the CPU, from 2,048 items on, in float32 and in
-the memory of B, and in float64 where a product with vectors shows that float32 does not do (see `ZeroDiagonalRidge`);
-else in float64. Scores are float32.
-Cost: time n_items^3. Memory 4 n_items^2 bytes (10,000 items: 0.4 GB) in float32; in float64 at the peak 2 matrices of
-n_items^2 (1.6 GB; 3 of them on a GPU) beside the one of float32 that is kept.
+Deviations: none at the defaults. The inverse is taken by Cholesky, of more than 10,000 items by tiles. On the CPU, from
+2,048 items on, in float32 and in the memory of B, and in float64 where a product with vectors shows that float32 does
+not do (see `ZeroDiagonalRidge`); else in float64. Scores are float32.
+Cost: time n_items^3. Memory 4 n_items^2 bytes (10,000 items: 0.4 GB) in float32, and 8,192 n_items beside them where it
+goes by tiles; in float64 at the peak 2 matrices of n_items^2 (1.6 GB; 3 of them on a GPU) beside the one of float32
+that is kept.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 import torch
-from scipy.linalg import lapack
 from torch import Tensor
 
 from augrec.artefacts.errors import AugrecError
+from recsys.models.parts.definite_inverse import ROWS, inverted
 from recsys.models.parts.item_item import ItemItem, incidence
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ BYTES_PER_PAIR = 3 * 8 + 4  # in float64; float32 needs B alone
 SINGLE = 2048  # items from which float32 is tried: fewer are inverted in float64 within a second
 PROBES = 8  # vectors that P (X^T X + lambda I) has to leave as they are
 OFF = 1e-3  # of a probe's deviation, by which an entry may move; float32 gives 1e-5 where lambda is of use
-FEWEST_ALONE = 0.1  # share of rows with nothing beside the diagonal from which it pays to leave them out
-ROWS = 1024  # of a matrix of n_items^2, worked on at a time
-BY_SCIPY = 10_000  # rows of the largest matrix that SciPy's LAPACK inverts
-"""OpenBLAS, which SciPy brings, writes behind its buffers where two threads factorise a large matrix: version 0.3.30
-crashes there at 17,366 rows in float64. Larger ones are torch's, in place as well, and take up to 1.7 times as long."""
 
 
 class ZeroDiagonalRidge(ItemItem):
@@ -130,60 +126,6 @@ class ZeroDiagonalRidge(ItemItem):
     def regularise(self, gram: Tensor) -> None:
         """Adds to X^T V X ([n_items, n_items], in place) what keeps B small."""
         gram.diagonal().add_(self.l2)
-
-
-def inverted(matrix: Tensor) -> Tensor:
-    """The inverse of a symmetric, positive definite matrix, in its place on the CPU if it is contiguous.
-
-    There SciPy's LAPACK is asked, or torch for large ones (see `BY_SCIPY`). Rows with nothing beside the
-    diagonal, such as those of items without training interactions, are inverted by themselves.
-
-    Args:
-        matrix: float64, or float32 on the CPU.
-
-    Raises:
-        RuntimeError or ArithmeticError: the matrix is not positive definite; what is in it is of no use then.
-    """
-    entries = torch.cat([part.count_nonzero(dim=1) for part in matrix.split(ROWS)])
-    alone = (entries == 1) & (matrix.diagonal() > 0)
-    if FEWEST_ALONE * len(matrix) <= alone.sum() < len(matrix):
-        met = (~alone).nonzero().ravel()
-        block = inverted(matrix.index_select(0, met).index_select(1, met))
-        matrix.diagonal().reciprocal_()
-        matrix[met[:, None], met] = block
-        return matrix
-    if matrix.is_cuda:
-        return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
-    matrix = matrix.contiguous()
-    (_by_scipy if len(matrix) <= BY_SCIPY else _by_torch)(matrix)
-    return matrix
-
-
-def _by_scipy(matrix: Tensor) -> None:
-    columns = matrix.numpy().T  # the same matrix, in LAPACK's order
-    potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (columns,))
-    factor, failed = potrf(columns, lower=1, clean=0, overwrite_a=1)
-    if not failed:
-        _, failed = potri(factor, lower=1, overwrite_c=1)
-    _refuse(failed)
-    for start in range(0, len(matrix), ROWS):  # the half that LAPACK left alone
-        part = slice(start, start + ROWS)
-        own = matrix[part, part].triu()
-        matrix[part, part] = own + own.triu(1).T
-        matrix[start + ROWS :, part] = matrix[part, start + ROWS :].T
-
-
-def _by_torch(matrix: Tensor) -> None:
-    columns = matrix.mT  # in LAPACK's order, so that torch makes no copy of its own
-    failed = torch.empty((), dtype=torch.int32)
-    torch.linalg.cholesky_ex(columns, out=(columns, failed))
-    _refuse(int(failed))
-    torch.cholesky_inverse(columns, out=columns)
-
-
-def _refuse(column: int) -> None:
-    if column:
-        raise ArithmeticError(f"LAPACK stopped at column {column}: not positive definite")
 
 
 class Ease(ZeroDiagonalRidge):

@@ -30,8 +30,9 @@ import torch
 from torch import Tensor
 
 from recsys.batches.base import Queries
-from recsys.models.ease import ROWS, ZeroDiagonalRidge
+from recsys.models.ease import ZeroDiagonalRidge
 from recsys.models.parts.cosines import add_sparse_cosines, centred_unit_rows, is_sparse, side_by_side
+from recsys.models.parts.definite_inverse import ROWS
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.models.ease import ROWS, ZeroDiagonalRidge, inverted
+from recsys.models.ease import ZeroDiagonalRidge
 from recsys.models.parts.cosines import (
     add_sparse_cosines,
     centred_unit_rows,
@@ -36,6 +36,7 @@ from recsys.models.parts.cosines import (
     side_by_side,
     unit_rows,
 )
+from recsys.models.parts.definite_inverse import ROWS, inverted
 from recsys.models.parts.item_item import incidence
 from recsys.models.parts.modalities import modalities_of
 

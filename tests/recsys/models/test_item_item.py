@@ -13,11 +13,11 @@ from recsys.batches.base import Queries
 from recsys.data.dataset import Dataset
 from recsys.models import ease
 from recsys.models.build import build_model
-from recsys.models.ease import Ease, inverted
+from recsys.models.ease import Ease
 from recsys.models.ease_text import EaseText, KeptInverse
 from recsys.models.item_knn import ItemKnn
 from recsys.models.options.ease_text import EaseTextOptions
-from recsys.models.parts import item_item
+from recsys.models.parts import definite_inverse, item_item
 from recsys.models.parts.histories import Histories
 from recsys.models.parts.item_item import ItemItem
 from recsys.models.parts.largest_entries import largest
@@ -341,23 +341,10 @@ def test_a_power_of_the_diagonal_scales_the_columns(data: Dataset) -> None:
     torch.testing.assert_close(between.weights, ridge.weights * ratio**0.25)
 
 
-@pytest.mark.parametrize("by", ["scipy", "torch"])
-@pytest.mark.parametrize("size", [1, 5, 2100])
-def test_the_inverse_of_a_matrix_is_whole_and_symmetric(size: int, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease, "BY_SCIPY", size if by == "scipy" else 0)
-    rows = torch.randn(size, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    matrix = rows @ rows.T + torch.eye(size)
-    inverse, place = inverted(given := matrix.clone()), given.data_ptr()
-    assert inverse.data_ptr() == place, "in its own memory"
-    assert torch.equal(inverse, inverse.T)
-    torch.testing.assert_close(matrix @ inverse, torch.eye(size, dtype=torch.float64), atol=1e-10, rtol=0)
-    with pytest.raises(ArithmeticError, match="not positive definite"):
-        inverted(-matrix)
-
-
+@pytest.mark.parametrize("whole", [150, 0])
 @pytest.mark.parametrize(("l2", "single"), [(20.0, True), (1e-4, False)])
 def test_ease_in_float32_is_that_of_float64_or_is_not_used(
-    l2: float, single: bool, monkeypatch: pytest.MonkeyPatch
+    l2: float, single: bool, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """60 users x 150 items, so that without lambda the matrix has no inverse; items 140 to 149 are nobody's."""
     rng = np.random.default_rng(4)
@@ -367,21 +354,14 @@ def test_ease_in_float32_is_that_of_float64_or_is_not_used(
     exact, small = Ease(train, 60, 150, l2), Ease(train, 60, 150, l2, bytes_per_pair=4)
     exact.compute(wide)
     monkeypatch.setattr(ease, "SINGLE", 100)
+    monkeypatch.setattr(definite_inverse, "WHOLE", whole)
+    monkeypatch.setattr(definite_inverse, "TILE", 32)
     doubled: list[int] = []
     monkeypatch.setattr(small, "require", doubled.append)
     small.compute(wide)
     assert doubled == ([] if single else [ease.BYTES_PER_PAIR * 150**2])
-    torch.testing.assert_close(small.weights, exact.weights, atol=1e-6 if single else 0.0, rtol=0)
+    torch.testing.assert_close(small.weights, exact.weights, atol=1e-6, rtol=0)
     assert not small.weights[140:].any()
-
-
-def test_items_that_meet_nobody_are_inverted_by_themselves() -> None:
-    rows = torch.randn(30, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    rows[::3] = 0
-    matrix = rows @ rows.T + 3.0 * torch.eye(30, dtype=torch.float64)
-    torch.testing.assert_close(inverted(matrix.clone()), torch.linalg.inv(matrix), atol=1e-12, rtol=0)
-    with pytest.raises(ArithmeticError, match="not positive definite"):
-        inverted(matrix - 3.0 * torch.eye(30, dtype=torch.float64))
 
 
 def profiles(data: Dataset, missing: tuple[int, ...] = (), seed: int = 7) -> FeatureMatrix:
