@@ -50,10 +50,10 @@ def problem(path: Path, *overrides: str) -> str:
         ("sweeps={s: {variant: graph, option: layers, own: 1, values: [1]}}", "own: 1 is among the `values`"),
         (
             "sweeps={s: {variant: graph, option: layers, own: 7, values: [1], metrics: [recall@10]}}",
-            "sweeps.s.own: the model of 'graph' has another layers than 7 -> put that value into `values`",
+            "sweeps.s.own: the model of 'graph' has another layers than 7",
         ),
         (
-            "sweeps={s: {variant: graph, option: training.noise, own: 0.5, values: [1], metrics: [recall@10]}}",
+            "sweeps={s: {variant: graph, option: training.noise, own: 0.5, values: [0.1], metrics: [recall@10]}}",
             "sweeps.s.own: the model of 'graph' has another training.noise than 0.5",
         ),
         ("search={trials: 2, spaces: spaces, seeds: [2]}", "seed 2 is also reported"),
