@@ -1,6 +1,7 @@
 """The typed configuration of a run: one YAML file in, one frozen `Config` out.
 
-Every section belongs to the package that uses it; this file only puts them together and checks what spans several.
+Every section belongs to the package that uses it; this file only puts them together, and `config_problems` checks what
+spans several.
 """
 
 from __future__ import annotations
@@ -15,30 +16,27 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from augment.options import GenerationOptions, SourceOptions
 from augrec.artefacts.files import write_text
-from augrec.artefacts.metrics import METRICS, Metric
 from augrec.artefacts.names import Folder, Name, Named, NamedFields
 from augrec.artefacts.options import Options
-from augrec.artefacts.tasks import Text
 from augrec.artefacts.treatments import AS_IS, Treatment, training_seeds
-from augrec.pipeline.base_options import BaseOptions, check_hints, check_monitor
+from augrec.pipeline.base_options import BaseOptions
 from augrec.pipeline.budget import Budget
 from augrec.pipeline.config_kinds import RUN, check_kind
-from augrec.pipeline.controls import cards_of, given_texts, problems, refuse_old_keys, writes_text
+from augrec.pipeline.config_problems import check_names, check_sections
+from augrec.pipeline.controls import refuse_old_keys
 from augrec.pipeline.hooks import Hooks
 from augrec.pipeline.llm_draws import draw_name, with_draws
 from augrec.pipeline.reranking.options import RerankOptions, RerankRow, rows_of
-from augrec.pipeline.reranking.problems import reranking_problems
 from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.seeds import Seed
 from augrec.pipeline.start_from import StartFrom
 from augrec.pipeline.trackers import TrackerName
-from augrec.pipeline.tuning.options import TuneOptions, check_tuned
+from augrec.pipeline.tuning.options import TuneOptions
 from augrec.report.options import ReportOptions
 from embed.options import EmbeddingOptions, FeatureFileOptions
 from recsys.data.options import DatasetOptions
-from recsys.models.options.base import FamilyOptions, ModalityOptions, SideAugmentation
-from recsys.models.registry import FAMILIES, ModelOptions
-from recsys.options import EvaluationOptions, Judged, TrainingOptions
+from recsys.models.registry import ModelOptions
+from recsys.options import EvaluationOptions, TrainingOptions
 
 COUNT_FROM = "# Relative paths count from "
 
@@ -160,201 +158,16 @@ class Config(Options):
 
     _with_draws = model_validator(mode="before")(with_draws)
 
-    @model_validator(mode="after")
-    def _names_exist(self) -> Config:
-        _known(self.candidates.model, self.models, "candidates.model", "models")
-        for key, model in self.base.named_models.items() if self.base else ():
-            _known(model, self.models, key, "models")
-        sources = self.generation.sources if self.generation else {}
-        for reranked in self.rerank.variants if self.rerank else ():
-            _known(reranked, self.variants, "rerank.variants", "variants")
-        if self.rerank:
-            _known(self.rerank.source, sources, "rerank.source", "generation.sources")
-        rows: dict[str, Any] = {**self.variants, **self.reranked}
-        _known(self.report.baseline, rows, "report.baseline", "variants")
-        if self.report.claim is not None:
-            _known(self.report.claim, rows, "report.claim", "variants")
-        for control in self.report.controls or ():
-            _known(control, rows, "report.controls", "variants")
-        for name, variant in self.variants.items():
-            _known(variant.model, self.models, f"variants.{name}.model", "models")
-            if variant.source is not None:
-                _known(variant.source, sources, f"variants.{name}.source", "generation.sources")
-                if variant.source not in self.asked:
-                    raise ValueError(f"variants.{name}.source: '{variant.source}' is asked nothing; name its `tasks`")
-        return self
-
-    @model_validator(mode="after")
-    def _sections_fit(self) -> Config:
-        own = [(f"variants.{name}.seeds", variant.seeds) for name, variant in self.variants.items()]
-        for key, seeds in (("seeds", self.seeds), *own):
-            if seeds and len(set(seeds)) != len(seeds):
-                raise ValueError(f"{key}: a seed is listed twice; each training needs its own")
-        for name in {"text", *(self.generation.sources if self.generation else ())} & set(self.features):
-            raise ValueError(f"features.{name}: the name is taken; call the matrix something else")
-        if not self.embedding and any(writes_text(source) for source in self.asked.values()):
-            raise ValueError("embedding: missing; the text that `generation` writes must be embedded by some model")
-        for name, model in self.models.items():
-            self._features_exist(name, model)
-        for name, variant in self.variants.items():
-            self._changes_fit(name, variant)
-        shown = {"report.primary": self.report.primary, "training.monitor": self.training.monitor}
-        shown |= {f"report.secondary.{place}": metric for place, metric in enumerate(self.report.secondary)}
-        self._judged_alike(shown)
-        for problem in reranking_problems(self):
-            raise ValueError(problem)
-        self._candidates_are_listed()
-        self._noise_fits()
-        self._starts_fit()
-        check_hints(self.base, self.generation, self.models, self.training)
-        self._tuning_fits()
-        for key, metric in shown.items():
-            if not Metric.parse(metric).computed(self.evaluation.cutoffs):
-                cutoffs = ", ".join(str(cutoff) for cutoff in self.evaluation.cutoffs)
-                raise ValueError(f"{key}: {metric} is not computed; evaluation.cutoffs are {cutoffs}")
-        return self
-
-    def _judged_alike(self, shown: dict[str, str]) -> None:
-        """Raises ValueError where a metric, by its key, is not one by which the run's models are judged.
-
-        Models that no variant trains are not looked at.
-        """
-        kinds = {name: self.models[variant.model].judged for name, variant in self.variants.items()}
-        first, judged = next(iter(kinds.items()))
-        for name, other in kinds.items():
-            if other is not judged:
-                raise ValueError(
-                    f"variants: '{first}' is judged by {judged.words} and '{name}' by {other.words}, which cannot be "
-                    "compared; make a run of each"
-                )
-        protocol = self.evaluation.protocol
-        of_both = ("standard", "llama4rec") if judged is Judged.NEXT_ITEM else ("standard",)
-        if judged is not Judged.RANKING and protocol not in of_both:
-            raise ValueError(
-                f"evaluation.protocol: {protocol} is of ranked lists, and the models are judged by {judged.words}"
-            )
-        monitors = {
-            f"models.{name}.training.monitor": model.training.monitor
-            for name, model in self.models.items()
-            if model.training and "monitor" in model.training.model_fields_set and model.judged is judged
-        }
-        for key, text in {**shown, **monitors}.items():
-            metric = Metric.parse(text)
-            fits = judged.has_per_user(metric) if key == "report.primary" else judged.has(metric)
-            if not fits:
-                usable = [
-                    name
-                    for name in METRICS
-                    if judged.has_per_user(Metric(name, 20 if METRICS[name].at_k else None, False))
-                ]
-                raise ValueError(
-                    f"{key}: {text} is not what models that are judged by {judged.words} are compared by; choose from "
-                    f"{', '.join(usable)}"
-                )
-
-    def _noise_fits(self) -> None:
-        """Raises ValueError for false interactions of a model that cannot have any, or not of its own."""
-        for name, model in self.models.items():
-            for part, options in model.components.items():
-                if options.training is not None and options.training.noise:
-                    raise ValueError(
-                        f"models.{name}.{part}.training.noise: a model and what it is made of are trained on the same "
-                        f"interactions; set models.{name}.training.noise"
-                    )
-        for name in {variant.model: None for variant in self.variants.values()}:
-            model = self.models[name]
-            own = model.training_within(self.training)
-            if own.noise and model.judged is not Judged.RANKING:
-                raise ValueError(
-                    f"models.{name}: training.noise is of models that are judged by ranked lists, and this one is "
-                    f"judged by {model.judged.words}; a false interaction has no rating and no place in time"
-                )
-
-    def _starts_fit(self) -> None:
-        """Raises ValueError where a model that is split over processes is to begin with another's embeddings."""
-        for name, variant in self.variants.items():
-            model = self.models[variant.model]
-            if variant.start_from is None or not model.training_within(self.training).shard:
-                continue
-            own = model.training is not None and "shard" in model.training.model_fields_set
-            key = f"models.{variant.model}.training.shard" if own else "training.shard"
-            raise ValueError(
-                f"variants.{name}.start_from: {key} splits the model over processes, and such a model cannot "
-                f"begin with another's embeddings; set {key} to false, or leave start_from out"
-            )
-
     @property
     def asked(self) -> dict[str, SourceOptions]:
         """The sources that augment."""
         return self.generation.asked if self.generation else {}
 
-    def _candidates_are_listed(self) -> None:
-        base = self.models[self.candidates.model]
-        if base.judged is not Judged.RANKING:
-            raise ValueError(
-                f"candidates.model: '{self.candidates.model}' is judged by {base.judged.words}, and lists nothing"
-            )
-        needed = FAMILIES[base.family].needed(base)
-        if needed:
-            raise ValueError(
-                f"candidates.model: '{self.candidates.model}' needs features ({', '.join(sorted(needed))}), and "
-                "candidates are listed before there are any; name a model of interactions alone, e.g. lightgcn or ease"
-            )
-        check_monitor("candidates.model", self.candidates.model, self.models, self.training)
-
-    def _tuning_fits(self) -> None:
-        """Raises ValueError where what is taught cannot be made, or where an engine asks for a model nobody tunes."""
-        if self.tune and self.tune.instructions.tasks and not self.base:
-            raise ValueError(
-                "tune.instructions.tasks: instructions are made of what the folds of a base recommender hold out; add "
-                "a section `base`"
-            )
-        for name, source in (self.generation.sources if self.generation else {}).items():
-            if source.engine.uses_tuned:
-                check_tuned(source.engine, self.tune, f"generation.sources.{name}.engine")
-
-    def _features_exist(self, name: str, model: FamilyOptions) -> None:
-        if FAMILIES[model.family].uses_vectors(model) and not (self.embedding or self.features):
-            raise ValueError(
-                f"models.{name}: family {model.family} needs item features; add an `embedding` section for text, or "
-                "`features` with matrices of your own"
-            )
-        there = [*(["text"] if self.embedding else []), *self.features, *self._texts_of_items()]
-        named: tuple[str, ...] = (model.modalities or ()) if isinstance(model, ModalityOptions) else ()
-        for modality in named:
-            if modality not in there:
-                raise ValueError(
-                    f"models.{name}.modalities: the data have no '{modality}' features (they have: "
-                    f"{', '.join(there)}); name a matrix in features.{modality}.path, or leave it out of `modalities`"
-                )
-        for part, options in model.components.items():
-            self._features_exist(f"{name}.{part}", options)
-
-    def _texts_of_items(self) -> set[str]:
-        """What the sources' texts about items are called among the item features."""
-        sources = self.generation.sources.values() if self.generation else ()
-        cards = [pair for source in sources for pair in cards_of(source).items()]
-        known = {card.feature for _, card in cards if card and card.about == "item" and isinstance(card.gives, Text)}
-        return known | {task.removeprefix("item_") for task, card in cards if card is None}
-
-    def _changes_fit(self, name: str, variant: Variant) -> None:
-        sources = self.generation.sources if self.generation else {}
-        plain, source = variant.model_dump(), sources.get(variant.source or "")
-        for problem in problems(plain, source):
-            raise ValueError(f"variants.{name}.{problem}")
-        model = self.models.get(variant.model)
-        if isinstance(model, SideAugmentation) and model.side.profile and not given_texts(plain, source, "user"):
-            raise ValueError(
-                f"variants.{name}: models.{variant.model}.side.profile is {model.side.profile:g}, and nobody makes "
-                "profiles for it; name a `source` with a task that gives texts about users, e.g. user_profile, or set "
-                "side.profile to 0"
-            )
-
-
-def _known(name: str, names: dict[str, Any], key: str, section: str) -> None:
-    if name not in names:
-        listed = ", ".join(names) or "it is empty"
-        raise ValueError(f"{key}: '{name}' is not defined in `{section}` ({listed})")
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        check_names(self)
+        check_sections(self)
+        return self
 
 
 def read_config(path: Path | str, overrides: list[str] | None = None) -> Config:
