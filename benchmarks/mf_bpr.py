@@ -103,15 +103,15 @@ class Side(NamedTuple):
 
     trained: Callable[..., Trained]
     chosen: Setting
-    """What `--search` preferred."""
+    """What `--search` preferred; of Adam what trials by hand did."""
     settings: tuple[Setting, ...]
 
 
 OURS = {
-    "single-steps": Side(single_steps, Setting(0.05, 0.01), STEPS),
+    "single-steps": Side(single_steps, Setting(0.025, 0.02), STEPS),
     "adam": Side(adam, Setting(0.005, 0.02), ADAM),
 }
-THEIRS = Side(cornac, Setting(0.05, 0.01), STEPS)
+THEIRS = Side(cornac, Setting(0.025, 0.01), STEPS)
 
 
 def _sides(names: Sequence[str]) -> dict[str, Side]:
