@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from augrec.artefacts.errors import AugrecError, UsageError
+from augrec.artefacts.errors import UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
-from augrec.artefacts.visible import visible
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
 from augrec.pipeline.exchange.instructions import register as register_tuning_commands
-from augrec.pipeline.executors.choice import Address, Chosen, ExecutorName, TaskProfile, chosen_executor
-from augrec.pipeline.executors.commands import ConfigPath, Download, Overrides
+from augrec.pipeline.executors.choice import Address, ExecutorName, TaskProfile, chosen_executor
+from augrec.pipeline.executors.commands import ConfigPath, Download, ForcedStages, Overrides, check_stages
 from augrec.pipeline.executors.commands import register as register_stage_commands
 from augrec.pipeline.executors.slurm.commands import register as register_cluster_commands
-from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console, refuse
+from augrec.pipeline.host.answers import Json, Quiet, answer, answering, console
 from augrec.pipeline.host.command_list import CommandList
-from augrec.pipeline.host.stopping import Stopped, Stopper
+from augrec.pipeline.host.exit_codes import exit_code
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
 from augrec.pipeline.recommend.commands import register as register_recommend
 from augrec.pipeline.shipped_configs import configs_app
-
-if TYPE_CHECKING:
-    from augrec.pipeline.studies.execution import Execution
-    from augrec.pipeline.studies.plan import Plan
+from augrec.pipeline.studies.commands import register as register_studies
 
 app = typer.Typer(
     name="augrec",
@@ -49,29 +41,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-INTERRUPTED = 130
-"""What the parser makes of Ctrl-C where nobody else listened for it."""
-ExperimentPath = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="An experiment, e.g. configs/ml-100k/table2.yaml.")
-]
-
-
-def _stage_names() -> list[str]:
-    from augrec.pipeline.stages import STAGES
-
-    return list(STAGES)
-
 
 def _family_names() -> list[str]:
     from recsys.models.registry import FAMILIES
 
     return list(FAMILIES)
-
-
-Force = Annotated[
-    list[str] | None,
-    typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.", autocompletion=_stage_names),
-]
 
 
 def _say_version(wanted: bool) -> None:
@@ -98,7 +72,7 @@ class _State:
 def run(
     config: ConfigPath,
     overrides: Overrides = None,
-    force: Force = None,
+    force: ForcedStages = None,
     download: Download = False,
     workers: Annotated[
         int | None,
@@ -119,7 +93,7 @@ def run(
     from augrec.pipeline.preview.ahead import expected_answers
     from augrec.pipeline.stages.base import Run, require_marker
 
-    _check_stages(force)
+    check_stages(force)
     job = Run(read_config(config, overrides), download)
     with chosen_executor(executor, workers=workers, address=address, profile=profile) as chosen:
         with signs_of_life("looking for what the stages need"):
@@ -136,104 +110,7 @@ def run(
     )
 
 
-@app.command()
-def experiment(
-    config: ExperimentPath,
-    overrides: Overrides = None,
-    force: Force = None,
-    download: Download = False,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    profile: TaskProfile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
-    from augrec.artefacts.study_folder import ExperimentFolder
-    from augrec.pipeline.studies.experiment.plan import read_experiment
-    from augrec.pipeline.studies.experiment.run import run_experiment
-
-    _check_stages(force)
-    plan = read_experiment(config, overrides)
-    with (
-        chosen_executor(executor, address=address, profile=profile) as chosen,
-        _executing(plan, config, chosen, force=force, download=download) as execution,
-    ):
-        _, failures = run_experiment(plan, execution)
-    folder = ExperimentFolder(plan.experiment.folder)
-    failed = AugrecError(
-        f"{len(failures)} of the experiment's steps failed; their rows say why",
-        where=folder.failures,
-        remedy="mend the cause and run the same command again; what is finished is kept",
-    )
-    answer(
-        {"experiment": folder.root, "page": folder.page, "results": folder.results, "failures": failures},
-        lambda out: out.print(f"\nTables and plots: {folder.page}", highlight=False),
-        brief=[folder.page],
-        error=failed if failures else None,
-    )
-
-
-@app.command()
-def compare(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="A comparison, e.g. configs/amazon-book/compare.yaml.")
-    ],
-    overrides: Overrides = None,
-    force: Force = None,
-    download: Download = False,
-    executor: ExecutorName = "local",
-    address: Address = None,
-    profile: TaskProfile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Judge augmentations side by side: downstream, by their text, by their cost."""
-    from augrec.artefacts.study_folder import ComparisonFolder
-    from augrec.pipeline.studies.comparison.plan import read_compare
-    from augrec.pipeline.studies.comparison.run import run_compare
-    from augrec.report.pages.comparison.results import read_results
-
-    _check_stages(force)
-    plan = read_compare(config, overrides)
-    with (
-        chosen_executor(executor, address=address, profile=profile) as chosen,
-        _executing(plan, config, chosen, force=force, download=download) as execution,
-    ):
-        page = run_compare(plan, execution)
-    folder = ComparisonFolder(plan.folder)
-    lead = visible(read_results(folder.results).headline.lead)  # arms are called as somebody's config calls them
-    answer(
-        {"comparison": folder.root, "page": page, "results": folder.results, "lead": lead},
-        lambda out: out.print(f"\n{lead}\nComparison: {page}", highlight=False, markup=False),
-        brief=[page],
-    )
-
-
-@contextmanager
-def _executing(
-    plan: Plan, config: Path, chosen: Chosen, *, force: list[str] | None, download: bool
-) -> Iterator[Execution]:
-    """How a study is done, once it lacks nothing that it needs; signals to stop are heard while the block runs."""
-    from augrec.pipeline.preflight.checks import begin
-    from augrec.pipeline.studies.execution import Execution
-    from augrec.pipeline.studies.preflight import look_at_plan
-
-    with signs_of_life("looking for what the stages need"):
-        begin(look_at_plan(plan, chosen.look, download=download), config)
-    stop = Stopper()
-    with stop.listening():
-        yield Execution(console(), force or (), download, stop, chosen.executor)
-
-
-def _check_stages(names: list[str] | None) -> None:
-    from augrec.pipeline.stages import STAGES
-
-    unknown = [name for name in names or [] if name not in STAGES]
-    if unknown:
-        raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
-
-
+register_studies(app)
 register_stage_commands(app)
 register_cluster_commands(app)
 register_tuning_commands(app)
@@ -286,45 +163,6 @@ def status(
         lambda out: out.print(standing.shown(found)),
         brief=standing.brief(found),
         exit_code=int(watch and found.state != "done"),
-    )
-
-
-@app.command()
-def across(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="COMPARISON...", help="Folders of finished comparisons, two or more.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="A folder that is given the table as Markdown, CSV and LaTeX.")
-    ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Put the same arms of comparisons over several data sets together: each effect, and their random-effects mean."""
-    from augrec.artefacts.study_folder import ComparisonFolder
-    from augrec.report.pages.comparison.across import across_comparisons, table_across
-    from augrec.report.pages.comparison.results import read_results
-    from augrec.report.render.html import write_tables
-    from augrec.report.render.text_tables import markdown
-
-    read = [(folder, read_results(ComparisonFolder(folder).results)) for folder in folders]
-    names = [results.data.name or results.name for _, results in read]
-    found = {
-        name if names.count(name) == 1 else str(folder): results
-        for name, (folder, results) in zip(names, read, strict=True)
-    }
-    rows = across_comparisons(found)
-    table = table_across(found, rows)
-    if table is None:
-        raise UsageError(
-            "the comparisons share no arm", remedy="arms are the same where their names in the configs are"
-        )
-    if out is not None:
-        write_tables(out, [table])
-    answer(
-        {"data_sets": list(found), "rows": rows},
-        lambda screen: screen.print(markdown(table), markup=False, highlight=False, soft_wrap=True),
-        brief=[f"{row.label}\t{row.metric}\t{row.together.mean if row.together else ''}" for row in rows],
     )
 
 
@@ -493,65 +331,14 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a log file the stages' lines stand between those of progress
     with answering(sys.argv[1:]):
-        sys.exit(_exit_code())
+        sys.exit(exit_code(_called, lambda: _State.debug))
 
 
-def _exit_code() -> int:
-    """Runs the command; says what went wrong."""
-    try:
-        load_plugins()
-        register_stage_commands(app)  # those of plugins
-        code = app(prog_name="augrec", standalone_mode=False)
-        if code == INTERRUPTED:
-            raise Stopped("SIGINT")
-        return int(code or 0)
-    except Stopped as stop:
-        return _fail(AugrecError(stop.what, remedy=stop.remedy), stop.exit_code)
-    except AugrecError as error:
-        return _fail(error, error.exit_code)
-    except OSError as error:
-        if _State.debug or error.errno is None:
-            raise
-        return _fail(_os_problem(error), 1)
-    except Exception as error:
-        if (code := _of_the_command_line(error)) is not None:
-            return code
-        if not _State.debug and "No space left on device" in str(error):  # libraries that raise no OSError of it
-            return _fail(_os_problem(OSError(errno.ENOSPC, str(error))), 1)
-        problem = AugrecError(
-            f"unexpected {type(error).__name__}: {error}",
-            remedy="run the same command with --debug before the subcommand (augrec --debug run ...) to see where",
-        )
-        return _fail(problem, 1)
-
-
-def _of_the_command_line(error: Exception) -> int | None:
-    """The exit code of an error in the words of the command line, which is said; None for any other error."""
-    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)  # the parser's own, of no public class
-    if show is None or not isinstance(code, int):
-        return None
-    show()
-    refuse(AugrecError(error.format_message()), code, said=True)  # type: ignore[attr-defined]
-    return code
-
-
-def _os_problem(error: OSError) -> AugrecError:
-    remedies = {
-        errno.ENOSPC: "free some space or choose another `output`, then run the same command: finished work is kept",
-        errno.EDQUOT: "free some quota or choose another `output`, then run the same command: finished work is kept",
-        errno.EROFS: "the file system is read-only: choose another `output`",
-        errno.EACCES: "you may not write (or read) there: choose another `output` or mend the permissions",
-        errno.EPERM: "you may not write (or read) there: choose another `output` or mend the permissions",
-    }
-    remedy = remedies.get(error.errno or 0, "see the path above; --debug shows where in the code")
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return AugrecError(reason, where=error.filename or "unknown file", remedy=remedy)
-
-
-def _fail(error: AugrecError, code: int) -> int:
-    if _State.debug:
-        raise
-    refuse(error, code)
+def _called() -> int | None:
+    """Runs what was typed, by a command of this package or of a plugin."""
+    load_plugins()
+    register_stage_commands(app)  # those of plugins
+    code: int | None = app(prog_name="augrec", standalone_mode=False)
     return code
 
 

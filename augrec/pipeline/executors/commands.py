@@ -22,10 +22,22 @@ Overrides = Annotated[
 ]
 Download = Annotated[bool, typer.Option("--download", help="Allow fetching the data set from its publisher.")]
 Force = Annotated[bool, typer.Option("--force", help="Run the stage from nothing.")]
+ForcedStages = Annotated[
+    list[str] | None,
+    typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.", autocompletion=lambda: list(STAGES)),
+]
+"""Of a command that runs several; `check_stages` says which are none."""
 Attempts = Annotated[
     int | None,
     typer.Option("--attempts", metavar="N", min=1, help="In a job: exit with 75, to be tried again, N times at most."),
 ]
+
+
+def check_stages(names: list[str] | None) -> None:
+    """Raises `UsageError` where what is to be forced is no stage."""
+    unknown = [name for name in names or [] if name not in STAGES]
+    if unknown:
+        raise UsageError(f"--force: there is no stage '{unknown[0]}'", remedy=f"one of {', '.join(STAGES)}")
 
 
 def register(app: typer.Typer) -> None:
