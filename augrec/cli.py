@@ -14,6 +14,7 @@ import typer
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
+from augrec.artefacts.tensor_memory import ask_for_huge_pages
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
@@ -330,6 +331,7 @@ def main() -> None:
     """Runs the command line; every expected error becomes a message and an exit code (2 usage, 1 failure)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a log file the stages' lines stand between those of progress
+    ask_for_huge_pages()  # before anything, a plugin say, loads torch
     with answering(sys.argv[1:]):
         sys.exit(exit_code(_called, lambda: _State.debug))
 

@@ -28,6 +28,7 @@ from augment.messages import Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_text
 from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.tensor_memory import HUGE_PAGES
 from benchmarks.augmentation_turns import Spent, Turns, in_turns
 from benchmarks.augmentation_work import SOURCE, THREADS, Work, answers_in, valid_share
 
@@ -167,11 +168,11 @@ def flags(settings: Mapping[str, Any]) -> list[str]:
 
 def timed(name: str, command: list[str], log: Path, environment: Mapping[str, str]) -> Ended:
     """Runs a command to its end; raises when it fails or takes longer than `DEADLINE`."""
+    own = (HUGE_PAGES, "1")  # by this process: ours asks by itself, and a script does not
+    variables = {**dict(pair for pair in os.environ.items() if pair != own), **QUIET, **environment}
     with log.open("ab") as sink:
         begun = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, env={**os.environ, **QUIET, **environment}, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=variables, start_new_session=True)
         signal.signal(signal.SIGALRM, _too_long)
         signal.setitimer(signal.ITIMER_REAL, DEADLINE)
         try:

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from augrec.artefacts.tensor_memory import kept_memory
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
@@ -210,7 +211,7 @@ def least(sizes: Sizes, rounds: int) -> float:
 
 def served(kind: Callable[[Sizes], Form], sizes: Sizes, rounds: int, turn: Connection) -> None:
     """Runs in a process of its own: a measured step whenever the other end says so, then the peak memory."""
-    with one_thread():
+    with one_thread(), kept_memory():  # as trainings have it, for both forms
         form = kind(sizes)
         first = form.step()
         turn.send(first)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_json
+from augrec.artefacts.tensor_memory import ask_for_huge_pages
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ def report(title: str, results: Sequence[Result], json: Path | None = None) -> i
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Ends the process with `main`'s status; an `AugrecError` is printed without a traceback."""
+    """Ends the process with `main`'s status; an `AugrecError` is printed without a traceback.
+
+    Whatever is compared has huge pages as the command line has them, in processes that are started from here too.
+    """
+    ask_for_huge_pages()
     try:
         status = main()
     except AugrecError as error:

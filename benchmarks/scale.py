@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augrec.artefacts.tensor_memory import kept_memory
 from benchmarks.fresh import in_a_fresh_process, resident_bytes
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, peak_bytes
@@ -64,30 +65,38 @@ def bare(model: LightGCN) -> Callable[[], object]:
     return products
 
 
+class Training:
+    """A model, a batch and an optimiser."""
+
+    def __init__(self, edges: np.ndarray, n_users: int, n_items: int, where: torch.device) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.model = LightGCN(edges, n_users, n_items, LightGcnOptions(dim=DIM, layers=LAYERS), generator).to(where)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), fused=True)
+        rows = torch.randint(0, len(edges), (BATCH,), generator=generator)
+        user, positive = torch.from_numpy(edges)[rows].to(where).unbind(1)
+        negative = torch.randint(0, n_items, (BATCH,), generator=generator).to(where)
+        self.batch = Triplets(user, positive, negative, None, BATCH)
+
+    def step(self) -> Tensor:
+        """A whole one; the loss before."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = torch.stack(list(self.model.loss(self.batch).values())).sum()
+        loss.backward()
+        self.optimiser.step()
+        return loss
+
+
 def measure(n_users: int, rounds: int) -> Measured:
     """In this process, which should be fresh."""
     where, n_items = device(), n_users // USERS_PER_ITEM
     edges = random_edges(n_users, n_items)
     before = resident_bytes()
-    generator = torch.Generator().manual_seed(0)
-    model = LightGCN(edges, n_users, n_items, LightGcnOptions(dim=DIM, layers=LAYERS), generator).to(where)
-    optimiser = torch.optim.Adam(model.parameters(), fused=True)
-    rows = torch.randint(0, len(edges), (BATCH,), generator=generator)
-    user, positive = torch.from_numpy(edges)[rows].to(where).unbind(1)
-    negative = torch.randint(0, n_items, (BATCH,), generator=generator).to(where)
-    batch = Triplets(user, positive, negative, None, BATCH)
-
-    def step() -> Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        loss = torch.stack(list(model.loss(batch).values())).sum()
-        loss.backward()
-        optimiser.step()
-        return loss
-
-    times = best_seconds({"step": step}, rounds, where)
+    with kept_memory():  # as the command line trains
+        training = Training(edges, n_users, n_items, where)
+        times = best_seconds({"step": training.step}, rounds, where)
     memory = torch.cuda.max_memory_allocated() if where.type == "cuda" else peak_bytes() - before
-    optimiser.zero_grad(set_to_none=True)
-    times |= best_seconds({"products": bare(model)}, rounds, where)
+    training.optimiser.zero_grad(set_to_none=True)
+    times |= best_seconds({"products": bare(training.model)}, rounds, where)
     return Measured(n_users, n_items, len(edges), times["step"], times["products"], memory)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 import hypothesis
 import pytest
 
+from augrec.artefacts import tensor_memory
 from augrec.artefacts.progress import QUIET
 from tests.kit.machine_speed import slowness
 
@@ -111,14 +112,15 @@ def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_command_silences_the_next_test() -> Iterator[None]:
-    """A command with `--quiet` says so to the processes that it starts, by a variable of this one."""
-    before = os.environ.get(QUIET)
+def _no_command_speaks_to_the_next_test() -> Iterator[None]:
+    """A command tells the processes that it starts to be quiet, or to have huge pages, by variables of this one."""
+    before = {name: os.environ.get(name) for name in (QUIET, tensor_memory.HUGE_PAGES)}
     yield
-    if before is None:
-        os.environ.pop(QUIET, None)
-    else:
-        os.environ[QUIET] = before
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(autouse=True)
