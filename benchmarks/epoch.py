@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import statistics
 import tempfile
 import time
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import RunFolder, TrainingFolder
 from augrec.pipeline.weights.packages import locate
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import one_thread
@@ -49,6 +50,7 @@ from recsys.training.train import train
 SOURCE = "pkg:recbole/recbole/dataset_example/ml-100k"
 DIM, LAYERS, LR, BATCH, L2, PATIENCE = 64, 2, 2e-3, 2048, 1e-4, 10
 FASTER, APART = 2.0, 0.01
+LOOK = re.compile(r"^epoch (\d+) .* valid recall@20 (\d\.\d+)", re.MULTILINE)  # of a training's log
 MISSING = "not installed: `make bench` does"
 
 Embeddings = tuple[Tensor, Tensor]
@@ -66,6 +68,12 @@ class Trained(NamedTuple):
     """Whether a limit of time ended it, so that a better epoch may have been to come."""
     valid: float = math.nan
     """Validation recall@20 at the best epoch."""
+    looks: tuple[tuple[int, float], ...] = ()
+    """Each epoch after which validation was looked at, with recall@20 there, up to the best one at least."""
+
+    def reaching(self, recall: float) -> int | None:
+        """The first epoch with as much of validation's recall@20; None where none has."""
+        return next((epoch for epoch, found in self.looks if found >= recall), None)
 
 
 class Clock:
@@ -120,13 +128,16 @@ def ours(
     `searching` leaves out the short one and test: what is asked then is validation's recall.
     """
 
+    def folder_of(patience: int) -> Path:
+        return folder / f"{model.family}-{patience}"
+
     def trained(**changes: int) -> tuple[dict, Clock]:
         training = TrainingOptions(
             lr=lr, batch_size=BATCH, device="cpu", threads=1, resume_minutes=None, keep_checkpoint=False
         ).model_copy(update=changes)
         clock = Clock()
         judging = EvaluationOptions(cutoffs=(20,), mask_valid_at_test=False)
-        out = folder / f"{model.family}-{changes['patience']}"
+        out = folder_of(changes["patience"])
         given = dataset, model, SideInformation(), training, judging, seed, out, "", "", clock
         return train(*given, judge_test=not searching), clock
 
@@ -138,7 +149,9 @@ def ours(
     _, clock = trained(epochs=short, evaluate_every=short, patience=1)
     # The first epoch follows the set-up, the last one holds the validation.
     epoch = statistics.median(np.diff(clock.times)[:-1].tolist())
-    return Trained(epoch, best, metrics["test"]["recall@20"], valid=valid)
+    log = TrainingFolder(folder_of(PATIENCE)).log.read_text(encoding="utf-8")
+    looks = tuple((int(number), float(found)) for number, found in LOOK.findall(log))
+    return Trained(epoch, best, metrics["test"]["recall@20"], valid=valid, looks=looks)
 
 
 def selected(
@@ -161,12 +174,14 @@ def selected(
         return evaluate(lambda batch: users[batch] @ items.T, dataset, split, cutoffs=[20]).mean["recall@20"]
 
     times: list[float] = []
+    looks: list[tuple[int, float]] = []
     best, best_step, kept, cut = -1.0, 0, embeddings(), False
     for number in range(1, steps + 1):
         begun = time.process_time()
         step()
         times.append((time.process_time() - begun) / per_step)
         found = recall("valid", embeddings())
+        looks.append((number * per_step, found))
         if found > best:
             best, best_step, kept = found, number, embeddings()
         elif number - best_step >= PATIENCE:
@@ -175,7 +190,7 @@ def selected(
             cut = True
             break
     test = math.nan if searching else recall("test", kept)
-    return Trained(statistics.median(times), best_step * per_step, test, cut, best)
+    return Trained(statistics.median(times), best_step * per_step, test, cut, best, tuple(looks))
 
 
 def pyg_lightgcn(dataset: Dataset, epochs: int, seed: int, *, avoid_owned: bool) -> Trained:

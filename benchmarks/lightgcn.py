@@ -13,7 +13,8 @@ LensKit's own training loop, at LensKit's own learning rate and penalty; read th
 users to items alone, and gradients are not set to zero between steps.
 
 With `--at-most N` another's training ends once it has used N times our CPU time to the best epoch. Its best epoch is
-then the best so far, and a better one could only come later: ours takes at most the ratio that is reported.
+then the best so far, and a better one could only come later: ours takes at most the ratio that is reported. Who learns
+less is sooner at its best, so the time in which ours has the other's best recall on validation is reported beside it.
 Exit status: 0 within targets, 1 not.
 """
 
@@ -165,12 +166,21 @@ def results_of(own: Trained, others: dict[str, Trained | None]) -> list[Result]:
         time = to_best(own) / to_best(trained)
         words = "to the best epoch, at most" if trained.cut else "to the best epoch"
         results.append(Result.at_most(f"ours / {NAMES[name]}: {words}", time, SLOWER, "x"))
+        results.append(_to_equal(own, trained, NAMES[name]))
         apart = f"ours - {NAMES[name]}: recall@20", own.recall - trained.recall
         if trained.cut:
             results.append(Result.unjudged(*apart, "absolute", "not trained to its end"))
         else:
             results.append(Result.at_least(*apart, -BELOW, "absolute"))
     return results
+
+
+def _to_equal(own: Trained, other: Trained, name: str) -> Result:
+    """How long ours takes to the other's best recall on validation, beside the other."""
+    epoch, title = own.reaching(other.valid), f"ours / {name}: to the other's best recall of validation"
+    if epoch is None:
+        return Result.unjudged(title, None, "x", f"ours never has {other.valid:.4f}")
+    return Result.unjudged(title, own.epoch * epoch / to_best(other), "x", f"{other.valid:.4f}, ours in epoch {epoch}")
 
 
 def measure(epochs: int, seed: int, against: Sequence[str], times: float | None) -> list[Result]:

@@ -46,6 +46,7 @@ def test_the_others_run_and_learn(two_tastes: Dataset, name: str) -> None:
         pytest.importorskip("torch_geometric")
     trained = RIVALS[name](two_tastes, 5, 0)
     assert trained.best_epoch == 5
+    assert trained.looks == ((5, trained.valid),)
     assert trained.recall == 1.0  # twelve items, twenty places
 
 
@@ -58,6 +59,18 @@ def test_time_counts_up_to_the_best_epoch_and_recall_beside_it() -> None:
     assert rows["ours - LensKit: recall@20"].ok is False
     absent = lightgcn.results_of(own, {"lenskit": None})[-1]
     assert (absent.value, absent.ok) == (None, None)
+
+
+def test_who_learns_less_is_also_met_where_ours_has_as_much() -> None:
+    own = Trained(0.1, 30, 0.150, valid=0.25, looks=((5, 0.1), (10, 0.2), (30, 0.25)))
+    title = "ours / LensKit: to the other's best recall of validation"
+
+    def found(valid: float) -> float | None:
+        rows = lightgcn.results_of(own, {"lenskit": Trained(1.0, 5, 0.1, valid=valid)})
+        return next(row.value for row in rows if row.name == title)
+
+    assert found(0.15) == pytest.approx(0.1 * 10 / (1.0 * 5))
+    assert found(0.3) is None
 
 
 def test_who_is_ended_early_bounds_the_ratio_and_is_not_judged_by_recall(two_tastes: Dataset) -> None:
