@@ -71,6 +71,11 @@ class Trained(NamedTuple):
     looks: tuple[tuple[int, float], ...] = ()
     """Each epoch after which validation was looked at, with recall@20 there, up to the best one at least."""
 
+    @property
+    def to_best(self) -> float:
+        """CPU seconds of the epochs until the best one."""
+        return self.epoch * self.best_epoch
+
     def reaching(self, recall: float) -> int | None:
         """The first epoch with as much of validation's recall@20; None where none has."""
         return next((epoch for epoch, found in self.looks if found >= recall), None)

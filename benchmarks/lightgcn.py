@@ -150,11 +150,6 @@ RIVALS = {"recbole": recbole_structure, "lenskit": lenskit}
 NAMES = {"recbole": "RecBole's structure", "lenskit": "LensKit"}
 
 
-def to_best(trained: Trained) -> float:
-    """CPU seconds of the epochs until the best one."""
-    return trained.epoch * trained.best_epoch
-
-
 def results_of(own: Trained, others: dict[str, Trained | None]) -> list[Result]:
     """Ours and each of the others, None for who is not installed."""
     results = shown("ours", own)
@@ -163,7 +158,7 @@ def results_of(own: Trained, others: dict[str, Trained | None]) -> list[Result]:
             results.append(Result.unjudged(NAMES[name], None, "", MISSING))
             continue
         results += shown(NAMES[name], trained)
-        time = to_best(own) / to_best(trained)
+        time = own.to_best / trained.to_best
         words = "to the best epoch, at most" if trained.cut else "to the best epoch"
         results.append(Result.at_most(f"ours / {NAMES[name]}: {words}", time, SLOWER, "x"))
         results.append(_to_equal(own, trained, NAMES[name]))
@@ -180,7 +175,7 @@ def _to_equal(own: Trained, other: Trained, name: str) -> Result:
     epoch, title = own.reaching(other.valid), f"ours / {name}: to the other's best recall of validation"
     if epoch is None:
         return Result.unjudged(title, None, "x", f"ours never has {other.valid:.4f}")
-    return Result.unjudged(title, own.epoch * epoch / to_best(other), "x", f"{other.valid:.4f}, ours in epoch {epoch}")
+    return Result.unjudged(title, own.epoch * epoch / other.to_best, "x", f"{other.valid:.4f}, ours in epoch {epoch}")
 
 
 def measure(epochs: int, seed: int, against: Sequence[str], times: float | None) -> list[Result]:
@@ -190,7 +185,7 @@ def measure(epochs: int, seed: int, against: Sequence[str], times: float | None)
         dataset = movielens(RunFolder(Path(folder)).dataset)
         own = ours(dataset, LightGcnOptions(dim=DIM, layers=LAYERS, l2=L2), epochs, seed, Path(folder), LR, EVERY)
         there = {"recbole": True, "lenskit": all(map(find_spec, ("lenskit", "torch_geometric")))}
-        limit = None if times is None else times * to_best(own)
+        limit = None if times is None else times * own.to_best
         found = {name: RIVALS[name](dataset, epochs, seed, limit) if there[name] else None for name in against}
         return results_of(own, found)
 

@@ -163,7 +163,7 @@ def _shown(name: str, trained: Sequence[Trained]) -> list[Result]:
 
 
 def _seconds(trained: Sequence[Trained]) -> float:
-    return sum(one.epoch * one.best_epoch for one in trained)
+    return sum(one.to_best for one in trained)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
