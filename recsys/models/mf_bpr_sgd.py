@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from recsys.batches.single_triplets import DrawnTriplets, SingleTriplets
 from recsys.batches.triplets import Triplets
@@ -88,12 +89,13 @@ class MfBprSgd(EmbeddingRecommender):
         tables = [parameter.detach().cpu() for parameter in parameters]
         users, items, biases = (table.numpy() for table in tables)
         rate, l2 = np.float32(self.learning_rate), np.float32(self.l2)
-        total = descend(users, items, biases, batch.user, batch.positive, batch.negative, rate, l2)
+        margins = np.empty(len(batch), np.float32)
+        descend(users, items, biases, batch.user, batch.positive, batch.negative, rate, l2, margins)
         with torch.no_grad():
             for parameter, table in zip(parameters, tables, strict=True):
                 if parameter.device.type != "cpu":  # there the table is the parameter
                     parameter.copy_(table)
-        mean = torch.tensor(total / len(batch), device=self.user_embedding.device)
+        mean = softplus(-torch.from_numpy(margins)).mean().to(self.user_embedding.device)
         return {"bpr": _Followed.apply(mean, *parameters)}
 
 

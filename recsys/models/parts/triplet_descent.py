@@ -22,27 +22,24 @@ def descend(
     negative: np.ndarray,
     rate: np.float32,
     l2: np.float32,
-) -> float:
+    margins: np.ndarray,
+) -> None:
     """Moves the rows of two tables (float32 [n, d]) and the items' biases (float32 [n_items]) in place, along triplets
-    (int32 [b] each) in their order.
-
-    Returns:
-        The sum of -ln sigmoid(x), of each triplet before its own step.
+    (int32 [b] each) in their order, and fills in `margins` (float32 [b]): x of each triplet before its own step.
     """
-    total = 0.0
+    kept = np.float32(1) - rate * l2  # what the penalty leaves of a number
     for place in range(len(user)):
-        p, q, r = users[user[place]], items[positive[place]], items[negative[place]]
-        x = biases[positive[place]] - biases[negative[place]]
+        u, i, j = np.uint64(user[place]), np.uint64(positive[place]), np.uint64(negative[place])  # of signs nobody asks
+        p, q, r = users[u], items[i], items[j]
+        x = biases[i] - biases[j]
         for k in range(users.shape[1]):
             x += p[k] * (q[k] - r[k])
-        small = np.exp(-abs(x))  # for both signs of x, without overflow
-        total += np.log1p(small) + max(-x, np.float32(0))
-        z = (small if x > 0 else np.float32(1)) / (np.float32(1) + small)
+        margins[place] = x
+        step = rate / (np.float32(1) + np.exp(x))  # exp may be infinite: no step is left then
         for k in range(users.shape[1]):
             of_user, of_positive, of_negative = p[k], q[k], r[k]
-            p[k] = of_user + rate * (z * (of_positive - of_negative) - l2 * of_user)
-            q[k] = of_positive + rate * (z * of_user - l2 * of_positive)
-            r[k] = of_negative - rate * (z * of_user + l2 * of_negative)
-        biases[positive[place]] += rate * (z - l2 * biases[positive[place]])
-        biases[negative[place]] -= rate * (z + l2 * biases[negative[place]])
-    return total
+            p[k] = kept * of_user + step * (of_positive - of_negative)
+            q[k] = kept * of_positive + step * of_user
+            r[k] = kept * of_negative - step * of_user
+        biases[i] = kept * biases[i] + step
+        biases[j] = kept * biases[j] - step

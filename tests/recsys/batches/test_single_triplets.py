@@ -24,7 +24,12 @@ def interactions() -> np.ndarray:
     return np.argwhere(there)
 
 
-def test_every_triplet_comes_as_often_as_uniform_draws_say_and_no_other() -> None:
+@pytest.mark.parametrize("table", [0, single_triplets.TABLE])
+def test_every_triplet_comes_as_often_as_uniform_draws_say_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, table: int
+) -> None:
+    """By a search, and by a table of who has what."""
+    monkeypatch.setattr(single_triplets, "TABLE", table)
     edges = interactions()
     triplets = SingleTriplets(np.random.default_rng(0).permutation(edges), USERS, ITEMS, seeded(3, "sampler"))
     assert "1 users own every item" in triplets.notes[-1]
@@ -53,6 +58,21 @@ def test_an_epoch_has_a_draw_for_each_interaction_in_batches_that_are_never_empt
     assert {len(batch) for batch in batches} == {1, 2}
     assert {item for batch in batches for item in batch.negative.tolist()} == {3}
     assert {item for batch in batches for item in batch.positive.tolist()} == {*range(ITEMS)} - {3}
+
+
+@pytest.mark.parametrize(("users", "items"), [(9, 8), (31, 33), (64, 2), (3, 1000)])
+def test_a_table_and_a_search_draw_the_same(monkeypatch: pytest.MonkeyPatch, users: int, items: int) -> None:
+    there = np.random.default_rng(users).random((users, items)) < 0.3
+    found = []
+    for most in (single_triplets.TABLE, users * items // 8):  # the second is a byte short
+        monkeypatch.setattr(single_triplets, "TABLE", most)
+        triplets = SingleTriplets(np.argwhere(there), users, items, seeded(3, "sampler"))
+        found.append(triplets.drawn(5000))
+        assert bool(len(triplets.table)) == (most == 2**24)
+    one, other = found
+    assert len(one) > 1000
+    for of_one, of_other in ((one.user, other.user), (one.positive, other.positive), (one.negative, other.negative)):
+        np.testing.assert_array_equal(of_one, of_other)
 
 
 def test_nobody_to_draw_for_is_said() -> None:
