@@ -126,16 +126,8 @@ def llmrec_part(sizes: Sizes, where: torch.device) -> Part:
     ours, plain = llmrec_step.Ours(sizes.llmrec), llmrec_step.Plain(sizes.llmrec)
     first = [torch.tensor(form.step()) for form in (ours, plain)]
     agreed("LLMRec's step", first[:1], first[1:])
-    s, options = sizes.llmrec, ours.model.options
-    rows = [
-        llmrec_step.distinct_rows(ours.batch, n) for n in (len(ours.batch), _kept(len(ours.batch), options.prune_rate))
-    ]
-    width = s.profile + s.text + s.image + s.attributes * s.attribute
-    return Part("LLMRec's step", ours.step, plain.step, sum(rows) * width * FLOAT, 2 * sum(rows) * width * options.dim)
-
-
-def _kept(triplets: int, prune_rate: float) -> int:
-    return int((1 - prune_rate) * triplets)
+    read = llmrec_step.numbers(llmrec_step.tables(ours))
+    return Part("LLMRec's step", ours.step, plain.step, read * FLOAT, 2 * read * ours.model.options.dim)
 
 
 def info_nce_part(sizes: Sizes, where: torch.device) -> Part:

@@ -43,11 +43,21 @@ def test_both_forms_of_a_step_have_one_loss_and_one_trajectory() -> None:
         assert ours.step() == pytest.approx(plain.step(), rel=1e-5)
 
 
-def test_the_least_of_a_step_counts_a_user_and_an_item_once() -> None:
-    _, _, batch = llmrec_step.data(SIZES)
-    user, positive, negative = (part[:9].tolist() for part in (batch.user, batch.positive, batch.negative))
-    assert llmrec_step.distinct_rows(batch, 9) == len(set(user)) + len({*positive, *negative})
-    assert llmrec_step.least(SIZES, 1) > 0
+def test_the_least_of_a_step_counts_rows_once_and_for_gradients_those_of_kept_triplets() -> None:
+    form = llmrec_step.Ours(SIZES)
+    batch, passed = form.batch, form.model.propagate()
+    sides = [(passed.users, passed.items), (passed.modality_users[:, 0], passed.modality_items[:, 0])]
+    kept: set[int] = set()  # by the final embeddings or by the first modality, each for itself
+    for users, items in sides:
+        margins = (users[batch.user] * (items[batch.positive] - items[batch.negative])).sum(1)
+        hardest = margins.argsort()[: int((1 - form.model.options.prune_rate) * len(margins))]
+        kept |= set(batch.user[hardest].tolist())
+    n_users, n_items = len(set(batch.user.tolist())), len({*batch.positive.tolist(), *batch.negative.tolist()})
+    tables = llmrec_step.tables(form)
+    assert tables[0] == (SIZES.text + 1, n_users, len(kept))
+    assert sum(table.needed for table in tables) == (n_users + n_items) * (SIZES.attributes + 3)
+    assert llmrec_step.numbers(tables) == sum(width * (needed + moved) for width, needed, moved in tables)
+    assert llmrec_step.least(tables, 1) > 0
 
 
 def test_scale_measures_a_step() -> None:
