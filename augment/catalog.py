@@ -28,13 +28,13 @@ from augment.prompts.safe_text import LONGEST_TEXT, plain
 from augment.reviews import Reviews
 from augment.source_ids import SourceIds
 from augrec.artefacts.base_folder import BaseFolder
-from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
 from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
 from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
+from augrec.artefacts.sorted_rows import among
 from augrec.artefacts.tasks import About
 
 if TYPE_CHECKING:

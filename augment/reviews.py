@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from augrec.artefacts.interactions import UserItems, read_detail, read_interactions
+from augrec.artefacts.sorted_rows import order_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,5 +71,5 @@ class Reviews:
     def _by_item(self) -> UserItems:
         """The authors of every item: users in the place of items."""
         users, items = np.divmod(self._written.keys, self._n_items)
-        order = np.lexsort((users, items))
+        order = order_by(items, users)
         return UserItems.build(items[order], users[order], self._n_items)

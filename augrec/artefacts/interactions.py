@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from augrec.artefacts.checked_tables import check_ids, refuse_repeated, refuse_rows
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_parquet
+from augrec.artefacts.sorted_rows import order_by
 
 SPLITS = ("train", "valid", "test")
 """A split's code is its place here."""
@@ -34,8 +35,8 @@ class UserItems:
 
     @classmethod
     def build(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> UserItems:
-        """From parallel arrays already sorted by user."""
-        return cls(np.searchsorted(users, np.arange(n_users + 1)), items)
+        """From parallel arrays already sorted by user, each of whom is below `n_users`."""
+        return cls(np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))]), items)
 
     def of(self, user: int) -> np.ndarray:
         """The items of one user."""
@@ -78,8 +79,8 @@ class Interactions:
 
 def by_time(pairs: np.ndarray, clock: np.ndarray | None) -> np.ndarray:
     """int64 [m]: the rows of `pairs` (int64 [m, 2]) in order of (user, clock, item), or (user, item) without times."""
-    keys = (pairs[:, 1], pairs[:, 0]) if clock is None else (pairs[:, 1], clock, pairs[:, 0])
-    return np.lexsort(keys)
+    order = order_by(*pairs.T)
+    return order if clock is None else order[order_by(pairs[order, 0], clock[order])]
 
 
 def read_interactions(
@@ -113,8 +114,7 @@ def read_interactions(
     codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), -1).to_numpy()
     refuse_rows(codes < 0, f"split is none of {', '.join(SPLITS)}", path, remedy)
     pairs = _pairs(table)
-    check_pairs(pairs, n_users, n_items, path, remedy)
-    order = np.argsort(pairs[:, 0] * n_items + pairs[:, 1], kind="stable")  # one key is sorted several times as fast
+    order = check_pairs(pairs, n_users, n_items, path, remedy)
     clock = None
     known = [name for name in ("place", "timestamp") if name in table.column_names and not table[name].null_count]
     if times and known:
@@ -139,18 +139,24 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
     if name not in rows.column_names:
         return None
     stored = _pairs(rows)
-    order = np.lexsort((stored[:, 1], stored[:, 0]))
+    order = order_by(*stored.T)
     if not np.array_equal(stored[order], pairs):
         raise DataError("the interactions have changed since they were read", where=path, remedy=remedy)
     return rows[name].take(pa.array(order)).combine_chunks()
 
 
-def check_pairs(pairs: np.ndarray, n_users: int, n_items: int, where: str | Path, remedy: str = PREPARE_AGAIN) -> None:
-    """Raises `DataError` for an id outside 0..n-1 or a (user, item) pair that occurs twice; names its first row."""
+def check_pairs(
+    pairs: np.ndarray, n_users: int, n_items: int, where: str | Path, remedy: str = PREPARE_AGAIN
+) -> np.ndarray:
+    """The rows in order of (user, item), int64 [m].
+
+    Raises:
+        DataError: an id is outside 0..n-1, or a pair occurs twice; names the first such row.
+    """
     for column, name, size in ((0, "user", n_users), (1, "item", n_items)):
         check_ids(pairs[:, column], name, size, where, remedy)
     keys = pairs[:, 0] * n_items + pairs[:, 1]
-    refuse_repeated(keys, "the same user and item occur twice, within a split or across splits", where, remedy)
+    return refuse_repeated(keys, "the same user and item occur twice, within a split or across splits", where, remedy)
 
 
 def _pairs(table: pa.Table) -> np.ndarray:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from augrec.artefacts.checked_tables import read_columns, read_ids, refuse_repeated, refuse_rows
 from augrec.artefacts.files import write_parquet
+from augrec.artefacts.sorted_rows import order_by
 
 COLUMNS = ("fold", "user", "rank", "neighbour", "similarity")
 WHOLE = -1
@@ -81,7 +82,7 @@ def read_neighbours(path: Path, n_users: int, fold: int = WHOLE, *, remedy: str)
     keys = ((folds - folds.min(initial=0)) * n_users + owner) * n_users + users
     refuse_rows(owner == users, "a user is a neighbour of their own", path, remedy)
     refuse_repeated(keys, "somebody is a neighbour of the same user twice", path, remedy)
-    order = np.lexsort((table["rank"].to_numpy(), owner))
+    order = order_by(owner, table["rank"].to_numpy())
     order = order[folds[order] == fold]
     starts = np.searchsorted(owner[order], np.arange(n_users + 1))
     return Neighbours(starts, users[order], table["similarity"].to_numpy().astype(np.float32)[order])

@@ -11,6 +11,7 @@ import pyarrow as pa
 from augrec.artefacts.checked_tables import read_columns, read_ids, refuse_repeated
 from augrec.artefacts.files import write_parquet
 from augrec.artefacts.interactions import UserItems
+from augrec.artefacts.sorted_rows import order_by
 
 COLUMNS = ("user", "rank", "item")
 
@@ -59,5 +60,5 @@ def _read(path: Path, columns: Sequence[str], n_users: int, n_items: int, remedy
     users = read_ids(table, "user", n_users, path, remedy=remedy)
     items = read_ids(table, "item", n_items, path, remedy=remedy)
     refuse_repeated(users * n_items + items, "an item is listed twice for the same user", path, remedy)
-    order = np.lexsort((table["rank"].to_numpy(), users))
+    order = order_by(users, table["rank"].to_numpy())
     return UserItems.build(users[order], items[order], n_users), table.take(pa.array(order))

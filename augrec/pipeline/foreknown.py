@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
+from augrec.artefacts.sorted_rows import among
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import About, read_card
 

@@ -24,6 +24,7 @@ from augrec.artefacts.interactions import (
 )
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.artefacts.side_tables import read_side_table
+from augrec.artefacts.sorted_rows import order_by
 from recsys.data.sealed import Sealed, SealedSplit
 
 OPEN = tuple(split for split in SPLITS if split != "test")
@@ -99,7 +100,7 @@ class Dataset:
         """
         parts = [np.asarray(part, dtype=np.int64).reshape(-1, 2) for part in (train, valid, test)]
         check_pairs(np.concatenate(parts), n_users, n_items, "the given arrays (train, valid, test in one)")
-        orders = [np.lexsort((part[:, 1], part[:, 0])) for part in parts]
+        orders = [order_by(*part.T) for part in parts]
         known = {}
         for (name, kind), columns in zip(DETAILS.items(), (ratings, timestamps, texts, places), strict=True):
             for split, column, order in zip(SPLITS, columns or (), orders, strict=columns is not None):

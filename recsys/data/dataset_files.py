@@ -15,8 +15,9 @@ import pyarrow as pa
 from augrec.artefacts.files import remove_file, write_json, write_parquet
 from augrec.artefacts.interactions import DETAILS, SPLITS
 from augrec.artefacts.run_folder import DatasetFolder
+from augrec.artefacts.sorted_rows import order_by
 from recsys.data.side_tables import genre_vocabulary
-from recsys.data.splits import TEST, TRAIN, ordered
+from recsys.data.splits import TEST, TRAIN
 
 HASHED = 1 << 20
 """Interactions that are hashed at a time."""
@@ -98,9 +99,9 @@ def order_of(kept: pd.DataFrame) -> np.ndarray:
     clock = next((name for name in ("place", "timestamp") if name in kept), None)
     times = np.zeros(len(kept), np.int64) if clock is None else kept[clock].to_numpy()
     if _in_order(users, items):
-        return ordered(groups, times, items)
+        return order_by(groups, times)
     by_item = np.argsort(items, kind="stable")
-    return by_item[ordered(groups[by_item], times[by_item], items[by_item])]
+    return by_item[order_by(groups[by_item], times[by_item])]
 
 
 def interaction_table(kept: pd.DataFrame, order: np.ndarray) -> pa.Table:
@@ -140,7 +141,7 @@ def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: in
 
 def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:
     """The sha256 of (user int32, item int32, split uint8) in little-endian bytes, sorted by (user, item)."""
-    order = None if _in_order(users, items) else np.lexsort((items, users))
+    order = None if _in_order(users, items) else order_by(users, items)
     found = hashlib.sha256()
     for start in range(0, len(users), HASHED):
         part = slice(start, start + HASHED) if order is None else order[start : start + HASHED]

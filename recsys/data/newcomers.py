@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from augrec.artefacts.interactions import DETAILS, SPLITS
+from augrec.artefacts.sorted_rows import order_by
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 
@@ -38,7 +39,7 @@ class Newcomers:
         first = np.sort(first)
         later = self.pairs[first[~np.isin(keys[first], _keys(dataset.train, n_items))]]
         train = np.concatenate([dataset.train, later])
-        order = np.lexsort((train[:, 1], train[:, 0]))
+        order = order_by(*train.T)
         splits, known = {"train": train[order]}, {}
         clocks = {"timestamp": dataset.timestamps, "place": dataset.places}
         for column, clock in clocks.items():

@@ -12,6 +12,7 @@ import pandas as pd
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.hashed_numbers import hashed_names, mixed
+from augrec.artefacts.sorted_rows import order_by
 from recsys.data.options import (
     GivenSplit,
     GlobalTemporalSplit,
@@ -68,11 +69,11 @@ def split_interactions(
     if isinstance(split, RandomSplit | HashedSplit):
         hashed = isinstance(split, HashedSplit)
         keys = hashed_pairs(users, items, source_ids, rng.bytes(16)) if hashed else rng.random(len(interactions))
-        parts = _by_ratio(_rank_within(users, keys, items), _counts(users), split.ratios)
+        parts = _by_ratio(_rank_within(users, keys), _counts(users), split.ratios)
         return _items_into_train(parts, items, keys)
     require_times(interactions, split, source)
     times, counts = interactions["timestamp"].to_numpy(), _counts(users)
-    ranks = interactions["place"].to_numpy() if "place" in interactions else _rank_within(users, times, items)
+    ranks = interactions["place"].to_numpy() if "place" in interactions else _rank_within(users, times)
     return (_by_ratio(ranks, counts, split.ratios) if isinstance(split, TemporalSplit) else _last_out(ranks, counts)), 0
 
 
@@ -100,7 +101,7 @@ def places_in_time(
         times = _ordered_by(times, interactions["file_row"].to_numpy())
     elif split.ties == "hashed":
         times = _ordered_by(times, hashed_pairs(users, items, source_ids, rng.bytes(16)))
-    return _rank_within(users, times, items).astype(np.int32)
+    return _rank_within(users, times).astype(np.int32)
 
 
 def require_times(interactions: pd.DataFrame, split: Split, source: str) -> None:
@@ -196,33 +197,18 @@ def hashed_pairs(
     return mixed(of_user[users] + mixed(of_item[items]))
 
 
-def _rank_within(users: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """int64 [m]: each row's place among its user's rows in order of (key, item)."""
-    order = ordered(users, keys, items)
+def _rank_within(users: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """int64 [m]: each row's place among its user's rows in order of their keys.
+
+    Args:
+        users, keys: [m] of rows in order of (user, item): those with the same key stay in the order of their items.
+    """
+    order = order_by(users, keys)
     first = np.flatnonzero(np.append(True, np.diff(users) != 0)[: len(users)])
     starts = np.repeat(first, np.diff(np.append(first, len(users))))  # users are sorted, and stay so under this order
     ranks = np.empty(len(users), dtype=np.int64)
     ranks[order] = np.arange(len(users)) - starts
     return ranks
-
-
-def ordered(groups: np.ndarray, keys: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """The order of (group, key, item), where rows are sorted by item within groups of the same key already.
-
-    Args:
-        groups: whole numbers [m], 0 and more.
-        keys: [m] within the group; whole numbers are sorted in a third of the time.
-        items: [m].
-    """
-    if keys.dtype.kind == "i" and len(keys):
-        span = int(keys.max()) - int(keys.min()) + 1
-        if span < np.iinfo(np.int64).max // (int(groups.max()) + 1):
-            places = groups.astype(np.int64)
-            places *= span
-            places += keys
-            places -= keys.min()
-            return np.argsort(places, kind="stable")
-    return np.lexsort((items, keys, groups))
 
 
 def _ordered_by(times: np.ndarray, ties: np.ndarray) -> np.ndarray:

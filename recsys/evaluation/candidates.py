@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augrec.artefacts.checked_tables import among
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.ranked_lists import write_ranked_lists
+from augrec.artefacts.sorted_rows import among
 from recsys.data.dataset import Dataset
 from recsys.evaluation.masking import masked, masked_positions, writable
 from recsys.evaluation.ranking import Scores, default_chunk
@@ -53,15 +53,20 @@ def write_candidates(
     if size < 1:
         raise AugrecError(f"{size} candidates per user were asked for", remedy="set candidates.size to 1 or more")
     starts, ties = dataset.starts("train"), SourceTies.of_dataset(dataset, seed, device)
-    parts, leaders, most = [], Leaders(), size + int(np.diff(starts).max(initial=0))
-    begin, width = 0, chunk or default_chunk(dataset.n_items)
+    parts, leaders, known = [], Leaders(), np.diff(starts)
+    everybody, begin, width = np.arange(dataset.n_users), 0, chunk or default_chunk(dataset.n_items)
     while begin < dataset.n_users:
-        users = np.arange(begin, min(begin + width, dataset.n_users))
+        users = everybody[begin : begin + width]
         parts.append(_best(scores, users, dataset, starts, size, ties, leaders, device))
-        begin += width
-        if chunk is None and leaders.known:  # few of the items are looked at, so that more users are no more scores
-            width = default_chunk(leaders.count(most))
+        first, begin = begin == 0, begin + width
+        if chunk is None and leaders.known and begin < dataset.n_users:
+            # Few items are looked at: as many as the one among these users who knows most makes necessary.
+            if first:
+                everybody[begin:] = everybody[begin:][np.argsort(-known[begin:], kind="stable")]
+            width = default_chunk(leaders.count(size + int(known[everybody[begin]])))
     user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(user, kind="stable")
+    user, item, score = user[order], item[order], score[order]
     owned = among(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
         where = f"user {user[owned][0]}, item {item[owned][0]}"

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.sorted_rows import order_by
 from recsys.augmentation import Edges, FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.released.bounds import check_ids
@@ -238,7 +239,7 @@ def _graph(path: Path, matrix: sp.csr_matrix, dataset: Dataset, findings: Findin
     matrix.eliminate_zeros()
     findings.add(path.name, "entries are not 1; read as 1", (matrix.data != 1).sum())
     pairs = np.stack(matrix.nonzero(), axis=1).astype(np.int64)
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = pairs[order_by(*pairs.T)]
     mine, theirs = _keys(dataset.train, dataset.n_items), _keys(pairs, dataset.n_items)
     findings.add(path.name, "interactions that train.json does not have", (~np.isin(theirs, mine)).sum())
     findings.add("train.json", "interactions that train_mat does not have", (~np.isin(mine, theirs)).sum())

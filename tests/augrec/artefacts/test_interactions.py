@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.interactions import SPLITS, UserItems, read_detail, read_interactions
+from augrec.artefacts.interactions import SPLITS, UserItems, by_time, read_detail, read_interactions
 from augrec.artefacts.ranked_lists import read_ranked_lists, read_scored_lists, write_ranked_lists
 from augrec.artefacts.side_tables import count_rows, read_side_table, read_source_ids, titles_of
 
@@ -213,3 +213,26 @@ def test_an_item_is_called_by_its_title_and_year_or_by_its_source_id() -> None:
     assert titles_of(pa.table(columns | years)) == ["Alien (1979)", "Heat (1995)", "item c", "Up"]
     assert titles_of(pa.table(columns)) == ["Alien", "Heat (1995)", "item c", "Up"]
     assert titles_of(pa.table({"source_id": ["a", "7"], "year": [1979, None]})) == ["a (1979)", "7"]
+
+
+@pytest.mark.parametrize("clocks", ["none", "few", "all alike", "seconds", "the ends of int64", "before 1970"])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_by_time_is_the_order_of_user_then_clock_then_item(clocks: str, ordered: bool) -> None:
+    rng = np.random.default_rng(4)
+    pairs = np.unique(rng.integers(0, (40, 300), (2000, 2)), axis=0)
+    pairs = pairs if ordered else rng.permutation(pairs)
+    ends = np.iinfo(np.int64)
+    clock = {
+        "none": None,
+        "few": rng.integers(0, 3, len(pairs)),
+        "all alike": np.full(len(pairs), 7),
+        "seconds": rng.integers(1_500_000_000, 1_600_000_000, len(pairs)),
+        "the ends of int64": rng.choice([ends.min, -1, 0, ends.max - 1, ends.max], len(pairs)),
+        "before 1970": -rng.integers(0, 2**40, len(pairs)),
+    }[clocks]
+    keys = (pairs[:, 1], pairs[:, 0]) if clock is None else (pairs[:, 1], clock, pairs[:, 0])
+    np.testing.assert_array_equal(by_time(pairs, clock), np.lexsort(keys))
+
+
+def test_no_interactions_have_an_order_by_time() -> None:
+    assert by_time(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.int64)).tolist() == []

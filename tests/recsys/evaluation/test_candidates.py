@@ -136,11 +136,13 @@ def test_a_score_that_is_no_number_is_an_error_also_of_a_training_item(
 
 
 @pytest.mark.parametrize("levels", [1, 3, 40])
-@pytest.mark.parametrize("chunk", [2, 7, None])
+@pytest.mark.parametrize(("chunk", "scores"), [(2, 0), (7, 0), (None, 0), (None, 40), (None, 80)])
 def test_scores_that_are_one_row_for_all_give_what_the_whole_table_gives(
-    levels: int, chunk: int | None, tmp_path: Path
+    levels: int, chunk: int | None, scores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 40 items with few or many distinct scores, some never shown, users own none to all."""
+    if scores:
+        monkeypatch.setattr(candidates, "default_chunk", lambda items: max(scores // items, 1))
     rng = np.random.default_rng(levels)
     owned = [rng.permutation(40)[:count] for count in (0, 1, 5, 30, 39, 40, 3, 0, 2, 8, 1)]
     train = np.array([(user, item) for user, items in enumerate(owned) for item in items])
@@ -177,3 +179,21 @@ def test_what_a_user_costs_with_one_row_of_scores_does_not_grow_with_the_catalog
             lambda users, n=n_items: torch.arange(n).float().expand(len(users), -1), dataset, 5, tmp_path / "c"
         )
     assert seen == [8 * 7, 8 * 7]
+
+
+def test_who_knows_much_is_asked_about_apart_from_who_knows_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row of scores for all; 100 of 400 items are known to user 30, and one to everybody else."""
+    seen: list[tuple[int, ...]] = []
+
+    def counting(matrix: torch.Tensor, *given: object) -> Top:
+        seen.append(tuple(matrix.shape))
+        return top_items(matrix, *given)
+
+    monkeypatch.setattr(candidates, "top_items", counting)
+    monkeypatch.setattr(candidates, "default_chunk", lambda items: max(800 // items, 1))
+    train = np.array([(user, item) for user in range(50) for item in range(100 if user == 30 else 1)])
+    dataset = Dataset.from_arrays(50, 400, train, *(np.empty((0, 2)),) * 2)
+    write_candidates(lambda users: torch.arange(400).float().expand(len(users), -1), dataset, 5, tmp_path / "c")
+    assert seen == [(2, 6), (7, 105), (41, 6)]
