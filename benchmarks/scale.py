@@ -102,7 +102,7 @@ def measure(n_users: int, rounds: int) -> Measured:
 
 def after_loading(n_users: int, rounds: int) -> Measured:
     """`measure` after a small one, which loads what is loaded at first use and is no part of the memory of a size."""
-    measure(100, 1)
+    measure(5_000, 1)
     return measure(n_users, rounds)
 
 

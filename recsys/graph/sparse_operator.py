@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,9 +13,14 @@ from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError, UsageError
 
+if TYPE_CHECKING:
+    from recsys.graph.row_sums import Part
+
 Backend = Literal["csr", "torch-sparse"]
 BUFFERS = ("row_pointers", "columns", "values")
-CACHE_BYTES, BLOCK = 2**23, 2**15  # 32,768 rows of 64 floats are the 8 MiB that stay in a CPU's cache
+WORK = 2**22  # multiplications of a product from which on it is worth the half second in which numba is loaded
+NARROW = 16  # columns of x, below which little is read for an entry and torch's product is as fast
+ENTRIES, LEAST = 8, 2**13  # of a row in a block of columns; columns of a block: 8,192 rows of 64 floats are 2 MiB
 
 
 class Operator(nn.Module):
@@ -95,26 +100,29 @@ class Operator(nn.Module):
             self._cache[prefix] = csr_tensor([getattr(self, prefix + name) for name in BUFFERS], shape)
         return self._cache[prefix]
 
-    def _blocks(self, transposed: bool) -> list[tuple[slice, Tensor]]:
-        """The matrix cut into blocks of `BLOCK` columns, each with the columns it holds.
+    def _parts(self, transposed: bool) -> list[Part]:
+        """The matrix cut into `block_count` blocks of columns, each with the columns it holds.
 
-        A product reads rows of x at random. One block's rows of x stay in the cache while all its entries are used,
-        which makes products with many columns up to four times as fast, for another copy of the matrix.
+        A product reads rows of x at random. One block's rows of x stay near while all its entries are used, for another
+        copy of the matrix. The result is read and written once for each block, so rows should have some entries in it.
         """
         prefix, shape = self._stored(transposed)
-        key = prefix + "blocks"
+        key = prefix + "parts"
         if key not in self._cache:
+            from recsys.graph.row_sums import Part
+
             mirror = self._stored(not transposed)[0]  # the transpose's rows are the columns to cut by
             pointers, rows, values = (getattr(self, mirror + name).numpy() for name in BUFFERS)
-            blocks = []
-            for start in range(0, shape[1], BLOCK):
-                part = pointers[start : start + BLOCK + 1]
+            count, parts = block_count(*shape, len(values)), []
+            size = -(-shape[1] // count)
+            for start in range(0, shape[1] if count > 1 else 0, size):
+                part = pointers[start : start + size + 1]
                 entries = slice(part[0], part[-1])
                 block = sp.csc_array((values[entries], rows[entries], part - part[0]), shape=(shape[0], len(part) - 1))
                 csr = block.tocsr()
-                parts = [torch.from_numpy(array) for array in (csr.indptr, csr.indices, csr.data)]
-                blocks.append((slice(start, start + BLOCK), csr_tensor(parts, csr.shape)))
-            self._cache[key] = blocks
+                parts.append(Part(slice(start, start + size), csr.indptr, csr.indices, csr.data))
+            whole = Part(slice(None), *(getattr(self, prefix + name).numpy() for name in BUFFERS))
+            self._cache[key] = parts or [whole]
         return self._cache[key]
 
     def _torch_sparse(self, transposed: bool) -> Any:
@@ -147,18 +155,22 @@ class Operator(nn.Module):
                 product = self._torch_sparse(transposed).matmul(x.contiguous())
                 product = product if plus is None else product.add_(plus)
                 return product if scale == 1.0 else product.mul_(scale)
-            if x.device.type == "cpu" and x.nbytes > CACHE_BYTES and len(x) > BLOCK:
-                blocks = self._blocks(transposed)
-            else:
-                blocks = [(slice(None), self.matrix(transposed=transposed))]
-            (columns, matrix), *others = blocks
+            if x.device.type == "cpu" and x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORK:
+                return self._compiled(x, plus, scale, transposed)
+            matrix = self.matrix(transposed=transposed)
             if plus is None:
-                result = matrix @ x[columns] if scale == 1.0 else (matrix @ x[columns]).mul_(scale)
-            else:
-                result = torch.addmm(plus, matrix, x[columns], beta=scale, alpha=scale)
-            for columns, matrix in others:
-                torch.addmm(result, matrix, x[columns], alpha=scale, out=result)
-            return result
+                return matrix @ x if scale == 1.0 else (matrix @ x).mul_(scale)
+            return torch.addmm(plus, matrix, x, beta=scale, alpha=scale)
+
+    def _compiled(self, x: Tensor, plus: Tensor | None, scale: float, transposed: bool) -> Tensor:
+        """`multiply` on the CPU by `row_sums`: the same to the last bit, but for sums that are cut into blocks."""
+        from recsys.graph.row_sums import product
+
+        x, plus = x.detach().contiguous(), None if plus is None else plus.detach().contiguous()
+        out = x.new_empty(self._stored(transposed)[1][0], x.shape[1])
+        before = None if plus is None else plus.numpy()
+        product(self._parts(transposed), x.numpy(), before, scale, out.numpy(), torch.get_num_threads())
+        return out
 
     def apply_to(self, x: Tensor) -> Tensor:
         """`A x` for dense x [columns, d]; result [rows, d], of the operator's type also under autocast."""
@@ -231,6 +243,11 @@ class _Powers(torch.autograd.Function):
         for other in reversed(others):
             total = ctx.operator.multiply(total.contiguous(), plus=other, transposed=True)
         return total, None, None
+
+
+def block_count(rows: int, columns: int, entries: int) -> int:
+    """Blocks of so many columns that a row has about `ENTRIES` entries in each, but not fewer columns than `LEAST`."""
+    return max(1, round(columns / max(LEAST, ENTRIES * rows * columns / max(1, entries))))
 
 
 def use_backend(model: nn.Module, backend: Backend) -> None:

@@ -11,9 +11,9 @@ import torch
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.memory import size_in_words
+from recsys.graph.sparse_operator import block_count
 
 FLOAT = INDEX = 4  # bytes: float32, and int32 as long as there are fewer than 2^31 edges
-BLOCK = 2**15  # columns of a block, as in `sparse_operator`
 SIGNS = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "alloc_failed")
 Phase = Literal["building the model", "training", "evaluation"]
 
@@ -21,11 +21,12 @@ Phase = Literal["building the model", "training", "evaluation"]
 def graph_bytes(n_users: int, n_items: int, n_edges: int) -> int:
     """The user-item matrix and its transpose in CSR form: a column and a value per entry, a pointer per row.
 
-    A direction of more than 32,768 columns is held once more on the CPU, in blocks of so many columns.
+    A direction that large products cut into blocks of columns is held once more on the CPU.
     """
     total = 0
     for rows, columns in ((n_users, n_items), (n_items, n_users)):
-        blocks = -(-columns // BLOCK) if columns > BLOCK else 0
+        count = block_count(rows, columns, n_edges)
+        blocks = count if count > 1 else 0
         total += (n_edges * (INDEX + FLOAT)) * (2 if blocks else 1) + (rows + 1) * INDEX * (1 + blocks)
     return total
 

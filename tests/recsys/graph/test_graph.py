@@ -12,7 +12,7 @@ import torch
 from augrec.artefacts.errors import DataError, UsageError
 from recsys.graph.adjacency import Operator, adjacency, bipartite, row_mean_with_self
 from recsys.graph.smoothing import SmoothingGraph
-from recsys.graph.sparse_operator import use_backend
+from recsys.graph.sparse_operator import block_count, use_backend
 
 Edges = tuple[np.ndarray, int, int]
 
@@ -187,21 +187,58 @@ def test_a_backend_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
         use_backend(torch.nn.Linear(1, 1), "torch-sparse")
 
 
-def test_products_by_blocks_of_columns_are_the_same(random_edges: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [1, 4, 37, 64, 100])  # of 37 and 100, the last vectors overlap those before
+@pytest.mark.parametrize("threads", [1, 3])
+def test_compiled_products_by_blocks_of_columns_are_the_same(
+    random_edges: Edges, width: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    users, items = (torch.randn(n, 4, generator=generator, requires_grad=True) for n in random_edges[1:])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    for name, value in {"NARROW": 1, "ENTRIES": 0, "LEAST": 7}.items():
+        monkeypatch.setattr(f"recsys.graph.sparse_operator.{name}", value)
+    x, y = (
+        torch.randn(n, width, generator=generator, dtype=torch.float64, requires_grad=True) for n in random_edges[1:]
+    )
     results = []
-    for block in (10**6, 7):  # 7 divides neither number of columns
-        monkeypatch.setattr("recsys.graph.sparse_operator.CACHE_BYTES", 0)
-        monkeypatch.setattr("recsys.graph.sparse_operator.BLOCK", block)
+    for work in (10**9, 0):
+        monkeypatch.setattr("recsys.graph.sparse_operator.WORK", work)
         graph = SmoothingGraph(*random_edges).double()
         one_sided = bipartite(*random_edges, norm="row-sqrt").user_from_item.double()
         joint = adjacency(*random_edges).double()
-        x, y = users.double(), items.double()
         outputs = [*graph(x, y, 3), one_sided @ y, joint.mean_of_powers(torch.cat([x, y]), 2)]
-        results.append(outputs + list(torch.autograd.grad(sum(z.square().sum() for z in outputs), [users, items])))
+        results.append(outputs + list(torch.autograd.grad(sum(z.square().sum() for z in outputs), [x, y])))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("width", [16, 64, 100])
+def test_compiled_products_add_entry_by_entry(
+    random_edges: Edges, width: int, added: bool, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.graph.sparse_operator.WORK", 0)
+    hop = SmoothingGraph(*random_edges).hop
+    generator = torch.Generator().manual_seed(0)
+    x, plus = (torch.randn(n, width, generator=generator) for n in hop.shape[::-1])
+    found = hop.multiply(x, plus=plus if added else None, scale=scale)
+    exact = scale * ((plus if added else 0) + hop.matrix().to_dense().double() @ x.double())
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-6)
+    pointers, columns, values = hop.row_pointers.tolist(), hop.columns.tolist(), hop.values.double()
+    in_order = torch.zeros_like(found)
+    for row in range(len(in_order)):
+        for entry in range(pointers[row], pointers[row + 1]):
+            term = values[entry] * x[columns[entry]].double()  # exact in float64, and rounded once with the sum
+            in_order[row] = (in_order[row].double() + term).float()
+    whole = scale * in_order.double() + (scale * plus).double() if added else scale * in_order.double()
+    assert torch.equal(found, whole.float())
+
+
+def test_blocks_are_cut_where_rows_keep_entries_in_them() -> None:
+    assert block_count(1_000_000, 200_000, 20_000_000) == 2  # a row has 20 entries
+    assert block_count(200_000, 1_000_000, 20_000_000) == 12  # a row has 100
+    assert block_count(50_000, 12_000, 20_000_000) == 1  # 8,192 columns are the least
+    assert block_count(3, 2, 0) == 1
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
