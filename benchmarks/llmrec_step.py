@@ -32,6 +32,7 @@ from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
+from recsys.gathered_products import add_gradient, project
 from recsys.graph.adjacency import bipartite
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
@@ -219,18 +220,29 @@ def numbers(asked: Sequence[Table]) -> int:
 
 
 def least(asked: Sequence[Table], rounds: int) -> float:
-    """Seconds of the dense products alone, forwards and, for the rows that have a gradient, backwards."""
+    """Seconds of the dense products alone, forwards and, for the rows that have a gradient, backwards.
+
+    By the library's or, on a CPU, by our own if these are faster.
+    """
     widths, most = {table.width for table in asked}, max(table.needed for table in asked)
     rows = {width: torch.randn(most, width, device=device()) for width in widths}
-    weights = {width: torch.randn(LLMRecOptions().dim, width, device=device()) for width in widths}
-    slope = torch.randn(most, LLMRecOptions().dim, device=device())
+    weights = {width: torch.randn(width, LLMRecOptions().dim, device=device()) for width in widths}
+    slopes, ids = torch.randn(most, LLMRecOptions().dim, device=device()), torch.arange(most)
 
-    def products() -> None:
+    def library() -> None:
         for width, needed, moved in asked:
-            rows[width][:needed] @ weights[width].T
-            slope[:moved].T @ rows[width][:moved]
+            rows[width][:needed] @ weights[width]
+            rows[width][:moved].T @ slopes[:moved]
 
-    return best_seconds({"products": products}, rounds, device())["products"]
+    def ours() -> None:
+        for width, needed, moved in asked:
+            project(rows[width].numpy(), ids[:needed].numpy(), weights[width].numpy(), 1)
+            add_gradient(rows[width].numpy(), ids[:moved].numpy(), slopes.numpy(), weights[width].numpy(), 1)
+
+    forms: dict[str, Callable[[], None]] = {"library": library}
+    if device().type == "cpu":
+        forms["ours"] = ours
+    return min(best_seconds(forms, rounds, device()).values())
 
 
 def served(kind: Callable[[Sizes], Form], sizes: Sizes, rounds: int, turn: Connection) -> None:

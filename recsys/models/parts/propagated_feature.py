@@ -26,6 +26,8 @@ Preprocess = Literal["none", "centre"]
 ROWS = 1024  # of a batch, in the rule that chooses the form
 ENTRY = 4  # a sparse entry costs as much as so many multiplications in a dense product: it reads memory at random
 COLUMNS_AT_ONCE, ROWS_AT_ONCE, GATHERED_AT_ONCE = 128, 4096, 256
+OUTPUTS = 16  # of a product with rows that are read where they lie: a multiple
+WORK = 2**22  # multiplications of a table's rows from which on they are worth the half second in which numba is loaded
 
 
 class PropagatedFeature(nn.Module):
@@ -87,12 +89,11 @@ class PropagatedFeature(nn.Module):
         if self.distinct:
             projected = self.near_operator.cast(layer(self.values))
             return _composed(self.near_operator, projected, near), _composed(self.far_operator, projected, far)
-        weights = _augmented(layer)
-        return _ProjectedRows.apply(weights, self.near_table, near), _ProjectedRows.apply(weights, self.far_table, far)
+        return _ProjectedRows.apply(_augmented(layer), self.near_table, near, self.far_table, far)
 
     def squared_norm(self, layer: nn.Linear) -> Tensor:
         """`|near|^2 + |far|^2` of the projected feature over all ids, by its Gram matrix. Scalar."""
-        weights = _augmented(layer)
+        weights = _augmented(layer).T
         return ((weights @ self.gram) * weights).sum()
 
 
@@ -113,29 +114,61 @@ def prefers_distinct(places: sp.csr_array, hops: tuple[sp.csr_array, sp.csr_arra
 
 
 class _ProjectedRows(torch.autograd.Function):
-    """`table[ids] @ weights^T`, by blocks that stay in the cache; the backward reads only rows that have a gradient."""
+    """`table[ids] @ weights` of two tables; the backward reads only rows that have a gradient.
+
+    Large products on the CPU read the rows where they lie (`recsys.gathered_products`), others by blocks that stay in
+    the cache.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, table: Tensor, ids: Tensor | None) -> Tensor:
-        ctx.table, ctx.ids = table, ids
-        with torch.autocast(table.device.type, enabled=False):
-            weights = weights.to(table.dtype)
-            if ids is None:
-                return table @ weights.T
-            result = table.new_empty(len(ids), len(weights))
-            for block, rows in _blocks(table, ids):
-                torch.mm(rows, weights.T, out=result[block])
-            return result
+    def forward(
+        ctx: Any, weights: Tensor, near_table: Tensor, near: Tensor | None, far_table: Tensor, far: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        ctx.asked = ((near_table, near), (far_table, far))
+        with torch.autocast(near_table.device.type, enabled=False):
+            weights = weights.to(near_table.dtype)
+            return tuple(_projected(table, ids, weights) for table, ids in ctx.asked)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        used = (gradient.abs().amax(1) > 0).nonzero()[:, 0]
-        result = gradient.new_zeros(gradient.shape[1], ctx.table.shape[1])
-        gradient = gradient[used]
-        for block, rows in _blocks(ctx.table, used if ctx.ids is None else ctx.ids[used]):
-            result.addmm_(gradient[block].T, rows)
-        return result, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        total = gradients[0].new_zeros(ctx.asked[0][0].shape[1], gradients[0].shape[1])
+        for (table, ids), gradient in zip(ctx.asked, gradients, strict=True):
+            used = (gradient.abs().amax(1) > 0).nonzero()[:, 0]
+            _add_gradient(table, used if ids is None else ids[used], gradient[used], total)
+        return total, None, None, None, None
+
+
+def _projected(table: Tensor, ids: Tensor | None, weights: Tensor) -> Tensor:
+    if ids is None:
+        return table @ weights
+    if _large(table, ids, weights):
+        from recsys.gathered_products import project
+
+        found = project(table.numpy(), ids.numpy(), weights.detach().numpy(), torch.get_num_threads())
+        return torch.from_numpy(found)
+    result = table.new_empty(len(ids), weights.shape[1])
+    for block, rows in _blocks(table, ids):
+        torch.mm(rows, weights, out=result[block])
+    return result
+
+
+def _add_gradient(table: Tensor, ids: Tensor, slopes: Tensor, total: Tensor) -> None:
+    """Adds `table[ids]^T @ slopes` to the total."""
+    if _large(table, ids, slopes):
+        from recsys.gathered_products import add_gradient
+
+        add_gradient(table.numpy(), ids.numpy(), slopes.numpy(), total.numpy(), torch.get_num_threads())
+        return
+    for block, rows in _blocks(table, ids):
+        total.addmm_(rows.T, slopes[block])
+
+
+def _large(table: Tensor, ids: Tensor, outputs: Tensor) -> bool:
+    """Whether a product is one for `recsys.gathered_products`."""
+    width = outputs.shape[1]
+    known = table.device.type == "cpu" and table.dtype == torch.float32 and width % OUTPUTS == 0
+    return known and len(ids) * table.shape[1] * width >= WORK
 
 
 def _blocks(table: Tensor, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -148,7 +181,7 @@ def _blocks(table: Tensor, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _augmented(layer: nn.Linear) -> Tensor:
-    return torch.cat([layer.weight, layer.bias[:, None]], dim=1)
+    return torch.cat([layer.weight.T, layer.bias[None]])
 
 
 def _composed(operator: Operator, projected: Tensor, ids: Tensor | None) -> Tensor:

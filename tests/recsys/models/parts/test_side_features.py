@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from recsys import gathered_products
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.graph.adjacency import bipartite
 from recsys.graph.sparse_operator import Operator
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
+from recsys.models.parts import propagated_feature
 from recsys.models.parts.propagated_feature import PropagatedFeature, prefers_distinct
 from recsys.models.parts.side_features import SideFeatures
 
@@ -98,8 +100,22 @@ def test_a_step_from_constants_is_the_general_step(
         torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=1e-10, atol=1e-12, msg=name)
 
 
-def test_in_float32_as_well(edges: np.ndarray, side: SideInformation, batch: Triplets) -> None:
-    fixed, general = pair(edges, side)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_in_float32_as_well(
+    edges: np.ndarray, side: SideInformation, batch: Triplets, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By library products of gathered rows, and by compiled ones of rows where they lie."""
+    products: list[str] = []
+    for name in ("project", "add_gradient") if compiled else ():
+        called = getattr(gathered_products, name)
+
+        def counted(*given: object, called: Callable[..., object] = called, name: str = name) -> object:
+            products.append(name)
+            return called(*given)
+
+        monkeypatch.setattr(gathered_products, name, counted)
+    monkeypatch.setattr(propagated_feature, "WORK", 0 if compiled else 10**9)
+    fixed, general = pair(edges, side, dim=16)
     for one, other in zip(fixed(), general(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     terms, expected = fixed.loss(batch), general.loss(batch)
@@ -110,6 +126,8 @@ def test_in_float32_as_well(edges: np.ndarray, side: SideInformation, batch: Tri
     gradients = dict(general.named_parameters())
     for name, parameter in fixed.named_parameters():
         torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=1e-3, atol=1e-6, msg=name)
+    tables = sum(2 for part in fixed.features.constants.values() if not part.distinct)
+    assert sorted(products) == (["add_gradient"] * tables + ["project"] * tables if compiled else [])
 
 
 def dense_rows(layer: nn.Linear, matrix: FeatureMatrix, hops: tuple[Operator, Operator]) -> tuple[Tensor, Tensor]:
