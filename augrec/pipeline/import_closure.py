@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_json
 from augrec.pipeline.weights.resolve import cache_folder
@@ -287,7 +288,7 @@ class _Memory:
         """Writes what is new; a folder that cannot be written costs time, not correctness."""
         if self.changed:
             kept = dict(list(self.known.items())[-_MOST_REMEMBERED:])
-            with suppress(AugrecError, OSError):
+            with suppress(AugrecError, OSError), confined(self.path.parent):  # the cache is no part of a run
                 write_json(self.path, kept)
         self.changed = False
 

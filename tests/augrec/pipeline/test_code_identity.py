@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from augment.engines.registry import ENGINES
+from augrec.artefacts.confinement import confined
 from augrec.pipeline import import_closure
 from augrec.pipeline.code_identity import code_identity
 from tests.kit.toy_config import toy_config, write_config
@@ -109,6 +110,14 @@ def test_a_lost_or_damaged_memory_of_parsed_files_changes_nothing(package: Path,
     for damage in ("", "[1]", '{"a": 1}', "{"):
         memory.write_text(damage)
         assert identity() == before
+
+
+def test_parsed_files_are_remembered_where_a_run_may_write_in_its_own_folder_only(
+    package: Path, tmp_path: Path
+) -> None:
+    with confined(tmp_path / "run"):
+        identity()
+    assert (tmp_path / "cache" / "code.json").exists()
 
 
 def test_a_package_that_is_not_on_the_path_is_found_as_an_import_finds_it(
