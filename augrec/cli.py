@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.huge_pages import ask_for_huge_pages
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
-from augrec.artefacts.tensor_memory import ask_for_huge_pages
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push

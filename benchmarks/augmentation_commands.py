@@ -27,8 +27,8 @@ from augment.engines.vllm.engine import VllmEngine
 from augment.messages import Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_text
+from augrec.artefacts.huge_pages import HUGE_PAGES
 from augrec.artefacts.run_folder import RunFolder
-from augrec.artefacts.tensor_memory import HUGE_PAGES
 from benchmarks.augmentation_turns import Spent, Turns, in_turns
 from benchmarks.augmentation_work import SOURCE, THREADS, Work, answers_in, valid_share
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import write_json
-from augrec.artefacts.tensor_memory import ask_for_huge_pages
+from augrec.artefacts.huge_pages import ask_for_huge_pages
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import cache
 import hypothesis
 import pytest
 
-from augrec.artefacts import tensor_memory
+from augrec.artefacts import huge_pages
 from augrec.artefacts.progress import QUIET
 from tests.kit.machine_speed import slowness
 
@@ -114,7 +114,7 @@ def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_command_speaks_to_the_next_test() -> Iterator[None]:
     """A command tells the processes that it starts to be quiet, or to have huge pages, by variables of this one."""
-    before = {name: os.environ.get(name) for name in (QUIET, tensor_memory.HUGE_PAGES)}
+    before = {name: os.environ.get(name) for name in (QUIET, huge_pages.HUGE_PAGES)}
     yield
     for name, value in before.items():
         if value is None:

@@ -1,12 +1,8 @@
-"""Memory of large tensors on the CPU: in pages of 2 MiB, and kept from one step of a training to the next.
-
-With pages of 4 KiB every row that is read at random from a large table costs a look-up of its address, twice where
-the machine is virtual. Linux gives larger ones to those who ask (transparent huge pages, `madvise`); torch asks where a
-variable of its own says so, for tensors of 2 MiB and more, and NumPy by itself.
+"""Memory of large tensors on the CPU that is kept from one step of a training to the next.
 
 The C library gives a block of more than 32 MiB back to the system as soon as it is free. A step of a training frees
-and takes the same tables again and again, and each time the system has to find pages, which takes longest for large
-ones, and to clear them: up to a fifth of a step. Neither changes a number.
+and takes the same tables again and again, and each time the system has to find pages, which takes longest for huge
+ones (`augrec.artefacts.huge_pages`), and to clear them: up to a fifth of a step. No number changes.
 """
 
 from __future__ import annotations
@@ -16,8 +12,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""torch's own (c10/core/impl/alloc_cpu.cpp): 1 asks, 0 does not. It is read once, at a process' first tensor."""
 MMAP_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -4, -3, -1
 """Parameters of glibc's `mallopt`, see its manual page."""
 LIMITS = ("mmap_max", "mmap_threshold", "trim_threshold")
@@ -25,14 +19,6 @@ LIMITS = ("mmap_max", "mmap_threshold", "trim_threshold")
 KEEPING = ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1))
 AS_BEFORE = ((MMAP_MAX, 65_536), (MMAP_THRESHOLD, 32 * 2**20), (TRIM_THRESHOLD, 64 * 2**20))
 """What glibc comes with, and the thresholds that it reaches by itself once a large block was freed."""
-
-
-def ask_for_huge_pages() -> None:
-    """Lets torch ask for them, in this process and in those that it starts, unless the environment decides.
-
-    Has no effect in a process that has made a tensor on the CPU already, nor where the system has no such pages.
-    """
-    os.environ.setdefault(HUGE_PAGES, "1")
 
 
 @contextmanager

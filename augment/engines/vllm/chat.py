@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from augment.engines.vllm.process_environment import collections_put_off
 from augment.messages import Message, Messages
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import digest, sha256_files
@@ -46,8 +47,8 @@ class Chat:
     """
 
     def __init__(self, folder: str | Path, template_kwargs: dict[str, Any]) -> None:
-        from transformers import AutoTokenizer
-
+        with collections_put_off():
+            from transformers import AutoTokenizer
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         except Exception as error:  # of a damaged file each library raises its own, some of them bare ones

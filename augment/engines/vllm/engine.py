@@ -6,6 +6,7 @@ finished, without ports, servers or a call that returns only when all is done.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import deque
@@ -104,6 +105,7 @@ class VllmEngine(Engine):
 
     def __enter__(self) -> VllmEngine:
         self._cleanup.enter_context(offline_environment(self._options))
+        gc.collect()  # while libraries' objects are not there to be looked through; see `present_objects_kept`
         try:
             self._chat = Chat(self._options.tokenizer or self._model, self._options.chat_template_kwargs)
         except BaseException:

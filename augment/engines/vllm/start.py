@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -21,6 +20,7 @@ from augment.engines.vllm.lora import read_adapter
 from augment.engines.vllm.model_checks import ask, check_answers, check_files
 from augment.engines.vllm.options import VllmOptions
 from augment.engines.vllm.process_environment import (
+    collections_put_off,
     compiling_nothing,
     environment,
     logger_to,
@@ -32,6 +32,7 @@ from augment.messages import Message
 from augrec.artefacts.cores import CoreWatch
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import read_json
+from augrec.artefacts.huge_pages import ordinary_pages
 from augrec.artefacts.threads import Threads, most_threads
 from augrec.artefacts.versions import installed_version, minor_versions
 
@@ -166,18 +167,20 @@ def offline_environment(options: VllmOptions) -> AbstractContextManager[None]:
 def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[Started]:
     """A running engine; freed, and the process put back as it was, when the block ends."""
     began, watch = time.monotonic(), CoreWatch()
-    with logger_to("vllm", log):
-        gc.collect()
-        with output_to(log):
-            import vllm
+    with logger_to("vllm", log), ExitStack() as kept:
+        with collections_put_off(), output_to(log):
+            from vllm import LLM
+
+            kept.enter_context(present_objects_kept())
         on_cpu = check_device(options)
         compared = check_files(options, model, log)
         settings = engine_settings(options, model, on_cpu)
         compiling = compiling_nothing(on_cpu and settings["enforce_eager"])
-        with present_objects_kept(), threads_restored() as set_threads, compiling:
+        pages = ordinary_pages() if on_cpu else nullcontext()
+        with threads_restored() as set_threads, compiling, pages:
             threads = _threads(options, set_threads, watch) if on_cpu else None
             with output_to(log):
-                llm = _build(vllm.LLM, settings, log)
+                llm = _build(LLM, settings, log)
             try:
                 in_step = _compile_grammars_in_step(llm)
                 lora = _lora(options)
