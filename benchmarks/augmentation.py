@@ -55,6 +55,10 @@ def feeding_results(fed: inside.Fed) -> list[Result]:
             Result.unjudged(f"{over} / {under}, steps", fed.steps[over] / fed.steps[under], "x", "for information")
             for over, under, _ in pairs
         ),
+        *(
+            Result.unjudged(f"{name}: CPU time outside the engine's steps", seconds, "s", "for information")
+            for name, seconds in fed.outside.items()
+        ),
         *_validity(fed.valid),
         *(
             Result.unjudged(f"{name}: same text as {inside.BARE}", share, "of answers", "for information")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Fed:
         alike: share of answers that are those of the first alternative.
         cached: share of prompt tokens taken from the prefix cache, where it is known.
         steps: how often the engine stepped in the last turn; no load of the machine changes it.
+        outside: CPU seconds of the process outside of these steps in the last turn: what feeding itself takes.
     """
 
     requests: int
@@ -41,6 +43,7 @@ class Fed:
     alike: dict[str, float]
     cached: dict[str, float]
     steps: dict[str, int]
+    outside: dict[str, float]
 
 
 class Lent:
@@ -139,18 +142,24 @@ def _measured(
 ) -> Fed:
     texts: dict[str, Texts] = {}
     steps: dict[str, int] = {}
+    outside: dict[str, float] = {}
     step = engine.llm.llm_engine.step
 
     def turn(name: str) -> Spent:
         engine.clear_cache()
-        steps[name] = 0
+        inside: list[float] = []
 
         def counted() -> Any:
-            steps[name] += 1
-            return step()
+            began = time.process_time()
+            try:
+                return step()
+            finally:
+                inside.append(time.process_time() - began)
 
         engine.llm.llm_engine.step = counted
-        return clocked(lambda: texts.update({name: ways[name]()}))
+        spent = clocked(lambda: texts.update({name: ways[name]()}))
+        steps[name], outside[name] = len(inside), spent.cpu - sum(inside)
+        return spent
 
     turns = in_turns({name: partial(turn, name) for name in ways}, rounds)
     first = texts[next(iter(ways))]
@@ -161,4 +170,5 @@ def _measured(
         {name: sum(first[key] == text for key, text in found.items()) / len(first) for name, found in texts.items()},
         cached or {},
         steps,
+        outside,
     )

@@ -143,7 +143,7 @@ def test_the_tables_judge_what_has_a_target() -> None:
     walls = dict(zip((*names, augmentation_inside.CHUNKED), (10.0, 10.4, 11.0, 14.0), strict=True))
     shares = dict.fromkeys(walls, 1.0)
     steps = dict(zip(walls, (200, 200, 204, 290), strict=True))
-    fed = augmentation_inside.Fed(80, turns_of(**walls), shares, shares, {}, steps)
+    fed = augmentation_inside.Fed(80, turns_of(**walls), shares, shares, {}, steps, {augmentation_inside.EXACT: 0.25})
     judged = {found.name: found.ok for found in augmentation.feeding_results(fed) if found.ok is not None}
     assert judged == {
         "ours, exact: false / LLM.generate": True,
@@ -153,13 +153,14 @@ def test_the_tables_judge_what_has_a_target() -> None:
     }
     values = {found.name: found.value for found in augmentation.feeding_results(fed)}
     assert values["ours, exact: true / LLM.generate, steps"] == pytest.approx(1.02)
+    assert values["ours, exact: true: CPU time outside the engine's steps"] == 0.25
 
 
 def test_ways_that_were_not_measured_are_not_judged() -> None:
     both = (augmentation_inside.BARE, augmentation_inside.EXACT)
     shares = dict.fromkeys(both, 1.0)
     turns = turns_of(**dict(zip(both, (10.0, 10.1), strict=True)))
-    fed = augmentation_inside.Fed(80, turns, shares, shares, {}, dict.fromkeys(both, 200))
+    fed = augmentation_inside.Fed(80, turns, shares, shares, {}, dict.fromkeys(both, 200), {})
     judged = [found.name for found in augmentation.feeding_results(fed) if " / " in found.name and found.ok is not None]
     assert judged == ["ours, exact: true / LLM.generate"]
 
@@ -195,7 +196,7 @@ def test_an_order_is_judged_by_the_time_of_scored_edges() -> None:
 
     def fed(seconds: float) -> augmentation_inside.Fed:
         turns = turns_of(**{ours: 10.0, other: seconds})
-        return augmentation_inside.Fed(32, turns, shares, shares, {ours: 0.4, other: 0.1}, {})
+        return augmentation_inside.Fed(32, turns, shares, shares, {ours: 0.4, other: 0.1}, {}, {})
 
     results = {result.name: result for result in augmentation.ordering_results(fed(14.0), fed(11.0))}
     assert results[f"scored edges: {other} / {ours}"].ok is False
