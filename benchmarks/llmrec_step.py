@@ -32,7 +32,6 @@ from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
-from recsys.gathered_products import add_gradient, project
 from recsys.graph.adjacency import bipartite
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
@@ -224,6 +223,9 @@ def least(asked: Sequence[Table], rounds: int) -> float:
 
     By the library's or, on a CPU, by our own if these are faster.
     """
+    # Here, because a training loads numba with its first step, when the features that it was built from are gone.
+    from recsys.gathered_products import add_gradient, project
+
     widths, most = {table.width for table in asked}, max(table.needed for table in asked)
     rows = {width: torch.randn(most, width, device=device()) for width in widths}
     weights = {width: torch.randn(width, LLMRecOptions().dim, device=device()) for width in widths}
