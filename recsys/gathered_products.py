@@ -45,7 +45,7 @@ def project(table: np.ndarray, ids: np.ndarray, weights: np.ndarray, threads: in
         weights: float32 [t, d], d a multiple of 16.
     """
     out = np.empty((len(ids), weights.shape[1]), np.float32)
-    kernel = _kernels(_lanes(out.shape[1])).project
+    kernel = _kernels(lanes_of(out.shape[1])).project
     _shared(lambda begin, end: kernel(table, ids[begin:end], weights, out[begin:end]), len(ids), threads)
     return out
 
@@ -59,7 +59,7 @@ def add_gradient(table: np.ndarray, ids: np.ndarray, slopes: np.ndarray, total: 
         slopes: float32 [m, d], d a multiple of 16.
         total: float32 [t, d].
     """
-    kernel = _kernels(_lanes(slopes.shape[1])).add_gradient
+    kernel = _kernels(lanes_of(slopes.shape[1])).add_gradient
     _shared(lambda begin, end: kernel(table, ids, slopes, total, begin, end), len(total), threads)
 
 
@@ -73,7 +73,8 @@ def _shared(work: Callable[[int, int], None], size: int, threads: int) -> None:
 
 
 @cache
-def _lanes(width: int) -> int:
+def lanes_of(width: int) -> int:
+    """How many of `width` outputs are one vector on this processor."""
     from llvmlite.binding import get_host_cpu_features
 
     return WIDE if width % WIDE == 0 and get_host_cpu_features().get("avx512f") else NARROW

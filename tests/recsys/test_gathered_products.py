@@ -18,7 +18,7 @@ def chosen(m: int, t: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 @pytest.fixture(params=[16, 64], ids=["lanes as without AVX-512", "lanes as with AVX-512"])
 def lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathered_products, "_lanes", lambda width: request.param if width % 64 == 0 else 16)
+    monkeypatch.setattr(gathered_products, "lanes_of", lambda width: request.param if width % 64 == 0 else 16)
 
 
 @pytest.mark.usefixtures("lanes")
@@ -40,7 +40,7 @@ def test_lanes_and_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> Non
     table, ids, weights, slopes = chosen(137, 50, 128)
     found = []
     for lanes in (16, 64):
-        monkeypatch.setattr(gathered_products, "_lanes", lambda _, lanes=lanes: lanes)
+        monkeypatch.setattr(gathered_products, "lanes_of", lambda _, lanes=lanes: lanes)
         for threads in (1, 2, 5):
             total = np.zeros((50, 128), np.float32)
             add_gradient(table, ids, slopes, total, threads)
@@ -57,6 +57,6 @@ def test_vectors_are_as_long_as_registers_and_outputs_allow(
     width: int, has: bool, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx512f": has})
-    gathered_products._lanes.cache_clear()
-    assert gathered_products._lanes(width) == expected
-    gathered_products._lanes.cache_clear()
+    gathered_products.lanes_of.cache_clear()
+    assert gathered_products.lanes_of(width) == expected
+    gathered_products.lanes_of.cache_clear()
