@@ -40,11 +40,16 @@ def write_adapter(folder: Path, model: Path) -> Path:
 
 
 def written(engine: Any, lora: Any) -> str:
-    """The model's own continuation, without a grammar."""
+    """The model's own continuation, without a grammar.
+
+    Of a prompt that is computed as a whole: where it is partly cached products have other shapes, and on some processors
+    (AMX) other last digits, which is much for a model that random matrices have disturbed.
+    """
     from vllm import SamplingParams
 
     prompt = {"prompt_token_ids": list(engine.tokens((Message("user", "Name three films."),)))}
     parameters = SamplingParams(temperature=0.0, max_tokens=24)
+    engine.clear_cache()
     output = engine.llm.generate([prompt], [parameters], use_tqdm=False, lora_request=lora)
     return output[0].outputs[0].text
 
