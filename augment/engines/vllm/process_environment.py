@@ -78,6 +78,22 @@ def compiling_nothing(applies: bool) -> Iterator[None]:
 
 
 @contextmanager
+def llvm_out_of_sight() -> Iterator[None]:
+    """Hides the module that holds LLVM's library, where something has loaded it, while the block runs.
+
+    On a CPU vLLM looks for kernels in every object of every module, and asks each for its `__dict__`. numba's library
+    takes that for a function of LLVM: `vars(...)` is no dictionary then, and the engine does not start.
+    """
+    name = "llvmlite.binding.ffi"
+    module = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules[name] = module
+
+
+@contextmanager
 def collections_put_off() -> Iterator[None]:
     """Collects no garbage while the block imports a large library.
 

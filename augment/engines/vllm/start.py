@@ -23,6 +23,7 @@ from augment.engines.vllm.process_environment import (
     collections_put_off,
     compiling_nothing,
     environment,
+    llvm_out_of_sight,
     logger_to,
     output_to,
     present_objects_kept,
@@ -179,7 +180,7 @@ def start(options: VllmOptions, model: Path, log: Path, chat: Chat) -> Iterator[
         pages = ordinary_pages() if on_cpu else nullcontext()
         with threads_restored() as set_threads, compiling, pages:
             threads = _threads(options, set_threads, watch) if on_cpu else None
-            with output_to(log):
+            with output_to(log), llvm_out_of_sight():
                 llm = _build(LLM, settings, log)
             try:
                 in_step = _compile_grammars_in_step(llm)

@@ -42,7 +42,8 @@ pytestmark = pytest.mark.vllm
 
 @pytest.fixture(scope="module")
 def surroundings() -> dict[str, Any]:
-    """What the process looked like before the engine came."""
+    """What the process looked like before the engine came; a training has loaded numba."""
+    import numba  # noqa: F401
     import torch
 
     return {
@@ -51,6 +52,7 @@ def surroundings() -> dict[str, Any]:
         "cores": os.sched_getaffinity(0),
         "environment": {name: value for name, value in os.environ.items() if "VLLM" in name or "HF_" in name},
         "uncollected": gc.get_freeze_count(),
+        "llvm": sys.modules["llvmlite.binding.ffi"],
     }
 
 
@@ -220,5 +222,6 @@ def test_the_process_is_left_as_it_was(
     assert now == surroundings["environment"]
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in os.environ
     assert gc.get_freeze_count() == surroundings["uncollected"]
+    assert sys.modules["llvmlite.binding.ffi"] is surroundings["llvm"]
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""

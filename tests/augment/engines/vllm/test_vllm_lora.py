@@ -42,7 +42,7 @@ def write_adapter(folder: Path, model: Path) -> Path:
 def written(engine: Any, lora: Any) -> str:
     """The model's own continuation, without a grammar.
 
-    Of a prompt that is computed as a whole: where it is partly cached products have other shapes, and on some processors
+    Of a prompt that is computed as a whole: where a part is cached products have other shapes, and on some processors
     (AMX) other last digits, which is much for a model that random matrices have disturbed.
     """
     from vllm import SamplingParams
