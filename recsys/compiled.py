@@ -9,8 +9,10 @@ commands that compute nothing do not wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
+from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -47,3 +49,16 @@ def compiled(*, any_order: bool = False) -> Callable[[Callable[P, T]], Callable[
         return call
 
     return decorated
+
+
+def shared(work: Callable[[int, int], None], bounds: Sequence[int]) -> None:
+    """Calls `work(begin, end)` for each pair of neighbours in `bounds`, in a thread for each where there are several.
+
+    What is compiled leaves the other threads alone meanwhile.
+    """
+    parts = list(pairwise(bounds))
+    if len(parts) == 1:
+        work(*parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: work(*part), parts))

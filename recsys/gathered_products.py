@@ -13,14 +13,12 @@ Imports numba.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import compiled
+from recsys.compiled import compiled, shared
 from recsys.compiled_vectors import ask_for, load, plus_scaled, store, zeros
 
 WIDE, NARROW = 64, 16  # lanes of a vector with AVX-512, whose registers hold six sums of 64 numbers, and without
@@ -46,7 +44,7 @@ def project(table: np.ndarray, ids: np.ndarray, weights: np.ndarray, threads: in
     """
     out = np.empty((len(ids), weights.shape[1]), np.float32)
     kernel = _kernels(lanes_of(out.shape[1])).project
-    _shared(lambda begin, end: kernel(table, ids[begin:end], weights, out[begin:end]), len(ids), threads)
+    shared(lambda begin, end: kernel(table, ids[begin:end], weights, out[begin:end]), _bounds(len(ids), threads))
     return out
 
 
@@ -60,16 +58,11 @@ def add_gradient(table: np.ndarray, ids: np.ndarray, slopes: np.ndarray, total: 
         total: float32 [t, d].
     """
     kernel = _kernels(lanes_of(slopes.shape[1])).add_gradient
-    _shared(lambda begin, end: kernel(table, ids, slopes, total, begin, end), len(total), threads)
+    shared(lambda begin, end: kernel(table, ids, slopes, total, begin, end), _bounds(len(total), threads))
 
 
-def _shared(work: Callable[[int, int], None], size: int, threads: int) -> None:
-    if threads == 1:
-        work(0, size)
-        return
-    bounds = np.linspace(0, size, threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda part: work(*part), pairwise(bounds)))
+def _bounds(size: int, threads: int) -> list[int]:
+    return [size * thread // threads for thread in range(threads + 1)]
 
 
 @cache

@@ -65,8 +65,9 @@ def write_candidates(
                 everybody[begin:] = everybody[begin:][np.argsort(-known[begin:], kind="stable")]
             width = default_chunk(leaders.count(size + int(known[everybody[begin]])))
     user, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(user, kind="stable")
-    user, item, score = user[order], item[order], score[order]
+    if leaders.known:  # else users were taken in order
+        order = np.argsort(user, kind="stable")
+        user, item, score = user[order], item[order], score[order]
     owned = among(user * dataset.n_items + item, dataset.train @ np.array([dataset.n_items, 1]))
     if owned.any():
         where = f"user {user[owned][0]}, item {item[owned][0]}"

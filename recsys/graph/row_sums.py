@@ -13,14 +13,12 @@ Imports numba.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import compiled
+from recsys.compiled import compiled, shared
 from recsys.compiled_vectors import ask_for, load, plus_scaled, scaled, store, zeros
 
 LANES = 64  # of a vector at most: with float32 four cache lines, and four or eight vector registers
@@ -55,14 +53,12 @@ def product(
             kernel(pointers, indices, values, x[columns], before, out, begin, end, share, number(scale))
             before, share = out, number(1)
 
-    if threads == 1:
-        sum_rows(0, len(out))
-        return
-    entries = np.add.reduce([part.pointers for part in parts], axis=0, dtype=np.int64)
-    bounds = np.searchsorted(entries, np.linspace(0, entries[-1], threads + 1))
-    bounds[0], bounds[-1] = 0, len(out)  # also rows without an entry are written
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda rows: sum_rows(*rows), pairwise(bounds.tolist())))
+    bounds = np.array([0, len(out)])
+    if threads > 1:
+        entries = np.add.reduce([part.pointers for part in parts], axis=0, dtype=np.int64)
+        bounds = np.searchsorted(entries, np.linspace(0, entries[-1], threads + 1))
+        bounds[0], bounds[-1] = 0, len(out)  # also rows without an entry are written
+    shared(sum_rows, bounds.tolist())
 
 
 @cache
