@@ -30,7 +30,7 @@ from augment.source_ids import SourceIds
 from augrec.artefacts.base_folder import BaseFolder
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
-from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_interactions
+from augrec.artefacts.interactions import PREPARE_AGAIN, UserItems, read_histories
 from augrec.artefacts.ranked_lists import read_ranked_lists
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
@@ -104,8 +104,7 @@ class Catalog:
         there = DatasetFolder(dataset)
         meta = read_json(there.about, remedy=PREPARE_AGAIN)
         items, n_users = read_side_table(there.items, "item"), count_rows(there.users)
-        read = read_interactions(there.interactions, n_users, items.num_rows, splits=("train",), times=True)
-        history = read.histories("train", n_users)
+        history = read_histories(there.interactions, "train", n_users, items.num_rows)
         shown = None if candidates is None else _candidates(candidates, n_users, items.num_rows, history)
         genres = tuple(sorted({plain(genre) for genre in meta.get("genres", [])} - {""}))
         files = [*there.files, *([] if candidates is None else [candidates])]
@@ -353,8 +352,8 @@ class Catalog:
 def _candidates(path: Path, n_users: int, n_items: int, history: UserItems) -> UserItems:
     remedy = "run the candidates stage again"
     lists = read_ranked_lists(path, n_users, n_items, remedy=remedy)
-    known = among(lists.users * n_items + lists.items, history.users * n_items + history.items)
-    if known.any():
+    if lists.any_twice(n_items, history):  # neither does by itself
+        known = among(lists.users * n_items + lists.items, history.users * n_items + history.items)
         row = int(np.argmax(known))
         what = f"a candidate of user {lists.users[row]} is known from training (item {lists.items[row]})"
         raise DataError(what, where=path, remedy=remedy)

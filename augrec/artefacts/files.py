@@ -18,10 +18,11 @@ from augrec.artefacts.errors import AugrecError, DataError
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+ROWS_AT_ONCE = 1 << 18
+"""Rows of a Parquet file in a part: few enough for the caches, many enough for what a part costs by itself."""
 
 
 @contextmanager
@@ -188,7 +189,7 @@ def read_parquet(
     path: Path,
     *,
     columns: Sequence[str] | None = None,
-    rows: pc.Expression | None = None,
+    rows: tuple[str, Sequence[str]] | None = None,
     remedy: str | None = None,
 ) -> pa.Table:
     """Reads a Parquet file; a missing or broken file, damaged pages included, is a `DataError` that names it.
@@ -196,17 +197,50 @@ def read_parquet(
     Args:
         path: the file.
         columns: those that are read, of those that are there; None reads all.
-        rows: what is true of the rows that are read, decoded a part at a time; None reads all.
+        rows: a column of texts, and those of its texts whose rows are read; None reads all.
         remedy: what to do about a file that cannot be read.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    parts = [] if rows is None else list(read_parquet_parts(path, columns=columns, rows=rows, remedy=remedy))
+    if parts:
+        return pa.Table.from_batches(parts)
+    with readable_parquet(path, remedy=remedy), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read(None if columns is None else [name for name in columns if name in file.schema_arrow.names])
+
+
+def read_parquet_parts(
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: tuple[str, Sequence[str]] | None = None,
+    remedy: str | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """What `read_parquet` reads, a part of the rows at a time, in their order; no part where it has no rows.
+
+    Nothing holds more than a part, and a part stays in the caches while it is looked at.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    by, texts = rows or (None, ())
     with readable_parquet(path, remedy=remedy):
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            if rows is None:  # without the machinery of data sets, which costs more than a column does
-                return file.read(wanted)
-        return pq.read_table(path, columns=wanted, filters=rows, page_checksum_verification=True)
+        schema = pq.read_schema(path)
+        if by and by not in schema.names:
+            raise DataError(f"columns are missing: {by}", where=path, remedy=remedy)
+        # As codes into its different texts, so that these are compared and not the text of every row.
+        coded = [by] if by and not pa.types.is_nested(schema.field(by).type) else []
+        wanted = [name for name in (schema.names if columns is None else columns) if name in schema.names]
+        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=coded) as file:
+            for part in file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys([*wanted, *([by] if by else [])]))):
+                chosen = part.select(wanted)
+                if by:
+                    own = part.column(by)
+                    own = own if pa.types.is_dictionary(own.type) else own.dictionary_encode()
+                    chosen = chosen.filter(pc.is_in(own.dictionary, pa.array(texts)).take(own.indices))
+                yield chosen
 
 
 @contextmanager

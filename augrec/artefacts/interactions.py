@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from augrec.artefacts.checked_tables import check_ids, refuse_repeated, refuse_rows
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import read_parquet
-from augrec.artefacts.sorted_rows import order_by
+from augrec.artefacts.files import read_parquet, read_parquet_parts, readable_parquet
+from augrec.artefacts.sorted_rows import in_order, order_by
 
 SPLITS = ("train", "valid", "test")
 """A split's code is its place here."""
@@ -51,6 +52,30 @@ class UserItems:
     def users(self) -> np.ndarray:
         """int64 [m], the user of every item."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int64), self.lengths)
+
+    def any_twice(self, n_items: int, *others: UserItems) -> bool:
+        """Whether a user has an item twice: here, or here and in `others` of the same users.
+
+        Args:
+            n_items: more than any item.
+            others: looked at together with these.
+        """
+        n_users = len(self.starts) - 1
+        together = max(1, np.iinfo(np.int32).max // max(1, n_items))  # users: keys of four bytes, in the caches
+        for begin in range(0, n_users, together):
+            end = min(begin + together, n_users)
+            keys = np.concatenate([each._keys(begin, end, n_items) for each in (self, *others)])
+            keys.sort()
+            if (keys[1:] == keys[:-1]).any():
+                return True
+        return False
+
+    def _keys(self, begin: int, end: int, n_items: int) -> np.ndarray:
+        """int32, (user - begin) * n_items + item of every item of the users begin..end-1."""
+        starts = self.starts[begin : end + 1]
+        keys = np.repeat(np.arange(end - begin, dtype=np.int32) * np.int32(n_items), np.diff(starts))
+        keys += self.items[starts[0] : starts[-1]].astype(np.int32, copy=False)
+        return keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +131,7 @@ def read_interactions(
             twice, within a split or across those that are read.
     """
     wanted = ["user", "item", "split", *(["timestamp", "place"] if times else [])]
-    rows = None if tuple(splits) == SPLITS else pc.field("split").isin(list(splits))
+    rows = None if tuple(splits) == SPLITS else ("split", splits)
     table = read_parquet(path, columns=wanted, rows=rows, remedy=remedy)
     missing = sorted({"user", "item", "split"} - set(table.column_names))
     if missing:
@@ -122,6 +147,68 @@ def read_interactions(
     return Interactions(pairs[order], codes[order].astype(np.int64), clock)
 
 
+def read_histories(path: Path, split: str, n_users: int, n_items: int, *, remedy: str = PREPARE_AGAIN) -> UserItems:
+    """The items of every user in one split, oldest first: `histories` of what `read_interactions` reads.
+
+    Raises:
+        DataError: see `read_interactions`.
+    """
+    with readable_parquet(path, remedy=remedy):
+        names = pq.read_schema(path).names
+    clock = [name for name in ("place", "timestamp") if name in names][:1]
+    found = read_in_order(path, clock, n_users, n_items, rows=("split", (split,)), remedy=remedy)
+    if found is None:
+        read = read_interactions(path, n_users, n_items, splits=(split,), times=True, remedy=remedy)
+        found = read.histories(split, n_users)
+    return found
+
+
+def read_in_order(
+    path: Path,
+    by: Sequence[str],
+    n_users: int,
+    n_items: int,
+    *,
+    rows: tuple[str, Sequence[str]] | None = None,
+    remedy: str | None = None,
+) -> UserItems | None:
+    """The items of every user from a file whose rows stand in order of user, some columns, and item, as we write them.
+
+    Nothing is held but the items, of the file's type, and no rows are sorted. None where they stand in another order,
+    or anything is wrong with them: whoever then reads them all puts them in order or says what is wrong.
+
+    Args:
+        path: a Parquet file with columns user and item.
+        by: the columns between these two.
+        n_users, n_items: counts of contiguous ids.
+        rows, remedy: see `read_parquet`.
+
+    Raises:
+        DataError: the file is missing or damaged, or lacks the column of `rows`.
+    """
+    counts, items = np.zeros(n_users, dtype=np.int64), []
+    latest: tuple[int, ...] = ()
+    for part in read_parquet_parts(path, columns=["user", *by, "item"], rows=rows, remedy=remedy):
+        whole = [pa.types.is_signed_integer(column.type) and not column.null_count for column in part.columns]
+        if len(whole) < len(by) + 2 or not all(whole):
+            return None
+        if not part.num_rows:
+            continue
+        columns = [column.to_numpy() for column in part.columns]
+        first, last = (tuple(int(column[row]) for column in columns) for row in (0, -1))
+        own = columns[-1]
+        known = 0 <= first[0] <= last[0] < n_users and 0 <= own.min() <= own.max() < n_items
+        if not known or first < latest or not in_order(*columns):
+            return None
+        counts[first[0] : last[0] + 1] += np.bincount(columns[0] - columns[0][0])
+        items.append(own)
+        latest = last
+    if not items:
+        return None
+    found = UserItems(np.concatenate([[0], np.cumsum(counts)]), np.concatenate(items))
+    return None if found.any_twice(n_items) else found
+
+
 def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: str = "start again") -> pa.Array | None:
     """One column of the interactions of a split, aligned with pairs that were read before.
 
@@ -135,7 +222,7 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
     Returns:
         [m], null where an interaction has none; None where the file has no such column.
     """
-    rows = read_parquet(path, columns=["user", "item", name], rows=pc.field("split") == split, remedy=PREPARE_AGAIN)
+    rows = read_parquet(path, columns=["user", "item", name], rows=("split", (split,)), remedy=PREPARE_AGAIN)
     if name not in rows.column_names:
         return None
     stored = _pairs(rows)

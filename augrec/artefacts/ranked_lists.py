@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from augrec.artefacts.checked_tables import read_columns, read_ids, refuse_repeated
 from augrec.artefacts.files import write_parquet
-from augrec.artefacts.interactions import UserItems
+from augrec.artefacts.interactions import UserItems, read_in_order
 from augrec.artefacts.sorted_rows import order_by
 
 COLUMNS = ("user", "rank", "item")
@@ -42,7 +42,8 @@ def read_ranked_lists(path: Path, n_users: int, n_items: int, *, remedy: str) ->
     Raises:
         DataError: the file is missing or damaged, lacks a column, names an unknown id, or lists an item twice.
     """
-    return _read(path, COLUMNS, n_users, n_items, remedy)[0]
+    lists = read_in_order(path, ("rank",), n_users, n_items, remedy=remedy)
+    return _read(path, COLUMNS, n_users, n_items, remedy)[0] if lists is None else lists
 
 
 def read_scored_lists(path: Path, n_users: int, n_items: int, *, remedy: str) -> tuple[UserItems, np.ndarray]:

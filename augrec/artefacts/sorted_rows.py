@@ -27,6 +27,16 @@ def order_by(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.argsort(keys, kind="stable")
 
 
+def in_order(first: np.ndarray, *others: np.ndarray) -> bool:
+    """Whether rows (a column [m] each) stand in order of the first column, then of the next ones."""
+    *before, last = (first, *others)
+    rows = last[1:] >= last[:-1]
+    for column in reversed(before):
+        rows &= column[1:] == column[:-1]
+        rows |= column[1:] > column[:-1]
+    return bool(rows.all())
+
+
 def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
     """bool [m]: which keys (int64 [m]) are among `known` (int64 [k]), both in any order.
 

@@ -11,8 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from augrec.artefacts import files
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.interactions import SPLITS, UserItems, by_time, read_detail, read_interactions
+from augrec.artefacts.interactions import (
+    SPLITS,
+    UserItems,
+    by_time,
+    read_detail,
+    read_histories,
+    read_in_order,
+    read_interactions,
+)
 from augrec.artefacts.ranked_lists import read_ranked_lists, read_scored_lists, write_ranked_lists
 from augrec.artefacts.side_tables import count_rows, read_side_table, read_source_ids, titles_of
 
@@ -56,6 +65,26 @@ def test_splits_and_histories_are_those_of_a_loop(
     assert set(alone.codes.tolist()) <= {0}
 
 
+@settings(deadline=None, max_examples=80)
+@given(rows=ROWS, times=st.booleans(), together=st.integers(1, 9), ordered=st.booleans())
+def test_histories_are_the_same_from_rows_in_order_and_in_any_other(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row], times: bool, together: int, ordered: bool
+) -> None:
+    if ordered:
+        rows = sorted(rows, key=lambda row: (row[0], SPLITS.index(row[2]), row[3] if times else 0, row[1]))
+    path = written(tmp_path_factory.mktemp("i") / "interactions.parquet", rows, times=times)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "ROWS_AT_ONCE", together)
+        for split in SPLITS:
+            expected = read_interactions(path, N_USERS, N_ITEMS, times=True).histories(split, N_USERS)
+            found = read_histories(path, split, N_USERS, N_ITEMS)
+            assert (found.starts.tolist(), found.items.tolist()) == (expected.starts.tolist(), expected.items.tolist())
+            by = ["timestamp"] if times else []
+            at_once = read_in_order(path, by, N_USERS, N_ITEMS, rows=("split", (split,)))
+            assert at_once is not None or not ordered or not len(expected.items)
+            assert at_once is None or at_once.items.tolist() == expected.items.tolist()
+
+
 def test_times_count_only_where_every_interaction_has_one(tmp_path: Path) -> None:
     path = tmp_path / "interactions.parquet"
     table = pa.table(
@@ -65,6 +94,7 @@ def test_times_count_only_where_every_interaction_has_one(tmp_path: Path) -> Non
     read = read_interactions(path, 1, 4, times=True)
     assert read.clock is None
     assert read.histories("train", 1).of(0).tolist() == [1, 3]
+    assert read_histories(path, "train", 1, 4).of(0).tolist() == [1, 3]
 
 
 def test_places_go_before_times_where_every_interaction_has_one(tmp_path: Path) -> None:
@@ -73,6 +103,7 @@ def test_places_go_before_times_where_every_interaction_has_one(tmp_path: Path) 
     for places, history in (([1, 2, 0], [2, 3, 1]), ([1, None, 0], [3, 1, 2])):
         pq.write_table(pa.table(columns | {"place": pa.array(places, pa.int32())}), path)
         assert read_interactions(path, 1, 4, times=True).histories("train", 1).of(0).tolist() == history
+        assert read_histories(path, "train", 1, 4).of(0).tolist() == history
         assert read_interactions(path, 1, 4).histories("train", 1).of(0).tolist() == [1, 2, 3]
 
 
@@ -91,6 +122,42 @@ def test_what_does_not_fit_names_its_row(tmp_path: Path, rows: list[Row], proble
     with pytest.raises(DataError, match=f"(?s){problem}") as error:
         read_interactions(path, N_USERS, N_ITEMS)
     assert "augrec prepare" in (error.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([(0, 1, "train", 0), (0, 1, "train", 3)], r"the same user and item occur twice.*\.parquet, row 1"),
+        ([(0, 1, "train", 0), (5, 1, "train", 0)], r"user id outside 0\.\.4.*row 1"),
+        ([(0, 7, "train", 0)], r"item id outside 0\.\.6.*row 0"),
+        ([(-1, 0, "train", 0)], r"user id outside"),
+    ],
+)
+def test_histories_of_what_does_not_fit_name_its_row(tmp_path: Path, rows: list[Row], problem: str) -> None:
+    path = written(tmp_path / "interactions.parquet", rows)
+    with pytest.raises(DataError, match=f"(?s){problem}") as error:
+        read_histories(path, "train", N_USERS, N_ITEMS)
+    assert "augrec prepare" in (error.value.remedy or "")
+    pq.write_table(pq.read_table(path).drop_columns(["split"]), path)
+    with pytest.raises(DataError, match="columns are missing: split"):
+        read_histories(path, "train", N_USERS, N_ITEMS)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="not readable Parquet"):
+        read_histories(path, "train", N_USERS, N_ITEMS)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1)), unique=True, max_size=15)
+
+
+@settings(deadline=None, max_examples=80)
+@given(pairs=st.lists(PAIRS, min_size=1, max_size=3), again=st.booleans(), n_items=st.sampled_from([N_ITEMS, 2**30]))
+def test_a_pair_is_found_twice_in_one_or_in_several(pairs: list[list[Row]], again: bool, n_items: int) -> None:
+    if again:
+        pairs = [pairs[0] + pairs[0][:1], *pairs[1:]]
+    columns = [np.array(sorted(part), dtype=np.int64).reshape(-1, 2).T for part in pairs]
+    first, *others = (UserItems.build(users, items + (n_items - N_ITEMS), N_USERS) for users, items in columns)
+    together = [pair for part in pairs for pair in part]
+    assert first.any_twice(n_items, *others) == (len(set(together)) < len(together))
 
 
 @pytest.mark.parametrize("column", ["user", "item", "split"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from augrec.artefacts.sorted_rows import among, order_by
+from augrec.artefacts.sorted_rows import among, in_order, order_by
 
 
 @pytest.mark.parametrize(("keys", "known"), [(40, 30), (0, 5), (5, 0), (0, 0), (300, 300)])
@@ -15,6 +17,18 @@ def test_keys_are_among_others_as_in_a_set(keys: int, known: int) -> None:
     found = among(asked, others)
     assert found.dtype == bool
     assert found.tolist() == [key in set(others.tolist()) for key in asked.tolist()]
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4])
+def test_rows_are_in_order_as_tuples_are(columns: int, rows: int) -> None:
+    found = set()
+    for values in itertools.product(range(2), repeat=columns * rows):
+        table = np.array(values, dtype=np.int32).reshape(columns, rows)
+        tuples = list(zip(*table.tolist(), strict=True))
+        assert in_order(*table) == (tuples == sorted(tuples))
+        found.add(in_order(*table))
+    assert found == ({True, False} if rows > 1 else {True})
 
 
 ENDS = np.iinfo(np.int64)
