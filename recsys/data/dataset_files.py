@@ -125,18 +125,23 @@ def decoded(table: pa.Table) -> pa.Table:
 
 def interaction_counts(kept: pd.DataFrame, n_users: int, n_items: int, moved: int) -> dict[str, int]:
     """`counts` of dataset.json; `moved` interactions went to train so that everybody has one there."""
-    sizes = np.bincount(kept["split"], minlength=len(SPLITS))
-    train = kept[kept["split"] == TRAIN]
+    users, items, splits = (kept[name].to_numpy() for name in ("user", "item", "split"))
+    sizes, train = np.bincount(splits, minlength=len(SPLITS)), splits == TRAIN
     return {
         "users": n_users,
         "items": n_items,
         "interactions": len(kept),
         **{name: int(size) for name, size in zip(SPLITS, sizes, strict=True)},
-        "users_without_train": n_users - train["user"].nunique(),
-        "items_without_train": n_items - train["item"].nunique(),
-        "users_with_test": kept.loc[kept["split"] == TEST, "user"].nunique(),
+        "users_without_train": n_users - _different(users[train]),
+        "items_without_train": n_items - _different(items[train]),
+        "users_with_test": _different(users[splits == TEST]),
         "moved_to_train": moved,
     }
+
+
+def _different(ids: np.ndarray) -> int:
+    """How many different contiguous ids there are."""
+    return int(np.count_nonzero(np.bincount(ids)))
 
 
 def split_sha256(users: np.ndarray, items: np.ndarray, splits: np.ndarray) -> str:

@@ -121,7 +121,9 @@ def unquoted(column: pa.ChunkedArray, data: Buffer, layout: Layout) -> tuple[pa.
         data: the file.
         layout: as it was read.
     """
-    if layout.escaped or data.find(layout.separator.encode() + b' "' if layout.quoted else b'"') < 0:
+    if layout.escaped or data.find(b'"') < 0:  # one letter is found several times as fast as three
+        return column, 0, ""
+    if layout.quoted and data.find(layout.separator.encode() + b' "') < 0:
         return column, 0, ""
     if layout.quoted:
         quoted, told = compute.match_substring_regex(column, _AFTER_BLANKS), "after a blank"
