@@ -37,8 +37,8 @@ REVOKED = "REVOKED"
 """The state of a federated cluster's copy of a job that another one started: it says nothing of the job."""
 FEDERATION = "--federation"
 """Asks all clusters of a federation; without it a job that another one than this started is in no list."""
-FILTERS = ("SQUEUE_", "SACCT_")
-"""Variables by which a user narrows or shapes what these commands list."""
+FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_")
+"""Variables by which a user narrows or shapes what these commands list, and which jobs are taken back."""
 NO_ANSWER = re.compile(r"(?i)timed? ?out|communication|unable to contact|slurm_load_jobs error")
 """How a controller's silence reads where a wrapper drops squeue's exit status."""
 

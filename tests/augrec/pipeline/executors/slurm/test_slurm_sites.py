@@ -74,6 +74,7 @@ exit 0
 """
 SCANCEL = """#!/bin/bash
 [ "$CMODE" = down ] && exit 1
+[ -n "$SCANCEL_INTERACTIVE" ] && { echo -n "Cancel job_id=$* [y/n]? "; exit 0; }
 echo "$*" >> "$STATE/cancelled"
 """
 SACCT = """#!/bin/bash
@@ -402,6 +403,18 @@ def test_what_a_user_sets_for_squeue_does_not_shape_its_answer(
     monkeypatch.setenv("SQUEUE_FORMAT", "%i")
     with pytest.raises(AugrecError, match="still waiting or running"):
         hand_over(run)
+
+
+def test_what_a_user_sets_for_scancel_leaves_no_job_behind(
+    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would ask, get no answer and take nothing back, with an exit status of success."""
+    monkeypatch.setenv("SCANCEL_INTERACTIVE", "1")
+    monkeypatch.setenv("MODE", "third")
+    monkeypatch.setenv("WHY", "QOSMaxSubmitJobPerUserLimit")
+    with pytest.raises(AugrecError, match="taken back: jobs 1001, 1002"):
+        hand_over(run)
+    assert (site / "cancelled").read_text().split() == ["1001", "1002"]
 
 
 @pytest.mark.parametrize("why", ["QOSMaxSubmitJobPerUserLimit", "Socket timed out on send/recv operation"])
