@@ -3,6 +3,7 @@
 One line per request goes out, one per answer comes back, in any order. What has no answer yet is not failed: it is what
 the next file asks. That is so for a line of status 0, 401, 404, 429 or 5xx, one that says "expired", and one without a
 status: the request never reached a model, or the model was in trouble. Status 400, 413 and the like are the last word.
+A completion that is there is an answer, though a service leaves the status out, or the wrapping around the body.
 vLLM writes the reason of a refusal into `error` (its own shape, or a text) and no body; OpenAI into the body.
 """
 
@@ -65,6 +66,16 @@ class BatchFileEngine(OpenAIEngine):
         """Names in the results that are of none of the keys `known`."""
         return [name for name in self._lines if name.partition("/")[0] not in known]
 
+    def ahead(self) -> list[str]:
+        """Names in the results of tries that come after the one that is open: the answers before are elsewhere."""
+        tries = {request.key: request.attempt for request in self.unanswered}
+        parts = {name: name.partition("/") for name in self._lines}
+        return [
+            name
+            for name, (key, _, attempt) in parts.items()
+            if key in tries and attempt.isdecimal() and int(attempt) > tries[key]
+        ]
+
     @property
     def named(self) -> int:
         """How many requests the results are about."""
@@ -93,8 +104,10 @@ def line_reply(entry: dict[str, Any], options: OpenAIOptions) -> Reply:
     """What a line of results says of its request."""
     response, error = entry.get("response"), entry.get("error")
     response = response if isinstance(response, dict) else {}
-    body = response.get("body")
+    body = response if "choices" in response else response.get("body")
     status, inside = _status(response.get("status_code"), error), status_of_error(body)
+    if response.get("status_code") is None and not error and isinstance(body, dict) and body.get("choices"):
+        status = 200  # nothing says otherwise
     if status == 200 and inside is not None:
         status = inside
     if status == 200:
@@ -115,8 +128,8 @@ def _status(status: Any, error: Any) -> int:
     for value in codes:
         if isinstance(value, str) and re.fullmatch("[0-9]{3}", value):
             return int(value)
-        if isinstance(value, int) and 100 <= value <= 599:
-            return value
+        if isinstance(value, int | float) and 100 <= value <= 599 and value == int(value):  # pandas writes 200.0
+            return int(value)
     return 0
 
 
@@ -154,7 +167,10 @@ def _entry(line: bytes, where: str) -> dict[str, Any]:
         entry = None
     if not isinstance(entry, dict) or not isinstance(entry.get("custom_id"), str):
         raise DataError(
-            "not a line of batch results", where=where, remedy='each line is {"custom_id": ..., "response": ...}'
+            "not a line of batch results",
+            where=where,
+            remedy='each line is {"custom_id": ..., "response": ...}; fetch the file again where it is cut short, and '
+            "unpack it where it is packed",
         )
     if "response" not in entry and {"method", "url"} <= entry.keys():
         raise DataError(

@@ -141,6 +141,11 @@ def _notes(engine: BatchFileEngine, tables: list[Path], results: list[Path]) -> 
                 remedy="config, data and the source's `model` have to be those of `augrec requests export`",
             )
         notes.append(text)
+    if ahead := engine.ahead():
+        notes.append(
+            f"{len(ahead):,} of {engine.named:,} results are of second tries whose first answers are in none of these "
+            f"files, e.g. {ahead[0][:80]!r}: name every file of results so far, or the first tries are asked again"
+        )
     if engine.differing:
         differing = counted(engine.differing, "question has", "questions have")
         notes.append(f"{differing} two answers that differ: the last one counts")

@@ -169,6 +169,39 @@ def test_what_a_line_of_results_means(
     assert [row["reason"].partition(":")[0] for row in rows] == expected
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pytest.param(lambda body: {"status_code": 200.0, "body": body}, id="a status that went through pandas"),
+        pytest.param(lambda body: {"status_code": None, "body": body}, id="no status"),
+        pytest.param(lambda body: body, id="no wrapping"),
+    ],
+)
+def test_a_completion_that_is_there_is_not_asked_again(
+    config: Path, tmp_path: Path, wrapped: Callable[[Any], Any]
+) -> None:
+    take_answers(config, None, "batch", [], tmp_path / "ask.jsonl")
+    asked = lines(tmp_path / "ask.jsonl")
+    answers = [result(entry, reply(entry)) for entry in asked]
+    for answer in answers:
+        answer["response"] = wrapped(answer["response"]["body"])
+    taken = take_answers(config, None, "batch", [write(tmp_path / "all.jsonl", answers)], None)
+    assert (taken.recorded, taken.failed, taken.open) == (len(asked), 0, 0)
+
+
+def test_second_tries_without_the_first_answers_are_said(config: Path, tmp_path: Path) -> None:
+    take_answers(config, None, "batch", [], tmp_path / "ask.jsonl")
+    asked = lines(tmp_path / "ask.jsonl")
+    second = [entry | {"custom_id": entry["custom_id"].replace("/1", "/2")} for entry in asked]
+    first = write(tmp_path / "first.jsonl", [result(entry, "no JSON") for entry in asked])
+    later = write(tmp_path / "later.jsonl", [result(entry, reply(entry)) for entry in second])
+    alone = take_answers(config, None, "batch", [later], None)
+    assert alone.open == len(asked)
+    assert any("second tries whose first answers are in none of these files" in note for note in alone.notes)
+    taken = take_answers(config, None, "batch", [first, later], None)
+    assert (taken.open, taken.notes) == (0, ())
+
+
 def test_trouble_hides_no_answer_whatever_the_order_of_the_files(config: Path, tmp_path: Path) -> None:
     file = tmp_path / "ask.jsonl"
     take_answers(config, None, "batch", [], file)
