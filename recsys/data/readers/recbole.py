@@ -5,7 +5,7 @@ Types (https://recbole.io/docs/user_guide/data/atomic_files.html): token, float,
 The files that RecBole itself distributes (Amazon, Yelp, Steam, anime, LastFM) go further, and are read as they are: the
 columns of users, items, ratings and times have other names there (`business_id`, `stars`, `date`), times may be tokens,
 a float may be empty or a dash, a field that holds quotation marks is quoted as CSV is, and sequences are separated by
-commas or written as Python lists.
+commas or written as Python lists. Its conversion tools (github.com/RUCAIBox/RecSysDatasets) write types of their own.
 """
 
 from __future__ import annotations
@@ -29,19 +29,36 @@ from recsys.data.readers.times import Rows, seconds_of
 from recsys.data.readers.titles import title_and_year
 
 TYPES = ("token", "token_seq", "float", "float_seq")
-USERS = ("user_id", "user", "uid", "userid", "reviewer_id", "reviewerID", "session_id")
+CONVERTED = ("str", "string", "bool")
+"""Types of Foursquare's and Steam's columns as RecBole's tools convert them; it does not read them itself."""
+USERS = (
+    "user_id", "user", "uid", "userid", "reviewer_id", "reviewerID", "session_id", "visitor_id", "customer_id",
+    "anonymous_user_id",
+)  # fmt: skip
 ITEMS = (
     "item_id", "item", "iid", "business_id", "movie_id", "book_id", "artist_id", "product_id", "parent_asin", "asin",
     "anime_id", "app_id", "game_id", "track_id", "song_id", "music_id", "news_id", "recipe_id", "venue_id", "poi_id",
+    "tracks_id", "albums_id", "artists_id",
 )  # fmt: skip
+ALONE = "id"
+"""The id of a row where all rows are users, or all are items; LastFM's and Steam's are called so."""
 RATINGS = ("rating", "stars", "star", "score", "overall")
 LABEL = "label"
 """RecBole's own column of likes (1) and their contrary (0), of data for click-through rates."""
-TIMES = ("timestamp", "time", "date", "unix_review_time", "unixReviewTime", "review_time", "datetime", "created_at")
+TIMES = (
+    "timestamp", "time", "date", "unix_review_time", "unixReviewTime", "review_time", "datetime", "created_at",
+    "transaction_date",
+)  # fmt: skip
 REVIEWS = ("review", "review_text", "reviewText", "text")
-TITLES = ("movie_title", "title", "name", "app_name", "item_name", "book_title", "product_name", "artist_name")
+TITLES = (
+    "movie_title", "movie_name", "title", "name", "app_name", "item_name", "book_title", "product_name", "artist_name",
+)  # fmt: skip
 YEARS = ("release_year", "year", "publication_year")
 GENRES = ("class", "genre", "genres", "categories")
+KINDS = "type"
+"""MovieLens-10M's genres where it is a sequence; of anime one word, TV or Movie."""
+NO_CATEGORY = "et("
+"""What is left of Python's `set()` when its ends are cut off, as RecBole's Amazon files have it."""
 LAYOUT = Layout("\t", quoted=False)
 ROWS = Rows(LAYOUT.first_line)
 
@@ -74,7 +91,7 @@ def _interaction_file(folder: Path) -> Path:
 
 
 def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
-    data, types = _header(path)
+    data, types = _header(path, notes)
     user, item = (
         _one_of(USERS, types, path, notes, required="user"),
         _one_of(ITEMS, types, path, notes, required="item"),
@@ -105,6 +122,8 @@ def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:
 def _items(path: Path, notes: list[str]) -> pd.DataFrame:
     frame = _side(path, ITEMS, "item", notes)
     title, year, genres = (_first(names, frame.columns) for names in (TITLES, YEARS, GENRES))
+    if not genres and KINDS in frame and isinstance(frame[KINDS].iloc[0], list):
+        genres = KINDS
     columns: dict[str, pd.Series] = {}
     written_years = pd.Series(pd.NA, frame.index, dtype="Int16")
     for name in frame.columns:
@@ -119,8 +138,8 @@ def _items(path: Path, notes: list[str]) -> pd.DataFrame:
             columns["year"] = years.where((years >= 1000) & (years <= 3000))
         else:
             columns[name] = frame[name]
-    if "year" in columns:  # ML-100K has a film whose year stands in the title only
-        columns["year"] = columns["year"].fillna(written_years)
+    if written_years.notna().any():  # ML-100K has a film whose year stands in the title only, books often do
+        columns["year"] = columns["year"].fillna(written_years) if "year" in columns else written_years
     return pd.DataFrame(columns)
 
 
@@ -128,8 +147,8 @@ def _users(path: Path, notes: list[str]) -> pd.DataFrame:
     frame = _side(path, USERS, "user", notes)
     if "age" in frame:
         ages = pd.to_numeric(frame["age"], errors="coerce")
-        if ages.notna().all():
-            frame["age"] = ages.round().astype(np.int16)
+        if (ages.between(0, np.iinfo(np.int16).max) & (ages % 1 == 0)).all():
+            frame["age"] = ages.astype(np.int16)
     return frame
 
 
@@ -148,8 +167,8 @@ def _without_marks(table: pa.Table, data: Buffer, path: Path, notes: list[str]) 
 
 def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> pd.DataFrame:
     """A side table by its id, floats as numbers, sequences as lists."""
-    data, types = _header(path)
-    id_column = _one_of(names, types, path, notes, required=about)
+    data, types = _header(path, notes)
+    id_column = _one_of(names if _first(names, types) else (*names, ALONE), types, path, notes, required=about)
     frame = _without_marks(read_delimited(data, path, LAYOUT, list(types), lines=True), data, path, notes)
     for name, kind in types.items():
         if name == id_column:
@@ -167,11 +186,14 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
     return unique_ids(frame.rename(columns={id_column: about}), about, path, notes)
 
 
-def _header(path: Path) -> tuple[bytes, dict[str, str]]:
+def _header(path: Path, notes: list[str]) -> tuple[bytes, dict[str, str]]:
     """The file's bytes, and the type of each of its columns."""
     data = contents(path)
     fields = [field.partition(":") for field in header_fields(data, LAYOUT)]
     types = {name: kind for name, _, kind in fields}
+    if converted := [name for name, kind in types.items() if kind in CONVERTED]:
+        notes.append(f"{path.name}: types that RecBole does not know are read as token: {', '.join(converted)}")
+        types |= dict.fromkeys(converted, "token")
     wrong = [f"{name}:{kind}" for name, kind in types.items() if kind not in TYPES]
     if wrong or len(types) < len(fields):
         what = f"columns without a known type: {', '.join(wrong)}" if wrong else "a column occurs twice"
@@ -218,6 +240,8 @@ def _sequences(column: pd.Series) -> list[list[str]]:
 
 
 def _sequence(text: str, by_comma: bool) -> list[str]:
+    if text == NO_CATEGORY:
+        return []
     if text[:1] in ("'", '"', "["):
         written = listed(text if text[0] == "[" else f"[{text}]")
         if written is not None:

@@ -51,6 +51,24 @@ def test_likes_and_their_contrary_are_ratings_and_columns_that_are_left_out_are_
     assert raw.notes == ("x.inter: columns that are not known are left out: label",)
 
 
+def test_the_year_of_a_title_is_kept_where_there_is_no_column_of_years(read_files: Callable) -> None:
+    item = "item_id:token\ttitle:token\ni1\tManual, The (1999)\ni2\tManual\n"
+    items = read_files("recbole", {"x.inter": INTER, "x.item": item}).items
+    assert items["title"].tolist() == ["The Manual", "Manual"]
+    assert items["year"].tolist() == [1999, pd.NA]
+
+
+@pytest.mark.parametrize(
+    ("ages", "read"), [("70000 3", ["70000", "3"]), ("inf 3", ["inf", "3"]), ("2.5 3", ["2.5", "3"])]
+)
+def test_an_age_that_is_no_whole_number_of_years_stays_what_it_is(
+    read_files: Callable, ages: str, read: list[str]
+) -> None:
+    rows = "".join(f"u{place}\t{age}\n" for place, age in enumerate(ages.split(), start=1))
+    raw = read_files("recbole", {"x.inter": INTER, "x.user": f"user_id:token\tage:token\n{rows}"})
+    assert raw.users["age"].tolist() == read
+
+
 def test_a_year_that_is_none_is_missing(read_files: Callable) -> None:
     item = "item_id:token\trelease_year:token\ni1\tunkonwn\ni2\t2001\n"
     years = read_files("recbole", {"x.inter": INTER, "x.item": item}).items["year"]
@@ -124,6 +142,36 @@ def test_columns_have_the_names_recbole_gives_them(read_files: Callable) -> None
     raw = read_files("recbole", {"yelp-2018.inter": YELP, "yelp-2018.item": STEAM.replace("item_id", "business_id")})
     assert raw.interactions.to_numpy().tolist() == [["u1", "i1", 4.0, 1325412000], ["u2", "i2", 5.0, 1325498400]]
     assert sorted(raw.files) == ["yelp-2018.inter", "yelp-2018.item"]
+
+
+@pytest.mark.parametrize(
+    ("inter", "item"),
+    [
+        ("visitor_id:token\titem_id:token\ttimestamp:float", None),
+        ("anonymous_user_id:token\tartist_id:token\ttimestamp:float", "id:token\tname:token\tgenre:token_seq"),
+        ("customer_id:token\tproduct_id:token\ttransaction_date:float", "id:token\ttitle:token\tgenres:token_seq"),
+        ("user_id:token\ttracks_id:token\ttimestamp:float", "tracks_id:token\tname:token_seq\tclass:token_seq"),
+        ("user_id:token\tvenue_id:token\ttimestamp:str", None),
+        ("user_id:token\titem_id:token\ttimestamp:float", "item_id:token\tmovie_name:token_seq\ttype:token_seq"),
+    ],
+)
+def test_columns_have_the_names_that_its_conversion_tools_give_them(
+    read_files: Callable, inter: str, item: str | None
+) -> None:
+    """Of Retailrocket, Yahoo, Ta Feng, LFM-1b, Foursquare and MovieLens-10M; github.com/RUCAIBox/RecSysDatasets."""
+    files = {"x.inter": f"{inter}\nu\ta\t86400\n"} | ({"x.item": f"{item}\na\tBlue\tAction War\n"} if item else {})
+    raw = read_files("recbole", files)
+    assert raw.interactions.to_numpy().tolist() == [["u", "a", 86400]]
+    assert [note for note in raw.notes if "RecBole does not know" in note] == (
+        ["x.inter: types that RecBole does not know are read as token: timestamp"] if ":str" in inter else []
+    )
+    if item:
+        assert raw.items[["item", "title", "genres"]].to_numpy().tolist() == [["a", "Blue", ["Action", "War"]]]
+
+
+def test_a_set_of_no_categories_is_none(read_files: Callable) -> None:
+    item = "item_id:token\tcategories:token_seq\ni1\t'A', 'B'\ni2\tet(\n"
+    assert read_files("recbole", {"x.inter": INTER, "x.item": item}).items["genres"].tolist() == [["A", "B"], []]
 
 
 def test_columns_that_nobody_reads_may_hold_anything(read_files: Callable) -> None:
