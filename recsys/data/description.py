@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ def describe(raw: RawData, options: DatasetOptions | None = None) -> Description
     coded = frame.assign(user=users, item=items)
     distinct = without_duplicates(coded)
     sides = {about: ids.to_numpy(False) for about, ids in (("user", user_ids), ("item", item_ids))}
-    texts, described = _sides(raw, sides)
+    texts, described, notes = _sides(raw, sides)
     return Description(
         rows=len(frame),
         pairs=len(distinct),
@@ -142,7 +141,7 @@ def describe(raw: RawData, options: DatasetOptions | None = None) -> Description
         texts=(*texts, *_reviews(frame)),
         described=described,
         left=tuple(_left(distinct, options)),
-        notes=raw.notes,
+        notes=(*raw.notes, *notes),
     )
 
 
@@ -179,14 +178,17 @@ def _times(frame: pd.DataFrame) -> Times:
 
 
 def _day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    return str(np.datetime64(seconds, "s").astype("datetime64[D]"))  # as years that datetime does not know, too
 
 
-def _sides(raw: RawData, ids: dict[str, np.ndarray]) -> tuple[list[Texts], tuple[Described, ...]]:
+def _sides(raw: RawData, ids: dict[str, np.ndarray]) -> tuple[list[Texts], tuple[Described, ...], list[str]]:
+    """The texts, whom their tables describe, and what a person should know of how these were read."""
     texts: list[Texts] = []
     described: list[Described] = []
+    notes: list[str] = []
     for about, seen in ids.items():
         side = raw.side(about, seen)
+        notes += side.notes
         if not len(side.ids):
             continue
         known = int(pd.Index(seen).isin(pd.Index(side.ids)).sum())
@@ -196,7 +198,7 @@ def _sides(raw: RawData, ids: dict[str, np.ndarray]) -> tuple[list[Texts], tuple
             words = _words(frame[name]) if name != about else None
             if words is not None:
                 texts.append(Texts(about, str(name), len(words) / len(seen), _quantiles(words)))
-    return texts, tuple(described)
+    return texts, tuple(described), notes
 
 
 def _words(column: pd.Series) -> list[int] | None:

@@ -19,7 +19,13 @@ EXAMPLES = 3
 
 
 def matched(
-    source_ids: np.ndarray, described: pd.Series, about: str, tables: Mapping[str, Path], least: float
+    source_ids: np.ndarray,
+    described: pd.Series,
+    about: str,
+    tables: Mapping[str, Path],
+    least: float,
+    *,
+    columns_are_named: bool = True,
 ) -> list[str]:
     """A line on how many users or items have no row, with examples; none where all have one, or there is no table.
 
@@ -29,6 +35,7 @@ def matched(
         about: "user" or "item".
         tables: which file holds what, see `RawData.tables`.
         least: share of the ids that must have a row.
+        columns_are_named: whether the options say which column holds the ids of the table, which a layout may say.
 
     Raises:
         DataError: fewer have one, or none; names both files and an id of each.
@@ -41,7 +48,8 @@ def matched(
         return []
     table = tables.get(f"{about}s", f"the table of {about}s")
     if known.mean() < least or not known.any():
-        raise _strangers(source_ids, missing, described, about, tables, table)
+        other_column = f"; or name another column, source.table.{about}s_id" if columns_are_named else ""
+        raise _strangers(source_ids, missing, described, about, tables, other_column)
     examples = ", ".join(repr(str(value)) for value in missing[:EXAMPLES])
     name = table.name if isinstance(table, Path) else table
     return [f"{len(missing):,} of {len(source_ids):,} {about}s have no row in {name}, e.g. {examples}"]
@@ -66,9 +74,10 @@ def _strangers(
     described: pd.Series,
     about: str,
     tables: Mapping[str, Path],
-    table: Path | str,
+    other_column: str,
 ) -> DataError:
     interactions = tables.get("interactions", "the interactions")
+    table = tables.get(f"{about}s", f"the table of {about}s")
     common = len(source_ids) - len(missing)
     ours, theirs, how = _pair(missing, described)
     what = "no id is in common" if not common else f"only {common:,} of {len(source_ids):,} ids are in common"
@@ -78,7 +87,7 @@ def _strangers(
         f"the table has {theirs!r}{likeness}",
         where=f"{interactions} and {table}",
         remedy="write the ids the same way in both files: they are compared as text"
-        + ("" if str(table).endswith((".item", ".user")) else f"; or name another column, source.table.{about}s_id")
+        + other_column
         + (f"; or set dataset.least_described: {common / len(source_ids) / 1.1:.2g}" if common else ""),
     )
 

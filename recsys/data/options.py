@@ -7,6 +7,7 @@ import datetime
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
@@ -90,6 +91,11 @@ class TableOptions(Options):
     """Encoding of text files, e.g. latin-1; a byte order mark is no part of the text."""
     columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Column names of text files without a header, by file: `{ratings.csv: [user_id, item_id, rating, timestamp]}`."""
+
+    def columns_of(self, path: Path) -> tuple[str, ...] | None:
+        """The names that `columns` has for a file, by its name or with folders before it; None for no names."""
+        called = [key for key in self.columns if path.parts[-len(Path(key).parts) :] == Path(key).parts]
+        return self.columns[max(called, key=len)] if called else None
 
     @field_validator("encoding")
     @classmethod

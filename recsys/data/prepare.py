@@ -69,7 +69,14 @@ def prepare(
     notes += [*sides["item"].notes, *sides["user"].notes]
     if not raw.keeps_everyone:
         for about in ("item", "user"):
-            notes += matched(names[about], sides[about].ids, about, raw.tables, options.least_described)
+            notes += matched(
+                names[about],
+                sides[about].ids,
+                about,
+                raw.tables,
+                options.least_described,
+                columns_are_named=options.source.table is not None,
+            )
             if told is not None:
                 told += coverage(names[about], sides[about].ids, about, raw.tables)
     notes += split_notes

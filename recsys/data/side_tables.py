@@ -9,10 +9,13 @@ import pyarrow.compute as pc
 
 from augrec.artefacts.errors import DataError
 from recsys.data.markup import blank_is_null, without_markup
+from recsys.data.readers.nothing import MISSING
 
 PART = 65_536
 """Rows of texts that are put in order at a time: they are large, and each is copied on its way."""
-NO_GENRE = ("", "unknown", "unkonwn", "(no genres listed)")
+NO_VALUE = ("", "nan", "null", "none", "<na>", "nat", "\\n")
+"""What stands in a list where there is nothing, in small letters."""
+NO_GENRE = (*MISSING, *NO_VALUE, "unkonwn", "(no genres listed)")
 
 
 def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Table:
@@ -48,7 +51,7 @@ def side_table(side: pd.DataFrame, name: str, source_ids: np.ndarray) -> pa.Tabl
             values = _lists(cells, places)
         else:
             values = _arrow(_cells(cells, places), column)
-        columns[column] = _without_placeholders(values) if column == "genres" else values
+        columns[column] = _without_placeholders(values, NO_GENRE if column == "genres" else NO_VALUE)
     return pa.table(columns)
 
 
@@ -132,13 +135,16 @@ def _whole(column: pd.Series) -> pd.Series:
     return column
 
 
-def _without_placeholders(genres: pa.Array) -> pa.Array:
-    if not pa.types.is_list(genres.type):
-        return genres
-    values = genres.flatten()
+def _without_placeholders(lists: pa.Array, placeholders: tuple[str, ...]) -> pa.Array:
+    """Lists of texts without some of these; any other column as it is."""
+    if not pa.types.is_list(lists.type):
+        return lists
+    values = lists.flatten()
     if not pa.types.is_string(values.type):
-        return genres
-    kept = ~np.asarray(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(values)), value_set=pa.array(NO_GENRE)))
+        return lists
+    kept = ~np.asarray(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(values)), value_set=pa.array(placeholders)))
+    if kept.all():
+        return lists
     before = np.concatenate([[0], np.cumsum(kept)])
-    offsets = before[_offsets(genres).to_numpy()]
+    offsets = before[_offsets(lists).to_numpy()]
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.filter(pa.array(kept)))

@@ -139,7 +139,7 @@ def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: st
             f"the {split.kind} split leaves nothing for {' and '.join(empty)}: {having} "
             f"{counted(len(users), 'interaction')}, the most active has {longest:,}",
             where=f"{source}, dataset.split",
-            remedy=_more_held_out(split, empty),
+            remedy=_more_held_out(split, empty, longest),
         )
     notes = []
     for part, name in held_out:
@@ -149,7 +149,8 @@ def require_parts(parts: np.ndarray, users: np.ndarray, split: Split, source: st
     return notes
 
 
-def _more_held_out(split: Split, empty: list[str]) -> str:
+def _more_held_out(split: Split, empty: list[str], longest: int) -> str:
+    """What would help; `longest` is how many interactions the most active user has."""
     if isinstance(split, GivenSplit):
         cut = "set dataset.split.valid: 0.05 to cut one from training, " if empty == ["validation"] else ""
         return (
@@ -179,6 +180,12 @@ def _more_held_out(split: Split, empty: list[str]) -> str:
         shares = [np.bincount(_by_ratio(np.arange(n), np.full(n, n), split.ratios), minlength=3) for n in lengths]
         enough.append(
             next((int(n) for n, share in zip(lengths, shares, strict=True) if share[place]), int(lengths[-1]))
+        )
+    if longest >= max(enough):  # what was held out went back
+        return (
+            "every item keeps an interaction in train, and hardly one has a second: use data whose users have items in "
+            "common, raise dataset.k_core, or set dataset.split.kind: leave_last_out, which may hold out an item that "
+            "train lacks"
         )
     return (
         f"with ratios {':'.join(map(str, split.ratios))} a user needs {max(enough)} interactions to have "

@@ -30,6 +30,7 @@ from recsys.data.options import TableOptions
 from recsys.data.readers.base import unique_ids
 from recsys.data.readers.columns import load_columns
 from recsys.data.readers.fields import ids_of
+from recsys.data.readers.nothing import without_nothing
 from recsys.data.readers.side_columns import side_column
 from recsys.data.readers.times import Rows
 
@@ -83,7 +84,8 @@ def _texts(table: TextTable, about: About, notes: list[str]) -> pd.Series:
             raise DataError(f"the file has no column {name!r}", where=path, remedy=remedy)
     cells = side_column(frame[text].rename(PROFILE), path, notes)
     rows = pd.DataFrame({ids: ids_of(frame[ids], path, Rows(), notes), PROFILE: cells})
-    rows = unique_ids(rows, ids, path, notes)
+    rows, nothing = without_nothing(unique_ids(rows, ids, path, notes), ids, path.name)
+    notes += nothing
     if not rows[PROFILE].notna().any():
         remedy = f"name another one with --{about}-text"
         raise DataError(f"no row has a text in the column {text!r}", where=path, remedy=remedy)

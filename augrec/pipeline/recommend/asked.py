@@ -18,6 +18,7 @@ from recsys.data.options import TableOptions
 from recsys.data.readers.columns import load_columns
 from recsys.data.readers.contents import contents, suffixes
 from recsys.data.readers.fields import ids_of
+from recsys.data.readers.nothing import without_nothing
 from recsys.data.readers.side_columns import side_column
 from recsys.data.readers.times import Rows
 from recsys.data.side_tables import side_table
@@ -174,7 +175,8 @@ def read_items(path: Path, dataset: Dataset) -> tuple[pa.Table, list[str]]:
     types = {name: dataset.items.schema.field(name).type for name in ours}
     lists = [name for name, kind in types.items() if pa.types.is_list(kind) or pa.types.is_large_list(kind)]
     columns = {name: side_column(frame[name], path, notes, lists) for name in ours if name in frame}
-    table = side_table(pd.DataFrame({ITEM: ids, **columns}), ITEM, ids.to_numpy()).drop_columns([ITEM])
+    described, nothing = without_nothing(pd.DataFrame({ITEM: ids, **columns}), ITEM, path.name)
+    table, notes = side_table(described, ITEM, ids.to_numpy()).drop_columns([ITEM]), [*notes, *nothing]
     for name in columns:
         try:
             table = table.set_column(table.column_names.index(name), name, table[name].cast(types[name]))
@@ -190,7 +192,7 @@ def _require_file(path: Path) -> None:
 
 
 def _plain(path: Path) -> pd.DataFrame:
-    lines = bytes(contents(path, "utf-8")).decode("utf-8").splitlines()
+    lines = [line for line in bytes(contents(path, "utf-8")).decode("utf-8").splitlines() if line.strip()]
     if not lines:
         raise DataError("the file has no rows", where=path, remedy="write the id of a user on each line")
     return pd.DataFrame({USER: pd.Series(lines, dtype="str")})

@@ -43,7 +43,7 @@ class Prepare(Stage):
         files = _source_files(options.source, _source_folder(run))
         return {
             "dataset": data_without_places(options),
-            "files": {path.name: hashes.sha256(path) for path in files},
+            "files": {name: hashes.sha256(path) for name, path in files.items()},
             "seed": run.config.seed,
         }
 
@@ -231,9 +231,14 @@ def _source_folder(run: Run) -> Path:
     return resolve_path(source.path)
 
 
-def _source_files(source: SourceOptions, folder: Path) -> list[Path]:
-    """The files whose content the data set may depend on."""
+def _source_files(source: SourceOptions, folder: Path) -> dict[str, Path]:
+    """The files whose content the data set may depend on, by name; of two with one name, by what the second holds."""
     if source.table is None:
-        return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    names = (source.table.interactions, source.table.items, source.table.users)
-    return [folder / name for name in names if name is not None and (folder / name).is_file()]
+        paths = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+        return {path.name: path for path in paths}
+    found: dict[str, Path] = {}
+    for key in ("interactions", "items", "users"):
+        path = folder / (getattr(source.table, key) or "")
+        if path.is_file():
+            found[path.name if found.get(path.name, path) == path else f"{path.name} ({key})"] = path
+    return found

@@ -13,6 +13,7 @@ import pandas as pd
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
+from recsys.data.readers.nothing import without_nothing
 
 ML100K_HINT = (
     "ML-100K comes with RecBole: `pip install --no-deps recbole==1.2.1`, then `format: recbole` and "
@@ -73,11 +74,17 @@ class RawData:
         return replace(self, interactions=pd.DataFrame(columns=self.interactions.columns))  # a slice would keep them
 
     def side(self, about: str, ids: np.ndarray) -> SideRows:
-        """What is known of the items or users with these ids (str)."""
+        """What is known of the items or users with these ids (str); released texts stay as they are."""
         if self.later is not None:
-            return self.later.side(about, ids)
-        frame = self.items if about == "item" else self.users
-        return SideRows(frame, frame[about])
+            rows = self.later.side(about, ids)
+        else:
+            frame = self.items if about == "item" else self.users
+            rows = SideRows(frame, frame[about])
+        if self.keeps_everyone:
+            return rows
+        table = self.tables.get(f"{about}s")
+        frame, notes = without_nothing(rows.frame, about, table.name if table else f"the {about}s")
+        return replace(rows, frame=frame, notes=(*rows.notes, *notes))
 
 
 class Reader(Protocol):

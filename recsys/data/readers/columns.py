@@ -156,7 +156,7 @@ def layout_and_names(
         required: columns it must have: the separator is the one by which the header has most of them.
     """
     data, named = without_separator_line(data)
-    own_names, usual = options.columns.get(path.name), SEPARATORS[kind]
+    own_names, usual = options.columns_of(path), SEPARATORS[kind]
     if own_names is not None:
         return _layout(options.separator or named or usual, options, header=False), list(own_names)
     only = options.separator or named
@@ -250,7 +250,8 @@ def _parquet(
         names = [name for name in names if name not in nested]
         table = pq.read_table(path, columns=[*dict.fromkeys([*names, *paths.values()])])
         kept = [name for name in names if name in {*required, *asked} or name not in named]
-        bytes_ = [name for name in kept if name not in required and _holds_bytes(table[name])]
+        bytes_ = [name for name in kept if _holds_bytes(table[name])]
+        _refuse_bytes([name for name in bytes_ if name in required], path)
         frame = {name: _plain_column(table[name]) for name in kept if name not in bytes_}
     except (pa.ArrowException, OSError) as error:
         cause = str(error).split("\n")[0]
@@ -300,6 +301,14 @@ def _holds_bytes(column: pa.ChunkedArray) -> bool:
     except pa.ArrowInvalid:
         return True
     return False
+
+
+def _refuse_bytes(names: list[str], path: Path) -> None:
+    """Raises `DataError` for ids, ratings or times in bytes: a UUID's sixteen are no text to show or to join by."""
+    if names:
+        raise DataError(
+            f"{names[0]} holds bytes that are no text", where=path, remedy="write the column as text, ids in hex say"
+        )
 
 
 def _holds_objects(kind: pa.DataType) -> bool:

@@ -59,7 +59,8 @@ def ids_of(column: pd.Series, path: Path, rows: Rows, notes: list[str]) -> pd.Se
         notes.append(
             f"{path.name}: {stripped:,} of {len(column):,} values of {column.name} had blanks around them: removed"
         )
-    notes += _like_nothing(bare, str(column.name), path, rows) + _rounded(bare, str(column.name), path)
+    name = str(column.name)
+    notes += _like_nothing(bare, name, path, rows) + _rounded(bare, name, path) + _written_twice(bare, name, path)
     return bare.to_pandas().astype("str").rename(column.name)
 
 
@@ -86,6 +87,29 @@ def _rounded(ids: pa.Array, name: str, path: Path) -> list[str]:
     return [
         f"{path.name}: {reading} rounded, e.g. {first}, as spreadsheets save long numbers: several ids may have become "
         "one; export the column as text"
+    ]
+
+
+def _written_twice(ids: pa.Array, name: str, path: Path) -> list[str]:
+    """A line on ids that are others' but for a trailing .0, leading zeros or how Unicode writes accents: programs that
+    take ids for numbers write 30 as 30.0 from the first row on that lacks one, and one user becomes two."""
+    zero_in_front = pc.and_(pc.starts_with(ids, "0"), pc.greater(pc.binary_length(ids), 1))
+    otherwise = (pc.ends_with(ids, ".0"), zero_in_front, pc.invert(pc.string_is_ascii(ids)))
+    if not any(pc.any(found).as_py() for found in otherwise):
+        return []
+    distinct = ids.unique()
+    whole = pc.utf8_slice_codeunits(distinct, 0, -2)
+    plain = pc.if_else(pc.and_(pc.ends_with(distinct, ".0"), pc.ascii_is_decimal(whole)), whole, distinct)
+    plain = pc.if_else(pc.ascii_is_decimal(plain), pc.ascii_ltrim(plain, "0"), plain)
+    plain = pc.utf8_normalize(plain, "NFC")
+    if pc.count_distinct(plain).as_py() == len(distinct):
+        return []
+    frame = pd.DataFrame({"id": distinct.to_pandas(), "plain": plain.to_pandas()})
+    twice = frame[frame["plain"].duplicated(keep=False)].sort_values("plain", kind="stable")
+    first, other = twice["id"].iloc[:2]
+    return [
+        f"{path.name}: {len(twice):,} different values of {name} are alike but for a trailing .0, leading zeros or how "
+        f"Unicode writes accents, e.g. {first!r} and {other!r}: taken as different ids"
     ]
 
 
@@ -148,10 +172,10 @@ def _parsed(text: pa.Array) -> np.ndarray:
 
 
 def years_of(column: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Int16 years, from numbers or from dates of any form, and examples of what holds no year."""
+    """Int16 years, from numbers or from dates of any form, and examples of what holds no year, as 0 does."""
     text = column.astype("str").fillna("").str.strip()
     years = pd.to_numeric(text, errors="coerce")
-    years = years.where(years.abs() <= np.iinfo(np.int16).max)
+    years = years.where((years.abs() <= np.iinfo(np.int16).max) & (years != 0))
     known = text.str.lower().isin(MISSING)
     written = pd.to_numeric(text[years.isna() & ~known].str.extract(_YEAR)[0], errors="coerce")
     years = years.astype("float64").fillna(written.astype("float64")).round().astype("Int16")

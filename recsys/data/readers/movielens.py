@@ -50,6 +50,7 @@ def read_100k(source: SourceOptions, folder: Path) -> RawData:
         unique_ids(users, "user", files["u.user"]).reset_index(drop=True),
         files,
         GROUPLENS_TERMS,
+        tables=_tables(files, "u.data", "u.item", "u.user"),
     )
 
 
@@ -67,14 +68,16 @@ def read_1m(source: SourceOptions, folder: Path) -> RawData:
         unique_ids(users, "user", path).reset_index(drop=True),
         files,
         GROUPLENS_TERMS,
+        tables=_tables(files, "ratings.dat", "movies.dat", "users.dat"),
     )
 
 
 def read_10m(source: SourceOptions, folder: Path) -> RawData:
     """ratings.dat and movies.dat (`::`, UTF-8), half stars, no users."""
     files = require_files(folder, ["ratings.dat", "movies.dat"], f"{ELSEWHERE}10m/")
-    ratings = _ratings(files["ratings.dat"], "::")
-    return RawData(ratings, _dat_movies(files["movies.dat"], "utf-8"), nothing_known("user"), files, GROUPLENS_TERMS)
+    ratings, items = _ratings(files["ratings.dat"], "::"), _dat_movies(files["movies.dat"], "utf-8")
+    tables = _tables(files, "ratings.dat", "movies.dat")
+    return RawData(ratings, items, nothing_known("user"), files, GROUPLENS_TERMS, tables=tables)
 
 
 def read_latest(source: SourceOptions, folder: Path) -> RawData:
@@ -92,7 +95,13 @@ def read_latest(source: SourceOptions, folder: Path) -> RawData:
         _expect_header(files["tags.csv"], "userId,movieId,tag,timestamp", where)
         tags = _tags(files["tags.csv"])
         items["tags"] = pd.Series([tags.get(item, []) for item in items["item"]], items.index, dtype=object)
-    return RawData(ratings, items, nothing_known("user"), files, GROUPLENS_TERMS)
+    tables = _tables(files, "ratings.csv", "movies.csv")
+    return RawData(ratings, items, nothing_known("user"), files, GROUPLENS_TERMS, tables=tables)
+
+
+def _tables(files: dict[str, Path], *names: str) -> dict[str, Path]:
+    """See `RawData.tables`, of the files that hold the ratings, the films and, where there is one, the users."""
+    return {about: files[name] for about, name in zip(("interactions", "items", "users"), names, strict=False)}
 
 
 def _ratings(path: Path, separator: str, *, header: bool = False) -> pd.DataFrame:

@@ -14,15 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from augrec.artefacts.counts import counted
 from recsys.data.markup import blank_is_null
 from recsys.data.readers.fields import typed, years_of
 from recsys.data.readers.nested import NumberText, text_of, values_of
-from recsys.data.readers.nothing import NOTHING
+from recsys.data.readers.nothing import PROSE
 
 SEPARATOR = "|"
 """Of several values in one text, where nobody says otherwise."""
-TEXT = {"title", "description", "profile"}
-"""Side columns that are text whatever they look like."""
 
 
 def side_column(
@@ -56,13 +55,14 @@ def side_column(
     if name == "year":
         years, odd = years_of(texts_of(cells) if cells is not None else column)
         if odd:
-            notes.append(f"{path.name}: {len(odd)} different values of year hold no year, e.g. {odd[0]!r}")
+            holding = counted(len(odd), "value of year holds", "different values of year hold")
+            notes.append(f"{path.name}: {holding} no year, e.g. {odd[0]!r}")
         return years
-    if name in TEXT:
+    if name in PROSE:
         if pd.api.types.is_float_dtype(column):  # whole numbers that became floats because some rows have none
             column = column.astype(object).map(_without_point)
         text = column.astype("str").where(column.notna(), None)
-        return _without_nothing(text.where(text.str.strip() != "", None), path, notes)
+        return text.where(text.str.strip() != "", None)
     if not (pd.api.types.is_string_dtype(column) or column.dtype == object):
         return column
     bare, gaps = typed(column)
@@ -88,18 +88,6 @@ def list_column(parts: Sequence[pa.Array], name: str, path: Path, notes: list[st
 def lists_in(cells: Iterable[Any], separator: str) -> list[list[str]]:
     """The values of each cell, see `values_of`; none where the cell is missing."""
     return [[] if _absent(cell) else values_of(cell, separator) for cell in cells]
-
-
-def _without_nothing(text: pd.Series, path: Path, notes: list[str]) -> pd.Series:
-    """The texts without those like NULL that several rows have; one alone may be a title."""
-    bare = text.str.strip()
-    alike = bare.isin((*NOTHING, "NA", "N/A", "n/a")).fillna(False).astype(bool) & bare.duplicated(keep=False)
-    if not alike.any():
-        return text
-    notes.append(
-        f"{path.name}: {int(alike.sum()):,} values of {text.name} read {bare[alike].iloc[0]!r} or the like: missing"
-    )
-    return text.where(~alike, None)
 
 
 def texts_of(cells: pd.Series) -> pd.Series:

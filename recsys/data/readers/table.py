@@ -6,6 +6,7 @@ column is decided when all of it is known.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def _note_unread(path: Path, options: TableOptions, read: list[str], notes: list
     header = read_header(path, options, read)
     roots = {name.split(".")[0] for name in read}
     unread = [name for name in header.names if name and name not in roots and name not in read] if header else []
-    if unread and path.name not in (options.items, options.users):
+    if unread:
         more = f" and {len(unread) - 12} more" if len(unread) > 12 else ""
         notes.append(
             f"{path.name}: columns that source.table does not name are left out: {', '.join(unread[:12])}{more}"
@@ -75,11 +76,12 @@ def _interactions(options: TableOptions, path: Path, notes: list[str]) -> pd.Dat
     texts = [*dict.fromkeys([*ids, *([options.review] if options.review else [])])]
     numbers = [name for name in dict.fromkeys(numbers) if name not in texts]
     frame = load_columns(path, options, [*texts, *numbers], notes, flat=(texts, numbers))
-    _note_unread(path, options, [*texts, *numbers], notes)
+    if options.interactions not in (options.items, options.users):
+        _note_unread(path, options, [*texts, *numbers], notes)
     out = {}
     for about, name in (("user", options.user), ("item", options.item)):
         out[about] = _ids(frame[name], path, notes)
-    _refuse_second_header(out, options, path)
+    _refuse_second_header({options.user: out["user"], options.item: out["item"]}, options, path)
     if options.rating:
         out["rating"] = pd.Series(ratings_of(frame[options.rating], path, ROWS))
     if options.timestamp:
@@ -99,12 +101,19 @@ def _reviews(column: pd.Series) -> pd.Series:
     return text.where(text.str.strip() != "", None)
 
 
-def _refuse_second_header(out: dict[str, pd.Series], options: TableOptions, path: Path) -> None:
-    """Files that were joined bring their headers along, and a user called user_id would be one more user."""
-    again = ((out["user"] == options.user) & (out["item"] == options.item)).to_numpy()
+def _refuse_second_header(columns: Mapping[str, pd.Series], options: TableOptions, path: Path) -> None:
+    """Files that were joined bring their headers along: a user called user_id would be one more user, and no column of
+    numbers, with its name among them, be one any more.
+
+    Args:
+        columns: those of the file that a row has to repeat, by its own names.
+        options: how the file is written.
+        path: names the file in errors.
+    """
+    again = np.logical_and.reduce([(column == name).to_numpy(bool, na_value=False) for name, column in columns.items()])
     if again.any():
         place = int(np.argmax(again))
-        named = place == 0 and path.name in options.columns
+        named = place == 0 and options.columns_of(path) is not None
         raise DataError(
             "the row repeats the header",
             where=ROWS.where(path, place),
@@ -134,6 +143,9 @@ class _Side:
         frame = load_columns(self.path, self.options, [self.id_column], notes, asked=asked)
         self.names = list(frame.columns)
         out = {self.about: _ids(frame[self.id_column], self.path, notes)}
+        texts = {name: column for name, column in frame.items() if isinstance(column.dtype, pd.StringDtype)}
+        if self.id_column in texts:
+            _refuse_second_header(texts, self.options, self.path)
         for column in self.names:
             if column == self.id_column or not column or column in self.of_interactions:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,20 @@ def test_ratings_times_and_texts(raw: RawData) -> None:
     assert texts["interaction", "review"].covered == pytest.approx(2 / 6)
     (items,) = found.described
     assert (items.with_row, items.without_row, items.without_interaction) == (2, 1, 1)
+
+
+def test_what_says_that_there_is_nothing_is_no_text(raw: RawData) -> None:
+    items = pd.DataFrame({"item": ["x", "y", "z"], "title": ["nan", "nan", "A title"]})
+    found = describe(replace(raw, items=items))
+    assert [(text.column, round(text.covered, 2)) for text in found.texts if text.about == "item"] == [("title", 0.33)]
+    assert found.notes == ("the items: 2 values of title read 'nan' or the like: missing",)
+
+
+def test_zeros_of_mysql_are_no_fault(raw: RawData) -> None:
+    """0000-00-00 in seconds is before all that datetime knows."""
+    found = describe(replace(raw, interactions=raw.interactions.assign(timestamp=[-62_167_219_200, *range(5)])))
+    assert found.times is not None
+    assert (found.times.first, found.times.last) == ("0000-01-01", "1970-01-01")
 
 
 def test_what_thresholds_would_leave(raw: RawData) -> None:

@@ -222,6 +222,49 @@ def test_one_interaction_per_user_is_refused(tmp_path: Path, options: Callable) 
     assert not list(tmp_path.iterdir())
 
 
+def test_items_of_one_user_each_go_back_to_train_and_that_is_said(tmp_path: Path, options: Callable) -> None:
+    interactions = pd.DataFrame({"user": [f"u{n // 6}" for n in range(60)], "item": [f"i{n}" for n in range(60)]})
+    nobody = pd.DataFrame({"item": pd.Series(dtype=str)}), pd.DataFrame({"user": pd.Series(dtype=str)})
+    for kind in ("random", "hashed"):
+        with pytest.raises(DataError, match=r"(?s)most active has 6.*every item keeps an interaction in train"):
+            prepare(RawData(interactions, *nobody), options(split={"kind": kind}), tmp_path, 0)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "recbole"])
+def test_nothing_is_no_text_whatever_the_file(tmp_path: Path, options: Callable, suffix: str) -> None:
+    """Programs that write what they have not as a word: nan, None, NULL."""
+    log = pd.DataFrame({"user_id": [f"u{n // 5}" for n in range(100)], "item_id": [f"i{n % 12}" for n in range(100)]})
+    words = {"title": "None", "brand": "nan", "genres": "NULL", "region": "NA"}
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(12)]})
+    items = items.assign(
+        **{name: [word if n % 2 else f"{name} {n}" for n in range(12)] for name, word in words.items()}
+    )
+    files = {"log": f"x.{suffix}", "items": f"y.{suffix}"}
+    if suffix == "recbole":
+        files = {"log": "x.inter", "items": "x.item"}
+    write = {
+        "csv": lambda frame, path: frame.to_csv(path, index=False),
+        "jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda frame, path: frame.to_parquet(path),
+        "recbole": lambda frame, path: frame.add_suffix(":token").to_csv(path, index=False, sep="\t"),
+    }[suffix]
+    for frame, name in ((log, files["log"]), (items, files["items"])):
+        write(frame, tmp_path / name)
+    table = {"interactions": files["log"], "items": files["items"]}
+    chosen = options("recbole") if suffix == "recbole" else options("table", table)
+    meta = prepare(read(chosen, tmp_path), chosen, tmp_path / "out", 0)
+    written = pq.read_table(tmp_path / "out" / "items.parquet").to_pylist()
+    assert len(written) == 12
+    for row in written:
+        number = int(row["source_id"].removeprefix("i"))
+        known = {name: f"{name} {number}" for name in words}
+        known["genres"] = [known["genres"]]
+        nothing = {"title": None, "brand": None, "genres": [], "region": "NA"}
+        assert {name: row[name] for name in words} == (nothing if number % 2 else known)
+    for name in ("title", "brand"):
+        assert f"{files['items']}: 6 values of {name} read {words[name]!r} or the like: missing" in meta["notes"]
+
+
 ML100K = importlib.util.find_spec("recbole")
 
 

@@ -55,6 +55,21 @@ def test_100k(read_files: Callable) -> None:
     assert set(raw.files) == set(ML100K)
 
 
+@pytest.mark.parametrize(
+    ("layout", "files", "names"),
+    [
+        ("ml-100k", ML100K, ["u.data", "u.item", "u.user"]),
+        ("ml-1m", ML1M, ["ratings.dat", "movies.dat", "users.dat"]),
+        ("ml-10m", ML10M, ["ratings.dat", "movies.dat"]),
+        ("ml-latest", LATEST, ["ratings.csv", "movies.csv"]),
+    ],
+)
+def test_errors_can_name_the_files(read_files: Callable, layout: str, files: dict, names: list[str]) -> None:
+    tables = read_files(layout, files).tables
+    assert [path.name for path in tables.values()] == names
+    assert list(tables) == ["interactions", "items", "users"][: len(names)]
+
+
 def test_1m_writes_codes_out(read_files: Callable) -> None:
     raw = read_files("ml-1m", ML1M)
     assert raw.items["title"].tolist() == ["L'Été", "Mission: Impossible"]

@@ -198,5 +198,5 @@ def test_interactions_may_change_types_and_lack_ratings(
 
 def test_bytes_that_are_no_text_are_named(read_files: Callable) -> None:
     rows = [{"user_id": b"\xff\xfe", "item_id": "a"}]
-    with pytest.raises(DataError, match=r"(?s)cannot be read as parquet.*i\.parquet"):
+    with pytest.raises(DataError, match=r"(?s)user_id holds bytes that are no text.*i\.parquet.*in hex"):
         read_files("table", {"i.parquet": parquet(rows)}, {"interactions": "i.parquet"})

@@ -7,10 +7,12 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -154,6 +156,32 @@ def test_numbers_as_ids_keep_their_digits(read_files: Callable) -> None:
     assert raw.interactions.to_numpy().tolist() == [["30.0", "1"], ["1.5", "2"]]
 
 
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["1", "2", "1.0", "3.0"], "2 different values of item_id are alike .* '1' and '1.0'"),
+        (["7", "007"], "2 different values of item_id are alike .* '7' and '007'"),
+        (["\u00e9", "e\u0301", "e"], "2 different values of item_id are alike"),
+        (["0", "0.0", "00"], "3 different values"),
+        (["007", "8.0", "\u00e9", "-1", "1"], ""),
+        (["0a1", "a1", "10", "1"], ""),
+    ],
+)
+def test_ids_that_are_written_in_two_ways_are_said(read_files: Callable, ids: list[str], said: str) -> None:
+    raw = read_files("table", {"i.csv": csv_of([f"u,{name},1" for name in ids])}, {"interactions": "i.csv"})
+    assert raw.interactions["item"].tolist() == ids
+    notes = [note for note in raw.notes if "alike" in note]
+    assert len(notes) == bool(said)
+    assert re.search(said, "".join(notes))
+
+
+def test_uuids_as_sixteen_bytes_are_refused(read_files: Callable) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"user_id": pa.array([b"0123456789abcdef"], pa.binary(16)), "item_id": ["a"]}), out)
+    with pytest.raises(DataError, match=r"user_id holds bytes that are no text"):
+        read_files("table", {"i.parquet": out.getvalue()}, {"interactions": "i.parquet"})
+
+
 def test_blanks_around_ids_are_removed_and_counted(read_files: Callable) -> None:
     raw = read_files("table", {"i.csv": csv_of([" u1,a ,1", "u1,\tb,2", "u2,c\xa0,3"])}, {"interactions": "i.csv"})
     assert raw.interactions.to_numpy().tolist() == [["u1", "a"], ["u1", "b"], ["u2", "c"]]
@@ -286,12 +314,32 @@ def test_years_are_taken_from_dates(read_files: Callable) -> None:
     items = "item_id,year\n" + "".join(f"{i},{y}\n" for i, y in enumerate(["1999", "1999.0", "5 May 2001", "n.d.", ""]))
     raw = read_files("table", {"i.csv": csv_of(["u,0,1"]), "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"})
     assert raw.items["year"].tolist() == [1999, 1999, 2001, pd.NA, pd.NA]
-    assert "s.csv: 1 different values of year hold no year, e.g. 'n.d.'" in raw.notes
+    assert "s.csv: 1 value of year holds no year, e.g. 'n.d.'" in raw.notes
+
+
+def test_there_is_no_year_zero(read_files: Callable) -> None:
+    items = "item_id,year\n1,0\n2,1999\n3,-750\n"
+    raw = read_files("table", {"i.csv": csv_of(["u,1,1"]), "s.csv": items}, {"interactions": "i.csv", "items": "s.csv"})
+    assert raw.items["year"].tolist() == [pd.NA, 1999, -750]
+    assert "s.csv: 1 value of year holds no year, e.g. '0'" in raw.notes
 
 
 def test_a_header_in_the_middle_is_named(read_files: Callable) -> None:
     with pytest.raises(DataError, match=r"(?s)repeats the header.*data row 2"):
         read_files("table", {"i.csv": csv_of(["u,a,1", "user_id,item_id,rating"])}, {"interactions": "i.csv"})
+
+
+@pytest.mark.parametrize(
+    ("header", "remedy"),
+    [({}, "headers of the files that were joined"), ({"s.csv": ["item_id", "price"]}, "has a header")],
+)
+def test_a_header_among_items_is_named_and_makes_no_text_of_numbers(
+    read_files: Callable, header: dict, remedy: str
+) -> None:
+    items = "item_id,price\n1,2\n" + ("" if header else "item_id,price\n")
+    table = {"interactions": "i.csv", "items": "s.csv", "columns": header}
+    with pytest.raises(DataError, match=rf"(?s)repeats the header.*s\.csv, data row {1 if header else 2}.*{remedy}"):
+        read_files("table", {"i.csv": csv_of(["u,1,1"]), "s.csv": items}, table)
 
 
 def test_titles_that_pandas_made_floats_are_what_they_were(read_files: Callable) -> None:
@@ -598,11 +646,12 @@ def test_what_programs_write_for_nothing_is_no_title_and_no_quiet_user(read_file
         "s.csv": "item_id,title\n1,nan\n2,nan\n3,None\n4,NULL and void\n",
     }
     raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv"})
-    titles = [None if pd.isna(title) else title for title in raw.items["title"]]
+    side = raw.side("item", np.array(["1"]))
+    titles = [None if pd.isna(title) else title for title in side.frame["title"]]
     assert titles == [None, None, "None", "NULL and void"]  # one alone may be called so
     assert raw.interactions["user"].tolist()[-2:] == ["NULL", "NULL"]
     assert any("2 values of user_id read 'NULL'" in note and "data row 4" in note for note in raw.notes)
-    assert any("2 values of title read 'nan'" in note for note in raw.notes)
+    assert side.notes == ("s.csv: 2 values of title read 'nan' or the like: missing",)
 
 
 def test_a_log_may_describe_its_items_itself(read_files: Callable) -> None:

@@ -30,11 +30,13 @@ def lines(path: Path, rows: list[dict[str, object]]) -> Path:
 def test_texts_of_two_tables_reach_the_users_and_items_they_name(tmp_path: Path) -> None:
     users = lines(tmp_path / "profiles.jsonl", [{"who": f"{u}", "profile": f"Reader {u}."} for u in range(39, 0, -1)])
     items = tmp_path / "blurbs.csv"
-    pd.DataFrame({"item": range(30), "text": ["", *(f"Blurb, number {i}" for i in range(1, 30))]}).to_csv(items)
+    blurbs = ["", *(f"Blurb, number {i}" for i in range(1, 30)), "nan", "nan"]  # the last are of no item of the data
+    pd.DataFrame({"item": range(32), "text": blurbs}).to_csv(items)
     tables = {"user": TextTable(users, "who", "profile"), "item": TextTable(items, "item")}
     said = import_texts(tmp_path / "own", tables, "my model")  # type: ignore[arg-type]
-    assert said["counts"] == {"texts of users": 39, "texts of items": 29, "items without a text": 1}
-    assert [(note["what"], note["count"]) for note in said["notes"]] == [(UNPROVED, 39)]
+    assert said["counts"] == {"texts of users": 39, "texts of items": 29, "items without a text": 3}
+    notes = [(note["what"], note["count"]) for note in said["notes"]]
+    assert notes == [("2 values of profile read 'nan' or the like: missing", 1), (UNPROVED, 39)]
 
     data = write_toy_data(tmp_path / "data")
     sources = {"generation": {"sources": {"own": {"engine": {"records": str(tmp_path / "own")}}}}}

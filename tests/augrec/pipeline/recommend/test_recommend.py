@@ -110,7 +110,7 @@ def test_blocks_of_users_hold_a_part_and_give_the_same(
 
 def test_formats_say_the_same_and_titles_stand_beside_ids(run: Path, tmp_path: Path) -> None:
     users = tmp_path / "users.txt"
-    users.write_text("7\n3\n")
+    users.write_text("7\n\n3\n\n")
     parquet, csv, lines = (
         recommend(run, variant="ease", k=3, users=users, out=tmp_path / f"lists.{form}").path
         for form in ("parquet", "csv", "jsonl")

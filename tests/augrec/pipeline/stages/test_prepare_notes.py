@@ -70,6 +70,24 @@ def test_each_thing_is_one_line_on_the_console_and_stored(folder: Path) -> None:
     assert stored["missing"] == {"items": {"title": 3, "description": 2}, "users": {}}
 
 
+def test_two_files_of_one_name_count_both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a file without a header may be named with its folder."""
+    for name, file in (("log", "clicks.csv"), ("about", "items.csv")):
+        (folder / "data" / name).mkdir()
+        (folder / "data" / file).rename(folder / "data" / name / "data.csv")
+    log = folder / "data" / "log" / "data.csv"
+    log.write_text(log.read_text().partition("\n")[2])
+    table = {
+        "interactions": "log/data.csv",
+        "items": "about/data.csv",
+        "columns": {"log/data.csv": ["user_id", "item_id"]},
+    }
+    monkeypatch.setitem(CONFIG["dataset"]["source"], "table", table)
+    assert "30 users, 12 items" in " ".join(prepare(folder).split())
+    log.write_text(log.read_text().replace("u29,", "u28,"))
+    assert "29 users, 12 items" in " ".join(prepare(folder).split())
+
+
 def test_guessed_words_of_prompts_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "prompts speak of" not in prepare(folder)
     monkeypatch.setitem(CONFIG["dataset"], "domain", "wines")
