@@ -20,7 +20,7 @@ from augrec.artefacts.errors import DataError
 from recsys.data.options import SourceOptions
 from recsys.data.readers.base import RawData, nothing_known, require_files, unique_ids
 from recsys.data.readers.blocks import numbered_lines
-from recsys.data.readers.fields import ids_of, numbers_of, years_of
+from recsys.data.readers.fields import ids_of, numbers_of, ratings_of, years_of
 from recsys.data.readers.times import Lines
 
 RATINGS, BOOKS, USERS = "BX-Book-Ratings.csv", "BX-Books.csv", "BX-Users.csv"
@@ -100,12 +100,12 @@ def _expect_header(fields: list[str], expected: tuple[str, ...], path: Path, num
 
 def _ratings(path: Path, notes: list[str]) -> pd.DataFrame:
     frame, lines = _columns(path, notes)
-    rating = numbers_of(frame["Book-Rating"], path, lines)
+    rating = ratings_of(frame["Book-Rating"], path, lines)
     return pd.DataFrame(
         {
             "user": ids_of(frame["User-ID"], path, lines, notes),
             "item": ids_of(frame["ISBN"], path, lines, notes),
-            "rating": np.where(rating == 0, np.nan, rating).astype(np.float32),
+            "rating": np.where(rating == 0, np.float32(np.nan), rating),
         }
     )
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.nothing import MISSING, NOTHING
-from recsys.data.readers.times import Rows
+from recsys.data.readers.times import Rows, as_written
 
 _INTEGER = r"-?(0|[1-9]\d{0,17})"
 _DECIMAL = r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?"
@@ -137,7 +137,7 @@ def numbers_of(column: pd.Series, path: Path, rows: Rows, expected: str = "a num
         place = int(np.argmax(bad))
         comma = pd.Series([str(column.iloc[place])]).str.fullmatch(_COMMA).all()
         raise DataError(
-            f"{column.name} is {column.iloc[place]!r}, expected {expected}",
+            f"{column.name} is {as_written(column.iloc[place])}, expected {expected}",
             where=rows.where(path, place),
             remedy="write decimals with a point, not a comma"
             if comma
@@ -157,7 +157,7 @@ def ratings_of(column: pd.Series, path: Path, rows: Rows) -> np.ndarray:
     if large.any():
         place = int(np.argmax(large))
         raise DataError(
-            f"{column.name} is {column.iloc[place]!r}, which is too large for a rating",
+            f"{column.name} is {as_written(column.iloc[place])}, which is too large for a rating",
             where=rows.where(path, place),
             remedy="mend the row or leave it out",
         )

@@ -150,7 +150,7 @@ def keyless(key: str, there: Iterable[str], path: Path) -> DataError:
     return DataError(
         f"no line has a value of {key!r}; the keys are {', '.join(sorted(there)[:20])}",
         where=path,
-        remedy=(f"did you mean {near!r}? " if near else "")
+        remedy=(f"did you mean {near!r}? " if near not in (None, key) else "")
         + "check that source.format names the release that the file is of; `format: table` reads other files",
     )
 
@@ -230,7 +230,7 @@ def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, An
 
 
 def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
-    rows = [_one(lambda line: _numbers_as_text(ast.literal_eval(line.decode())), *entry, path) for entry in chunk]
+    rows = [_one(lambda line: _numbers_as_text(_literal(line)), *entry, path) for entry in chunk]
     return list(_whole_letters(rows) if any(_SURROGATE in line.lower() for _, line in chunk) else rows)
 
 
@@ -243,7 +243,7 @@ def _one(parse: Callable[[bytes], Any], number: int, line: bytes, path: Path) ->
         raise DataError(
             f"the line is {line[:40].decode(errors='replace')!r}, expected an object",
             where=f"{path}:{number}",
-            remedy="one JSON object a line, or a list of them",
+            remedy="write one JSON object a line",
         )
     return row
 
@@ -275,9 +275,28 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
+class _NoNumbers(ast.NodeTransformer):
+    """Names that Python prints for what is no number, as None."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(None) if node.id in ("nan", "inf") else node
+
+
+def _literal(line: bytes) -> Any:
+    """The value of a Python literal, nan in it as None; ValueError for anything else."""
+    text = line.decode()
+    try:
+        return ast.literal_eval(text)
+    except ValueError:
+        try:
+            return ast.literal_eval(_NoNumbers().visit(ast.parse(text, mode="eval")))
+        except ValueError:
+            raise ValueError("it holds more than a literal of Python") from None
+
+
 def _is_literal(line: bytes) -> bool:
     try:
-        return isinstance(ast.literal_eval(line.decode()), dict)
+        return isinstance(_literal(line), dict)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError
 from recsys.data.readers.encoded_ids import EncodedIds
-from recsys.data.readers.fields import bare_ids, numbers_of
+from recsys.data.readers.fields import bare_ids, ratings_of
 from recsys.data.readers.json_records import LineParser, keyless, opened_lines, parsed_lines
 from recsys.data.readers.nested import text_of
 from recsys.data.readers.times import Lines, seconds_of
@@ -188,8 +188,8 @@ def _read_file(file: LogFile, parts: _Parts, before: int, notes: list[str]) -> i
 
 def _ratings(records: list[dict[str, Any]], keys: LogKeys, path: Path, lines: Lines) -> np.ndarray:
     """float32 [n], NaN where none was given."""
-    ratings = numbers_of(_column(records, keys.rating), path, lines)
-    return np.where(ratings == keys.unrated, np.nan, ratings).astype(np.float32)
+    ratings = ratings_of(_column(records, keys.rating), path, lines)
+    return np.where(ratings == keys.unrated, np.float32(np.nan), ratings)
 
 
 def _chosen(parts: list[Any], chosen: pa.Array) -> list[Any]:

@@ -120,6 +120,11 @@ def seconds_of(column: pd.Series, path: Path, rows: Rows, layout: str | None = N
     return Times(seconds, missing, note, unit)
 
 
+def as_written(value: object) -> str:
+    """A cell as errors show it: a number of a table with types as a number, not as NumPy's."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 class Rows:
     """Names the rows of a file in errors: by line, or by their number among the data rows."""
 
@@ -260,7 +265,7 @@ def _day_or_month(known: pd.Series, pair: tuple[str, str], path: Path, rows: Row
 
 
 def _zone_note(known: pd.Series) -> str:
-    zoned = known.str.contains(r"T?\d\d:?\d\d.*(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)$", regex=True)
+    zoned = known.str.contains(r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True)  # a day alone ends in -07, too
     notes = []
     if zoned.any() and not zoned.all():
         notes.append(f"{int((~zoned).sum())} of {len(known)} times name no zone and are read as UTC")
@@ -289,7 +294,7 @@ def _refuse(bad: np.ndarray, known: pd.Series, path: Path, rows: Rows, expected:
     if bad.any():
         place = int(np.argmax(bad))
         raise DataError(
-            f"{known.name} is {known.iloc[place]!r}, expected {expected}",
+            f"{known.name} is {as_written(known.iloc[place])}, expected {expected}",
             where=rows.where(path, int(known.index[place])),
             remedy="mend the row or leave it out" + rows.format_hint,
         )

@@ -90,7 +90,15 @@ def test_games_without_an_id_or_a_title(prepared: Callable) -> None:
     assert "steam_games.json.gz: 1 line describes an item again: left out" in meta["notes"]
 
 
+def test_what_python_prints_for_no_number_is_nothing(prepared: Callable) -> None:
+    games = [unicode_literal(game(number)).replace("u'Kotoshiro'", ("nan", "inf")[number % 2]) for number in range(5)]
+    dataset, _ = prepared("steam", FILES | {"steam_games.json.gz": packed(games)})
+    assert dataset.items["title"].to_pylist() == [f"Lost Kitty {number}" for number in range(5)]
+    assert "publisher" not in dataset.items.column_names
+
+
 @pytest.mark.parametrize("line", ["{u'username': u'x',", "{u'username': open('x')}", "'text'", "{**{}}"])
 def test_a_line_that_is_no_literal_is_named(prepared: Callable, line: str) -> None:
-    with pytest.raises(DataError, match=r"(?s)steam_reviews\.json\.gz:2"):
+    with pytest.raises(DataError, match=r"(?s)steam_reviews\.json\.gz:2") as raised:
         prepared("steam", {"steam_reviews.json.gz": packed([unicode_literal(review(0, 0)), line])})
+    assert " at 0x" not in str(raised.value)  # no place in this process's memory

@@ -175,6 +175,25 @@ def test_ids_that_are_written_in_two_ways_are_said(read_files: Callable, ids: li
     assert re.search(said, "".join(notes))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("rating", float("inf"), r"rating is inf, expected a number.*data row 2"),
+        ("rating", 1e300, r"rating is 1e\+300, which is too large"),
+        ("timestamp", 1_500_000_000, r"timestamp is 1500000000, expected a time in milliseconds.*data row 2"),
+    ],
+)
+def test_errors_show_numbers_as_people_write_them(
+    read_files: Callable, column: str, value: float, message: str
+) -> None:
+    frame = pd.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "b"], column: [1_500_000_000_000, value]})
+    if column == "rating":
+        frame[column] = [1.0, value]
+    table = {"interactions": "i.parquet", column: column}
+    with pytest.raises(DataError, match=rf"(?s){message}"):
+        read_files("table", {"i.parquet": as_bytes(frame, "parquet")}, table)
+
+
 def test_uuids_as_sixteen_bytes_are_refused(read_files: Callable) -> None:
     out = io.BytesIO()
     pq.write_table(pa.table({"user_id": pa.array([b"0123456789abcdef"], pa.binary(16)), "item_id": ["a"]}), out)

@@ -85,6 +85,8 @@ def test_what_was_understood_is_said() -> None:
     assert "milliseconds" in note("1300000000000")
     assert "1 of 2 times name no zone" in note("2018-01-31T10:00:00Z", "2018-01-31T10:00:00")
     assert "times are days" in note("2018-01-31")
+    assert note("2018-01-31", "2018-01-31 10:00:00") == ""  # a day ends as a zone does
+    assert "1 of 2 times name no zone" in note("2018-01-31 10:00:00-05", "2018-01-31")
 
 
 def test_missing_times_are_marked() -> None:
