@@ -7,7 +7,6 @@ for are dropped with it.
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +24,7 @@ from augrec.artefacts.visible import without_surrogates
 from recsys.data.readers.blocks import numbered_lines
 from recsys.data.readers.contents import FETCH, Buffer, refuse_encoding
 from recsys.data.readers.fields import nearest
-from recsys.data.readers.nested import NumberText, at_path, is_nested
+from recsys.data.readers.nested import NumberText, at_path, is_nested, literal
 
 CHUNK = 20_000
 """Lines parsed at a time."""
@@ -230,7 +229,7 @@ def _parse_json(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, An
 
 
 def _parse_literals(chunk: list[tuple[int, bytes]], path: Path) -> list[dict[str, Any]]:
-    rows = [_one(lambda line: _numbers_as_text(_literal(line)), *entry, path) for entry in chunk]
+    rows = [_one(lambda line: _numbers_as_text(literal(line.decode())), *entry, path) for entry in chunk]
     return list(_whole_letters(rows) if any(_SURROGATE in line.lower() for _, line in chunk) else rows)
 
 
@@ -275,28 +274,9 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-class _NoNumbers(ast.NodeTransformer):
-    """Names that Python prints for what is no number, as None."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(None) if node.id in ("nan", "inf") else node
-
-
-def _literal(line: bytes) -> Any:
-    """The value of a Python literal, nan in it as None; ValueError for anything else."""
-    text = line.decode()
-    try:
-        return ast.literal_eval(text)
-    except ValueError:
-        try:
-            return ast.literal_eval(_NoNumbers().visit(ast.parse(text, mode="eval")))
-        except ValueError:
-            raise ValueError("it holds more than a literal of Python") from None
-
-
 def _is_literal(line: bytes) -> bool:
     try:
-        return isinstance(_literal(line), dict)
+        return isinstance(literal(line.decode()), dict)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
 

@@ -271,7 +271,7 @@ SMALL = '{"user_id": "A", "parent_asin": "B", "rating": 3.0, "timestamp": 125366
             {"Books.jsonl": "\n".join([SMALL] * 60_000 + [SMALL.replace("1253664000000", "1253664000")]).encode()},
             r"timestamp is '1253664000'.*Books\.jsonl:60001",
         ),
-        ("amazon-2023", {"Books.jsonl": f"[{SMALL}]".encode()}, r"expected an object.*jsonl:1.*one JSON object a line$"),
+        ("amazon-2023", {"Books.jsonl": f"[{SMALL}]".encode()}, r"an object.*jsonl:1.*one JSON object a line$"),
         ("amazon-2023", {"Books.jsonl": SMALL.replace('"A"', "[]").encode()}, r"no line has a value.*remedy: check"),
         ("amazon-2023", {"Books.jsonl": GOOD.encode()}, r"no line has a value of 'user_id'.*reviewerID.*source"),
     ],

@@ -127,6 +127,31 @@ def test_lists_written_as_text_are_lists(read_files: Callable) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("['Drama' 'War']", ["Drama", "War"]),
+        ("[\"Children's\" 'War'\n 'Film \\'Noir\\'']", ["Children's", "War", "Film 'Noir'"]),
+        ("['Drama'  'War' 'Drama']", ["Drama", "War"]),
+        ("['a \" b', 'c']", ['a " b', "c"]),
+        ("['Drama']", ["Drama"]),
+        ("{'War', 'Drama'}", ["War", "Drama"]),
+        ("('War', ('Drama',))", ["War", "Drama"]),
+        ("['Drama', nan, None]", ["Drama"]),
+        ('["Drama", null]', ["Drama"]),
+        ("{'Drama': 3, 'War': 0}", ["Drama"]),
+        ("set()", []),
+        ("{}", []),
+        ("(no genres listed)", ["(no genres listed)"]),
+        ("[REC]", ["[REC]"]),
+        ("{Proof}", ["{Proof}"]),
+    ],
+)
+def test_values_that_programs_printed_are_several(text: str, values: list[str]) -> None:
+    """As pandas writes cells that hold lists, tuples, sets and arrays of NumPy."""
+    assert values_of(text, "|") == values
+
+
+@pytest.mark.parametrize(
     ("value", "values", "text"),
     [
         ({"history, biography": 5, "fiction": 0}, ["history, biography"], "history, biography: 5; fiction: 0"),
