@@ -136,6 +136,8 @@ def _items(path: Path, notes: list[str]) -> pd.DataFrame:
         elif name == year:
             years = years_of(frame[name])[0]
             columns["year"] = years.where((years >= 1000) & (years <= 3000))
+        elif other := {"title": title, "genres": genres, "year": year}.get(name):
+            notes.append(f"{path.name}: {other} is read as {name}, and the column {name} is left out")
         else:
             columns[name] = frame[name]
     if written_years.notna().any():  # ML-100K has a film whose year stands in the title only, books often do
@@ -171,6 +173,8 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
     id_column = _one_of(names if _first(names, types) else (*names, ALONE), types, path, notes, required=about)
     frame = _without_marks(read_delimited(data, path, LAYOUT, list(types), lines=True), data, path, notes)
     for name, kind in types.items():
+        if name != id_column and name in (about, "source_id"):
+            raise _bad_header(path, f"the column {name} has a name Augrec uses", "rename it")
         if name == id_column:
             frame[name] = ids_of(frame[name], path, ROWS, notes)
         elif kind == "float":
@@ -180,7 +184,7 @@ def _side(path: Path, names: tuple[str, ...], about: str, notes: list[str]) -> p
             if dashes:
                 notes.append(f"{path.name}: {dashes} of {len(frame)} values of {name} are a dash or the like: missing")
         elif kind == "token_seq" and name not in TITLES:
-            frame[name] = pd.Series(_sequences(frame[name]), frame.index, object)
+            frame[name] = pd.Series(_sequences(frame[name], path, notes), frame.index, object)
         elif kind == "float_seq":
             frame[name] = pd.Series(_float_lists(frame[name], path), frame.index, object)
     return unique_ids(frame.rename(columns={id_column: about}), about, path, notes)
@@ -229,25 +233,31 @@ def _first(names: Iterable[str], there: Iterable[str]) -> str:
     return next((name for name in names if name in known), "")
 
 
-def _sequences(column: pd.Series) -> list[list[str]]:
-    """The values of each field: a Python list's, or separated by commas where most fields that hold several have some,
-    or by blanks, which is RecBole's own rule."""
+def _sequences(column: pd.Series, path: Path, notes: list[str]) -> list[list[str]]:
+    """The values of each field: a Python list's, or separated by a sign that most fields that hold several have: commas
+    with blanks, of genres also bars and commas alone; or by blanks, which is RecBole's own rule."""
     there = column[column != ""]
-    commas = there.str.contains(", ", regex=False)
-    several = there.str.contains(" ", regex=False)
-    by_comma = bool(several.any()) and commas.sum() >= 0.5 * several.sum()
-    return [_sequence(text, by_comma) for text in column]
+    blanks = there.str.contains(" ", regex=False)
+    for sign in (", ", "|", ",") if column.name in (*GENRES, KINDS) else (", ",):
+        holding = there.str.contains(sign, regex=False)
+        if holding.any() and holding.sum() >= 0.5 * (holding | blanks).sum():
+            if sign != ", " and not there.str.startswith("[").any():
+                notes.append(
+                    f"{path.name}: values of {column.name} are separated by {sign!r}, where RecBole has blanks"
+                )
+            return [_sequence(text, sign.strip()) for text in column]
+    return [_sequence(text, "") for text in column]
 
 
-def _sequence(text: str, by_comma: bool) -> list[str]:
+def _sequence(text: str, separator: str) -> list[str]:
     if text == NO_CATEGORY:
         return []
     if text[:1] in ("'", '"', "["):
         written = listed(text if text[0] == "[" else f"[{text}]")
         if written is not None:
             return values_of(written)
-    if by_comma:
-        return [part for part in (part.strip() for part in text.split(",")) if part]
+    if separator:
+        return [part for part in (part.strip() for part in text.split(separator)) if part]
     return text.split(" ") if text else []
 
 

@@ -169,6 +169,39 @@ def test_columns_have_the_names_that_its_conversion_tools_give_them(
         assert raw.items[["item", "title", "genres"]].to_numpy().tolist() == [["a", "Blue", ["Action", "War"]]]
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected", "sign"),
+    [
+        (["Drama|War", "Sci Fi", ""], [["Drama", "War"], ["Sci Fi"], []], "'|'"),
+        (["Drama,Sci Fi", "War", "War,Noir"], [["Drama", "Sci Fi"], ["War"], ["War", "Noir"]], "','"),
+        (["Drama War", "Rock|Pop Noir", "A B"], [["Drama", "War"], ["Rock|Pop", "Noir"], ["A", "B"]], ""),
+        (["['Drama' 'War']", "['Noir']", "[]"], [["Drama", "War"], ["Noir"], []], ""),
+    ],
+)
+def test_genres_are_told_apart_whatever_separates_them(
+    read_files: Callable, fields: list[str], expected: list[list[str]], sign: str
+) -> None:
+    item = "item_id:token\tgenre:token_seq\n" + "".join(f"i{place}\t{text}\n" for place, text in enumerate(fields))
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": item})
+    assert raw.items["genres"].tolist() == expected
+    said = [f"x.item: values of genre are separated by {sign}, where RecBole has blanks"] if sign else []
+    assert [note for note in raw.notes if "separated" in note] == said
+
+
+def test_columns_that_would_have_one_name_are_told_apart(read_files: Callable) -> None:
+    item = "item_id:token\ttitle:token\tmovie_title:token_seq\tyear:token\trelease_year:token\ni1\ta\tA\tb\t1999\n"
+    raw = read_files("recbole", {"x.inter": INTER, "x.item": item})
+    assert raw.items.to_numpy().tolist() == [["i1", "A", 1999]]
+    assert raw.notes == (
+        "x.item: movie_title is read as title, and the column title is left out",
+        "x.item: release_year is read as year, and the column year is left out",
+    )
+    for name in ("item", "source_id"):
+        item = f"item_id:token\t{name}:token\ni1\tz\n"
+        with pytest.raises(DataError, match=rf"(?s)the column {name} has a name Augrec uses.*x\.item:1.*rename it"):
+            read_files("recbole", {"x.inter": INTER, "x.item": item})
+
+
 def test_a_set_of_no_categories_is_none(read_files: Callable) -> None:
     item = "item_id:token\tcategories:token_seq\ni1\t'A', 'B'\ni2\tet(\n"
     assert read_files("recbole", {"x.inter": INTER, "x.item": item}).items["genres"].tolist() == [["A", "B"], []]
