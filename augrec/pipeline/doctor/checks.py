@@ -61,7 +61,7 @@ def collect(cpuinfo: Path = CPUINFO) -> list[Section]:
         Section("Machine", [*_machine(cpuinfo), *gpus]),
         Section("Engines", _engines(gpus, cpuinfo)),
         Section("Models usable offline", _models()),
-        Section("Data", [_packaged("MovieLens 100K", ML_100K)]),
+        Section("Data", [_located("MovieLens 100K", ML_100K)]),
         Section("SLURM, for slurm/submit.sh only", slurm_rows()),
         Section("Ray, for augrec run --executor ray only", [_ray()]),
         Section("Parts that only the tests need", _system_parts()),
@@ -339,20 +339,27 @@ def _ray() -> Row:
 
 
 def _models() -> list[Row]:
-    return [_packaged("small LLM", SMALL_LLM), _packaged("embedding model", SMALL_EMBEDDER), *_hub(), _converted()]
+    return [_loadable("small LLM", SMALL_LLM), _loadable("embedding model", SMALL_EMBEDDER), *_hub(), _converted()]
 
 
-def _packaged(title: str, name: str) -> Row:
+def _located(title: str, name: str) -> Row:
     try:
         resolve_path(name)
     except AugrecError as error:
         return Row(title, "missing", error.what, error.remedy)
+    return Row(title, "ok", name)
+
+
+def _loadable(title: str, name: str) -> Row:
+    located = _located(title, name)
+    if located.state != "ok":
+        return located
     try:
         find_model(name)
     except AugrecError as error:
         package = name.removeprefix("pkg:").partition("/")[0]
         return Row(title, "wrong", f"{name}: {error.what}", f"{PIP} install --force-reinstall --no-deps {package}")
-    return Row(title, "ok", name)
+    return located
 
 
 def _hub() -> list[Row]:

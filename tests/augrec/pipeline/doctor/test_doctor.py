@@ -94,6 +94,14 @@ def test_a_packaged_file_that_is_no_model_is_not_ready(tmp_path, monkeypatch, co
     assert rows(checks.collect())["small LLM"].state == "wrong"
 
 
+def test_data_are_asked_for_as_data_and_not_as_a_model(tmp_path, monkeypatch):
+    (tmp_path / "ml-100k.inter").touch()
+    monkeypatch.setattr(checks, "ML_100K", str(tmp_path))
+    assert rows(checks.collect())["MovieLens 100K"].state == "ok"
+    monkeypatch.setattr(checks, "ML_100K", str(tmp_path / "nowhere"))
+    assert rows(checks.collect())["MovieLens 100K"].state == "missing"
+
+
 @pytest.mark.parametrize(
     ("torch", "torchvision", "pin", "fits"),
     [
