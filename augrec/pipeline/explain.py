@@ -13,6 +13,18 @@ from pydantic import BaseModel, ValidationError
 from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.registry import field_annotation, unfolded
 
+KINDS = {
+    "should be a section with keys of its own": ("dict_type", "model_type", "model_attributes_type"),
+    "should be a list": ("list_type", "tuple_type"),
+    "should be a whole number": ("int_type", "int_parsing", "int_from_float"),
+    "should be a number": ("float_type", "float_parsing"),
+    "should be a text": ("string_type",),
+    "should be true or false": ("bool_type", "bool_parsing"),
+    "should have {min_length} or more, and has {actual_length}": ("too_short",),
+}
+SAID = {kind: said for said, kinds in KINDS.items() for kind in kinds}
+"""What pydantic says in Python's words, in those of a config."""
+
 
 def explain(error: ValidationError, root: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
     """One sentence per problem: the dotted key, what is wrong, and the nearest known key or value.
@@ -47,9 +59,11 @@ def _sentence(problem: dict[str, Any], root: type[BaseModel], raw: Mapping[str, 
     if problem["input"] is None and owner is None and isinstance(others := _at(raw, location[:-1]), Mapping):
         return _not_removed(location, others)
     message = problem["msg"].removeprefix("Value error, ")
+    if kind in SAID:
+        message = SAID[kind].format_map(problem.get("ctx", {}))
     if not key:
         return message
-    shown = repr(problem["input"])
+    shown = "null" if problem["input"] is None else repr(problem["input"])
     given = "" if kind == "value_error" or len(shown) > 60 else f" (given: {shown})"
     return f"{key}: {message[0].lower()}{message[1:]}{given}"
 

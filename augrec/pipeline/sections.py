@@ -67,7 +67,13 @@ def read_sections(path: Path, overrides: list[str] | None = None) -> dict[str, A
             remedy=suggestion(path.name, [one.name for one in path.parent.glob("*.y*ml")])
             + "`augrec configs list` names those that are shipped, `augrec configs copy NAME` copies one",
         ) from None
-    except (IsADirectoryError, UnicodeDecodeError):
+    except IsADirectoryError:
+        inside = sorted(one.name for one in path.glob("*.y*ml"))
+        remedy = f"name the file: {path / inside[0]}" if len(inside) == 1 else "name a YAML file"
+        raise UsageError("the config is a folder", where=path, remedy=remedy) from None
+    except OSError as error:
+        raise UsageError(f"the config cannot be read: {error.strerror}", where=path) from None
+    except UnicodeDecodeError:
         raise UsageError("the config is not a text file", where=path, remedy="name a YAML file in UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"the config is not valid YAML: {_yaml_problem(error)}", where=path) from None

@@ -66,7 +66,12 @@ def test_there_are_configs() -> None:
         ("models.lightgcn.family=lightgnc", "models.lightgcn.family: 'lightgnc' is not one of"),
         ("generation.sources.rule.engine.kind=vlm", "generation.sources.rule.engine.kind: 'vlm' is not one of"),
         ("generation.sources.rule.enginee=1", "generation.sources.rule.enginee: unknown key; did you mean 'engine'?"),
-        ("training.lr=fast", "training.lr: input should be a valid number"),
+        ("training.lr=fast", "training.lr: should be a number (given: 'fast')"),
+        ("training.epochs=2.5", "training.epochs: should be a whole number (given: 2.5)"),
+        ("dataset=3", "dataset: should be a section with keys of its own (given: 3)"),
+        ("dataset.k_core=", "dataset.k_core: should be a whole number (given: null)"),
+        ("seeds=1", "seeds: should be a list (given: 1)"),
+        ("seeds=[]", "seeds: should have 1 or more, and has 0 (given: [])"),
         ("dataset.source.format=csv", "dataset.source.format: 'csv' is not one of recbole"),
         ("variants.base.model=lightgbm", "variants.base.model: 'lightgbm' is not defined in `models`"),
         ("variants.augmented.source=gpt", "variants.augmented.source: 'gpt' is not defined in `generation.sources`"),
@@ -199,7 +204,11 @@ def test_a_config_that_unfolds_without_end_is_refused(config_file: Path, content
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "does not exist" in problem(tmp_path / "nothing.yaml")
-    assert "not a text file" in problem(tmp_path)
+    (tmp_path / "file").touch()
+    assert "cannot be read: Not a directory" in problem(tmp_path / "file" / "toy.yaml")
+    assert "is a folder" in problem(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    assert f"name the file: {tmp_path / 'config.yaml'}" in problem(tmp_path)
 
 
 def test_the_resolved_config_reads_back_as_the_same_config(config_file: Path, tmp_path: Path) -> None:
