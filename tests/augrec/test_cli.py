@@ -142,6 +142,18 @@ def test_a_full_or_read_only_disk_is_explained(
     assert "Traceback" not in shown
 
 
+def test_who_may_not_read_a_file_is_not_sent_to_write_elsewhere(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the system's refusal is played."""
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "toy.yaml")
+
+    monkeypatch.setattr("augrec.pipeline.executors.chain.run_one", refuse)
+    monkeypatch.setattr("os.access", lambda path, mode: path != "toy.yaml")
+    code, shown = shell("prepare", "toy.yaml")
+    assert (code, "you may not read it" in shown, "output" in shown) == (1, True, False)
+
+
 def test_a_full_disk_is_explained_in_the_words_of_libraries_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from augrec.artefacts.errors import AugrecError
 from augrec.pipeline.host.answers import refuse
@@ -61,12 +62,18 @@ def _os_problem(error: OSError) -> AugrecError:
         errno.ENOSPC: "free some space or choose another `output`, then run the same command: finished work is kept",
         errno.EDQUOT: "free some quota or choose another `output`, then run the same command: finished work is kept",
         errno.EROFS: "the file system is read-only: choose another `output`",
-        errno.EACCES: "you may not write (or read) there: choose another `output` or mend the permissions",
-        errno.EPERM: "you may not write (or read) there: choose another `output` or mend the permissions",
+        errno.EACCES: _denied(error.filename),
+        errno.EPERM: _denied(error.filename),
     }
     remedy = remedies.get(error.errno or 0, "see the path above; --debug shows where in the code")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return AugrecError(reason, where=error.filename or "unknown file", remedy=remedy)
+
+
+def _denied(path: object) -> str:
+    if isinstance(path, str | os.PathLike) and Path(path).exists() and not os.access(path, os.R_OK):
+        return "you may not read it: mend its permissions"
+    return "you may not write there: choose another `output` or mend the permissions"
 
 
 def _fail(error: AugrecError, code: int, *, debug: bool) -> int:
