@@ -221,7 +221,7 @@ def du(
 def validate(
     configs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Files or folders; configs/ by default. Overrides."),
+        typer.Argument(metavar="CONFIG or KEY=VALUE", help="Files or folders; configs/ by default. Overrides."),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Look for the data, models and memory that its stages need, too.")
@@ -270,7 +270,7 @@ def _yaml_files(path: Path) -> list[Path]:
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="[run|experiment|compare]", help="The kind of config.")] = "run",
+    kind: Annotated[str, typer.Argument(metavar="run|experiment|compare", help="The kind of config.")] = "run",
 ) -> None:
     """Print the JSON schema of a config, for editors."""
     import json
@@ -284,7 +284,7 @@ def schema(
 def models(
     family: Annotated[
         str | None,
-        typer.Argument(metavar="[FAMILY]", help="Show the options of this one.", autocompletion=_family_names),
+        typer.Argument(metavar="FAMILY", help="Show the options of this one.", autocompletion=_family_names),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

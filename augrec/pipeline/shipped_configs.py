@@ -122,7 +122,7 @@ def list_configs(as_json: Json = False, quiet: Quiet = False) -> None:
 def copy_configs(
     name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. ml-100k/demo, ml-100k or slurm/gpu.")],
     destination: Annotated[
-        Path, typer.Argument(metavar="[DEST]", help="The folder that gets configs/, or NEW.yaml.")
+        Path, typer.Argument(metavar="DEST", help="The folder that gets configs/, or NEW.yaml.")
     ] = Path(),
     as_json: Json = False,
     quiet: Quiet = False,

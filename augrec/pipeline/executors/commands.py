@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
 ]
 Download = Annotated[bool, typer.Option("--download", help="Allow fetching the data set from its publisher.")]
 Force = Annotated[bool, typer.Option("--force", help="Run the stage from nothing.")]
