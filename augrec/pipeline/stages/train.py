@@ -173,10 +173,15 @@ def _counted(details: dict[str, Any], name: str) -> str:
 
 
 def trainings_of(run: Run) -> list[Training]:
-    """All trainings of a run whose stages before this one are finished."""
+    """All trainings of a run.
+
+    Raises:
+        DataError: a stage has not finished whose files trainings read.
+    """
     from augrec.pipeline.training import trainings
 
-    return trainings(run.config, run.folder, require_marker(run, "prepare").content)
+    prepared, *_ = [require_marker(run, name) for name in Train.after]
+    return trainings(run.config, run.folder, prepared.content)
 
 
 class _TrainingWorker(Worker):

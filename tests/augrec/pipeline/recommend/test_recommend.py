@@ -247,3 +247,10 @@ def test_the_best_on_validation_that_is_no_control_is_taken_and_said(run: Path) 
 def test_what_is_not_there_is_named(given: dict[str, Any], message: str, run: Path) -> None:
     with pytest.raises(AugrecError, match=message):
         recommend(run, **given)
+
+
+def test_a_run_that_was_never_answered_says_which_stage_is_missing(run: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(run, begun, ignore=shutil.ignore_patterns("augment", "embed", "train"))
+    with pytest.raises(DataError, match="the stage 'augment' has not finished"):
+        recommend(begun)
