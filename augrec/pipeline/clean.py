@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from augment.tasks import TASKS
 from augrec.artefacts.confinement import check_inside
@@ -32,7 +31,7 @@ from augrec.artefacts.source_folder import SourceFolder, TaskFolder
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.base_training import base_trainings
 from augrec.pipeline.executors.chain import exclusive, stale_reason
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import OpenTable
 from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
@@ -80,13 +79,8 @@ def render(listed: list[Leftover], console: Console, *, deleted: bool) -> None:
     if not listed:
         console.print("nothing lies here that nobody reads", highlight=False)
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("path", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for leftover in listed:
-        table.add_row(*cells(leftover.path.as_posix(), size_in_words(leftover.size), leftover.why))
-    console.print(table)
+    rows = [(leftover.path.as_posix(), size_in_words(leftover.size), leftover.why) for leftover in listed]
+    console.print(OpenTable({"path": "text", "size": "number", "why": "text"}, rows))
     total = size_in_words(sum(leftover.size for leftover in listed))
     what_next = "deleted" if deleted else "`augrec clean RUN --yes` deletes them"
     console.print(f"{counted(len(listed), 'thing')}, {total}: {what_next}", markup=False, highlight=False)

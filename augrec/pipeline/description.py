@@ -14,10 +14,10 @@ from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.executors.commands import Overrides
 from augrec.pipeline.host.answers import Json, Quiet, answer
+from augrec.pipeline.host.terminal import Kind, OpenTable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from recsys.data.description import Degrees, Description
     from recsys.data.options import DatasetOptions
@@ -153,14 +153,13 @@ def _print_texts(found: Description, console: Console) -> None:
 
 def _print_thresholds(found: Description, console: Console) -> None:
     """What filters would leave."""
-    from augrec.pipeline.host.terminal import cells
-
-    table = _empty("What thresholds would leave", ["min_rating", "k_core", "users", "items", "interactions", ""])
+    rows = []
     for left in found.left:
         least = "none" if left.min_rating is None else f"{left.min_rating:g}"
         counts = (f"{left.k_core}", f"{left.users:,}", f"{left.items:,}", f"{left.interactions:,}")
-        table.add_row(*cells(least, *counts, "this config" if left.own else ""))
-    console.print(table)
+        rows.append((least, *counts, "this config" if left.own else ""))
+    numbers: dict[str, Kind] = dict.fromkeys(("k_core", "users", "items", "interactions"), "number")
+    console.print(OpenTable({"min_rating": "name", **numbers, "": "name"}, rows, title="What thresholds would leave"))
 
 
 def _degree_rows(users: Degrees, items: Degrees) -> list[list[str]]:
@@ -171,20 +170,7 @@ def _degree_rows(users: Degrees, items: Degrees) -> list[list[str]]:
 
 
 def _table(console: Console, title: str, rows: list[list[str]], first: str, second: str = "mean") -> None:
-    from augrec.pipeline.host.terminal import cells
     from recsys.data.description import QUANTILES
 
     names = ["least" if q == 0 else "most" if q == 1 else f"{q:.0%}" for q in QUANTILES]
-    table = _empty(title, [first, second, *names])
-    for row in rows:
-        table.add_row(*cells(*row))
-    console.print(table)
-
-
-def _empty(title: str, headings: list[str]) -> Table:
-    from rich.table import Table as Empty
-
-    table = Empty(title=title, title_justify="left")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    return table
+    console.print(OpenTable({first: "name", **dict.fromkeys([second, *names], "number")}, rows, title=title))

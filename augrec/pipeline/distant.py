@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import did_you_mean
 from augrec.pipeline.config import Config, Variant
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import OpenTable
 from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
@@ -100,16 +99,15 @@ def measure(
 
 def render(distant: Distant, console: Console) -> None:
     """Prints a row for each variant, and what the numbers are."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("variant", "seeds", "near", "drawn", "near - drawn", "above the baseline"):
-        table.add_column(column, justify="left" if column == "variant" else "right", overflow="fold")
+    rows = []
     for row in distant.variants:
         over = f"{signed(row.near - row.drawn, 2)} ({signed(row.low, 2)} to {signed(row.high, 2)})"
         above = "-"
         if row.above is not None:
             above = f"{signed(row.above, 2)} ({signed(row.above_low, 2)} to {signed(row.above_high, 2)})"
-        table.add_row(*cells(row.variant, str(row.seeds), f"{row.near:.2f}", f"{row.drawn:.2f}", over, above))
-    console.print(table)
+        rows.append((row.variant, row.seeds, f"{row.near:.2f}", f"{row.drawn:.2f}", over, above))
+    numbers = ("seeds", "near", "drawn", "near - drawn", "above the baseline")
+    console.print(OpenTable({"variant": "name", **dict.fromkeys(numbers, "number")}, rows))
     users = distant.variants[0].users if distant.variants else 0
     console.print(
         f"Of a hundred users more than {distant.hops} hops away, so many does a model hold further away than those "

@@ -9,10 +9,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from augrec.artefacts.options import Options
+from augrec.pipeline.host.terminal import Kind, OpenTable
 from recsys.models.options.base import EdgeAugmentation, ModalityOptions, SequenceAugmentation, SideAugmentation
 from recsys.models.registry import FAMILIES, Family
 
@@ -35,15 +35,13 @@ def describe_families() -> list[dict[str, Any]]:
 
 def render_families(console: Console) -> None:
     """The table of all families."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("family", "kind", "paper", "needs", "can take"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for family in FAMILIES.values():
         needs, optional = _inputs(family)
         source = f"{family.title}, {family.paper}"
-        cells = (family.name, family.kind, source, " ".join(needs) or "-", " ".join(optional) or "-")
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
+        rows.append((family.name, family.kind, source, " ".join(needs) or "-", " ".join(optional) or "-"))
+    columns: dict[str, Kind] = {"family": "name", "kind": "name", "paper": "text", "needs": "text", "can take": "text"}
+    console.print(OpenTable(columns, rows))
     console.print("\n" + "\n".join(f"{name:<12}{meaning}" for name, meaning in INPUTS.items()), style="dim")
     console.print("\nOptions of one: augrec models FAMILY", markup=False, highlight=False)
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
@@ -33,7 +32,7 @@ from augrec.pipeline.audit.noise import audit_noise
 from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import OpenTable
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 
@@ -138,13 +137,9 @@ def _judged(audit: Audit, run: RunFolder, split: Split) -> Audit:
 
 def render(audit: Audit, console: Console) -> None:
     """Prints a row per check, the offending rows, held-out pairs, what texts and edges say."""
-    table = Table(title="Audit", title_justify="left")
-    for heading in ("check", "rows", "result"):
-        table.add_column(heading, justify="right" if heading == "rows" else "left")
-    for check in audit.checks:
-        result = "ok" if not check.violations else f"{len(check.violations)} wrong"
-        table.add_row(*cells(check.name, f"{check.rows:,}", result))
-    console.print(table)
+    results = ("ok" if not check.violations else f"{len(check.violations)} wrong" for check in audit.checks)
+    rows = [(check.name, f"{check.rows:,}", result) for check, result in zip(audit.checks, results, strict=True)]
+    console.print(OpenTable({"check": "text", "rows": "number", "result": "name"}, rows, title="Audit"))
     for check in audit.checks:
         for violation in check.violations[:SHOWN_ROWS]:
             console.print(f"  {check.name}: {visible(violation)}", markup=False, highlight=False)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import PUBLISHED
 from augrec.pipeline.exchange.claimed_folder import claim, complete
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import OpenTable
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 from augrec.report.pages.alignment import read_alignments
@@ -69,12 +68,8 @@ def render(written: dict[str, Any], out: Path, console: Console, file: str = IMP
     for kind, title in (("faults", "Faults in the files"), ("notes", "Worth knowing")):
         if not written[kind]:
             continue
-        table = Table(title=title, title_justify="left")
-        for heading in ("file", "rows", "what"):
-            table.add_column(heading, justify="right" if heading == "rows" else "left")
-        for finding in written[kind]:
-            table.add_row(*cells(finding["file"], f"{finding['count']:,}", finding["what"]))
-        console.print(table)
+        rows = [(finding["file"], f"{finding['count']:,}", finding["what"]) for finding in written[kind]]
+        console.print(OpenTable({"file": "text", "rows": "number", "what": "text"}, rows, title=title))
     for line in (*alignment_lines(read_alignments(written)), *edge_lines(read_edge_worths(written))):
         console.print(line, markup=False, highlight=False)
     if not written["faults"] and file == IMPORT_FILE:

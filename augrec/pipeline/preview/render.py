@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from augment.preview.questions import Shown, TaskPreview
 from augrec.artefacts.counts import counted
 from augrec.artefacts.memory import size_in_words
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import Kind, OpenTable
 from augrec.pipeline.preview.estimate import SourceEstimate
 from augrec.pipeline.preview.look import SourcePreview
 
@@ -60,15 +58,14 @@ def _lines(shown: Shown) -> list[str]:
 def _render_estimate(preview: SourcePreview, estimate: SourceEstimate, console: Console) -> None:
     sampled = max((task.sampled for task in preview.tasks), default=0)
     title = f"What {preview.source} takes, by a sample of {sampled}; tokens of a prompt and of an answer"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
-    for heading in ("task", "about", "requests", "refused", "prompt", "longest", "answer", "most"):
-        table.add_column(heading, justify="left" if heading in ("task", "about") else "right")
+    rows = []
     for task in preview.tasks:
         _, mean, longest = task.prompt_tokens
         numbers = (task.requests, task.refused, round(mean), longest, round(task.written), task.most_written)
         about = counted(task.entities, task.about)
-        table.add_row(*cells(task.task, about, *(f"{number:,}" for number in numbers)))
-    console.print(table)
+        rows.append((task.task, about, *(f"{number:,}" for number in numbers)))
+    counts: dict[str, Kind] = dict.fromkeys(("requests", "refused", "prompt", "longest", "answer", "most"), "number")
+    console.print(OpenTable({"task": "name", "about": "name", **counts}, rows, title=title))
     console.print(
         f"{counted(estimate.requests, 'request')}, {estimate.prompt_tokens:,.0f} tokens to read, "
         f"{estimate.written_tokens:,.0f} to write ({estimate.most_written:,} at most), "

@@ -16,7 +16,7 @@ from augrec.pipeline.executors.pieces import waves
 from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.submit import clusters_of, submitted
 from augrec.pipeline.host.attempts import State
-from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.host.terminal import Kind, OpenTable
 from augrec.pipeline.stages.base import Piece, Run
 from augrec.pipeline.stages.ranges import format_ranges
 from augrec.pipeline.stages.registry import chain
@@ -50,6 +50,18 @@ class StageRow:
     open: str = ""
     """What a source's last run left unanswered; where it was killed, how many records are there. How far a training
     came that was broken off. Of a stage that had finished, what has changed since."""
+
+
+COLUMNS: dict[str, Kind] = {
+    "stage": "name",
+    "state": "name",
+    "done": "name",
+    "running": "text",
+    "failed": "text",
+    "missing": "text",
+    "time left": "name",
+    "in the queue": "text",
+}
 
 
 def open_pieces(run: Run) -> list[Piece]:
@@ -147,17 +159,15 @@ def _shown(run: Run, queued: list[controller.Queued] | None) -> dict[str, str]:
 
 def table(rows: Sequence[StageRow]) -> Table:
     """The rows as a table."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("stage", "state", "done", "running", "failed", "missing", "time left", "in the queue"):
-        table.add_column(title, overflow="fold")
+    lines = []
     for row in rows:
         count = f"{row.done}/{row.total}" if row.total else ""
         if row.records is not None:
             count = f"{row.records:,} of {row.records_of:,} records"
         name = f"  {row.group}" if row.group else row.stage
         left = "" if row.seconds_left is None else clock(row.seconds_left)
-        table.add_row(*cells(name, row.state, count, row.running, row.failed, row.missing, left, row.jobs))
-    return table
+        lines.append((name, row.state, count, row.running, row.failed, row.missing, left, row.jobs))
+    return OpenTable(COLUMNS, lines)
 
 
 def notes(rows: Sequence[StageRow]) -> list[str]:

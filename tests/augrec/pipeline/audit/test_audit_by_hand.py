@@ -847,9 +847,9 @@ def test_ten_offending_rows_are_shown_and_the_rest_counted() -> None:
     audit = Audit((Check("sound", 12345), Check("ten", 10, ten), Check("more", 12, more)), leaks)
     lines = shown(audit)
     assert audit.violations == 22
-    assert any(line.split("┃")[1:4] == [" check ", "   rows ", " result   "] for line in lines)
+    assert ["check", "rows", "result"] in [line.split() for line in lines]
     (sound,), (wrong,) = ([line for line in lines if part in line] for part in ("12,345", "12 wrong"))
-    assert "│ more  │     12 │ 12 wrong │" in wrong
+    assert wrong.split() == ["more", "12", "12", "wrong"]
     assert "ok" in sound
     assert "ok" not in wrong
     assert sum(line.startswith("  ten: row ") for line in lines) == 10

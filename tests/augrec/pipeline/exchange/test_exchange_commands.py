@@ -29,7 +29,7 @@ def test_import_says_what_it_found(
     code, shown = run(monkeypatch, capsys, "import", "llmrec", GOLDEN, tmp_path / "out")
     assert code == 0
     assert "200 users, 150 items" in shown
-    rows = [" ".join(line.replace("│", " ").split()) for line in shown.splitlines()]
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
     assert "item_attribute_filter.csv 3 items have no year" in rows
     assert str(tmp_path / "out" / "import.json") in shown
     code, shown = run(monkeypatch, capsys, "export", "llmrec", tmp_path / "out", tmp_path / "release")

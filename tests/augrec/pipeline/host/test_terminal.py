@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from augrec.pipeline.host.terminal import Terminal, cells, say
+from augrec.pipeline.host.terminal import Kind, OpenTable, Terminal, cells, say
 
 HOSTILE = "Heat\x1b[2J\x1b]0;owned\x07\x9b31m\r\u202egnp\ud83d [bold]x[/bold] [link=file:///]y[/link]"
 
@@ -32,6 +32,19 @@ def test_a_cell_shows_what_would_act() -> None:
     Terminal(file=out, width=300).print(table)
     assert harmless(out.getvalue())
     assert "[link=file:///]y[/link]" in out.getvalue()
+
+
+def test_a_narrow_table_cuts_no_name_and_no_number() -> None:
+    rows = [("a-long-variant-name", "1,234,567", "", "goes on below where it has to"), ("b", 2, "", HOSTILE)]
+    columns: dict[str, Kind] = {"variant": "name", "rows": "number", "failed": "text", "what": "text"}
+    out = io.StringIO()
+    Terminal(file=out, width=30, soft_wrap=True).print(OpenTable(columns, rows, title="Rows"))
+    _, title, head, first, *below = out.getvalue().splitlines()
+    assert (title.strip(), head.split()) == ("Rows", ["variant", "rows", "what"]), "what nobody has is no column"
+    assert first.split()[:2] == ["a-long-variant-name", "1,234,567"]
+    text = " ".join(line[len("a-long-variant-name  1,234,567") :].strip() for line in (first, *below))
+    assert text.startswith("goes on below where it has to")
+    assert harmless(out.getvalue())
 
 
 @pytest.mark.parametrize("error", [True, False])
