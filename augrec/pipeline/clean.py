@@ -32,7 +32,7 @@ from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.base_training import base_trainings
 from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.saved_run import run_at_home
+from augrec.pipeline.saved_run import nearest_run, run_at_home
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import embed_groups
@@ -105,7 +105,9 @@ def leftovers(run: Run) -> list[Leftover]:
 
 def _require_run(folder: Path) -> None:
     if not folder.is_dir():
-        raise UsageError("there is no such folder", where=folder, remedy="name a run folder, e.g. runs/demo")
+        raise UsageError(
+            "there is no such folder", where=folder, remedy=f"{nearest_run(folder)}name a run folder, e.g. runs/demo"
+        )
     if not any((stage.folder_in(folder) / MARKER).is_file() for stage in STAGES.values()):
         raise UsageError(
             "this is no run folder: no stage has finished in it", where=folder, remedy="name e.g. runs/demo"

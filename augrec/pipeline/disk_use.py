@@ -16,6 +16,7 @@ from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder, ExperimentFolder
 from augrec.pipeline.host.terminal import cells
+from augrec.pipeline.saved_run import nearest_run
 from augrec.pipeline.stages import STAGES
 
 SPLIT_UP = ("augment", "base", "embed", "train", "rerank", "search", "published")
@@ -55,7 +56,9 @@ def disk_use(folder: Path) -> DiskUse:
     studies = ExperimentFolder(folder).options, ComparisonFolder(folder).options
     if not any(path.exists() for path in (RunFolder(folder).config, RunFolder(folder).layout, *studies)):
         raise UsageError(
-            "this is no folder of a run, an experiment or a comparison", where=folder, remedy="name e.g. runs/demo"
+            "this is no folder of a run, an experiment or a comparison",
+            where=folder,
+            remedy=f"{nearest_run(folder)}name e.g. runs/demo",
         )
     order = [stage.folder_in(Path()).name for stage in STAGES.values()]
     parts = sorted(

@@ -65,6 +65,7 @@ def measure(
         raise UsageError(f"users are even numbers of hops apart; {hops} is none between two of them", where="--hops",
                          remedy="take 3 or 5")  # fmt: skip
     with run_at_home(folder) as run:
+        finished = [training for training in trainings_of(run) if training.finished()]
         dataset = Dataset.load(run.files.dataset)
         name, feature, texts = _texts(run, dataset, source)
         rng = np.random.default_rng([seed, 0xD157])
@@ -74,7 +75,6 @@ def measure(
         )  # fmt: skip
         found: dict[str, list[np.ndarray]] = {}
         passed_over: dict[str, str] = {}
-        finished = (training for training in trainings_of(run) if training.finished())
         for variant, trainings in groupby(finished, key=lambda training: training.variant):
             try:
                 found[variant] = [places(users, pairs) for users in _user_embeddings(trainings, dataset)]

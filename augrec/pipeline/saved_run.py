@@ -7,6 +7,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.names import suggestion
 from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.config import counts_from, read_config
 from augrec.pipeline.stages.base import Run
@@ -19,10 +20,7 @@ def read_run(folder: Path) -> Run:
         UsageError: there is no run.
         DataError: it is a run of another layout.
     """
-    config = max(_saved_configs(folder), key=lambda path: path.stat().st_mtime_ns, default=None)
-    if config is None:
-        raise UsageError("this is no run folder: it has no config.yaml", where=folder, remedy="name e.g. runs/demo")
-    read = read_config(config)
+    read = read_config(max(saved_configs(folder), key=lambda path: path.stat().st_mtime_ns))
     here = read.folder.exists() and read.folder.resolve() == folder.resolve()
     return Run(read if here else read.model_copy(update={"output": folder}))
 
@@ -38,18 +36,29 @@ def run_at_home(folder: Path) -> Iterator[Run]:
         yield read_run(folder)
 
 
-def _saved_configs(folder: Path) -> list[Path]:
-    """The configs of a folder's last run and of its submissions, the newest of these first."""
+def saved_configs(folder: Path) -> list[Path]:
+    """The configs of a folder's last run and of its submissions, the newest of these first; one at least.
+
+    Raises:
+        UsageError, DataError: as `read_run`.
+    """
     files = RunFolder(folder)
     files.check_layout()  # a config of another layout need not be one of this version
     known = (files.config, *(submission.config for submission in reversed(files.submissions())))
-    return [path for path in known if path.exists()]
+    found = [path for path in known if path.exists()]
+    if not found:
+        what = "this is no run folder: it has no config.yaml"
+        raise UsageError(what, where=folder, remedy=f"{nearest_run(folder)}name e.g. runs/demo")
+    return found
+
+
+def nearest_run(folder: Path) -> str:
+    """ "did you mean 'x'? " with the run beside a folder that is called most alike, see `suggestion`."""
+    return suggestion(folder.name, [config.parent.name for config in folder.absolute().parent.glob("*/config.yaml")])
 
 
 def _home(folder: Path) -> Path | None:
-    saved = next(iter(_saved_configs(folder)), None)
-    if saved is None:
-        return None
+    saved, *_ = saved_configs(folder)
     named = read_config(saved).folder
     depth = len(named.parts)
     above = folder.parents[depth - 1] if not named.is_absolute() and folder.parts[-depth:] == named.parts else None

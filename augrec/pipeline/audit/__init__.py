@@ -33,6 +33,7 @@ from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import OpenTable
+from augrec.pipeline.saved_run import nearest_run
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 
@@ -114,7 +115,9 @@ def _prepared(folder: Path) -> RunFolder:
     run.check_layout()
     if not run.stage_marker("dataset").exists():
         raise DataError(
-            "no prepared run in this folder", where=folder, remedy="give the run folder, e.g. `augrec audit runs/demo`"
+            "no prepared run in this folder",
+            where=folder,
+            remedy=f"{nearest_run(folder)}give the run folder, e.g. `augrec audit runs/demo`",
         )
     return run
 

@@ -122,6 +122,15 @@ def test_the_log_of_a_failure_is_one_of_the_run(
     assert "out of memory ⟨U+001B⟩[2J" in result.output
 
 
+def test_who_asks_for_logs_hears_that_there_is_no_job_or_no_run(finished_run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["logs", str(finished_run)])
+    assert (result.exit_code, result.output) == (
+        0,
+        f"no job of this run has a log; what this machine did is in {finished_run / 'run.log'}\n",
+    )
+    assert isinstance(CliRunner().invoke(app, ["logs", str(tmp_path)]).exception, UsageError)
+
+
 def play_read_only(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may write everywhere, so the system's refusals to write into a folder are played."""
     may, opened = os.access, os.open

@@ -12,7 +12,7 @@ from augrec.pipeline.host.terminal import say, terminal
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,8 +56,11 @@ def logs(
     from augrec.pipeline.saved_run import run_at_home
 
     if not failed:
-        for path in all_logs(run_folder):
+        logs = all_logs(run_folder)
+        for path in logs:
             say(str(path))
+        if not logs:
+            say(f"no job of this run has a log; what this machine did is in {run_folder / 'run.log'}")
         return
     with run_at_home(run_folder) as run:
         failed_work = failures(run)

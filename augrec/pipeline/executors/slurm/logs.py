@@ -11,6 +11,7 @@ from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.status import open_pieces
 from augrec.pipeline.executors.slurm.submit import submitted
 from augrec.pipeline.host.stopping import AGAIN
+from augrec.pipeline.saved_run import saved_configs
 from augrec.pipeline.stages.base import Run
 
 LINES = 20
@@ -72,6 +73,10 @@ def tail(path: Path | None, lines: int = LINES) -> str:
 
 
 def all_logs(run: Path) -> list[Path]:
-    """Every log of a run, the newest last."""
-    RunFolder(run).check_layout()
+    """Every log of a run, the newest last.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    saved_configs(run)
     return sorted(RunFolder(run).job_logs.glob("*.out"), key=lambda path: path.stat().st_mtime)

@@ -57,6 +57,8 @@ def test_a_stage_and_what_is_said_of_it_later(shell: Shell) -> None:
     run = said["answer"]["run"]
     stages = {row["stage"]: row["state"] for row in shell.object("status", run)["answer"]["stages"]}
     assert stages["prepare"] == "done"
+    for command in ("status", "du", "clean", "audit"):
+        assert shell.object(command, f"{run}s")["error"]["remedy"].startswith(f"did you mean '{Path(run).name}'?")
     checks = shell.object("audit", run)["answer"]
     assert checks["violations"] == 0
     assert all(not check["violations"] for check in checks["checks"])
