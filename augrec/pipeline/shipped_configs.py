@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import takewhile
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +42,16 @@ class Shipped:
     source: Path
     target: Path
     """Where it stands in a copy, relative to that."""
+
+    @property
+    def own_name(self) -> str:
+        """The last part of its name."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """What stands before that, with the slash."""
+        return self.name.removesuffix(self.own_name)
 
     @property
     def about(self) -> str:
@@ -133,8 +143,13 @@ def copy_configs(
 
 
 def _show(there: Iterable[Shipped], console: Console) -> None:
-    for one in there:
-        console.print(f"{one.name:<36}{one.about}", markup=False, highlight=False)
+    """A line each; those that say the same but for their name, as search spaces do, have one."""
+    for (folder, about), alike in groupby(there, lambda one: (one.folder, one.about.replace(one.own_name, "NAME"))):
+        first, *more = alike
+        line = f"{first.name:<36}{first.about}"
+        if more:
+            line = f"{folder + 'NAME':<36}{about} NAME: {', '.join(one.own_name for one in (first, *more))}"
+        console.print(line, markup=False, highlight=False)
 
 
 def _said(copied: Iterable[Path], console: Console) -> None:

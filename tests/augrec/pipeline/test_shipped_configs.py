@@ -36,6 +36,15 @@ def test_every_config_of_the_checkout_is_listed() -> None:
     assert {one["name"] for one in json.loads(said.stdout)["answer"]} == {one.name for one in there}
 
 
+def test_what_says_the_same_of_itself_has_one_line() -> None:
+    there = shipped()
+    lines = CliRunner().invoke(app, ["configs", "list"]).stdout.splitlines()
+    (spaces,) = [line for line in lines if line.startswith("spaces/")]
+    assert spaces.split("NAME: ")[-1].split(", ") == [one.own_name for one in there if one.folder == "spaces/"]
+    others = [one for one in there if one.folder != "spaces/"]
+    assert [line.split()[0] for line in lines if line != spaces] == [one.name for one in others]
+
+
 @pytest.mark.parametrize("name", ["ml-100k/table2", "amazon-book/rlmrec-table1.yaml", "configs/ml-100k/demo.yaml"])
 def test_a_copy_is_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is checked where nothing else lies; a second copy changes nothing."""
