@@ -7,8 +7,24 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 from augrec.artefacts.plugins import load_plugins
+
+
+@contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started in the block do not hear Ctrl-C, which would end them with a traceback while Python
+    starts in them: they inherit that it is held back, until `begin_child` ignores it.
+    """
+    resource_tracker.ensure_running()  # it is started with the first process, and lets go of what is held back
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_child() -> None:

@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, 
 
 from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.artefacts.processes import begin_child
+from augrec.artefacts.processes import begin_child, deaf_to_ctrl_c
 from augrec.artefacts.progress import Ticker
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -67,7 +67,10 @@ def launch(
     with tempfile.TemporaryDirectory(prefix="augrec-") as folder:
         backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
         plan = (Path(folder), processes, backend, threads, messages, function, arguments)
-        with _environment(TORCH_CPP_LOG_LEVEL="ERROR"):  # DDP warns of every model that uses all its parameters
+        with (
+            deaf_to_ctrl_c(),
+            _environment(TORCH_CPP_LOG_LEVEL="ERROR"),
+        ):  # DDP warns of every model that uses all its parameters
             context = mp.start_processes(_rank, plan, nprocs=processes, join=False, start_method="spawn")
         assert context is not None
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from augrec.artefacts.errors import AugrecError
 from augrec.pipeline.host.answers import refuse
-from augrec.pipeline.host.stopping import Stopped
+from augrec.pipeline.host.stopping import Stopped, end_at_next_ctrl_c
 
 INTERRUPTED = 130
 """What the parser makes of Ctrl-C where nobody else listened for it."""
@@ -28,7 +28,9 @@ def exit_code(command: Callable[[], int | None], debugging: Callable[[], bool]) 
             raise Stopped("SIGINT")
         return int(code or 0)
     except Stopped as stop:
-        return _fail(AugrecError(stop.what, remedy=stop.remedy), stop.exit_code, debug=debugging())
+        code = _fail(AugrecError(stop.what, remedy=stop.remedy), stop.exit_code, debug=debugging())
+        end_at_next_ctrl_c()
+        return code
     except AugrecError as error:
         return _fail(error, error.exit_code, debug=debugging())
     except OSError as error:

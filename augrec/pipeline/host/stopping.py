@@ -7,6 +7,7 @@ which is as safe as being killed, because every file is whole or absent.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -116,6 +117,13 @@ class Stopper:
 
     def _stopped(self) -> Stopped:
         return Stopped(self.requested or "a signal")
+
+
+def end_at_next_ctrl_c() -> None:
+    """For a process that was stopped and is on its way out, which takes seconds: it ends as it would have ended."""
+    if _minds_ctrl_c() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(AGAIN))
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # after that Python gives its handlers back
 
 
 def _minds_ctrl_c() -> bool:

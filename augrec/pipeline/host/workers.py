@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from augrec.artefacts.errors import AugrecError
-from augrec.artefacts.processes import begin_child
+from augrec.artefacts.processes import begin_child, deaf_to_ctrl_c
 
 Task = TypeVar("Task")
 Done = Callable[[Task, Any, str | None], Iterable[Task]]
@@ -50,9 +50,10 @@ def _until_killed(
     with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_child) as pool:
         while source or running:
             try:
-                while source and len(running) < workers:
-                    running[pool.submit(work, source[0])] = source[0]
-                    source.popleft()
+                with deaf_to_ctrl_c():
+                    while source and len(running) < workers:
+                        running[pool.submit(work, source[0])] = source[0]
+                        source.popleft()
             except BrokenProcessPool:
                 return _salvaged(running, further, done)
             finished, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -87,6 +87,22 @@ with stop.listening(), stop.polled():
     assert run(code) == (0, f"SIGINT\nstopped by SIGINT\n{said}")
 
 
+@pytest.mark.parametrize("end", ["os.kill(me, signal.SIGINT); signal.pause()", "last = Last(); sys.exit(code)"])
+def test_ctrl_c_on_the_way_out_does_not_change_the_exit_code(end: str) -> None:
+    """Before the interpreter goes down, and while it does, which takes a second with torch in it."""
+    code = f"""
+from augrec.pipeline.host.exit_codes import exit_code
+def command():
+    raise Stopped("SIGINT")
+class Last:
+    def __del__(self, kill=os.kill, number=signal.SIGINT):
+        kill(me, number)
+code = exit_code(command, lambda: False)
+{end}
+"""
+    assert run(code) == (75, f"augrec: {Stopped('SIGINT')}\n")
+
+
 def test_what_runs_in_the_background_goes_on_ignoring_ctrl_c() -> None:
     code = """
 signal.signal(signal.SIGINT, signal.SIG_IGN)

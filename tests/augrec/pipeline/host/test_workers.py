@@ -13,9 +13,11 @@ from augrec.pipeline.host.workers import KILLED, run_tasks
 
 
 def work(task: str) -> str:
-    """ "fail" and "odd" raise, "die" kills its own process; anything else comes back in capitals."""
+    """ "fail" and "odd" raise, "die" kills its own process, "deaf" says whether it is; else the task in capitals."""
     if task == "fail":
         raise DataError("no such item", remedy="look again")
+    if task == "deaf":
+        return str(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     if task == "odd":
         raise KeyError("x")
     if task == "die":
@@ -33,6 +35,12 @@ def outcome(tasks: list[str], workers: int) -> dict[str, str]:
 
     run_tasks(work, tasks, workers, done)
     return seen
+
+
+def test_ctrl_c_ends_no_process_that_is_still_starting() -> None:
+    """It would with a traceback: nothing of this program can catch what comes before it is imported."""
+    assert outcome(["deaf"], 1) == {"deaf": "True"}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "and this process hears it again"
 
 
 def test_every_task_is_done_and_may_bring_another() -> None:
