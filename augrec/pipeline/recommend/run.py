@@ -13,6 +13,7 @@ from rich.console import Console
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.executors.chain import only_readable
 from augrec.pipeline.recommend.asked import Asked, everybody, read_items, read_users
 from augrec.pipeline.recommend.choice import Choice, chosen_training
 from augrec.pipeline.recommend.files import format_of, write_tables
@@ -74,11 +75,14 @@ def recommend(
         form: parquet, csv or jsonl; by the ending of `out` unless given.
 
     Raises:
-        UsageError: there is no such variant, seed or format, or its model cannot do what is asked.
+        UsageError: there is no such variant, seed or format, or its model cannot do what is asked; or the run folder
+            may only be read, and no other place is named.
         DataError: the training has not finished or kept no model, or a file is wrong.
     """
     if k < 1:
         raise UsageError(f"lists of {k} items were asked for", where="--k", remedy="ask for one or more")
+    if out is None and only_readable(folder):
+        raise UsageError("the run folder may only be read", where=folder, remedy="--out FILE names a place to write to")
     chosen_format = format_of(out, form)
     users, new_items, out = (path.absolute() if path is not None else None for path in (users, new_items, out))
     with run_at_home(folder) as run:

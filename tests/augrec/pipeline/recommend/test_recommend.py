@@ -249,6 +249,16 @@ def test_what_is_not_there_is_named(given: dict[str, Any], message: str, run: Pa
         recommend(run, **given)
 
 
+def test_a_run_one_may_only_read_needs_another_place_to_write_to(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everywhere, so the system's answer is played."""
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != run)
+    with pytest.raises(UsageError, match="--out FILE"):
+        recommend(run, variant="ease")
+    assert recommend(run, variant="ease", k=1, out=tmp_path / "lists.csv").path.exists()
+
+
 def test_a_run_that_was_never_answered_says_which_stage_is_missing(run: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     shutil.copytree(run, begun, ignore=shutil.ignore_patterns("augment", "embed", "train"))
