@@ -283,3 +283,8 @@ def sha256_file(path: Path) -> str:
 def sha256_files(root: Path, paths: Iterable[Path]) -> str:
     """One sha256 over the names (relative to `root`) and bytes of several files, in name order."""
     return digest([[path.relative_to(root).as_posix(), sha256_file(path)] for path in sorted(paths)])
+
+
+def only_readable(folder: Path) -> bool:
+    """Whether a folder is there and nothing may be written into it."""
+    return folder.is_dir() and not os.access(folder, os.W_OK)

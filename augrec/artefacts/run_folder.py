@@ -14,6 +14,7 @@ from typing import Literal
 from augrec.artefacts.base_folder import BaseFolder
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
+from augrec.artefacts.names import suggestion
 from augrec.artefacts.source_folder import RECORDS, SourceFolder
 from augrec.artefacts.tune_folder import TuneFolder
 
@@ -23,6 +24,8 @@ MARKER = "stage.json"
 """Written last by a stage, into its folder."""
 FAILURES = "failures.json"
 """The pieces of a stage that failed, by name, with what went wrong; in its folder."""
+CONFIG = "config.yaml"
+"""The resolved config of a run."""
 LOCK = ".lock"
 """To hold while a folder is worked on."""
 TRAINING = re.compile(r"seed-(\d+)")
@@ -172,7 +175,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved config."""
-        return self.root / "config.yaml"
+        return self.root / CONFIG
 
     @property
     def dataset(self) -> Path:
@@ -429,3 +432,8 @@ class RunFolder:
         self.check_layout()
         if not self.layout.exists():
             write_json(self.layout, {"layout": LAYOUT})
+
+
+def nearest_run(folder: Path) -> str:
+    """ "did you mean 'x'? " with the run beside a folder that is called most alike, see `suggestion`."""
+    return suggestion(folder.name, [run.parent.name for run in folder.absolute().parent.glob(f"*/{CONFIG}")])

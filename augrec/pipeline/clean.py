@@ -26,13 +26,13 @@ from augrec.artefacts.files import tree_size
 from augrec.artefacts.matrices import ANY_BLOCKS, ANY_MATRIX, matrix_of
 from augrec.artefacts.memory import size_in_words
 from augrec.artefacts.named import named_matrices
-from augrec.artefacts.run_folder import MARKER, TRAINING
+from augrec.artefacts.run_folder import MARKER, TRAINING, nearest_run
 from augrec.artefacts.source_folder import SourceFolder, TaskFolder
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.base_training import base_trainings
 from augrec.pipeline.executors.chain import exclusive, stale_reason
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.saved_run import nearest_run, run_at_home
+from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import embed_groups

@@ -127,7 +127,8 @@ def render(found: Description, name: str, console: Console) -> None:
     if found.times is not None:
         times = found.times
         line(
-            f"times: {times.first} to {times.last} ({times.days:,.0f} days), half of them before {times.median}; "
+            f"times: {times.first} to {times.last} ({counted(round(times.days), 'day')}), "
+            f"half of them before {times.median}; "
             f"{times.missing:,} missing, {times.at_once:.1%} in one second with another of the same user"
         )
     for side in found.described:

@@ -13,10 +13,9 @@ from augrec.artefacts.cache import cache_folder
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import tree_size
 from augrec.artefacts.memory import size_in_words
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import RunFolder, nearest_run
 from augrec.artefacts.study_folder import ComparisonFolder, ExperimentFolder
 from augrec.pipeline.host.terminal import cells
-from augrec.pipeline.saved_run import nearest_run
 from augrec.pipeline.stages import STAGES
 
 SPLIT_UP = ("augment", "base", "embed", "train", "rerank", "search", "published")

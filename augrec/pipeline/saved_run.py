@@ -7,8 +7,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from augrec.artefacts.errors import UsageError
-from augrec.artefacts.names import suggestion
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import RunFolder, nearest_run
 from augrec.pipeline.config import counts_from, read_config
 from augrec.pipeline.stages.base import Run
 
@@ -50,11 +49,6 @@ def saved_configs(folder: Path) -> list[Path]:
         what = "this is no run folder: it has no config.yaml"
         raise UsageError(what, where=folder, remedy=f"{nearest_run(folder)}name e.g. runs/demo")
     return found
-
-
-def nearest_run(folder: Path) -> str:
-    """ "did you mean 'x'? " with the run beside a folder that is called most alike, see `suggestion`."""
-    return suggestion(folder.name, [config.parent.name for config in folder.absolute().parent.glob("*/config.yaml")])
 
 
 def _home(folder: Path) -> Path | None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, write_json
 from augrec.artefacts.instructions import read_instructions
-from augrec.artefacts.run_folder import RunFolder
+from augrec.artefacts.run_folder import RunFolder, nearest_run
 from augrec.artefacts.visible import visible
 from augrec.pipeline.audit.checks import Audit, Check, Split
 from augrec.pipeline.audit.hints import audit_base
@@ -33,7 +33,6 @@ from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.saved_run import nearest_run
 from augrec.pipeline.suggested_edges import edge_lines, judge_edges
 from augrec.pipeline.text_alignment import alignment_lines, probe_texts
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, sha256_file
+from augrec.artefacts.files import digest, only_readable, sha256_file
 from augrec.artefacts.locks import hold
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import LOCK, MARKER, RunFolder
@@ -222,11 +221,6 @@ def _short(value: Any) -> str:
     if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
         return text[:8]
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def only_readable(folder: Path) -> bool:
-    """Whether a folder is there and nothing may be written into it."""
-    return folder.is_dir() and not os.access(folder, os.W_OK)
 
 
 def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[StageOutcome]:

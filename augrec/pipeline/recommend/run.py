@@ -12,8 +12,8 @@ from rich.console import Console
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
+from augrec.artefacts.files import only_readable
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.executors.chain import only_readable
 from augrec.pipeline.recommend.asked import Asked, everybody, read_items, read_users
 from augrec.pipeline.recommend.choice import Choice, chosen_training
 from augrec.pipeline.recommend.files import format_of, write_tables

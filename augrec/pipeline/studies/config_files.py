@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config import read_config
 from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
@@ -103,7 +104,7 @@ def check_file(path: Path, overrides: list[str] | None = None) -> str:
         from augrec.pipeline.studies.comparison.plan import read_compare
 
         compare = read_compare(path, overrides).compare
-        return f"comparison, {len(compare.arms)} arms x {len(compare.recommenders)} recommenders"
+        return f"comparison, {counted(len(compare.arms), 'arm')} x {counted(len(compare.recommenders), 'recommender')}"
     if kind is EXPERIMENT:
         from augrec.pipeline.studies.experiment.plan import read_experiment
 
