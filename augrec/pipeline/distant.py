@@ -21,7 +21,7 @@ from augrec.pipeline.host.terminal import OpenTable
 from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.stages.train import trainings_of
+from augrec.pipeline.stages.train import finished_trainings
 from augrec.pipeline.trained_model import side_of
 from augrec.pipeline.training import Training
 from augrec.report.measures.distant_users import Nearness, distant_pairs, nearness, places
@@ -65,7 +65,7 @@ def measure(
         raise UsageError(f"users are even numbers of hops apart; {hops} is none between two of them", where="--hops",
                          remedy="take 3 or 5")  # fmt: skip
     with run_at_home(folder) as run:
-        finished = [training for training in trainings_of(run) if training.finished()]
+        finished = finished_trainings(run)
         dataset = Dataset.load(run.files.dataset)
         name, feature, texts = _texts(run, dataset, source)
         rng = np.random.default_rng([seed, 0xD157])

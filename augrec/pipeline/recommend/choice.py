@@ -12,7 +12,7 @@ from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
 from augrec.pipeline.config import Config
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.stages.train import trainings_of
+from augrec.pipeline.stages.train import finished_trainings
 from augrec.pipeline.training import Training
 
 TRAIN = "`augrec train CONFIG` trains what is missing, and anew what another version of the program or config trained"
@@ -48,7 +48,8 @@ def chosen_training(run: Run, variant: str | None = None, seed: int | None = Non
             remedy=_no_variant(run, variant),
         )
     names = [variant] if variant is not None else _candidates(config)
-    finished = {name: [one for one in trainings_of(run) if one.variant == name and one.finished()] for name in names}
+    all_finished = finished_trainings(run)
+    finished = {name: [one for one in all_finished if one.variant == name] for name in names}
     there = {name: trainings for name, trainings in finished.items() if trainings}
     if not there:
         what = f"no training of {variant} has finished" if variant else "no training of this run has finished"

@@ -173,15 +173,21 @@ def _counted(details: dict[str, Any], name: str) -> str:
 
 
 def trainings_of(run: Run) -> list[Training]:
-    """All trainings of a run.
+    """All trainings of a run whose stages before this one are finished."""
+    from augrec.pipeline.training import trainings
+
+    return trainings(run.config, run.folder, require_marker(run, "prepare").content)
+
+
+def finished_trainings(run: Run) -> list[Training]:
+    """The finished trainings of a run, which may have come to any stage.
 
     Raises:
         DataError: a stage has not finished whose files trainings read.
     """
-    from augrec.pipeline.training import trainings
-
-    prepared, *_ = [require_marker(run, name) for name in Train.after]
-    return trainings(run.config, run.folder, prepared.content)
+    for name in Train.after:
+        require_marker(run, name)
+    return [training for training in trainings_of(run) if training.finished()]
 
 
 class _TrainingWorker(Worker):
