@@ -224,7 +224,7 @@ def least(asked: Sequence[Table], rounds: int) -> float:
     By the library's or, on a CPU, by our own if these are faster.
     """
     # Here, because a training loads numba with its first step, when the features that it was built from are gone.
-    from recsys.gathered_products import add_gradient, project
+    from recsys.models.parts.gathered_products import add_gradient, project
 
     widths, most = {table.width for table in asked}, max(table.needed for table in asked)
     rows = {width: torch.randn(most, width, device=device()) for width in widths}

@@ -2,8 +2,9 @@
 
 For loops over single numbers that no operation of NumPy or torch expresses. What was compiled lies in `__pycache__`
 beside the source or, where that cannot be written, in the user's cache folder (NUMBA_CACHE_DIR names another place
-before both); it is compiled anew when the source, numba or the kind of processor changes. Where nothing can be written
-every process compiles for itself, about a second for each function. numba itself is imported at the first call:
+before both); it is compiled anew when the function's file, this one, `recsys.compiled_vectors`, numba or the kind of
+processor changes. No other file is asked after, so a compiled function takes nothing from any. Where nothing can be
+written every process compiles for itself, about a second for each function. numba itself is imported at the first call:
 commands that compute nothing do not wait for it.
 """
 
@@ -12,9 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
+from hashlib import sha256
+from importlib.resources import files
 from itertools import pairwise
 from typing import ParamSpec, TypeVar
 
+WORTH_LOADING = 2**22  # multiplications of a product from which on it is worth the half second in which numba is loaded
+WIDE, NARROW = 64, 16  # lanes of a vector with AVX-512, whose registers hold six sums of 64 numbers, and without
+COMMON = ("compiled.py", "compiled_vectors.py")  # what functions are compiled with and from, beside their own files
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -34,6 +40,7 @@ def compiled(*, any_order: bool = False) -> Callable[[Callable[P, T]], Callable[
         def machine_code() -> Callable[P, T]:
             from numba import njit
 
+            function.__qualname__ += f"_{_common_code()}"  # numba calls what it keeps after it
             try:
                 return njit(function, cache=True, nogil=True, fastmath=allowed)
             except RuntimeError:  # numba finds no folder that it may write to
@@ -49,6 +56,20 @@ def compiled(*, any_order: bool = False) -> Callable[[Callable[P, T]], Callable[
         return call
 
     return decorated
+
+
+@cache
+def _common_code() -> str:
+    """A hash of the modules that are part of every compiled function."""
+    return sha256(b"".join(files("recsys").joinpath(name).read_bytes() for name in COMMON)).hexdigest()[:12]
+
+
+@cache
+def lanes_of(width: int) -> int:
+    """How many of `width` numbers, a multiple of 16, are one vector on this processor."""
+    from llvmlite.binding import get_host_cpu_features
+
+    return WIDE if width % WIDE == 0 and get_host_cpu_features().get("avx512f") else NARROW
 
 
 def shared(work: Callable[[int, int], None], bounds: Sequence[int]) -> None:

@@ -1,8 +1,7 @@
 """Numbers side by side in compiled functions: values that LLVM keeps in vector registers.
 
 What numba makes of a loop over an array's row it mostly reads and writes in memory; a `Vector` stays where it is until
-it is stored. For loops that are written with `recsys.compiled`; what they compiled is kept without asking whether this
-module has changed since.
+it is stored. For loops that are written with `recsys.compiled`.
 
 Imports numba.
 """

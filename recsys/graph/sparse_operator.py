@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from augrec.artefacts.errors import DataError, UsageError
+from recsys.compiled import WORTH_LOADING
 
 if TYPE_CHECKING:
     from recsys.graph.row_sums import Part
 
 Backend = Literal["csr", "torch-sparse"]
 BUFFERS = ("row_pointers", "columns", "values")
-WORK = 2**22  # multiplications of a product from which on it is worth the half second in which numba is loaded
 NARROW = 16  # columns of x, below which little is read for an entry and torch's product is as fast
 ENTRIES, LEAST = 8, 2**13  # of a row in a block of columns; columns of a block: 8,192 rows of 64 floats are 2 MiB
 
@@ -155,7 +155,7 @@ class Operator(nn.Module):
                 product = self._torch_sparse(transposed).matmul(x.contiguous())
                 product = product if plus is None else product.add_(plus)
                 return product if scale == 1.0 else product.mul_(scale)
-            if x.device.type == "cpu" and x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORK:
+            if x.device.type == "cpu" and x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORTH_LOADING:
                 return self._compiled(x, plus, scale, transposed)
             matrix = self.matrix(transposed=transposed)
             if plus is None:

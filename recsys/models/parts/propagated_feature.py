@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from recsys.augmentation import FeatureMatrix
+from recsys.compiled import NARROW, WORTH_LOADING
 from recsys.graph.sparse_operator import Operator
 from recsys.models.parts.feature_projection import centred
 
@@ -26,8 +27,6 @@ Preprocess = Literal["none", "centre"]
 ROWS = 1024  # of a batch, in the rule that chooses the form
 ENTRY = 4  # a sparse entry costs as much as so many multiplications in a dense product: it reads memory at random
 COLUMNS_AT_ONCE, ROWS_AT_ONCE, GATHERED_AT_ONCE = 128, 4096, 256
-OUTPUTS = 16  # of a product with rows that are read where they lie: a multiple
-WORK = 2**22  # multiplications of a table's rows from which on they are worth the half second in which numba is loaded
 
 
 class PropagatedFeature(nn.Module):
@@ -116,8 +115,7 @@ def prefers_distinct(places: sp.csr_array, hops: tuple[sp.csr_array, sp.csr_arra
 class _ProjectedRows(torch.autograd.Function):
     """`table[ids] @ weights` of two tables; the backward reads only rows that have a gradient.
 
-    Large products on the CPU read the rows where they lie (`recsys.gathered_products`), others by blocks that stay in
-    the cache.
+    Large products on the CPU read the rows where they lie (`gathered_products`), others by blocks that fit the cache.
     """
 
     @staticmethod
@@ -143,7 +141,7 @@ def _projected(table: Tensor, ids: Tensor | None, weights: Tensor) -> Tensor:
     if ids is None:
         return table @ weights
     if _large(table, ids, weights):
-        from recsys.gathered_products import project
+        from recsys.models.parts.gathered_products import project
 
         found = project(table.numpy(), ids.numpy(), weights.detach().numpy(), torch.get_num_threads())
         return torch.from_numpy(found)
@@ -156,7 +154,7 @@ def _projected(table: Tensor, ids: Tensor | None, weights: Tensor) -> Tensor:
 def _add_gradient(table: Tensor, ids: Tensor, slopes: Tensor, total: Tensor) -> None:
     """Adds `table[ids]^T @ slopes` to the total."""
     if _large(table, ids, slopes):
-        from recsys.gathered_products import add_gradient
+        from recsys.models.parts.gathered_products import add_gradient
 
         add_gradient(table.numpy(), ids.numpy(), slopes.numpy(), total.numpy(), torch.get_num_threads())
         return
@@ -165,10 +163,10 @@ def _add_gradient(table: Tensor, ids: Tensor, slopes: Tensor, total: Tensor) -> 
 
 
 def _large(table: Tensor, ids: Tensor, outputs: Tensor) -> bool:
-    """Whether a product is one for `recsys.gathered_products`."""
+    """Whether a product is one for `gathered_products`."""
     width = outputs.shape[1]
-    known = table.device.type == "cpu" and table.dtype == torch.float32 and width % OUTPUTS == 0
-    return known and len(ids) * table.shape[1] * width >= WORK
+    known = table.device.type == "cpu" and table.dtype == torch.float32 and width % NARROW == 0
+    return known and len(ids) * table.shape[1] * width >= WORTH_LOADING
 
 
 def _blocks(table: Tensor, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:

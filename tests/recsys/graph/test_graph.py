@@ -201,7 +201,7 @@ def test_compiled_products_by_blocks_of_columns_are_the_same(
     )
     results = []
     for work in (10**9, 0):
-        monkeypatch.setattr("recsys.graph.sparse_operator.WORK", work)
+        monkeypatch.setattr("recsys.graph.sparse_operator.WORTH_LOADING", work)
         graph = SmoothingGraph(*random_edges).double()
         one_sided = bipartite(*random_edges, norm="row-sqrt").user_from_item.double()
         joint = adjacency(*random_edges).double()
@@ -217,7 +217,7 @@ def test_compiled_products_by_blocks_of_columns_are_the_same(
 def test_compiled_products_add_entry_by_entry(
     random_edges: Edges, width: int, added: bool, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.graph.sparse_operator.WORK", 0)
+    monkeypatch.setattr("recsys.graph.sparse_operator.WORTH_LOADING", 0)
     hop = SmoothingGraph(*random_edges).hop
     generator = torch.Generator().manual_seed(0)
     x, plus = (torch.randn(n, width, generator=generator) for n in hop.shape[::-1])

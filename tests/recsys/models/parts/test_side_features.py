@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recsys import gathered_products
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.batches.triplets import Triplets
 from recsys.graph.adjacency import bipartite
 from recsys.graph.sparse_operator import Operator
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
-from recsys.models.parts import propagated_feature
+from recsys.models.parts import gathered_products, propagated_feature
 from recsys.models.parts.propagated_feature import PropagatedFeature, prefers_distinct
 from recsys.models.parts.side_features import SideFeatures
 
@@ -114,7 +113,7 @@ def test_in_float32_as_well(
             return called(*given)
 
         monkeypatch.setattr(gathered_products, name, counted)
-    monkeypatch.setattr(propagated_feature, "WORK", 0 if compiled else 10**9)
+    monkeypatch.setattr(propagated_feature, "WORTH_LOADING", 0 if compiled else 10**9)
     fixed, general = pair(edges, side, dim=16)
     for one, other in zip(fixed(), general(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

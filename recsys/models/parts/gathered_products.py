@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import compiled, shared
+from recsys.compiled import compiled, lanes_of, shared
 from recsys.compiled_vectors import ask_for, load, plus_scaled, store, zeros
 
-WIDE, NARROW = 64, 16  # lanes of a vector with AVX-512, whose registers hold six sums of 64 numbers, and without
 ROWS = 64  # whose slopes, of 64 numbers each, stay in the first cache
 AHEAD, LINE = 96, 16  # numbers of a row between asking for a line of them and reading it; numbers of a line
 _unsigned = np.uint64  # compiled, an index that may be negative costs instructions
@@ -63,14 +62,6 @@ def add_gradient(table: np.ndarray, ids: np.ndarray, slopes: np.ndarray, total: 
 
 def _bounds(size: int, threads: int) -> list[int]:
     return [size * thread // threads for thread in range(threads + 1)]
-
-
-@cache
-def lanes_of(width: int) -> int:
-    """How many of `width` outputs are one vector on this processor."""
-    from llvmlite.binding import get_host_cpu_features
-
-    return WIDE if width % WIDE == 0 and get_host_cpu_features().get("avx512f") else NARROW
 
 
 @cache

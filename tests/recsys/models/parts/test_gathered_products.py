@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys import gathered_products
-from recsys.gathered_products import add_gradient, project
+from recsys.models.parts import gathered_products
+from recsys.models.parts.gathered_products import add_gradient, project
 
 
 def chosen(m: int, t: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -48,15 +48,3 @@ def test_lanes_and_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> Non
     for projected, total in found[1:]:
         np.testing.assert_array_equal(projected, found[0][0])
         np.testing.assert_array_equal(total, found[0][1])
-
-
-@pytest.mark.parametrize(
-    ("width", "has", "expected"), [(64, True, 64), (64, False, 16), (48, True, 16), (128, True, 64)]
-)
-def test_vectors_are_as_long_as_registers_and_outputs_allow(
-    width: int, has: bool, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx512f": has})
-    gathered_products.lanes_of.cache_clear()
-    assert gathered_products.lanes_of(width) == expected
-    gathered_products.lanes_of.cache_clear()
