@@ -27,7 +27,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from augrec.artefacts.tensor_memory import kept_memory
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, one_thread, peak_bytes
 from recsys.augmentation import FeatureMatrix, SideInformation
@@ -36,6 +35,7 @@ from recsys.graph.adjacency import bipartite
 from recsys.models.llmrec import LLMRec
 from recsys.models.options.llmrec import LLMRecOptions
 from recsys.models.parts.propagated_feature import PropagatedFeature
+from recsys.training.tensor_memory import kept_memory
 
 SPEEDUP, PEAK_GB, LOSS = 20.0, 2.5, 1e-5
 LR, DECAY = 1e-4, 0.01

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augrec.artefacts.tensor_memory import kept_memory
 from benchmarks.fresh import in_a_fresh_process, resident_bytes
 from benchmarks.result import Result, add_json_option, report, run
 from benchmarks.timing import best_seconds, device, peak_bytes
@@ -26,6 +25,7 @@ from recsys.batches.triplets import Triplets
 from recsys.models.lightgcn import LightGCN
 from recsys.models.options.lightgcn import LightGcnOptions
 from recsys.training.memory import propagation_bytes
+from recsys.training.tensor_memory import kept_memory
 
 USERS = (10_000, 100_000, 1_000_000)
 PER_USER, USERS_PER_ITEM, DIM, LAYERS, BATCH = 20, 5, 64, 3, 2048
@@ -91,7 +91,7 @@ def measure(n_users: int, rounds: int) -> Measured:
     where, n_items = device(), n_users // USERS_PER_ITEM
     edges = random_edges(n_users, n_items)
     before = resident_bytes()
-    with kept_memory():  # as the command line trains
+    with kept_memory():  # as trainings have it
         training = Training(edges, n_users, n_items, where)
         times = best_seconds({"step": training.step}, rounds, where)
     memory = torch.cuda.max_memory_allocated() if where.type == "cuda" else peak_bytes() - before

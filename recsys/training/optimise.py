@@ -17,6 +17,7 @@ from recsys.training.distributed import NO_TERMS, Team, align_buffers, averaged,
 from recsys.training.early_stopping import Selection
 from recsys.training.job import FitJob
 from recsys.training.snapshot import Progress, Snapshot
+from recsys.training.tensor_memory import kept_memory
 
 
 def optimise(model: TrainedRecommender, job: FitJob) -> Fitted:
@@ -57,14 +58,15 @@ class Optimisation:
             self._go_on(job.snapshot)
         begun = saved = time.monotonic()
         before = self.progress.seconds
-        while self.progress.epoch < training.epochs and not self.selection.exhausted:
-            self._epoch()
-            self.progress.seconds = before + time.monotonic() - begun
-            minutes = training.resume_minutes
-            due = minutes is not None and time.monotonic() - saved >= 60 * minutes
-            if job.snapshot is not None and self.team.decide(due):
-                saved = time.monotonic()
-                job.snapshot.save(self.progress, self.model, self.optimiser, self.selection, job.generators)
+        with kept_memory():
+            while self.progress.epoch < training.epochs and not self.selection.exhausted:
+                self._epoch()
+                self.progress.seconds = before + time.monotonic() - begun
+                minutes = training.resume_minutes
+                due = minutes is not None and time.monotonic() - saved >= 60 * minutes
+                if job.snapshot is not None and self.team.decide(due):
+                    saved = time.monotonic()
+                    job.snapshot.save(self.progress, self.model, self.optimiser, self.selection, job.generators)
         self.model.load_state_dict(self.selection.state)
         self.model.eval()
         progress = self.progress

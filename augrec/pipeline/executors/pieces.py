@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +14,6 @@ from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import write_json
 from augrec.artefacts.locks import hold
 from augrec.artefacts.run_folder import FAILURES
-from augrec.artefacts.tensor_memory import kept_memory
 from augrec.pipeline.host.attempts import job_id
 from augrec.pipeline.host.stopping import AGAIN, Stopped
 from augrec.pipeline.host.workers import reason
@@ -103,9 +102,7 @@ class InOrder:
         for group, mine in groupby(waiting, lambda piece: piece.group):
             with stage.worker(run, group) as worker:
                 for piece in mine:
-                    # pieces of one size are trainings, whose steps take the tables again that the last one freed
-                    with kept_memory() if stage.resources.same_size else nullcontext():
-                        self._do(run, worker, piece, last=piece is waiting[-1])
+                    self._do(run, worker, piece, last=piece is waiting[-1])
         give_up(lost)
 
     def _do(self, run: Run, worker: Worker, piece: Piece, *, last: bool) -> None:

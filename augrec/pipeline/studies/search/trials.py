@@ -21,7 +21,6 @@ from augrec.artefacts.files import write_json, write_text
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import progress, say
 from augrec.artefacts.study_folder import SearchFolder
-from augrec.artefacts.tensor_memory import kept_memory
 from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
@@ -188,5 +187,4 @@ def run_trials(studies: Sequence[Study], workers: int) -> int:
 
 
 def _train_step(step: Step, beside_others: bool) -> float:
-    with kept_memory():
-        return train_one(step.training, beside_others)
+    return train_one(step.training, beside_others)

@@ -27,7 +27,8 @@ def kept_memory() -> Iterator[None]:
 
     At the block's end all goes back. What a model is built from is not kept: it would lie beside the tables, which do
     not fit into its place. Somewhat more than the peak is held, for the same reason. Nothing is done where the C
-    library is not GNU's, or where the environment says when it gives memory back.
+    library is not GNU's, or where the environment says when it gives memory back; and nothing is kept for a training in
+    a thread beside the main one, for which the library maps every large block anew.
     """
     library = None if _set_by_the_user() else _glibc()
     if library is None:
