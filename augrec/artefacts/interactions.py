@@ -209,7 +209,7 @@ def read_in_order(
     return None if found.any_twice(n_items) else found
 
 
-def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: str = "start again") -> pa.Array | None:
+def read_detail(path: Path, name: str, split: str, pairs: np.ndarray) -> pa.Array | None:
     """One column of the interactions of a split, aligned with pairs that were read before.
 
     Args:
@@ -217,7 +217,6 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
         name: one of `DETAILS`.
         split: whose.
         pairs: int64 [m, 2], those of the split, sorted.
-        remedy: what to do where the file has changed since.
 
     Returns:
         [m], null where an interaction has none; None where the file has no such column.
@@ -228,7 +227,7 @@ def read_detail(path: Path, name: str, split: str, pairs: np.ndarray, remedy: st
     stored = _pairs(rows)
     order = order_by(*stored.T)
     if not np.array_equal(stored[order], pairs):
-        raise DataError("the interactions have changed since they were read", where=path, remedy=remedy)
+        raise DataError("the interactions have changed since they were read", where=path, remedy="start again")
     return rows[name].take(pa.array(order)).combine_chunks()
 
 

@@ -122,11 +122,6 @@ class Metric:
         present = [value for value in values if not math.isnan(value)]
         return self.sign * min(self.sign * value for value in present) if present else math.nan
 
-    @property
-    def worst_possible(self) -> float:
-        """What any value is better than: where a search for the best begins."""
-        return -self.sign * math.inf
-
 
 def _checked(text: str) -> str:
     return str(Metric.parse(text))

@@ -56,9 +56,9 @@ def read_source_ids(path: Path, about: About, *, remedy: str = PREPARE_AGAIN) ->
     return [str(source_id) for source_id in table["source_id"].to_pylist()]
 
 
-def count_rows(path: Path, *, remedy: str = PREPARE_AGAIN) -> int:
+def count_rows(path: Path) -> int:
     """How many users or items a table describes, without reading it."""
-    with readable_parquet(path, remedy=remedy):
+    with readable_parquet(path, remedy=PREPARE_AGAIN):
         return int(pq.read_metadata(path).num_rows)
 
 

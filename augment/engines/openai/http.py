@@ -14,7 +14,6 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -291,14 +290,14 @@ def refusal(status: int, message: str, code: str, options: OpenAIOptions, url: s
     return Reply(None, reason, doubt=doubt)
 
 
-def _retry_after(headers: httpx.Headers, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+def _retry_after(headers: httpx.Headers) -> float | None:
     """Seconds that the server asks to wait: a number, or a date."""
     text = headers.get("Retry-After", "")
     try:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(text) - now()).total_seconds()
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -14,7 +14,6 @@ from augrec.artefacts.options import Options
 from augrec.artefacts.tasks import Ranking, Rating
 
 Control = Literal["random", "popularity", "shuffled", "uniform", "alone"]
-CONTROLS: tuple[Control, ...] = ("random", "popularity", "shuffled", "uniform", "alone")
 WITHOUT_LLM: tuple[Control, ...] = ("random", "popularity")
 """Controls that ask nobody, so that there is one for all tasks."""
 WITHOUT_CHOICE: tuple[Control, ...] = ("uniform", "alone")

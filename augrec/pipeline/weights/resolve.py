@@ -73,13 +73,13 @@ def find_model(name: str) -> Path:
     return path
 
 
-def find_folder(name: str, *, cache: Path | None = None) -> Path | None:
+def find_folder(name: str) -> Path | None:
     """The folder that a model is loaded from; None for a GGUF file that was not converted yet. Nothing is converted.
 
     Raises:
         UsageError, DataError: as `find_model`.
     """
-    path, root = find_model(name), cache_folder(cache)
+    path, root = find_model(name), cache_folder()
     if path.suffix != ".gguf":
         return path
     return converted_before(path, root / "models", HashCache(root / "hashes.json"))

@@ -76,9 +76,9 @@ def consistency(records: SourceRecords, histories: Histories, *, seed: int = 0) 
     )
 
 
-def commonest(counts: Counter[str], number: int = TOP) -> set[str]:
-    """The `number` commonest, and those that are as common as the last of them."""
-    least = sorted(counts.values(), reverse=True)[:number][-1]
+def commonest(counts: Counter[str]) -> set[str]:
+    """The three commonest, and those that are as common as the last of them."""
+    least = sorted(counts.values(), reverse=True)[:TOP][-1]
     return {genre for genre, count in counts.items() if count >= least}
 
 

@@ -32,7 +32,7 @@ class Test:
     reason: str | None = None
 
 
-def paired_t(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test:
+def paired_t(first: np.ndarray, second: np.ndarray) -> Test:
     """Two-sided paired t-test of equal means.
 
     Assumes that the pairs are independent draws and that the mean difference is roughly normal, which holds for
@@ -40,18 +40,17 @@ def paired_t(first: np.ndarray, second: np.ndarray, what: str = "users") -> Test
     and a large p does not show that two variants are equal.
 
     Args:
-        first, second: shape [n], finite, in the same order of users or seeds.
-        what: the name of the pairs, used in the reason when no test is possible.
+        first, second: shape [n], finite, in the same order of users.
     """
     difference = _differences(first, second)
     if len(difference) < 2:
-        return Test(None, f"fewer than two {what} in common")
+        return Test(None, "fewer than two users in common")
     if _constant(difference, first, second):
-        return Test(None, f"the difference is the same for all {what}")
+        return Test(None, "the difference is the same for all users")
     return Test(float(stats.ttest_rel(first, second).pvalue))
 
 
-def equivalence_t(first: np.ndarray, second: np.ndarray, margin: float, what: str = "users") -> Test:
+def equivalence_t(first: np.ndarray, second: np.ndarray, margin: float) -> Test:
     """Two one-sided paired t-tests (Schuirmann 1987): is the mean difference closer to zero than a margin?
 
     The p-value is the larger of the two of "the mean difference is at least `margin`" and "at most `-margin`": where it
@@ -59,13 +58,12 @@ def equivalence_t(first: np.ndarray, second: np.ndarray, margin: float, what: st
     difference. Assumes what `paired_t` does.
 
     Args:
-        first, second: shape [n], finite, in the same order of users or seeds.
+        first, second: shape [n], finite, in the same order of users.
         margin: the smallest difference that matters, in the unit of the values, above zero.
-        what: the name of the pairs, used in the reason when no test is possible.
     """
     difference = _differences(first, second)
     if len(difference) < 2:
-        return Test(None, f"fewer than two {what} in common")
+        return Test(None, "fewer than two users in common")
     mean = float(difference.mean())
     if _constant(difference, first, second):
         return Test(float(abs(mean) >= margin))  # nothing varies: the difference is what it is

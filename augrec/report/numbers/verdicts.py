@@ -24,14 +24,12 @@ class Verdict:
 
     Attributes:
         word: the verdict.
-        direction: 1 where the first variant's mean is better, -1 where it is worse, 0 where neither.
         users: whether a difference is shown over users, after correction; None: no test is possible.
         seeds: whether one is shown over seeds, without correction; None: no test is possible, or none is needed.
         why: a clause that follows the word after a colon; empty where there is nothing to add.
     """
 
     word: Word
-    direction: int
     users: bool | None
     seeds: bool | None
     why: str = ""
@@ -59,7 +57,7 @@ def verdict(compared: Comparison, metric: str, alpha: float) -> Verdict:
     to be smaller does not, even where it is shown not to be zero. Identical goes before all: nothing was tested.
     """
     if compared.identical:
-        return Verdict("identical", 0, None, None, _identical(compared))
+        return Verdict("identical", None, None, _identical(compared))
     direction = Metric.parse(metric).sign * int(np.sign(compared.difference or 0.0))
     users, seeds = _below(compared.p_users_holm, alpha), _below(compared.p_seeds, alpha)
     same_users, same_seeds = (
@@ -69,10 +67,10 @@ def verdict(compared: Comparison, metric: str, alpha: float) -> Verdict:
     differs = bool(users and (seeds or compared.fixed) and direction)
     if same_users and (same_seeds or compared.fixed):
         side = f"{_side(direction)}, but by less than the margin of {_margin(compared)}" if differs else ""
-        return Verdict("equivalent", direction, users, seeds, side or f"within ± {_margin(compared)}")
+        return Verdict("equivalent", users, seeds, side or f"within ± {_margin(compared)}")
     if differs:
-        return Verdict("better" if direction > 0 else "worse", direction, users, seeds, alone)
-    return Verdict("undecided", direction, users, seeds, _undecided(compared, direction, users, seeds))
+        return Verdict("better" if direction > 0 else "worse", users, seeds, alone)
+    return Verdict("undecided", users, seeds, _undecided(compared, direction, users, seeds))
 
 
 def _below(p: float | None, alpha: float) -> bool | None:

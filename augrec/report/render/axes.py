@@ -81,10 +81,10 @@ def name_rows(axes: Axes, names: Sequence[str], letters: int, *, above: bool, bo
     axes.grid(axis="y", visible=False)
 
 
-def mark(axes: Axes, x: float, y: float, look: Look, size: float = 62) -> None:
+def mark(axes: Axes, x: float, y: float, look: Look) -> None:
     """One marker of a kind of arm."""
     inner, rim, width = (look.colour, PAPER, 0.7) if look.filled else (PAPER, look.colour, 1.6)
     axes.scatter(
-        [x], [y], s=size * (1.3 if look.filled else 1), marker=look.marker,
+        [x], [y], s=62 * (1.3 if look.filled else 1), marker=look.marker,
         facecolors=inner, edgecolors=rim, linewidths=width, zorder=5, clip_on=False,
     )  # fmt: skip

@@ -352,5 +352,5 @@ def _bad_row(
     )
 
 
-def _excerpt(data: Buffer, place: int, length: int = 40) -> str:
-    return repr(data[place : place + length].split(b"\n")[0].decode("utf-8", errors="replace"))
+def _excerpt(data: Buffer, place: int) -> str:
+    return repr(data[place : place + 40].split(b"\n")[0].decode("utf-8", errors="replace"))

@@ -64,11 +64,11 @@ def _exits(run: Path) -> dict[str, tuple[str, int, str]]:
     return exits
 
 
-def tail(path: Path | None, lines: int = LINES) -> str:
+def tail(path: Path | None) -> str:
     """The end of a log."""
     if path is None or not path.exists():
         return "  (no log)"
-    text = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    text = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:]
     return "\n".join(f"  {line}" for line in text)
 
 

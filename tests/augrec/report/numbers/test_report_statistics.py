@@ -313,7 +313,7 @@ def test_a_constant_difference_is_equivalent_when_it_is_smaller_than_the_margin(
     assert equivalence_t(base, base.copy(), 0.02).p == 0
     assert equivalence_t(base + 0.01, base, 0.02).p == 0
     assert equivalence_t(base - 0.03, base, 0.02).p == 1
-    assert "fewer than two seeds" in (equivalence_t(base[:1], base[:1], 0.02, "seeds").reason or "")
+    assert "fewer than two users" in (equivalence_t(base[:1], base[:1], 0.02).reason or "")
 
 
 @pytest.mark.parametrize(("margin", "p"), [(0.25, 0.0), (0.125, 1.0), (0.0625, 1.0)])
