@@ -20,6 +20,7 @@ from augrec.artefacts.names import Named, field_problem
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, SectionsOf
 
+MOST_DRAWS = 20
 ENGINES.register(EngineKind(ReplayOptions, "augment.replay.replay"))
 
 
@@ -42,7 +43,7 @@ class SourceOptions(Options):
     """anonymous: prompts show "movie 483920" for a title, an arbitrary number per item, and inside the item's own
     text too; genres and years stay. What a model knows of the items by heart is then of no use to it."""
 
-    draws: int = Field(default=1, ge=1, le=20)
+    draws: int = Field(default=1, ge=1, le=MOST_DRAWS)
     """How often the language model is asked everything again with other seeds. Each draw has records of its own, and
     every variant of the source is trained on each, so that intervals and tests are over what it might have written."""
     draw: int = Field(default=1, ge=1)

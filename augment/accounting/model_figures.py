@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from augrec.artefacts.model_files import model_config, read_tensor_header, weight_files
+from augrec.artefacts.model_files import RECURRENT, WHOLE, model_config, read_tensor_header, weight_files
 
-WHOLE = ("F64", "F32", "F16", "BF16")
-"""Formats in which one stored element is one parameter; others are quantised, and may hold several."""
 NOT_PLAIN = {
     "mixture of experts, of which a token meets only a part": ("num_experts", "num_local_experts", "n_routed_experts"),
     "compressed key-value cache": ("kv_lora_rank",),
-    "layers without a key-value cache": ("linear_num_key_heads", "mamba_d_state", "ssm_cfg", "state_size"),
+    "layers without a key-value cache": RECURRENT,
     "several towers": ("text_config", "vision_config", "encoder_layers"),
 }
 """Keys of architectures for which the plain formulas do not hold."""

@@ -14,6 +14,9 @@ from augment.messages import Completion, Messages, Request
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.source_folder import SourceFolder
 
+BROKEN_OFF = ("abort", "error")
+"""Finish reasons by which vLLM, here or in a server, says that it broke off, which says nothing of the request."""
+
 
 class EngineFailed(AugrecError):
     """An engine, or the server behind it, cannot continue. Requests it did not answer have no record."""

@@ -28,7 +28,7 @@ from augment.tasks import TASKS, card_of
 from augment.tasks.base import Checked, Task, TaskOptions
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest, read_json, sha256_file
-from augrec.artefacts.records import StoredRecord, read_records
+from augrec.artefacts.records import SHOWN_ITEMS, StoredRecord, read_records
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.artefacts.source_folder import SourceFolder
 from augrec.artefacts.tasks import Kind, TaskCard, read_card
@@ -121,7 +121,7 @@ class Replay:
     def _translated(self, card: TaskCard, entity: int, theirs: StoredRecord) -> Record:
         shown = {
             name: tuple(item for item in map(self._translation.item_here, getattr(theirs, name)) if item is not None)
-            for name in ("shown_history", "shown_candidates", "shown_similar")
+            for name in SHOWN_ITEMS
         }
         others = (self._translation.here(reviewed(card.about), other) for other in theirs.shown_reviews)
         shown["shown_reviews"] = tuple(other for other in others if other is not None)

@@ -10,10 +10,10 @@ from typing import Any, cast
 from augment.messages import Record
 from augment.source_ids import SourceIds, UnknownItem, reviewed, translated
 from augment.store.line_check import Damaged, check_line
+from augrec.artefacts.records import SHOWN_ITEMS
 from augrec.artefacts.tasks import About, Kind, TaskCard
 
 _FIELDS = tuple(field.name for field in fields(Record))
-_ITEMS = ("shown_history", "shown_candidates", "shown_similar")
 _REVIEWS = "shown_reviews"
 _WHERE_NEEDED = ("question", _REVIEWS, "reviews_sha256", "shown_similar")
 """Fields that a line has only where an entity has several questions, or reviews or a similar user were shown."""
@@ -68,7 +68,7 @@ class Stored:
         """The stored form of a record of the present data set; the card is its task's."""
         content: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS}
         content["entity"] = ids.of(card.about, record.entity)
-        for name in _ITEMS:
+        for name in SHOWN_ITEMS:
             content[name] = ids.items(content[name])
         content[_REVIEWS] = ids.several(reviewed(card.about), content[_REVIEWS])
         if record.fields is not None:
@@ -104,7 +104,9 @@ class Stored:
         """The record in the ids of a data set; None when it is about, or names, what is not in there."""
         entity = ids.find(self.about, self.entity)
         content = {name: self.content[name] for name in _FIELDS if name in self.content}
-        shown = {name: tuple(ids.find("item", item) for item in content[name]) for name in _ITEMS if name in content}
+        shown = {
+            name: tuple(ids.find("item", item) for item in content[name]) for name in SHOWN_ITEMS if name in content
+        }
         if _REVIEWS in content:
             shown[_REVIEWS] = tuple(ids.find(reviewed(self.about), other) for other in content[_REVIEWS])
         if entity is None or any(None in several for several in shown.values()):

@@ -16,6 +16,7 @@ from augrec.artefacts.tasks import About, Edges, Gives, Ranking, Rating, Shown, 
 
 if TYPE_CHECKING:
     from augment.catalog import Catalog
+    from augment.entities import UserEntity
     from augment.prompts.rendering import Prompts
 
 
@@ -64,6 +65,12 @@ class Context:
 
 class Impossible(Exception):
     """Nothing can be asked about this entity; the message is the recorded reason, `code: detail`."""
+
+
+def require_history(user: UserEntity) -> None:
+    """Raises Impossible for a user of whom a prompt has nothing to show."""
+    if not user.history:
+        raise Impossible("no_history: the user has no training interaction")
 
 
 @dataclass

@@ -19,7 +19,7 @@ from pydantic import Field, create_model
 from augment.answers.answer import Answer, AnswerModel
 from augment.answers.scoring import labels_for
 from augment.messages import Control, Draft
-from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions
+from augment.tasks.base import Checked, Context, Impossible, Task, TaskOptions, require_history
 from augment.tasks.scored_question import checked_scores, likeness_to, scored_draft
 from augment.tasks.shown_order import drawn, several
 from augrec.artefacts import tasks as kinds
@@ -81,8 +81,7 @@ class Edges(Task):
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history or with fewer than two candidates cannot be asked about."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         if len(entity.candidates) < 2:
             raise Impossible(f"too_few_candidates: the user has {len(entity.candidates)}")
         history = entity.history[-self._context.max_history :][drop:]

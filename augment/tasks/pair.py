@@ -17,7 +17,7 @@ from pydantic import Field
 from augment.answers.scoring import labels_for
 from augment.messages import Draft
 from augment.samples import sample
-from augment.tasks.base import Checked, Context, Contradiction, Impossible, TaskOptions
+from augment.tasks.base import Checked, Context, Contradiction, Impossible, TaskOptions, require_history
 from augment.tasks.hinted_choice import HintedChoice
 from augment.tasks.hints import HintOptions
 from augment.tasks.scored_question import checked_scores
@@ -87,8 +87,7 @@ class Pair(HintedChoice):
 
     def questions(self, entity: UserEntity, drop: int = 0) -> Iterator[Draft]:
         """See Task: one for each pair. A user without history, or without two items to compare, cannot be asked."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         items = self._items(entity)
         if len(items) < 2:
             raise Impossible(f"too_few_items: the user has {len(items)} to compare")

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from augment.answers.scoring import labels_for
 from augment.messages import Draft
-from augment.tasks.base import Checked, Context, Impossible, TaskOptions
+from augment.tasks.base import Checked, Context, Impossible, TaskOptions, require_history
 from augment.tasks.hinted_choice import HintedChoice
 from augment.tasks.hints import HintOptions
 from augment.tasks.scored_question import checked_scores
@@ -62,8 +62,7 @@ class Pick(HintedChoice):
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history, or without two items to choose from, cannot be asked about."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         catalog, seed = self._context.catalog, self._context.seed
         choices = entity.asked[: self.options.choices] or tuple(
             catalog.item(item) for item in self._unseen.draw(entity.user, self.options.choices)

@@ -19,7 +19,7 @@ from pydantic import Field
 from augment.answers.permutations import permutation_answer
 from augment.answers.scoring import labels_for
 from augment.messages import Control, Draft, Messages, Sampling
-from augment.tasks.base import Checked, Context, Impossible, Task
+from augment.tasks.base import Checked, Context, Impossible, Task, require_history
 from augment.tasks.hints import HintOptions, hint_values, similar_of
 from augment.tasks.scored_question import checked_scores, likeness_to, scored_draft
 from augment.tasks.shown_order import drawn, several
@@ -75,8 +75,7 @@ class Ranking(Task):
 
         A user without history or with fewer than two candidates cannot be asked about.
         """
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         if len(entity.candidates) < 2:
             raise Impossible(f"too_few_candidates: the user has {len(entity.candidates)}")
         history = entity.history[-self._context.max_history :][drop:]

@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 from augment.answers.answer import Answer, AnswerModel
 from augment.answers.scoring import label_answer, normalised
 from augment.messages import Control, Draft, Sampling
-from augment.tasks.base import Checked, Context, Impossible, Task
+from augment.tasks.base import Checked, Context, Impossible, Task, require_history
 from augment.tasks.hints import HintOptions, similar_of
 from augment.tasks.scored_question import SHARPNESS
 from augrec.artefacts import tasks as kinds
@@ -82,8 +82,7 @@ class Rating(Task):
 
     def questions(self, entity: UserEntity, drop: int = 0) -> Iterator[Draft]:
         """See Task: one for each candidate. A user without history or candidates cannot be asked about."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         if not entity.candidates:
             raise Impossible("too_few_candidates: the user has none")
         history = entity.history[-self._context.max_history :][drop:]

@@ -18,7 +18,7 @@ from augment.messages import Control, Draft
 from augment.prompts.presentation import beginning
 from augment.prompts.safe_text import LONGEST_TEXT, plain
 from augment.samples import sample
-from augment.tasks.base import Checked, Context, Impossible
+from augment.tasks.base import Checked, Context, require_history
 from augment.tasks.item_profile import ItemProfile
 from augment.tasks.prose import TERMS
 from augment.tasks.reasoning import check_reasoned, reasoned_answer
@@ -45,8 +45,7 @@ class ReasonedProfile:
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         shown = self._sample(entity.user)[drop:]
         reviewed = [item for item in shown if self._catalog.reviews.text(entity.user, item) is not None]
         stored = (self._catalog.reviews.text(entity.user, item) or "" for item in reviewed)

@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, create_model
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
-from augment.tasks.base import Checked, Context, Impossible, NamingOptions, Task, TaskOptions
+from augment.tasks.base import Checked, Context, Impossible, NamingOptions, Task, TaskOptions, require_history
 from augment.tasks.naming import UNKNOWN, known_or_missing, list_of
 from augrec.artefacts.tasks import About, Attributes, Gives
 
@@ -52,8 +52,7 @@ class Reasons(Task):
 
     def draft(self, entity: UserEntity, drop: int = 0) -> Draft:
         """See Task. A user without history cannot be asked about."""
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         history = entity.history[-min(self._context.max_history, self.options.items) :][drop:]
         if not history:
             raise Impossible("no_history: no item fits into the prompt")

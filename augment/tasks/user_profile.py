@@ -18,7 +18,7 @@ from pydantic import Field, create_model
 
 from augment.answers.answer import Answer, AnswerModel
 from augment.messages import Control, Draft
-from augment.tasks.base import Checked, Context, Contradiction, Impossible, NamingOptions, Task, TaskOptions
+from augment.tasks.base import Checked, Context, Contradiction, NamingOptions, Task, TaskOptions, require_history
 from augment.tasks.naming import UNKNOWN, distinct, informative, known_or_missing, list_of, name_type
 from augment.tasks.prose import OPENING, TERMS, check_prose, prose_answer
 from augment.tasks.reasoned_profile import READS, ReasonedProfile
@@ -104,8 +104,7 @@ class UserProfile(Task):
         """See Task. A user without history cannot be asked about."""
         if self._reasoned:
             return self._reasoned.draft(entity, drop)
-        if not entity.history:
-            raise Impossible("no_history: the user has no training interaction")
+        require_history(entity)
         history = entity.history[-self._context.max_history :][drop:]
         prose = self.options.style == "prose"
         template = "user_profile_prose.j2" if prose else "user_profile.j2"

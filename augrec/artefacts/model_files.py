@@ -12,6 +12,10 @@ BY_HASH = "sha256:"
 """Before the hash of weights where they are named by it, as tuning names the base of its adapter."""
 LONGEST_HEADER = 100_000_000
 """Bytes; safetensors refuses a longer one."""
+WHOLE = ("F64", "F32", "F16", "BF16")
+"""Formats in which one stored element is one parameter; others are quantised, and may hold several."""
+RECURRENT = ("mamba_d_state", "ssm_cfg", "state_size", "linear_num_key_heads")
+"""Keys of config.json of models some of whose layers keep a state instead of a key-value cache."""
 
 
 def model_config(folder: Path) -> dict[str, Any] | None:

@@ -46,6 +46,8 @@ RECORD_SCHEMA = pa.schema(
     ]
 )
 """`question` is "" where a task asks one question per entity; (entity, question) occurs once."""
+SHOWN_ITEMS = ("shown_history", "shown_candidates", "shown_similar")
+"""Columns that hold items."""
 REQUIRED = ("entity", "status", "fields")
 """What records of others must have, too; the rest says nothing where it is missing."""
 AUGMENT_AGAIN = "run the stage `augment` again: finished shards are kept"

@@ -42,7 +42,11 @@ def among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
 
     What `np.isin` says; of a million keys in about a sixth of its time in order, and needs no hash table.
     """
+    return among_sorted(keys, np.sort(known))
+
+
+def among_sorted(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """bool, of the shape of `keys`: which of them are among `known` (int64 [k]), which are in order."""
     if not len(known):
-        return np.zeros(len(keys), dtype=bool)
-    there = np.sort(known)
-    return there[np.minimum(np.searchsorted(there, keys), len(there) - 1)] == keys
+        return np.zeros(keys.shape, dtype=bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys

@@ -87,7 +87,7 @@ def read_training(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> Training
         raise DataError("the file does not hold what a training writes", where=path, remedy=remedy) from None
 
 
-def read_per_user(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> PerUser:
+def read_per_user(folder: TrainingFolder) -> PerUser:
     """The per-user values of a training, sorted by user. The values of a metric are read when they are asked for.
 
     Raises:
@@ -97,18 +97,18 @@ def read_per_user(folder: TrainingFolder, remedy: str = TRAIN_AGAIN) -> PerUser:
     path = folder.per_user
     if not path.exists():
         what = "this training has no per-user metrics, so nothing can be tested"
-        raise DataError(what, where=path, remedy=remedy)
-    table = read_parquet(path, columns=["user"], remedy=remedy)
+        raise DataError(what, where=path, remedy=TRAIN_AGAIN)
+    table = read_parquet(path, columns=["user"], remedy=TRAIN_AGAIN)
     if "user" not in table.column_names:
-        raise DataError("the column 'user' is missing", where=path, remedy=remedy)
+        raise DataError("the column 'user' is missing", where=path, remedy=TRAIN_AGAIN)
     users = table["user"].to_numpy().astype(np.int64)
     order = None
     if (users[1:] <= users[:-1]).any():
         order = np.argsort(users, kind="stable")
         users = users[order]
         if (users[1:] == users[:-1]).any():
-            raise DataError("a user occurs twice", where=path, remedy=remedy)
-    return PerUser(users, StoredValues(path, order, remedy))
+            raise DataError("a user occurs twice", where=path, remedy=TRAIN_AGAIN)
+    return PerUser(users, StoredValues(path, order))
 
 
 class StoredValues(Mapping[str, np.ndarray]):
@@ -117,16 +117,16 @@ class StoredValues(Mapping[str, np.ndarray]):
     What goes through many trainings, metric after metric, so reads each value once and holds one metric of them.
     """
 
-    def __init__(self, path: Path, order: np.ndarray | None, remedy: str) -> None:
-        self._path, self._order, self._remedy = path, order, remedy
-        with readable_parquet(path, remedy=remedy):
+    def __init__(self, path: Path, order: np.ndarray | None) -> None:
+        self._path, self._order = path, order
+        with readable_parquet(path, remedy=TRAIN_AGAIN):
             schema = read_schema(path)
         self._names = [name for name in schema.names if name != "user"]
         if not all(
             pa.types.is_floating(kind) or pa.types.is_integer(kind)
             for kind in (schema.field(name).type for name in self._names)
         ):
-            raise DataError("a metric's values are not numbers", where=path, remedy=remedy)
+            raise DataError("a metric's values are not numbers", where=path, remedy=TRAIN_AGAIN)
         self._kept: dict[str, np.ndarray] = {}
 
     def __getitem__(self, metric: str) -> np.ndarray:
@@ -139,7 +139,7 @@ class StoredValues(Mapping[str, np.ndarray]):
         return self._kept[metric]
 
     def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        table = read_parquet(self._path, columns=names, remedy=self._remedy)
+        table = read_parquet(self._path, columns=names, remedy=TRAIN_AGAIN)
         found = {name: table[name].to_numpy().astype(np.float64, copy=False) for name in names}
         return found if self._order is None else {name: values[self._order] for name, values in found.items()}
 
@@ -151,6 +151,11 @@ class StoredValues(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def stored_means(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Means of metrics as `metrics.json` holds them: null for what is no number, which JSON has no word for."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _means(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -22,8 +22,7 @@ from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.side import side_information
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import finished_trainings
-from augrec.pipeline.trained_model import side_of
-from augrec.pipeline.training import Training
+from augrec.pipeline.training import Training, side_of
 from augrec.report.measures.distant_users import Nearness, distant_pairs, nearness, places
 from augrec.report.render.wording import signed
 from recsys.augmentation import FeatureMatrix, SideInformation

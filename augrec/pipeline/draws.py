@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.sorted_rows import among_sorted
 from recsys.augmentation import Edges, FeatureMatrix
 from recsys.data.dataset import Dataset
 
@@ -40,7 +41,7 @@ def random_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> Ed
     open_edges = np.flatnonzero(~rare)
     while open_edges.size:
         pairs = rng.integers(n_items, size=(2, open_edges.size))
-        taken = _among(owned, edges.user[open_edges] * n_items + pairs).any(axis=0) | (pairs[0] == pairs[1])
+        taken = among_sorted(edges.user[open_edges] * n_items + pairs, owned).any(axis=0) | (pairs[0] == pairs[1])
         drawn[:, open_edges[~taken]] = pairs[:, ~taken]
         open_edges = open_edges[taken]
     return Edges(edges.user, drawn[0], drawn[1], edges.weight)
@@ -87,7 +88,7 @@ def shuffled_edges(edges: Edges, dataset: Dataset, rng: np.random.Generator) -> 
     user = owner[place]
     owned = np.sort(dataset.train @ np.array([dataset.n_items, 1]))
     items = np.stack([edges.positive, edges.negative])
-    owns = _among(owned, user * dataset.n_items + items) & (items < dataset.n_items)
+    owns = among_sorted(user * dataset.n_items + items, owned) & (items < dataset.n_items)
     kept = np.flatnonzero(~owns.any(axis=0))
     kept = kept[np.argsort(user[kept], kind="stable")]
     return Edges(user[kept], edges.positive[kept], edges.negative[kept], edges.weight[kept])
@@ -157,11 +158,3 @@ def without_content(matrix: FeatureMatrix, kind: str, rng: np.random.Generator) 
     else:
         dense = np.tile(present.mean(axis=0), (matrix.rows, 1))
     return FeatureMatrix.from_dense(dense, missing=np.flatnonzero(~matrix.mask))
-
-
-def _among(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Which of `keys` are in `sorted_keys`."""
-    if not len(sorted_keys):
-        return np.zeros(keys.shape, dtype=np.bool_)
-    place = np.searchsorted(sorted_keys, keys).clip(max=len(sorted_keys) - 1)
-    return np.asarray(sorted_keys[place] == keys)

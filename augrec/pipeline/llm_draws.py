@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augment.options import MOST_DRAWS
+
 
 def draw_name(name: str, draw: int) -> str:
     """What the source or the variant of a draw is called; the first one keeps its name."""
@@ -50,8 +52,4 @@ def with_draws(raw: Any) -> Any:
 
 def _draws(source: Any) -> int:
     draws = source.get("draws") if isinstance(source, Mapping) else None
-    return draws if isinstance(draws, int) and not isinstance(draws, bool) and draws <= MOST else 1
-
-
-MOST = 20
-"""Draws of a source."""
+    return draws if isinstance(draws, int) and not isinstance(draws, bool) and draws <= MOST_DRAWS else 1

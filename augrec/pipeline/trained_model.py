@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from augrec.pipeline.side import side_information
-from augrec.pipeline.training import Training, uses_side
-from recsys.augmentation import SideInformation
+from augrec.pipeline.training import Training, side_of
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender
 from recsys.training.restore import restore
-
-
-def side_of(training: Training, dataset: Dataset) -> SideInformation:
-    """What a training's model is given beside interactions; nothing for a model that takes nothing.
-
-    Args:
-        training: of a run whose augmentation and matrices are there.
-        dataset: the run's.
-    """
-    config, variant = training.config, training.config.variants[training.variant]
-    if not uses_side(config, variant):
-        return SideInformation()
-    return side_information(training.run_folder, variant, dataset, training.seed)
 
 
 def trained_model(training: Training, dataset: Dataset) -> Recommender:

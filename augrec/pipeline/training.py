@@ -18,6 +18,7 @@ from recsys.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from augrec.pipeline.config import Config, Variant
+    from recsys.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,19 @@ def uses_side(config: Config, variant: Variant) -> bool:
     return variant.source is not None or FAMILIES[model.family].uses_features(model)
 
 
+def side_of(training: Training, dataset: Dataset) -> SideInformation:
+    """What a training's model is given beside interactions; nothing for a model that takes nothing.
+
+    Args:
+        training: of a run whose augmentation and matrices are there.
+        dataset: the run's.
+    """
+    config, variant = training.config, training.config.variants[training.variant]
+    if not uses_side(config, variant):
+        return SideInformation()
+    return side_information(training.run_folder, variant, dataset, training.seed)
+
+
 def train_one(training: Training, beside_others: bool) -> float:
     """One training, in a worker process; returns the monitored metric on validation.
 
@@ -114,9 +128,7 @@ def train_one(training: Training, beside_others: bool) -> float:
     variant = config.variants[training.variant]
     start = variant.start_from
     dataset = Dataset.load(RunFolder(training.run_folder).dataset, test=training.judge_test)
-    side = SideInformation()
-    if uses_side(config, variant):
-        side = side_information(training.run_folder, variant, dataset, training.seed)
+    side = side_of(training, dataset)
     options = config.training
     if beside_others and options.threads is None:
         options = options.model_copy(update={"threads": 1})

@@ -8,7 +8,6 @@ vector per edge. All sums have a fixed order, so gradients are the same in every
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.gather import lookup
+from recsys.graph.sparse_operator import csr_tensor
 
 
 class Pattern(nn.Module):
@@ -105,15 +105,8 @@ class Pattern(nn.Module):
     def matrix(self, values: Tensor, *, transposed: bool = False) -> Tensor:
         """The torch CSR tensor of these values; no copy, except that the transpose has its values reordered."""
         prefix, shape = ("transposed_", self.shape[::-1]) if transposed else ("", self.shape)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
-            return torch.sparse_csr_tensor(
-                getattr(self, prefix + "pointers"),
-                getattr(self, prefix + "columns"),
-                values[self.by_column] if transposed else values,
-                size=shape,
-                check_invariants=False,
-            )
+        pointers, columns = (getattr(self, prefix + name) for name in ("pointers", "columns"))
+        return csr_tensor([pointers, columns, values[self.by_column] if transposed else values], shape)
 
 
 def _full(x: Tensor) -> Tensor:

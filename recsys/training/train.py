@@ -7,7 +7,6 @@ therefore marks a finished training.
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 import time
@@ -25,6 +24,7 @@ from augrec.artefacts.files import atomic_path, read_json, write_json, write_par
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.progress import Ticker
 from augrec.artefacts.run_folder import TrainingFolder
+from augrec.artefacts.trainings import stored_means
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from recsys.data.noise import false_interactions, with_false_interactions, write_noise
@@ -257,8 +257,8 @@ class TrainingProcess:
             "judged": self.job.model.judged.value,
             "lower_is_better": [name for name in names if Metric.parse(name).lower_is_better],
             **({"judged_with": settings} if settings else {}),
-            "valid": _finite(valid.mean) if valid else {},
-            "test": _finite(test.mean) if test else {},
+            "valid": stored_means(valid.mean) if valid else {},
+            "test": stored_means(test.mean) if test else {},
             "deterministic": self.job.deterministic,
             "best_epoch": fitted.best_epoch,
             "epochs": fitted.epochs,
@@ -307,10 +307,6 @@ def _finished(folder: Path, fingerprint: str) -> bool:
 def _size(recommender: Recommender) -> int:
     learned = [p for p in recommender.parameters() if p.requires_grad] or recommender.state_dict().values()
     return sum(tensor.numel() for tensor in learned)
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _write(

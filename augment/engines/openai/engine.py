@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from augment.accounting.endpoints import Accounts
-from augment.engines.base import Engine, EngineFailed, EngineInputs
+from augment.engines.base import BROKEN_OFF, Engine, EngineFailed, EngineInputs
 from augment.engines.openai.dialect import Scores, answer_text, chat_payload, read_scores, scoring_payload
 from augment.engines.openai.endpoints import Endpoints
 from augment.engines.openai.http import KEPT, Reply
@@ -26,8 +26,6 @@ from augrec.artefacts.errors import AugrecError
 BLOCKS = 64
 """Multiples of `concurrency` handed over at once; large, so that draining is rare."""
 MOST_FINGERPRINTS = 20
-TROUBLE = ("abort", "error")
-"""Finish reasons by which a server of vLLM's says that it broke off, which says nothing of the request."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +221,7 @@ class OpenAIEngine(Engine):
             error=error,
             label_logprobs=scores.logprobs if scores else (),
             notes=(*(scores.notes if scores else ()), *odd),
-            unanswered=answer.finish_reason in TROUBLE,
+            unanswered=answer.finish_reason in BROKEN_OFF,
         )
         return Outcome(completion, scores.doubt if scores else None)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from augment.accounting.model_figures import model_figures
-from augment.engines.base import Engine, EngineFailed, EngineInputs
+from augment.engines.base import BROKEN_OFF, Engine, EngineFailed, EngineInputs
 from augment.engines.vllm.chat import Chat
 from augment.engines.vllm.extra import check_names
 from augment.engines.vllm.number_format import settled_format
@@ -30,8 +30,6 @@ from augrec.artefacts.threads import threads_in_words
 
 BLOCKS_WHEN_NOT_EXACT = 64
 """Multiples of max_num_seqs handed over at once when blocks need not be whole; large, so that draining is rare."""
-TROUBLE = ("abort", "error")
-"""Finish reasons by which vLLM says that it broke off, which says nothing of the request."""
 MOST_LABELS = 128
 """vLLM 0.32 reports no more chosen tokens per request."""
 
@@ -304,7 +302,7 @@ class VllmEngine(Engine):
                 busy=_busy(output.metrics),
                 error=None if reason != "error" else f"engine_error: finished with {written.finish_reason}",
                 label_logprobs=scores,
-                unanswered=written.finish_reason in TROUBLE,
+                unanswered=written.finish_reason in BROKEN_OFF,
             )
 
 

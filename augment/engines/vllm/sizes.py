@@ -22,18 +22,14 @@ from typing import Any
 from augment.accounting.roofline import BYTES
 from augment.engines.memory import MemoryNeed, UnknownSize
 from augment.engines.vllm.options import VllmOptions
-from augrec.artefacts.model_files import model_config, read_tensor_header, weight_files
+from augrec.artefacts.model_files import RECURRENT, WHOLE, model_config, read_tensor_header, weight_files
 
 LIBRARIES = 1 << 30
 """Bytes of CUDA graphs, and of what the libraries keep for themselves."""
 STEP_TOKENS = 8192
 """Tokens of one step on a GPU where the options do not say: vLLM's default on large ones."""
-WHOLE = ("F64", "F32", "F16", "BF16")
-"""Formats in which one stored element is one parameter."""
 QUANTISED_ON_LOADING = {"fp8": 1.0, "experts_int8": 1.0, "bitsandbytes": 0.5625}
 """Bytes per parameter of the methods that quantise ordinary weights while they are loaded."""
-RECURRENT = ("mamba_d_state", "ssm_cfg", "state_size", "linear_num_key_heads")
-"""Keys of models some of whose layers keep a state instead of a cache."""
 
 
 def memory_need(folder: Path, options: VllmOptions) -> MemoryNeed:

@@ -22,7 +22,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import atomic_path, remove_file
 from augrec.artefacts.named import named_records, named_sources
 from augrec.artefacts.names import did_you_mean
-from augrec.artefacts.records import RECORD_SCHEMA, Records, StoredRecord, read_records
+from augrec.artefacts.records import RECORD_SCHEMA, SHOWN_ITEMS, Records, StoredRecord, read_records
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import read_side_table
 from augrec.artefacts.source_folder import TaskFolder
@@ -34,8 +34,6 @@ ROWS = 4096
 """Records in memory at a time."""
 PLAIN = tuple(name for name in RECORD_SCHEMA.names if name not in ("entity", "fields", "task"))
 """Columns of records that are taken as they are."""
-SHOWN = ("shown_history", "shown_candidates", "shown_similar")
-"""Columns of records that hold items."""
 ANSWER, IDS = "answer_", "_source_id"
 
 
@@ -235,7 +233,7 @@ def _table(
     for name in PLAIN:
         values = [getattr(record, name) for record in part]
         columns[name] = pa.array(values, RECORD_SCHEMA.field(name).type)
-        if name in SHOWN:
+        if name in SHOWN_ITEMS:
             columns[f"{name}{IDS}s"] = pa.array([names.items(shown) for shown in values], pa.list_(pa.string()))
     for name, kind in types.items():
         values = [(record.fields or {}).get(name) for record in part]

@@ -15,8 +15,7 @@ from augrec.artefacts.matrices import read_field
 from augrec.pipeline.side import DATA_GROUP, OWN_TEXT
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import encoder_of
-from augrec.pipeline.trained_model import side_of
-from augrec.pipeline.training import Training
+from augrec.pipeline.training import Training, side_of
 from embed.records import OWN_COLUMNS
 from embed.texts import item_text
 from recsys.augmentation import SideInformation

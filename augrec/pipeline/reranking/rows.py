@@ -21,7 +21,7 @@ from augrec.artefacts.metrics import Metric
 from augrec.artefacts.ranked_lists import write_ranked_lists
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.tasks import Ranking
-from augrec.artefacts.trainings import TrainingResult, read_training
+from augrec.artefacts.trainings import TrainingResult, read_training, stored_means
 from augrec.pipeline.reranking.answers import Answers, read_ranking, read_rating
 from augrec.pipeline.reranking.lists import cutoffs_of, read_lists
 from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Control, RerankRow
@@ -186,8 +186,8 @@ class Rows(ABC):
         before = self._evaluated(side, side.lists, cutoffs_of(self.training))
         return {
             "asked": len(users),
-            "among_asked": _finite({name: _mean(values[users]) for name, values in test.per_user.items()}),
-            "unchanged": _finite({name: _mean(values[users]) for name, values in before.per_user.items()}),
+            "among_asked": stored_means({name: _mean(values[users]) for name, values in test.per_user.items()}),
+            "unchanged": stored_means({name: _mean(values[users]) for name, values in before.per_user.items()}),
         }
 
     def _made_with(self, row: RerankRow, weights: Weights) -> dict[str, Any]:
@@ -231,7 +231,7 @@ class Rows(ABC):
             "judged": self.model.judged.value,
             "lower_is_better": [name for name in names if Metric.parse(name).lower_is_better],
             **({"judged_with": settings} if settings else {}),
-            **{split: _finite(found[split].mean) if split in found else {} for split in SPLITS},
+            **{split: stored_means(found[split].mean) if split in found else {} for split in SPLITS},
             "deterministic": base.deterministic and row.control not in ("random", "shuffled") and self._greedy(row),
             "reranked": dict(made),
             "n_test_users": found["test"].n_users,
@@ -349,7 +349,3 @@ def _rate(lists: RankedLists, n_items: int) -> Callable[[Tensor], Tensor]:
 def _mean(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}

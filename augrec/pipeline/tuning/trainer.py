@@ -30,12 +30,11 @@ from augrec.artefacts.threads import Threads, most_threads, threads_in_words
 from augrec.artefacts.token_sequences import TokenSequence, read_sequences
 from augrec.artefacts.tune_folder import TuneFolder
 from augrec.artefacts.versions import installed_version
+from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.tuning.answer_loss import IGNORED, trainer_class
 from augrec.pipeline.tuning.number_format import settle
 from augrec.pipeline.tuning.settings import TrainerSettings
 
-AGAIN = 75
-"""The exit code of a training that was told to stop, and goes on next time; `augrec.pipeline.host.stopping`."""
 MADE_OF = "made_of.json"
 """In a checkpoint's folder, written when all the rest of it is there: the fingerprint of the training."""
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")

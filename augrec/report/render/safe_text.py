@@ -9,9 +9,9 @@ import re
 from typing import Any
 
 from augrec.artefacts.visible import visible
+from augrec.report.render.wording import DASH
 
 TEXT_SHOWN = 1500
-DASH = "–"
 
 _LIST_OR_RULE = re.compile(r"^([-+](?=[\s-]|$)|=|\d+[.)](?=\s|$))")
 

@@ -115,3 +115,8 @@ def grams(value: float | None) -> str:
     if value is None:
         return DASH
     return f"{significant(value / 1000)} kg" if value >= 1000 else f"{significant(value)} g"
+
+
+def answers_in_words(task: str) -> str:
+    """ "user profiles" for user_profile."""
+    return task.replace("_", " ") + ("" if task.endswith("s") else "s")

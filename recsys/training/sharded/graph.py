@@ -9,7 +9,6 @@ backward is the same operator on the gradient, with the same messages.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from augrec.artefacts.errors import UsageError
+from recsys.graph.sparse_operator import Operator, csr_tensor
 from recsys.training.distributed import Team
 
 
@@ -165,18 +165,15 @@ class _Block(nn.Module):
         rows = sp.csr_array(matrix)
         rows.sort_indices()
         self.shape = rows.shape
-        index = np.int32 if max(rows.nnz, *rows.shape) <= np.iinfo(np.int32).max else np.int64
+        index = Operator.index_type(rows.nnz, max(rows.shape))
         for name, part in (("pointers", rows.indptr), ("columns", rows.indices)):
             self.register_buffer(name, torch.from_numpy(part.astype(index)), persistent=False)
         self.register_buffer("values", torch.from_numpy(rows.data.astype(np.float32)), persistent=False)
 
     def forward(self, added: Tensor, x: Tensor) -> None:
         """Adds `A x` to `added`."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
-            pointers, columns, values = (self.get_buffer(name) for name in ("pointers", "columns", "values"))
-            matrix = torch.sparse_csr_tensor(pointers, columns, values, size=self.shape, check_invariants=False)
-        added.addmm_(matrix, x)
+        parts = [self.get_buffer(name) for name in ("pointers", "columns", "values")]
+        added.addmm_(csr_tensor(parts, self.shape), x)
 
 
 class _MeanOfPowers(torch.autograd.Function):

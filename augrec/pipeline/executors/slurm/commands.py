@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from augrec.pipeline.executors.commands import ConfigPath
 from augrec.pipeline.host.terminal import say, terminal
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, e.g. configs/ml-100k/demo.yaml.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.")]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from augrec.report.numbers.variants import Trained
 from augrec.report.pages.run.roles import Roles
 from augrec.report.render.tables import Table, table, word, words
-from augrec.report.render.wording import counted, listed
+from augrec.report.render.wording import answers_in_words, counted, listed
 
 TREATED = {
     "none": "without its {}",
@@ -78,12 +78,10 @@ def _sentence(variant: Trained, roles: Roles) -> str:
         by = by if planned.source in roles.llm_sources else f"the source {planned.source}, which is no language model,"
         read = f"the training interactions and from what {by} wrote"
     parts = [f"{variant.model} {'computed' if variant.deterministic else 'learned'} from {read}"]
-    treated = [TREATED.get(how, f"its {{}} {how}").format(_in_words(task)) for task, how in planned.changed.items()]
+    treated = [
+        TREATED.get(how, f"its {{}} {how}").format(answers_in_words(task)) for task, how in planned.changed.items()
+    ]
     parts += [listed(treated)] if treated else []
     parts += ["nothing in it is drawn at random"] if variant.deterministic else []
     parts += [f"asked {counted(len(planned.draws), 'time')}"] if len(planned.draws) > 1 else []
     return f"{'; '.join(parts)}."
-
-
-def _in_words(task: str) -> str:
-    return task.replace("_", " ") + ("" if task.endswith("s") else "s")

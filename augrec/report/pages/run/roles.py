@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from augrec.report.numbers.variants import Trained
 from augrec.report.options import ReportOptions
-from augrec.report.render.wording import listed
+from augrec.report.render.wording import answers_in_words, listed
 
 BY_NAME = {
     "content": {"shuffled", "shuffle", "permuted", "random", "constant"},
@@ -146,7 +146,7 @@ class Roles:
         edges = [how for task, how in changed.items() if self.kinds.get(task) == "edges"]
         if len(changed) == len(edges) == 1 and edges[0] in OF_EDGES:
             return OF_EDGES[edges[0]]
-        named = listed([_in_words(task) for task in changed])
+        named = listed([answers_in_words(task) for task in changed])
         if set(changed.values()) == {INTERACTIONS}:
             return f"what the {named} say, rather than any vectors that know the training interactions, is what helps"
         if "none" not in changed.values():
@@ -171,11 +171,6 @@ class Roles:
         if planned.reranked:
             return planned.reranked.control is not None
         return planned.source not in self.llm_sources or bool(planned.changed)
-
-
-def _in_words(task: str) -> str:
-    """ "user profiles" for user_profile."""
-    return task.replace("_", " ") + ("" if task.endswith("s") else "s")
 
 
 def _kind_by_name(name: str) -> str | None:
