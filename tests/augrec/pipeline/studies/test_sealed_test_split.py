@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import AugrecError
+from augrec.artefacts.interactions import read_histories, read_interactions
+from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.experiment.plan import ExperimentPlan, read_experiment
 from augrec.pipeline.studies.experiment.search import search_models
@@ -69,6 +71,12 @@ def test_a_search_reads_no_test_interaction_even_of_blends_and_false_interaction
     assert [row["state"] for row in written] == ["complete"] * 2
     with pytest.raises(HeldOutRowsRead):
         Dataset.load(run.files.dataset)
+    dataset = Dataset.load(run.files.dataset, test=False)
+    interactions = DatasetFolder(run.files.dataset).interactions
+    with pytest.raises(HeldOutRowsRead):
+        read_interactions(interactions, dataset.n_users, dataset.n_items, splits=("test",))
+    with pytest.raises(HeldOutRowsRead):
+        read_histories(interactions, "test", dataset.n_users, dataset.n_items)
 
 
 def searchable(path: Path, *overrides: str) -> tuple[ExperimentPlan, Run]:
