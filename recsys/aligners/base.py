@@ -28,6 +28,11 @@ class Embeddings(NamedTuple):
 class Aligner(nn.Module):
     """Does nothing; subclasses override what they need. Its parameters are trained with those of the model."""
 
+    @property
+    def reads_final(self) -> bool:
+        """Whether its terms are of propagated embeddings."""
+        return type(self).terms is not Aligner.terms
+
     @classmethod
     def build(
         cls,

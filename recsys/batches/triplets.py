@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -39,6 +39,12 @@ class Triplets:
         weight = None if self.weight is None else self.weight.to(device)
         user, positive, negative = (part.to(device) for part in (self.user, self.positive, self.negative))
         return Triplets(user, positive, negative, weight, self.observed)
+
+    def among(self, users: Tensor, items: Tensor) -> Triplets:
+        """The batch with places among these users and items (int64, ascending) instead of ids."""
+        user = torch.searchsorted(users, self.user.contiguous())
+        positive, negative = torch.searchsorted(items, torch.stack([self.positive, self.negative]))
+        return replace(self, user=user, positive=positive, negative=negative)
 
     def share(self, rank: int, size: int) -> Triplets:
         """Every `size`-th triplet, of the observed and of the suggested ones, which are dealt out separately.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.graph.adjacency import symmetric
+from recsys.graph.reach import Reach, rows_of_sum
 from recsys.graph.sparse_operator import Operator, csr_tensor
 
 Pooling = Literal["mean", "sum"]
@@ -139,6 +140,22 @@ class SmoothingGraph(nn.Module):
             self._by_user = torch.argsort(self._by_item)
         return self._by_item, self._by_user
 
+    def reach(self, table: Tensor, layers: int, users: Tensor, items: Tensor) -> Reach | None:
+        """What `forward` needs to know to compute the rows of a batch alone, or None where it is better to compute all.
+
+        Args:
+            table: the embeddings of users or items.
+            layers: as of `forward`.
+            users, items: int64, which rows are wanted; in any order, several times or once.
+        """
+        if not layers or not self.hop.is_compiled(table):
+            return None
+        reach = Reach(self.hop, users, items)
+        if not reach.worth:
+            return None
+        reach.extend(layers)
+        return reach
+
     def forward(
         self,
         users: Tensor,
@@ -148,6 +165,7 @@ class SmoothingGraph(nn.Module):
         pooling: Pooling = "mean",
         first: Literal[0, 1] = 0,
         hops: Hops | None = None,
+        reach: Reach | None = None,
     ) -> tuple[Tensor, Tensor]:
         """`A^first x + .. + A^layers x`, or the mean of these, for x = (users [n_users, d], items [n_items, d]).
 
@@ -157,9 +175,12 @@ class SmoothingGraph(nn.Module):
             pooling: mean or sum.
             first: whether x itself takes part (0) or not (1).
             hops: the graph's edges, `whole` unless given.
+            reach: of some rows, from the method of this name; then the result is `reach.rows` of the users and items.
         """
         scale = 1.0 / (layers + 1 - first) if pooling == "mean" else 1.0
         users, items = self.hop.cast(users), self.hop.cast(items)
+        if reach is not None:
+            return rows_of_sum(users, items, self.hop, reach, layers, first, scale)
         return _SumOfPowers.apply(users, items, hops or self.whole, layers, first, scale)
 
 

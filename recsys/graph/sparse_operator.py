@@ -155,22 +155,54 @@ class Operator(nn.Module):
                 product = self._torch_sparse(transposed).matmul(x.contiguous())
                 product = product if plus is None else product.add_(plus)
                 return product if scale == 1.0 else product.mul_(scale)
-            if x.device.type == "cpu" and x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORTH_LOADING:
-                return self._compiled(x, plus, scale, transposed)
+            if self.is_compiled(x):
+                return self.multiply_some(x, plus=plus, scale=scale, transposed=transposed)
             matrix = self.matrix(transposed=transposed)
             if plus is None:
                 return matrix @ x if scale == 1.0 else (matrix @ x).mul_(scale)
             return torch.addmm(plus, matrix, x, beta=scale, alpha=scale)
 
-    def _compiled(self, x: Tensor, plus: Tensor | None, scale: float, transposed: bool) -> Tensor:
-        """`multiply` on the CPU by `row_sums`: the same to the last bit, but for sums that are cut into blocks."""
+    def is_compiled(self, x: Tensor) -> bool:
+        """Whether products with x are those of `row_sums`."""
+        large = x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORTH_LOADING
+        return large and x.device.type == "cpu" and self.backend == "csr"
+
+    def multiply_some(
+        self,
+        x: Tensor,
+        *,
+        plus: Tensor | None = None,
+        scale: float = 1.0,
+        transposed: bool = False,
+        rows: np.ndarray | None = None,
+        held: np.ndarray | None = None,
+        given: np.ndarray | None = None,
+    ) -> Tensor:
+        """`multiply` on the CPU by `row_sums`: the same to the last bit, but for sums that are cut into blocks.
+
+        Rows of the result that are not among `rows` hold anything. See `row_sums.product`.
+        """
         from recsys.graph.row_sums import product
 
         x, plus = x.detach().contiguous(), None if plus is None else plus.detach().contiguous()
         out = x.new_empty(self._stored(transposed)[1][0], x.shape[1])
-        before = None if plus is None else plus.numpy()
-        product(self._parts(transposed), x.numpy(), before, scale, out.numpy(), torch.get_num_threads())
+        before, threads = None if plus is None else plus.numpy(), torch.get_num_threads()
+        parts = self._parts(transposed)
+        product(parts, x.numpy(), before, scale, out.numpy(), threads, rows=rows, held=held, given=given)
         return out
+
+    def entries_of(self, rows: np.ndarray, *, transposed: bool = False) -> int:
+        """How many entries the rows (int64 [m]) of the matrix have (transposed: of its transpose)."""
+        pointers = getattr(self, self._stored(transposed)[0] + "row_pointers").numpy()
+        return int((pointers[rows + 1] - pointers[rows]).sum(dtype=np.int64))
+
+    def neighbours(self, rows: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+        """bool [columns]: which have an entry in one of these rows (int64 [m]) of the matrix. On the CPU."""
+        from recsys.graph.row_sums import neighbours
+
+        prefix, (_, columns) = self._stored(transposed)
+        pointers, indices = (getattr(self, prefix + name).numpy() for name in BUFFERS[:2])
+        return neighbours(pointers, indices, rows, columns)
 
     def apply_to(self, x: Tensor) -> Tensor:
         """`A x` for dense x [columns, d]; result [rows, d], of the operator's type also under autocast."""

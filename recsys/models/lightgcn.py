@@ -24,6 +24,7 @@ from recsys.models.parts.graph_recommender import Propagated
 from recsys.models.parts.pairwise_graph import PairwiseGraphModel
 
 if TYPE_CHECKING:
+    from recsys.batches.triplets import Triplets
     from recsys.models.options.lightgcn import LightGcnOptions
 
 
@@ -45,3 +46,14 @@ class LightGCN(PairwiseGraphModel):
             kept = draw.kept("edges", 2 * self.graph.edges, options.edge_keep)
             hops = self.graph.thinned(kept, 1 / options.edge_keep if options.rescale else 1.0)
         return Propagated(Embeddings(*self.graph(*start, options.layers, pooling=options.pooling, hops=hops)))
+
+    def propagate_for(self, batch: Triplets, start: Embeddings, draw: Draws) -> Propagated:
+        """See `GraphRecommender.propagate_for`: the batch's rows alone, unless others are read or edges dropped."""
+        options = self.options
+        others = self.side is not None or self.aligner.reads_final or options.edge_keep < 1
+        items = torch.cat([batch.positive, batch.negative])
+        reach = None if others else self.graph.reach(start.users, options.layers, batch.user, items)
+        if reach is None:
+            return self.propagate(start, draw)
+        final = self.graph(*start, options.layers, pooling=options.pooling, reach=reach)
+        return Propagated(Embeddings(*final), places=batch.among(*reach.rows))

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from recsys.batches.triplets import Triplets
 from recsys.gather import lookup
+from recsys.graph.reach import Reach
 from recsys.graph.smoothing import SmoothingGraph
 from recsys.graph.sparse_operator import Operator
 from recsys.models.base import EmbeddingRecommender, embedding_table
@@ -124,18 +125,31 @@ class TextGcn(EmbeddingRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """See `EmbeddingRecommender.forward`: at length 1, so that inner products are cosines."""
+        return self._smoothed(*self._joined(), None)
+
+    def _joined(self) -> tuple[Tensor, Tensor]:
+        """The embeddings with the texts, before they are smoothed."""
         users, items = self.user_embedding, self.item_embedding
         for projection in self.user_text.values():
             users = users + projection()
         for projection in self.item_text.values():
             items = items + projection()
-        users, items = self.graph(users, items, self.layers)
+        return users, items
+
+    def _smoothed(self, users: Tensor, items: Tensor, reach: Reach | None) -> tuple[Tensor, Tensor]:
+        users, items = self.graph(users, items, self.layers, reach=reach)
         return F.normalize(users.float()), F.normalize(items.float())
 
     def loss(self, batch: Triplets) -> dict[str, Tensor]:
         """The term `softmax`, a mean over the batch; see `TrainedRecommender.loss`."""
-        users, items = self()
+        start, user = self._joined(), batch.user
         candidates, right = torch.unique(batch.positive, return_inverse=True)
-        logits = lookup(users, batch.user) @ lookup(items, candidates).T / self.temperature
+        reach = self.graph.reach(start[0], self.layers, user, candidates)
+        users, items = self._smoothed(*start, reach)
+        if reach is None:
+            items = lookup(items, candidates)
+        else:  # the items are these candidates already
+            user = torch.searchsorted(reach.rows[0], user)
+        logits = lookup(users, user) @ items.T / self.temperature
         losses = F.cross_entropy(logits, right, reduction="none")
         return {"softmax": losses.mean() if batch.weight is None else (losses * batch.weight).mean()}

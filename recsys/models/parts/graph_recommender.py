@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from recsys.draws import Draws
 from recsys.models.base import EmbeddingRecommender, Fitted
 
 if TYPE_CHECKING:
+    from recsys.batches.triplets import Triplets
     from recsys.training.job import FitJob
 
 
@@ -23,9 +24,11 @@ class Propagated:
 
     Attributes:
         final: embeddings after propagation, before attached side features.
+        places: where a batch's rows are, if `final` has only these: the batch with places instead of ids.
     """
 
     final: Embeddings
+    places: Triplets | None = field(default=None, kw_only=True)
 
 
 class GraphRecommender(EmbeddingRecommender):
@@ -65,6 +68,13 @@ class GraphRecommender(EmbeddingRecommender):
             draw: the random draws of the model in training.
         """
 
+    def propagate_for(self, batch: Any, start: Embeddings, draw: Draws) -> Propagated:
+        """The pass of a training step; a model may leave out what `terms` does not read of it.
+
+        The aligner and attached side features read all rows.
+        """
+        return self.propagate(start, draw)
+
     @abstractmethod
     def terms(self, passed: Propagated, batch: Any) -> dict[str, Tensor]:
         """The model's own loss terms of a batch, already weighted; see `TrainedRecommender.loss`."""
@@ -75,7 +85,7 @@ class GraphRecommender(EmbeddingRecommender):
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """The loss terms of the model and of the aligner; see `TrainedRecommender.loss`."""
-        passed = self.propagate(self.aligner.start(self.aligner.join(self.table()), self.draw), self.draw)
+        passed = self.propagate_for(batch, self.aligner.start(self.aligner.join(self.table()), self.draw), self.draw)
         own, added = self.terms(passed, batch), self.aligner.terms(passed.final, batch, self.draw)
         if own.keys() & added.keys():
             raise ValueError(f"the model and its aligner both have a term {', '.join(own.keys() & added.keys())}")

@@ -53,8 +53,8 @@ class PairwiseGraphModel(GraphRecommender):
 
     def terms(self, passed: Propagated, batch: Triplets) -> dict[str, Tensor]:
         """See `GraphRecommender.terms`: `bpr` and `l2`."""
-        users, items = self.with_side(*passed.final)
-        rows = lookup(users, batch.user), lookup(items, batch.positive), lookup(items, batch.negative)
+        (users, items), at = self.with_side(*passed.final), passed.places or batch
+        rows = lookup(users, at.user), lookup(items, at.positive), lookup(items, at.negative)
         return {"bpr": bpr(*rows, batch.weight), "l2": self.l2 * self._penalty(batch)}
 
     def _penalty(self, batch: Triplets) -> Tensor:
