@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recsys.graph.adjacency import symmetric
 from recsys.graph.reach import Reach, rows_of_sum
-from recsys.graph.sparse_operator import Operator, csr_tensor
+from recsys.graph.sparse_operator import Operator, compiled_product, csr_tensor, worth_compiling
 
 Pooling = Literal["mean", "sum"]
 
@@ -214,6 +214,11 @@ class _SumOfPowers(torch.autograd.Function):
 
 
 def _product(matrix: Tensor, x: Tensor, plus: Tensor | None, scale: float) -> Tensor:
+    if worth_compiling(x, len(matrix.values())):
+        from recsys.graph.row_sums import Part
+
+        entries = (part.numpy() for part in (matrix.crow_indices(), matrix.col_indices(), matrix.values()))
+        return compiled_product([Part(slice(None), *entries)], len(matrix), x, plus, scale)
     with torch.autocast(x.device.type, enabled=False):
         if plus is not None:
             return torch.addmm(plus, matrix, x, beta=scale, alpha=scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -164,8 +164,7 @@ class Operator(nn.Module):
 
     def is_compiled(self, x: Tensor) -> bool:
         """Whether products with x are those of `row_sums`."""
-        large = x.shape[1] >= NARROW and x.shape[1] * len(self.values) >= WORTH_LOADING
-        return large and x.device.type == "cpu" and self.backend == "csr"
+        return self.backend == "csr" and worth_compiling(x, len(self.values))
 
     def multiply_some(
         self,
@@ -182,14 +181,8 @@ class Operator(nn.Module):
 
         Rows of the result that are not among `rows` hold anything. See `row_sums.product`.
         """
-        from recsys.graph.row_sums import product
-
-        x, plus = x.detach().contiguous(), None if plus is None else plus.detach().contiguous()
-        out = x.new_empty(self._stored(transposed)[1][0], x.shape[1])
-        before, threads = None if plus is None else plus.numpy(), torch.get_num_threads()
-        parts = self._parts(transposed)
-        product(parts, x.numpy(), before, scale, out.numpy(), threads, rows=rows, held=held, given=given)
-        return out
+        size = self._stored(transposed)[1][0]
+        return compiled_product(self._parts(transposed), size, x, plus, scale, rows=rows, held=held, given=given)
 
     def entries_of(self, rows: np.ndarray, *, transposed: bool = False) -> int:
         """How many entries the rows (int64 [m]) of the matrix have (transposed: of its transpose)."""
@@ -280,6 +273,23 @@ class _Powers(torch.autograd.Function):
 def block_count(rows: int, columns: int, entries: int) -> int:
     """Blocks of so many columns that a row has about `ENTRIES` entries in each, but not fewer columns than `LEAST`."""
     return max(1, round(columns / max(LEAST, ENTRIES * rows * columns / max(1, entries))))
+
+
+def worth_compiling(x: Tensor, entries: int) -> bool:
+    """Whether the product of a matrix of so many entries with x is better one of `row_sums`."""
+    return x.device.type == "cpu" and x.shape[1] >= NARROW and x.shape[1] * entries >= WORTH_LOADING
+
+
+def compiled_product(
+    parts: Sequence[Part], size: int, x: Tensor, plus: Tensor | None, scale: float, **some: np.ndarray | None
+) -> Tensor:
+    """`scale * (plus + A x)` [size, d] by `row_sums.product`, without a gradient; see there for parts and `some`."""
+    from recsys.graph.row_sums import product
+
+    x, plus = x.detach().contiguous(), None if plus is None else plus.detach().contiguous()
+    out, before = x.new_empty(size, x.shape[1]), None if plus is None else plus.numpy()
+    product(parts, x.numpy(), before, scale, out.numpy(), torch.get_num_threads(), **some)
+    return out
 
 
 def use_backend(model: nn.Module, backend: Backend) -> None:

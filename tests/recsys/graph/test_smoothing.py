@@ -38,8 +38,14 @@ def test_sums_and_means_of_powers(layers: int, first: Literal[0, 1], pooling: Li
     assert torch.allclose(found, dense(joint(), torch.cat([users, items]), layers, first, pooling), atol=1e-6)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("layers", "first"), [(1, 0), (2, 1), (3, 0)])
-def test_each_direction_of_an_edge_is_dropped_for_itself(layers: int, first: Literal[0, 1]) -> None:
+def test_each_direction_of_an_edge_is_dropped_for_itself(
+    layers: int, first: Literal[0, 1], compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiled:
+        for name in ("WORTH_LOADING", "NARROW"):
+            monkeypatch.setattr(f"recsys.graph.sparse_operator.{name}", 0)
     graph, (users, items) = SmoothingGraph(EDGES, USERS, ITEMS).double(), embeddings()
     kept = torch.rand(2 * len(EDGES), generator=torch.Generator().manual_seed(3)) < 0.6
     matrix = joint()
@@ -56,7 +62,11 @@ def test_each_direction_of_an_edge_is_dropped_for_itself(layers: int, first: Lit
         assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_keeping_every_edge_is_the_whole_graph() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_keeping_every_edge_is_the_whole_graph(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if compiled:
+        for name in ("WORTH_LOADING", "NARROW"):
+            monkeypatch.setattr(f"recsys.graph.sparse_operator.{name}", 0)
     graph, given = SmoothingGraph(EDGES, USERS, ITEMS), [part.detach().float() for part in embeddings()]
     whole = graph(*given, 3)
     thinned = graph(*given, 3, hops=graph.thinned(torch.ones(2 * len(EDGES), dtype=torch.bool)))
