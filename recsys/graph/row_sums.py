@@ -22,6 +22,7 @@ from recsys.compiled import compiled, shared
 from recsys.compiled_vectors import ask_for, load, plus_scaled, scaled, store, zeros
 
 LANES = 64  # of a vector at most: with float32 four cache lines, and four or eight vector registers
+ROWS_AT_ONCE = 2**15  # whose held entries are copied out before they are multiplied: few MB, which stay near
 AHEAD = 32  # entries between asking for a row and adding it
 _unsigned = np.uint64  # compiled, an index that may be negative costs instructions
 
@@ -61,13 +62,16 @@ def product(
     kernel, number, count = _kernel(lanes), out.dtype.type, len(out) if rows is None else len(rows)
 
     def sum_rows(begin: int, end: int) -> None:
-        own, span = (slice(None), (begin, end)) if held is None else (slice(begin, end), (0, end - begin))
         before, there, share = (out, None, number(0)) if plus is None else (plus, given, number(scale))
         for turn, part in enumerate(parts):
-            entries = part[1:] if held is None else _held(part, held[part.columns], begin, end)
-            mask = None if there is None else there[own]
-            of_part = *entries, x[part.columns], before[own], mask, out[own], rows
-            kernel(*of_part, *span, share, number(scale), turn > 0)
+            last = share, number(scale), turn > 0
+            if held is None:
+                kernel(*part[1:], x[part.columns], before, there, out, rows, begin, end, *last)
+            else:
+                for start in range(begin, end, ROWS_AT_ONCE):
+                    own = slice(start, min(start + ROWS_AT_ONCE, end))
+                    entries, mask = _held(part, held[part.columns], own), None if there is None else there[own]
+                    kernel(*entries, x[part.columns], before[own], mask, out[own], None, 0, own.stop - start, *last)
             before, there, share = out, None, number(1)
 
     bounds = np.array([0, count])
@@ -94,12 +98,12 @@ def _mark(pointers: np.ndarray, indices: np.ndarray, rows: np.ndarray, seen: np.
             seen[indices[entry]] = True
 
 
-def _held(part: Part, held: np.ndarray, begin: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows `begin` to `end` of a part in CSR form, without the entries in columns that are not held."""
+def _held(part: Part, held: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of a part in CSR form, without the entries in columns that are not held."""
     _, pointers, indices, values = part
-    size = int(pointers[end]) - int(pointers[begin])
-    kept = np.zeros(end - begin + 1, pointers.dtype), np.empty(size, indices.dtype), np.empty(size, values.dtype)
-    last = _keep(pointers, indices, values, held.view(np.uint8), begin, end, *kept)
+    size, number = int(pointers[rows.stop]) - int(pointers[rows.start]), rows.stop - rows.start + 1
+    kept = np.zeros(number, pointers.dtype), np.empty(size, indices.dtype), np.empty(size, values.dtype)
+    last = _keep(pointers, indices, values, held.view(np.uint8), rows.start, rows.stop, *kept)
     return kept[0], kept[1][:last], kept[2][:last]
 
 

@@ -18,6 +18,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small products are compiled, in blocks of columns, and leave out whatever they can."""
     for name, value in {"WORTH_LOADING": 0, "ENTRIES": 0, "LEAST": 25}.items():
         monkeypatch.setattr(f"recsys.graph.sparse_operator.{name}", value)
+    monkeypatch.setattr("recsys.graph.row_sums.ROWS_AT_ONCE", 50)
     for name in ("MOST", "FEW", "WORTH"):
         monkeypatch.setattr(f"recsys.graph.reach.{name}", 1.0)
 
