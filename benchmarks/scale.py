@@ -4,7 +4,8 @@
 
 Ten thousand, a hundred thousand and a million users with 20 interactions each (fewer once duplicates are dropped), a
 fifth as many items, their popularity a power law; dimension 64, three layers. A step is a whole one: propagation over
-all edges, BPR over a batch, backward, Adam. Each size runs in a process of its own, on one thread.
+all edges that the batch depends on, BPR, backward, Adam. Each size runs in a process of its own, on one thread. The
+first steps find pages for the tables that later ones use again.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def _per_edge(size: Measured) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="steps of which the best counts")
+    parser.add_argument("--rounds", type=int, default=8, metavar="N", help="steps of which the best counts")
     parser.add_argument("--users", type=int, nargs="+", default=USERS, metavar="N", help="the sizes")
     add_json_option(parser)
     given = parser.parse_args(arguments)
