@@ -11,7 +11,7 @@ import typer
 from augrec.pipeline.executors.commands import ConfigPath
 from augrec.pipeline.host.terminal import say, terminal
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/demo.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.")]
 
 
@@ -46,12 +46,13 @@ def submit(
 
 
 def logs(
-    run_folder: RunFolder,
+    run_folder: RunPath,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed: the reason, and the end of its log.")] = (
         False
     ),
 ) -> None:
     """List the logs of a run's jobs, or show why some failed."""
+    from augrec.artefacts.run_folder import RunFolder
     from augrec.pipeline.executors.slurm.logs import all_logs, failures, tail
     from augrec.pipeline.saved_run import run_at_home
 
@@ -60,7 +61,7 @@ def logs(
         for path in logs:
             say(str(path))
         if not logs:
-            say(f"no job of this run has a log; what this machine did is in {run_folder / 'run.log'}")
+            say(f"no job of this run has a log; what this machine did is in {RunFolder(run_folder).log}")
         return
     with run_at_home(run_folder) as run:
         failed_work = failures(run)

@@ -133,7 +133,7 @@ def test_files_of_other_kinds_are_sent_to_their_command(tmp_path: Path) -> None:
     run.write_text(yaml.safe_dump(FILE["base"], sort_keys=False))
     with pytest.raises(UsageError, match="augrec run"):
         read_compare(run)
-    assert check_file(write(tmp_path)) == "comparison, 4 arms x 1 recommenders"
+    assert check_file(write(tmp_path)) == "comparison, 4 arms x 1 recommender"
 
 
 MODELS = {
