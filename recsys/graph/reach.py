@@ -59,6 +59,10 @@ class Level(NamedTuple):
         return (self.users.share + self.items.share) / 2
 
 
+_ALL = Rows(np.empty(0, np.int64), np.empty(0, np.bool_), np.inf)  # a share that is never worth it: not listed
+EVERYBODY = Level(_ALL, _ALL)
+
+
 class Reach:
     """How far some rows of a sum of powers reach into the graph.
 
@@ -100,19 +104,9 @@ class Reach:
         entries = self._hop.entries_of(ids, transposed=transposed)
         return Rows(ids, mask, entries / max(1, len(self._hop.values)))
 
-    def wanted(self, level: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The users and items to compute so many products before the end."""
-        if level >= len(self.levels):
-            return None, None
-        users, items = self.levels[level]
-        return users.wanted, items.wanted
-
-    def held(self, level: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The users and items that are terms of the gradient after so many products."""
-        if level >= len(self.levels):
-            return None, None
-        users, items = self.levels[level]
-        return users.held, items.held
+    def level(self, number: int) -> Level:
+        """So many products before the end of the sum, or from the start of its gradient; everybody past the last."""
+        return self.levels[number] if number < len(self.levels) else EVERYBODY
 
 
 def rows_of_sum(
@@ -141,10 +135,10 @@ class _RowsOfSum(torch.autograd.Function):
         for step in range(layers):
             factor = scale if step == layers - 1 else 1.0
             plus = (users, items) if step < layers - first else (None, None)
-            user_ids, item_ids = reach.wanted(layers - 1 - step)
+            wanted = reach.level(layers - 1 - step)
             user_sum, item_sum = (
-                hop.multiply_some(item_sum, plus=plus[0], scale=factor, rows=user_ids),
-                hop.multiply_some(user_sum, plus=plus[1], scale=factor, rows=item_ids, transposed=True),
+                hop.multiply_some(item_sum, plus=plus[0], scale=factor, rows=wanted.users.wanted),
+                hop.multiply_some(user_sum, plus=plus[1], scale=factor, rows=wanted.items.wanted, transposed=True),
             )
         user_rows, item_rows = reach.rows
         return user_sum[user_rows], item_sum[item_rows]
@@ -159,11 +153,11 @@ class _RowsOfSum(torch.autograd.Function):
         for step in range(layers):
             factor = scale if step == layers - 1 else 1.0
             plus = starts if step < layers - first else (None, None)
-            of_users, of_items = reach.held(step)
+            terms = reach.level(step)
             user_sum, item_sum = (
-                hop.multiply_some(item_sum, plus=plus[0], scale=factor, held=of_items, given=users.mask),
+                hop.multiply_some(item_sum, plus=plus[0], scale=factor, held=terms.items.held, given=users.mask),
                 hop.multiply_some(
-                    user_sum, plus=plus[1], scale=factor, held=of_users, given=items.mask, transposed=True
+                    user_sum, plus=plus[1], scale=factor, held=terms.users.held, given=items.mask, transposed=True
                 ),
             )
         return user_sum, item_sum, None, None, None, None, None

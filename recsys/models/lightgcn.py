@@ -50,9 +50,10 @@ class LightGCN(PairwiseGraphModel):
     def propagate_for(self, batch: Triplets, start: Embeddings, draw: Draws) -> Propagated:
         """See `GraphRecommender.propagate_for`: the batch's rows alone, unless others are read or edges dropped."""
         options = self.options
-        others = self.side is not None or self.aligner.reads_final or options.edge_keep < 1
+        if self.side is not None or self.aligner.reads_final or options.edge_keep < 1:
+            return self.propagate(start, draw)
         items = torch.cat([batch.positive, batch.negative])
-        reach = None if others else self.graph.reach(start.users, options.layers, batch.user, items)
+        reach = self.graph.reach(start.users, options.layers, batch.user, items)
         if reach is None:
             return self.propagate(start, draw)
         final = self.graph(*start, options.layers, pooling=options.pooling, reach=reach)
