@@ -150,7 +150,7 @@ def status(
         Path, typer.Argument(metavar="RUN", help="The folder of a run, an experiment or a comparison, e.g. runs/demo.")
     ],
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look until nobody is at work in it; exit 1 where it is not done then.")
+        bool, typer.Option("--watch", help="Follow it until nobody is at work; exit 1 if it is not done then.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -170,15 +170,15 @@ def status(
 @app.command()
 def distant(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
-    hops: Annotated[int, typer.Option(help="Far is more than so many hops away: 3 or 5.")] = 3,
-    near: Annotated[int, typer.Option(min=1, help="How many far users with the likest texts are looked at.")] = 5,
+    hops: Annotated[int, typer.Option(help="Far is more than this many hops away: 3 or 5.")] = 3,
+    near: Annotated[int, typer.Option(min=1, help="How many far users with the most similar texts are looked at.")] = 5,
     users: Annotated[int, typer.Option(min=2, help="Users that are drawn.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    source: Annotated[str | None, typer.Option(help="Whose texts say who is alike.")] = None,
+    source: Annotated[str | None, typer.Option(help="Whose texts say who is similar.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure whether models hold users near who are far apart in the graph and alike in their texts."""
+    """Measure whether models hold users near who are far apart in the graph and have similar texts."""
     from augrec.pipeline.distant import measure, render
 
     found = measure(run_folder, hops=hops, near=near, sample=users, seed=seed, source=source)
@@ -192,7 +192,7 @@ def clean(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List what of a run folder nobody reads: what its config no longer names, set-aside files, old trials."""
+    """List what nobody reads in a run folder: what its config no longer names, set-aside files, old trials."""
     from augrec.pipeline.clean import clean as clean_run
     from augrec.pipeline.clean import render
 
@@ -210,7 +210,7 @@ def du(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what of a folder takes the disk, by stage and source or variant, and the caches that all runs share."""
+    """Show a folder's disk use, by stage and source or variant, and of the caches that all runs share."""
     from augrec.pipeline.disk_use import disk_use, render
 
     found = disk_use(folder)
@@ -224,10 +224,10 @@ def validate(
         typer.Argument(metavar="CONFIG or KEY=VALUE", help="Files or folders; configs/ by default. Overrides."),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look for the data, models and memory that its stages need, too.")
+        bool, typer.Option("--deep", help="Also look for the data, models and memory that its stages need.")
     ] = False,
     profile: Annotated[
-        Path | None, typer.Option("--profile", metavar="FILE", help="With --deep: the cluster that it is for.")
+        Path | None, typer.Option("--profile", metavar="FILE", help="With --deep: the profile of the cluster.")
     ] = None,
     executor: ExecutorName = "local",
     address: Address = None,
@@ -284,7 +284,7 @@ def schema(
 def models(
     family: Annotated[
         str | None,
-        typer.Argument(metavar="FAMILY", help="Show the options of this one.", autocompletion=_family_names),
+        typer.Argument(metavar="FAMILY", help="Show the options of this family.", autocompletion=_family_names),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -37,12 +37,12 @@ def describe(
     ],
     overrides: Overrides = None,
     layout: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Of a folder of a publisher's files, e.g. ml-1m.")
+        str | None, typer.Option("--format", metavar="NAME", help="The format of a publisher's files, e.g. ml-1m.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what a data set is: counts, density, degrees, texts, times, and what thresholds would leave."""
+    """Describe a data set: counts, density, degrees, texts, times, and what thresholds would leave."""
     from augrec.pipeline.weights import resolve_path
     from recsys.data.description import describe as look
     from recsys.data.readers.registry import read

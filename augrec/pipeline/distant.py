@@ -1,4 +1,4 @@
-"""`augrec distant RUN`: whether models hold users near who are far apart in the graph and alike in their texts.
+"""`augrec distant RUN`: whether models hold users near who are far apart in the graph and have similar texts.
 
 What is measured is in `augrec.report.measures.distant_users`; here the run's models are read back and asked for their
 embeddings.

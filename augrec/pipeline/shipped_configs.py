@@ -137,7 +137,7 @@ def copy_configs(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Copy one, with what it names, to be changed and run."""
+    """Copy one, with what it names, to edit and run."""
     copied = copy_shipped(name, destination)
     answer([str(path) for path in copied], lambda out: _said(copied, out), brief=copied)
 

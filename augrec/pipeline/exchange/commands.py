@@ -47,8 +47,8 @@ Override = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The published folder.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the artefacts.")]
 Exported = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or what `augrec import` wrote.")]
-Sources = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all unless named.")]
-Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="To what; everything unless named.")]
+Sources = Annotated[list[str] | None, typer.Option("--source", metavar="NAME", help="Whose answers; all by default.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="To which tasks; all by default.")]
 
 
 @import_app.command("llmrec")
@@ -148,7 +148,7 @@ def export_dataset_command(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     sources: Sources = None,
     tasks: Tasks = None,
-    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also say what the source calls users.")] = False,
+    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also write users' source ids.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -164,9 +164,9 @@ def export_dataset_command(
 @export_app.command("recbole")
 def export_recbole_command(
     run: Exported,
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; RecBole calls the data as it is called.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, which names the data for RecBole.")],
     vectors: Annotated[
-        list[str] | None, typer.Option("--vector", metavar="GROUP/FIELD", help="These matrices; all unless named.")
+        list[str] | None, typer.Option("--vector", metavar="GROUP/FIELD", help="These matrices; all by default.")
     ] = None,
     no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Interactions and tables alone.")] = False,
     as_json: Json = False,
@@ -187,10 +187,10 @@ def export_model_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     variant: Annotated[
-        str | None, typer.Option("--variant", metavar="NAME", help="The best on validation unless named.")
+        str | None, typer.Option("--variant", metavar="NAME", help="The best on validation by default.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Its first training unless named.")] = None,
-    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also write what the source calls users.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Its first training by default.")] = None,
+    user_ids: Annotated[bool, typer.Option("--user-ids", help="Also write users' source ids.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -212,7 +212,7 @@ def push_command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What export dataset or export model wrote.")],
     repository: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub.")],
     yes: Annotated[bool, typer.Option("--yes", help="Upload what is listed.")] = False,
-    public: Annotated[bool, typer.Option("--public", help="A repository that is made is public.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -254,7 +254,7 @@ def import_requests_command(
     source: Source,
     results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Every file of results so far.")],
     again: Annotated[
-        Path | None, typer.Option("--next", metavar="FILE", help="Write what is still to be asked, second tries too.")
+        Path | None, typer.Option("--next", metavar="FILE", help="Write the open requests, second tries included.")
     ] = None,
     overrides: Override = None,
 ) -> None:

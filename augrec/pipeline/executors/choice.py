@@ -25,7 +25,7 @@ ExecutorName = Annotated[
     typer.Option(
         "--executor",
         metavar="[local|ray]",
-        help="Who does shards and trainings: this machine, or a Ray cluster.",
+        help="Where shards and trainings run: on this machine, or on a Ray cluster.",
         autocompletion=lambda: list(EXECUTORS),
     ),
 ]
@@ -33,7 +33,7 @@ TaskProfile = Annotated[
     Path | None, typer.Option("--profile", metavar="FILE", help="With --executor ray: what tasks ask for, e.g. GPUs.")
 ]
 Address = Annotated[
-    str | None, typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; else the one of this machine.")
+    str | None, typer.Option("--address", metavar="HOST:PORT", help="The Ray cluster; this machine's by default.")
 ]
 
 

@@ -21,10 +21,10 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, e.g. dataset.k_core=10 'seeds=[1,2]'.")
 ]
 Download = Annotated[bool, typer.Option("--download", help="Allow fetching the data set from its publisher.")]
-Force = Annotated[bool, typer.Option("--force", help="Run the stage from nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Run the stage from scratch.")]
 ForcedStages = Annotated[
     list[str] | None,
-    typer.Option("--force", metavar="STAGE", help="Run a stage from nothing.", autocompletion=lambda: list(STAGES)),
+    typer.Option("--force", metavar="STAGE", help="Run this stage from scratch.", autocompletion=lambda: list(STAGES)),
 ]
 """Of a command that runs several; `check_stages` says which are none."""
 Attempts = Annotated[

@@ -55,7 +55,7 @@ def _take_quiet(value: bool) -> bool:
 Json = Annotated[
     bool,
     typer.Option(
-        JSON_OPTION, help="Print one JSON object, and all else on stderr.", is_eager=True, callback=_take_json
+        JSON_OPTION, help="Print one JSON object; everything else goes to stderr.", is_eager=True, callback=_take_json
     ),
 ]
 Quiet = Annotated[

@@ -29,21 +29,23 @@ def preview(
         str | None, typer.Option("--item", metavar="ID", help="Show the prompts of this item, by the source's id.")
     ] = None,
     show: Annotated[int, typer.Option("--show", metavar="N", min=0, help="Users or items shown of each task.")] = 1,
-    sample: Annotated[int, typer.Option("--sample", metavar="N", min=1, help="Of which the estimate is made.")] = 20,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=1, help="Users and items of each task behind the estimate.")
+    ] = 20,
     gpu: Annotated[
-        str | None, typer.Option("--gpu", metavar="NAME", help="Estimate by what this GPU can do at most, e.g. h100.")
+        str | None, typer.Option("--gpu", metavar="NAME", help="Estimate from the peak rates of this GPU, e.g. h100.")
     ] = None,
     like: Annotated[
-        Path | None, typer.Option("--like", metavar="RUN", help="Estimate by the measured rate of this run.")
+        Path | None, typer.Option("--like", metavar="RUN", help="Estimate from the measured rate of this run.")
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", metavar="FOLDER", help="Of the model behind a server.")
+        Path | None, typer.Option("--tokenizer", metavar="FOLDER", help="The tokenizer of the model behind a server.")
     ] = None,
     download: Download = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the very prompts, schemas and token counts, and estimate requests, tokens, disk and hours."""
+    """Print the exact prompts, schemas and token counts, and estimate requests, tokens, disk and hours."""
     from augrec.pipeline.config import read_config
     from augrec.pipeline.preview.look import PreviewOptions, look
     from augrec.pipeline.preview.render import brief, render

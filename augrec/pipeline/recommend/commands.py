@@ -25,10 +25,10 @@ def register(app: typer.Typer) -> None:
 def recommend(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder whose trainings kept their models.")],
     variant: Annotated[
-        str | None, typer.Option("--variant", metavar="NAME", help="Whose lists; the best on validation unless named.")
+        str | None, typer.Option("--variant", metavar="NAME", help="Whose lists; the best on validation by default.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Of its trainings; the first unless named.")
+        int | None, typer.Option("--seed", metavar="N", help="Which of its trainings; the first by default.")
     ] = (None),
     k: Annotated[int, typer.Option("--k", metavar="K", min=1, help="Items per user.")] = 20,
     users: Annotated[
@@ -48,19 +48,19 @@ def recommend(
         typer.Option(
             "--exclude",
             metavar="SPLIT",
-            help="Leave out what a user has up to train, valid or test; as tested unless named.",
+            help="Leave out a user's items up to train, valid or test; as tested by default.",
         ),
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="parquet, csv or jsonl; by the ending of --out.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The file to write; in the run folder unless named.")
+        Path | None, typer.Option("--out", metavar="FILE", help="The file to write; in the run folder by default.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write what a trained model would show to whom, by the ids of the data's source."""
+    """Write a trained model's top-k lists, by the ids of the data's source."""
     from augrec.pipeline.recommend.run import recommend as write
     from augrec.pipeline.recommend.run import render
 

@@ -53,7 +53,7 @@ class Rerank(Stage):
     """
 
     name = "rerank"
-    help = "Let a language model rank or rate what variants list, and blend both."
+    help = "Let a language model rank or rate the variants' lists, and blend both."
     after = ("prepare", "base", "tune", "augment", "embed", "train")
     section_name = "rerank"
     per_variant = True

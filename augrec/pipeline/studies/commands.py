@@ -44,7 +44,7 @@ def experiment(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run variants x seeds x data sets x settings, and tabulate them; what is finished is kept."""
+    """Run variants x seeds x data sets x settings, and tabulate them; finished work is kept."""
     from augrec.artefacts.study_folder import ExperimentFolder
     from augrec.pipeline.studies.experiment.plan import read_experiment
     from augrec.pipeline.studies.experiment.run import run_experiment
@@ -83,7 +83,7 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge augmentations side by side: downstream, by their text, by their cost."""
+    """Compare augmentations side by side: recommendation, text, cost."""
     from augrec.artefacts.study_folder import ComparisonFolder
     from augrec.pipeline.studies.comparison.plan import read_compare
     from augrec.pipeline.studies.comparison.run import run_compare
@@ -109,13 +109,11 @@ def across(
     folders: Annotated[
         list[Path], typer.Argument(metavar="COMPARISON...", help="Folders of finished comparisons, two or more.")
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="A folder that is given the table as Markdown, CSV and LaTeX.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the table as Markdown, CSV and LaTeX.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put the same arms of comparisons over several data sets together: each effect, and their random-effects mean."""
+    """Combine comparisons over several data sets: effects and their random-effects mean."""
     from augrec.artefacts.study_folder import ComparisonFolder
     from augrec.report.pages.comparison.across import across_comparisons, table_across
     from augrec.report.pages.comparison.results import read_results
