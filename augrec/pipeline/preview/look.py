@@ -155,7 +155,7 @@ def _look_at(run: Run, part: _Part, there: Material, asked: PreviewOptions) -> S
     reader, notes = _reader(engine, asked.tokenizer)
     notes += part.notes
     if not engine.writes_text:
-        notes.append("answers by rules: no prompt is read by anybody")
+        notes.append("answers by rules: no prompt is sent")
     if engine.loads_weights and asked.gpu is None and not gpus_here() and built_for_cpu():
         notes += [f"{found.what}; {found.remedy}" for found in look_at_adapter(run, name)]
     if not there.own:

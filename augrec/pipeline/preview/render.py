@@ -31,7 +31,7 @@ def render(found: list[SourcePreview], console: Console) -> None:
 
 def _render_task(task: TaskPreview, console: Console) -> None:
     for stand_in in task.stand_ins:
-        console.print(f"  {task.task}: not there yet, and stood in for: {stand_in}", markup=False, highlight=False)
+        console.print(f"  {task.task}: not there yet; stand-in for {stand_in}", markup=False, highlight=False)
     for shown in task.shown:
         of_several = f", question {shown.question}" if shown.question else ""
         console.print(f"\n=== {task.task} about {task.about} {shown.entity}{of_several}", markup=False, highlight=False)
