@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from augrec.api.training import train as train
     from augrec.artefacts.errors import AugrecError as AugrecError
     from augrec.artefacts.records import Records as Records
-    from augrec.pipeline.config import Config as Config
-    from augrec.pipeline.config import read_config as read_config
+    from augrec.pipeline.config.run_config import Config as Config
+    from augrec.pipeline.config.run_config import read_config as read_config
     from recsys.data.dataset import Dataset as Dataset
 
     __version__: str
 
 _HOMES = {
     "AugrecError": "augrec.artefacts.errors",
-    "Config": "augrec.pipeline.config",
+    "Config": "augrec.pipeline.config.run_config",
     "Dataset": "recsys.data.dataset",
     "Records": "augrec.artefacts.records",
     "compare": "augrec.api.judging",
@@ -37,7 +37,7 @@ _HOMES = {
     "evaluate": "augrec.api.judging",
     "load_run": "augrec.api.runs",
     "prepare": "augrec.api.data",
-    "read_config": "augrec.pipeline.config",
+    "read_config": "augrec.pipeline.config.run_config",
     "recommend": "augrec.api.lists",
     "recommenders": "augrec.api.training",
     "train": "augrec.api.training",

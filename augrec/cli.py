@@ -15,6 +15,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.huge_pages import ask_for_huge_pages
 from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.progress import signs_of_life
+from augrec.pipeline.config.shipped import configs_app
 from augrec.pipeline.description import register as register_description
 from augrec.pipeline.exchange.commands import export_app, import_app, requests_app
 from augrec.pipeline.exchange.commands import register as register_push
@@ -29,7 +30,6 @@ from augrec.pipeline.host.exit_codes import exit_code
 from augrec.pipeline.host.terminal import say
 from augrec.pipeline.preview.command import register as register_preview
 from augrec.pipeline.recommend.commands import register as register_recommend
-from augrec.pipeline.shipped_configs import configs_app
 from augrec.pipeline.studies.commands import register as register_studies
 
 app = typer.Typer(
@@ -87,9 +87,9 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run the whole chain; finished stages are skipped."""
-    from augrec.pipeline.config import read_config
+    from augrec.pipeline.config.run_config import read_config
     from augrec.pipeline.executors.chain import run_all
-    from augrec.pipeline.hooks import hooked
+    from augrec.pipeline.host.hooks import hooked
     from augrec.pipeline.preflight.checks import begin
     from augrec.pipeline.preview.ahead import expected_answers
     from augrec.pipeline.stages.base import Run, require_marker
@@ -156,7 +156,7 @@ def status(
     quiet: Quiet = False,
 ) -> None:
     """Show how far a run, an experiment or a comparison is: what is done, running, failed and missing."""
-    from augrec.pipeline import standing
+    from augrec.pipeline.folders import standing
 
     found = standing.watch(folder, console()) if watch else standing.standing(folder)
     answer(
@@ -193,8 +193,8 @@ def clean(
     quiet: Quiet = False,
 ) -> None:
     """List what nobody reads in a run folder: what its config no longer names, set-aside files, old trials."""
-    from augrec.pipeline.clean import clean as clean_run
-    from augrec.pipeline.clean import render
+    from augrec.pipeline.folders.clean import clean as clean_run
+    from augrec.pipeline.folders.clean import render
 
     listed = clean_run(run_folder, delete=yes)
     answer(
@@ -211,7 +211,7 @@ def du(
     quiet: Quiet = False,
 ) -> None:
     """Show a folder's disk use, by stage and source or variant, and of the caches that all runs share."""
-    from augrec.pipeline.disk_use import disk_use, render
+    from augrec.pipeline.folders.disk_use import disk_use, render
 
     found = disk_use(folder)
     answer(found, lambda out: render(found, out), brief=[f"{use.bytes}\t{use.part}" for use in found.parts])

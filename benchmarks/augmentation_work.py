@@ -26,7 +26,7 @@ from augrec.artefacts.files import write_text
 from augrec.artefacts.records import read_records
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.source_folder import SourceFolder
-from augrec.pipeline.config import Config, read_config
+from augrec.pipeline.config.run_config import Config, read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.weights import ResolvedModel, resolve

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.text_alignment import text_vectors
+from augrec.pipeline.probes.text_alignment import text_vectors
 from augrec.report.measures.alignment import alignment
 from augrec.report.measures.directions import present, unit_rows
 from benchmarks.result import Result, add_json_option, report, run

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import augrec
-from augrec.pipeline.import_closure import PACKAGES, imports_of
+from augrec.pipeline.identity.import_closure import PACKAGES, imports_of
 
 Graph = Mapping[str, Sequence[str]]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from augrec.api.scratch import scratch_folder
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 from recsys.data.dataset import Dataset
 from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare as prepare_raw

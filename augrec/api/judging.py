@@ -11,7 +11,7 @@ from augrec.api.training import TrainedModel
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 from augrec.report.numbers.comparison import Comparison, corrected
 from augrec.report.numbers.comparison import compare as compare_pair
 from augrec.report.numbers.variants import Trained

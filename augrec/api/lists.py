@@ -17,7 +17,7 @@ from augrec.pipeline.recommend.choice import chosen_training
 from augrec.pipeline.recommend.lists import Exclude, recommendation_lists
 from augrec.pipeline.recommend.restored import Restored, joined_model
 from augrec.pipeline.recommend.run import tables
-from augrec.pipeline.saved_run import run_at_home
+from augrec.pipeline.stages.saved_run import run_at_home
 from recsys.data.dataset import Dataset
 from recsys.device import device_named
 from recsys.options import EvaluationOptions

@@ -17,8 +17,8 @@ from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.records import Records, read_records
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_per_user, read_training
-from augrec.pipeline.config import Config
-from augrec.pipeline.saved_run import read_run
+from augrec.pipeline.config.run_config import Config
+from augrec.pipeline.stages.saved_run import read_run
 from recsys.data.dataset import Dataset
 from recsys.evaluation.result import Evaluation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 from augrec.pipeline.stages.embed import encoder_for
 from embed.options import EmbeddingOptions
 

@@ -16,7 +16,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import digest
 from augrec.artefacts.run_folder import TrainingFolder
 from augrec.artefacts.trainings import TrainingResult, read_training
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 from recsys.augmentation import FeatureMatrix, SideInformation
 from recsys.data.dataset import Dataset
 from recsys.models.base import Recommender

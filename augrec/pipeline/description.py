@@ -85,7 +85,7 @@ def options_of(place: str, overrides: list[str] | None, layout: str | None) -> t
 
 
 def _options_of_config(path: Path, overrides: list[str] | None) -> DatasetOptions:
-    from augrec.pipeline.sections import read_sections
+    from augrec.pipeline.config.sections import read_sections
 
     raw = read_sections(path, overrides)
     base = raw.get("base")
@@ -99,7 +99,7 @@ def _options_of_config(path: Path, overrides: list[str] | None) -> DatasetOption
 
 
 def _validated(raw: Mapping[str, object], where: str | Path, overrides: list[str] | None) -> DatasetOptions:
-    from augrec.pipeline.sections import validated
+    from augrec.pipeline.config.sections import validated
     from recsys.data.options import DatasetOptions
 
     if overrides:

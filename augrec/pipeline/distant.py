@@ -16,13 +16,13 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.names import did_you_mean
-from augrec.pipeline.config import Config, Variant
+from augrec.pipeline.config.run_config import Config, Variant
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.saved_run import run_at_home
-from augrec.pipeline.side import side_information
+from augrec.pipeline.side.side_information import side_information
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.saved_run import run_at_home
 from augrec.pipeline.stages.train import finished_trainings
-from augrec.pipeline.training import Training, side_of
+from augrec.pipeline.training.variant_training import Training, side_of
 from augrec.report.measures.distant_users import Nearness, distant_pairs, nearness, places
 from augrec.report.render.wording import signed
 from recsys.augmentation import FeatureMatrix, SideInformation

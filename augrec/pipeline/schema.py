@@ -31,7 +31,7 @@ def config_schema(kind: str) -> dict[str, Any]:
 
 def _model(kind: str) -> type[BaseModel]:
     if kind == "run":
-        from augrec.pipeline.config import Config
+        from augrec.pipeline.config.run_config import Config
 
         return Config
     if kind == "experiment":

@@ -13,7 +13,7 @@ from augment.engines.vllm.options import VllmOptions
 from augment.messages import Control, Draft, Message, Request, Sampling
 from augment.tasks.edges import edge_answer
 from augrec.artefacts.errors import AugrecError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from benchmarks import augmentation, augmentation_around, augmentation_commands, augmentation_inside
 from benchmarks.augmentation_bare import result
 from benchmarks.augmentation_commands import BARE, DATATROVE, OURS, RUN_BATCH, Compared

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from tests.kit.toy_config import RULES, toy_config, write_config
 from tests.kit.toy_run import built_once, finished_config
 

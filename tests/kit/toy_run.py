@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors import local
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.host.workers import Done, reason

@@ -33,8 +33,8 @@ from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.suggested_edges import edge_lines, judge_edges
-from augrec.pipeline.text_alignment import alignment_lines, probe_texts
+from augrec.pipeline.probes.suggested_edges import edge_lines, judge_edges
+from augrec.pipeline.probes.text_alignment import alignment_lines, probe_texts
 
 __all__ = ["Audit", "Check", "audit_file", "audit_run", "render"]
 

@@ -18,8 +18,8 @@ def audit_insertions(folder: Path, split: Split) -> list[Check]:
 
     Nothing is said where no variant is given any, or where the data are wrong, which others say.
     """
-    from augrec.pipeline.config import Variant
-    from augrec.pipeline.side import side_information
+    from augrec.pipeline.config.run_config import Variant
+    from augrec.pipeline.side.side_information import side_information
     from recsys.data.dataset import Dataset
 
     run = RunFolder(folder)

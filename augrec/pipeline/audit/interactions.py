@@ -110,7 +110,7 @@ def audit_interaction_vectors(folder: Path, split: Split) -> list[Check]:
 
     Nothing is said where no variant of the run is given such vectors, or where the data are wrong, which others say.
     """
-    from augrec.pipeline.interaction_vectors import normalised_interactions
+    from augrec.pipeline.side.interaction_vectors import normalised_interactions
     from recsys.data.dataset import Dataset
 
     if not any("interactions" in (variant.get("change") or {}).values() for variant in read_variants(folder)):

@@ -10,7 +10,7 @@ from augrec.artefacts.files import read_parquet
 from augrec.artefacts.run_folder import DatasetFolder, RunFolder
 from augrec.pipeline.audit.checks import Check, Split
 from augrec.pipeline.audit.saved_config import saved_config
-from augrec.pipeline.config import counts_from
+from augrec.pipeline.config.run_config import counts_from
 
 
 def audit_starts(folder: Path, split: Split) -> list[Check]:

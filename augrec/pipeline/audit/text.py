@@ -21,7 +21,7 @@ from augrec.pipeline.audit.insertions import wrong_picks
 from augrec.pipeline.audit.replayed import audit_foreknown, audit_replayed, audit_vectors
 from augrec.pipeline.audit.reviews import audit_reviews
 from augrec.pipeline.audit.saved_config import saved_config
-from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+from augrec.pipeline.side.side_information import DATA_GROUP, FEATURES_GROUP
 from embed.records import FieldTexts, text_digest, texts_of_items, texts_of_source
 
 Texts = dict[str, FieldTexts]

@@ -16,7 +16,7 @@ from augrec.pipeline.exchange.claimed_folder import claim, complete
 from augrec.pipeline.exchange.export_model import code_span
 from augrec.pipeline.exchange.export_records import chosen_tasks, remove_tables, write_records
 from augrec.pipeline.exchange.exported import EXPORT_FILE
-from augrec.pipeline.saved_run import run_at_home
+from augrec.pipeline.stages.saved_run import run_at_home
 
 PROMPTS, CARD = "prompts", "README.md"
 OF_ENGINES = ("engine", "model", "model_sha256", "made")

@@ -22,7 +22,7 @@ from augrec.pipeline.exchange.claimed_folder import claim, complete, written_fil
 from augrec.pipeline.exchange.export_written import write_attributes, write_edges, write_profiles
 from augrec.pipeline.exchange.exported import EXPORT_FILE, ExportedRun, as_csv, own_rows, source_named
 from augrec.pipeline.exchange.pickles import write_pickle
-from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+from augrec.pipeline.side.side_information import DATA_GROUP, FEATURES_GROUP
 from recsys.data.dataset import Dataset
 from recsys.data.released.reader import Findings
 

@@ -18,8 +18,8 @@ from augrec.artefacts.trainings import TrainingResult, read_training
 from augrec.pipeline.exchange.claimed_folder import claim, complete
 from augrec.pipeline.exchange.exported import EXPORT_FILE
 from augrec.pipeline.recommend.choice import Choice, chosen_training
-from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.saved_run import run_at_home
 from recsys.models.registry import FAMILIES
 
 CARD, CONFIG = "README.md", "config.json"

@@ -12,7 +12,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.matrices import matrix_of, read_field
 from augrec.artefacts.named import named_matrices, named_sources
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.side import DATA_GROUP
+from augrec.pipeline.side.side_information import DATA_GROUP
 from recsys.data.dataset import Dataset
 
 EXPORT_FILE = "export.json"

@@ -14,8 +14,8 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.pipeline.exchange.artefacts import PUBLISHED
 from augrec.pipeline.exchange.claimed_folder import claim, complete
 from augrec.pipeline.host.terminal import OpenTable
-from augrec.pipeline.suggested_edges import edge_lines, judge_edges
-from augrec.pipeline.text_alignment import alignment_lines, probe_texts
+from augrec.pipeline.probes.suggested_edges import edge_lines, judge_edges
+from augrec.pipeline.probes.text_alignment import alignment_lines, probe_texts
 from augrec.report.pages.alignment import read_alignments
 from augrec.report.pages.edges import read_edge_worths
 from recsys.data.dataset import Dataset

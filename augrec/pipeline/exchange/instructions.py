@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def instructions_command(config: ConfigPath, overrides: Overrides = None, out: Out = None) -> None:
     """Write the instructions that the stage tune would teach, without training anything."""
-    from augrec.pipeline.config import read_config
+    from augrec.pipeline.config.run_config import read_config
     from augrec.pipeline.stages.base import Run
 
     run = Run(read_config(config, overrides))

@@ -20,7 +20,7 @@ from augrec.artefacts.confinement import confined
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import atomic_path, read_parquet
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import whole_run
 from augrec.pipeline.stages.augment import catalog_of
 from augrec.pipeline.stages.base import Run, require_marker

@@ -18,7 +18,7 @@ from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import LOCK, MARKER, RunFolder
 from augrec.artefacts.run_log import kept
 from augrec.artefacts.visible import visible
-from augrec.pipeline.config import save_config
+from augrec.pipeline.config.run_config import save_config
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.executors.pace import Guess, Pace
 from augrec.pipeline.executors.pieces import Executor

@@ -91,7 +91,7 @@ def _run_stage(
     attempts: int | None = None,
     **chosen: str | None,
 ) -> None:
-    from augrec.pipeline.config import read_config
+    from augrec.pipeline.config.run_config import read_config
     from augrec.pipeline.executors.chain import run_one
     from augrec.pipeline.executors.share import check_done, do_share
     from augrec.pipeline.stages.base import Run

@@ -12,7 +12,7 @@ from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.gpus import visible_gpus
 from augrec.artefacts.run_log import kept
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.executors.pieces import Executor, InOrder, TryAgain, give_up, within_limit
 from augrec.pipeline.executors.watch import note_stop, watched
 from augrec.pipeline.host.attempts import job_id

@@ -14,7 +14,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.names import NamedFields
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import SectionsOf, rebuild
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import CORE, Run, Stage
 

@@ -14,7 +14,7 @@ from augrec.pipeline.preflight.findings import Finding, require
 from augrec.pipeline.preflight.models import look_for_models
 from augrec.pipeline.preflight.trainings import look_at_trainings
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.trackers import TRACKERS
+from augrec.pipeline.training.trackers import TRACKERS
 
 if TYPE_CHECKING:
     from augrec.pipeline.executors.profile import Profile

@@ -15,7 +15,7 @@ from augment.options import SourceOptions
 from augrec.artefacts.errors import UsageError
 from augrec.pipeline.preflight.findings import Finding, refusals
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.start_from import Origin
+from augrec.pipeline.training.start_from import Origin
 from augrec.pipeline.weights import find_model
 from augrec.pipeline.weights.tensor_files import shard_faults
 

@@ -46,7 +46,7 @@ def preview(
     quiet: Quiet = False,
 ) -> None:
     """Print the exact prompts, schemas and token counts, and estimate requests, tokens, disk and hours."""
-    from augrec.pipeline.config import read_config
+    from augrec.pipeline.config.run_config import read_config
     from augrec.pipeline.preview.look import PreviewOptions, look
     from augrec.pipeline.preview.render import brief, render
     from augrec.pipeline.stages.base import Run

@@ -10,10 +10,10 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import did_you_mean
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import finished_trainings
-from augrec.pipeline.training import Training
+from augrec.pipeline.training.variant_training import Training
 
 TRAIN = "`augrec train CONFIG` trains what is missing, and anew what another version of the program or config trained"
 

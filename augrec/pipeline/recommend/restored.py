@@ -12,10 +12,10 @@ import torch
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.matrices import read_field
-from augrec.pipeline.side import DATA_GROUP, OWN_TEXT
+from augrec.pipeline.side.side_information import DATA_GROUP, OWN_TEXT
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.embed import encoder_of
-from augrec.pipeline.training import Training, side_of
+from augrec.pipeline.training.variant_training import Training, side_of
 from embed.records import OWN_COLUMNS
 from embed.texts import item_text
 from recsys.augmentation import SideInformation

@@ -19,8 +19,8 @@ from augrec.pipeline.recommend.choice import Choice, chosen_training
 from augrec.pipeline.recommend.files import format_of, write_tables
 from augrec.pipeline.recommend.lists import Exclude, recommendation_lists
 from augrec.pipeline.recommend.restored import restored
-from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.saved_run import run_at_home
 from recsys.data.dataset import Dataset
 from recsys.data.newcomers import Newcomers
 

@@ -11,7 +11,7 @@ from augment.runner import run_source
 from augrec.artefacts.files import remove_file
 from augrec.artefacts.run_folder import RerankingFolder, RunFolder
 from augrec.pipeline.reranking.lists import first_of, read_lists
-from augrec.pipeline.training import Training
+from augrec.pipeline.training.variant_training import Training
 from recsys.data.dataset import Dataset
 from recsys.options import Judged
 

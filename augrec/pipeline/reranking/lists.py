@@ -11,8 +11,8 @@ from augrec.artefacts.interactions import UserItems
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.ranked_lists import read_scored_lists, write_ranked_lists
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.trained_model import trained_model
-from augrec.pipeline.training import Training
+from augrec.pipeline.training.trained_model import trained_model
+from augrec.pipeline.training.variant_training import Training
 from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
 from recsys.device import device_named

@@ -10,7 +10,7 @@ from augrec.artefacts.metrics import Metric
 from recsys.options import Judged
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
 
 
 def reranking_problems(config: Config) -> Iterator[str]:

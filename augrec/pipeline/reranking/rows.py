@@ -25,8 +25,8 @@ from augrec.artefacts.trainings import TrainingResult, read_training, stored_mea
 from augrec.pipeline.reranking.answers import Answers, read_ranking, read_rating
 from augrec.pipeline.reranking.lists import cutoffs_of, read_lists
 from augrec.pipeline.reranking.options import WITHOUT_CHOICE, Control, RerankRow
-from augrec.pipeline.side import stream
-from augrec.pipeline.training import Training
+from augrec.pipeline.side.side_information import stream
+from augrec.pipeline.training.variant_training import Training
 from recsys.batches.base import Split
 from recsys.data.dataset import Dataset
 from recsys.evaluation.lists import RankedLists, evaluate_lists

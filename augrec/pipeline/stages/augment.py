@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from augrec.artefacts.counts import counted
 from augrec.artefacts.files import digest, read_json, remove_file, write_json
 from augrec.artefacts.progress import say
-from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.host.attempts import Attempts
+from augrec.pipeline.identity.code_identity import code_identity
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
@@ -299,7 +299,7 @@ def engine_of(run: Run, name: str, catalog: Any, suffix: str = "", folder: Path 
     """
     from augment.engines.base import EngineInputs
     from augment.engines.registry import build_engine
-    from augrec.pipeline.foreknown import refuse_foreknown
+    from augrec.pipeline.probes.foreknown import refuse_foreknown
     from augrec.pipeline.weights.staging import staged
 
     source = answering_source(run, name)

@@ -24,14 +24,14 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, sha256_file, write_json
 from augrec.artefacts.processor import processor_name
 from augrec.artefacts.run_folder import MARKER, RunFolder
-from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import Stopper
+from augrec.pipeline.identity.code_identity import code_identity
 from augrec.pipeline.stages import registry
 from augrec.pipeline.stages.selection import ByName, Selection
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
 
 CORE = "core"
 """The Python environment that augrec itself is installed in."""

@@ -12,15 +12,15 @@ from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, remove_file, write_npy
 from augrec.pipeline.host.attempts import Attempts
-from augrec.pipeline.metric_code import metric_modules
+from augrec.pipeline.identity.metric_code import metric_modules
 from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.beside import default_workers
 from augrec.pipeline.stages.closed_forms import gpus_of_models
 from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
-    from augrec.pipeline.base_options import BaseOptions
-    from augrec.pipeline.base_training import BaseTraining
+    from augrec.pipeline.training.base_options import BaseOptions
+    from augrec.pipeline.training.base_training import BaseTraining
     from recsys.data.dataset import Dataset
     from recsys.models.options.base import FamilyOptions
 
@@ -77,7 +77,7 @@ class BaseRecommender(Stage):
 
     def pieces(self, run: Run, *, known: bool = True) -> list[Piece]:
         """See `Stage.pieces`: the training on everything, and one without each fold."""
-        from augrec.pipeline.base_training import base_trainings
+        from augrec.pipeline.training.base_training import base_trainings
 
         trainings = base_trainings(run.config, run.files, digest(self.identity(run)) if known else None)
         return [

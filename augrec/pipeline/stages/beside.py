@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from augrec.artefacts.cores import usable_cores
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
 
 
 def default_workers(config: Config) -> int:

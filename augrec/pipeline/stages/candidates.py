@@ -8,7 +8,7 @@ from typing import Any
 from augrec.artefacts.counts import counted
 from augrec.artefacts.files import digest
 from augrec.artefacts.progress import progress
-from augrec.pipeline.metric_code import metric_modules
+from augrec.pipeline.identity.metric_code import metric_modules
 from augrec.pipeline.stages.base import Run, Stage
 from augrec.pipeline.stages.closed_forms import gpus_of_models
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
     from recsys.models.options.base import FamilyOptions
 
 

@@ -86,7 +86,7 @@ class Embed(Stage):
 
     def write_group(self, run: Run, group: str, encoder: Encoder | None) -> dict[str, Any]:
         """Writes the matrices of one folder, unless they are there; field -> content of its JSON file."""
-        from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+        from augrec.pipeline.side.side_information import DATA_GROUP, FEATURES_GROUP
         from embed.given import place_features
         from embed.replayed import copy_vectors
         from embed.stage import embed_items, embed_source
@@ -138,7 +138,7 @@ class _Encoding(Worker):
 
 def embed_groups(run: Run) -> list[str]:
     """The folders of matrices that this run writes."""
-    from augrec.pipeline.side import DATA_GROUP, FEATURES_GROUP
+    from augrec.pipeline.side.side_information import DATA_GROUP, FEATURES_GROUP
 
     groups = [FEATURES_GROUP] if run.config.features else []
     sources = run.config.generation.asked if run.config.generation else {}

@@ -34,7 +34,7 @@ class Prepare(Stage):
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`; the source's files count by their content, wherever they lie."""
-        from augrec.pipeline.config import data_without_places
+        from augrec.pipeline.config.run_config import data_without_places
         from augrec.pipeline.weights.hashes import HashCache
         from augrec.pipeline.weights.resolve import cache_folder
 

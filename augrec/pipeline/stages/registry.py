@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from augrec.artefacts.registry import Registry
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
     from augrec.pipeline.stages.base import Stage
 
 STAGES: Registry[Stage] = Registry("stage")

@@ -17,7 +17,7 @@ from augrec.pipeline.stages.base import Run, Stage
 from augrec.pipeline.stages.registry import stages_before
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
     from augrec.report.pages.run.roles import PlannedVariant
 
 
@@ -35,11 +35,11 @@ class Report(Stage):
     def code(self, run: Run) -> tuple[str, ...]:
         """See `Stage.code`; with what turns a config's values into the rows that the page shows, and prompts."""
         asked = "augrec.pipeline.stages.asked_prompts"
-        return (*super().code(run), asked, "augrec.pipeline.llm_draws", "augrec.pipeline.reranking.options")
+        return (*super().code(run), asked, "augrec.pipeline.config.llm_draws", "augrec.pipeline.reranking.options")
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the whole config but for places."""
-        from augrec.pipeline.config import without_places
+        from augrec.pipeline.config.run_config import without_places
 
         return without_places(run.config)  # the page shows all of it, and is the same wherever the folder lies
 
@@ -50,7 +50,7 @@ class Report(Stage):
             AugrecError: the audit found a violation.
         """
         from augrec.pipeline.audit import audit_run
-        from augrec.pipeline.config import as_plain
+        from augrec.pipeline.config.run_config import as_plain
         from augrec.pipeline.stages.asked_prompts import asked_prompts
         from augrec.report.pages.run.page import write_report
 

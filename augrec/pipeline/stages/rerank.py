@@ -13,8 +13,8 @@ from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest, write_json
 from augrec.artefacts.run_folder import TrainingFolder
-from augrec.pipeline.code_identity import code_identity
 from augrec.pipeline.host.attempts import Attempts
+from augrec.pipeline.identity.code_identity import code_identity
 from augrec.pipeline.stages.augment import (
     answering_source,
     engine_of,
@@ -29,7 +29,7 @@ from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
     from augment.engines.stoppable import StoppableEngine
-    from augrec.pipeline.training import Training
+    from augrec.pipeline.training.variant_training import Training
 
 Split = Literal["valid", "test"]
 SPLITS: tuple[Split, Split] = ("valid", "test")
@@ -81,7 +81,7 @@ class Rerank(Stage):
         return (*super().code(run), *source_code(generation.sources[options.source], options.tasks))
 
     def _models(self, run: Run) -> tuple[str, ...]:
-        from augrec.pipeline.training import code_of
+        from augrec.pipeline.training.variant_training import code_of
 
         assert run.config.rerank is not None
         variants = (run.config.variants[name] for name in run.config.rerank.variants)

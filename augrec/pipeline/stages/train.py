@@ -17,7 +17,7 @@ from augrec.pipeline.stages.closed_forms import gpus_of_models
 from augrec.pipeline.stages.selection import ByName
 
 if TYPE_CHECKING:
-    from augrec.pipeline.training import Training
+    from augrec.pipeline.training.variant_training import Training
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Train(Stage):
 
     def code(self, run: Run) -> tuple[str, ...]:
         """See `Stage.code`; with the models of all variants."""
-        from augrec.pipeline.training import code_of
+        from augrec.pipeline.training.variant_training import code_of
 
         config = run.config
         families = {module for variant in config.variants.values() for module in code_of(config, variant)}
@@ -61,8 +61,8 @@ class Train(Stage):
 
     def section(self, run: Run) -> dict[str, Any]:
         """See `Stage.section`: the variants, how they are trained and judged, and their seeds."""
-        from augrec.pipeline.start_from import start_content
-        from augrec.pipeline.training import variant_identity
+        from augrec.pipeline.training.start_from import start_content
+        from augrec.pipeline.training.variant_training import variant_identity
 
         config = run.config
         starts = {
@@ -161,8 +161,8 @@ class Train(Stage):
 
 def _tell_trackers(run: Run, trainings: list[TrainingFolder]) -> None:
     if run.config.report_to:
-        from augrec.pipeline.config import as_plain
-        from augrec.pipeline.trackers import record_trainings
+        from augrec.pipeline.config.run_config import as_plain
+        from augrec.pipeline.training.trackers import record_trainings
 
         record_trainings(run.config.report_to, run.config.name, run.files, as_plain(run.config), trainings)
 
@@ -174,7 +174,7 @@ def _counted(details: dict[str, Any], name: str) -> str:
 
 def trainings_of(run: Run) -> list[Training]:
     """All trainings of a run whose stages before this one are finished."""
-    from augrec.pipeline.training import trainings
+    from augrec.pipeline.training.variant_training import trainings
 
     return trainings(run.config, run.folder, require_marker(run, "prepare").content)
 
@@ -197,7 +197,7 @@ class _TrainingWorker(Worker):
         self._beside_others = beside_others
 
     def do(self, piece: Piece) -> int:
-        from augrec.pipeline.training import train_one
+        from augrec.pipeline.training.variant_training import train_one
 
         assert isinstance(piece, TrainingPiece)
         assert piece.training is not None

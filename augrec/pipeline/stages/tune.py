@@ -8,7 +8,7 @@ from typing import Any
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.files import remove_scraps, sha256_file
-from augrec.pipeline.code_identity import code_identity
+from augrec.pipeline.identity.code_identity import code_identity
 from augrec.pipeline.stages.base import Run, Stage
 
 TRAINER = "augrec.pipeline.tuning.trainer"

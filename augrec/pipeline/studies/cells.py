@@ -11,7 +11,7 @@ from augrec.artefacts.counts import counted, noun
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, write_text
 from augrec.artefacts.run_folder import FAILURES, RunFolder
-from augrec.pipeline.config import Config, save_config
+from augrec.pipeline.config.run_config import Config, save_config
 from augrec.pipeline.executors.chain import exclusive, run_stage
 from augrec.pipeline.host.workers import reason
 from augrec.pipeline.stages import STAGES, chain

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import read_config
-from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
-from augrec.pipeline.sections import read_sections
+from augrec.pipeline.config.kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
+from augrec.pipeline.config.run_config import read_config
+from augrec.pipeline.config.sections import read_sections
 
 if TYPE_CHECKING:
     from augrec.pipeline.preflight.findings import Finding, Look

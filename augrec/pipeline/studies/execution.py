@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.executors.pieces import Executor
 from augrec.pipeline.host.stopping import Stopper

@@ -6,11 +6,11 @@ from typing import Any
 
 from augrec.artefacts.matrices import SUFFIX
 from augrec.artefacts.memory import free_memory
-from augrec.pipeline.config import Config, Variant
-from augrec.pipeline.side import side_files
+from augrec.pipeline.config.run_config import Config, Variant
+from augrec.pipeline.side.side_information import side_files
 from augrec.pipeline.stages.base import Run, require_marker
 from augrec.pipeline.stages.beside import default_workers
-from augrec.pipeline.training import uses_side
+from augrec.pipeline.training.variant_training import uses_side
 from recsys.models.registry import FAMILIES
 
 MB = 2**20

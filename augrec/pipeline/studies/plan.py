@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from augrec.artefacts.files import write_text
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.studies.search.subject import Subject, Values
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from augrec.artefacts.study_folder import ComparisonFolder
-from augrec.pipeline.config import read_config
-from augrec.pipeline.config_kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
+from augrec.pipeline.config.kinds import COMPARISON, EXPERIMENT, SEARCH_SPACE, kind_of
+from augrec.pipeline.config.run_config import read_config
+from augrec.pipeline.config.sections import read_sections
 from augrec.pipeline.preflight.checks import look_at_run
 from augrec.pipeline.preflight.findings import Finding, Look, refusals
-from augrec.pipeline.sections import read_sections
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.experiment.plan import read_experiment

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from augment.instructions.builder import Counts
     from augment.messages import Messages
     from augment.options import GenerationOptions
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
     from augrec.pipeline.stages.base import Run
     from augrec.pipeline.tuning.options import TuneOptions
 

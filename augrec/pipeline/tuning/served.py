@@ -8,7 +8,7 @@ from augment.engines.options import EngineOptions
 from augrec.pipeline.tuning.instructions import tune_options
 
 if TYPE_CHECKING:
-    from augrec.pipeline.config import Config
+    from augrec.pipeline.config.run_config import Config
     from augrec.pipeline.stages.base import Run
 
 

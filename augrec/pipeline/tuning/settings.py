@@ -31,8 +31,8 @@ class TrainerSettings:
         model_sha256: hash of its weights.
         folder: R/tune, see `augrec.artefacts.tune_folder`.
         tokens_sha256: hash of the token sequences in it.
-        code: identity of the trainer's modules, see `augrec.pipeline.code_identity`: loss, kernels and number formats
-            decide the weights as options do.
+        code: identity of the trainer's modules, see `augrec.pipeline.identity.code_identity`: loss, kernels and
+            number formats decide the weights as options do.
         method: a LoRA adapter, or all weights.
         epochs: passes over the instructions.
         learning_rate: the highest.

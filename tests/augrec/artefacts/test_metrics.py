@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from augrec.artefacts.metrics import METRICS, Metric, MetricKind, MetricName, register_metric
 from augrec.artefacts.options import Options
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 
 VALUES = st.lists(st.floats(allow_nan=True, allow_infinity=False), max_size=8)
 SOME = st.sampled_from(["ndcg@20", "recall@5", "mrr@1", "rmse", "mae", "coverage@10"])

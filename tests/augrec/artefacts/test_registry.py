@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.options import Options
 from augrec.artefacts.registry import OneOf, Registry, SectionsOf, rebuild
-from augrec.pipeline.sections import validated
+from augrec.pipeline.config.sections import validated
 
 
 class Shape(Options):

@@ -10,7 +10,7 @@ import pytest
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_training
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_run import advance
 

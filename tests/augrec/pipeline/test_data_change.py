@@ -9,7 +9,7 @@ import pytest
 
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_run import advance
 

@@ -16,7 +16,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.cli import app
 from augrec.pipeline.distant import measure, render
-from augrec.pipeline.training import Training, side_of
+from augrec.pipeline.training.variant_training import Training, side_of
 from recsys.augmentation import SideInformation
 from recsys.data.dataset import Dataset
 from tests.kit.toy_config import toy_config

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.run_folder import RunFolder
 from augrec.cli import app
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.slurm.status import collect
-from augrec.pipeline.saved_run import run_at_home
 from augrec.pipeline.stages import chain
+from augrec.pipeline.stages.saved_run import run_at_home
 
 PATHS = [
     "my run",

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages import chain
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_config import write_config

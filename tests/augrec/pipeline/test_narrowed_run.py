@@ -21,15 +21,15 @@ from augrec.artefacts.matrices import blocks_of
 from augrec.artefacts.source_folder import SourceFolder, damaged_of
 from augrec.artefacts.study_folder import SearchFolder
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.clean import clean, leftovers, render
-from augrec.pipeline.config import read_config, save_config
+from augrec.pipeline.config.run_config import read_config, save_config
+from augrec.pipeline.config.sections import read_sections
 from augrec.pipeline.executors.chain import run_all, run_stage
 from augrec.pipeline.executors.slurm.status import collect
-from augrec.pipeline.saved_run import read_run
-from augrec.pipeline.sections import read_sections
-from augrec.pipeline.side import side_files
+from augrec.pipeline.folders.clean import clean, leftovers, render
+from augrec.pipeline.side.side_information import side_files
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.saved_run import read_run
 from augrec.report.pages.run.facts import read_facts
 from augrec.report.pages.run.generated import read_records
 from tests.kit.toy_data import write_toy_data

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
 

@@ -18,7 +18,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_training
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages.base import Run
 from recsys.options import Judged
 from tests.kit.families import families

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from augrec.artefacts.files import read_json
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 from tests.kit.toy_run import silent

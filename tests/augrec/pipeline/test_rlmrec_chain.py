@@ -10,8 +10,8 @@ import pytest
 
 from augrec.artefacts.records import read_records
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import Config
-from augrec.pipeline.side import side_information
+from augrec.pipeline.config.run_config import Config
+from augrec.pipeline.side.side_information import side_information
 from recsys.data.dataset import Dataset
 from tests.kit.toy_config import EMBEDDING, toy_config
 from tests.kit.toy_data import write_toy_data

@@ -17,8 +17,8 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
 from augrec.pipeline.audit.edges import wrong_scores
-from augrec.pipeline.config import Config, Variant
-from augrec.pipeline.edges import read_edges
+from augrec.pipeline.config.run_config import Config, Variant
+from augrec.pipeline.side.edges import read_edges
 from recsys.augmentation import Edges
 from tests.kit.toy_config import EMBEDDING, RULES, toy_config
 from tests.kit.toy_data import write_toy_data
@@ -149,7 +149,7 @@ def test_a_run_with_scored_edges_ends_in_trained_models(finished: Config) -> Non
 
 
 def test_the_random_control_keeps_number_and_weights(finished: Config) -> None:
-    from augrec.pipeline.side import side_information
+    from augrec.pipeline.side.side_information import side_information
     from recsys.data.dataset import Dataset
 
     dataset = Dataset.load(finished.folder / "dataset")

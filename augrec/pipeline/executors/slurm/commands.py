@@ -33,7 +33,7 @@ def submit(
     ),
 ) -> None:
     """Submit what is not finished to SLURM, as a chain of jobs and arrays."""
-    from augrec.pipeline.config import read_config
+    from augrec.pipeline.config.run_config import read_config
     from augrec.pipeline.executors.profile import read_profile
     from augrec.pipeline.executors.slurm.submit import submit as hand_over
     from augrec.pipeline.preflight.checks import begin, look_at_run
@@ -54,7 +54,7 @@ def logs(
     """List the logs of a run's jobs, or show why some failed."""
     from augrec.artefacts.run_folder import RunFolder
     from augrec.pipeline.executors.slurm.logs import all_logs, failures, tail
-    from augrec.pipeline.saved_run import run_at_home
+    from augrec.pipeline.stages.saved_run import run_at_home
 
     if not failed:
         logs = all_logs(run_folder)

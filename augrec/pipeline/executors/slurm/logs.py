@@ -11,8 +11,8 @@ from augrec.pipeline.executors.slurm import controller
 from augrec.pipeline.executors.slurm.status import open_pieces
 from augrec.pipeline.executors.slurm.submit import submitted
 from augrec.pipeline.host.stopping import AGAIN
-from augrec.pipeline.saved_run import saved_configs
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.stages.saved_run import saved_configs
 
 LINES = 20
 

@@ -16,7 +16,7 @@ from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_json, write_text
 from augrec.artefacts.locks import hold
 from augrec.artefacts.run_folder import LOCK, RunFolder, SubmissionFolder
-from augrec.pipeline.config import save_config
+from augrec.pipeline.config.run_config import save_config
 from augrec.pipeline.executors.chain import beside_others, check_folders
 from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm import controller

@@ -9,7 +9,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.treatments import WITHOUT_CONTENT, changes
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.reranking.options import WITHOUT_CHOICE, RerankRow
 from augrec.pipeline.studies.comparison.options import Arm
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan

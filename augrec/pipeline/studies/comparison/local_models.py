@@ -17,7 +17,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.names import Named, did_you_mean
 from augrec.artefacts.options import Options
 from augrec.artefacts.treatments import Treatment
-from augrec.pipeline.budget import Budget
+from augrec.pipeline.side.budget import Budget
 from augrec.pipeline.studies.sections import merged
 
 

@@ -17,8 +17,8 @@ from augrec.artefacts.named import matrix_facts
 from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.artefacts.study_folder import ComparisonFolder
 from augrec.artefacts.versions import installed_version
-from augrec.pipeline.asked_users import asked_users
-from augrec.pipeline.config import as_plain
+from augrec.pipeline.config.run_config import as_plain
+from augrec.pipeline.side.asked_users import asked_users
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.studies.comparison.arms import arms_of

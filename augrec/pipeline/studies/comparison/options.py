@@ -10,8 +10,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named, name_problem
 from augrec.artefacts.options import Options
-from augrec.pipeline.config import Augmentation, Variant
-from augrec.pipeline.seeds import Seed
+from augrec.pipeline.config.run_config import Augmentation, Variant
+from augrec.pipeline.config.seeds import Seed
 from augrec.pipeline.studies.comparison.local_models import LocalModels, with_model_arms
 from augrec.report.options import Margin
 

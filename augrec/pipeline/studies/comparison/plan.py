@@ -10,11 +10,11 @@ from typing import Any
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.study_folder import ComparisonFolder
-from augrec.pipeline.config import Config
-from augrec.pipeline.config_kinds import COMPARISON, check_kind
-from augrec.pipeline.controls import given_texts
+from augrec.pipeline.config.controls import given_texts
+from augrec.pipeline.config.kinds import COMPARISON, check_kind
+from augrec.pipeline.config.run_config import Config
+from augrec.pipeline.config.sections import read_sections, validated
 from augrec.pipeline.reranking.options import RerankRow, rows_of
-from augrec.pipeline.sections import read_sections, validated
 from augrec.pipeline.studies.comparison.local_models import add_model_sources
 from augrec.pipeline.studies.comparison.options import Arm, Compare, Release, variant_name
 from augrec.pipeline.studies.plan import Cell, Plan

@@ -8,7 +8,7 @@ from typing import Any
 
 from augrec.artefacts.files import digest, read_json, write_json
 from augrec.artefacts.study_folder import IMPORTED
-from augrec.pipeline.code_identity import code_identity
+from augrec.pipeline.identity.code_identity import code_identity
 from augrec.pipeline.studies.comparison.options import Release
 from augrec.pipeline.weights.resolve import resolve_path
 

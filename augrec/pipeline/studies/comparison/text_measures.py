@@ -18,10 +18,10 @@ from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.side_tables import count_rows, read_side_table
 from augrec.artefacts.tasks import Edges, Entry, Text, read_card
 from augrec.artefacts.treatments import AS_IS, treatment
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
+from augrec.pipeline.probes.suggested_edges import judge_edges
+from augrec.pipeline.probes.text_alignment import probe_texts
 from augrec.pipeline.studies.comparison.options import Compare
-from augrec.pipeline.suggested_edges import judge_edges
-from augrec.pipeline.text_alignment import probe_texts
 from augrec.report.measures.agreement import Agreement, agreement
 from augrec.report.measures.alignment import Alignment
 from augrec.report.measures.consistency import Consistency, consistency

@@ -11,7 +11,7 @@ from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import LONGEST
 from augrec.artefacts.study_folder import ExperimentFolder
-from augrec.pipeline.config import CandidateOptions
+from augrec.pipeline.config.run_config import CandidateOptions
 from augrec.pipeline.studies.experiment.options import Experiment, Sweep
 from augrec.pipeline.studies.sections import merged
 from recsys.options import EvaluationOptions

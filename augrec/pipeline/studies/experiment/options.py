@@ -11,7 +11,7 @@ from augrec.artefacts.metrics import MetricName
 from augrec.artefacts.names import Folder, Name, Named
 from augrec.artefacts.options import Options
 from augrec.artefacts.study_folder import OWN_FOLDERS
-from augrec.pipeline.seeds import Seed
+from augrec.pipeline.config.seeds import Seed
 from augrec.pipeline.studies.search.options import Search
 from augrec.report.pages.experiment.options import TableOptions
 

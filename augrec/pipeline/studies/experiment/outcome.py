@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import MARKER, RunFolder
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run, read_marker
 from augrec.pipeline.stages.train import trainings_of

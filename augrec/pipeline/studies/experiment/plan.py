@@ -10,10 +10,10 @@ from typing import Any
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.metrics import Metric
 from augrec.artefacts.names import did_you_mean
-from augrec.pipeline.config import Config
-from augrec.pipeline.config_kinds import EXPERIMENT, check_kind, kind_of
-from augrec.pipeline.controls import given_texts
-from augrec.pipeline.sections import read_sections, validated
+from augrec.pipeline.config.controls import given_texts
+from augrec.pipeline.config.kinds import EXPERIMENT, check_kind, kind_of
+from augrec.pipeline.config.run_config import Config
+from augrec.pipeline.config.sections import read_sections, validated
 from augrec.pipeline.studies.experiment.compose import KEPT_MODELS, compose, row_model, swept_variant
 from augrec.pipeline.studies.experiment.options import Experiment, Sweep, TableOptions
 from augrec.pipeline.studies.plan import Cell, Plan

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import digest
 from augrec.artefacts.metrics import Metric
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from augrec.pipeline.host.workers import KILLED
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, PositiveInt
 
 from augrec.artefacts.options import Options
-from augrec.pipeline.seeds import Seed
+from augrec.pipeline.config.seeds import Seed
 
 
 class Search(Options):

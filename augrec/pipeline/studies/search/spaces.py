@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.options import Options
-from augrec.pipeline.explain import explain
-from augrec.pipeline.sections import read_sections, validated
+from augrec.pipeline.config.explain import explain
+from augrec.pipeline.config.sections import read_sections, validated
 from augrec.pipeline.studies.sections import merged
 from recsys.models.registry import FAMILIES
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from augrec.pipeline.config import Config
+from augrec.pipeline.config.run_config import Config
 from recsys.options import TrainingOverrides
 
 Values = Mapping[str, Any]

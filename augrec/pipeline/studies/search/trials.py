@@ -25,7 +25,7 @@ from augrec.pipeline.host.workers import run_tasks
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.train import trainings_of
 from augrec.pipeline.studies.search.subject import Subject, Values
-from augrec.pipeline.training import Training, train_one
+from augrec.pipeline.training.variant_training import Training, train_one
 from augrec.report.study import SearchResult, Tried
 
 

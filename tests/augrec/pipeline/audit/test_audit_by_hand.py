@@ -22,7 +22,7 @@ from augrec.artefacts.tasks import Edges, TaskCard
 from augrec.pipeline.audit import Audit, Check, audit_run, render
 from augrec.pipeline.audit.edges import named_items, pairs_of, wrong_scores
 from augrec.pipeline.audit.interactions import audit_interaction_vectors, read_split
-from augrec.pipeline.text_alignment import probe_texts
+from augrec.pipeline.probes.text_alignment import probe_texts
 from augrec.report.pages.alignment import read_alignments
 from augrec.report.pages.edges import read_edge_worths
 from embed.records import text_digest, texts_of_items
@@ -268,7 +268,7 @@ def test_vectors_of_interactions_are_made_of_those_of_training(
         users, items, _times = zip(*train, strict=True)
         return sp.csr_matrix((np.ones(len(train)), (users, items)), (N_USERS, N_ITEMS))
 
-    monkeypatch.setattr("augrec.pipeline.interaction_vectors.normalised_interactions", made)
+    monkeypatch.setattr("augrec.pipeline.side.interaction_vectors.normalised_interactions", made)
     split, name = read_split(run.dataset), "vectors of interactions are made of exactly those of training"
     assert audit_interaction_vectors(run.root, split) == []
     variants = {"plain": {"change": None}, "bare": {"change": {"user_profile": "interactions"}}, "none": {}}

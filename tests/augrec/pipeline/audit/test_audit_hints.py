@@ -242,7 +242,8 @@ def test_a_place_behind_the_last_item_is_found(run: RunFolder, monkeypatch: pyte
     item, places = unseen(split, 0), [0, len(split.train_history[0]) - 1, len(split.train_history[0])]
     given = augmentation.Insertions(np.zeros(3, np.int64), np.full(3, item), np.array(places))
     monkeypatch.setattr(
-        "augrec.pipeline.side.side_information", lambda *_: augmentation.SideInformation(insertions=given)
+        "augrec.pipeline.side.side_information.side_information",
+        lambda *_: augmentation.SideInformation(insertions=given),
     )
     variants = {"variants": {"picks": {"model": "mf", "source": "llm"}, "plain": {"model": "mf"}}}
     write_config(run.config, toy_config("data", SECTIONS, variants))

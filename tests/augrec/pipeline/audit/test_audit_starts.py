@@ -17,7 +17,7 @@ from augrec.pipeline.audit import audit_run
 from augrec.pipeline.audit.checks import Check
 from augrec.pipeline.audit.interactions import read_split
 from augrec.pipeline.audit.starts import audit_starts
-from augrec.pipeline.config import COUNT_FROM
+from augrec.pipeline.config.run_config import COUNT_FROM
 from tests.augrec.pipeline.audit.hand_made_run import N_ITEMS, N_USERS, TEST, TRAIN, VALID, write_dataset
 
 CHECK = "what trainings start from saw nothing that is held out here"

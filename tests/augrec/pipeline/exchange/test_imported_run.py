@@ -15,12 +15,12 @@ from rich.console import Console
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
-from augrec.pipeline import foreknown as foreknown_module
 from augrec.pipeline.audit import audit_run, render
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
 from augrec.pipeline.executors.chain import run_one
-from augrec.pipeline.foreknown import foreknown
+from augrec.pipeline.probes import foreknown as foreknown_module
+from augrec.pipeline.probes.foreknown import foreknown
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset

@@ -16,9 +16,9 @@ from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json, sha256_file, write_json
 from augrec.artefacts.matrices import read_field
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import Variant, read_config
+from augrec.pipeline.config.run_config import Variant, read_config
 from augrec.pipeline.exchange.import_llmrec import import_llmrec
-from augrec.pipeline.side import side_information
+from augrec.pipeline.side.side_information import side_information
 from augrec.pipeline.stages.base import Run
 from embed.records import texts_of_source
 from recsys.data.dataset import Dataset

@@ -12,7 +12,7 @@ import pytest
 
 from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import read_json
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.exchange.request_files import Taken, take_answers
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run

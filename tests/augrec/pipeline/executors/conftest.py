@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages.base import Run
 
 SLOW = Path(__file__).parent / "slow"

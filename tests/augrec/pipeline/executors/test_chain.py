@@ -14,7 +14,7 @@ from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
 from augrec.artefacts.files import read_json, write_parquet, write_text
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors import chain
 from augrec.pipeline.stages import base, registry
 from augrec.pipeline.stages.base import Run, Stage, require_marker

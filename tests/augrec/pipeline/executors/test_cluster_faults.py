@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from augrec.artefacts.errors import DataError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_per_user, read_training
-from augrec.pipeline.config import read_config
-from augrec.pipeline.training import code_of
+from augrec.pipeline.config.run_config import read_config
+from augrec.pipeline.training.variant_training import code_of
 from recsys.aligners.base import Aligner, Embeddings
 from recsys.aligners.options import AlignerOptions
 from recsys.aligners.registry import ALIGNERS, AlignerKind

@@ -16,7 +16,7 @@ from augment.messages import Completion, Request
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json, read_parquet
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.local import gpu_shares
 from augrec.pipeline.executors.profile import Profile
 from augrec.pipeline.executors.slurm.plan import plan

@@ -33,11 +33,11 @@ from augrec.artefacts.records import Records, read_records
 from augrec.artefacts.tasks import About, Edges, Gives, Text, read_card
 from augrec.cli import app
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import Config, read_config
+from augrec.pipeline.config.run_config import Config, read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
-from augrec.pipeline.side import side_information
+from augrec.pipeline.side.side_information import side_information
 from augrec.pipeline.stages.base import Run
 from recsys.data.dataset import Dataset
 from tests.kit.toy_config import EMBEDDING, toy_config, write_config

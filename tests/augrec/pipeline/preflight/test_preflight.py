@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.doctor.rows import Row
 from augrec.pipeline.executors.profile import Profile, read_profile
 from augrec.pipeline.preflight import engines

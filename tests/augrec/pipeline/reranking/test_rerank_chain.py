@@ -17,7 +17,7 @@ from augrec.artefacts.files import read_json, write_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_per_user, read_training
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.share import do_share
 from augrec.pipeline.executors.slurm.plan import plan

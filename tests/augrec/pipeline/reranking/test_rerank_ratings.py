@@ -15,7 +15,7 @@ from augrec.artefacts.files import read_json
 from augrec.artefacts.run_folder import RunFolder
 from augrec.artefacts.trainings import read_per_user, read_training
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from recsys.reranking.aggregation import Weights
 from tests.kit.toy_config import toy_config, write_config
 from tests.kit.toy_data import write_toy_data

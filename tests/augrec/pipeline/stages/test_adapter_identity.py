@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages import augment
 from augrec.pipeline.stages.base import Run
 

@@ -22,13 +22,13 @@ from augrec.artefacts.matrices import read_matrix
 from augrec.artefacts.neighbours import read_neighbours
 from augrec.artefacts.ranked_lists import read_scored_lists
 from augrec.artefacts.run_folder import RunFolder
-from augrec.pipeline.base_training import base_trainings
-from augrec.pipeline.clean import leftovers
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
+from augrec.pipeline.folders.clean import leftovers
 from augrec.pipeline.stages import STAGES, chain
 from augrec.pipeline.stages.base import Run
+from augrec.pipeline.training.base_training import base_trainings
 from recsys.augmentation import SideInformation
 from recsys.batches.base import Queries, Split
 from recsys.data.dataset import Dataset

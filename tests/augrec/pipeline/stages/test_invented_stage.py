@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from augrec.artefacts.errors import AugrecError, UsageError
 from augrec.artefacts.files import digest, read_json, read_parquet, write_json
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_all
 from augrec.pipeline.executors.commands import register
 from augrec.pipeline.executors.local import Local

@@ -14,7 +14,7 @@ from rich.console import Console
 from augment.catalog import Catalog
 from augment.prompts.presentation import ItemTextOptions, Presentation
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.stages.base import Run
 

@@ -8,7 +8,7 @@ import pytest
 
 from augrec.artefacts.errors import UsageError
 from augrec.artefacts.files import read_json
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.beside import default_workers

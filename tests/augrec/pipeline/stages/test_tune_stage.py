@@ -18,12 +18,12 @@ from augrec.artefacts.interactions import read_interactions
 from augrec.artefacts.loss_curve import read_losses
 from augrec.artefacts.token_sequences import read_sequences
 from augrec.cli import app
-from augrec.pipeline.code_identity import code_identity
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.profile import read_profile
 from augrec.pipeline.executors.slurm.plan import plan
 from augrec.pipeline.executors.slurm.status import collect
-from augrec.pipeline.import_closure import import_closure
+from augrec.pipeline.identity.code_identity import code_identity
+from augrec.pipeline.identity.import_closure import import_closure
 from augrec.pipeline.stages import augment, chain
 from augrec.pipeline.stages.base import Run
 from tests.kit.chat_folders import write_tokenizer

@@ -16,7 +16,7 @@ from augment.engines.base import Engine, EngineFailed
 from augment.messages import Completion, Request
 from augrec.artefacts.errors import AugrecError
 from augrec.artefacts.files import read_json, read_parquet
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_one
 from augrec.pipeline.executors.slurm.status import collect, notes, table
 from augrec.pipeline.stages.base import Run

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from augrec.artefacts.files import read_json
+from augrec.pipeline.folders.standing import standing
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages import STAGES
 from augrec.pipeline.stages.base import Run
-from augrec.pipeline.standing import standing
 from augrec.pipeline.studies.comparison.plan import read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.execution import Execution

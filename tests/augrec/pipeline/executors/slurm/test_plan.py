@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm import controller, submit
 from augrec.pipeline.executors.slurm.plan import Job, gpu_hours_in_words, plan

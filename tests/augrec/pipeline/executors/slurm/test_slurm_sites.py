@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from augrec.artefacts.errors import AugrecError, UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import exclusive
 from augrec.pipeline.executors.profile import JobResources, Profile
 from augrec.pipeline.executors.slurm import controller

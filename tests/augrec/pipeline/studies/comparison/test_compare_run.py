@@ -20,7 +20,7 @@ from augrec.artefacts.files import read_json, read_parquet
 from augrec.artefacts.run_folder import RunFolder
 from augrec.cli import app
 from augrec.pipeline.audit import audit_run
-from augrec.pipeline.standing import standing
+from augrec.pipeline.folders.standing import standing
 from augrec.pipeline.studies.comparison.plan import ComparisonPlan, read_compare
 from augrec.pipeline.studies.comparison.run import run_compare
 from augrec.pipeline.studies.comparison.text_measures import TextMeasures

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from augrec.artefacts.errors import UsageError
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.studies.config_files import check_file
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.search.spaces import read_space

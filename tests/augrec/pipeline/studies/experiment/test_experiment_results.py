@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from augrec.artefacts.files import digest, write_json, write_parquet
-from augrec.pipeline.config import read_config
+from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.stages.augment import Augment
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.stages.prepare import Prepare

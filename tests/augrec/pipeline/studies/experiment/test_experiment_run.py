@@ -13,7 +13,7 @@ from rich.console import Console
 
 from augrec.artefacts.files import read_json
 from augrec.cli import main
-from augrec.pipeline.standing import standing
+from augrec.pipeline.folders.standing import standing
 from augrec.pipeline.studies.execution import Execution
 from augrec.pipeline.studies.experiment.plan import read_experiment
 from augrec.pipeline.studies.experiment.run import run_experiment

@@ -1,0 +1,1 @@
+"""What texts and edges are worth before anything is trained on them."""
