@@ -21,8 +21,8 @@ import numpy as np
 from recsys.compiled import compiled, lanes_of, shared
 from recsys.compiled_vectors import ask_for, load, plus_scaled, store, zeros
 
-ROWS = 64  # whose slopes, of 64 numbers each, stay in the first cache
-AHEAD, LINE = 96, 16  # numbers of a row between asking for a line of them and reading it; numbers of a line
+ROWS = 32  # whose slopes, of 64 numbers each, stay in the first cache beside the lines of as many rows of the table
+AHEAD, LINE = 48, 16  # numbers of a row between asking for a line of them and reading it; numbers of a line
 _unsigned = np.uint64  # compiled, an index that may be negative costs instructions
 
 
@@ -69,7 +69,7 @@ def _kernels(lanes: int) -> Kernels:
 
     @compiled()
     def project(table: np.ndarray, ids: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-        numbers, six = range(_unsigned(table.shape[1])), len(ids) - 5
+        width, six = table.shape[1], len(ids) - 5
         for place in range(0, weights.shape[1], lanes):
             first = _unsigned(place)
             for begin in range(0, six, 6):
@@ -79,11 +79,14 @@ def _kernels(lanes: int) -> Kernels:
                 e, f = table[_unsigned(ids[begin + 4])], table[_unsigned(ids[begin + 5])]
                 of_a, of_b, of_c = zeros(weights, lanes), zeros(weights, lanes), zeros(weights, lanes)
                 of_d, of_e, of_f = zeros(weights, lanes), zeros(weights, lanes), zeros(weights, lanes)
-                for k in numbers:
-                    factors = load(weights, k, first, lanes)
-                    of_a, of_b = plus_scaled(of_a, a[k], factors), plus_scaled(of_b, b[k], factors)
-                    of_c, of_d = plus_scaled(of_c, c[k], factors), plus_scaled(of_d, d[k], factors)
-                    of_e, of_f = plus_scaled(of_e, e[k], factors), plus_scaled(of_f, f[k], factors)
+                for line in range(0, width, LINE):
+                    for later in range(begin + 6, begin + 12):
+                        ask_for(table, ids[min(later, len(ids) - 1)], line, LINE)
+                    for k in range(_unsigned(line), _unsigned(min(line + LINE, width))):
+                        factors = load(weights, k, first, lanes)
+                        of_a, of_b = plus_scaled(of_a, a[k], factors), plus_scaled(of_b, b[k], factors)
+                        of_c, of_d = plus_scaled(of_c, c[k], factors), plus_scaled(of_d, d[k], factors)
+                        of_e, of_f = plus_scaled(of_e, e[k], factors), plus_scaled(of_f, f[k], factors)
                 store(out, row, first, of_a)
                 store(out, row + _unsigned(1), first, of_b)
                 store(out, row + _unsigned(2), first, of_c)
@@ -92,7 +95,7 @@ def _kernels(lanes: int) -> Kernels:
                 store(out, row + _unsigned(5), first, of_f)
             for rest in range(len(ids) // 6 * 6, len(ids)):
                 a, of_a = table[_unsigned(ids[rest])], zeros(weights, lanes)
-                for k in numbers:
+                for k in range(_unsigned(width)):
                     of_a = plus_scaled(of_a, a[k], load(weights, k, first, lanes))
                 store(out, _unsigned(rest), first, of_a)
 
