@@ -42,6 +42,9 @@ class Ticker(Protocol):
     def advance(self, done: int = 1) -> None:
         """Says that `done` more units are finished."""
 
+    def fail(self, failed: int = 1) -> None:
+        """Says that `failed` more units ended and are not finished: they count for the rate alone."""
+
     def skip(self, done: int = 1) -> None:
         """Takes `done` units out of the total: an earlier run finished them, so they say nothing of the rate."""
 
@@ -93,18 +96,22 @@ class _Count:
         self._shown = shown
         self._started = self._printed = time.monotonic()
         self._written = -math.inf
-        self._done, self._note = 0, ""
+        self._done, self._failed, self._note = 0, 0, ""
         self._lock = threading.Lock()
 
     def advance(self, done: int = 1) -> None:
         self._done += done
         self.look()
 
+    def fail(self, failed: int = 1) -> None:
+        self._failed += failed
+        self.look()
+
     def skip(self, done: int = 1) -> None:
         self._total -= done
 
     def expect(self, left: int) -> None:
-        self._total = self._done + left
+        self._total = self._ended + left
 
     def note(self, text: str) -> None:
         self._note = text
@@ -122,22 +129,26 @@ class _Count:
 
     def print(self, *, ended: bool = False) -> None:
         seconds = time.monotonic() - self._started
-        left = f"ETA {clock(self.seconds_left or 0)}" if self._done else f"for {seconds:.0f} s"
+        left = f"ETA {clock(self.seconds_left or 0)}" if self._ended else f"for {seconds:.0f} s"
         done, whole = self.counted
         parts = (
             f"{done}/{whole} {self._unit}",
-            rate_in_words(self._done, seconds),
+            rate_in_words(self._ended, seconds),
             f"took {seconds:.0f} s" if ended else left,
-            joined(self._note, None if ended else self._pulse),
+            self.said(None if ended else self._pulse),
         )
         line = "  ".join((self._title, *(part for part in parts if part)))
         (say if self._shown else log_line)(line)
 
     def tell(self) -> None:
         done, whole = self.counted
-        each = (time.monotonic() - self._started) / self._done if self._done else None
-        note = joined(self._note, self._pulse)
-        show(AtWork(self._title, done, whole, self._unit, each, self.seconds_left, note))
+        each = (time.monotonic() - self._started) / self._ended if self._ended else None
+        show(AtWork(self._title, done, whole, self._unit, each, self.seconds_left, self.said(self._pulse)))
+
+    def said(self, pulse: Callable[[], str] | None) -> str:
+        """What failed, the note, and the life sign of the work where it gives one."""
+        failed = f"{self._failed} failed" if self._failed else ""
+        return ", ".join(part for part in (failed, self._note, pulse() if pulse else "") if part)
 
     @property
     def counted(self) -> tuple[int, int]:
@@ -147,10 +158,14 @@ class _Count:
 
     @property
     def seconds_left(self) -> float | None:
-        """By what was finished since this began."""
-        if not self._done:
+        """By what ended since this began."""
+        if not self._ended:
             return None
-        return (self._total - self._done) * (time.monotonic() - self._started) / self._done
+        return (self._total - self._ended) * (time.monotonic() - self._started) / self._ended
+
+    @property
+    def _ended(self) -> int:
+        return self._done + self._failed
 
 
 class _Bar(_Count):
@@ -167,8 +182,8 @@ class _Bar(_Count):
         """See `_Count.look`; draws the bar anew."""
         done, whole = self.counted
         left = "" if self.seconds_left is None else f"ETA {clock(self.seconds_left)}"
-        rate = rate_in_words(self._done, time.monotonic() - self._started)
-        note = joined(self._note, self._pulse)
+        rate = rate_in_words(self._ended, time.monotonic() - self._started)
+        note = self.said(self._pulse)
         self._bar.update(self._task, completed=done, total=whole, rate=rate, left=left, note=note)  # type: ignore[arg-type]
         heard()
         super().look()
@@ -176,11 +191,6 @@ class _Bar(_Count):
     def note(self, text: str) -> None:
         super().note(text)
         self.look()
-
-
-def joined(note: str, pulse: Callable[[], str] | None) -> str:
-    """A note, and the life sign of the work where it gives one."""
-    return ", ".join(part for part in (note, pulse() if pulse else "") if part)
 
 
 @contextmanager

@@ -49,10 +49,14 @@ def watched(
             else:
                 for piece in pieces:
                     stage.finished(run, piece)
-            if ticker is not None:
-                if problem is None:
-                    ticker.note(f"{name}  {stage.result(pieces[0])}")
-                ticker.advance(len(pieces))
+            if ticker is None:
+                return
+            finished = sum(problem is None or piece.done() for piece in pieces)  # some of a share's may be there
+            if problem is None:
+                ticker.note(f"{name}  {stage.result(pieces[0])}")
+            ticker.advance(finished)
+            if finished < len(pieces):
+                ticker.fail(len(pieces) - finished)
 
         yield ended
 

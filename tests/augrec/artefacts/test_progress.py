@@ -44,6 +44,27 @@ def test_what_was_kept_counts_and_says_nothing_of_the_rate(
     assert "s each  ETA 0:" in first
 
 
+def test_what_failed_is_not_finished_and_is_not_to_be_waited_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    seconds = iter(range(0, 1000, 10))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(seconds)))
+    with progress("train", 6, "trainings", whole=8) as ticker:
+        ticker.note("llmrec/seed-1  valid recall@20 0.1")
+        ticker.advance(2)
+        ticker.fail(3)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("train  4/8 trainings  ")
+    assert lines[1].startswith("train  4/8 trainings  ")
+    assert "ETA 0:" in lines[1], "by all that ended"
+    assert lines[1].endswith("  3 failed, llmrec/seed-1  valid recall@20 0.1")
+    with progress("train", 8, "trainings") as ticker:
+        ticker.fail(4)
+        ticker.advance(4)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("train  4/8 trainings  ")
+
+
 def test_a_quiet_task_prints_only_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("train", 2, "trainings") as ticker:
         ticker.advance(2)

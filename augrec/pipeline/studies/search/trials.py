@@ -168,7 +168,10 @@ def run_trials(studies: Sequence[Study], workers: int) -> int:
             trial.study.tell(trial, problem)
             shown = f"{trial.value:.4f}" if problem is None else "failed"
             ticker.note(f"{trial.study.model} trial {trial.position + 1}/{trial.study.budget}: {shown}")
-            ticker.advance()
+            if problem is None:
+                ticker.advance()
+            else:
+                ticker.fail()
 
         def done(step: Step, value: float | None, problem: str | None) -> Iterable[Step]:
             trial = open_trials[step.model, step.position]
