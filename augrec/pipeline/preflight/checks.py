@@ -13,6 +13,7 @@ from augrec.pipeline.preflight.engines import gpus_here, look_at_engines
 from augrec.pipeline.preflight.findings import Finding, require
 from augrec.pipeline.preflight.models import look_for_models
 from augrec.pipeline.preflight.trainings import look_at_trainings
+from augrec.pipeline.preflight.vectors import look_at_vectors
 from augrec.pipeline.stages.base import Run
 from augrec.pipeline.training.trackers import TRACKERS
 
@@ -29,7 +30,8 @@ def look_at_run(run: Run, *, profile: Profile | None = None, coming: Collection[
         coming: folders of records that an earlier step of a study makes.
     """
     gpus = gpus_here() if profile is None else gpus_of(profile)
-    found = [*look_at_data(run), *look_for_models(run, coming), *look_at_trainings(run), *_look_for_trackers(run)]
+    found = [*look_at_data(run), *look_for_models(run, coming), *look_at_trainings(run), *look_at_vectors(run)]
+    found += _look_for_trackers(run)
     found += look_at_engines(run, gpus, here=profile is None)
     return found + ([] if profile is None else [*look_at_profile(run, profile)])
 

@@ -33,6 +33,12 @@ class FamilyOptions(Options):
         return frozenset()
 
     @property
+    def compared(self) -> dict[str, tuple[str, ...]]:
+        """The inputs whose vectors have to be of one encoder, by the option that has them meet in one layer or cosine;
+        of the family's own, see `Family.compared`."""
+        return {}
+
+    @property
     def reads_features(self) -> bool:
         """Whether a model with these options reads the features that its family takes."""
         return True

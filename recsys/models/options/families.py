@@ -57,6 +57,17 @@ class Family:
         own = frozenset(self.needs) - options.does_without if options.reads_features else frozenset()
         return own.union(*(FAMILIES[part.family].needed(part) for part in parts))
 
+    def compared(self, options: FamilyOptions) -> dict[str, tuple[str, ...]]:
+        """The inputs whose vectors have to be of one encoder, by the option of such a model that has it so."""
+        found = dict(options.compared)
+        if isinstance(options, SideAugmentation) and options.side.attribute:
+            found["side.attribute"] = ("attributes",)
+        if isinstance(options, Alignment) and options.aligner_kind.takes:
+            found["aligner"] = options.aligner_kind.takes
+        for name, part in options.components.items():
+            found |= {f"{name}.{key}": inputs for key, inputs in FAMILIES[part.family].compared(part).items()}
+        return found
+
     def uses_features(self, options: FamilyOptions) -> bool:
         """Whether a model with these options reads features of users or items, or nodes; other models get none."""
         own = "nodes" in self.takes and options.reads_features

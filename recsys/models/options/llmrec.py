@@ -88,6 +88,11 @@ class LLMRecOptions(FamilyOptions, EdgeAugmentation):
     restoration: RestorationOptions = RestorationOptions()
     """Restoration of hidden features; off by default."""
 
+    @property
+    def compared(self) -> dict[str, tuple[str, ...]]:
+        """See `FamilyOptions.compared`: attributes, where all have one layer."""
+        return {"share_item_projection": ("attributes",)} if self.share_item_projection else {}
+
     @field_validator("training", mode="before")
     @classmethod
     def _default_optimiser(cls, given: Any) -> Any:

@@ -21,3 +21,8 @@ class TextCosineOptions(FamilyOptions, ModalityOptions):
     def does_without(self) -> frozenset[str]:
         """See `FamilyOptions.does_without`: profiles, where histories stand for users."""
         return frozenset({"user"}) if self.user == "history" else frozenset()
+
+    @property
+    def compared(self) -> dict[str, tuple[str, ...]]:
+        """See `FamilyOptions.compared`."""
+        return {} if self.user == "history" else {"user": ("user", "item")}

@@ -27,6 +27,7 @@ dataset:
   source: {format: table, table: {interactions: clicks.csv, items: items.csv, rating: rating, timestamp: when}}
 """
 LLM = "generation: {sources: {llm: {engine: {kind: vllm, model: MODEL}}}}"
+ASKED = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 TUNED = """
 base: {model: popular}
 tune: {model: Nobody/NoModel-7B, python: no/python, accelerate: no.yaml, instructions: {tasks: [ranking]}}
@@ -105,6 +106,33 @@ def test_matrices_by_their_headers(tmp_path: Path, toy_data: Path) -> None:
     np.savez("archive.npz", np.zeros((3, 2)))
     archive = {"features": {"image": {"path": "archive.npz"}}}
     assert "archive of several" in problems(found(tmp_path, archive))["features.image"]
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "told"),
+    [
+        ({"family": "llmrec"}, ASKED, "takes the vectors of several attributes"),
+        ({"family": "llmrec", "share_item_projection": False}, ASKED, ""),
+        ({"family": "llmrec"}, {"kind": "heuristic"}, ""),
+        ({"family": "lightgcn", "side": {"attribute": 0.1}}, ASKED, "models.m.side.attribute"),
+        ({"family": "lightgcn", "aligner": {"kind": "con"}}, {"kind": "heuristic"}, "vectors of users and of items"),
+        ({"family": "lightgcn", "aligner": {"kind": "con"}}, None, "nobody writes them"),
+        ({"family": "text_cosine"}, {"kind": "heuristic"}, "vectors of users and of items"),
+        ({"family": "text_cosine", "user": "history"}, None, ""),
+    ],
+)  # fmt: skip
+def test_vectors_that_a_model_compares_are_of_one_space(
+    tmp_path: Path, toy_data: Path, model: dict[str, Any], engine: dict[str, Any] | None, told: str
+) -> None:
+    variant = {"model": "m"} | ({"source": "s"} if engine else {})
+    patch: dict[str, Any] = {"models": {"m": model}, "variants": {"v": variant}}
+    if engine:
+        patch["generation"] = {"sources": {"s": {"engine": engine}}}
+    refused = problems(found(tmp_path, patch)).get("variants.v", "")
+    assert told in refused
+    assert bool(told) == bool(refused)
+    with_a_model = problems(found(tmp_path, patch, {"embedding": {"model": "anywhere"}}))
+    assert ("variants.v" in with_a_model) == ("nobody" in told)
 
 
 def test_models_adapters_servers_and_the_tuning(
