@@ -79,7 +79,7 @@ def options_of(place: str, overrides: list[str] | None, layout: str | None) -> t
             where=place,
             remedy="name a publisher's layout (--format ml-1m), or a config whose section `dataset` names your columns",
         )
-    split = "given" if layout in ("augrec", "rlmrec") else "random"
+    split = "given" if layout in ("augrec", "rlmrec", "lightgcn") else "random"
     raw = {"name": folder.name, "source": {"format": layout, "path": str(folder)}, "split": {"kind": split}}
     return _validated(raw, place, overrides), False
 

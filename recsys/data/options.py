@@ -131,8 +131,8 @@ class SourceOptions(Options):
 
     format: str = Field(json_schema_extra=lambda schema: schema.update(enum=list(READERS)))
     """Layout of the files: RecBole's atomic files, a publisher's own (MovieLens, Amazon, Yelp, Steam, Goodreads,
-    BookCrossing), your own tables, RLMRec's release; or `augrec`, a dataset/ folder of an import or another run. The
-    last two bring a split (`split.kind: given`)."""
+    BookCrossing), your own tables, RLMRec's release, LightGCN's lists; or `augrec`, a dataset/ folder of an import or
+    another run. The last three bring a split (`split.kind: given`)."""
     path: str
     """Folder of the files. `pkg:<distribution>/<path>` names a folder inside an installed package."""
     table: TableOptions | None = None
@@ -234,7 +234,8 @@ class GivenSplit(Options):
     """The split that the source comes with, as it is."""
 
     kind: Literal["given"]
-    """Selects this split; only the formats rlmrec and augrec have one."""
+    """Selects this split; the formats rlmrec, augrec and lightgcn have one, and recbole where it has a file for each
+    part."""
     valid: Share | None = None
     """Share of the training interactions that become validation, drawn with the seed, for a source that brings none (or
     one that equals its test). Every user and item that has a training interaction keeps one."""

@@ -6,6 +6,9 @@ The files that RecBole itself distributes (Amazon, Yelp, Steam, anime, LastFM) g
 columns of users, items, ratings and times have other names there (`business_id`, `stars`, `date`), times may be tokens,
 a float may be empty or a dash, a field that holds quotation marks is quoted as CSV is, and sequences are separated by
 commas or written as Python lists. Its conversion tools (github.com/RUCAIBox/RecSysDatasets) write types of their own.
+
+A split that is published (`benchmark_filename`) is a file for each part, NAME.train.inter, NAME.valid.inter and
+NAME.test.inter, as `augrec export recbole` writes them, too.
 """
 
 from __future__ import annotations
@@ -59,35 +62,63 @@ KINDS = "type"
 """MovieLens-10M's genres where it is a sequence; of anime one word, TV or Movie."""
 NO_CATEGORY = "et("
 """What is left of Python's `set()` when its ends are cut off, as RecBole's Amazon files have it."""
+PARTS = {"train": 0, "valid": 1, "validation": 1, "val": 1, "dev": 1, "test": 2}
+"""What a file of a published split holds, by the word before `.inter`: its number among `SPLITS`."""
 LAYOUT = Layout("\t", quoted=False)
 ROWS = Rows(LAYOUT.first_line)
 
 
 def read(source: SourceOptions, folder: Path) -> RawData:
-    """Reads the one .inter file of the folder, and the .item and .user files of the same name where they exist."""
-    inter = _interaction_file(folder)
-    paths = {about: inter.with_name(f"{inter.name.removesuffix('.inter')}.{about}") for about in ("item", "user")}
+    """Reads the .inter file of the folder, or those of a published split, and the .item and .user files of its name."""
+    name, inters = _interaction_files(folder)
+    paths = {about: folder / f"{name}.{about}" for about in ("item", "user")}
     paths = {about: path for about, path in paths.items() if path.is_file()}
     notes: list[str] = []
-    interactions = _interactions(inter, notes)
+    interactions = _divided(inters, notes) if len(inters) > 1 else _interactions(inters[0], notes)
     items = _items(paths["item"], notes) if "item" in paths else _only("item")
     users = _users(paths["user"], notes) if "user" in paths else _only("user")
-    files = {path.name: path for path in (inter, *paths.values())}
-    tables = {"interactions": inter, **{f"{about}s": path for about, path in paths.items()}}
-    licence = GROUPLENS_TERMS if inter.stem.startswith("ml-") else None
+    files = {path.name: path for path in (*inters, *paths.values())}
+    log = inters[0] if len(inters) == 1 else folder / f"{name}.*.inter"
+    tables = {"interactions": log, **{f"{about}s": path for about, path in paths.items()}}
+    licence = GROUPLENS_TERMS if name.startswith("ml-") else None
     return RawData(interactions, items, users, files, licence, tables=tables, notes=tuple(notes))
 
 
-def _interaction_file(folder: Path) -> Path:
+def _interaction_files(folder: Path) -> tuple[str, list[Path]]:
+    """What the data set is called, and its file of interactions, or those of a published split in their order."""
     found = sorted(folder.glob("*.inter"))
-    if len(found) != 1:
-        what = f"{len(found)} .inter files, expected one" if found else "no .inter file"
-        raise DataError(
-            f"{what}; expected NAME.inter and, with side information, NAME.item and NAME.user",
-            where=folder,
-            remedy=ML100K_HINT if not found else "give each data set a folder of its own",
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0].stem, found
+    parted = sorted((PARTS[part], path) for path in found if (part := path.stem.rpartition(".")[2]) in PARTS)
+    names = {path.stem.rpartition(".")[0] for _, path in parted}
+    if len(parted) == len(found) and len(names) == 1 and [part for part, _ in parted] in ([0, 2], [0, 1, 2]):
+        return names.pop(), [path for _, path in parted]
+    listed = ", ".join(path.name for path in found[:4])
+    what = f"{len(found)} .inter files ({listed}), expected one" if found else "no .inter file"
+    raise DataError(
+        f"{what}; expected NAME.inter and, with side information, NAME.item and NAME.user",
+        where=folder,
+        remedy="give each data set a folder of its own; the parts of a published split are called NAME.train.inter, "
+        "NAME.valid.inter and NAME.test.inter"
+        if found
+        else ML100K_HINT,
+    )
+
+
+def _divided(paths: list[Path], notes: list[str]) -> pd.DataFrame:
+    """The interactions of all parts of a published split, with the part of each."""
+    parts: list[pd.DataFrame] = []
+    for path in paths:
+        part = _interactions(path, notes)
+        if parts and list(part) != list(parts[0]):
+            what = f"the file holds {', '.join(part)}, and {paths[0].name} holds {', '.join(parts[0])}"
+            raise DataError(what, where=path, remedy="give the parts of a split the same columns")
+        parts.append(part)
+    frame = pd.concat(parts, ignore_index=True)
+    numbers = [PARTS[path.stem.rpartition(".")[2]] for path in paths]
+    frame["split"] = np.repeat(np.array(numbers, np.uint8), [len(part) for part in parts])
+    notes.append("the files bring a split, which dataset.split.kind: given keeps")
+    return frame
 
 
 def _interactions(path: Path, notes: list[str]) -> pd.DataFrame:

@@ -227,3 +227,44 @@ def test_rows_written_twice_are_left_out_and_counted(read_files: Callable) -> No
     raw = read_files("recbole", {"x.inter": INTER, "x.item": STEAM + STEAM.splitlines()[1]})
     assert raw.items["item"].tolist() == ["i1", "i2"]
     assert "x.item: 1 row repeats another row of the same item: left out" in raw.notes
+
+
+HEAD = "user_id:token\titem_id:token\n"
+PUBLISHED = {
+    "x.train.inter": f"{HEAD}u1\ti1\nu2\ti2\nu2\ti3\n",
+    "x.valid.inter": f"{HEAD}u1\ti3\n",
+    "x.test.inter": f"{HEAD}u2\ti1\nu1\ti2\n",
+    "x.item": ITEM,
+}
+
+
+def test_a_published_split_is_a_file_for_each_part(read_files: Callable) -> None:
+    raw = read_files("recbole", PUBLISHED)
+    assert raw.interactions["split"].tolist() == [0, 0, 0, 1, 2, 2]
+    assert raw.interactions["item"].tolist() == ["i1", "i2", "i3", "i3", "i1", "i2"]
+    assert raw.items["title"].tolist() == ["The Matrix", 'Véronique "A"']
+    assert set(raw.files) == set(PUBLISHED)
+    assert "dataset.split.kind: given keeps" in raw.notes[-1]
+
+
+def test_a_published_split_is_kept_or_divided_anew(prepared: Callable) -> None:
+    files = {name: text.encode() for name, text in PUBLISHED.items() if name != "x.item"}
+    dataset, _ = prepared("recbole", files, split={"kind": "given"})
+    parts = [dataset.pairs(split).tolist() for split in ("train", "valid", "test")]
+    assert parts == [[[0, 0], [1, 1], [1, 2]], [[0, 2]], [[0, 1], [1, 0]]]
+    again, _ = prepared("recbole", files, split={"kind": "random", "ratios": [1, 1, 1]})
+    assert sum(len(again.pairs(split)) for split in ("train", "valid", "test")) == 6
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"x.train.inter": HEAD, "y.test.inter": HEAD}, r"x\.train\.inter, y\.test\.inter.*NAME\.train\.inter"),
+        ({"x.part1.inter": HEAD, "x.part2.inter": HEAD}, r"2 \.inter files.*NAME\.valid\.inter"),
+        ({"x.train.inter": HEAD, "x.valid.inter": HEAD}, r"2 \.inter files"),
+        ({**PUBLISHED, "x.test.inter": INTER}, r"holds user, item, rating, timestamp.*x\.test\.inter"),
+    ],
+)
+def test_files_that_are_no_published_split_are_refused(read_files: Callable, files: dict, message: str) -> None:
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        read_files("recbole", files)

@@ -19,6 +19,8 @@ from augrec.pipeline.exchange.export_dataset import export_dataset
 from augrec.pipeline.exchange.export_model import export_model
 from augrec.pipeline.exchange.export_recbole import export_recbole
 from recsys.data.dataset import Dataset
+from recsys.data.options import SourceOptions
+from recsys.data.readers.recbole import read as read_recbole
 from tests.kit.prepared_data import N_ITEMS, write_prepared
 from tests.kit.toy_config import toy_config
 from tests.kit.toy_data import write_toy_data
@@ -44,6 +46,8 @@ def test_recbole_gets_the_split_and_one_line_a_row(tmp_path: Path) -> None:
         assert table[[settings["USER_ID_FIELD"], settings["ITEM_ID_FIELD"]]].to_numpy().tolist() == expected
         assert table["timestamp"].astype(float).tolist() == dataset.timestamps(split)[order].tolist()  # type: ignore[index]
         assert written["counts"][split] == len(table)
+    back = read_recbole(SourceOptions(format="recbole", path="mine"), tmp_path / "mine").interactions["split"]
+    assert back.value_counts().to_dict() == {place: written["counts"][split] for place, split in enumerate(SPLITS)}
     items = atomic(tmp_path / "mine" / "mine.item")
     assert len(items) == N_ITEMS
     assert items["title"][3] == 'A title of "two" lines'
