@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +88,16 @@ def run_one(run: Run, name: str, *, force: bool, console: Console, executor: Exe
     """Runs one stage, after checking that the stages it reads were made from this same config; says what became of it.
 
     Raises:
-        UsageError: the config lacks the stage's section.
+        UsageError: the config lacks the stage's section, or the folder may only be read, and it or a stage before it is
+            not finished.
         DataError: the folder holds a run of another layout.
     """
+    stage = next((stage for stage in registry.chain(run.config) if stage.name == name), None)
+    if stage is None:
+        raise UsageError(f"the config has no section for the stage '{name}'", where=run.folder)
+    if only_readable(run.folder):
+        return show_finished(run, {name} if force else (), console, only=stage)[-1]
     with whole_run(run):
-        stage = next((stage for stage in registry.chain(run.config) if stage.name == name), None)
-        if stage is None:
-            raise UsageError(f"the config has no section for the stage '{name}'", where=run.folder)
         for before in registry.stages_before(stage, run.config):
             check_current(before, run)
         if not force:
@@ -223,28 +226,45 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def show_finished(run: Run, forced: Iterable[str], console: Console) -> list[StageOutcome]:
+def show_finished(
+    run: Run, forced: Collection[str], console: Console, *, only: Stage | None = None
+) -> list[StageOutcome]:
     """Says that every stage is finished and unchanged, as `run_all` would, and writes nothing.
+
+    Args:
+        run: the run.
+        forced: names of stages that would run again from nothing.
+        console: where the lines go.
+        only: the stage that is asked for, as by `run_one`; those before it have to be finished too. None: all.
 
     Raises:
         UsageError: a stage would have to run.
     """
     run.files.check_layout()
-    stages, outcomes = registry.chain(run.config), []
-    for position, stage in enumerate(stages, start=1):
-        marker = stage.marker(run)
-        reason = "forced" if stage.name in forced else stale_reason(stage, run, marker, stage.identity(run))
-        if reason is not None or marker is None:
-            raise UsageError(
-                f"the folder may only be read, and the stage '{stage.name}' would have to run: {reason}",
-                where=run.folder,
-                remedy="give this config another name or `output`, or ask the folder's owner to run it",
-            )
-        _say_unchanged(stage, marker, f"[{position}/{len(stages)}] {stage.name:<10}", console)
+    for stage in registry.stages_before(only, run.config) if only else ():
+        _finished(stage, run)
+    asked, outcomes = [only] if only else registry.chain(run.config), []
+    for position, stage in enumerate(asked, start=1):
+        marker = _finished(stage, run, forced=stage.name in forced)
+        place = "" if only else f"[{position}/{len(asked)}] "
+        _say_unchanged(stage, marker, f"{place}{stage.name:<10}", console)
         stage.check_details(run, marker.details)
         outcomes.append(StageOutcome(stage.name, False, stage.summary(marker.details)))
     console.print("finished; the folder may only be read, and nothing was written", highlight=False)
     return outcomes
+
+
+def _finished(stage: Stage, run: Run, *, forced: bool = False) -> Marker:
+    """The marker of a stage of a folder that may only be read. Raises UsageError where it would have to run."""
+    marker = stage.marker(run)
+    reason = "forced" if forced else stale_reason(stage, run, marker, stage.identity(run))
+    if reason is not None or marker is None:
+        raise UsageError(
+            f"the folder may only be read, and the stage '{stage.name}' would have to run: {reason}",
+            where=run.folder,
+            remedy="give this config another name or `output`, or ask the folder's owner to run it",
+        )
+    return marker
 
 
 def _say_unchanged(stage: Stage, marker: Marker, label: str, console: Console) -> None:

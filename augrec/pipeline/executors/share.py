@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from augrec.artefacts.errors import AugrecError
-from augrec.pipeline.executors.chain import beside_others, check_current, stale_reason
+from augrec.artefacts.files import only_readable
+from augrec.pipeline.executors.chain import beside_others, check_current, show_finished, stale_reason
 from augrec.pipeline.executors.local import Local
 from augrec.pipeline.executors.pieces import InOrder, locked, waves
 from augrec.pipeline.stages.ranges import format_ranges
@@ -55,8 +56,16 @@ def do_share(
 
 @contextmanager
 def begin_shared_stage(run: Run, stage: Stage, console: Console) -> Iterator[bool]:
-    """Holds a share of the run's lock; yields whether the stage is unfinished, and then takes its old marker away."""
+    """Holds a share of the run's lock; yields whether the stage is unfinished, and then takes its old marker away.
+
+    Raises:
+        UsageError: the folder may only be read, and the stage is not finished.
+    """
     run.files.check_layout()
+    if only_readable(run.folder):
+        show_finished(run, (), console, only=stage)
+        yield False
+        return
     with beside_others(run.folder):
         for before in stages_before(stage, run.config):
             check_current(before, run)

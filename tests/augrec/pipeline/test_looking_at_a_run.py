@@ -182,6 +182,23 @@ def test_a_finished_run_one_may_only_read_is_said_to_be_finished(
     assert times(run_copy) == before
 
 
+@pytest.mark.parametrize("words", [["report"], ["train"], ["train", "--only", "llmrec/seed-1"], ["embed", "--merge"]])
+def test_a_finished_stage_one_may_only_read_is_said_to_be_finished(
+    run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("AUGREC_CACHE", str(finished_run.parent / "cache"))
+    play_read_only(run_copy, errno.EROFS, monkeypatch)
+    before, config = times(run_copy), [str(finished_run.parent / "toy.yaml"), f"output={run_copy}"]
+    result = CliRunner().invoke(app, [words[0], *config, *words[1:]])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("skipped, unchanged") == 1
+    assert "finished; the folder may only be read" in result.output
+    refused = CliRunner().invoke(app, [words[0], *config, "seed=8", *words[1:]])
+    assert isinstance(refused.exception, UsageError), refused.output
+    assert "may only be read, and the stage 'prepare' would have to run: changed" in str(refused.exception)
+    assert times(run_copy) == before
+
+
 def test_a_stage_that_had_finished_is_open_for_a_reason(
     run_copy: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
