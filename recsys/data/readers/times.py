@@ -179,14 +179,14 @@ def _numeric(known: pd.Series, path: Path, rows: Rows) -> tuple[np.ndarray, str,
         )
     size = np.abs(numbers)
     _refuse(size >= UNITS[-1][0], known, path, rows, "a time since 1970")
-    _, per_second, name = next(unit for unit in UNITS if size.max() < unit[0])
-    smallest = 0.0 if per_second == 1 else 1e11 * per_second / 10**3
-    odd = size < smallest
+    # by what most rows have: a sentinel, such as 0 or the end of the year 9999, is the one that is out of place
+    usual = np.partition(size, len(size) // 2)[len(size) // 2]
+    limit, per_second, name = next(unit for unit in UNITS if usual < unit[0])
+    odd = (size < (0.0 if per_second == 1 else limit / 10**3)) | (size >= limit)
     if odd.any():
-        largest = known.iloc[int(np.argmax(size))]
-        _refuse(
-            odd, known, path, rows, f"a time in {name} since 1970, as {largest} in {_where(known, size, path, rows)}"
-        )
+        place = int(np.argmin(odd))
+        where = rows.where(path, int(known.index[place])).removeprefix(f"{path}, ")
+        _refuse(odd, known, path, rows, f"a time in {name} since 1970, as {known.iloc[place]} in {where}")
     if pd.api.types.is_integer_dtype(values.dtype):
         whole = values.to_numpy(np.int64) // per_second
     else:
@@ -209,10 +209,6 @@ def _parsed(known: pd.Series) -> pd.Series:
         return pd.Series(whole.to_numpy(zero_copy_only=False), known.index)
     except pa.ArrowInvalid:
         return pd.to_numeric(known, errors="coerce")
-
-
-def _where(known: pd.Series, size: np.ndarray, path: Path, rows: Rows) -> str:
-    return rows.where(path, int(known.index[int(np.argmax(size))])).removeprefix(f"{path}, ")
 
 
 def _digits(known: pd.Series, numbers: np.ndarray, pattern: str, layout: str) -> np.ndarray | None:

@@ -64,6 +64,13 @@ def test_every_unit_gives_the_same_seconds(at: int, unit: int) -> None:
     ("texts", "message"),
     [
         (["1300000000000", "1300000000"], r"'1300000000', expected a time in milliseconds.*data row 2"),
+        (["1300000000000"] * 3 + ["253402300799000"], r"'253402300799000', expected .* in milliseconds.*data row 4"),
+        (
+            ["1300000000000"] * 3 + ["9999"],
+            r"'9999', expected .* milliseconds .*1300000000000 in data row 1.*data row 4",
+        ),
+        (["1300000000"] * 3 + ["9999999999999"], r"'9999999999999', expected a time in seconds .*data row 4"),
+        (["0", "-1", "1300000000000000", "1300000000000001", "1300000000000002"], r"'0', expected .* microseconds"),
         (["1300000000"] * 150 + ["yesterday"], r"'yesterday', expected a time as a number.*data row 151"),
         (["2018-01-31"] * 150 + ["1300000000"], r"'1300000000', expected an ISO 8601 time.*data row 151"),
         (["2018-02-28", "2018-02-30"], r"'2018-02-30', expected an ISO 8601 time.*data row 2"),
