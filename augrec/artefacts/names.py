@@ -33,11 +33,13 @@ def name_problem(name: object) -> str | None:
         return f"a name is text, not {type(name).__name__}"
     if not name:
         return "a name cannot be empty"
-    shown = ascii(name) if len(name) <= LONGEST else f"{name[:20]!a}..."
+    shown = repr(name) if len(name) <= LONGEST else f"{name[:20]!r}..."
     if len(name) > LONGEST:
         return f"the name {shown} has {len(name)} letters, at most {LONGEST} are possible"
     if not ALLOWED.fullmatch(name):
-        return f"{shown} cannot be a name: use letters a-z, digits and _ . + = -, with a letter, digit or _ first"
+        foreign = next((letter for letter in name if letter > "\x7f" and letter.isprintable()), "")
+        told = f"; '{foreign}' is U+{ord(foreign):04X}" if foreign else ""  # it may look like one of a-z
+        return f"{shown} cannot be a name: use letters a-z, digits and _ . + = -, with a letter, digit or _ first{told}"
     if RESERVED.fullmatch(name):
         return f"{shown} cannot be a name: it is a device on Windows"
     if name.endswith(".") or name.casefold().endswith(SUFFIXES):
@@ -118,7 +120,7 @@ def _checked_title(title: str) -> str:
     if not title.strip() or len(title) > LONGEST or not title.isprintable():
         raise ValueError(f"a title is one line of 1 to {LONGEST} letters that can be seen")
     if "/" in title or "\\" in title:
-        raise ValueError(f"{title!a} cannot be a title: it would be a path where somebody makes a file of it")
+        raise ValueError(f"{title!r} cannot be a title: it would be a path where somebody makes a file of it")
     return title
 
 

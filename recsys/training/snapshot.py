@@ -139,14 +139,15 @@ class Snapshot:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = "") -> list[str]:
-    """Where two nested mappings differ, as `key was 1, is 2`."""
+    """Where two nested mappings differ, as `key was 1, is 2`; null is what is not there."""
     found = []
     for key in dict.fromkeys([*before, *now]):
         old, new, name = before.get(key), now.get(key), f"{under}{key}"
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += differences(old, new, f"{name}.")
         elif old != new:
-            found.append(f"{name} was {old}, is {new}")
+            was, is_ = ("null" if value is None else value for value in (old, new))
+            found.append(f"{name} was {was}, is {is_}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -220,7 +221,8 @@ def _leaves(before: Any, now: Any, path: str) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    """A value as JSON and configs write it, null for what is not there; cut, and of a hash its beginning."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
         return text[:8]
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -125,7 +125,7 @@ def _look_at_base(name: str, engine: Any) -> Iterator[Finding]:
             f"{what}: vLLM adds it to any model of its widths",
             f"{engine_key(name)}.lora",
             "name as `model` what it was trained on; if that is the same model under another name, say so: lora_base: "
-            f"{json.dumps(one_line(base, 200))}",
+            f"{json.dumps(one_line(base, 200), ensure_ascii=False)}",
         )
 
 

@@ -29,12 +29,19 @@ def test_a_plain_name_is_taken(name: str) -> None:
 def test_what_is_a_path_a_device_or_ends_a_list_is_refused(name: str) -> None:
     problem = name_problem(name)
     assert problem is not None
-    assert problem.isascii()
     assert problem.isprintable(), "the message itself is safe to print"
     with pytest.raises(ValidationError):
         TypeAdapter(Name).validate_python(name)
     with pytest.raises(DataError, match=r"file\.pkl"):
         check_fields(["fine", name], "file.pkl", "attribute", remedy="rename it")
+
+
+def test_a_letter_that_is_none_of_ours_is_shown_and_told_from_one_that_looks_alike() -> None:
+    assert str(name_problem("café")).startswith("'café' cannot be a name: use letters a-z")
+    assert str(name_problem("café")).endswith("; 'é' is U+00E9")
+    assert "'а' is U+0430" in str(name_problem("llm-а"))
+    assert str(name_problem("a\u202eb")).startswith("'a\\u202eb' cannot")
+    assert " is U+" not in str(name_problem("a b"))
 
 
 @given(st.text(max_size=120))

@@ -74,7 +74,7 @@ def test_a_torn_snapshot_is_said_to_be_one(tastes: Dataset, tmp_path: Path) -> N
 
 def test_differences_name_keys_on_either_side() -> None:
     before, now = {"a": {"b": 1, "c": 2}, "gone": 1}, {"a": {"b": 1, "c": 3}, "new": [1]}
-    assert differences(before, now) == ["a.c was 2, is 3", "gone was 1, is None", "new was None, is [1]"]
+    assert differences(before, now) == ["a.c was 2, is 3", "gone was 1, is null", "new was null, is [1]"]
     assert differences(now, now) == []
 
 

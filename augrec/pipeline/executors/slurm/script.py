@@ -30,7 +30,7 @@ def render(job: Job, profile: Profile, *, run: Path, folder: Path, chdir: Path) 
     for path in (run, folder, chdir):
         if not str(path).isprintable():  # the table of exits is parted by tabs, a script by lines
             what = "a path with a line break, a tab or another control character cannot stand in a batch script"
-            raise UsageError(what, where=ascii(str(path)), remedy="give the run another `output`")
+            raise UsageError(what, where=repr(str(path)), remedy="give the run another `output`")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,

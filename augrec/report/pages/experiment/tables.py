@@ -244,7 +244,7 @@ def trials_table(study: Study) -> Table | None:
         for result in run.searched:
             chosen = next((n for n, trial in enumerate(result.tried) if _won(trial, result)), None)
             for n, trial in enumerate(result.tried):
-                options = json.dumps(dict(trial.options), sort_keys=True)
+                options = json.dumps(dict(trial.options), sort_keys=True, ensure_ascii=False)
                 told = (run.dataset, run.setting, result.model, n, trial.state, trial.value, n == chosen, options)
                 rows.append(Row(tuple(map(plain_value, told))))
     columns = words("dataset", "setting", "model", "trial", "state", "validation", "chosen", "options")

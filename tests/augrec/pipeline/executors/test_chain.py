@@ -250,3 +250,5 @@ def test_differences_are_short_and_limited() -> None:
     found = chain.differences(before, now)
     assert found[0] == "key0: 0 -> 1"
     assert found[-1] == "and 5 more"
+    before, now = {"rating": "stars", "k": True, "old": 1}, {"rating": None, "k": False}
+    assert chain.differences(before, now) == ["rating: stars -> null", "k: true -> false", "old: 1 -> null"]
