@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from augrec.artefacts.tasks import Attributes
 from augrec.artefacts.treatments import NONE, treatment
-from augrec.pipeline.controls import cards_of, given_texts
+from augrec.pipeline.config.controls import cards_of, given_texts
 from augrec.pipeline.preflight.findings import Finding
 from augrec.pipeline.stages.base import Run
 from recsys.models.registry import FAMILIES
 
 if TYPE_CHECKING:
     from augment.options import SourceOptions
-    from augrec.pipeline.config import Config, Variant
+    from augrec.pipeline.config.run_config import Config, Variant
 
 ONE_MODEL = "choose an embedding.model whose vectors are all of one space, e.g. the default"
 
