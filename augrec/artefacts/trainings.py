@@ -16,7 +16,7 @@ from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import read_json, read_parquet, readable_parquet
 from augrec.artefacts.run_folder import TrainingFolder
 
-TRAIN_AGAIN = "run the train stage again: finished seeds are skipped"
+TRAIN_AGAIN = "run the train stage again: finished seeds are skipped, and what is damaged is trained anew"
 READ_AT_ONCE = 10_000
 """Users of whom a training's metrics are all read together."""
 

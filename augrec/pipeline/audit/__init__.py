@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -29,6 +30,7 @@ from augrec.pipeline.audit.interactions import (
     read_split,
 )
 from augrec.pipeline.audit.noise import audit_noise
+from augrec.pipeline.audit.outputs import audit_outputs
 from augrec.pipeline.audit.reranking import audit_reranking
 from augrec.pipeline.audit.starts import audit_starts
 from augrec.pipeline.audit.text import audit_embeddings, audit_reads, audit_records, text_columns
@@ -48,7 +50,28 @@ def audit_run(folder: Path) -> Audit:
         DataError: there is no run here, or one of another layout, or a file cannot be read at all.
     """
     run = _prepared(folder)
-    split = read_split(run.dataset)
+    split, outputs = read_split(run.dataset), audit_outputs(folder)
+    try:
+        checks, leaks = _checks(run, split)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # JSON that lacks what it had
+        if not any(check.violations for check in outputs):
+            raise
+        told = f"nothing else was looked at: what was changed cannot be read ({type(error).__name__}: {error})"
+        audit = Audit(tuple(outputs), {}, left_out=told)
+    else:
+        audit = Audit((*outputs, *checks), leaks)
+    if not audit.violations:
+        audit = _judged(audit, run, split)
+    try:
+        write_json(run.audit_json, audit.as_json())
+    except OSError as error:  # a run that one may only read can be looked at all the same
+        return replace(audit, unwritten=f"{run.audit_json} could not be written: {error.strerror or error}")
+    return audit
+
+
+def _checks(run: RunFolder, split: Split) -> tuple[list[Check], dict[str, dict[str, int]]]:
+    """What is derived again, stage by stage, and per source how many of its pairs are held out."""
+    folder = run.root
     checks = [*audit_dataset(run.dataset, split), *audit_graph(run.dataset, split)]
     checks += audit_interaction_vectors(folder, split)
     checks += audit_noise(folder, split)
@@ -61,9 +84,8 @@ def audit_run(folder: Path) -> Audit:
         checks += audit_instructions(folder, split)
     leaks: dict[str, dict[str, int]] = {}
     if run.stage_marker("augment").exists():
-        summary = read_json(run.summary, remedy="run `augrec augment CONFIG`")
-        for source in summary["sources"]:
-            found, overlap = audit_records(folder, source, summary["sources"][source], split)
+        for source, summary in _sources(run).items():
+            found, overlap = audit_records(folder, source, summary, split)
             checks += found
             leaks[source] = overlap
     if run.stage_marker("embed").exists():
@@ -72,14 +94,7 @@ def audit_run(folder: Path) -> Audit:
         checks += [*audit_reads(folder), *audit_insertions(folder, split)]
     if run.stage_marker("rerank").exists():
         checks += audit_reranking(folder, split)
-    audit = Audit(tuple(checks), leaks)
-    if not audit.violations:
-        audit = _judged(audit, run, split)
-    try:
-        write_json(run.audit_json, audit.as_json())
-    except OSError as error:  # a run that one may only read can be looked at all the same
-        return replace(audit, unwritten=f"{run.audit_json} could not be written: {error.strerror or error}")
-    return audit
+    return checks, leaks
 
 
 def audit_file(folder: Path, file: Path) -> Audit:
@@ -121,9 +136,18 @@ def _prepared(folder: Path) -> RunFolder:
     return run
 
 
+def _sources(run: RunFolder) -> dict[str, dict[str, Any]]:
+    remedy = "run `augrec augment CONFIG`: it counts again, and asks nothing again"
+    summary = read_json(run.summary, remedy=remedy)
+    sources = summary.get("sources") if isinstance(summary, dict) else None
+    if not isinstance(sources, dict):
+        raise DataError("the file holds no sources", where=run.summary, remedy=remedy)
+    return sources
+
+
 def _judged(audit: Audit, run: RunFolder, split: Split) -> Audit:
     """What a sound run's texts say of their ids, by training, and what its edges are worth, by validation."""
-    sources = read_json(run.summary)["sources"] if run.stage_marker("augment").exists() else {}
+    sources = _sources(run) if run.stage_marker("augment").exists() else {}
     tasks = {source: tuple(about["tasks"]) for source, about in sources.items()}
     train, valid, sizes = (
         split.pairs["train"],

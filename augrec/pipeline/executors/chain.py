@@ -13,7 +13,7 @@ from rich.console import Console
 
 from augrec.artefacts.confinement import confined
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, only_readable, sha256_file
+from augrec.artefacts.files import digest, only_readable
 from augrec.artefacts.locks import hold
 from augrec.artefacts.progress import signs_of_life
 from augrec.artefacts.run_folder import LOCK, MARKER, RunFolder
@@ -173,15 +173,8 @@ def stale_reason(stage: Stage, run: Run, marker: Marker | None, identity: dict[s
     gone = [name for name in marker.outputs if not (run.folder / name).exists()]
     if gone:
         return f"an output is gone: {gone[0]}"
-    damaged = _damaged(run, marker)
+    damaged = stage.damaged(run, marker)
     return f"an output is damaged (its sha256 is not the one written): {damaged[0]}" if damaged else None
-
-
-def _damaged(run: Run, marker: Marker) -> list[str]:
-    """Tables that are no longer what the stage wrote. Matrices are not looked at: they take as long as the work."""
-    written = {name: sha256 for name, sha256 in marker.outputs.items() if name.endswith(".parquet")}
-    tables = ((name, run.folder / name, sha256) for name, sha256 in written.items())
-    return [name for name, path, sha256 in tables if not path.exists() or sha256_file(path) != sha256]
 
 
 def check_current(stage: Stage, run: Run) -> None:
@@ -196,10 +189,10 @@ def check_current(stage: Stage, run: Run) -> None:
             remedy=f"`augrec run CONFIG` brings it up to date; to keep it, give this config another name or `output`; "
             f"or run `augrec {stage.name} CONFIG` again",
         )
-    damaged = _damaged(run, marker)
+    damaged = stage.damaged(run, marker)
     if damaged:
         raise DataError(
-            f"the table is damaged or gone: its sha256 is not the one that the stage '{stage.name}' wrote",
+            f"the file is damaged or gone: its sha256 is not the one that the stage '{stage.name}' wrote",
             where=run.folder / damaged[0],
             remedy=f"`augrec {stage.name} CONFIG` writes it again; records are merged anew, none is asked again",
         )

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.counts import counted
+from augrec.artefacts.errors import DataError
 from augrec.artefacts.files import digest, read_json, remove_file, write_json
 from augrec.artefacts.progress import say
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.identity.code_identity import code_identity
-from augrec.pipeline.stages.base import Piece, Resources, Run, Stage, Worker
+from augrec.pipeline.stages.base import Marker, Piece, Resources, Run, Stage, Worker
 from augrec.pipeline.stages.selection import ByGroup, CommandOption
 
 if TYPE_CHECKING:
@@ -189,6 +190,15 @@ class Augment(Stage):
             for task in content["tasks"]
         ]
         return [path for task in tasks for path in (task.records, task.card)]
+
+    def damaged(self, run: Run, marker: Marker) -> list[str]:
+        """See `Stage.damaged`; with what was counted, on which no later stage depends."""
+        try:
+            counted = "sources" in read_json(run.files.summary)
+        except (DataError, TypeError):
+            counted = False
+        own = run.files.summary.relative_to(run.folder).as_posix()
+        return [*super().damaged(run, marker), *([] if counted else [own])]
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""

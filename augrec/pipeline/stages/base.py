@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from augrec.artefacts.confinement import check_inside
 from augrec.artefacts.cores import usable_cores
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import digest, read_json, sha256_file, write_json
+from augrec.artefacts.files import digest, read_json, remove_file, sha256_file, write_json
 from augrec.artefacts.processor import processor_name
 from augrec.artefacts.run_folder import MARKER, RunFolder
 from augrec.pipeline.host.attempts import Attempts
@@ -280,11 +280,30 @@ class Stage(ABC):
         """The marker of the last completed run of this stage, or None."""
         return read_marker(self.folder(run))
 
+    def damaged(self, run: Run, marker: Marker) -> list[str]:
+        """Tables and JSON that are gone or no longer what the stage wrote, and matrices that are not whole. More is not
+        looked at of what is large: hashing a matrix takes as long as the work."""
+        return [name for name, sha256 in marker.outputs.items() if not self._is_whole(run.folder / name, sha256)]
+
+    def _is_whole(self, path: Path, sha256: str) -> bool:
+        from augrec.artefacts.matrices import SUFFIX, read_matrix
+
+        try:
+            if path.suffix == SUFFIX:
+                read_matrix(path, remedy="")
+                return True
+            return path.suffix not in (".parquet", ".json") or self.output_hash(path) == sha256
+        except (FileNotFoundError, DataError):
+            return False
+
     def remove_marker(self, run: Run) -> None:
-        """Marks the stage as not complete; its files stay."""
-        marker = self.folder(run) / MARKER
-        check_inside(marker)
-        marker.unlink(missing_ok=True)
+        """Marks the stage as not complete. Its files stay, for it takes up what is finished; what is damaged among them
+        goes first, or it would be taken up as well."""
+        path = self.folder(run) / MARKER
+        marker = read_marker(self.folder(run))
+        for name in self.damaged(run, marker) if marker else ():
+            remove_file(run.folder / name)
+        remove_file(path)
 
     def parts(self, run: Run) -> list[Path] | None:
         """The folders that belong to this config, if the stage's folder may hold others; None for the whole folder."""
@@ -292,7 +311,7 @@ class Stage(ABC):
 
     def clear(self, run: Run) -> None:
         """Deletes what this stage wrote for this config (`--force`); other files in its folder stay."""
-        self.remove_marker(run)
+        remove_file(self.folder(run) / MARKER)
         parts = self.parts(run)
         for part in [self.folder(run)] if parts is None else parts:
             check_inside(part / MARKER)

@@ -49,11 +49,11 @@ class Training:
 
     def finished(self, folder: Path | None = None) -> bool:
         """Whether the results in its folder (or another one) are those of this very training."""
-        path = TrainingFolder(folder or self.out).metrics
-        return (
-            path.exists()
-            and read_json(path, remedy="delete this file and run again").get("fingerprint") == self.fingerprint
-        )
+        there = TrainingFolder(folder or self.out)
+        if not there.metrics.exists() or (self.judge_test and not there.per_user.exists()):
+            return False
+        found = read_json(there.metrics, remedy="delete this file and run again")
+        return isinstance(found, dict) and found.get("fingerprint") == self.fingerprint
 
 
 def trainings(config: Config, folder: Path, dataset: str) -> list[Training]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,9 +242,46 @@ def wrong_summary(run: Path) -> None:
     write_json(run / "augment" / "summary.json", summary)
 
 
+def another_vector(run: Path) -> None:
+    path = run / "embed" / "data" / "title.npy"
+    matrix = np.load(path)
+    matrix[3, 0] += 1
+    write_npy(path, matrix)
+
+
+def better_metric(run: Path) -> None:
+    path = run / "train" / "llmrec" / "seed-1" / "metrics.json"
+    metrics = read_json(path)
+    metrics["test"]["recall@10"] = 0.9
+    write_json(path, metrics)
+
+
+def better_user(run: Path) -> None:
+    path = run / "train" / "llmrec" / "seed-1" / "per_user.parquet"
+    edit_rows(path, lambda rows: next(row for row in rows if row["recall@10"] < 1).update({"recall@10": 1.0}))
+
+
+def lost_seed(run: Path) -> None:
+    shutil.rmtree(run / "train" / "llmrec" / "seed-2")
+
+
+def other_results(run: Path) -> None:
+    path = run / "report" / "results.json"
+    write_json(path, read_json(path) | {"alpha": 0.1})
+
+
+AS_WRITTEN = "files are as their stages wrote them"
+
+
 @pytest.mark.parametrize(
     ("damage", "check", "named"),
     [
+        (another_vector, AS_WRITTEN, "embed/data/title.npy is not what the stage in embed wrote"),
+        (better_metric, AS_WRITTEN, "train/llmrec/seed-1/metrics.json is not what"),
+        (better_metric, "metrics are means over users", "train/llmrec/seed-1/metrics.json: recall@10 is 0.9, and"),
+        (better_user, "metrics are means over users", "train/llmrec/seed-1/metrics.json: recall@10 is"),
+        (lost_seed, AS_WRITTEN, "train/llmrec/seed-2/per_user.parquet was written by the stage in train and is gone"),
+        (other_results, AS_WRITTEN, "report/results.json is not what the stage in report wrote"),
         (leak_into_history, "rule user_profile: prompts show training history only", "is not in train"),
         (history_with_a_gap, "rule user_profile: prompts show training history only", "not the latest training items"),
         (history_in_another_order, "rule user_profile: prompts show training history only", "not the latest training"),
@@ -284,6 +322,15 @@ def test_users_who_were_not_drawn_need_no_record(run_copy: Path, said: int, comp
     assert found == ([] if complaint is None else [complaint] * 2)
     without, _ = audit_records(run_copy, "rule", summary, read_split(run_copy / "dataset"))
     assert any("has no record" in violation for check in without for violation in check.violations)
+
+
+@pytest.mark.parametrize("name", ["embed/data/title.json", "dataset/dataset.json"])
+def test_a_file_that_lost_its_content_is_named(run_copy: Path, name: str) -> None:
+    """What needs it cannot be looked at, which is said."""
+    write_json(run_copy / name, {})
+    audit = audit_run(run_copy)
+    assert any(violation.startswith(f"{name} is not what") for violation in audit.checks[0].violations)
+    assert "nothing else was looked at" in (audit.left_out or "")
 
 
 def test_the_result_is_written_and_shown(run_copy: Path) -> None:

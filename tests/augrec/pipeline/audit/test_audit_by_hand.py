@@ -57,6 +57,7 @@ REQUESTS, HISTORY, PAIRS = (
     "pairs come from the candidates",
 )
 KNOWN = "prompts, where known, showed training history only"
+AS_WRITTEN = "files are as their stages wrote them"
 
 
 @pytest.fixture
@@ -65,7 +66,9 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def violations(run: RunFolder) -> dict[str, list[str]]:
-    return {check.name: list(check.violations) for check in audit_run(run.root).checks if check.violations}
+    """What is derived again: every change by hand breaks a hash, too."""
+    checks = [check for check in audit_run(run.root).checks if check.name != AS_WRITTEN]
+    return {check.name: list(check.violations) for check in checks if check.violations}
 
 
 def edit(path: Path, change: Callable[[Rows], object]) -> None:
@@ -94,6 +97,7 @@ def edit_interactions(run: RunFolder, change: Callable[[Rows], object]) -> None:
 def test_all_that_is_said_of_a_sound_run(run: RunFolder) -> None:
     audit = audit_run(run.root)
     assert {check.name: check.rows for check in audit.checks} == {
+        AS_WRITTEN: 11,
         "ids are contiguous": 13,
         "interactions name known users and items": 18,
         "splits are disjoint and free of duplicates": 18,

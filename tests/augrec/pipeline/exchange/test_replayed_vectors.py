@@ -160,6 +160,12 @@ def test_missing_vectors_and_failed_records_are_masked(imported: Path, make_run:
     assert audit_run(run.folder).violations == 0
 
 
+def derived(run: Run) -> list[str]:
+    """The violations of all checks but that of hashes, which every change by hand breaks."""
+    checks = [check for check in audit_run(run.folder).checks if check.name != "files are as their stages wrote them"]
+    return [text for check in checks for text in check.violations]
+
+
 def test_the_audit_finds_a_wrong_copy(release: Path, make_run: Callable[..., Run]) -> None:
     run = make_run(release)
     proceed(run)
@@ -167,22 +173,21 @@ def test_the_audit_finds_a_wrong_copy(release: Path, make_run: Callable[..., Run
     values = np.load(path)
     values[[0, 1]] = values[[1, 0]] + 1
     np.save(path, values)
-    found = [text for check in audit_run(run.folder).checks for text in check.violations]
-    assert [text.partition(" is not")[0] for text in found] == ["row 0", "row 1"]
+    assert [text.partition(" is not")[0] for text in derived(run)] == ["row 0", "row 1"]
     about = read_json(path.with_suffix(".json"))
     write_json(path.with_suffix(".json"), about | {"source": str(path.with_name("gone.npy"))})
-    assert audit_run(run.folder).violations == 0, "what is gone cannot be compared"
+    assert derived(run) == [], "what is gone cannot be compared"
     records = run.folder / "augment" / "gpt35" / "user_profile" / "records.parquet"
     rows = pq.read_table(records).to_pylist()
     rows[4] |= {"status": "failed", "reason": "held_out_history", "fallback": "masked"}
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(records)), records)
     profile = records.parents[3] / "embed" / "gpt35" / "user_profile.json"
     write_json(profile, read_json(profile) | {"records_sha256": sha256_file(records)})
-    found = [text for check in audit_run(run.folder).checks for text in check.violations]
+    found = derived(run)
     assert "row 4 has a vector, and no record that takes part" in found
     table = pq.read_table(records)
     pq.write_table(table.slice(1), records)
-    found = [text for check in audit_run(run.folder).checks for text in check.violations]
+    found = derived(run)
     assert "was copied for another version of augment/gpt35/user_profile/records.parquet" in found
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from filelock import FileLock
 from rich.console import Console
 
 from augrec.artefacts.errors import AugrecError, DataError, UsageError
-from augrec.artefacts.files import read_json, write_parquet, write_text
+from augrec.artefacts.files import read_json, write_npy, write_parquet, write_text
 from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors import chain
 from augrec.pipeline.stages import base, registry
@@ -138,7 +139,7 @@ class Table(First):
 
     def finish(self, run: Run) -> dict[str, Any]:
         write_parquet(self.folder(run) / "rows.parquet", pa.table({"seed": [run.config.seed] * 1000}))
-        write_text(self.folder(run) / "vectors.npy", "as good as a matrix")
+        write_npy(self.folder(run) / "vectors.npy", np.zeros(1000))
         return super().finish(run)
 
     def outputs(self, run: Run) -> Iterable[Path]:
@@ -188,8 +189,11 @@ def test_a_stage_that_reads_a_damaged_table_is_refused(table: Table, run: Run) -
 def test_a_matrix_is_not_hashed_again(table: Table, run: Run) -> None:
     """It would take as long as the work."""
     run_all(run)
-    flip_a_bit(run.folder / "dataset" / "vectors.npy")
+    path = run.folder / "dataset" / "vectors.npy"
+    flip_a_bit(path)
     assert run_all(run).count("skipped, unchanged") == 2
+    path.write_bytes(path.read_bytes()[:-1])  # and whether it is whole is seen without reading it
+    assert "an output is damaged" in run_all(run)
 
 
 def test_a_stage_that_died_has_no_marker(stages: tuple[First, Second], run: Run) -> None:

@@ -9,17 +9,21 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
 from augrec.artefacts.errors import DataError
+from augrec.artefacts.files import read_parquet, write_parquet
+from augrec.artefacts.run_folder import RunFolder
+from augrec.pipeline.audit import audit_run
 from augrec.pipeline.config.run_config import read_config
 from augrec.pipeline.executors.chain import run_all, run_one
 from augrec.pipeline.host.attempts import Attempts
 from augrec.pipeline.host.stopping import AGAIN
 from augrec.pipeline.stages.base import Run
 from tests.kit.machine_speed import patience
-from tests.kit.toy_run import silent
+from tests.kit.toy_run import advance, silent
 from tests.kit.waiting import wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -117,3 +121,40 @@ def test_a_damaged_table_is_found_and_merged_anew(
     assert skipped == ["prepare", "candidates", "embed", "train", "report"], "the same bytes are there again"
     assert tables(finished_copy.folder) == tables(finished_run)
     assert sorted(keys(finished_copy.folder)) == sorted(keys(finished_run)), "nothing was asked again"
+
+
+def better(path: Path) -> None:
+    """Whole, and says more than was measured."""
+    rows = read_parquet(path).to_pylist()
+    rows[0]["recall@10"] = 1.0
+    write_parquet(path, pa.Table.from_pylist(rows, schema=read_parquet(path).schema))
+
+
+def emptied(path: Path) -> None:
+    path.write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("train/llmrec/seed-1/per_user.parquet", better),
+        ("train/llmrec/seed-1/per_user.parquet", Path.unlink),
+        ("train/llmrec/seed-1/metrics.json", cut),
+        ("embed/data/title.npy", cut),
+        ("embed/data/title.json", emptied),
+        ("augment/rule/edges/task.json", cut),
+        ("augment/summary.json", Path.unlink),
+        ("augment/summary.json", emptied),
+        ("dataset/dataset.json", cut),
+    ],
+)
+def test_what_is_damaged_is_made_again_and_never_taken_up(
+    finished_copy: Run, finished_run: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    """A stage takes up what is finished, and none of it is what was damaged."""
+    damage(finished_copy.folder / name)
+    assert name in advance(finished_copy)
+    assert audit_run(finished_copy.folder).violations == 0
+    assert finished_copy.files.results.read_bytes() == RunFolder(finished_run).results.read_bytes()
+    assert sorted(keys(finished_copy.folder)) == sorted(keys(finished_run)), "nothing was asked again"
+    assert advance(finished_copy).count("skipped, unchanged") == 6
