@@ -1,8 +1,9 @@
 """Answers from files instead of a socket: OpenAI's batch format, which `vllm run-batch` reads and writes too.
 
 One line per request goes out, one per answer comes back, in any order. What has no answer yet is not failed: it is what
-the next file asks. That is so for a line of status 0, 401, 404, 429 or 5xx, one that says "expired", and one without a
-status: the request never reached a model, or the model was in trouble. Status 400, 413 and the like are the last word.
+the next file asks. That is so for a line of status 0, 401, 404, 424, 429, 499 or 5xx, one that says "expired", and one
+without a status: the request never reached a model, or the model was in trouble. Status 400, 413 and the like are the
+last word.
 A completion that is there is an answer, though a service leaves the status out, or the wrapping around the body.
 vLLM writes the reason of a refusal into `error` (its own shape, or a text) and no body; OpenAI into the body.
 """

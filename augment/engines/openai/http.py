@@ -41,7 +41,9 @@ from augrec.artefacts.errors import AugrecError, UsageError
 if TYPE_CHECKING:
     import httpx
 
-AGAIN = frozenset({408, 409, 425, 429})
+AGAIN = frozenset({408, 409, 424, 425, 429, 499})
+"""Statuses below 500 that say nothing of a request: 424 is how Text Generation Inference and hosted endpoints say that
+the model behind them broke off, 499 how a gateway says that somebody hung up before the answer."""
 TOO_LONG = ("context length", "context_length", "maximum context", "too long", "max_model_len")
 REFUSED = ("content_filter", "content_policy", "content policy", "content management policy", "responsibleai")
 NO_MONEY = ("insufficient_quota", "exceeded your current quota")
@@ -297,7 +299,9 @@ def _retry_after(headers: httpx.Headers) -> float | None:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+            date = parsedate_to_datetime(text)
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)  # C's asctime, which HTTP allows and means so
+            seconds = (date - datetime.now(UTC)).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -34,6 +34,8 @@ FINISHED = {
 """What servers and gateways in front of other services call the end of an answer, in small letters."""
 NO_STATUS = 502
 """What an error without a status of its own counts as: trouble of whoever is asked in turn."""
+THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
+"""Types of parts of a content that are what a model thought before its answer."""
 PACKED = ("gzip", "x-gzip", "deflate")
 ANY_HEADER = 47
 """zlib's word for a window of any size with a header of either kind."""
@@ -224,11 +226,12 @@ def _written(value: Any) -> str:
 
 
 def _text(content: Any) -> tuple[str, str]:
-    """The text of a message, and what is wrong with it; parts of text are joined."""
+    """The text of a message, and what is wrong with it; parts of text are joined, without what was thought before."""
     if content is None:
         return "", ""
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        said = [part for part in content if not (isinstance(part, dict) and part.get("type") in THOUGHTS)]
+        parts = [part.get("text") if isinstance(part, dict) else part for part in said]
         texts = [part for part in parts if isinstance(part, str)]
         content = "".join(texts) if len(texts) == len(parts) else content
     if not isinstance(content, str):

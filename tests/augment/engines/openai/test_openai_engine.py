@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from augment.catalog import Catalog
 from augment.completions import records_of
 from augment.engines.base import EngineFailed, EngineInputs
 from augment.engines.openai.engine import OpenAIEngine
+from augment.engines.openai.http import Server, Trouble
 from augment.engines.openai.options import OpenAIOptions
 from augment.engines.registry import build_engine
 from augment.messages import Record
@@ -93,6 +96,8 @@ def test_the_same_seeds_give_the_same_requests(server: FakeServer, context: Cont
         ((429, {"error": "slow down"}, {"Retry-After": "0.002"}), "server_error"),
         ((429, {}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), "server_error"),
         ((429, {}, {"Retry-After": "soon"}), "server_error"),
+        ((424, {"error": "Request failed during generation"}, {}), "server_error"),
+        ((499, {}, {}), "server_error"),
         ((200, completion("{}" * 500), {"cut": 40}), "connection_lost"),
         ((200, b"not json", {}), "broken_body"),
         ((200, {"choices": []}, {}), "broken_body"),
@@ -108,6 +113,24 @@ def test_trouble_that_passes_is_asked_again(
         for found in engine.run(requests(context, engine, count=5)):
             assert (found.finish_reason, found.error) == ("stop", None)
         assert engine.describe()["retried"] == {retried: 10}
+
+
+@pytest.mark.parametrize("date", ["Fri, 01 Jan 2100 00:00:00 GMT", "Fri Jan  1 00:00:00 2100"])
+def test_a_date_to_wait_for_in_the_forms_that_http_allows(server: FakeServer, date: str) -> None:
+    server.answer = lambda asked: (429, {}, {"Retry-After": date})
+    question = {"messages": [], "response_format": {"json_schema": {"schema": {}}}}
+
+    async def wait() -> float | None:
+        asked = Server(options(server))
+        try:
+            found = await asked.once(question)
+        finally:
+            await asked.close()
+        return found.wait if isinstance(found, Trouble) else None
+
+    assert asyncio.run(wait()) == pytest.approx(
+        (datetime(2100, 1, 1, tzinfo=UTC) - datetime.now(UTC)).total_seconds(), abs=3600
+    )
 
 
 def test_trouble_that_stays_is_left_unanswered_with_its_reason(server: FakeServer, context: Context) -> None:

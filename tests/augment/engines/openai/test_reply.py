@@ -47,6 +47,8 @@ OPTIONS = OpenAIOptions(base_url="http://127.0.0.1:9/v1", model="m")
         ("hello", "hello", ""),
         (None, "", ""),
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, "c"], "abc", ""),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}], "a", ""),
+        ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}], "a", ""),
         ([], "", ""),
         ([{"type": "image"}], "", "array"),
         ([{"text": ["a"]}], "", "array"),
