@@ -124,7 +124,7 @@ def _original_ids(folder: Path, about: str, size: int, findings: Findings) -> tu
         findings.add(MAPPERS[0].format(about=about), "file is absent; the source's own ids are not known", 1, "note")
         return original, None
     path = found[0]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             entry = parse_json(line)
             row = next(entry[key] for key in ROW_KEYS if key in entry)

@@ -100,6 +100,8 @@ def id_of(key: Any, where: str) -> int:
     """An id that may be written as text, within quotes or not."""
     try:
         number = int(key.strip("'\" ")) if isinstance(key, str) else int(key)
+        if not isinstance(key, str) and number != key:
+            raise ValueError  # 1.5 is not id 1
     except (TypeError, ValueError, OverflowError):
         raise DataError("the key is not an id", where=f"{where}, key {key!r:.60}") from None
     if number.bit_length() > 62:

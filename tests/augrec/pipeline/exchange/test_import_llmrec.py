@@ -321,3 +321,18 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, imported: Pa
         import_llmrec(GOLDEN, tmp_path)
     before = read_json(imported / "import.json")
     assert import_llmrec(GOLDEN, imported) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("augmented_sample_dict", {1.5: {0: 1, 1: 2}}),
+        ("augmented_sample_dict", {1: {0: 1.5, 1: 2}}),
+        ("augmented_user_init_embedding", {1.5: [1.0, 2.0]}),
+    ],
+)
+def test_half_an_id_is_none(folder: Path, tmp_path: Path, name: str, value: Any) -> None:
+    """It was cut to the id below, and that user got the edge or the vector."""
+    put(folder, name, value)
+    with pytest.raises(DataError, match=rf"not an id(.|\n)*{name}, key 1.5"):
+        import_llmrec(folder, tmp_path / "out")

@@ -106,6 +106,17 @@ def test_a_broken_mapper_is_named(folder: Path, tmp_path: Path, line: str) -> No
         import_rlmrec(folder, tmp_path / "out")
 
 
+def test_a_mapper_has_the_letters_of_its_release(folder: Path, tmp_path: Path) -> None:
+    """A name may hold what Python takes for the end of a line; what is no UTF-8 is named by its line."""
+    path = folder / "user_mapper.jsonl"
+    path.write_text('{"uid": 1, "x": "B\u2028C"}\n', encoding="utf-8")
+    import_rlmrec(folder, tmp_path / "out")
+    assert Dataset.load(tmp_path / "out" / "dataset").users["original_id"].to_pylist() == [None, "B\u2028C", None]
+    path.write_bytes(path.read_bytes() + b'{"uid": 0, "x": "Caf\xe9"}\n')
+    with pytest.raises(DataError, match=r"user_mapper.jsonl, line 2"):
+        import_rlmrec(folder, tmp_path / "other")
+
+
 def with_added(folder: Path, pairs: list[tuple[int, int]], name: str = "other_trn_rag_mat.pkl") -> Path:
     rows, columns = np.array(pairs).T
     matrix = sp.coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(3, 4))
