@@ -343,12 +343,15 @@ def _bad_row(
         return DataError(f"the file cannot be read as csv: {error}", where=path, remedy=_ROW)
     number = int(first[0].number or 1)
     where = f"{path}:{number + layout.first_line - 1}" if lines else f"{path}, data row {number}"
+    remedy = "check that the format in the config is that of the file" if lines and number <= 2 else _ROW
+    if not lines and number == first[0].actual_columns == 1:
+        remedy = f"where something else separates the fields, name it in source.table.separator; else {_ROW}"
     return DataError(
         f"{'' if lines else 'the file cannot be read as csv: '}expected {len(names)} fields separated by "
         f"{layout.separator!r} ({', '.join(names[:12])}), "
         f"found {first[0].actual_columns}",
         where=where,
-        remedy="check that the format in the config is that of the file" if lines and number <= 2 else _ROW,
+        remedy=remedy,
     )
 
 

@@ -698,3 +698,22 @@ def test_a_file_is_no_folder(tmp_path: Path, options: Callable) -> None:
     (tmp_path / "i.csv").write_text(LOG)
     with pytest.raises(DataError, match=r"(?s)names a file.*table\.interactions: i\.csv"):
         read(options("table", {"interactions": "x.csv"}), tmp_path / "i.csv")
+
+
+def test_failed_formulas_of_spreadsheets_are_missing_even_where_one_stands_alone(read_files: Callable) -> None:
+    files = {
+        "i.csv": "user_id,item_id,rating\nu,1,#N/A\nv,2,3\n#NAME?,1,4\n",
+        "s.csv": "item_id,title,brand\n1,#N/A,#REF!\n2,#1 Crush,Reef\n",
+    }
+    raw = read_files("table", files, {"interactions": "i.csv", "items": "s.csv", "rating": "rating"})
+    items = raw.side("item", np.array(["1", "2"])).frame
+    assert items["title"].isna().tolist() == items["brand"].isna().tolist() == [True, False]
+    assert raw.interactions["rating"].isna().tolist() == [True, False, False]
+    assert any("user_id reads '#NAME?'" in note and "data row 3" in note for note in raw.notes)
+
+
+def test_a_file_of_which_no_row_is_separated_is_told_to_name_what_separates_it(read_files: Callable) -> None:
+    columns = {"clicks.dat": ("user_id", "item_id", "category")}
+    with pytest.raises(DataError, match="found 1") as refused:
+        read_files("table", {"clicks.dat": "1,214536502,0\n"}, {"interactions": "clicks.dat", "columns": columns})
+    assert "something else separates the fields, name it in source.table.separator" in str(refused.value.remedy)
