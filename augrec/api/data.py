@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +17,15 @@ from recsys.data.options import DatasetOptions
 from recsys.data.prepare import prepare as prepare_raw
 from recsys.data.readers import table as table_reader
 
-Frame: TypeAlias = pd.DataFrame | pa.Table
+
+class ArrowStream(Protocol):
+    """What exports Arrow: tables of polars, of DuckDB and of Arrow itself."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """See https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html."""
+
+
+Frame: TypeAlias = pd.DataFrame | pa.Table | ArrowStream
 TABLE = "pandas.read_csv or pyarrow.parquet.read_table read a file, pandas.DataFrame takes rows"
 COLUMNS = (
     "prepare(user=, item=, rating=, timestamp=) name the columns; `items` and `users` have ids under the same names"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from augrec.api.arguments import require
 from augrec.api.training import TrainedModel
 from augrec.artefacts.counts import counted
 from augrec.artefacts.errors import UsageError
@@ -110,6 +111,7 @@ def evaluate(
     Raises:
         AugrecError: the split has no interactions, or an argument is wrong.
     """
+    require(model, TrainedModel, "model", "evaluate()", "train() gives one")
     given = {"cutoffs": [cutoffs] if isinstance(cutoffs, int) else list(cutoffs), "protocol": protocol}
     options = validated(given, EvaluationOptions, "evaluate()", "arguments")
     data = model.dataset
@@ -148,6 +150,10 @@ def compare(
         UsageError: there is nothing to compare, two models have the same name, or a metric is missing.
     """
     everybody = (baseline, *others)
+    for one in everybody:
+        require(
+            one, Evaluated, "a model", "compare()", "evaluate(model) gives one, load_run(folder).evaluated(variant) too"
+        )
     names = [one.name for one in everybody]
     if not others or len(set(names)) < len(names) or len({one.split for one in everybody}) > 1:
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,9 @@ from recsys.data.dataset import Dataset
 from recsys.device import device_named
 from recsys.options import EvaluationOptions
 
-Users = Sequence[str] | Mapping[str, Sequence[str]]
+Ids = Sequence[str] | Sequence[int] | np.ndarray | pa.Array | pa.ChunkedArray
+"""pandas.Series as well."""
+Users = Ids | Mapping[str, Ids] | Mapping[int, Ids]
 
 
 def recommend(
@@ -38,9 +41,9 @@ def recommend(
 
     Args:
         model: the result of `train`, or a run or its folder.
-        users: source ids; or a mapping from source ids of users to source ids of items, oldest first: the history of a
-            new user, or what a known user did since training. Only some families can score newcomers, see
-            docs/exchange.md. None stands for all users.
+        users: source ids, as a list, an array or a column; or a mapping from source ids of users to source ids of
+            items, oldest first: the history of a new user, or what a known user did since training. Only some
+            families can score newcomers, see docs/exchange.md. None stands for all users.
         k: how many items per user.
         variant: the variant of a run; by default the best on validation.
         seed: the training seed; by default the first.
@@ -51,8 +54,8 @@ def recommend(
         Columns user, rank (1 is the best), item, score and, where items have titles, title.
 
     Raises:
-        UsageError: the family cannot score newcomers, or `k` is not a positive integer.
-        DataError: a user is unknown, or no training has finished.
+        UsageError: the family cannot score newcomers, `users` are no ids, or `k` is not a positive integer.
+        DataError: a user is unknown or has an empty history, or no training has finished.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise UsageError(f"k is {k!r}, expected a whole number above 0", where="recommend()")
@@ -62,6 +65,9 @@ def recommend(
         ready = _ready(model, chosen, asked)
         blocks = recommendation_lists(ready, asked.users, k, options=EvaluationOptions(), exclude=exclude)
         return pa.concat_tables(blocks)
+    if not isinstance(model, LoadedRun | Path | str):
+        raise UsageError(f"model is of type {type(model).__name__}, expected the result of train(), or a run",
+                         where="recommend()", remedy="a run is given by its folder")  # fmt: skip
     with run_at_home(model.folder if isinstance(model, LoadedRun) else Path(model)) as run:
         choice = chosen_training(run, variant, seed)
         asked = _asked(Dataset.load(run.files.dataset), users)
@@ -71,15 +77,30 @@ def recommend(
 def _asked(dataset: Dataset, users: Users | None) -> Asked:
     if users is None:
         return everybody(dataset)
-    if not users:
+    names = _ids([*users] if isinstance(users, Mapping) else users, "users")
+    if not len(names):
         raise DataError("no user was asked for", where="users", remedy="name one, or leave `users` out for everybody")
-    pairs = [(user, item) for user, items in users.items() for item in items] if isinstance(users, Mapping) else None
-    names = [user for user, _ in pairs] if pairs is not None else users
-    items = None if pairs is None else np.array([item for _, item in pairs], dtype=object)
-    asked = ask(np.array(names, dtype=object), items, dataset, "users")
+    items = None
+    if isinstance(users, Mapping):
+        histories = [_ids(history, f"users[{user!r}]") for user, history in users.items()]
+        lengths = np.array([len(history) for history in histories])
+        if not lengths.all():
+            raise DataError(f"the history of {names[lengths == 0][0]!r} is empty", where="users",
+                            remedy="leave out who did nothing; a list of ids asks for users of the data")  # fmt: skip
+        names, items = np.repeat(names, lengths), np.concatenate(histories)
+    asked = ask(names, items, dataset, "users")
     for note in asked.notes:
         warnings.warn(note, stacklevel=3)
     return asked
+
+
+def _ids(given: Any, where: str) -> np.ndarray:
+    """Source ids as `prepare` keeps them, as text: a table may have held them as whole numbers."""
+    ids = np.asarray(given, dtype=object)
+    if ids.ndim != 1:  # a text, a set, a table
+        raise UsageError(f"{where} is of type {type(given).__name__}, expected ids", where="recommend()",
+                         remedy="give a list of them, or one column")  # fmt: skip
+    return np.array([str(one) if isinstance(one, int | np.integer) else one for one in ids], dtype=object)
 
 
 def _ready(model: TrainedModel, seed: int, asked: Asked) -> Restored:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.errors import UsageError
 from augrec.pipeline.config.sections import validated
 from augrec.pipeline.stages.embed import encoder_for
 from embed.options import EmbeddingOptions
@@ -25,8 +26,11 @@ def embed(texts: Sequence[str | None], model: str | None = None, **options: Any)
         float32 [n, d]; the row of a missing text is zero, which `train(..., item_features=...)` counts as missing.
 
     Raises:
+        UsageError: `texts` is one text, or an option is wrong.
         DataError: the model is not there or broken.
     """
+    if isinstance(texts, str):  # a sequence of its letters
+        raise UsageError("texts is one text, expected several", where="embed()", remedy="give a list: embed([text])")
     given = options if model is None else {**options, "model": model}
     encoder = encoder_for(validated(given, EmbeddingOptions, "embed()", "arguments"))
     distinct = sorted({text for text in texts if text is not None})

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from augrec.api.arguments import require
 from augrec.api.scratch import scratch_folder
 from augrec.artefacts.counts import counted
-from augrec.artefacts.errors import UsageError
+from augrec.artefacts.errors import DataError, UsageError
 from augrec.artefacts.files import digest
+from augrec.artefacts.plugins import load_plugins
 from augrec.artefacts.run_folder import TrainingFolder
 from augrec.artefacts.trainings import TrainingResult, read_training
 from augrec.pipeline.config.sections import validated
@@ -29,6 +31,7 @@ from recsys.training.train import train as train_once
 
 MONITORS = {Judged.RANKING: "ndcg@10", Judged.NEXT_ITEM: "ndcg@10", Judged.RATING: "rmse"}
 Features = Mapping[str, np.ndarray]
+ROWS = "give one row for each row of `dataset.items` or `dataset.users`, in their order; zeros for a missing one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +112,13 @@ def train(
         UsageError: there is no such family or option.
         DataError: there are no validation interactions, or the model needs features that were not given.
     """
+    require(dataset, Dataset, "dataset", "train()", "prepare() makes one of a table, Dataset.load() reads one")
     chosen = _options(model, options)
     wanted = _training(chosen, training or {})
-    side = SideInformation(user=_matrices(user_features), item=_matrices(item_features))
+    side = SideInformation(
+        user=_matrices(user_features, dataset.n_users, "user_features"),
+        item=_matrices(item_features, dataset.n_items, "item_features"),
+    )
     numbers = tuple(range(1, seeds + 1)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise UsageError("no seed was given", where="seeds", remedy="give one or more")
@@ -140,10 +147,12 @@ def recommenders() -> list[dict[str, Any]]:
     """All families, each as a dict with `family`, `name`, `kind`, `paper`, `needs` and `can_take`."""
     from augrec.pipeline.model_list import describe_families
 
+    load_plugins()
     return describe_families()
 
 
 def _options(model: str | FamilyOptions, options: Mapping[str, Any]) -> FamilyOptions:
+    load_plugins()
     given = {"family": model, **options} if isinstance(model, str) else {**model.model_dump(), **options}
     kind = FAMILIES.find(given["family"]).options
     return validated(given, kind, f"train(), model {given['family']!r}", "arguments")
@@ -155,10 +164,23 @@ def _training(model: FamilyOptions, given: Mapping[str, Any]) -> TrainingOptions
     return model.training_within(training)
 
 
-def _matrices(features: Features | None) -> dict[str, FeatureMatrix]:
+def _matrices(features: Features | None, size: int, argument: str) -> dict[str, FeatureMatrix]:
+    if features is None:
+        return {}
+    require(features, Mapping, argument, "train()", f'give the matrix a name: {argument}={{"text": vectors}}')
     found = {}
-    for name, rows in (features or {}).items():
-        dense = np.asarray(rows, dtype=np.float32)
+    for name, rows in features.items():
+        where = f"{argument}[{name!r}]"
+        try:
+            dense = np.asarray(rows, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"features are no numbers ({error})", where=where, remedy=ROWS) from None
+        if dense.ndim != 2 or len(dense) != size:
+            raise DataError(f"features of shape {dense.shape}, expected [{size}, d]", where=where, remedy=ROWS)
+        if not (finite := np.isfinite(dense).all(axis=1)).all():
+            raise DataError(
+                "features hold NaN or infinity", where=f"{where}, row {int(np.argmin(finite))}", remedy=ROWS
+            )
         found[name] = FeatureMatrix.from_dense(dense, np.flatnonzero(~dense.any(axis=1)))
     return found
 

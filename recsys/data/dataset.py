@@ -56,6 +56,11 @@ class Dataset:
     known: Mapping[tuple[str, str], pa.Array] = field(default_factory=dict)
     """Ratings, times, texts and places by (column, split), where there is no folder."""
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(self.pairs(split))} {split}" for split in self.splits)
+        name = self.meta.get("name", "data")
+        return f"<{name}: {self.n_users} users, {self.n_items} items, interactions: {sizes}>"
+
     @classmethod
     def load(cls, folder: Path, *, test: bool = True) -> Dataset:
         """Reads and checks a `dataset/` folder.

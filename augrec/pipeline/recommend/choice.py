@@ -44,7 +44,7 @@ def chosen_training(run: Run, variant: str | None = None, seed: int | None = Non
     if variant is not None and variant not in config.variants:
         raise UsageError(
             f"the run has no variant '{variant}'{did_you_mean(variant, config.variants)}",
-            where="--variant",
+            where="variant",
             remedy=_no_variant(run, variant),
         )
     names = [variant] if variant is not None else _candidates(config)
@@ -90,7 +90,7 @@ def _best(config: Config, finished: dict[str, list[Training]]) -> tuple[str, str
     if named is None:
         raise UsageError(
             "the run's variants have no validation metric in common by which the best could be found",
-            where="--variant",
+            where="variant",
             remedy=f"name one of {', '.join(finished)}",
         )
     sign = Metric.parse(named).sign

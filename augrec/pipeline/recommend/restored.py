@@ -118,8 +118,8 @@ def _require_inductive(model: Recommender, options: FamilyOptions, new: set[str]
     raise UsageError(
         f"{variant}, of the family {options.family}, knows no new {whom}: it has learned something of each one that it "
         "scores",
-        where="--variant",
-        remedy=f"name a variant of another family ({how[max(lacking)]}), or run the config on data that hold them",
+        where="variant",
+        remedy=f"take a model of another family ({how[max(lacking)]}), or run the config on data that hold them",
     )
 
 

@@ -133,12 +133,63 @@ def test_verdicts_are_corrected_over_all_that_are_compared(data: Any) -> None:
             "cutoffs.0: input should be greater than 0",
         ),
         (lambda data: augrec.read_config("nowhere.yaml"), "the config file does not exist"),
+        (lambda data: augrec.train(clicks(), "ease"), "dataset is of type DataFrame, expected Dataset"),
+        (lambda data: augrec.evaluate(data), "model is of type Dataset, expected TrainedModel"),
+        (lambda data: augrec.recommend(data), "model is of type Dataset, expected the result of train()"),
+        (lambda data: augrec.compare(*[augrec.train(data, "ease")] * 2), "of type TrainedModel, expected Evaluated"),
+        (lambda data: augrec.recommend(augrec.train(data, "ease"), "u1"), "users is of type str, expected ids"),
+        (lambda data: augrec.recommend(augrec.train(data, "ease"), {"n": "i1"}), "users['n'] is of type str"),
+        (
+            lambda data: augrec.recommend(augrec.train(data, "ease"), {"n": ["i1"], "m": []}),
+            "the history of 'm' is empty",
+        ),
+        (lambda data: augrec.embed("red shoes", "tfidf"), "texts is one text"),
+        (lambda data: augrec.train(data, "text_cosine", item_features=np.ones((15, 2))), 'item_features={"text"'),
+        (
+            lambda data: augrec.train(data, "text_cosine", item_features={"text": np.ones((3, 2))}),
+            "features of shape (3, 2), expected [15, d]\n  where:  item_features['text']",
+        ),
+        (
+            lambda data: augrec.train(data, "text_cosine", item_features={"text": [["a"]] * 15}),
+            "features are no numbers",
+        ),
+        (
+            lambda data: augrec.train(data, "text_cosine", item_features={"text": np.full((15, 2), np.nan)}),
+            "where:  item_features['text'], row 0",
+        ),
     ],
 )
 def test_mistakes_are_named(call: Any, message: str, data: Any) -> None:
     with pytest.raises((UsageError, DataError)) as caught:
         call(data)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("column", [list, np.array, pd.Series, pa.array, pa.chunked_array])
+def test_users_come_as_any_column_of_ids(column: Any, data: Any) -> None:
+    model = augrec.train(data, "ease")
+    ids = ["u4", "u2"]
+    asked = column([ids] if column is pa.chunked_array else ids)
+    assert augrec.recommend(model, asked, k=2)["user"].to_pylist() == ["u4", "u4", "u2", "u2"]
+    assert augrec.recommend(model, {"n": column([["i1"]] if column is pa.chunked_array else ["i1"])}, k=2).num_rows == 2
+
+
+def test_ids_that_are_numbers_in_the_table_are_numbers_in_a_question() -> None:
+    table = clicks().assign(who=lambda rows: rows["who"].str[1:].astype(int), what=lambda rows: rows["what"].str[1:])
+    table["what"] = table["what"].astype("int32")
+    data = augrec.prepare(table, user="who", item="what")
+    model = augrec.train(data, "ease")
+    for asked in ([4, 2], table["who"].unique()[[4, 2]]):
+        assert augrec.recommend(model, asked, k=1)["user"].to_pylist() == ["4", "2"]
+    told = table["what"][:2].to_numpy()
+    lists = [augrec.recommend(model, {99: history}, k=3)["item"].to_pylist() for history in (told, told.astype(str))]
+    assert lists[0] == lists[1]
+
+
+def test_a_data_set_shows_its_sizes(data: Any) -> None:
+    assert repr(data).startswith("<data: 20 users, 15 items, interactions: ")
+    assert f"{len(data.test)} test>" in repr(data)
+    assert "test" not in repr(data.sealed())
 
 
 def test_items_that_the_data_do_not_know_are_said(data: Any) -> None:

@@ -176,6 +176,21 @@ def test_commands_list_what_a_package_adds(tmp_path: Path) -> None:
     assert "plugin lucky" in augrec(packages, "doctor", "--json", codes=(0, 1))  # 1 where a machine lacks something
 
 
+@pytest.mark.parametrize("asked", ["augrec.train(Dataset.from_arrays(1, 1, pairs, none, none), 'unheard')",
+                                   "print(augrec.recommenders())"])  # fmt: skip
+def test_a_notebook_knows_packages_whatever_it_asks_first(tmp_path: Path, asked: str) -> None:
+    path = os.pathsep.join([str(write_package(tmp_path / "packages")), str(ROOT)])
+    script = (
+        "import numpy as np, augrec\nfrom augrec import Dataset\n"
+        f"pairs, none = np.zeros((1, 2), int), np.zeros((0, 2), int)\n{asked}\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", script], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False, timeout=patience(100),
+    )  # fmt: skip
+    assert "lucky" in ended.stdout + ended.stderr.partition("known: ")[2]
+
+
 @pytest.fixture
 def fresh() -> Iterator[None]:
     load_plugins.cache_clear()
