@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +23,9 @@ from recsys.data.dataset import Dataset
 from recsys.device import device_named
 from recsys.options import EvaluationOptions
 
-Ids = Sequence[str] | Sequence[int] | np.ndarray | pa.Array | pa.ChunkedArray
+Ids: TypeAlias = Sequence[str] | Sequence[int] | np.ndarray | pa.Array | pa.ChunkedArray
 """pandas.Series as well."""
-Users = Ids | Mapping[str, Ids] | Mapping[int, Ids]
+Users: TypeAlias = Ids | Mapping[str, Ids] | Mapping[int, Ids]
 
 
 def recommend(
