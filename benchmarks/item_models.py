@@ -235,6 +235,7 @@ MODELS: dict[str, dict[str, Callable[[Data], Weights]]] = {
         "published structure": _published_rp3beta,
     },
 }
+ALONE = "none"
 PACKAGES = {"LensKit": "lenskit", "RecTools": "rectools", "implicit": "implicit", "Cornac": "cornac"}
 
 
@@ -312,7 +313,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=20_000, metavar="N")
     parser.add_argument("--items", type=int, default=11_000, metavar="N")
     parser.add_argument("--only", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
-    parser.add_argument("--against", nargs="+", metavar="LIBRARY", help="these alone: some take minutes")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        choices=[*dict.fromkeys(name for forms in MODELS.values() for name in forms if name != "ours"), ALONE],
+        metavar="LIBRARY",
+        help=f"these alone, some take minutes; {ALONE}: ours by itself",
+    )
     add_json_option(parser)
     given = parser.parse_args(arguments)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # of the processes to come
