@@ -286,14 +286,14 @@ class Stage(ABC):
         return [name for name, sha256 in marker.outputs.items() if not self._is_whole(run.folder / name, sha256)]
 
     def _is_whole(self, path: Path, sha256: str) -> bool:
-        from augrec.artefacts.matrices import SUFFIX, read_matrix
+        from augrec.artefacts.arrays import mapped_array
 
         try:
-            if path.suffix == SUFFIX:
-                read_matrix(path, remedy="")
+            if path.suffix == ".npy":
+                mapped_array(path)
                 return True
             return path.suffix not in (".parquet", ".json") or self.output_hash(path) == sha256
-        except (FileNotFoundError, DataError):
+        except (OSError, ValueError, DataError):
             return False
 
     def remove_marker(self, run: Run) -> None:
