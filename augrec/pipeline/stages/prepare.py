@@ -70,8 +70,13 @@ class Prepare(Stage):
         marker = self.marker(run)
         if marker is None or not run.files.dataset_json.exists():
             return
-        known = read_json(run.files.dataset_json, remedy="run with `--force prepare`")
         options, files = run.config.dataset, (marker.identity.get("section") or {}).get("files") or {}
+        try:
+            known = read_json(run.files.dataset_json, remedy="run with `--force prepare`")
+        except DataError:
+            if set(files.values()).isdisjoint(self.section(run)["files"].values()):
+                raise
+            return  # the same data, and what is damaged is made again
         before = {"name": known.get("name"), **(known.get("source") or {})}
         now = {"name": options.name, "format": options.source.format, "path": options.source.path}
         other = [

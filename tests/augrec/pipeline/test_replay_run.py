@@ -85,4 +85,6 @@ def test_a_replayed_prompt_with_held_out_items_is_a_violation(replayed: Run) -> 
     next(row for row in table if row["entity"] == held_out["user"])["shown_history"] = [held_out["item"]]
     pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(path)), path)
     problems = [text for check in audit_run(replayed.folder).checks for text in check.violations]
-    assert [f"user {held_out['user']}: item {held_out['item']} is not in train" in text for text in problems] == [True]
+    assert "records.parquet is not what the stage in augment wrote" in problems[0]
+    assert f"user {held_out['user']}: item {held_out['item']} is not in train" in problems[1]
+    assert len(problems) == 2
