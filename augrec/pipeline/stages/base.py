@@ -293,7 +293,7 @@ class Stage(ABC):
                 mapped_array(path)
                 return True
             return path.suffix not in (".parquet", ".json") or self.output_hash(path) == sha256
-        except (OSError, ValueError, DataError):
+        except (FileNotFoundError, ValueError, DataError):  # what cannot be read now may be whole, and is not removed
             return False
 
     def remove_marker(self, run: Run) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pytest
@@ -158,3 +159,24 @@ def test_what_is_damaged_is_made_again_and_never_taken_up(
     assert finished_copy.files.results.read_bytes() == RunFolder(finished_run).results.read_bytes()
     assert sorted(keys(finished_copy.folder)) == sorted(keys(finished_run)), "nothing was asked again"
     assert advance(finished_copy).count("skipped, unchanged") == 6
+
+
+@pytest.mark.parametrize(
+    ("reads", "name"),
+    [
+        ("augrec.pipeline.stages.base.sha256_file", "augment/rule/edges/records.parquet"),
+        ("augrec.artefacts.arrays.mapped_array", "embed/data/title.npy"),
+    ],
+)
+def test_what_cannot_be_read_now_is_not_taken_for_damaged(
+    finished_copy: Run, monkeypatch: pytest.MonkeyPatch, reads: str, name: str
+) -> None:
+    """A share of the cluster that fails for a moment costs no answer and no vector."""
+
+    def failing(path: Path) -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(reads, failing)
+    with pytest.raises(PermissionError):
+        advance(finished_copy)
+    assert (finished_copy.folder / name).exists()
