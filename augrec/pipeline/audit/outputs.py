@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from augrec.artefacts.dataset_json import content_hash
 from augrec.artefacts.errors import DataError
-from augrec.artefacts.files import digest, read_json, read_parquet, sha256_file
+from augrec.artefacts.files import read_json, read_parquet, sha256_file
 from augrec.artefacts.run_folder import MARKER, DatasetFolder, TrainingFolder
 from augrec.pipeline.audit.checks import Check
 
@@ -43,13 +44,11 @@ def audit_outputs(folder: Path) -> list[Check]:
 
 
 def _hash(path: Path) -> str:
-    """As the marker has it: of `dataset.json` the place of the source does not count."""
+    """As the marker has it."""
     if path != DatasetFolder(path.parent).about:
         return sha256_file(path)
     try:
-        about = read_json(path)
-        about.get("source", {}).pop("path", None)
-        return digest(about)
+        return content_hash(path)
     except (DataError, AttributeError):
         return ""
 

@@ -194,11 +194,11 @@ class Augment(Stage):
     def damaged(self, run: Run, marker: Marker) -> list[str]:
         """See `Stage.damaged`; with what was counted, on which no later stage depends."""
         try:
-            counted = "sources" in read_json(run.files.summary)
+            whole = "sources" in read_json(run.files.summary)
         except (DataError, TypeError):
-            counted = False
+            whole = False
         own = run.files.summary.relative_to(run.folder).as_posix()
-        return [*super().damaged(run, marker), *([] if counted else [own])]
+        return [*super().damaged(run, marker), *([] if whole else [own])]
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`."""

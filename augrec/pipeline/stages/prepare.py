@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augrec.artefacts.counts import counted
+from augrec.artefacts.dataset_json import content_hash
 from augrec.artefacts.errors import DataError, UsageError
-from augrec.artefacts.files import digest, read_json
+from augrec.artefacts.files import read_json
 from augrec.artefacts.progress import step
 from augrec.artefacts.run_folder import DatasetFolder
 from augrec.pipeline.stages.base import Run, Stage
@@ -109,11 +110,7 @@ class Prepare(Stage):
 
     def output_hash(self, path: Path) -> str:
         """See `Stage.output_hash`; the place of the source does not count."""
-        if path != DatasetFolder(path.parent).about:
-            return super().output_hash(path)
-        content = read_json(path)
-        content.get("source", {}).pop("path", None)  # where the data lay is told, and nothing depends on it
-        return digest(content)
+        return content_hash(path) if path == DatasetFolder(path.parent).about else super().output_hash(path)
 
     def summary(self, details: dict[str, Any]) -> str:
         """See `Stage.summary`; users and items without a training interaction are said where there are any."""
