@@ -63,6 +63,7 @@ def options_of(place: str, overrides: list[str] | None, layout: str | None) -> t
         UsageError: nothing says how the files are laid out, or the config is wrong.
     """
     from augrec.pipeline.weights import resolve_path
+    from recsys.data.formats import READERS
 
     if place.endswith((".yaml", ".yml")):
         return _options_of_config(Path(place), overrides), True
@@ -79,7 +80,7 @@ def options_of(place: str, overrides: list[str] | None, layout: str | None) -> t
             where=place,
             remedy="name a publisher's layout (--format ml-1m), or a config whose section `dataset` names your columns",
         )
-    split = "given" if layout in ("augrec", "rlmrec", "lightgcn") else "random"
+    split = "given" if layout in READERS and READERS[layout].brings_split else "random"
     raw = {"name": folder.name, "source": {"format": layout, "path": str(folder)}, "split": {"kind": split}}
     return _validated(raw, place, overrides), False
 

@@ -14,6 +14,8 @@ class DataFormat:
     name: str
     reader: str
     """`module:function` of its `recsys.data.readers.base.Reader`, imported when it reads."""
+    brings_split: bool = False
+    """Whether its files always say what is train, validation and test."""
 
     @property
     def module(self) -> str:
@@ -39,6 +41,6 @@ READERS.register(DataFormat("steam", "recsys.data.readers.steam:read"))
 READERS.register(DataFormat("goodreads", "recsys.data.readers.goodreads:read"))
 READERS.register(DataFormat("book-crossing", "recsys.data.readers.book_crossing:read"))
 READERS.register(DataFormat("table", "recsys.data.readers.table:read"))
-READERS.register(DataFormat("rlmrec", "recsys.data.readers.rlmrec:read"))
-READERS.register(DataFormat("lightgcn", "recsys.data.readers.item_lists:read"))
-READERS.register(DataFormat("augrec", "recsys.data.readers.prepared:read"))
+READERS.register(DataFormat("rlmrec", "recsys.data.readers.rlmrec:read", brings_split=True))
+READERS.register(DataFormat("lightgcn", "recsys.data.readers.item_lists:read", brings_split=True))
+READERS.register(DataFormat("augrec", "recsys.data.readers.prepared:read", brings_split=True))
